@@ -1,0 +1,79 @@
+"""Engines: one that writes in transactions, one that reads in single AUTOCOMMIT statements (R37)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import event, exc
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from chassis.settings import DatabaseSettings
+
+SERVER_SETTINGS = {
+    "statement_timeout": "5000",
+    "lock_timeout": "2000",
+    "idle_in_transaction_session_timeout": "10000",
+    "tcp_user_timeout": "10000",
+    "jit": "off",
+}
+RECYCLE_SECONDS = 1800
+CONNECT_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The engines of one process and the factory of its writing sessions."""
+
+    writer: AsyncEngine
+    reader: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+
+    async def close(self) -> None:
+        """Close every pooled connection."""
+        await self.writer.dispose()
+        await self.reader.dispose()
+
+
+def open_database(settings: DatabaseSettings, *, application_name: str) -> Database:
+    """Make the engines; nothing connects before the first use.
+
+    Reads run on AUTOCOMMIT connections without a reset on return: one statement is one round trip.
+    """
+    writer = _engine(settings.url.get_secret_value(), settings, application_name)
+    replica = settings.replica_url or settings.url
+    reader = _engine(
+        replica.get_secret_value(),
+        settings,
+        application_name,
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,
+    )
+    sessions = async_sessionmaker(writer, expire_on_commit=False, autoflush=False)
+    return Database(writer, reader, sessions)
+
+
+def _engine(url: str, settings: DatabaseSettings, application_name: str, **options: Any) -> AsyncEngine:
+    engine = create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.pool_wait_seconds,
+        pool_recycle=RECYCLE_SECONDS,
+        pool_use_lifo=True,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "server_settings": {"application_name": application_name, **SERVER_SETTINGS},
+        },
+        **options,
+    )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed_connection)
+    return engine
+
+
+def _refuse_closed_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
+    """Make the pool replace a connection that the server closed; unlike a ping this costs no round trip."""
+    if dbapi_connection.driver_connection.is_closed():
+        raise exc.DisconnectionError

@@ -1,0 +1,67 @@
+"""What a failing statement means to the caller (R39); nothing that PostgreSQL says reaches the answer."""
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from chassis.errors import AppError, Conflict, InternalError, InvalidInput, ServiceUnavailable
+
+RETRY_AFTER_SECONDS = 1
+
+INVALID_INPUT_STATES = frozenset({"22P05", "22021", "22001", "22003", "22007", "22008", "22P02", "23502", "23514"})
+UNIQUE_VIOLATION = "23505"
+FOREIGN_KEY_VIOLATION = "23503"
+UNAVAILABLE_STATES = frozenset(
+    {
+        "57014",
+        "57P01",
+        "57P02",
+        "57P03",
+        "55P03",
+        "53300",
+        "53200",
+        "53100",
+        "40001",
+        "40P01",
+        "25P03",
+        "25006",
+    }
+)
+CONNECTION_CLASS = "08"
+
+
+class AlreadyExists(Conflict):
+    code = "ALREADY_EXISTS"
+    message = "Something with these values exists already."
+
+
+class ReferenceNotFound(InvalidInput):
+    code = "REFERENCE_NOT_FOUND"
+    message = "The request refers to something that does not exist."
+
+
+def explain(error: SQLAlchemyError | OSError) -> AppError:
+    """Return the refusal that a database failure becomes; InternalError for one that is our own mistake."""
+    if isinstance(error, OSError | PoolTimeout | InterfaceError):
+        return ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS, log_detail=type(error).__name__)
+    state = sqlstate(error)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS, log_detail=state)
+    return _by_state(state)
+
+
+def sqlstate(error: BaseException) -> str:
+    """Return the five-character SQLSTATE behind an error, or an empty string."""
+    original = getattr(error, "orig", None)
+    return str(getattr(original, "sqlstate", None) or "")
+
+
+def _by_state(state: str) -> AppError:
+    if state in INVALID_INPUT_STATES:
+        return InvalidInput(log_detail=state)
+    if state == UNIQUE_VIOLATION:
+        return AlreadyExists(log_detail=state)
+    if state == FOREIGN_KEY_VIOLATION:
+        return ReferenceNotFound(log_detail=state)
+    if state in UNAVAILABLE_STATES or state.startswith(CONNECTION_CLASS):
+        return ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS, log_detail=state)
+    return InternalError(log_detail=state)

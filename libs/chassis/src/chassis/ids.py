@@ -1,0 +1,10 @@
+"""Identifiers: UUIDv7 (RFC 9562, section 5.7), whose order follows the time of creation."""
+
+from uuid import UUID
+
+import uuid_utils.compat
+
+
+def uuid7() -> UUID:
+    """Return a new time-ordered UUID of version 7."""
+    return uuid_utils.compat.uuid7()

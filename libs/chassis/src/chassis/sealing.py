@@ -1,0 +1,62 @@
+"""Encryption of single column values (R43): AES-256-GCM with a key ring, bound to the place of the value."""
+
+import base64
+import binascii
+import secrets
+from collections.abc import Mapping
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+NONCE_BYTES = 12
+KEY_BYTES = 32
+
+
+class SealError(ValueError):
+    """A sealed value that can't be opened: unknown key, changed bytes or another place than it was sealed for."""
+
+
+class KeyRing:
+    """Keys by id; all of them open, the first one seals.
+
+    Values look like `v1.<kid>.<base64url(nonce + ciphertext + tag)>` and are bound to `place`, by
+    convention `table|column|row id`, so that a value copied to another row does not open there.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        if not keys or any(len(key) != KEY_BYTES for key in keys.values()):
+            raise ValueError("a key ring needs at least one key, each of exactly 32 bytes")
+        self._ciphers = {kid: AESGCM(key) for kid, key in keys.items()}
+        self._newest = next(iter(keys))
+
+    @classmethod
+    def parse(cls, text: str) -> "KeyRing":
+        """Read `kid:base64(32 bytes)[,kid2:...]`, newest first. Raises ValueError on anything else."""
+        keys: dict[str, bytes] = {}
+        for entry in text.split(","):
+            kid, separator, encoded = entry.strip().partition(":")
+            if not kid or not separator or "." in kid:
+                raise ValueError("expected kid:base64(32 bytes), several separated by commas")
+            try:
+                keys[kid] = base64.b64decode(encoded, validate=True)
+            except binascii.Error:
+                raise ValueError("expected kid:base64(32 bytes), several separated by commas") from None
+        return cls(keys)
+
+    def seal(self, plain: bytes, *, place: str) -> str:
+        """Encrypt `plain` with the newest key for `place`."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = nonce + self._ciphers[self._newest].encrypt(nonce, plain, place.encode())
+        return f"v1.{self._newest}.{base64.urlsafe_b64encode(sealed).decode()}"
+
+    def open(self, value: str, *, place: str) -> bytes:
+        """Decrypt what `seal` made for the same `place`. Raises SealError."""
+        version, _, rest = value.partition(".")
+        kid, _, encoded = rest.partition(".")
+        if version != "v1" or kid not in self._ciphers:
+            raise SealError("sealed with a key that is not in the ring")
+        sealed = base64.urlsafe_b64decode(encoded)
+        try:
+            return self._ciphers[kid].decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
+        except InvalidTag:
+            raise SealError("changed, or sealed for another place") from None

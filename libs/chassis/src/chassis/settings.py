@@ -1,0 +1,262 @@
+"""Settings: frozen, typed, one small class per concern, read once from the environment at start.
+
+Every variable may also be given as `<NAME>_FILE`, the path of a file that holds the value. Loading reports
+all missing and bad variables at once, and refuses unknown variables with the service's own prefix.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+MINIMUM_SECRET_LENGTH = 32
+
+
+class SettingsError(Exception):
+    """The environment can't be used; `str()` lists every problem, one a line."""
+
+
+class FileSource(PydanticBaseSettingsSource):
+    """Reads `<NAME>_FILE` where `<NAME>` itself is not set."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        name = variable_name(self.settings_cls, field_name, field)
+        path = os.environ.get(f"{name}_FILE")
+        if path is None or name in os.environ:
+            return None, name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), name, False
+        except OSError as error:
+            raise SettingsError(f"{name}_FILE: {path} can't be read ({error.strerror})") from None
+
+    def __call__(self) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for field_name, field in self.settings_cls.model_fields.items():
+            value, _, _ = self.get_field_value(field, field_name)
+            if value is not None:
+                values[str(field.validation_alias or field_name)] = value
+        return values
+
+
+class SettingsGroup(BaseSettings):
+    """Base of every group of settings."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, validate_by_name=True, validate_by_alias=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic-settings'
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, FileSource(settings_cls)
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < MINIMUM_SECRET_LENGTH:
+        raise ValueError(f"a secret has at least {MINIMUM_SECRET_LENGTH} characters")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+class ProcessSettings(SettingsGroup):
+    """What every process has: where it listens and how it logs."""
+
+    environment: Literal["development", "production", "test"] = Field(
+        default="development",
+        validation_alias="ENVIRONMENT",
+        description="Which kind of installation this is.",
+    )
+    host: str = Field(default="127.0.0.1", validation_alias="HOST", description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, validation_alias="PORT", description="Port of the API.")
+    admin_port: int = Field(
+        default=9000,
+        ge=0,
+        le=65535,
+        validation_alias="ADMIN_PORT",
+        description="Port of /metrics, /livez and /readyz; never to be published.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", validation_alias="LOG_LEVEL", description="Least severe level that is logged."
+    )
+    log_format: Literal["json", "console"] = Field(
+        default="json",
+        validation_alias="LOG_FORMAT",
+        description="One JSON object a line, or lines for people.",
+    )
+    shutdown_seconds: int = Field(
+        default=15,
+        ge=1,
+        le=300,
+        validation_alias="SHUTDOWN_SECONDS",
+        description="How long requests in flight may take to finish after SIGTERM, in seconds.",
+    )
+    drain_seconds: float = Field(
+        default=3.0,
+        ge=0,
+        le=60,
+        validation_alias="DRAIN_SECONDS",
+        description="In production: how long to serve on, unready, after SIGTERM, in seconds.",
+    )
+
+
+class DatabaseSettings(SettingsGroup):
+    """PostgreSQL."""
+
+    url: SecretStr = Field(
+        validation_alias="DATABASE_URL",
+        description="PostgreSQL of this service.",
+        examples=["postgresql://tasks:secret@127.0.0.1:5432/taskloom"],
+    )
+    replica_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="DATABASE_REPLICA_URL",
+        description="A streaming replica for reads; reads go to DATABASE_URL without it.",
+        examples=["postgresql://tasks:secret@127.0.0.1:5433/taskloom"],
+    )
+    pool_size: int = Field(
+        default=10, ge=1, le=200, validation_alias="DATABASE_POOL_SIZE", description="Connections per engine."
+    )
+    pool_wait_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        validation_alias="DATABASE_POOL_WAIT_SECONDS",
+        description="How long a request waits for a connection before it is answered 503, in seconds.",
+    )
+
+    @field_validator("url", "replica_url")
+    @classmethod
+    def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("expected a URL that begins with postgresql://")
+        return value
+
+
+class BrokerSettings(SettingsGroup):
+    """The event transport."""
+
+    url: SecretStr = Field(
+        validation_alias="BROKER_URL",
+        description="RabbitMQ (amqp://, amqps://) or Valkey/Redis Streams (redis://, rediss://).",
+        examples=["amqp://taskloom:secret@127.0.0.1:5672/"],
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("amqp://", "amqps://", "redis://", "rediss://")):
+            raise ValueError("expected a URL that begins with amqp://, amqps://, redis:// or rediss://")
+        return value
+
+
+class RedisSettings(SettingsGroup):
+    """Valkey or Redis, for limits, tickets and wake-ups; nothing in it is the only copy."""
+
+    url: SecretStr = Field(
+        validation_alias="REDIS_URL",
+        description="Valkey or Redis.",
+        examples=["redis://127.0.0.1:6379/0"],
+    )
+
+
+class IdentityVerificationSettings(SettingsGroup):
+    """How a service recognises callers that the gateway vouches for."""
+
+    verify_key: SecretStr = Field(
+        validation_alias="IDENTITY_VERIFY_KEY",
+        description="Ed25519 public key (PEM) of the gateway's identity header.",
+        examples=["-----BEGIN PUBLIC KEY-----\\n...\\n-----END PUBLIC KEY-----"],
+    )
+
+
+class CursorSettings(SettingsGroup):
+    """The secret behind cursors; the same for every service that makes or reads them."""
+
+    secret: Secret = Field(
+        validation_alias="CURSOR_SECRET",
+        description="Signs cursors; at least 32 characters.",
+        examples=["a long random string, such as from `openssl rand -hex 32`"],
+    )
+
+
+def variable_name(group: type[BaseSettings], field_name: str, field: FieldInfo) -> str:
+    """Return the environment variable of a field."""
+    if field.validation_alias is not None:
+        return str(field.validation_alias)
+    return f"{group.model_config.get('env_prefix') or ''}{field_name}".upper()
+
+
+def variables(group: type[BaseSettings]) -> dict[str, FieldInfo]:
+    """Return the environment variables of a group with their fields, in order of declaration."""
+    return {variable_name(group, name, field): field for name, field in group.model_fields.items()}
+
+
+S = TypeVar("S")
+
+
+def groups_of(settings_type: type[Any]) -> dict[str, type[BaseSettings]]:
+    """Return the groups of a settings dataclass by attribute."""
+    return {field.name: cast("type[BaseSettings]", field.type) for field in dataclasses.fields(settings_type)}
+
+
+def load_settings(settings_type: type[S], *, prefix: str = "") -> S:
+    """Read a frozen dataclass of settings groups from the environment.
+
+    `prefix` (such as `TASKS_`) is the service's own; a variable that begins with it and belongs to no
+    group is refused, since it is nearly always a misspelt one. Raises SettingsError listing everything
+    that is wrong.
+    """
+    groups = groups_of(settings_type)
+    problems = list(_unknown_variables(groups.values(), prefix, os.environ)) if prefix else []
+    loaded: dict[str, BaseSettings] = {}
+    for attribute, group in groups.items():
+        try:
+            loaded[attribute] = group()
+        except ValidationError as error:
+            problems.extend(_explain(group, error))
+        except SettingsError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings_type(**loaded)
+
+
+def _unknown_variables(groups: Iterable[type[BaseSettings]], prefix: str, environ: Mapping[str, str]) -> Iterable[str]:
+    known = {name for group in groups for name in variables(group)}
+    own = ", ".join(sorted(name for name in known if name.startswith(prefix))) or "none"
+    known |= {f"{name}_FILE" for name in known}
+    for name in sorted(environ):
+        if name.startswith(prefix) and name not in known:
+            yield f"{name}: there is no such setting; known are {own}"
+
+
+def _explain(group: type[BaseSettings], error: ValidationError) -> Iterable[str]:
+    by_location = {str(field.validation_alias or name): name for name, field in group.model_fields.items()}
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        location = str(problem["loc"][0]) if problem["loc"] else ""
+        field_name = by_location.get(location, location)
+        field = group.model_fields.get(field_name)
+        if field is None:
+            yield problem["msg"]
+            continue
+        example = f" (for example {field.examples[0]})" if field.examples else ""
+        reason = "is missing" if problem["type"] == "missing" else problem["msg"]
+        yield f"{variable_name(group, field_name, field)}: {reason}{example}. {field.description or ''}".rstrip()

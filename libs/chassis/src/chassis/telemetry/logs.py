@@ -1,0 +1,69 @@
+"""Structured logs: one event a line, UTC, with the request's and the trace's id, and no secrets (R65)."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import orjson
+import structlog
+
+REDACTED = "[redacted]"
+SECRET_NAMES = re.compile(
+    r"authorization|cookie|password|passwd|secret|token|ticket|api_?key|private_?key|otp", re.IGNORECASE
+)
+HARMLESS_NAMES = frozenset({"token_type", "token_id"})
+EMAIL_LOCAL_PART = re.compile(r"[^\s@<>\"']+(?=@[\w-]+\.[\w.-]+)")
+
+
+def configure_logs(*, service: str, level: str, form: str) -> None:
+    """Send everything, the libraries' own logs included, to stderr: `form` is `json` or `console`."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        _name_the_service(service),
+        redact,
+    ]
+    render: list[structlog.typing.Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
+        if form == "json"
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_foreign(render)))
+    logging.root.handlers = [handler]
+    logging.root.setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Blank values whose name says that they are secret, and the local part of e-mail addresses."""
+    for name, value in event.items():
+        if SECRET_NAMES.search(name) and name not in HARMLESS_NAMES:
+            event[name] = REDACTED
+        elif isinstance(value, str) and "@" in value:
+            event[name] = EMAIL_LOCAL_PART.sub("***", value)
+    return event
+
+
+def _foreign(render: list[structlog.typing.Processor]) -> list[structlog.typing.Processor]:
+    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render]
+
+
+def _name_the_service(service: str) -> structlog.typing.Processor:
+    def add(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["service"] = service
+        return event
+
+    return add
+
+
+def _dumps(event: Any, **_options: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,45 @@
+"""Trace context (W3C Trace Context): carried through every hop; spans are exported only when OTEL_* says so."""
+
+import os
+import re
+import secrets
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
+EXPORT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+def tracing_configured() -> bool:
+    """Tell whether the environment names somewhere to send spans to."""
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+    return not disabled and any(os.environ.get(name) for name in EXPORT_VARIABLES)
+
+
+def configure_tracing(*, service: str) -> None:
+    """Export spans over OTLP/HTTP as OTEL_* says; do nothing without it."""
+    if not tracing_configured():
+        return
+    name = os.environ.get("OTEL_SERVICE_NAME", f"taskloom-{service}")
+    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+def valid_traceparent(value: str | None) -> str | None:
+    """Return the value when it is a well-formed `traceparent` of version 00, else None."""
+    return value if value and TRACEPARENT.fullmatch(value) else None
+
+
+def new_traceparent() -> str:
+    """Start a trace: random ids, sampled."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def trace_id_of(traceparent: str) -> str:
+    """Return the 32 hex digits that all hops of one trace share."""
+    return traceparent[3:35]

@@ -1,0 +1,182 @@
+"""Tokens that cross a trust boundary: users' access tokens (R1, R2) and the gateway's identity header (R21).
+
+Both are JWTs (RFC 7519) with EdDSA over Ed25519 (RFC 8037), told apart by `typ`, so that neither is ever
+taken for the other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from chassis.identity import CallerKind, Principal
+
+ALGORITHM = "EdDSA"
+MAX_TOKEN_CHARACTERS = 4096
+LEEWAY_SECONDS = 30
+
+ACCESS_TYPE = "at+jwt"
+
+IDENTITY_TYPE = "taskloom-identity+jwt"
+IDENTITY_ISSUER = "taskloom-gateway"
+IDENTITY_AUDIENCE = "taskloom-internal"
+IDENTITY_SECONDS = 60
+
+ALLOWED_HEADER_FIELDS = frozenset({"alg", "typ", "kid"})
+
+
+class TokenError(Exception):
+    """A token that proves nothing; the reason is for the log only."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a verified access token says; instants in seconds since the epoch."""
+
+    principal: Principal
+    token_id: str
+    issued_at: int
+    expires_at: int
+
+
+class AccessTokenVerifier:
+    """Verifies users' access tokens against the published keys.
+
+    `key_of` gives the public key of a `kid`, or None. `max_lifetime` is the longest accepted `exp - iat`
+    in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str,
+        max_lifetime: int,
+        key_of: Callable[[str], Ed25519PublicKey | None],
+    ) -> None:
+        self._issuer = issuer
+        self._audience = audience
+        self._max_lifetime = max_lifetime
+        self._key_of = key_of
+
+    def verify(self, token: str) -> AccessToken:
+        """Return what the token says. Raises TokenError for whatever is not a token of ours in force now."""
+        key = self._key_of(key_id(token, ACCESS_TYPE))
+        if key is None:
+            raise TokenError("unknown kid")
+        claims = _decode(token, key, issuer=self._issuer, audience=self._audience)
+        if claims["exp"] - claims["iat"] > self._max_lifetime:
+            raise TokenError("lives longer than allowed")
+        return AccessToken(_principal(claims), str(claims["jti"]), int(claims["iat"]), int(claims["exp"]))
+
+
+def key_id(token: str, expected_type: str) -> str:
+    """Return the `kid` of a token's header, refusing oversized tokens and headers that are not ours."""
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        raise TokenError("longer than 4 KiB")
+    try:
+        header = jwt.get_unverified_header(token)
+    except Exception as error:  # R2: whatever goes wrong in verification is a refusal, never a 500
+        raise TokenError("not a JWT") from error
+    if header.get("alg") != ALGORITHM or header.get("typ") != expected_type:
+        raise TokenError("another algorithm or type")
+    if set(header) - ALLOWED_HEADER_FIELDS or not isinstance(header.get("kid"), str):
+        raise TokenError("header fields that are not ours")
+    return str(header["kid"])
+
+
+class IdentitySigner:
+    """Makes the identity header; only the gateway has the key."""
+
+    KEY_ID = "gateway"
+
+    def __init__(self, private_key_pem: str) -> None:
+        key = load_pem_private_key(normalize_pem(private_key_pem), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ValueError("expected an Ed25519 private key in PEM")  # noqa: TRY004 - a bad value, not a bug
+        self._key = key
+
+    def sign(self, principal: Principal, *, now: datetime) -> str:
+        """Return an identity that is valid for 60 seconds from `now`."""
+        issued = int(now.timestamp())
+        claims: dict[str, Any] = {
+            "iss": IDENTITY_ISSUER,
+            "aud": IDENTITY_AUDIENCE,
+            "sub": str(principal.user_id),
+            "sid": str(principal.session_id),
+            "jti": str(principal.session_id),
+            "roles": sorted(principal.roles),
+            "scope": " ".join(sorted(principal.scopes)),
+            "kind": principal.kind,
+            "iat": issued,
+            "exp": issued + IDENTITY_SECONDS,
+        }
+        return jwt.encode(claims, self._key, ALGORITHM, headers={"typ": IDENTITY_TYPE, "kid": self.KEY_ID})
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedIdentity:
+    """A caller that the gateway vouched for, until `expires_at` (seconds since the epoch)."""
+
+    principal: Principal
+    expires_at: int
+
+
+class IdentityVerifier:
+    """Verifies the identity header with the gateway's public key."""
+
+    def __init__(self, public_key_pem: str) -> None:
+        key = load_pem_public_key(normalize_pem(public_key_pem))
+        if not isinstance(key, Ed25519PublicKey):
+            raise ValueError("expected an Ed25519 public key in PEM")  # noqa: TRY004 - a bad value, not a bug
+        self._key = key
+
+    def verify(self, token: str) -> VerifiedIdentity:
+        """Return whom the header names. Raises TokenError."""
+        key_id(token, IDENTITY_TYPE)
+        claims = _decode(token, self._key, issuer=IDENTITY_ISSUER, audience=IDENTITY_AUDIENCE)
+        if claims["exp"] - claims["iat"] > IDENTITY_SECONDS:
+            raise TokenError("lives longer than allowed")
+        return VerifiedIdentity(_principal(claims), int(claims["exp"]))
+
+
+def normalize_pem(text: str) -> bytes:
+    """Accept a PEM whose line ends came through an environment variable as the two characters backslash and n."""
+    return text.replace("\\n", "\n").encode()
+
+
+def _decode(token: str, key: Ed25519PublicKey, *, issuer: str, audience: str) -> dict[str, Any]:
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            issuer=issuer,
+            audience=audience,
+            leeway=LEEWAY_SECONDS,
+            options={"require": ["exp", "iat", "sub", "jti", "sid", "iss", "aud"], "strict_aud": True},
+        )
+    except Exception as error:  # R2: whatever goes wrong in verification is a refusal, never a 500
+        raise TokenError(type(error).__name__) from error
+    if not isinstance(claims["exp"], int) or not isinstance(claims["iat"], int):
+        raise TokenError("instants that are not whole seconds")
+    return claims
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    try:
+        kind: CallerKind = "service" if claims.get("kind") == "service" else "user"
+        return Principal(
+            user_id=UUID(claims["sub"]),
+            session_id=UUID(claims["sid"]),
+            roles=frozenset(claims.get("roles") or ()),
+            scopes=frozenset(str(claims.get("scope") or "").split()),
+            kind=kind,
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise TokenError("claims of the wrong form") from error

@@ -1,0 +1,106 @@
+"""Making the app of a service: everything that no service should have to remember."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import fastapi
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chassis.db.failures import explain
+from chassis.web.database import Replay, replayed
+from chassis.web.handlers import api_routes, install_handlers, on_app_error
+from chassis.web.health import Health, health_routes
+from chassis.web.identity import calling_service, current_principal
+from chassis.web.middleware import RequestMiddleware
+from chassis.web.openapi import complete_document
+from chassis.web.routing import PUBLIC_MARK, StrictRoute
+
+MAX_BODY_BYTES = 1024 * 1024
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class UnguardedRoute(Exception):
+    """A route declares neither an identity nor that it is public: the service does not start."""
+
+
+class APIRouter(fastapi.APIRouter):
+    """A router whose routes are strict (chassis.web.routing)."""
+
+    def __init__(self, *, prefix: str, tags: Sequence[str]) -> None:
+        super().__init__(prefix=prefix, tags=list(tags), route_class=StrictRoute)
+
+
+def create_app(
+    *,
+    title: str,
+    routers: tuple[fastapi.APIRouter, ...],
+    health: Health,
+    state: Mapping[str, Any],
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """Return the app of a service.
+
+    `state` is what the request dependencies of chassis.web look for: `database`, `identities`,
+    `idempotency_table`, and whatever the service's own need. Raises UnguardedRoute.
+    """
+    app = FastAPI(
+        title=title,
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY_BYTES,
+        generate_unique_id_function=lambda route: route.name,
+        telemetry={"operation_spans": False},
+        routes=[*health_routes(health)],
+    )
+    refuse_unguarded_routes(routers)
+    for router in routers:
+        app.include_router(router)
+    app.state.routers = routers
+    for name, value in state.items():
+        setattr(app.state, name, value)
+    install_handlers(app)
+    app.add_exception_handler(SQLAlchemyError, _on_database_failure)
+    app.add_exception_handler(OSError, _on_database_failure)
+    app.add_exception_handler(Replay, _on_replay)
+    app.add_middleware(RequestMiddleware)
+    complete_document(app, routers)
+    return app
+
+
+def refuse_unguarded_routes(routers: tuple[fastapi.APIRouter, ...]) -> None:
+    """Raise UnguardedRoute for a route with neither an identity nor a reason to be public, or with both."""
+    for route in api_routes(routers):
+        if is_guarded(route) == hasattr(route.endpoint, PUBLIC_MARK):
+            raise UnguardedRoute(f"{sorted(route.methods or ())} {route.path}")
+
+
+def is_guarded(route: APIRoute) -> bool:
+    """Tell whether the route asks for an identity anywhere among its dependencies."""
+    pending: list[Dependant] = [route.dependant]
+    while pending:
+        current = pending.pop()
+        if current.call in (current_principal, calling_service):
+            return True
+        pending.extend(current.dependencies)
+    return False
+
+
+async def _on_database_failure(request: Request, error: Exception) -> Response:
+    if not isinstance(error, SQLAlchemyError | OSError):
+        raise error
+    return await on_app_error(request, explain(error))
+
+
+async def _on_replay(_request: Request, replay: Exception) -> Response:
+    if not isinstance(replay, Replay):
+        raise replay
+    return replayed(replay.answer)

@@ -1,0 +1,130 @@
+"""Sessions of a request: the write commits before the answer leaves, the read is one AUTOCOMMIT statement."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from chassis.db.engine import Database
+from chassis.errors import PersistedError
+from chassis.idempotency import IdempotentRequest, StoredAnswer, check_key, claim, fingerprint, store
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.replies import JSON, reply
+
+REPLAYED_HEADERS = ("location", "etag", "x-cursor", "cache-control", "vary")
+
+
+class Replay(Exception):
+    """Carries a stored answer past the endpoint."""
+
+    def __init__(self, answer: StoredAnswer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+def replayed(answer: StoredAnswer) -> Response:
+    """Return the stored answer, marked as a replay."""
+    headers = {**answer.headers, "idempotency-replayed": "true"}
+    media_type = JSON if answer.body else None
+    return Response(answer.body, answer.status, headers, media_type)
+
+
+@asynccontextmanager
+async def transaction(database: Database) -> AsyncIterator[AsyncSession]:
+    """Open a session whose block is one transaction: committed at its end, and on PersistedError too."""
+    session = database.sessions()
+    try:
+        yield session
+        await _shielded_commit(session)
+    except PersistedError:
+        await _shielded_commit(session)
+        raise
+    finally:
+        await asyncio.shield(session.close())
+
+
+async def _shielded_commit(session: AsyncSession) -> None:
+    await asyncio.shield(session.commit())
+
+
+async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """Give an endpoint its transaction; for endpoints without an identity. Others take `Writing`."""
+    async with transaction(request.app.state.database) as session:
+        yield session
+
+
+async def read_connection(request: Request) -> AsyncIterator[AsyncConnection]:
+    """Give an endpoint a connection that reads."""
+    database: Database = request.app.state.database
+    async with database.reader.connect() as connection:
+        yield connection
+
+
+WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
+ReadConnection = Annotated[AsyncConnection, Depends(read_connection, scope="function")]
+
+
+class Write:
+    """A write in progress: its session, and the answer that is kept with it when the caller sent a key."""
+
+    def __init__(self, session: AsyncSession, table: Table, request: IdempotentRequest | None) -> None:
+        self.session = session
+        self._table = table
+        self._request = request
+        self._answer: Response | None = None
+
+    async def begin(self) -> None:
+        """Claim the key, if any. Raises Replay with the first answer."""
+        if self._request is None:
+            return
+        answer = await claim(self.session, self._table, self._request)
+        if answer is not None:
+            raise Replay(answer)
+
+    def reply(
+        self,
+        data: BaseModel | Sequence[BaseModel] | None,
+        *,
+        status: int = 200,
+        meta: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Answer the request; see chassis.web.replies.reply."""
+        self._answer = reply(data, status=status, meta=meta, headers=headers)
+        return self._answer
+
+    def no_content(self, headers: Mapping[str, str] | None = None) -> Response:
+        """Answer 204 with the caller's `Prefer: return=minimal` applied (RFC 7240)."""
+        self._answer = Response(b"", 204, {**(headers or {}), "preference-applied": "return=minimal"})
+        return self._answer
+
+    async def finish(self) -> None:
+        """Keep the answer with its effect."""
+        if self._request is None or self._answer is None:
+            return
+        headers = {name: value for name, value in self._answer.headers.items() if name in REPLAYED_HEADERS}
+        answer = StoredAnswer(self._answer.status_code, headers, bytes(self._answer.body))
+        await store(self.session, self._table, self._request, answer)
+
+
+async def writing(request: Request, principal: CurrentPrincipal) -> AsyncIterator[Write]:
+    """Give an endpoint its transaction with the caller's idempotency key applied."""
+    state = request.app.state
+    key = request.headers.get("idempotency-key")
+    keyed = None
+    if key is not None:
+        digest = fingerprint(request.method, request.scope["path"], request.scope["query_string"], await request.body())
+        keyed = IdempotentRequest(principal.user_id, check_key(key), digest)
+    async with transaction(state.database) as session:
+        write = Write(session, state.idempotency_table, keyed)
+        await write.begin()
+        yield write
+        await write.finish()
+
+
+Writing = Annotated[Write, Depends(writing, scope="function")]

@@ -1,0 +1,88 @@
+"""Every way a request can fail, as an envelope."""
+
+from collections.abc import Iterator
+from typing import cast
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+
+from chassis.errors import (
+    AppError,
+    ErrorKind,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+from chassis.web.replies import refuse
+from chassis.web.status import STATUS_OF_KIND
+from chassis.web.validation import invalid_input
+
+log = structlog.get_logger()
+
+OF_STATUS: dict[int, type[AppError]] = {
+    404: NotFound,
+    413: PayloadTooLarge,
+    415: UnsupportedMediaType,
+}
+SECURITY_KINDS = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.FORBIDDEN})
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Register the handlers of everything that the web layer itself can raise."""
+    app.add_exception_handler(AppError, on_app_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+
+
+async def on_app_error(request: Request, error: Exception) -> Response:
+    refusal = cast("AppError", error)
+    if STATUS_OF_KIND[refusal.kind] >= 500:  # noqa: PLR2004 - the server's own faults
+        log.error("request.failed", code=refusal.code, detail=refusal.log_detail, path=request.scope["path"])
+    elif refusal.kind in SECURITY_KINDS:
+        log.warning("request.denied", code=refusal.code, detail=refusal.log_detail, path=request.scope["path"])
+    return refuse(refusal)
+
+
+async def on_validation_error(request: Request, error: Exception) -> Response:
+    problem = cast("RequestValidationError", error)
+    entries = problem.errors()
+    if any(entry["loc"][:1] == ("path",) for entry in entries):
+        # An id that can't be one names nothing: the same answer as for an id that nobody has.
+        return refuse(NotFound())
+    return refuse(invalid_input(entries, known_fields=_body_fields(request)))
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    problem = cast("HTTPException", error)
+    if problem.status_code == 405:  # noqa: PLR2004 - Starlette's own refusal of a method
+        return refuse(MethodNotAllowed(headers={"allow": ", ".join(allowed_methods(request))}))
+    return refuse(OF_STATUS.get(problem.status_code, MalformedRequest)())
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """Return all methods of the path; Starlette's answer names only those of the first route that matches."""
+    methods: set[str] = set()
+    for route in api_routes(request.app.state.routers):
+        match, _ = route.matches({**request.scope, "type": "http"})
+        if match is not Match.NONE:
+            methods |= route.methods or set()
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+
+
+def api_routes(routers: tuple[object, ...]) -> Iterator[APIRoute]:
+    """Walk our own routers: FastAPI hides the routes of included routers from `app.routes`."""
+    for router in routers:
+        routes: list[BaseRoute] = getattr(router, "routes", [])
+        yield from (route for route in routes if isinstance(route, APIRoute))
+
+
+def _body_fields(request: Request) -> list[str]:
+    field = getattr(request.scope.get("route"), "body_field", None)
+    model = getattr(getattr(field, "field_info", None), "annotation", None)
+    return sorted(getattr(model, "model_fields", {}))

@@ -1,0 +1,66 @@
+"""The caller of a service: only what the gateway's signed header says (R21)."""
+
+from collections import OrderedDict
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from chassis.clock import utcnow
+from chassis.errors import NotFound, Unauthenticated
+from chassis.identity import Principal
+from chassis.tokens import IdentityVerifier, TokenError, VerifiedIdentity
+
+HEADER = "x-taskloom-identity"
+CACHE_ENTRIES = 10_000
+
+
+class IdentityCache:
+    """Verifies identity headers, each distinct one once: a signature costs 150 times a look-up."""
+
+    def __init__(self, verifier: IdentityVerifier) -> None:
+        self._verifier = verifier
+        self._seen: OrderedDict[str, VerifiedIdentity] = OrderedDict()
+
+    def principal(self, header: str | None) -> Principal:
+        """Return the caller. Raises Unauthenticated without a header that is valid now."""
+        if not header:
+            raise Unauthenticated
+        identity = self._seen.get(header)
+        if identity is None:
+            identity = self._verify(header)
+        if identity.expires_at <= utcnow().timestamp():
+            self._seen.pop(header, None)
+            raise Unauthenticated
+        return identity.principal
+
+    def _verify(self, header: str) -> VerifiedIdentity:
+        try:
+            identity = self._verifier.verify(header)
+        except TokenError as error:
+            raise Unauthenticated(log_detail=str(error)) from None
+        self._seen[header] = identity
+        if len(self._seen) > CACHE_ENTRIES:
+            self._seen.popitem(last=False)
+        return identity
+
+
+async def current_principal(request: Request) -> Principal:
+    """Return the user who calls. Raises Unauthenticated."""
+    cache: IdentityCache = request.app.state.identities
+    principal = cache.principal(request.headers.get(HEADER))
+    if principal.kind != "user":
+        raise Unauthenticated
+    return principal
+
+
+async def calling_service(request: Request) -> Principal:
+    """Return the calling process of the system; for internal endpoints. To anybody else there is nothing here."""
+    cache: IdentityCache = request.app.state.identities
+    principal = cache.principal(request.headers.get(HEADER))
+    if principal.kind != "service":
+        raise NotFound
+    return principal
+
+
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+CallingService = Annotated[Principal, Depends(calling_service)]

@@ -1,0 +1,113 @@
+"""What happens around every request of a service, in pure ASGI (R38): ids, log, metrics, last-resort errors."""
+
+import time
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis.errors import InternalError
+from chassis.ids import uuid7
+from chassis.telemetry.tracing import new_traceparent, trace_id_of, valid_traceparent
+from chassis.web.context import RequestContext, bind_request, valid_request_id
+from chassis.web.replies import refuse
+
+log = structlog.get_logger()
+
+REQUESTS = Counter("taskloom_http_requests_total", "Requests answered.", ["method", "route", "status"])
+SECONDS = Histogram(
+    "taskloom_http_request_seconds",
+    "Time to answer, in seconds.",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10),
+)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+QUIET_PATHS = frozenset({"/livez", "/readyz"})
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def context_from(headers: Headers) -> RequestContext:
+    """Take over valid ids of the caller, and make the missing ones."""
+    request_id = valid_request_id(headers.get("x-request-id")) or str(uuid7())
+    return RequestContext(request_id, valid_traceparent(headers.get("traceparent")) or new_traceparent())
+
+
+class RequestMiddleware:
+    """Binds the request's ids, answers HEAD by GET, logs and counts the outcome, and turns a crash into a bare 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        context = context_from(Headers(scope=scope))
+        bind_request(context)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=context.request_id, trace_id=trace_id_of(context.traceparent))
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
+        await self._serve(scope, receive, send, context)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, context: RequestContext) -> None:
+        exchange = _Exchange(send, context, without_body=scope["method"] == "HEAD")
+        if exchange.without_body:
+            scope = {**scope, "method": "GET"}
+        try:
+            await self._app(scope, receive, exchange.send)
+        except Exception:
+            log.exception("request.crashed", path=scope["path"])
+            if not exchange.status:
+                await refuse(InternalError())(scope, receive, exchange.send)
+        finally:
+            _record(scope, exchange)
+
+
+class _Exchange:
+    """The sending side of one request, watched."""
+
+    def __init__(self, send: Send, context: RequestContext, *, without_body: bool) -> None:
+        self._send = send
+        self._context = context
+        self.without_body = without_body
+        self.started = time.perf_counter()
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self._context.request_id
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+            headers["server-timing"] = f"app;dur={self.elapsed() * 1000:.1f}"
+        elif self.without_body and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.started
+
+
+def _record(scope: Scope, exchange: _Exchange) -> None:
+    route = getattr(scope.get("route"), "path", "unmatched")
+    method = scope["method"] if scope["method"] in METHODS else "other"
+    elapsed = exchange.elapsed()
+    REQUESTS.labels(method, route, exchange.status or "aborted").inc()
+    SECONDS.labels(method, route).observe(elapsed)
+    if scope["path"] in QUIET_PATHS:
+        return
+    outcome: dict[str, Any] = {
+        "method": method,
+        "route": route,
+        "status": exchange.status,
+        "ms": round(elapsed * 1000, 1),
+    }
+    log.info("request.served", **outcome)

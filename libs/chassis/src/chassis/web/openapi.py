@@ -1,0 +1,144 @@
+"""What the OpenAPI document of every service has in common: security, refusals with examples, the error catalogue."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from chassis.errors import (
+    AppError,
+    ErrorDetail,
+    InternalError,
+    InvalidInput,
+    MalformedJson,
+    PayloadTooLarge,
+    RateLimited,
+    ServiceUnavailable,
+    Unauthenticated,
+    UnsupportedMediaType,
+    error_classes,
+)
+from chassis.web.envelope import ErrorEnvelope
+from chassis.web.handlers import api_routes
+from chassis.web.routing import PUBLIC_MARK
+from chassis.web.status import STATUS_OF_KIND
+
+Responses = dict[int | str, dict[str, Any]]
+
+EXAMPLE_REQUEST_ID = "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"
+BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+EVERYWHERE = (InvalidInput, RateLimited, InternalError, ServiceUnavailable)
+WITH_BODY = (MalformedJson, PayloadTooLarge, UnsupportedMediaType)
+EXAMPLE_DETAILS = {
+    InvalidInput.code: (ErrorDetail("REQUIRED", "This field is required.", "title"),),
+}
+
+
+def errors(*classes: type[AppError]) -> Responses:
+    """Return the `responses` of an endpoint for the refusals that are its own, each with an example."""
+    found: Responses = {}
+    for cls in classes:
+        status = STATUS_OF_KIND[cls.kind]
+        entry = found.setdefault(status, _error_response(cls))
+        entry["content"]["application/json"]["examples"][cls.code] = _example(cls)
+    return found
+
+
+def example(value: Any, *, description: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the documentation of a success: the enveloped example, and headers with their descriptions."""
+    described = {name: {"description": text, "schema": {"type": "string"}} for name, text in (headers or {}).items()}
+    return {
+        "description": description,
+        "headers": described,
+        "content": {"application/json": {"example": enveloped(value)}},
+    }
+
+
+def enveloped(data: Any, **meta: Any) -> dict[str, Any]:
+    """Return an example answer around `data`."""
+    return {
+        "success": True,
+        "data": data,
+        "message": None,
+        "errors": [],
+        "meta": {"request_id": EXAMPLE_REQUEST_ID, **meta},
+    }
+
+
+def complete_document(app: FastAPI, routers: Sequence[object]) -> None:
+    """Make `app.openapi()` say what holds for all operations."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            _add_common_parts(document, routers)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend the document
+
+
+def _add_common_parts(document: dict[str, Any], routers: Sequence[object]) -> None:
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    schemas = components.setdefault("schemas", {})
+    schemas.setdefault("ErrorEnvelope", ErrorEnvelope.model_json_schema(ref_template="#/components/schemas/{model}"))
+    for name, schema in schemas["ErrorEnvelope"].pop("$defs", {}).items():
+        schemas.setdefault(name, schema)
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    document["x-error-codes"] = error_catalogue()
+    for route in api_routes(tuple(routers)):
+        for method in route.methods or ():
+            _complete(document["paths"].get(route.path_format, {}).get(method.lower()), route, method)
+
+
+def error_catalogue() -> list[dict[str, Any]]:
+    """Return every code that this process knows, with its status and sentence."""
+    return [{"code": cls.code, "status": STATUS_OF_KIND[cls.kind], "message": cls.message} for cls in error_classes()]
+
+
+def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) -> None:
+    if operation is None:
+        return
+    is_public = hasattr(route.endpoint, PUBLIC_MARK)
+    operation["security"] = [] if is_public else [{"bearer": []}]
+    common = [*EVERYWHERE, *(() if is_public else (Unauthenticated,))]
+    if method in BODY_METHODS and "requestBody" in operation:
+        common.extend(WITH_BODY)
+    _merge(operation["responses"], errors(*common))
+
+
+def _merge(declared: dict[str, Any], added: Responses) -> None:
+    for status, response in added.items():
+        present = declared.get(str(status))
+        if present is None or "HTTPValidationError" in str(present):
+            declared[str(status)] = response
+            continue
+        content = present.setdefault("content", {}).setdefault("application/json", {})
+        examples = content.setdefault("examples", {})
+        for name, value in response["content"]["application/json"]["examples"].items():
+            examples.setdefault(name, value)
+
+
+def _error_response(cls: type[AppError]) -> dict[str, Any]:
+    return {
+        "description": cls.message,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}, "examples": {}}},
+    }
+
+
+def _example(cls: type[AppError]) -> dict[str, Any]:
+    details = EXAMPLE_DETAILS.get(cls.code) or (ErrorDetail(cls.code, cls.message, None),)
+    return {
+        "summary": cls.message,
+        "value": {
+            "success": False,
+            "data": None,
+            "message": cls.message,
+            "errors": [{"field": d.field, "code": d.code, "message": d.message} for d in details],
+            "meta": {"request_id": EXAMPLE_REQUEST_ID},
+        },
+    }

@@ -1,0 +1,59 @@
+"""Answers: an Out model in, a response with envelope and headers out; what is sent is what was validated."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from fastapi import Response
+from pydantic import BaseModel
+
+from chassis.errors import AppError
+from chassis.web.envelope import failure_body, success_body
+from chassis.web.status import STATUS_OF_KIND
+
+JSON = "application/json"
+NULL = b"null"
+PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
+NO_STORE = {"cache-control": "no-store", "vary": "Authorization"}
+
+
+def etag(version: int) -> str:
+    """Return the strong entity tag of a version (RFC 9110, section 8.8.3)."""
+    return f'"{version}"'
+
+
+def reply(
+    data: BaseModel | Sequence[BaseModel] | None,
+    *,
+    status: int = 200,
+    meta: dict[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Envelope `data`. `headers` are added to the defaults of answers with user data, and override them."""
+    body = success_body(to_json(data), meta)
+    return Response(body, status, {**PRIVATE, **(headers or {})}, JSON)
+
+
+def to_json(data: BaseModel | Sequence[BaseModel] | None) -> bytes:
+    """Serialize Out models in one pass."""
+    if data is None:
+        return NULL
+    if isinstance(data, BaseModel):
+        return data.__pydantic_serializer__.to_json(data)
+    return b"[%b]" % b",".join(item.__pydantic_serializer__.to_json(item) for item in data)
+
+
+def refuse(error: AppError) -> Response:
+    """Envelope a refusal with the status of its kind."""
+    headers = {"cache-control": "no-store", **error.headers}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(error.retry_after)
+    status = STATUS_OF_KIND[error.kind]
+    if status == 401:  # noqa: PLR2004 - RFC 9110 asks for the challenge on exactly this status
+        headers.setdefault("www-authenticate", "Bearer")
+    return Response(failure_body(error), status, headers, JSON)
+
+
+def jsonable(model: BaseModel) -> Any:
+    """Return a model as plain values, for an error's `data` or an event's resource."""
+    return orjson.loads(model.__pydantic_serializer__.to_json(model))

@@ -1,0 +1,97 @@
+"""From pydantic's findings to the envelope's entries: all errors at once, and never the input (R28)."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from chassis.errors import ErrorDetail, InvalidInput
+
+CODES = {
+    "missing": ("REQUIRED", "This field is required."),
+    "string_too_long": ("TOO_LONG", "This is longer than {max_length} characters."),
+    "string_too_short": ("TOO_SHORT", "This is shorter than {min_length} characters."),
+    "too_long": ("TOO_MANY", "More than {max_length} entries."),
+    "too_short": ("TOO_FEW", "Fewer than {min_length} entries."),
+    "greater_than_equal": ("TOO_SMALL", "This must be at least {ge}."),
+    "less_than_equal": ("TOO_LARGE", "This must be at most {le}."),
+    "greater_than": ("TOO_SMALL", "This must be more than {gt}."),
+    "less_than": ("TOO_LARGE", "This must be less than {lt}."),
+    "enum": ("NOT_ALLOWED", "This is not one of the allowed values."),
+    "literal_error": ("NOT_ALLOWED", "This is not one of the allowed values."),
+    "string_type": ("WRONG_TYPE", "This must be text."),
+    "string_unicode": ("WRONG_TYPE", "This must be valid Unicode text."),
+    "int_type": ("WRONG_TYPE", "This must be a whole number."),
+    "int_from_float": ("WRONG_TYPE", "This must be a whole number."),
+    "int_parsing": ("WRONG_TYPE", "This must be a whole number."),
+    "float_type": ("WRONG_TYPE", "This must be a number."),
+    "bool_type": ("WRONG_TYPE", "This must be true or false."),
+    "bool_parsing": ("WRONG_TYPE", "This must be true or false."),
+    "list_type": ("WRONG_TYPE", "This must be a list."),
+    "dict_type": ("WRONG_TYPE", "This must be an object."),
+    "model_type": ("WRONG_TYPE", "This must be an object."),
+    "model_attributes_type": ("WRONG_TYPE", "This must be an object."),
+    "uuid_type": ("WRONG_TYPE", "This must be an id (a UUID)."),
+    "uuid_parsing": ("INVALID_ID", "This is not a valid id (a UUID)."),
+    "timezone_aware": ("TIMEZONE_REQUIRED", "This instant needs an offset, such as Z."),
+    "string_pattern_mismatch": ("INVALID_FORMAT", "This does not have the expected form."),
+}
+DATE_TYPES = ("date", "datetime", "time")
+PARAMETER_LOCATIONS = frozenset({"query", "path", "header", "cookie"})
+
+
+def invalid_input(errors: Iterable[dict[str, Any]], *, known_fields: Sequence[str] = ()) -> InvalidInput:
+    """Turn pydantic's error list into one refusal. `known_fields` are the body's fields, for hints."""
+    details = [_detail(error, known_fields) for error in errors]
+    return InvalidInput(details=details) if details else InvalidInput()
+
+
+def closest(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that `name` was probably meant to be, or None."""
+    matches = difflib.get_close_matches(name, list(candidates), n=1)
+    return matches[0] if matches else None
+
+
+def _detail(error: dict[str, Any], known_fields: Sequence[str]) -> ErrorDetail:
+    kind = str(error["type"])
+    field = _path(error["loc"])
+    context = error.get("ctx") or {}
+    if kind == "extra_forbidden":
+        return _unknown_field(field, known_fields)
+    if kind in CODES:
+        code, sentence = CODES[kind]
+        allowed = _allowed(context) if code == "NOT_ALLOWED" else None
+        return ErrorDetail(code, sentence.format_map(context) if "{" in sentence else sentence, field, allowed=allowed)
+    if kind.startswith(DATE_TYPES):
+        return ErrorDetail("INVALID_FORMAT", "This is not a valid date or time (RFC 3339).", field)
+    if kind == "value_error":
+        return _own_rule(context.get("error"), field)
+    # A custom error of ours is an UPPER_SNAKE type with a sentence that does not quote the input.
+    return ErrorDetail(kind if kind.isupper() else "INVALID_VALUE", _sentence(kind, error), field)
+
+
+def _own_rule(error: Any, field: str | None) -> ErrorDetail:
+    return ErrorDetail("INVALID_VALUE", str(error) if error is not None else "This value is not valid.", field)
+
+
+def _sentence(kind: str, error: dict[str, Any]) -> str:
+    return str(error["msg"]) if kind.isupper() else "This value is not valid."
+
+
+def _unknown_field(field: str | None, known_fields: Sequence[str]) -> ErrorDetail:
+    guess = closest(field or "", known_fields)
+    hint = f"did you mean {guess}?" if guess else None
+    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=hint)
+
+
+def _allowed(context: dict[str, Any]) -> list[str] | None:
+    expected = context.get("expected")
+    if not isinstance(expected, str):
+        return None
+    return [part.strip().strip("'") for part in expected.replace(" or ", ", ").split(",")]
+
+
+def _path(location: Sequence[str | int]) -> str | None:
+    parts = [str(part) for part in location]
+    if parts and parts[0] in PARAMETER_LOCATIONS | {"body"}:
+        parts = parts[1:]
+    return ".".join(parts) or None
