@@ -105,10 +105,19 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
         return
     is_public = hasattr(route.endpoint, PUBLIC_MARK)
     operation["security"] = [] if is_public else [{"bearer": []}]
+    _restore_examples(operation["responses"], route.responses)
     common = [*EVERYWHERE, *(() if is_public else (Unauthenticated,))]
     if method in BODY_METHODS and "requestBody" in operation:
         common.extend(WITH_BODY)
     _merge(operation["responses"], errors(*common))
+
+
+def _restore_examples(documented: dict[str, Any], declared: Responses) -> None:
+    """Put the examples back as they were declared: FastAPI drops every null on the way."""
+    for status, response in declared.items():
+        for media_type, content in response.get("content", {}).items():
+            target = documented[str(status)]["content"][media_type]
+            target.update({name: content[name] for name in ("example", "examples") if name in content})
 
 
 def _merge(declared: dict[str, Any], added: Responses) -> None:

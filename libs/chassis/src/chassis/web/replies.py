@@ -1,10 +1,11 @@
 """Answers: an Out model in, a response with envelope and headers out; what is sent is what was validated."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from fastapi import Response
+from fastapi import Request, Response
 from pydantic import BaseModel
 
 from chassis.errors import AppError
@@ -13,6 +14,7 @@ from chassis.web.status import STATUS_OF_KIND
 
 JSON = "application/json"
 NULL = b"null"
+NOT_MODIFIED_HEADERS = ("etag", "cache-control", "vary", "link")
 PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
 NO_STORE = {"cache-control": "no-store", "vary": "Authorization"}
 
@@ -57,3 +59,24 @@ def refuse(error: AppError) -> Response:
 def jsonable(model: BaseModel) -> Any:
     """Return a model as plain values, for an error's `data` or an event's resource."""
     return orjson.loads(model.__pydantic_serializer__.to_json(model))
+
+
+def unless_unchanged(request: Request, response: Response) -> Response:
+    """Answer 304 instead when If-None-Match names the response's entity tag (RFC 9110, section 13.1.2)."""
+    tag = response.headers.get("etag")
+    wanted = request.headers.get("if-none-match")
+    if tag is None or wanted is None or not _names(wanted, tag):
+        return response
+    kept = {name: response.headers[name] for name in NOT_MODIFIED_HEADERS if name in response.headers}
+    return Response(b"", 304, kept)
+
+
+def list_etag(data: bytes) -> str:
+    """Return the weak entity tag of a list: a digest of its entries."""
+    return f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'
+
+
+def _names(wanted: str, tag: str) -> bool:
+    opaque = tag.removeprefix("W/")
+    candidates = {candidate.strip().removeprefix("W/") for candidate in wanted.split(",")}
+    return "*" in candidates or opaque in candidates

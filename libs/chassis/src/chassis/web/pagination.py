@@ -1,0 +1,96 @@
+"""Lists, a page at a time: by page number with a total, or by cursor without one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import Depends, Query, Request
+
+from chassis.errors import InvalidInput
+
+MAX_PER_PAGE = 100
+DEFAULT_PER_PAGE = 20
+MAX_OFFSET = 10_000
+
+
+class PageTooDeep(InvalidInput):
+    code = "PAGE_TOO_DEEP"
+    message = "Pages end after 10,000 entries: walk on with `cursor` from meta.next_cursor."
+
+
+class PageAndCursor(InvalidInput):
+    code = "PAGE_AND_CURSOR"
+    message = "Give either `page` or `cursor`, not both."
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """What part of a list is asked for. `cursor` is None in page mode and may be empty to begin a walk."""
+
+    page: int
+    per_page: int
+    cursor: str | None
+
+    @property
+    def offset(self) -> int:
+        return (self.page - 1) * self.per_page
+
+
+def paging(
+    page: Annotated[int | None, Query(ge=1, le=MAX_OFFSET, description="Page number, from 1.")] = None,
+    per_page: Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="Entries a page.")] = DEFAULT_PER_PAGE,
+    cursor: Annotated[
+        str | None,
+        Query(
+            max_length=2048,
+            description="Walk by cursor: empty for the first part, then `meta.next_cursor` until `has_more` is false.",
+        ),
+    ] = None,
+) -> Paging:
+    """Read `page`, `per_page` and `cursor`. Raises PageAndCursor and PageTooDeep."""
+    if page is not None and cursor is not None:
+        raise PageAndCursor(field="page")
+    wanted = Paging(page or 1, per_page, cursor)
+    if wanted.page * wanted.per_page > MAX_OFFSET:
+        raise PageTooDeep(field="page")
+    return wanted
+
+
+PagingQuery = Annotated[Paging, Depends(paging)]
+
+
+def page_meta(wanted: Paging, total: int) -> dict[str, Any]:
+    """Return the `meta` of page mode."""
+    return {"page": wanted.page, "per_page": wanted.per_page, "total": total}
+
+
+def page_links(request: Request, wanted: Paging, total: int) -> dict[str, str]:
+    """Return the Link header of page mode (RFC 8288), relative to the server."""
+    last = max(1, -(-total // wanted.per_page))
+    targets = {"first": 1, "last": last}
+    if wanted.page > 1:
+        targets["prev"] = min(wanted.page - 1, last)
+    if wanted.page < last:
+        targets["next"] = wanted.page + 1
+    return link_header(request, {relation: {"page": str(page)} for relation, page in targets.items()})
+
+
+def cursor_links(request: Request, meta: Mapping[str, Any]) -> dict[str, str]:
+    """Return the Link header of cursor mode from its `meta`."""
+    names = {"next": meta.get("next_cursor"), "prev": meta.get("prev_cursor")}
+    return link_header(request, {relation: {"cursor": cursor} for relation, cursor in names.items() if cursor})
+
+
+def link_header(request: Request, relations: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return a Link header: the request's own query with some parameters replaced, by relation."""
+    if not relations:
+        return {}
+    links = [f'<{_address(request, changed)}>; rel="{relation}"' for relation, changed in relations.items()]
+    return {"link": ", ".join(links)}
+
+
+def _address(request: Request, changed: Mapping[str, str]) -> str:
+    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    kept = [(name, value) for name, value in query if name not in changed]
+    return f"{request.scope['path']}?{urlencode([*kept, *changed.items()])}"
