@@ -5,8 +5,8 @@ from typing import Any, Generic, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
+from chassis.context import current_request
 from chassis.errors import AppError, ErrorDetail
-from chassis.web.context import current_request
 
 T = TypeVar("T")
 MAX_ERROR_TEXT = 200

@@ -8,10 +8,10 @@ from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chassis.context import RequestContext, bind_request, valid_request_id
 from chassis.errors import InternalError
 from chassis.ids import uuid7
 from chassis.telemetry.tracing import new_traceparent, trace_id_of, valid_traceparent
-from chassis.web.context import RequestContext, bind_request, valid_request_id
 from chassis.web.replies import refuse
 
 log = structlog.get_logger()
