@@ -2,14 +2,18 @@
 
 import asyncio
 import zlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from alembic import command, context
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+
+from chassis.db.engine import Database
 
 LOCK_TIMEOUT = "2s"
 STATEMENT_TIMEOUT = "60s"
@@ -64,3 +68,21 @@ def _migrate(connection: Connection, schema: str, metadata: MetaData) -> None:
         context.run_migrations()
     connection.execute(text("SELECT pg_advisory_unlock(:key)"), lock)
     connection.commit()
+
+
+def current_schema_check(database: Database, *, schema: str, root: Path) -> Callable[[], Awaitable[None]]:
+    """Return a health check that passes when the database answers and its schema is at this code's revision or later.
+
+    A later revision is one that this code does not know: the next release migrates before its processes start.
+    """
+    scripts = ScriptDirectory(str(root / "migrations"))
+    known_older = {script.revision for script in scripts.walk_revisions()} - {scripts.get_current_head()}
+    query = text(f'SELECT version_num FROM "{schema}".schema_version')  # noqa: S608 - the schema is a constant
+
+    async def check() -> None:
+        async with database.reader.connect() as connection:
+            revision = (await connection.execute(query)).scalar_one()
+        if revision in known_older:
+            raise RuntimeError(f"schema {schema} is at {revision}")
+
+    return check

@@ -1,8 +1,6 @@
 """Sessions of a request: the write commits before the answer leaves, the read is one AUTOCOMMIT statement."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -11,7 +9,7 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from chassis.db.engine import Database
-from chassis.errors import PersistedError
+from chassis.db.transactions import transaction
 from chassis.idempotency import IdempotentRequest, StoredAnswer, check_key, claim, fingerprint, store
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.replies import JSON, reply
@@ -32,24 +30,6 @@ def replayed(answer: StoredAnswer) -> Response:
     headers = {**answer.headers, "idempotency-replayed": "true"}
     media_type = JSON if answer.body else None
     return Response(answer.body, answer.status, headers, media_type)
-
-
-@asynccontextmanager
-async def transaction(database: Database) -> AsyncIterator[AsyncSession]:
-    """Open a session whose block is one transaction: committed at its end, and on PersistedError too."""
-    session = database.sessions()
-    try:
-        yield session
-        await _shielded_commit(session)
-    except PersistedError:
-        await _shielded_commit(session)
-        raise
-    finally:
-        await asyncio.shield(session.close())
-
-
-async def _shielded_commit(session: AsyncSession) -> None:
-    await asyncio.shield(session.commit())
 
 
 async def write_session(request: Request) -> AsyncIterator[AsyncSession]:

@@ -1,13 +1,13 @@
 """Lists, a page at a time: by page number with a total, or by cursor without one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Query, Request
 
 from chassis.errors import InvalidInput
+from chassis.paging import Paging
 
 MAX_PER_PAGE = 100
 DEFAULT_PER_PAGE = 20
@@ -24,45 +24,40 @@ class PageAndCursor(InvalidInput):
     message = "Give either `page` or `cursor`, not both."
 
 
-@dataclass(frozen=True, slots=True)
-class Paging:
-    """What part of a list is asked for. `cursor` is None in page mode and may be empty to begin a walk."""
-
-    page: int
-    per_page: int
-    cursor: str | None
-
-    @property
-    def offset(self) -> int:
-        return (self.page - 1) * self.per_page
+PageNumber = Annotated[int, Query(ge=1, le=MAX_OFFSET, description="Page number, from 1.")]
+PerPage = Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="Entries a page.")]
+Cursor = Annotated[
+    str,
+    Query(
+        max_length=2048,
+        description="Walk by cursor: empty for the first part, then `meta.next_cursor` until `has_more` is false.",
+    ),
+]
 
 
-def paging(
-    page: Annotated[int | None, Query(ge=1, le=MAX_OFFSET, description="Page number, from 1.")] = None,
-    per_page: Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="Entries a page.")] = DEFAULT_PER_PAGE,
-    cursor: Annotated[
-        str | None,
-        Query(
-            max_length=2048,
-            description="Walk by cursor: empty for the first part, then `meta.next_cursor` until `has_more` is false.",
-        ),
-    ] = None,
+def pages(page: PageNumber = 1, per_page: PerPage = DEFAULT_PER_PAGE) -> Paging:
+    """Read `page` and `per_page`. Raises PageTooDeep."""
+    if page * per_page > MAX_OFFSET:
+        raise PageTooDeep(field="page")
+    return Paging(page, per_page, None)
+
+
+def pages_or_cursor(
+    page: PageNumber | None = None, per_page: PerPage = DEFAULT_PER_PAGE, cursor: Cursor | None = None
 ) -> Paging:
     """Read `page`, `per_page` and `cursor`. Raises PageAndCursor and PageTooDeep."""
-    if page is not None and cursor is not None:
+    if cursor is None:
+        return pages(page or 1, per_page)
+    if page is not None:
         raise PageAndCursor(field="page")
-    wanted = Paging(page or 1, per_page, cursor)
-    if wanted.page * wanted.per_page > MAX_OFFSET:
-        raise PageTooDeep(field="page")
-    return wanted
+    return Paging(1, per_page, cursor)
 
 
-PagingQuery = Annotated[Paging, Depends(paging)]
+PagesQuery = Annotated[Paging, Depends(pages)]
+"""A list that is read by page number."""
 
-
-def page_meta(wanted: Paging, total: int) -> dict[str, Any]:
-    """Return the `meta` of page mode."""
-    return {"page": wanted.page, "per_page": wanted.per_page, "total": total}
+PagingQuery = Annotated[Paging, Depends(pages_or_cursor)]
+"""A list that is read by page number or by cursor."""
 
 
 def page_links(request: Request, wanted: Paging, total: int) -> dict[str, str]:

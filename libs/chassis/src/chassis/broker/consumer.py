@@ -1,0 +1,147 @@
+"""Consumers: claim, work, commit, then acknowledge (R48, R49)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import Counter, Histogram
+from pydantic import ValidationError
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.broker.port import EventTransport, Message, Queue, Reject, Retry
+from chassis.context import RequestContext, bind_request
+from chassis.db.engine import Database
+from chassis.db.transactions import transaction
+from chassis.inbox.claiming import claim
+from chassis.outbox.envelope import EventEnvelope
+from chassis.telemetry.tracing import new_traceparent, trace_id_of, valid_traceparent
+
+log = structlog.get_logger()
+tracer = trace.get_tracer("chassis.broker")
+
+HANDLED = Counter("taskloom_messages_total", "Messages by outcome.", ["queue", "outcome"])
+SECONDS = Histogram("taskloom_message_seconds", "Time to handle a message, in seconds.", ["queue"])
+
+HANDLER_SECONDS = 20.0
+PREFETCH = 32
+AFTER_COMMIT = "after_commit"
+
+EventHandler = Callable[[EventEnvelope, AsyncSession], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A handler with its queue; made by the decorator `consumer` and listed in the service's worker."""
+
+    queue: Queue
+    handle: EventHandler
+
+
+def consumer(*, queue: str, types: Sequence[str]) -> Callable[[EventHandler], Consumer]:
+    """Declare a consumer: `queue` is `<service>.<subject>`, `types` are topic patterns such as `task.*.v1`."""
+
+    def declare(handler: EventHandler) -> Consumer:
+        return Consumer(Queue(queue, tuple(types)), handler)
+
+    return declare
+
+
+def after_commit(session: AsyncSession, action: Callable[[], Awaitable[None]]) -> None:
+    """Run `action` once the message's transaction is committed. Best effort: it is lost with the process."""
+    session.info.setdefault(AFTER_COMMIT, []).append(action)
+
+
+class ConsumerRunner:
+    """Feeds one consumer from the transport, with an inbox row and one transaction a message."""
+
+    def __init__(self, database: Database, inbox: Table, transport: EventTransport, consumer: Consumer) -> None:
+        self._database = database
+        self._inbox = inbox
+        self._transport = transport
+        self._consumer = consumer
+        self._queue = consumer.queue
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop` is set, then finish what is in flight."""
+        await self._declare(stop)
+        consuming = asyncio.create_task(self._transport.consume(self._queue, self.handle, prefetch=PREFETCH))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([consuming, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not consuming.done():
+            consuming.cancel()
+        await asyncio.wait([consuming])
+        if not consuming.cancelled() and (error := consuming.exception()):
+            raise error
+
+    async def _declare(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self._transport.declare(self._queue)
+            except Exception as error:  # noqa: BLE001 - whatever keeps the broker from answering, we wait for it
+                log.warning("broker.unavailable", queue=self._queue.name, reason=type(error).__name__)
+                await asyncio.sleep(1)
+            else:
+                return
+
+    async def handle(self, message: Message) -> None:
+        """Handle one delivery. Raises Reject for what is no event of ours, Retry for any other failure."""
+        event = self._read(message)
+        self._bind(event)
+        with SECONDS.labels(self._queue.name).time(), self._span(event):
+            try:
+                outcome = await asyncio.wait_for(self._work(event), HANDLER_SECONDS)
+            except ValidationError as error:
+                self._count("rejected")
+                raise Reject(f"schema: {error.error_count()} errors in {error.title}") from None
+            except Exception as error:
+                self._count("failed")
+                log.exception("message.failed", type=event.type, event_id=str(event.event_id), attempt=message.attempt)
+                raise Retry(type(error).__name__) from error
+        self._count(outcome)
+
+    async def _work(self, event: EventEnvelope) -> str:
+        async with transaction(self._database) as session:
+            name = self._queue.name
+            if not await claim(session, self._inbox, consumer=name, event_id=event.event_id):
+                return "duplicate"
+            await self._consumer.handle(event, session)
+            actions: list[Callable[[], Awaitable[None]]] = session.info.get(AFTER_COMMIT, [])
+        for action in actions:
+            await self._attempt(action)
+        return "handled"
+
+    async def _attempt(self, action: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await action()
+        except Exception as error:  # noqa: BLE001 - best effort by contract; the effect itself is committed
+            log.warning("message.after_commit_failed", queue=self._queue.name, reason=type(error).__name__)
+
+    def _read(self, message: Message) -> EventEnvelope:
+        try:
+            return EventEnvelope.from_json(message.body)
+        except ValueError as error:
+            self._count("rejected")
+            raise Reject(f"not an event: {type(error).__name__}") from None
+
+    def _bind(self, event: EventEnvelope) -> None:
+        traceparent = valid_traceparent(event.traceparent) or new_traceparent()
+        request_id = str(event.data.get("request_id") or event.event_id)
+        bind_request(RequestContext(request_id, traceparent))
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(
+            request_id=request_id, trace_id=trace_id_of(traceparent), queue=self._queue.name
+        )
+
+    def _span(self, event: EventEnvelope) -> Any:
+        carrier = {"traceparent": event.traceparent} if event.traceparent else {}
+        parent = TraceContextTextMapPropagator().extract(carrier)
+        return tracer.start_as_current_span(f"{self._queue.name} {event.type}", context=parent)
+
+    def _count(self, outcome: str) -> None:
+        HANDLED.labels(self._queue.name, outcome).inc()

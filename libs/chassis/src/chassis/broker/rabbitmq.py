@@ -1,0 +1,314 @@
+"""The transport over RabbitMQ 3.10 and 4.x (R46, R47, R49, R50).
+
+A topic exchange, and for each consumer a durable quorum queue with its delayed-retry queues and its dead letters.
+Every queue argument is set, because the defaults differ between the versions. Publishing and consuming use
+separate connections. A connection that fails is thrown away and made anew: nothing is replayed from memory.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import AMQPError, DeliveryError
+from pamqp.exceptions import PAMQPException
+
+from chassis.broker.dispatch import KeyedDispatcher
+from chassis.broker.port import (
+    BrokerUnavailable,
+    Handler,
+    Message,
+    PublishFailed,
+    Queue,
+    Reject,
+    Retry,
+    RetryPolicy,
+    Unroutable,
+)
+
+log = structlog.get_logger()
+
+EXCHANGE = "taskloom.events"
+CONTENT_TYPE = "application/cloudevents+json"
+DELIVERY_LIMIT = 8
+MAX_LENGTH = 100_000
+CONSUMER_TIMEOUT_MS = 120_000
+PUBLISH_SECONDS = 5.0
+CONNECT_SECONDS = 5.0
+WATCH_SECONDS = 5.0
+RECONNECT_SECONDS = 1.0
+DRAIN_SECONDS = 15.0
+
+ATTEMPT, KEY, REASON = "x-taskloom-attempt", "x-taskloom-key", "x-taskloom-reason"
+TROUBLE = (AMQPError, PAMQPException, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
+
+
+class RabbitTransport:
+    """EventTransport over RabbitMQ."""
+
+    def __init__(self, url: str, *, policy: RetryPolicy | None = None, exchange: str = EXCHANGE) -> None:
+        self._url = url
+        self._policy = policy or RetryPolicy()
+        self._exchange = exchange
+        self._publishing: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+        self._opening = asyncio.Lock()
+
+    async def declare(self, queue: Queue) -> None:
+        connection = await self._connect()
+        try:
+            channel = await connection.channel()
+            await self._declare_all(channel, queue)
+        finally:
+            await connection.close()
+
+    async def publish(self, messages: Sequence[Message]) -> list[PublishFailed | None]:
+        try:
+            channel = await self._publish_channel()
+            exchange = await channel.get_exchange(self._exchange, ensure=False)
+            sending = [
+                exchange.publish(_outgoing(one), one.type, mandatory=True, timeout=PUBLISH_SECONDS) for one in messages
+            ]
+            outcomes = await asyncio.gather(*sending, return_exceptions=True)
+        except TROUBLE as error:
+            await self._drop()
+            raise BrokerUnavailable(type(error).__name__) from error
+        return await self._judge(messages, outcomes)
+
+    async def consume(self, queue: Queue, handler: Handler, *, prefetch: int) -> None:
+        while True:
+            try:
+                await self._consume_once(queue, handler, prefetch)
+            except TROUBLE as error:
+                log.warning("broker.unavailable", queue=queue.name, reason=type(error).__name__)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def depth(self, queue: str) -> int:
+        names = [queue, *(_retry_name(queue, delay) for delay in self._policy.delays)]
+        return sum([await self._count(name) for name in names])
+
+    async def dead(self, queue: str) -> int:
+        return await self._count(_dead_name(queue))
+
+    async def redrive(self, queue: str) -> int:
+        connection = await self._connect()
+        try:
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            source = await channel.get_queue(_dead_name(queue), ensure=True)
+            moved = 0
+            while (letter := await source.get(fail=False)) is not None:
+                message = _incoming(letter)
+                await channel.default_exchange.publish(_outgoing(message, attempt=1), queue, mandatory=True)
+                await letter.ack()
+                moved += 1
+            return moved
+        finally:
+            await connection.close()
+
+    async def ping(self) -> None:
+        channel = await self._publish_channel()
+        await channel.get_exchange(self._exchange, ensure=True)
+
+    async def close(self) -> None:
+        await self._drop()
+
+    async def _connect(self) -> AbstractConnection:
+        separator = "&" if "?" in self._url else "?"
+        return await aio_pika.connect(f"{self._url}{separator}heartbeat=10", timeout=CONNECT_SECONDS)
+
+    async def _publish_channel(self) -> AbstractChannel:
+        async with self._opening:
+            if self._channel is None or self._channel.is_closed:
+                await self._drop()
+                self._publishing = await self._connect()
+                self._channel = await self._publishing.channel(publisher_confirms=True, on_return_raises=True)
+                await self._declare_exchange(self._channel)
+            return self._channel
+
+    async def _drop(self) -> None:
+        connection, self._publishing, self._channel = self._publishing, None, None
+        if connection is not None:
+            with suppress(*TROUBLE):
+                await connection.close()
+
+    async def _judge(self, messages: Sequence[Message], outcomes: Sequence[Any]) -> list[PublishFailed | None]:
+        """Tell refusals of single messages from the loss of the connection, which says nothing of any of them."""
+        judged: list[PublishFailed | None] = []
+        for message, outcome in zip(messages, outcomes, strict=True):
+            if isinstance(outcome, DeliveryError):
+                returned = outcome.message is not None
+                judged.append(Unroutable(message.type) if returned else PublishFailed("nack"))
+            elif isinstance(outcome, BaseException):
+                await self._drop()
+                raise BrokerUnavailable(type(outcome).__name__) from outcome
+            else:
+                judged.append(None)
+        return judged
+
+    async def _declare_exchange(self, channel: AbstractChannel) -> None:
+        await channel.declare_exchange(self._exchange, aio_pika.ExchangeType.TOPIC, durable=True)
+
+    async def _declare_all(self, channel: AbstractChannel, queue: Queue) -> AbstractQueue:
+        """Declare everything of a queue; the same arguments as before change nothing."""
+        await self._declare_exchange(channel)
+        await channel.declare_queue(_dead_name(queue.name), durable=True, arguments=_quorum())
+        for delay in self._policy.delays:
+            back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue.name}
+            arguments = _quorum(**back, **AT_LEAST_ONCE, **{"x-message-ttl": int(delay * 1000)})
+            await channel.declare_queue(_retry_name(queue.name, delay), durable=True, arguments=arguments)
+        dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": _dead_name(queue.name)}
+        main = await channel.declare_queue(
+            queue.name,
+            durable=True,
+            arguments=_quorum(**dead, **AT_LEAST_ONCE, **{"x-delivery-limit": DELIVERY_LIMIT}),
+        )
+        for pattern in queue.patterns:
+            await main.bind(self._exchange, pattern)
+        return main
+
+    async def _consume_once(self, queue: Queue, handler: Handler, prefetch: int) -> None:
+        """Consume on one connection until it fails, its consumer is gone, or we are cancelled."""
+        connection = await self._connect()
+        dispatcher = KeyedDispatcher(prefetch)
+        try:
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            await channel.set_qos(prefetch_count=prefetch)
+            source = await self._declare_all(channel, queue)
+            settle = _Settler(channel, queue.name, handler, self._policy)
+            tag = await source.consume(_dispatching(dispatcher, settle.settle))
+            try:
+                await _watch(connection, queue.name)
+            finally:
+                with suppress(*TROUBLE):
+                    await source.cancel(tag)
+                await dispatcher.drain(DRAIN_SECONDS)
+        finally:
+            with suppress(*TROUBLE):
+                await connection.close()
+
+    async def _count(self, name: str) -> int:
+        connection = await self._connect()
+        try:
+            channel = await connection.channel()
+            found = await channel.declare_queue(name, passive=True)
+            return int(found.declaration_result.message_count or 0)
+        finally:
+            await connection.close()
+
+
+AT_LEAST_ONCE = {"x-dead-letter-strategy": "at-least-once"}
+
+
+class _Settler:
+    """Runs the handler on one delivery and settles it: acknowledged only when its fate is stored elsewhere."""
+
+    def __init__(self, channel: AbstractChannel, queue: str, handler: Handler, policy: RetryPolicy) -> None:
+        self._channel = channel
+        self._queue = queue
+        self._handler = handler
+        self._policy = policy
+
+    async def settle(self, delivery: AbstractIncomingMessage) -> None:
+        """Never raises: a delivery that could not be settled stays unacknowledged and comes again."""
+        try:
+            await self._decide(delivery, _incoming(delivery))
+        except TROUBLE as error:
+            log.warning("broker.unsettled", queue=self._queue, reason=type(error).__name__)
+
+    async def _decide(self, delivery: AbstractIncomingMessage, message: Message) -> None:
+        try:
+            await self._handler(message)
+        except Retry as reason:
+            delay = self._policy.delay_after(message.attempt)
+            if delay is None:
+                await self._bury(message, f"failed {message.attempt} times: {reason}")
+            else:
+                await self._send(_outgoing(message, attempt=message.attempt + 1), _retry_name(self._queue, delay))
+        except Reject as reason:
+            await self._bury(message, str(reason))
+        await delivery.ack()
+
+    async def _bury(self, message: Message, reason: str) -> None:
+        log.error("message.dead", queue=self._queue, type=message.type, message=message.id, reason=reason)
+        await self._send(_outgoing(message, reason=reason), _dead_name(self._queue))
+
+    async def _send(self, message: aio_pika.Message, queue: str) -> None:
+        await self._channel.default_exchange.publish(message, queue, mandatory=True, timeout=PUBLISH_SECONDS)
+
+
+def _dispatching(
+    dispatcher: KeyedDispatcher, settle: Callable[[AbstractIncomingMessage], Awaitable[None]]
+) -> Callable[[AbstractIncomingMessage], Awaitable[None]]:
+    async def take(delivery: AbstractIncomingMessage) -> None:
+        await dispatcher.submit(str(delivery.headers.get(KEY) or ""), lambda: settle(delivery))
+
+    return take
+
+
+async def _watch(connection: AbstractConnection, queue: str) -> None:
+    """Return when the connection is closed or the queue has lost its consumers; a dead peer answers nothing in time."""
+    closed = asyncio.ensure_future(connection.closed())
+    try:
+        while not closed.done():
+            await asyncio.wait([closed], timeout=WATCH_SECONDS)
+            if closed.done():
+                return
+            async with asyncio.timeout(WATCH_SECONDS), await connection.channel() as channel:
+                found = await channel.declare_queue(queue, passive=True)
+                if not found.declaration_result.consumer_count:
+                    log.warning("broker.consumer_lost", queue=queue)
+                    return
+    finally:
+        closed.cancel()
+
+
+def _quorum(**more: Any) -> dict[str, Any]:
+    return {
+        "x-queue-type": "quorum",
+        "x-overflow": "reject-publish",
+        "x-max-length": MAX_LENGTH,
+        "x-consumer-timeout": CONSUMER_TIMEOUT_MS,
+        **more,
+    }
+
+
+def _outgoing(message: Message, *, attempt: int | None = None, reason: str | None = None) -> aio_pika.Message:
+    headers: dict[str, Any] = {ATTEMPT: attempt or message.attempt, KEY: message.key}
+    if reason is not None:
+        headers[REASON] = reason[:500]
+    return aio_pika.Message(
+        message.body,
+        message_id=message.id,
+        type=message.type,
+        content_type=CONTENT_TYPE,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        headers=headers,
+    )
+
+
+def _incoming(delivery: AbstractIncomingMessage) -> Message:
+    headers = delivery.headers
+    redelivered = headers.get("x-delivery-count")
+    attempt = headers.get(ATTEMPT)
+    return Message(
+        id=delivery.message_id or "",
+        type=delivery.type or delivery.routing_key or "",
+        key=str(headers.get(KEY) or ""),
+        body=delivery.body,
+        attempt=_number(attempt, 1) + _number(redelivered, 0),
+    )
+
+
+def _number(value: object, default: int) -> int:
+    return value if isinstance(value, int) else default
+
+
+def _retry_name(queue: str, delay: float) -> str:
+    return f"{queue}.retry.{int(delay * 1000)}ms"
+
+
+def _dead_name(queue: str) -> str:
+    return f"{queue}.dead"

@@ -1,0 +1,214 @@
+"""From the outbox to the broker: in order within a stream, marked only after the confirm (R46)."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Gauge
+from sqlalchemy import Column, RowMapping, Table, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.broker.port import BrokerUnavailable, EventTransport, Message, PublishFailed
+from chassis.clock import utcnow
+from chassis.db.engine import Database
+from chassis.outbox.envelope import EventEnvelope, EventTooLarge
+from chassis.outbox.models import NEW, PARKED, SENT
+from chassis.outbox.publishing import relay_channel
+
+log = structlog.get_logger()
+
+PUBLISHED = Counter("taskloom_outbox_published_total", "Events that the broker confirmed.", ["table"])
+WAITING = Gauge("taskloom_outbox_waiting", "Events not yet sent.", ["table"])
+OLDEST = Gauge("taskloom_outbox_oldest_seconds", "Age of the oldest event not yet sent, in seconds.", ["table"])
+PARKED_ROWS = Counter("taskloom_outbox_parked_total", "Events given up after too many refusals.", ["table"])
+
+BATCH = 200
+POLL_SECONDS = 1.0
+MAX_ATTEMPTS = 20
+MAX_BACKOFF_SECONDS = 60.0
+TROUBLE = (SQLAlchemyError, OSError, BrokerUnavailable)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table to relay: any with the columns of RelayedMixin. `stream` and `sequence` order its rows."""
+
+    table: Table
+    stream: Column[Any]
+    sequence: Column[Any]
+    envelope: Callable[[RowMapping], EventEnvelope]
+
+
+def outbox_source(table: Table, *, service: str) -> Source:
+    """Describe a plain outbox table."""
+
+    def envelope(row: RowMapping) -> EventEnvelope:
+        names = EventEnvelope.model_fields.keys() - {"source"}
+        return EventEnvelope(source=f"/taskloom/{service}", **{name: row[name] for name in names})
+
+    return Source(table, table.c.stream_id, table.c.sequence, envelope)
+
+
+class OutboxRelay:
+    """Sends what a table holds. Of several relays of one table one works, the others stand by to take over."""
+
+    def __init__(self, database: Database, source: Source, transport: EventTransport) -> None:
+        self._database = database
+        self._source = source
+        self._transport = transport
+        self._woken = asyncio.Event()
+        self._name = f"{source.table.schema}.{source.table.name}"
+        self._lock = zlib.crc32(f"relay:{self._name}".encode())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until `stop` is set. Trouble with database or broker is logged and tried again."""
+        pause = POLL_SECONDS
+        while not stop.is_set():
+            try:
+                async with self._leadership() as connection:
+                    while connection is not None and not stop.is_set():
+                        await self._round(connection, stop)
+                        pause = POLL_SECONDS
+            except TROUBLE as error:
+                log.warning("relay.trouble", table=self._name, reason=type(error).__name__)
+                pause = min(pause * 2, 5.0)
+            await _wait(stop, pause)
+
+    async def _round(self, connection: AsyncConnection, stop: asyncio.Event) -> None:
+        """Send everything that is due, then sleep until woken or polled."""
+        self._woken.clear()
+        while await self._send_batch(connection) == BATCH and not stop.is_set():
+            pass
+        await self._measure(connection)
+        waiters = [asyncio.create_task(self._woken.wait()), asyncio.create_task(stop.wait())]
+        await asyncio.wait(waiters, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in waiters:
+            waiter.cancel()
+
+    @asynccontextmanager
+    async def _leadership(self) -> AsyncIterator[AsyncConnection | None]:
+        """Give the connection that holds the lock and listens, or None while another relay has it."""
+        engine = self._database.writer.execution_options(isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            leads = (await connection.execute(select(func.pg_try_advisory_lock(self._lock)))).scalar_one()
+            if not leads:
+                yield None
+                return
+            driver = (await connection.get_raw_connection()).driver_connection
+            await driver.add_listener(relay_channel(self._source.table), self._on_notify)  # type: ignore[union-attr]
+            try:
+                yield connection
+            finally:
+                # The lock lives and dies with the connection, so the connection must not go back into the pool.
+                with suppress(*TROUBLE):
+                    await asyncio.shield(connection.invalidate())
+
+    def _on_notify(self, *_: object) -> None:
+        self._woken.set()
+
+    async def _send_batch(self, connection: AsyncConnection) -> int:
+        rows = (await connection.execute(self._due())).mappings().all()
+        if not rows:
+            return 0
+        messages, too_large = self._messages(rows)
+        outcomes = await self._transport.publish(messages) if messages else []
+        failures = {**too_large, **_failures(messages, outcomes)}
+        sent, failed = split_prefix(rows, failures, self._source.stream.name)
+        await self._mark_sent(connection, sent)
+        for row in failed:
+            await self._postpone(connection, row, failures[str(row["event_id"])])
+        return len(rows) if not failed else 0
+
+    def _messages(self, rows: Sequence[RowMapping]) -> tuple[list[Message], dict[str, str]]:
+        messages: list[Message] = []
+        too_large: dict[str, str] = {}
+        for row in rows:
+            envelope = self._source.envelope(row)
+            try:
+                body = envelope.to_json()
+            except EventTooLarge as error:
+                too_large[str(envelope.event_id)] = str(error)
+                continue
+            messages.append(Message(str(envelope.event_id), envelope.type, str(envelope.stream_id), body))
+        return messages, too_large
+
+    def _due(self) -> Any:
+        """Select the oldest unsent rows of every stream whose first unsent row is not being held back."""
+        table, source = self._source.table, self._source
+        held = table.alias("held")
+        blocked = select(held.c[source.stream.name]).where(held.c.state == NEW, held.c.available_at > func.now())
+        return (
+            select(table)
+            .where(table.c.state == NEW, source.stream.not_in(blocked))
+            .order_by(source.stream, source.sequence)
+            .limit(BATCH)
+        )
+
+    async def _mark_sent(self, connection: AsyncConnection, rows: Sequence[RowMapping]) -> None:
+        if not rows:
+            return
+        table = self._source.table
+        ids = [row["event_id"] for row in rows]
+        statement = update(table).where(table.c.event_id == func.any(ids)).values(state=SENT, sent_at=utcnow())
+        await connection.execute(statement)
+        PUBLISHED.labels(self._name).inc(len(rows))
+
+    async def _postpone(self, connection: AsyncConnection, row: RowMapping, reason: str) -> None:
+        table = self._source.table
+        attempts = row["attempts"] + 1
+        parked = attempts >= MAX_ATTEMPTS
+        delay = min(2.0 ** (attempts - 1), MAX_BACKOFF_SECONDS)
+        values = {
+            "attempts": attempts,
+            "state": PARKED if parked else NEW,
+            "available_at": utcnow() + timedelta(seconds=delay),
+        }
+        await connection.execute(update(table).where(table.c.event_id == row["event_id"]).values(**values))
+        if parked:
+            PARKED_ROWS.labels(self._name).inc()
+            log.error("outbox.parked", table=self._name, event_id=str(row["event_id"]), type=row["type"], reason=reason)
+        else:
+            log.warning("outbox.refused", table=self._name, type=row["type"], attempts=attempts, reason=reason)
+
+    async def _measure(self, connection: AsyncConnection) -> None:
+        table = self._source.table
+        age = func.extract("epoch", func.now() - func.min(table.c.occurred_at))
+        query = select(func.count(), func.coalesce(age, 0)).select_from(table).where(table.c.state == NEW)
+        waiting, oldest = (await connection.execute(query)).one()
+        WAITING.labels(self._name).set(waiting)
+        OLDEST.labels(self._name).set(float(oldest))
+
+
+def split_prefix(
+    rows: Sequence[RowMapping], failures: dict[str, str], stream: str
+) -> tuple[list[RowMapping], list[RowMapping]]:
+    """Split ordered rows into those to mark and the first failed one of each stream.
+
+    What follows a failure in its stream is in neither: it stays new and goes out again after it.
+    """
+    sent: list[RowMapping] = []
+    failed: dict[Any, RowMapping] = {}
+    for row in rows:
+        if row[stream] in failed:
+            continue
+        if str(row["event_id"]) in failures:
+            failed[row[stream]] = row
+        else:
+            sent.append(row)
+    return sent, list(failed.values())
+
+
+def _failures(messages: Sequence[Message], outcomes: Sequence[PublishFailed | None]) -> dict[str, str]:
+    pairs = zip(messages, outcomes, strict=True)
+    return {message.id: f"{type(outcome).__name__}: {outcome}" for message, outcome in pairs if outcome is not None}
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

@@ -1,0 +1,357 @@
+"""The transport over Valkey or Redis: a stream per queue, with a topic exchange made of one script.
+
+Publishing runs a script that finds the bound queues and appends to the stream of each; its answer is the
+confirm. Nobody bound is an error, as with RabbitMQ's `mandatory`. Consumers of a queue form a group; a message
+is deleted when it is acknowledged, so a stream's length is the queue's depth. What a consumer that died had in
+hand goes to the living: each one keeps a short-lived key, and entries of names without a key are taken over.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+import redis.asyncio as redis
+import structlog
+from redis.exceptions import RedisError, ResponseError
+
+from chassis.broker.dispatch import KeyedDispatcher
+from chassis.broker.port import (
+    BrokerUnavailable,
+    Handler,
+    Message,
+    PublishFailed,
+    Queue,
+    Reject,
+    Retry,
+    RetryPolicy,
+    Unroutable,
+)
+from chassis.ids import uuid7
+
+log = structlog.get_logger()
+
+GROUP = "consumers"
+MAX_LENGTH = 100_000
+DELIVERY_LIMIT = 8
+BLOCK_MS = 1000
+TROUBLE = (RedisError, OSError)
+
+PUBLISH = """
+local reached = 0
+for queue, patterns in pairs(cjson.decode(redis.call('GET', KEYS[1]) or '{}')) do
+  for _, pattern in ipairs(patterns) do
+    if string.find(ARGV[2], pattern) then
+      local stream = ARGV[5] .. queue
+      if redis.call('XLEN', stream) >= tonumber(ARGV[6]) then return -1 end
+      redis.call('XADD', stream, '*', 'id', ARGV[1], 'type', ARGV[2], 'key', ARGV[3], 'body', ARGV[4], 'attempt', 1)
+      reached = reached + 1
+      break
+    end
+  end
+end
+return reached
+"""
+BIND = """
+local bindings = cjson.decode(redis.call('GET', KEYS[1]) or '{}')
+bindings[ARGV[1]] = cjson.decode(ARGV[2])
+redis.call('SET', KEYS[1], cjson.encode(bindings))
+"""
+DELAY = """
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
+redis.call('XACK', KEYS[1], ARGV[4], ARGV[1])
+redis.call('XDEL', KEYS[1], ARGV[1])
+"""
+PROMOTE = """
+local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, 100)
+for _, packed in ipairs(due) do
+  redis.call('XADD', KEYS[1], '*', unpack(cjson.decode(packed)))
+  redis.call('ZREM', KEYS[2], packed)
+end
+return #due
+"""
+BURY = """
+redis.call('XADD', KEYS[2], '*', 'id', ARGV[2], 'type', ARGV[3], 'key', ARGV[4], 'body', ARGV[5], 'reason', ARGV[6])
+redis.call('XACK', KEYS[1], ARGV[7], ARGV[1])
+redis.call('XDEL', KEYS[1], ARGV[1])
+"""
+REDRIVE = """
+local dead = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1000)
+for _, entry in ipairs(dead) do
+  local fields = {}
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] ~= 'reason' then
+      fields[#fields + 1] = entry[2][i]
+      fields[#fields + 1] = entry[2][i + 1]
+    end
+  end
+  fields[#fields + 1] = 'attempt'
+  fields[#fields + 1] = '1'
+  redis.call('XADD', KEYS[1], '*', unpack(fields))
+  redis.call('XDEL', KEYS[2], entry[1])
+end
+return #dead
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTiming:
+    """Seconds: how long a silent consumer counts as alive, and how often others look after the dead and the delayed."""
+
+    alive: float = 3.0
+    look: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of everything that the transport keeps; the braces keep them in one slot of a cluster."""
+
+    prefix: str
+
+    def bindings(self) -> str:
+        return f"{{{self.prefix}}}:bindings"
+
+    def stream(self, queue: str) -> str:
+        return f"{{{self.prefix}}}:queue:{queue}"
+
+    def delayed(self, queue: str) -> str:
+        return f"{{{self.prefix}}}:delayed:{queue}"
+
+    def dead(self, queue: str) -> str:
+        return f"{{{self.prefix}}}:dead:{queue}"
+
+    def alive(self, queue: str, consumer: str) -> str:
+        return f"{{{self.prefix}}}:alive:{queue}:{consumer}"
+
+
+async def run_script(server: redis.Redis, source: str, keys: list[str], arguments: list[Any]) -> Any:
+    """Run a script in one step of the server."""
+    return await server.eval(source, len(keys), *keys, *arguments)
+
+
+class StreamsTransport:
+    """EventTransport over Redis streams. `prefix` separates installations that share one server."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "taskloom",
+        policy: RetryPolicy | None = None,
+        timing: StreamTiming | None = None,
+    ) -> None:
+        self._redis = redis.Redis.from_url(url, socket_connect_timeout=2, socket_timeout=5, health_check_interval=10)
+        self._keys = Keys(prefix)
+        self._policy = policy or RetryPolicy()
+        self._timing = timing or StreamTiming()
+
+    async def declare(self, queue: Queue) -> None:
+        with suppress(ResponseError):  # BUSYGROUP: the group is there already
+            await self._redis.xgroup_create(self._keys.stream(queue.name), GROUP, id="0", mkstream=True)
+        patterns = [form for pattern in queue.patterns for form in lua_patterns(pattern)]
+        await run_script(self._redis, BIND, [self._keys.bindings()], [queue.name, orjson.dumps(patterns)])
+
+    async def publish(self, messages: Sequence[Message]) -> list[PublishFailed | None]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for message in messages:
+            arguments = (message.id, message.type, message.key, message.body, self._keys.stream(""), MAX_LENGTH)
+            pipeline.eval(PUBLISH, 1, self._keys.bindings(), *arguments)
+        try:
+            reached = await pipeline.execute(raise_on_error=False)
+        except TROUBLE as error:
+            raise BrokerUnavailable(type(error).__name__) from error
+        return [_outcome(message, one) for message, one in zip(messages, reached, strict=True)]
+
+    async def consume(self, queue: Queue, handler: Handler, *, prefetch: int) -> None:
+        consumer = _Consumer(
+            self._redis, self._keys, queue, handler, prefetch, self._policy, self._timing, self.declare
+        )
+        await consumer.run()
+
+    async def depth(self, queue: str) -> int:
+        waiting = await self._redis.xlen(self._keys.stream(queue))
+        return int(waiting) + int(await self._redis.zcard(self._keys.delayed(queue)))
+
+    async def dead(self, queue: str) -> int:
+        return int(await self._redis.xlen(self._keys.dead(queue)))
+
+    async def redrive(self, queue: str) -> int:
+        moved = 0
+        while batch := int(
+            await run_script(self._redis, REDRIVE, [self._keys.stream(queue), self._keys.dead(queue)], [])
+        ):
+            moved += batch
+        return moved
+
+    async def ping(self) -> None:
+        await self._redis.ping()
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+Entry = tuple[bytes, dict[bytes, bytes]]
+
+
+DRAIN_SECONDS = 15.0
+RECONNECT_SECONDS = 0.5
+
+
+class _Consumer:
+    """One member of a queue's group."""
+
+    def __init__(
+        self,
+        server: redis.Redis,
+        keys: Keys,
+        queue: Queue,
+        handler: Handler,
+        prefetch: int,
+        policy: RetryPolicy,
+        timing: StreamTiming,
+        declare: Callable[[Queue], Awaitable[None]],
+    ) -> None:
+        self._redis = server
+        self._keys = keys
+        self._queue = queue
+        self._handler = handler
+        self._prefetch = prefetch
+        self._policy = policy
+        self._timing = timing
+        self._declare = declare
+        self._name = str(uuid7())
+        self._dispatcher = KeyedDispatcher(prefetch)
+        self._stream = keys.stream(queue.name)
+
+    async def run(self) -> None:
+        housekeeping = asyncio.create_task(self._forever(self._keep_house, pause=self._timing.look))
+        try:
+            await self._forever(self._read, pause=0)
+        finally:
+            housekeeping.cancel()
+            await self._dispatcher.drain(DRAIN_SECONDS)
+
+    async def _forever(self, step: Callable[[], Awaitable[None]], *, pause: float) -> None:
+        """Repeat a step; when the server is away or has lost our group, wait, declare again and go on."""
+        while True:
+            try:
+                await step()
+                await asyncio.sleep(pause)
+            except TROUBLE as error:
+                log.warning("broker.unavailable", queue=self._queue.name, reason=type(error).__name__)
+                await asyncio.sleep(RECONNECT_SECONDS)
+                with suppress(*TROUBLE):
+                    await self._declare(self._queue)
+
+    async def _read(self) -> None:
+        answer = await self._redis.xreadgroup(
+            GROUP, self._name, {self._stream: ">"}, count=self._prefetch, block=BLOCK_MS
+        )
+        for _, entries in cast("list[tuple[bytes, list[Entry]]]", answer or []):
+            for entry in entries:
+                await self._dispatch(entry, deliveries=1)
+
+    async def _keep_house(self) -> None:
+        alive = self._keys.alive(self._queue.name, self._name)
+        await self._redis.set(alive, 1, px=int(self._timing.alive * 1000))
+        delayed = self._keys.delayed(self._queue.name)
+        await run_script(self._redis, PROMOTE, [self._stream, delayed], [time.time()])
+        for consumer in await self._redis.xinfo_consumers(self._stream, GROUP):
+            await self._take_over(consumer["name"].decode(), pending=int(consumer["pending"]))
+
+    async def _take_over(self, name: str, *, pending: int) -> None:
+        """Take the entries of a consumer that is not alive any more, and then its name off the group."""
+        alive = self._keys.alive(self._queue.name, name)
+        if name == self._name or await self._redis.exists(alive):
+            return
+        if pending == 0:
+            await self._redis.xgroup_delconsumer(self._stream, GROUP, name)
+            return
+        rows = await self._redis.xpending_range(self._stream, GROUP, "-", "+", self._prefetch, consumername=name)
+        deliveries = {row["message_id"]: int(row["times_delivered"]) for row in rows}
+        if deliveries:
+            # A min-idle time lets only one of several claimers win an entry.
+            idle = int(self._timing.alive * 1000 / 2)
+            claimed = await self._redis.xclaim(self._stream, GROUP, self._name, idle, list(deliveries))
+            for entry in cast("list[Entry]", claimed):
+                await self._dispatch(entry, deliveries=deliveries[entry[0]] + 1)
+
+    async def _dispatch(self, entry: Entry, *, deliveries: int) -> None:
+        entry_id, fields = entry
+        message = Message(
+            id=fields[b"id"].decode(),
+            type=fields[b"type"].decode(),
+            key=fields[b"key"].decode(),
+            body=fields[b"body"],
+            attempt=int(fields[b"attempt"]) + deliveries - 1,
+        )
+        if deliveries > DELIVERY_LIMIT:
+            await self._bury(entry_id, message, "delivered too often")
+            return
+        await self._dispatcher.submit(message.key, lambda: self._handle(entry_id, message))
+
+    async def _handle(self, entry_id: bytes, message: Message) -> None:
+        """Settle one delivery; when even that fails, the entry stays pending and is delivered again."""
+        try:
+            await self._settle(entry_id, message)
+        except TROUBLE as error:
+            log.warning("broker.unsettled", queue=self._queue.name, reason=type(error).__name__)
+
+    async def _settle(self, entry_id: bytes, message: Message) -> None:
+        try:
+            await self._handler(message)
+        except Retry as reason:
+            delay = self._policy.delay_after(message.attempt)
+            if delay is None:
+                await self._bury(entry_id, message, f"failed {message.attempt} times: {reason}")
+            else:
+                await self._delay(entry_id, message, delay)
+        except Reject as reason:
+            await self._bury(entry_id, message, str(reason))
+        else:
+            settled = self._redis.pipeline()
+            settled.xack(self._stream, GROUP, entry_id)
+            settled.xdel(self._stream, entry_id)
+            await settled.execute()
+
+    async def _delay(self, entry_id: bytes, message: Message, seconds: float) -> None:
+        delayed = self._keys.delayed(self._queue.name)
+        due, packed = time.time() + seconds, _packed(message, attempt=message.attempt + 1)
+        await run_script(self._redis, DELAY, [self._stream, delayed], [entry_id, due, packed, GROUP])
+
+    async def _bury(self, entry_id: bytes, message: Message, reason: str) -> None:
+        log.error("message.dead", queue=self._queue.name, type=message.type, message=message.id, reason=reason)
+        dead = self._keys.dead(self._queue.name)
+        arguments = [entry_id, message.id, message.type, message.key, message.body, reason[:500], GROUP]
+        await run_script(self._redis, BURY, [self._stream, dead], arguments)
+
+
+def lua_patterns(topic: str) -> list[str]:
+    """Translate a topic pattern to the Lua patterns that together match the same types."""
+    if topic == "#":
+        return ["^.*$"]
+    forms = [topic]
+    if topic.endswith(".#"):
+        forms.append(topic.removesuffix(".#"))
+    return ["^" + _lua_words(form) + "$" for form in forms]
+
+
+def _lua_words(topic: str) -> str:
+    special = {"*": "[^.]+", "#": ".+"}
+    return "%.".join(special.get(word, word.replace("-", "%-")) for word in topic.split("."))
+
+
+def _outcome(message: Message, reached: Any) -> PublishFailed | None:
+    if isinstance(reached, Exception):
+        return PublishFailed(type(reached).__name__)
+    if int(reached) < 0:
+        return PublishFailed("a queue is full")
+    return None if int(reached) else Unroutable(message.type)
+
+
+def _packed(message: Message, *, attempt: int) -> bytes:
+    fields = ["id", message.id, "type", message.type, "key", message.key, "body", message.body.decode()]
+    return orjson.dumps([*fields, "attempt", str(attempt)])

@@ -1,0 +1,26 @@
+"""Claiming an event before working on it."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Table, delete
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.clock import utcnow
+
+KEPT = timedelta(days=14)
+
+
+async def claim(session: AsyncSession, table: Table, *, consumer: str, event_id: UUID) -> bool:
+    """Enter the event for the consumer; False when it is there already.
+
+    Waits for a transaction that is claiming the same event, and takes over if that one rolls back.
+    """
+    statement = insert(table).values(consumer=consumer, event_id=event_id).on_conflict_do_nothing()
+    return (await session.execute(statement.returning(table.c.event_id))).one_or_none() is not None
+
+
+async def purge(session: AsyncSession, table: Table) -> None:
+    """Forget events that came in more than 14 days ago."""
+    await session.execute(delete(table).where(table.c.received_at < utcnow() - KEPT))

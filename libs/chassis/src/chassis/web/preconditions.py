@@ -1,0 +1,43 @@
+"""Conditional writes (RFC 9110, section 13.1.1): the version that a change was made for."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header
+
+from chassis.errors import MalformedRequest
+
+MAX_DIGITS = 18
+
+
+class IfMatchMalformed(MalformedRequest):
+    code = "IF_MATCH_MALFORMED"
+    message = 'If-Match takes one entity tag, the ETag of the resource, such as "7".'
+
+
+def expected_version(
+    if_match: Annotated[
+        str | None, Header(description='The ETag that the change was made for, such as `"7"`; stale ones get 412.')
+    ] = None,
+) -> int | None:
+    """Return the version in If-Match; None without the header or for `*`. Raises IfMatchMalformed."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tag = if_match.strip()
+    digits = tag[1:-1]
+    if not (tag.startswith('"') and tag.endswith('"') and digits.isascii() and digits.isdigit()):
+        raise IfMatchMalformed(field="If-Match")
+    return int(digits) if len(digits) <= MAX_DIGITS else -1
+
+
+ExpectedVersion = Annotated[int | None, Depends(expected_version)]
+"""The version that the caller's change is for, or None when it is for whatever is there."""
+
+
+def wants_minimal(
+    prefer: Annotated[str | None, Header(description="`return=minimal` for an answer without a body.")] = None,
+) -> bool:
+    """Tell whether the caller asked for no representation (RFC 7240)."""
+    return prefer is not None and "return=minimal" in prefer.replace(" ", "").lower().split(",")
+
+
+WantsMinimal = Annotated[bool, Depends(wants_minimal)]
