@@ -41,20 +41,27 @@ def run_process(
     health: Health,
     app: ASGIApp | None = None,
     work: Sequence[Work] = (),
+    closing: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> int:
     """Run until SIGTERM or SIGINT; return the exit code.
 
     With `app` the API is served on `settings.port`; health and metrics are always on `settings.admin_port`.
-    `work` runs beside them; when any of it fails, the process ends with code 1 and its supervisor starts
-    it again.
+    `work` runs beside them; when any of it fails, the process ends with code 1 and its supervisor starts it
+    again. `closing` runs when all else has ended.
     """
     configure_logs(service=service, level=settings.log_level, form=settings.log_format)
     configure_tracing(service=service)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(settings, health, app, work))
+        return runner.run(_run(settings, health, app, work, closing))
 
 
-async def _run(settings: ProcessSettings, health: Health, app: ASGIApp | None, work: Sequence[Work]) -> int:
+async def _run(
+    settings: ProcessSettings,
+    health: Health,
+    app: ASGIApp | None,
+    work: Sequence[Work],
+    closing: Sequence[Callable[[], Awaitable[None]]],
+) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,7 +74,10 @@ async def _run(settings: ProcessSettings, health: Health, app: ASGIApp | None, w
     log.info("process.started", port=settings.port if app is not None else None, admin_port=settings.admin_port)
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    return await _end(settings, health, servers, tasks, stop)
+    code = await _end(settings, health, servers, tasks, stop)
+    for close in closing:
+        await close()
+    return code
 
 
 async def _end(

@@ -1,6 +1,9 @@
 """What every service's models share: constraint names that migrations can rely on, and one schema a service."""
 
-from sqlalchemy import MetaData
+from typing import cast
+
+from sqlalchemy import MetaData, Table
+from sqlalchemy.orm import DeclarativeBase
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -14,3 +17,8 @@ NAMING_CONVENTION = {
 def schema_metadata(schema: str) -> MetaData:
     """Return metadata for a declarative base whose tables live in `schema`."""
     return MetaData(schema=schema, naming_convention=NAMING_CONVENTION)
+
+
+def table_of(model: type[DeclarativeBase]) -> Table:
+    """Return the table of a mapped class, as the type that Core statements take."""
+    return cast("Table", model.__table__)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, SmallInteger, String, text
+from sqlalchemy import BigInteger, DateTime, Index, SmallInteger, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
@@ -31,7 +31,7 @@ class OutboxMixin(RelayedMixin):
 
     event_id: Mapped[UUID] = mapped_column(primary_key=True)
     stream_id: Mapped[UUID]
-    sequence: Mapped[int]
+    sequence: Mapped[int] = mapped_column(BigInteger)
     subject: Mapped[UUID]
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)
 

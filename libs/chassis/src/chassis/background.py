@@ -1,0 +1,123 @@
+"""The roles of a service beside its API: consumers, relay, periodic jobs; each alone or all in one process."""
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+from sqlalchemy import Table, func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.broker.consumer import Consumer, ConsumerRunner
+from chassis.broker.opening import open_transport
+from chassis.broker.port import EventTransport
+from chassis.broker.relay import OutboxRelay, Source
+from chassis.db.engine import Database, open_database
+from chassis.db.transactions import transaction
+from chassis.process import Work, run_process
+from chassis.roles import Role
+from chassis.settings import BrokerSettings, DatabaseSettings, ProcessSettings
+from chassis.web.health import Check, Health
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to do every `seconds`, in a transaction of its own; of several replicas one does it at a time."""
+
+    name: str
+    seconds: float
+    run: Callable[[AsyncSession], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Background:
+    """Everything that a service does beside answering requests."""
+
+    service: str
+    inbox: Table | None = None
+    consumers: Sequence[Consumer] = ()
+    source: Source | None = None
+    jobs: Sequence[Job] = ()
+    checks: Callable[[Database], Mapping[str, Check]] = field(default=lambda _: {})
+
+
+class BackgroundSettings(Protocol):
+    """The groups of a service's settings that its background roles need."""
+
+    @property
+    def process(self) -> ProcessSettings: ...
+    @property
+    def database(self) -> DatabaseSettings: ...
+    @property
+    def broker(self) -> BrokerSettings: ...
+
+
+Open = Callable[[], tuple[BackgroundSettings, Background]]
+
+PARTS = ("worker", "relay", "scheduler")
+
+
+def background_roles(open_service: Open, parts: Sequence[str] = PARTS) -> dict[str, Role]:
+    """Return the roles of a service by name: each of `parts` alone, and `background`, which is all of them.
+
+    `open_service` reads the settings and says what there is to do; it runs when a role starts.
+    """
+    alone = {part: _role(part, (part,), open_service) for part in parts}
+    return {**alone, "background": _role("background", parts, open_service)}
+
+
+def _role(name: str, parts: Sequence[str], open_service: Open) -> Role:
+    def run(_arguments: Sequence[str]) -> int:
+        settings, background = open_service()
+        label = f"{background.service}-{name}"
+        database = open_database(settings.database, application_name=label)
+        transport = open_transport(settings.broker.url.get_secret_value())
+        return run_process(
+            service=label,
+            settings=settings.process,
+            health=Health(required=background.checks(database), reported={"broker": transport.ping}),
+            work=[work for part in parts for work in _works(part, background, database, transport)],
+            closing=[transport.close, database.close],
+        )
+
+    return run
+
+
+def _works(part: str, background: Background, database: Database, transport: EventTransport) -> list[Work]:
+    if part == "worker" and background.inbox is not None:
+        inbox = background.inbox
+        return [ConsumerRunner(database, inbox, transport, one).run for one in background.consumers]
+    if part == "relay" and background.source is not None:
+        return [OutboxRelay(database, background.source, transport).run]
+    if part == "scheduler":
+        return [JobRunner(database, background.service, job).run for job in background.jobs]
+    return []
+
+
+class JobRunner:
+    """Repeats a job until told to stop; a failing run is logged and the next one comes in its time."""
+
+    def __init__(self, database: Database, service: str, job: Job) -> None:
+        self._database = database
+        self._job = job
+        self._lock = zlib.crc32(f"job:{service}:{job.name}".encode())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self._run_once()
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("job.failed", job=self._job.name, reason=type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._job.seconds)
+
+    async def _run_once(self) -> None:
+        async with transaction(self._database) as session:
+            if await session.scalar(select(func.pg_try_advisory_xact_lock(self._lock))):
+                await self._job.run(session)

@@ -1,0 +1,56 @@
+"""All SQL on the change log."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from tasks_service.changes.models import Change, ChangeCounter
+from tasks_service.workspaces.models import Member
+
+change = table_of(Change)
+counter = table_of(ChangeCounter)
+member = table_of(Member)
+
+TAKE_NUMBERS = (
+    update(counter)
+    .where(counter.c.workspace_id == bindparam("of_workspace"))
+    .values(last_seq=counter.c.last_seq + bindparam("count"))
+    .returning(counter.c.last_seq)
+)
+HEADS = (
+    select(counter.c.workspace_id, counter.c.last_seq)
+    .join(member, member.c.workspace_id == counter.c.workspace_id)
+    .where(member.c.user_id == bindparam("caller_id"))
+)
+AUDIENCE = select(member.c.user_id).where(member.c.workspace_id == bindparam("of_workspace"))
+
+
+async def open_log(session: AsyncSession, workspace_id: UUID) -> None:
+    """Begin the log of a new workspace."""
+    await session.execute(insert(counter).values(workspace_id=workspace_id, last_seq=0))
+
+
+async def take_numbers(session: AsyncSession, *, workspace_id: UUID, count: int) -> int:
+    """Reserve `count` sequence numbers and return the last of them; the counter stays locked until the end."""
+    result = await session.execute(TAKE_NUMBERS, {"of_workspace": workspace_id, "count": count})
+    return cast("int", result.scalar_one())
+
+
+async def audience_of(session: AsyncSession, workspace_id: UUID) -> list[UUID]:
+    """Return who may see what happens in the workspace now."""
+    return list((await session.execute(AUDIENCE, {"of_workspace": workspace_id})).scalars())
+
+
+async def append(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write entries of the log."""
+    await session.execute(insert(change), [dict(row) for row in rows])
+
+
+async def heads_for(reader: AsyncSession | AsyncConnection, caller_id: UUID) -> dict[UUID, int]:
+    """Return the last sequence number of each workspace of the caller."""
+    rows = (await reader.execute(HEADS, {"caller_id": caller_id})).all()
+    return {row.workspace_id: row.last_seq for row in rows}

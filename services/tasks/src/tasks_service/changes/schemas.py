@@ -1,0 +1,41 @@
+"""A change before it has its place in the log."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+UNRECORDED_FIELDS = frozenset({"version", "updated_at"})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    field: str
+    old: Any
+    new: Any
+
+    def as_json(self) -> dict[str, Any]:
+        return {"field": self.field, "old": self.old, "new": self.new}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeDraft:
+    """One change of one resource: its event type, what it is about, and the whole resource afterwards."""
+
+    type: str
+    entity_type: str
+    entity_id: UUID
+    version: int
+    changes: Sequence[FieldChange]
+    resource: Mapping[str, Any]
+    project_id: UUID | None = None
+
+
+def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[FieldChange]:
+    """Compare two states of a resource as the API shows them; of a new one, list what is set."""
+    old = before or {}
+    return [
+        FieldChange(name, old.get(name), value)
+        for name, value in after.items()
+        if name not in UNRECORDED_FIELDS and old.get(name) != value
+    ]

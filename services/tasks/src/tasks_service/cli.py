@@ -1,0 +1,95 @@
+"""The command `tasks-service`: every role of the service."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from uuid import UUID
+
+import orjson
+from chassis.background import Background, background_roles
+from chassis.db.base import table_of
+from chassis.db.engine import Database, open_database
+from chassis.db.migrations import current_schema_check, upgrade
+from chassis.db.transactions import transaction
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from chassis.roles import run_role
+from chassis.settings import DatabaseSettings
+
+from tasks_service import settings
+from tasks_service.db import ROOT, SCHEMA, Inbox
+from tasks_service.main import openapi_document, run_api
+from tasks_service.relay import CHANGE_LOG
+from tasks_service.scheduler import JOBS
+from tasks_service.settings import Settings
+from tasks_service.worker import CONSUMERS
+from tasks_service.workspaces.service import create_workspace
+
+SERVICE = "tasks"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one role; see `tasks-service --help`."""
+    roles = {
+        "api": run_api,
+        "migrate": migrate,
+        "openapi": print_openapi,
+        "seed": seed,
+        **background_roles(open_background),
+    }
+    return run_role(SERVICE, roles, argv)
+
+
+def open_background() -> tuple[Settings, Background]:
+    """Say what there is to do beside the API."""
+    background = Background(
+        service=SERVICE,
+        inbox=table_of(Inbox),
+        consumers=CONSUMERS,
+        source=CHANGE_LOG,
+        jobs=JOBS,
+        checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
+    )
+    return settings.load(), background
+
+
+def migrate(_arguments: Sequence[str]) -> int:
+    """Bring the schema up to date."""
+    upgrade(ROOT, url=settings.load_database().url.get_secret_value())
+    return 0
+
+
+def print_openapi(_arguments: Sequence[str]) -> int:
+    """Print the OpenAPI document."""
+    sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    return 0
+
+
+def seed(arguments: Sequence[str]) -> int:
+    """Make a shared workspace; print its id and its projects' ids as JSON."""
+    parser = argparse.ArgumentParser(prog="tasks-service seed")
+    parser.add_argument("--owner", type=UUID, required=True)
+    parser.add_argument("--member", type=UUID, action="append", default=[])
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--project", action="append", default=[])
+    wanted = parser.parse_args(arguments)
+    made = asyncio.run(_seed(settings.load_database(), wanted))
+    sys.stdout.buffer.write(orjson.dumps(made) + b"\n")
+    return 0
+
+
+async def _seed(database_settings: DatabaseSettings, wanted: argparse.Namespace) -> dict[str, object]:
+    database: Database = open_database(database_settings, application_name="tasks-seed")
+    try:
+        async with transaction(database) as session:
+            workspace_id, projects = await create_workspace(
+                session,
+                owner=Principal(user_id=wanted.owner, session_id=uuid7()),
+                name=wanted.name,
+                members=wanted.member,
+                projects_named=wanted.project,
+            )
+    finally:
+        await database.close()
+    return {"workspace_id": workspace_id, "projects": projects}

@@ -1,0 +1,24 @@
+"""The service's own tables: everything lives in the schema `tasks`."""
+
+from pathlib import Path
+
+from chassis.db.base import schema_metadata
+from chassis.idempotency import IdempotencyMixin
+from chassis.inbox.models import InboxMixin
+from sqlalchemy.orm import DeclarativeBase
+
+SCHEMA = "tasks"
+ROOT = Path(__file__).parents[2]
+"""The service's folder, which has the migrations."""
+
+
+class Base(DeclarativeBase):
+    metadata = schema_metadata(SCHEMA)
+
+
+class IdempotencyKey(IdempotencyMixin, Base):
+    """First answers of requests that carried an Idempotency-Key."""
+
+
+class Inbox(InboxMixin, Base):
+    """Events that this service has taken in."""

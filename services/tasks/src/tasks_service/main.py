@@ -1,0 +1,55 @@
+"""The API process of the tasks service."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chassis.cursors import CursorSigner
+from chassis.db.base import table_of
+from chassis.db.engine import Database, open_database
+from chassis.db.migrations import current_schema_check
+from chassis.process import run_process
+from chassis.tokens import IdentityVerifier
+from chassis.web.app import create_app as create_service_app
+from chassis.web.health import Health
+from chassis.web.identity import IdentityCache
+from fastapi import FastAPI
+
+from tasks_service import settings as settings_module
+from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
+from tasks_service.projects import endpoints as projects
+from tasks_service.settings import Settings
+from tasks_service.tasks import endpoints as tasks
+from tasks_service.workspaces import endpoints as workspaces
+
+ROUTERS = (tasks.router, projects.router, workspaces.router, tasks.internal, workspaces.internal)
+TITLE = "Taskloom tasks"
+
+
+def create_app(settings: Settings, *, database: Database, health: Health) -> FastAPI:
+    """Make the app with everything that its requests need."""
+    return create_service_app(
+        title=TITLE,
+        routers=ROUTERS,
+        health=health,
+        state={
+            "database": database,
+            "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
+            "idempotency_table": table_of(IdempotencyKey),
+            "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
+            "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
+        },
+    )
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document, which needs no settings."""
+    return create_service_app(title=TITLE, routers=ROUTERS, health=Health(), state={}).openapi()
+
+
+def run_api(_arguments: Sequence[str]) -> int:
+    """Serve the API until told to stop."""
+    settings = settings_module.load()
+    database = open_database(settings.database, application_name="tasks-api")
+    health = Health(required={"database": current_schema_check(database, schema=SCHEMA, root=ROOT)})
+    app = create_app(settings, database=database, health=health)
+    return run_process(service="tasks", settings=settings.process, health=health, app=app, closing=[database.close])

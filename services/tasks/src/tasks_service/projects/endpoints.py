@@ -1,0 +1,47 @@
+from typing import Annotated
+from uuid import UUID
+
+from chassis.paging import page_meta
+from chassis.web.app import APIRouter
+from chassis.web.envelope import PageEnvelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import enveloped, errors
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.replies import list_etag, reply, to_json, unless_unchanged
+from fastapi import Query, Request, Response
+
+from tasks_service.changes.access import FreshConnection
+from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.projects import repository
+from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
+
+router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
+
+
+@router.get(
+    "",
+    summary="List projects",
+    description="The projects that you can see, the oldest first; each id goes into `project_id` of a new task.",
+    response_model=PageEnvelope[ProjectOut],
+    responses={
+        200: {
+            "description": "One page of projects.",
+            "content": {"application/json": {"example": enveloped([PROJECT_EXAMPLE], page=1, per_page=20, total=1)}},
+        },
+        304: {"description": "Nothing changed since the ETag in If-None-Match."},
+        **errors(PageTooDeep, NotYetConsistent),
+    },
+)
+async def list_projects(
+    request: Request,
+    caller: CurrentPrincipal,
+    connection: FreshConnection,
+    paging: PagesQuery,
+    workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
+) -> Response:
+    rows, total = await repository.list_visible(
+        connection, caller.user_id, workspace_id=workspace_id, limit=paging.per_page, offset=paging.offset
+    )
+    projects = [ProjectOut.model_validate(dict(row)) for row in rows]
+    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(projects) + str(total).encode())}
+    return unless_unchanged(request, reply(projects, meta=page_meta(paging, total), headers=headers))

@@ -1,0 +1,65 @@
+"""All SQL on projects."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from tasks_service.projects.models import Project
+from tasks_service.workspaces.models import Member, Workspace
+
+project = table_of(Project)
+member = table_of(Member)
+workspace = table_of(Workspace)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectAccess:
+    """A project with the role that the caller has in its workspace."""
+
+    id: UUID
+    workspace_id: UUID
+    role: str
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
+    """Insert a project."""
+    return (await session.execute(insert(project).values(**values).returning(*project.c))).mappings().one()
+
+
+async def find_inbox(session: AsyncSession, owner_id: UUID) -> ProjectAccess | None:
+    """Return the Inbox of a user's personal workspace."""
+    query = (
+        select(project.c.id, project.c.workspace_id, member.c.role)
+        .join(workspace, workspace.c.id == project.c.workspace_id)
+        .join(member, member.c.workspace_id == workspace.c.id)
+        .where(
+            workspace.c.personal_owner_id == owner_id,
+            member.c.user_id == owner_id,
+            project.c.is_inbox,
+        )
+    )
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else ProjectAccess(*row)
+
+
+async def list_visible(
+    reader: AsyncConnection, caller_id: UUID, *, workspace_id: UUID | None, limit: int, offset: int
+) -> tuple[Sequence[RowMapping], int]:
+    """Return the projects that the caller may see, oldest first, and how many there are."""
+    query = (
+        select(*project.c, func.count().over().label("total"))
+        .join(member, member.c.workspace_id == project.c.workspace_id)
+        .where(member.c.user_id == caller_id)
+        .order_by(project.c.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    if workspace_id is not None:
+        query = query.where(project.c.workspace_id == workspace_id)
+    rows = (await reader.execute(query)).mappings().all()
+    return rows, rows[0]["total"] if rows else 0

@@ -1,0 +1,59 @@
+"""Everything the tasks service reads from the environment."""
+
+from dataclasses import dataclass
+
+from chassis.settings import (
+    BrokerSettings,
+    CursorSettings,
+    DatabaseSettings,
+    IdentityVerificationSettings,
+    ProcessSettings,
+    SettingsGroup,
+    load_settings,
+)
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+PREFIX = "TASKS_"
+
+
+class TasksSettings(SettingsGroup):
+    """The service's own settings."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
+
+    min_cursor_wait_ms: int = Field(
+        default=500,
+        ge=0,
+        le=5000,
+        description="How long a read with X-Min-Cursor waits for the data to be that new, in milliseconds.",
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All groups of this service."""
+
+    process: ProcessSettings
+    database: DatabaseSettings
+    broker: BrokerSettings
+    identity: IdentityVerificationSettings
+    cursors: CursorSettings
+    tasks: TasksSettings
+
+
+def load() -> Settings:
+    """Read the settings. Raises SettingsError with everything that is wrong."""
+    return load_settings(Settings, prefix=PREFIX)
+
+
+@dataclass(frozen=True)
+class DatabaseOnly:
+    """What a command needs that only talks to the database."""
+
+    database: DatabaseSettings
+
+
+def load_database() -> DatabaseSettings:
+    """Read the database's settings alone. Raises SettingsError."""
+    return load_settings(DatabaseOnly).database

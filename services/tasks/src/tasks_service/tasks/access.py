@@ -1,0 +1,37 @@
+"""How endpoints come by a task: loaded and authorised in one step, or refused."""
+
+from typing import Annotated
+from uuid import UUID
+
+from chassis.errors import Forbidden
+from chassis.web.database import Writing
+from chassis.web.identity import CurrentPrincipal
+from fastapi import Depends
+from sqlalchemy import RowMapping
+
+from tasks_service.changes.access import FreshConnection
+from tasks_service.tasks import repository
+from tasks_service.tasks.errors import TaskNotFound
+from tasks_service.tasks.policies import can_edit
+
+
+async def readable_task(task_id: UUID, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
+    """Load a task that the caller may see. Raises TaskNotFound."""
+    row = await repository.find_visible(connection, caller_id=caller.user_id, task_id=task_id)
+    if row is None:
+        raise TaskNotFound
+    return row
+
+
+async def editable_task(task_id: UUID, caller: CurrentPrincipal, write: Writing) -> RowMapping:
+    """Load a task that the caller may change, in the transaction of the change. Raises TaskNotFound, Forbidden."""
+    row = await repository.find_visible(write.session, caller_id=caller.user_id, task_id=task_id)
+    if row is None:
+        raise TaskNotFound
+    if not can_edit(row["role"]):
+        raise Forbidden
+    return row
+
+
+ReadableTask = Annotated[RowMapping, Depends(readable_task, scope="function")]
+EditableTask = Annotated[RowMapping, Depends(editable_task, scope="function")]

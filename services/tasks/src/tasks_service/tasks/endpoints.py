@@ -1,0 +1,208 @@
+from typing import Annotated
+from uuid import UUID
+
+from chassis.errors import CursorMismatch, Forbidden, InvalidCursor
+from chassis.web.app import APIRouter
+from chassis.web.database import Write, Writing
+from chassis.web.envelope import Envelope, PageEnvelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import enveloped, errors, example
+from chassis.web.pagination import PageAndCursor, PageTooDeep, PagingQuery, cursor_links, page_links
+from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed, WantsMinimal
+from chassis.web.replies import etag, list_etag, reply, to_json, unless_unchanged
+from fastapi import Depends, Query, Request, Response
+from sqlalchemy import RowMapping
+
+from tasks_service.changes import repository as changes
+from tasks_service.changes.access import FreshConnection
+from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.tasks import service
+from tasks_service.tasks.access import EditableTask, ReadableTask
+from tasks_service.tasks.errors import ProjectNotFound, TaskBusy, TaskNotFound, TaskVersionConflict
+from tasks_service.tasks.filters import TaskFilter
+from tasks_service.tasks.policies import can_edit
+from tasks_service.tasks.rules import Priority, Status
+from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskCreate, TaskLocation, TaskOut, TaskPatch
+
+router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
+internal = APIRouter(prefix="/internal/tasks", tags=["internal"])
+
+ETAG = {"ETag": "The task's version, in quotes."}
+WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+
+
+def task_filter(
+    workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
+    project_id: Annotated[UUID | None, Query(description="Only this project.")] = None,
+    status: Annotated[list[Status] | None, Query(description="Any of these; may be repeated.")] = None,
+    priority: Annotated[list[Priority] | None, Query(description="Any of these; may be repeated.")] = None,
+) -> TaskFilter:
+    return TaskFilter(workspace_id, project_id, tuple(status or ()), tuple(priority or ()))
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a task",
+    description=(
+        "Only `title` is needed: without `project_id` the task goes to the Inbox of your personal workspace, "
+        "which exists from the first moment."
+    ),
+    response_model=Envelope[TaskOut],
+    responses={
+        201: example(
+            TASK_EXAMPLE,
+            description="The new task.",
+            headers={**WRITTEN, "Location": "Path of the new task."},
+        ),
+        **errors(ProjectNotFound, Forbidden),
+    },
+)
+async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincipal, write: Writing) -> Response:
+    row = await service.create_task(write.session, wanted=body, actor=caller)
+    return await _written(
+        request, write, caller.user_id, row, status=201, headers={"location": f"/api/v1/tasks/{row['id']}"}
+    )
+
+
+@router.get(
+    "",
+    summary="List tasks",
+    description=(
+        "The tasks that you can see, newest first. Page mode (`page`, `per_page`) tells the total; with `cursor=` "
+        "(empty to begin) the list is walked without skipping or repeating while others write."
+    ),
+    response_model=PageEnvelope[TaskOut],
+    responses={
+        200: {
+            "description": "One page of tasks.",
+            "content": {"application/json": {"example": enveloped([TASK_EXAMPLE], page=1, per_page=20, total=1)}},
+        },
+        304: {"description": "Nothing changed since the ETag in If-None-Match."},
+        **errors(InvalidCursor, CursorMismatch, PageAndCursor, PageTooDeep, NotYetConsistent),
+    },
+)
+async def list_tasks(
+    request: Request,
+    caller: CurrentPrincipal,
+    connection: FreshConnection,
+    wanted: Annotated[TaskFilter, Depends(task_filter)],
+    paging: PagingQuery,
+) -> Response:
+    page = await service.list_tasks(
+        connection, caller_id=caller.user_id, wanted=wanted, paging=paging, signer=request.app.state.cursors
+    )
+    tasks = [TaskOut.of(row) for row in page.rows]
+    in_pages = paging.cursor is None
+    links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
+    tag = list_etag(to_json(tasks) + repr(page.meta).encode())
+    return unless_unchanged(request, reply(tasks, meta=page.meta, headers={**links, "etag": tag}))
+
+
+@router.get(
+    "/{task_id}",
+    summary="Read a task",
+    description="One task by its id. Its ETag goes into `If-Match` of a change, or `If-None-Match` of the next read.",
+    response_model=Envelope[TaskOut],
+    responses={
+        200: example(TASK_EXAMPLE, description="The task.", headers=ETAG),
+        304: {"description": "The task is still at the version in If-None-Match."},
+        **errors(TaskNotFound, NotYetConsistent, InvalidCursor),
+    },
+)
+async def read_task(request: Request, task: ReadableTask) -> Response:
+    return unless_unchanged(request, reply(TaskOut.of(task), headers={"etag": etag(task["version"])}))
+
+
+@router.patch(
+    "/{task_id}",
+    summary="Change a task",
+    description=(
+        "A JSON merge patch: absent fields keep their value, null clears, `{}` changes nothing. With `If-Match` a "
+        "stale change is refused with 412, naming the fields that others changed; without it the last write wins, "
+        "field by field."
+    ),
+    response_model=Envelope[TaskOut],
+    responses={
+        200: example(
+            {**TASK_EXAMPLE, "status": "in_progress", "status_category": "in_progress", "version": 2},
+            description="The task after the change.",
+            headers=WRITTEN,
+        ),
+        **errors(TaskNotFound, Forbidden, TaskVersionConflict, IfMatchMalformed, TaskBusy),
+    },
+)
+async def update_task(
+    request: Request,
+    task: EditableTask,
+    body: TaskPatch,
+    caller: CurrentPrincipal,
+    write: Writing,
+    version: ExpectedVersion,
+) -> Response:
+    row = await service.update_task(write.session, task=task, patch=body, expected_version=version, actor=caller)
+    return await _written(request, write, caller.user_id, row)
+
+
+@router.delete(
+    "/{task_id}",
+    summary="Delete a task",
+    description="Moves the task to the trash and answers with it; `Prefer: return=minimal` gets 204 instead.",
+    response_model=Envelope[TaskOut],
+    responses={
+        200: example(
+            {**TASK_EXAMPLE, "version": 2, "deleted_at": "2026-11-25T10:00:00Z"},
+            description="The task in the trash.",
+            headers=WRITTEN,
+        ),
+        204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
+        **errors(TaskNotFound, Forbidden, TaskVersionConflict, IfMatchMalformed, TaskBusy),
+    },
+)
+async def delete_task(
+    request: Request,
+    task: EditableTask,
+    caller: CurrentPrincipal,
+    write: Writing,
+    version: ExpectedVersion,
+    minimal: WantsMinimal,
+) -> Response:
+    row = await service.delete_task(write.session, task=task, expected_version=version, actor=caller)
+    if minimal:
+        return write.no_content({"x-cursor": await _cursor(request, write, caller.user_id)})
+    return await _written(request, write, caller.user_id, row)
+
+
+@internal.get(
+    "/{task_id}",
+    summary="Locate a task for another service",
+    description="Where the task lives and whether the caller, whose identity is passed on, may change it.",
+    response_model=TaskLocation,
+    responses=errors(TaskNotFound),
+)
+async def locate_task(task: ReadableTask) -> TaskLocation:
+    return TaskLocation(
+        task_id=task["id"],
+        workspace_id=task["workspace_id"],
+        project_id=task["project_id"],
+        can_edit=can_edit(task["role"]),
+    )
+
+
+async def _written(
+    request: Request,
+    write: Write,
+    caller_id: UUID,
+    row: RowMapping,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    cursor = await _cursor(request, write, caller_id)
+    written = {"etag": etag(row["version"]), "x-cursor": cursor, **(headers or {})}
+    return write.reply(TaskOut.of(row), status=status, headers=written)
+
+
+async def _cursor(request: Request, write: Write, caller_id: UUID) -> str:
+    heads = await changes.heads_for(write.session, caller_id)
+    return str(request.app.state.cursors.position(heads))

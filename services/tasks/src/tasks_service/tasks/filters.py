@@ -1,0 +1,18 @@
+"""What a list of tasks can be narrowed by; different fields are joined by AND, values of one field by OR."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from tasks_service.tasks.rules import Priority, Status
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    workspace_id: UUID | None
+    project_id: UUID | None
+    status: tuple[Status, ...]
+    priority: tuple[Priority, ...]
+
+    def fingerprint(self) -> str:
+        """Return a text that is equal for equal filters."""
+        return repr((self.workspace_id, self.project_id, sorted(self.status), sorted(self.priority)))

@@ -1,0 +1,53 @@
+from chassis.paging import page_meta
+from chassis.web.app import APIRouter
+from chassis.web.database import ReadConnection
+from chassis.web.envelope import PageEnvelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import enveloped, errors
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.replies import list_etag, reply, to_json, unless_unchanged
+from fastapi import Request, Response
+
+from tasks_service.changes.access import FreshConnection
+from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.workspaces import repository
+from tasks_service.workspaces.schemas import WORKSPACE_EXAMPLE, MembershipOut, MembershipsOut, WorkspaceOut
+
+router = APIRouter(prefix="/api/v1/workspaces", tags=["workspaces"])
+internal = APIRouter(prefix="/internal/memberships", tags=["internal"])
+
+
+@router.get(
+    "",
+    summary="List workspaces",
+    description="The workspaces that you are a member of, the oldest first, with your role in each.",
+    response_model=PageEnvelope[WorkspaceOut],
+    responses={
+        200: {
+            "description": "One page of workspaces.",
+            "content": {"application/json": {"example": enveloped([WORKSPACE_EXAMPLE], page=1, per_page=20, total=1)}},
+        },
+        304: {"description": "Nothing changed since the ETag in If-None-Match."},
+        **errors(PageTooDeep, NotYetConsistent),
+    },
+)
+async def list_workspaces(
+    request: Request, caller: CurrentPrincipal, connection: FreshConnection, paging: PagesQuery
+) -> Response:
+    rows, total = await repository.list_for(connection, caller.user_id, limit=paging.per_page, offset=paging.offset)
+    workspaces = [
+        WorkspaceOut.model_validate({**row, "personal": row["personal_owner_id"] is not None}) for row in rows
+    ]
+    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(workspaces) + str(total).encode())}
+    return unless_unchanged(request, reply(workspaces, meta=page_meta(paging, total), headers=headers))
+
+
+@internal.get(
+    "",
+    summary="List the caller's memberships for another service",
+    description="All memberships of the caller, whose identity is passed on.",
+    response_model=MembershipsOut,
+)
+async def list_memberships(caller: CurrentPrincipal, connection: ReadConnection) -> MembershipsOut:
+    rows = await repository.memberships_of(connection, caller.user_id)
+    return MembershipsOut(memberships=[MembershipOut.model_validate(dict(row)) for row in rows])

@@ -1,0 +1,20 @@
+"""Facts about workspaces and their members."""
+
+from sqlalchemy import RowMapping
+
+from tasks_service.changes.schemas import ChangeDraft, differences
+from tasks_service.workspaces.schemas import MemberResource, WorkspaceResource
+
+WORKSPACE_CREATED = "workspace.created.v1"
+MEMBER_ADDED = "member.added.v1"
+
+
+def workspace_created(row: RowMapping) -> ChangeDraft:
+    shown = {**row, "personal": row["personal_owner_id"] is not None}
+    resource = WorkspaceResource.model_validate(shown).model_dump(mode="json")
+    return ChangeDraft(WORKSPACE_CREATED, "workspace", row["id"], row["version"], differences(None, resource), resource)
+
+
+def member_added(row: RowMapping) -> ChangeDraft:
+    resource = MemberResource.model_validate(dict(row)).model_dump(mode="json")
+    return ChangeDraft(MEMBER_ADDED, "member", row["id"], row["version"], differences(None, resource), resource)

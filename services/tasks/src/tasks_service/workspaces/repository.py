@@ -1,0 +1,54 @@
+"""All SQL on workspaces and their members."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as insert_or_skip
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from tasks_service.workspaces.models import Member, Workspace
+
+workspace = table_of(Workspace)
+member = table_of(Member)
+
+
+async def add_personal(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | None:
+    """Insert a personal workspace; None when its owner has one, waiting for a concurrent insert to decide."""
+    statement = insert_or_skip(workspace).values(**values).on_conflict_do_nothing(index_elements=["personal_owner_id"])
+    return (await session.execute(statement.returning(*workspace.c))).mappings().one_or_none()
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
+    """Insert a workspace."""
+    return (await session.execute(insert(workspace).values(**values).returning(*workspace.c))).mappings().one()
+
+
+async def add_member(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
+    """Insert a membership."""
+    return (await session.execute(insert(member).values(**values).returning(*member.c))).mappings().one()
+
+
+async def list_for(
+    reader: AsyncConnection, caller_id: UUID, *, limit: int, offset: int
+) -> tuple[Sequence[RowMapping], int]:
+    """Return the caller's workspaces with the caller's `role`, oldest first, and how many there are."""
+    mine = workspace.join(member, member.c.workspace_id == workspace.c.id)
+    query = (
+        select(*workspace.c, member.c.role, func.count().over().label("total"))
+        .select_from(mine)
+        .where(member.c.user_id == caller_id)
+        .order_by(workspace.c.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    rows = (await reader.execute(query)).mappings().all()
+    return rows, rows[0]["total"] if rows else 0
+
+
+async def memberships_of(reader: AsyncConnection, caller_id: UUID) -> Sequence[RowMapping]:
+    """Return the caller's memberships."""
+    query = select(member.c.workspace_id, member.c.role, member.c.joined_seq).where(member.c.user_id == caller_id)
+    return (await reader.execute(query)).mappings().all()

@@ -1,0 +1,77 @@
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+Role = Literal["owner", "admin", "member", "guest"]
+
+
+class WorkspaceOut(BaseModel):
+    """A team's or a person's own space: what is in it is visible to its members only."""
+
+    id: UUID
+    name: str
+    personal: bool = Field(description="Whether this is the caller's own space, made at sign-up.")
+    role: Role = Field(description="The caller's role.")
+    created_by: UUID
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class WorkspaceResource(BaseModel):
+    """A workspace as events show it: without anything about the reader."""
+
+    id: UUID
+    name: str
+    personal: bool
+    created_by: UUID
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class MemberResource(BaseModel):
+    """A membership as events show it. `joined_seq` is the position from which on the member sees changes."""
+
+    id: UUID
+    workspace_id: UUID
+    user_id: UUID
+    role: Role
+    joined_seq: int
+    version: int
+    created_at: datetime
+
+
+class MembershipOut(BaseModel):
+    """One membership of the caller, for the other services."""
+
+    workspace_id: UUID
+    role: Role
+    joined_seq: int
+
+
+class MembershipsOut(BaseModel):
+    memberships: list[MembershipOut]
+
+
+WORKSPACE_EXAMPLE: dict[str, object] = {
+    "id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
+    "name": "Personal",
+    "personal": True,
+    "role": "owner",
+    "created_by": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",
+    "version": 1,
+    "created_at": "2026-11-24T08:59:00Z",
+    "updated_at": "2026-11-24T08:59:00Z",
+}
+MEMBER_EXAMPLE: dict[str, object] = {
+    "id": "0199d3b2-6f00-7c22-8d5e-1a6f6a9d2c04",
+    "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
+    "user_id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",
+    "role": "owner",
+    "joined_seq": 1,
+    "version": 1,
+    "created_at": "2026-11-24T08:59:00Z",
+}

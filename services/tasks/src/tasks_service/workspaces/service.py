@@ -1,0 +1,84 @@
+"""Making workspaces: the personal one that everybody has, and shared ones."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks_service.changes import repository as changes_repository
+from tasks_service.changes import service as changes
+from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.projects import service as projects
+from tasks_service.workspaces import repository
+from tasks_service.workspaces.events import member_added, workspace_created
+
+PERSONAL_NAME = "Personal"
+
+
+async def ensure_personal_workspace(session: AsyncSession, *, owner: Principal) -> None:
+    """Make the owner's personal workspace with its Inbox unless it exists: sign-up event and first request race."""
+    row = await repository.add_personal(
+        session, _new_workspace(PERSONAL_NAME, creator=owner.user_id, personal_owner_id=owner.user_id)
+    )
+    if row is None:
+        return
+    drafts = await _populate(session, row, owner=owner, members=())
+    inbox = await projects.create_inbox(session, workspace_id=row["id"], creator_id=owner.user_id)
+    await changes.record(session, workspace_id=row["id"], actor=owner, drafts=[*drafts, inbox])
+
+
+async def create_workspace(
+    session: AsyncSession, *, owner: Principal, name: str, members: Sequence[UUID], projects_named: Sequence[str]
+) -> tuple[UUID, Mapping[str, UUID]]:
+    """Make a shared workspace with members and projects; return its id and the projects' ids by name."""
+    row = await repository.add(session, _new_workspace(name, creator=owner.user_id, personal_owner_id=None))
+    drafts = await _populate(session, row, owner=owner, members=members)
+    made = {
+        project: await projects.create_project(session, workspace_id=row["id"], name=project, creator_id=owner.user_id)
+        for project in projects_named
+    }
+    await changes.record(session, workspace_id=row["id"], actor=owner, drafts=[*drafts, *made.values()])
+    return row["id"], {name: draft.entity_id for name, draft in made.items()}
+
+
+async def _populate(
+    session: AsyncSession, row: RowMapping, *, owner: Principal, members: Sequence[UUID]
+) -> list[ChangeDraft]:
+    """Open the log and add the members, the owner first; everybody sees the log from the beginning."""
+    await changes_repository.open_log(session, row["id"])
+    drafts = [workspace_created(row)]
+    for user_id in (owner.user_id, *members):
+        role = "owner" if user_id == owner.user_id else "member"
+        member = await repository.add_member(session, _new_member(row["id"], user_id, role))
+        drafts.append(member_added(member))
+    return drafts
+
+
+def _new_workspace(name: str, *, creator: UUID, personal_owner_id: UUID | None) -> dict[str, Any]:
+    now = utcnow()
+    return {
+        "id": uuid7(),
+        "name": name,
+        "personal_owner_id": personal_owner_id,
+        "created_by": creator,
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def _new_member(workspace_id: UUID, user_id: UUID, role: str) -> dict[str, Any]:
+    return {
+        "id": uuid7(),
+        "workspace_id": workspace_id,
+        "user_id": user_id,
+        "role": role,
+        "joined_seq": 1,
+        "version": 1,
+        "created_at": utcnow(),
+    }
