@@ -1,0 +1,75 @@
+"""The command `auth-service`: every role of the service."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+
+import orjson
+from chassis.background import Background, background_roles
+from chassis.db.engine import open_database
+from chassis.db.migrations import current_schema_check, upgrade
+from chassis.db.transactions import transaction
+from chassis.roles import run_role
+from chassis.sealing import KeyRing
+
+from auth_service import settings
+from auth_service.db import ROOT, SCHEMA
+from auth_service.main import openapi_document, run_api
+from auth_service.relay import OUTBOX
+from auth_service.scheduler import JOBS
+from auth_service.settings import Settings
+from auth_service.tokens import service as tokens
+
+SERVICE = "auth"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one role; see `auth-service --help`."""
+    roles = {
+        "api": run_api,
+        "migrate": migrate,
+        "openapi": print_openapi,
+        "rotate-keys": rotate_keys,
+        **background_roles(open_background, parts=("relay", "scheduler")),
+    }
+    return run_role(SERVICE, roles, argv)
+
+
+def open_background() -> tuple[Settings, Background]:
+    """Say what there is to do beside the API."""
+    background = Background(
+        service=SERVICE,
+        source=OUTBOX,
+        jobs=JOBS,
+        checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
+    )
+    return settings.load(), background
+
+
+def migrate(_arguments: Sequence[str]) -> int:
+    """Bring the schema up to date."""
+    upgrade(ROOT, url=settings.load_database().url.get_secret_value())
+    return 0
+
+
+def print_openapi(_arguments: Sequence[str]) -> int:
+    """Print the OpenAPI document."""
+    sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    return 0
+
+
+def rotate_keys(_arguments: Sequence[str]) -> int:
+    """Sign with the next key from now on; running processes follow within ten seconds."""
+    asyncio.run(_rotate_keys(settings.load()))
+    return 0
+
+
+async def _rotate_keys(loaded: Settings) -> None:
+    database = open_database(loaded.database, application_name="auth-rotate-keys")
+    try:
+        async with transaction(database) as session:
+            ring = KeyRing.parse(loaded.auth.encryption_keys.get_secret_value())
+            await tokens.rotate_keys(session, ring, access_ttl=timedelta(seconds=loaded.auth.access_token_ttl))
+    finally:
+        await database.close()

@@ -1,0 +1,78 @@
+"""The API process of the auth service."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from chassis.db.base import table_of
+from chassis.db.engine import Database, open_database
+from chassis.db.migrations import current_schema_check
+from chassis.db.transactions import transaction
+from chassis.process import run_process
+from chassis.sealing import KeyRing
+from chassis.tokens import IdentityVerifier
+from chassis.web.app import create_app as create_service_app
+from chassis.web.health import Health
+from chassis.web.identity import IdentityCache
+from fastapi import FastAPI
+
+from auth_service import settings as settings_module
+from auth_service.db import ROOT, SCHEMA, IdempotencyKey
+from auth_service.passwords.service import PasswordHasher
+from auth_service.revocations import endpoints as revocations
+from auth_service.sessions import endpoints as sessions
+from auth_service.sessions.service import Lifetimes
+from auth_service.settings import Settings
+from auth_service.tokens import endpoints as tokens
+from auth_service.tokens.service import AccessTokenIssuer, AccessTokenTerms, ensure_keys
+from auth_service.users import endpoints as users
+
+ROUTERS = (users.registration, sessions.router, users.router, tokens.router, revocations.internal)
+TITLE = "Taskloom auth"
+
+
+def create_app(settings: Settings, *, database: Database, health: Health) -> FastAPI:
+    """Make the app with everything that its requests need; on start it makes sure that there are signing keys."""
+    ring = KeyRing.parse(settings.auth.encryption_keys.get_secret_value())
+    terms = AccessTokenTerms(settings.tokens.issuer, settings.tokens.audience, settings.auth.access_token_ttl)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with transaction(database) as session:
+            await ensure_keys(session, ring)
+        yield
+
+    return create_service_app(
+        title=TITLE,
+        routers=ROUTERS,
+        health=health,
+        lifespan=lifespan,
+        state={
+            "database": database,
+            "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
+            "idempotency_table": table_of(IdempotencyKey),
+            "passwords": PasswordHasher(),
+            "password_min_length": settings.auth.password_min_length,
+            "lifetimes": Lifetimes(
+                timedelta(seconds=settings.auth.access_token_ttl),
+                timedelta(seconds=settings.auth.refresh_idle_ttl),
+                timedelta(seconds=settings.auth.refresh_absolute_ttl),
+            ),
+            "access_tokens": AccessTokenIssuer(database.reader, ring, terms),
+        },
+    )
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document, which needs no settings."""
+    return create_service_app(title=TITLE, routers=ROUTERS, health=Health(), state={}).openapi()
+
+
+def run_api(_arguments: Sequence[str]) -> int:
+    """Serve the API until told to stop."""
+    settings = settings_module.load()
+    database = open_database(settings.database, application_name="auth-api")
+    health = Health(required={"database": current_schema_check(database, schema=SCHEMA, root=ROOT)})
+    app = create_app(settings, database=database, health=health)
+    return run_process(service="auth", settings=settings.process, health=health, app=app, closing=[database.close])

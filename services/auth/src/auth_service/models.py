@@ -1,0 +1,21 @@
+"""Every table of the service, for migrations and the guards that compare them with the code."""
+
+from auth_service.db import Base, IdempotencyKey, Outbox
+from auth_service.revocations.models import Revocation
+from auth_service.sessions.models import LoginFailure, RefreshToken, Session
+from auth_service.tokens.models import SigningKey
+from auth_service.users.models import Account
+
+METADATA = Base.metadata
+
+__all__ = [
+    "METADATA",
+    "Account",
+    "IdempotencyKey",
+    "LoginFailure",
+    "Outbox",
+    "RefreshToken",
+    "Revocation",
+    "Session",
+    "SigningKey",
+]

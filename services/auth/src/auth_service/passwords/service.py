@@ -1,0 +1,59 @@
+"""Hashing passwords (R9): Argon2id on two threads, with a bounded queue in front."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import argon2
+
+from auth_service.passwords.errors import PasswordWorkFull
+from auth_service.passwords.rules import is_oversized, normalized
+
+THREADS = 2
+QUEUE = 64
+
+T = TypeVar("T")
+
+
+class PasswordHasher:
+    """Argon2id with m=19456 KiB, t=2, p=1 (OWASP's second choice): 23 ms a hash, so it never runs on the event loop."""
+
+    def __init__(self) -> None:
+        self._argon2 = argon2.PasswordHasher(
+            time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=argon2.Type.ID
+        )
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
+        self._waiting = 0
+        self._dummy = self._argon2.hash("no account has this password")
+
+    async def hash(self, password: str) -> str:
+        """Return the encoded hash. Raises PasswordWorkFull."""
+        return await self._off_loop(lambda: self._argon2.hash(password))
+
+    async def verify(self, password: str, encoded: str | None) -> bool:
+        """Tell whether the password fits. Without a hash the same work is done for nothing. Raises PasswordWorkFull."""
+        if is_oversized(password):
+            return False
+        normal = normalized(password)
+        fits = await self._off_loop(lambda: self._fits(encoded or self._dummy, normal))
+        return fits and encoded is not None
+
+    def needs_rehash(self, encoded: str) -> bool:
+        """Tell whether the hash was made with other parameters than today's."""
+        return self._argon2.check_needs_rehash(encoded)
+
+    def _fits(self, encoded: str, password: str) -> bool:
+        try:
+            return self._argon2.verify(encoded, password)
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            return False
+
+    async def _off_loop(self, work: Callable[[], T]) -> T:
+        if self._waiting >= QUEUE:
+            raise PasswordWorkFull(retry_after=1)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._waiting -= 1

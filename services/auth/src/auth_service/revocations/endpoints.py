@@ -1,0 +1,35 @@
+from typing import Annotated
+
+from chassis.web.app import APIRouter
+from chassis.web.database import ReadConnection
+from chassis.web.identity import CallingService
+from fastapi import Query
+
+from auth_service.revocations import repository
+from auth_service.revocations.schemas import RevocationsOut, RevokedSession, RevokedUser
+
+internal = APIRouter(prefix="/internal/revocations", tags=["internal"])
+
+LIMIT = 5000
+
+
+@internal.get(
+    "",
+    summary="List revocation marks for the gateway",
+    description="All marks in force after `since`; 0 for everything.",
+    response_model=RevocationsOut,
+)
+async def list_revocations(
+    _caller: CallingService, connection: ReadConnection, since: Annotated[int, Query(ge=0)] = 0
+) -> RevocationsOut:
+    rows = await repository.since(connection, since, limit=LIMIT)
+    return RevocationsOut(
+        cursor=rows[-1]["id"] if rows else since,
+        more=len(rows) == LIMIT,
+        sessions=[RevokedSession(sid=r["subject"], expires_at=r["expires_at"]) for r in rows if r["kind"] == "session"],
+        users=[
+            RevokedUser(user_id=r["subject"], not_before=r["not_before"], expires_at=r["expires_at"])
+            for r in rows
+            if r["kind"] == "user"
+        ],
+    )

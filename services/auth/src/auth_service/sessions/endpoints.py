@@ -1,0 +1,194 @@
+from typing import Annotated
+from uuid import UUID
+
+import orjson
+from chassis.clock import utcnow
+from chassis.paging import page_meta
+from chassis.web.app import APIRouter
+from chassis.web.database import ReadConnection, WriteSession, Writing
+from chassis.web.envelope import Envelope, PageEnvelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import enveloped, errors, example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.replies import NO_STORE, reply
+from chassis.web.routing import public
+from fastapi import Form, Request, Response
+
+from auth_service.passwords.errors import PasswordWorkFull
+from auth_service.sessions import repository, service
+from auth_service.sessions.errors import (
+    InvalidCredentials,
+    InvalidRefreshToken,
+    RefreshReused,
+    SessionNotFound,
+    TooManyFailures,
+)
+from auth_service.sessions.rules import network_of
+from auth_service.sessions.schemas import (
+    SESSION_EXAMPLE,
+    TOKENS_EXAMPLE,
+    Credentials,
+    OAuthTokens,
+    RefreshRequest,
+    SessionOut,
+    TokensOut,
+)
+from auth_service.sessions.service import Attempt, Grant
+from auth_service.users.schemas import UserOut
+
+router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
+
+DEVICE_LENGTH = 256
+CLIENT_ADDRESS = "x-client-address"
+
+
+@router.post(
+    "/login",
+    summary="Log in",
+    description="Starts a session. The same answer for an unknown address and a wrong password.",
+    response_model=Envelope[TokensOut],
+    responses={
+        200: example(TOKENS_EXAMPLE, description="The tokens of the new session."),
+        **errors(InvalidCredentials, TooManyFailures, PasswordWorkFull),
+    },
+)
+@public("this is how an identity is obtained")
+async def log_in(request: Request, body: Credentials, session: WriteSession) -> Response:
+    grant = await _log_in(request, session, body.email, body.password)
+    return reply(await _tokens(request, grant), headers=NO_STORE)
+
+
+@router.post(
+    "/token",
+    summary="Log in by the OAuth2 password form",
+    description="The same as logging in, in the form of RFC 6749, section 4.3, which API explorers use.",
+    response_model=OAuthTokens,
+    responses=errors(InvalidCredentials, TooManyFailures, PasswordWorkFull),
+)
+@public("this is how an identity is obtained")
+async def log_in_by_form(
+    request: Request,
+    session: WriteSession,
+    username: Annotated[str, Form(max_length=320)],
+    password: Annotated[str, Form(max_length=1024)],
+    grant_type: Annotated[str, Form(pattern="^password$")] = "password",  # noqa: ARG001 - fixed by the RFC
+    scope: Annotated[str, Form(max_length=500)] = "",  # noqa: ARG001 - explorers send it
+) -> Response:
+    grant = await _log_in(request, session, username, password)
+    tokens = await _tokens(request, grant)
+    body = tokens.model_dump(include={"access_token", "token_type", "expires_in", "refresh_token"})
+    return Response(orjson.dumps(body), headers={**NO_STORE, "pragma": "no-cache"}, media_type="application/json")
+
+
+@router.post(
+    "/refresh",
+    summary="Refresh the tokens",
+    description=(
+        "Gives a new pair for the refresh token that was given last; each works once. Within 10 seconds the same "
+        "token gets the same successor again, for a caller whose answer was lost. A used one that comes back later "
+        "ends the session."
+    ),
+    response_model=Envelope[TokensOut],
+    responses={
+        200: example(TOKENS_EXAMPLE, description="The next pair of tokens."),
+        **errors(InvalidRefreshToken, RefreshReused),
+    },
+)
+@public("the refresh token is the credential")
+async def refresh_tokens(request: Request, body: RefreshRequest, session: WriteSession) -> Response:
+    grant = await service.refresh(session, presented=body.refresh_token, lifetimes=request.app.state.lifetimes)
+    return reply(await _tokens(request, grant), headers=NO_STORE)
+
+
+@router.post(
+    "/logout",
+    summary="Log out",
+    description="Ends this session: its tokens stop working everywhere within two seconds.",
+    response_model=Envelope[None],
+    responses={200: example(None, description="The session has ended.")},
+)
+async def log_out(request: Request, caller: CurrentPrincipal, write: Writing) -> Response:
+    await service.log_out(
+        write.session,
+        user_id=caller.user_id,
+        session_id=caller.session_id,
+        lifetimes=request.app.state.lifetimes,
+    )
+    return write.reply(None, headers=NO_STORE)
+
+
+@router.post(
+    "/logout-all",
+    summary="Log out everywhere",
+    description="Ends all sessions of the user, this one included.",
+    response_model=Envelope[None],
+    responses={200: example(None, description="All sessions have ended.")},
+)
+async def log_out_everywhere(request: Request, caller: CurrentPrincipal, write: Writing) -> Response:
+    lifetimes = request.app.state.lifetimes
+    await service.log_out(write.session, user_id=caller.user_id, session_id=None, lifetimes=lifetimes)
+    return write.reply(None, headers=NO_STORE)
+
+
+@router.get(
+    "/sessions",
+    summary="List the own sessions",
+    description="All logins that are in force, the newest first.",
+    response_model=PageEnvelope[SessionOut],
+    responses={
+        200: {
+            "description": "One page of sessions.",
+            "content": {"application/json": {"example": enveloped([SESSION_EXAMPLE], page=1, per_page=20, total=1)}},
+        },
+        **errors(PageTooDeep),
+    },
+)
+async def list_sessions(
+    request: Request, caller: CurrentPrincipal, connection: ReadConnection, paging: PagesQuery
+) -> Response:
+    rows, total = await repository.list_of(connection, caller.user_id, limit=paging.per_page, offset=paging.offset)
+    sessions = [SessionOut.model_validate({**row, "current": row["id"] == caller.session_id}) for row in rows]
+    return reply(sessions, meta=page_meta(paging, total), headers=page_links(request, paging, total))
+
+
+@router.delete(
+    "/sessions/{session_id}",
+    summary="End one of the own sessions",
+    description="Its tokens stop working everywhere within two seconds.",
+    response_model=Envelope[None],
+    responses={200: example(None, description="The session has ended."), **errors(SessionNotFound)},
+)
+async def end_session(request: Request, session_id: UUID, caller: CurrentPrincipal, write: Writing) -> Response:
+    lifetimes = request.app.state.lifetimes
+    ended = await service.log_out(write.session, user_id=caller.user_id, session_id=session_id, lifetimes=lifetimes)
+    if not ended:
+        raise SessionNotFound
+    return write.reply(None, headers=NO_STORE)
+
+
+async def _log_in(request: Request, session: WriteSession, email: str, password: str) -> Grant:
+    state = request.app.state
+    attempt = Attempt(
+        email=email,
+        password=password,
+        network=network_of(request.headers.get(CLIENT_ADDRESS)),
+        device=(request.headers.get("user-agent") or "")[:DEVICE_LENGTH] or None,
+    )
+    return await service.log_in(
+        session, attempt=attempt, reader=state.database.reader, hasher=state.passwords, lifetimes=state.lifetimes
+    )
+
+
+async def _tokens(request: Request, grant: Grant) -> TokensOut:
+    state = request.app.state
+    account = grant.account
+    return TokensOut(
+        access_token=await state.access_tokens.issue(
+            user_id=account["id"], session_id=grant.session_id, roles=account["roles"]
+        ),
+        token_type="bearer",  # noqa: S106 - the name of the scheme
+        expires_in=int(state.lifetimes.access.total_seconds()),
+        refresh_token=grant.refresh_token,
+        refresh_expires_in=int((grant.refresh_expires_at - utcnow()).total_seconds()),
+        user=UserOut.model_validate(dict(account)),
+    )

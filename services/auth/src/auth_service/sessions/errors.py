@@ -1,0 +1,33 @@
+from chassis.errors import AppError, ErrorKind, NotFound, PersistedError
+
+
+class InvalidCredentials(PersistedError):
+    """Persisted, because the failure is counted in the same transaction."""
+
+    code = "INVALID_CREDENTIALS"
+    kind = ErrorKind.UNAUTHENTICATED
+    message = "E-mail and password do not fit together."
+
+
+class TooManyFailures(AppError):
+    code = "TOO_MANY_LOGIN_FAILURES"
+    kind = ErrorKind.RATE_LIMITED
+    message = "Too many failed logins from here: wait as long as Retry-After says."
+
+
+class InvalidRefreshToken(AppError):
+    code = "INVALID_REFRESH_TOKEN"
+    kind = ErrorKind.UNAUTHENTICATED
+    message = "This refresh token is unknown or has expired: log in again."
+
+
+class RefreshReused(PersistedError):
+    """Persisted, because the session ends with it."""
+
+    code = "REFRESH_REUSED"
+    kind = ErrorKind.UNAUTHENTICATED
+    message = "This refresh token was used before, so its session has been ended: log in again."
+
+
+class SessionNotFound(NotFound):
+    """The same answer whether the session never was, has ended or is somebody else's."""

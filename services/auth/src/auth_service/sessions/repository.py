@@ -1,0 +1,113 @@
+"""All SQL on sessions, their refresh tokens, and failed logins."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from auth_service.sessions.models import LoginFailure, RefreshToken, Session
+
+login = table_of(Session)
+token = table_of(RefreshToken)
+failure = table_of(LoginFailure)
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any], token_hash: bytes) -> None:
+    """Insert a session with its first refresh token."""
+    await session.execute(insert(login).values(**values))
+    await session.execute(insert(token).values(hash=token_hash, session_id=values["id"]))
+
+
+async def lock_by_token(session: AsyncSession, token_hash: bytes) -> RowMapping | None:
+    """Return the session of a refresh token, locked, so that uses of one family come one after the other."""
+    query = (
+        select(login)
+        .join(token, token.c.session_id == login.c.id)
+        .where(token.c.hash == token_hash)
+        .with_for_update(of=login)
+    )
+    return (await session.execute(query)).mappings().one_or_none()
+
+
+async def find_token(session: AsyncSession, token_hash: bytes) -> RowMapping | None:
+    """Return a refresh token; to be read after the lock, so that it shows what the last holder did."""
+    return (await session.execute(select(token).where(token.c.hash == token_hash))).mappings().one_or_none()
+
+
+async def replace_token(
+    session: AsyncSession, *, old: bytes, new: bytes, session_id: UUID, sealed: str, now: datetime
+) -> None:
+    """Mark a token as used and add its successor."""
+    used = update(token).where(token.c.hash == old)
+    await session.execute(used.values(replaced_at=now, successor_hash=new, successor_sealed=sealed))
+    await session.execute(insert(token).values(hash=new, session_id=session_id))
+
+
+async def touch(session: AsyncSession, session_id: UUID, *, now: datetime, idle_expires_at: datetime) -> None:
+    """Note a use of the session."""
+    statement = update(login).where(login.c.id == session_id)
+    await session.execute(statement.values(last_used_at=now, idle_expires_at=idle_expires_at))
+
+
+async def end(session: AsyncSession, *, user_id: UUID, session_id: UUID | None) -> list[UUID]:
+    """Delete one session of a user, or all of them; return the ids of those that were there."""
+    statement = delete(login).where(login.c.user_id == user_id)
+    if session_id is not None:
+        statement = statement.where(login.c.id == session_id)
+    return list((await session.execute(statement.returning(login.c.id))).scalars())
+
+
+async def list_of(
+    reader: AsyncConnection, user_id: UUID, *, limit: int, offset: int
+) -> tuple[Sequence[RowMapping], int]:
+    """Return a user's sessions, the newest first, and how many there are."""
+    mine = login.c.user_id == user_id, login.c.idle_expires_at > func.now(), login.c.expires_at > func.now()
+    query = select(login).where(*mine).order_by(login.c.id.desc()).limit(limit).offset(offset)
+    total = (await reader.execute(select(func.count()).select_from(login).where(*mine))).scalar_one()
+    return (await reader.execute(query)).mappings().all(), total
+
+
+async def blocked_until(reader: AsyncConnection, *, account_digest: bytes, network: str) -> datetime | None:
+    """Return until when this account is blocked for this network."""
+    query = select(failure.c.blocked_until).where(
+        failure.c.account_digest == account_digest, failure.c.network == network
+    )
+    found: datetime | None = (await reader.execute(query)).scalar_one_or_none()
+    return found
+
+
+async def count_failure(session: AsyncSession, *, account_digest: bytes, network: str, now: datetime) -> int:
+    """Count a failed login and return how many there are now."""
+    values = {"account_digest": account_digest, "network": network, "failures": 1, "last_at": now}
+    statement = upsert(failure).values(**values)
+    statement = statement.on_conflict_do_update(
+        index_elements=["account_digest", "network"],
+        set_={"failures": failure.c.failures + 1, "last_at": now},
+    )
+    return int((await session.execute(statement.returning(failure.c.failures))).scalar_one())
+
+
+async def block(session: AsyncSession, *, account_digest: bytes, network: str, until: datetime) -> None:
+    """Refuse logins of this account from this network until then."""
+    mine = failure.c.account_digest == account_digest, failure.c.network == network
+    await session.execute(update(failure).where(*mine).values(blocked_until=until))
+
+
+async def forget_failures(session: AsyncSession, *, account_digest: bytes, network: str) -> None:
+    """Begin anew after a successful login."""
+    mine = failure.c.account_digest == account_digest, failure.c.network == network
+    await session.execute(delete(failure).where(*mine))
+
+
+async def purge(session: AsyncSession, *, failures_before: datetime, sealed_before: datetime) -> None:
+    """Delete expired sessions and old failures, and blank successors that nobody may ask for any more."""
+    expired = (login.c.expires_at < func.now()) | (login.c.idle_expires_at < func.now())
+    await session.execute(delete(login).where(expired))
+    await session.execute(delete(failure).where(failure.c.last_at < failures_before))
+    stale = token.c.successor_sealed.is_not(None), token.c.replaced_at < sealed_before
+    await session.execute(update(token).where(*stale).values(successor_sealed=None))

@@ -1,0 +1,80 @@
+"""Everything the auth service reads from the environment."""
+
+from dataclasses import dataclass
+
+from chassis.sealing import KeyRing
+from chassis.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    IdentityVerificationSettings,
+    ProcessSettings,
+    SettingsGroup,
+    load_settings,
+)
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+PREFIX = "AUTH_"
+
+
+class TokenSettings(SettingsGroup):
+    """What access tokens say of themselves; the gateway has the same two."""
+
+    issuer: str = Field(default="taskloom", validation_alias="TOKEN_ISSUER", description="`iss` of access tokens.")
+    audience: str = Field(
+        default="taskloom-api", validation_alias="TOKEN_AUDIENCE", description="`aud` of access tokens."
+    )
+
+
+class AuthSettings(SettingsGroup):
+    """The service's own settings."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
+
+    encryption_keys: SecretStr = Field(
+        description="Seals secrets at rest: `kid:base64(32 bytes)`, newest first, several separated by commas.",
+        examples=["k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="],
+    )
+    access_token_ttl: int = Field(default=86_400, ge=60, le=86_400, description="Life of an access token, in seconds.")
+    refresh_idle_ttl: int = Field(
+        default=14 * 86_400, ge=60, description="A session ends when it is not refreshed for this long, in seconds."
+    )
+    refresh_absolute_ttl: int = Field(
+        default=30 * 86_400, ge=60, description="A session ends this long after the login at the latest, in seconds."
+    )
+    password_min_length: int = Field(default=8, ge=8, le=128, description="Shortest password, in code points.")
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _key_ring(cls, value: SecretStr) -> SecretStr:
+        KeyRing.parse(value.get_secret_value())
+        return value
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All groups of this service."""
+
+    process: ProcessSettings
+    database: DatabaseSettings
+    broker: BrokerSettings
+    identity: IdentityVerificationSettings
+    tokens: TokenSettings
+    auth: AuthSettings
+
+
+@dataclass(frozen=True)
+class DatabaseOnly:
+    """What a command needs that only talks to the database."""
+
+    database: DatabaseSettings
+
+
+def load() -> Settings:
+    """Read the settings. Raises SettingsError with everything that is wrong."""
+    return load_settings(Settings, prefix=PREFIX)
+
+
+def load_database() -> DatabaseSettings:
+    """Read the database's settings alone. Raises SettingsError."""
+    return load_settings(DatabaseOnly).database

@@ -1,0 +1,126 @@
+"""Signing keys (R3) and access tokens (R1)."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+from chassis.clock import utcnow
+from chassis.ids import uuid7
+from chassis.sealing import KeyRing
+from chassis.tokens import ACCESS_TYPE, ALGORITHM
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from auth_service.tokens import repository
+
+REFRESH_SECONDS = 10.0
+PUBLISHED_AFTER_RETIREMENT = timedelta(hours=1)
+TOKEN_VERSION = 1
+
+
+async def ensure_keys(session: AsyncSession, ring: KeyRing) -> None:
+    """Make a current and a next key unless they are there; several processes may start at once."""
+    await repository.lock(session)
+    states = {row["state"] for row in await repository.published(session)}
+    for state in (repository.CURRENT, repository.NEXT):
+        if state not in states:
+            await repository.add(session, _new_key(state, ring))
+
+
+async def rotate_keys(session: AsyncSession, ring: KeyRing, *, access_ttl: timedelta) -> None:
+    """Sign with the next key from now on, and publish a new next one.
+
+    The old key stays published until its last token has expired, so that no request fails.
+    """
+    await ensure_keys(session, ring)
+    until = utcnow() + access_ttl + PUBLISHED_AFTER_RETIREMENT
+    await repository.retire_current(session, published_until=until)
+    await repository.promote_next(session)
+    await repository.add(session, _new_key(repository.NEXT, ring))
+
+
+def jwks(rows: Sequence[RowMapping]) -> dict[str, Any]:
+    """Return the published keys as a JWK set (RFC 7517, RFC 8037)."""
+    keys = [
+        {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "use": "sig",
+            "alg": ALGORITHM,
+            "kid": row["kid"],
+            "x": base64.urlsafe_b64encode(row["public_key"]).rstrip(b"=").decode(),
+        }
+        for row in rows
+    ]
+    return {"keys": keys}
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokenTerms:
+    """What every access token says: who issues it, for whom, and for how many seconds."""
+
+    issuer: str
+    audience: str
+    seconds: int
+
+
+class AccessTokenIssuer:
+    """Signs access tokens with the current key, which is looked up again every ten seconds."""
+
+    def __init__(self, reader: AsyncEngine, ring: KeyRing, terms: AccessTokenTerms) -> None:
+        self._reader = reader
+        self._ring = ring
+        self._terms = terms
+        self._signer: tuple[str, Ed25519PrivateKey] | None = None
+        self._looked_up_at = 0.0
+
+    async def issue(self, *, user_id: UUID, session_id: UUID, roles: Sequence[str]) -> str:
+        """Return a signed access token."""
+        kid, key = await self._current()
+        issued = int(utcnow().timestamp())
+        claims = {
+            "iss": self._terms.issuer,
+            "aud": self._terms.audience,
+            "sub": str(user_id),
+            "sid": str(session_id),
+            "jti": str(uuid7()),
+            "iat": issued,
+            "nbf": issued,
+            "exp": issued + self._terms.seconds,
+            "scope": "",
+            "roles": sorted(roles),
+            "ver": TOKEN_VERSION,
+        }
+        return jwt.encode(claims, key, ALGORITHM, headers={"typ": ACCESS_TYPE, "kid": kid})
+
+    async def _current(self) -> tuple[str, Ed25519PrivateKey]:
+        now = utcnow().timestamp()
+        if self._signer is None or now - self._looked_up_at > REFRESH_SECONDS:
+            async with self._reader.connect() as connection:
+                rows = await repository.published(connection)
+            current = next(row for row in rows if row["state"] == repository.CURRENT)
+            raw = self._ring.open(current["private_key_sealed"], place=_place(current["kid"]))
+            self._signer = current["kid"], Ed25519PrivateKey.from_private_bytes(raw)
+            self._looked_up_at = now
+        return self._signer
+
+
+def _new_key(state: str, ring: KeyRing) -> dict[str, Any]:
+    private = Ed25519PrivateKey.generate()
+    kid = str(uuid7())
+    return {
+        "kid": kid,
+        "public_key": private.public_key().public_bytes_raw(),
+        "private_key_sealed": ring.seal(private.private_bytes_raw(), place=_place(kid)),
+        "state": state,
+        "created_at": utcnow(),
+    }
+
+
+def _place(kid: str) -> str:
+    return f"signing_key|private_key_sealed|{kid}"

@@ -1,0 +1,84 @@
+from chassis.errors import Unauthenticated
+from chassis.web.app import APIRouter
+from chassis.web.database import ReadConnection, WriteSession, Writing
+from chassis.web.envelope import Envelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import errors, example
+from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed
+from chassis.web.replies import NO_STORE, etag, reply, unless_unchanged
+from chassis.web.routing import public
+from fastapi import Request, Response
+from sqlalchemy import RowMapping
+
+from auth_service.passwords.errors import PasswordBreached, PasswordUnacceptable, PasswordWorkFull
+from auth_service.users import repository, service
+from auth_service.users.errors import EmailInvalid, EmailTaken, ProfileVersionConflict
+from auth_service.users.schemas import USER_EXAMPLE, ProfilePatch, Registration, UserOut
+
+registration = APIRouter(prefix="/api/v1/auth", tags=["auth"])
+router = APIRouter(prefix="/api/v1/users", tags=["users"])
+
+ETAG = {"ETag": "The profile's version, in quotes."}
+
+
+@registration.post(
+    "/register",
+    status_code=201,
+    summary="Sign up",
+    description="Makes an account; logging in works at once. A personal workspace with an Inbox comes with it.",
+    response_model=Envelope[UserOut],
+    responses={
+        201: example(USER_EXAMPLE, description="The new user.", headers={"Location": "Path of the own profile."}),
+        **errors(EmailTaken, EmailInvalid, PasswordUnacceptable, PasswordBreached, PasswordWorkFull),
+    },
+)
+@public("nobody has an account before signing up")
+async def register(request: Request, body: Registration, session: WriteSession) -> Response:
+    state = request.app.state
+    row = await service.register(
+        session,
+        wanted=body,
+        reader=state.database.reader,
+        hasher=state.passwords,
+        min_length=state.password_min_length,
+    )
+    return _user(row, status=201, headers={**NO_STORE, "location": "/api/v1/users/me"})
+
+
+@router.get(
+    "/me",
+    summary="Read the own profile",
+    description="The user whom the token belongs to.",
+    response_model=Envelope[UserOut],
+    responses={
+        200: example(USER_EXAMPLE, description="The profile.", headers=ETAG),
+        304: {"description": "The profile is still at the version in If-None-Match."},
+    },
+)
+async def read_profile(request: Request, caller: CurrentPrincipal, connection: ReadConnection) -> Response:
+    row = await repository.find(connection, caller.user_id)
+    if row is None:
+        raise Unauthenticated
+    return unless_unchanged(request, _user(row))
+
+
+@router.patch(
+    "/me",
+    summary="Change the own profile",
+    description="A JSON merge patch: absent fields keep their value, null clears, `{}` changes nothing.",
+    response_model=Envelope[UserOut],
+    responses={
+        200: example({**USER_EXAMPLE, "version": 2}, description="The profile after the change.", headers=ETAG),
+        **errors(ProfileVersionConflict, IfMatchMalformed),
+    },
+)
+async def update_profile(
+    body: ProfilePatch, caller: CurrentPrincipal, write: Writing, version: ExpectedVersion
+) -> Response:
+    row = await service.update_profile(write.session, user_id=caller.user_id, patch=body, expected_version=version)
+    return write.reply(UserOut.model_validate(dict(row)), headers={"etag": etag(row["version"])})
+
+
+def _user(row: RowMapping, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    user = UserOut.model_validate(dict(row))
+    return reply(user, status=status, headers={"etag": etag(user.version), **(headers or {})})

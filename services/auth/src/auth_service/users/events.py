@@ -1,0 +1,62 @@
+"""Facts about users."""
+
+from typing import Any
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.context import current_request
+from chassis.db.base import table_of
+from chassis.ids import uuid7
+from chassis.outbox.envelope import EventEnvelope
+from chassis.outbox.publishing import publish
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth_service.db import Outbox
+from auth_service.users.schemas import UserOut
+
+SOURCE_NAME = "/taskloom/auth"
+USER_REGISTERED = "user.registered.v1"
+
+
+async def user_registered(session: AsyncSession, row: RowMapping) -> None:
+    resource = UserOut.model_validate(dict(row)).model_dump(mode="json")
+    await publish_fact(session, USER_REGISTERED, "user", row["id"], row["version"], row["id"], resource)
+
+
+async def publish_fact(
+    session: AsyncSession,
+    event_type: str,
+    entity_type: str,
+    entity_id: UUID,
+    version: int,
+    user_id: UUID,
+    resource: dict[str, Any],
+) -> None:
+    """Add an event to the outbox; its stream is the entity, its audience the user whom it concerns."""
+    request = current_request()
+    data = {
+        "entity_type": entity_type,
+        "entity_id": str(entity_id),
+        "version": version,
+        "actor": {"type": "user", "id": str(user_id), "via": "session"},
+        "changes": [],
+        "audience": [str(user_id)],
+        "request_id": request.request_id,
+        "resource": resource,
+    }
+    await publish(
+        session,
+        table_of(Outbox),
+        EventEnvelope(
+            event_id=uuid7(),
+            type=event_type,
+            source=SOURCE_NAME,
+            subject=entity_id,
+            occurred_at=utcnow(),
+            stream_id=entity_id,
+            sequence=version,
+            traceparent=request.traceparent,
+            data=data,
+        ),
+    )

@@ -1,0 +1,50 @@
+"""All SQL on accounts."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import RowMapping, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from auth_service.users.models import Account
+
+account = table_of(Account)
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | None:
+    """Insert an account; None when the address is taken."""
+    statement = insert(account).values(**values).on_conflict_do_nothing(index_elements=["email_canonical"])
+    return (await session.execute(statement.returning(*account.c))).mappings().one_or_none()
+
+
+async def find_by_email(reader: AsyncConnection, canonical: str) -> RowMapping | None:
+    """Return the account of an address."""
+    query = select(account).where(account.c.email_canonical == canonical)
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def find(reader: AsyncSession | AsyncConnection, user_id: UUID) -> RowMapping | None:
+    """Return an account."""
+    return (await reader.execute(select(account).where(account.c.id == user_id))).mappings().one_or_none()
+
+
+async def apply_changes(
+    session: AsyncSession, *, user_id: UUID, expected_version: int, values: Mapping[str, Any]
+) -> RowMapping | None:
+    """Change the account if it is still at the expected version; None if it is not."""
+    statement = (
+        update(account)
+        .where(account.c.id == user_id, account.c.version == expected_version)
+        .values(**values, version=expected_version + 1)
+        .returning(*account.c)
+    )
+    return (await session.execute(statement)).mappings().one_or_none()
+
+
+async def set_password_hash(session: AsyncSession, *, user_id: UUID, old: str, new: str) -> None:
+    """Replace a hash by one with today's parameters, unless it was changed meanwhile."""
+    statement = update(account).where(account.c.id == user_id, account.c.password_hash == old)
+    await session.execute(statement.values(password_hash=new))
