@@ -1,0 +1,138 @@
+"""The gateway's own endpoints, off the hot path."""
+
+from importlib import resources
+from typing import Annotated, Any
+
+import orjson
+from chassis.errors import RateLimited, Unauthenticated
+from chassis.web.envelope import Envelope, success_body
+from chassis.web.openapi import complete_document, errors, example
+from chassis.web.replies import JSON, NO_STORE, reply
+from chassis.web.routing import StrictRoute, public
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from pydantic import BaseModel, Field
+
+from gateway.auth import Caller
+from gateway.documents import statuses
+from gateway.errors import RouteNotFound, TicketsUnavailable
+
+STATIC = resources.files("gateway") / "static"
+STATIC_TYPES = {"js": "text/javascript", "css": "text/css"}
+DOCS_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self' data:; frame-ancestors 'none'"
+)
+
+router = APIRouter(tags=["system"], route_class=StrictRoute)
+
+
+class TicketOut(BaseModel):
+    """A ticket for one WebSocket connection."""
+
+    ticket: str = Field(description="Goes into `/api/v1/ws?ticket=`; works once.")
+    expires_in: int = Field(description="Seconds from now.")
+
+
+class StatusOut(BaseModel):
+    """How the system is."""
+
+    status: str = Field(description="`ok`, or `degraded` when any service is not ready.")
+    services: dict[str, str] = Field(description="Each service: `ok`, `unready` or `down`.")
+
+
+class ErrorCodeOut(BaseModel):
+    """An entry of the error catalogue."""
+
+    code: str
+    status: int
+    message: str
+
+
+def current_caller(request: Request) -> Caller:
+    """Return the caller whom the gateway has authenticated before it came here."""
+    caller: Caller | None = request.scope.get("taskloom.caller")
+    if caller is None:
+        raise Unauthenticated
+    return caller
+
+
+@router.post(
+    "/api/v1/ws-tickets",
+    status_code=201,
+    summary="Get a WebSocket ticket",
+    description="For browsers, which can't send `Authorization` with a WebSocket: a ticket for one connection.",
+    response_model=Envelope[TicketOut],
+    responses={
+        201: example({"ticket": "mB3v...", "expires_in": 30}, description="The ticket."),
+        **errors(TicketsUnavailable),
+    },
+)
+async def create_ws_ticket(request: Request, caller: Annotated[Caller, Depends(current_caller)]) -> Response:
+    ticket = await request.app.state.tickets.issue(caller.token, client=request.scope["taskloom.client"])
+    return reply(TicketOut(ticket=ticket, expires_in=30), status=201, headers=NO_STORE)
+
+
+@router.get(
+    "/api/v1/status",
+    summary="Read the system's status",
+    description="Whether each service is ready.",
+    response_model=Envelope[StatusOut],
+    responses={200: example({"status": "ok", "services": {"tasks": "ok"}}, description="The status.")},
+)
+@public("says no more than a failing request would")
+async def read_status(request: Request) -> Response:
+    services = await statuses(request.app.state.session, request.app.state.upstreams)
+    healthy = all(status == "ok" for status in services.values())
+    return reply(StatusOut(status="ok" if healthy else "degraded", services=services), headers=NO_STORE)
+
+
+@router.get(
+    "/api/v1/meta/errors",
+    summary="List all error codes",
+    description="Every code that an answer may carry, with its status and meaning. Codes never change.",
+    response_model=Envelope[list[ErrorCodeOut]],
+    responses={
+        200: example(
+            [{"code": RateLimited.code, "status": 429, "message": RateLimited.message}], description="The catalogue."
+        )
+    },
+)
+@public("documentation")
+async def list_error_codes(request: Request) -> Response:
+    document = await request.app.state.documents.merged(server=request.app.state.server)
+    return Response(success_body(orjson.dumps(document["x-error-codes"])), headers=CACHEABLE, media_type=JSON)
+
+
+@router.get("/openapi.json", include_in_schema=False)
+@public("documentation")
+async def read_openapi(request: Request) -> Response:
+    document = await request.app.state.documents.merged(server=request.app.state.server)
+    return Response(orjson.dumps(document), headers=CACHEABLE, media_type=JSON)
+
+
+@router.get("/docs", include_in_schema=False)
+@public("documentation")
+async def read_docs() -> Response:
+    page = (STATIC / "docs.html").read_text(encoding="utf-8")
+    return Response(page, headers={"content-security-policy": DOCS_CSP, **CACHEABLE}, media_type="text/html")
+
+
+@router.get("/docs/{name}", include_in_schema=False)
+@public("documentation")
+async def read_docs_asset(name: str) -> Response:
+    media_type = STATIC_TYPES.get(name.rpartition(".")[2])
+    asset = STATIC / name
+    if media_type is None or not asset.is_file():
+        raise RouteNotFound
+    return Response(asset.read_bytes(), headers={"cache-control": "public, max-age=86400"}, media_type=media_type)
+
+
+CACHEABLE = {"cache-control": "public, max-age=30"}
+
+
+def own_document() -> dict[str, Any]:
+    """Return the OpenAPI document of the gateway's own operations."""
+    app = FastAPI(title="Taskloom gateway", version="1", generate_unique_id_function=lambda route: route.name)
+    app.include_router(router)
+    complete_document(app, (router,))
+    return app.openapi()

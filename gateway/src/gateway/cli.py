@@ -1,0 +1,31 @@
+"""The command `gateway`: its roles."""
+
+import sys
+from collections.abc import Sequence
+
+import orjson
+from chassis.process import run_process
+from chassis.roles import run_role
+from chassis.web.health import Health
+
+from gateway import settings as settings_module
+from gateway.api import own_document
+from gateway.main import Gateway
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one role; see `gateway --help`."""
+    return run_role("gateway", {"api": run_api, "openapi": print_openapi}, argv)
+
+
+def run_api(_arguments: Sequence[str]) -> int:
+    """Serve until told to stop."""
+    settings = settings_module.load()
+    health = Health()
+    return run_process(service="gateway", settings=settings.process, health=health, app=Gateway(settings, health))
+
+
+def print_openapi(_arguments: Sequence[str]) -> int:
+    """Print the OpenAPI document of the gateway's own operations."""
+    sys.stdout.buffer.write(orjson.dumps(own_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    return 0

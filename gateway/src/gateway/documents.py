@@ -1,0 +1,110 @@
+"""One OpenAPI document out of those of the services, and the catalogue of error codes."""
+
+import asyncio
+import copy
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import structlog
+
+log = structlog.get_logger()
+
+Document = dict[str, Any]
+
+CACHE_SECONDS = 30.0
+TITLE = "Taskloom"
+DESCRIPTION = (
+    "Task management as an API. Sign up with `POST /api/v1/auth/register`, log in with `POST /api/v1/auth/login`, "
+    "and send the access token as `Authorization: Bearer <token>`.\n\n"
+    "Every JSON answer has the same envelope: `success`, `data`, `message`, `errors`, `meta`. Clients branch on the "
+    "status and on `errors[].code`; all codes are at `GET /api/v1/meta/errors`."
+)
+RATE_HEADERS = {
+    "RateLimit-Policy": 'The limit: `"user";q=100;w=60` is 100 requests in 60 seconds.',
+    "RateLimit": "Requests left, and seconds until the oldest counted one leaves the window.",
+}
+
+
+def merge_documents(documents: Mapping[str, Document], *, server: str) -> Document:
+    """Merge the documents of the services into the public one.
+
+    Internal paths are left out. Two different schemas of one name keep both: the second is renamed after its
+    service, with its references.
+    """
+    merged: Document = {
+        "openapi": "3.1.0",
+        "info": {"title": TITLE, "version": "1", "description": DESCRIPTION},
+        "servers": [{"url": server}],
+        "paths": {},
+        "components": {"schemas": {}, "securitySchemes": {}},
+        "x-error-codes": [],
+    }
+    codes: dict[str, Any] = {}
+    for service in sorted(documents):
+        document = _without_collisions(copy.deepcopy(documents[service]), merged["components"]["schemas"], service)
+        public = {path: item for path, item in document["paths"].items() if not path.startswith("/internal")}
+        merged["paths"].update(public)
+        for kind in ("schemas", "securitySchemes"):
+            merged["components"][kind].update(document.get("components", {}).get(kind, {}))
+        codes.update({entry["code"]: entry for entry in document.get("x-error-codes", [])})
+    merged["paths"] = dict(sorted(merged["paths"].items()))
+    merged["x-error-codes"] = [codes[code] for code in sorted(codes)]
+    return merged
+
+
+def _without_collisions(document: Document, taken: Mapping[str, Any], service: str) -> Document:
+    schemas = document.get("components", {}).get("schemas", {})
+    clashing = [name for name, schema in schemas.items() if name in taken and taken[name] != schema]
+    text = json.dumps(document)
+    for name in clashing:
+        text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{service.title()}{name}"')
+    renamed: Document = json.loads(text)
+    for name in clashing:
+        renamed["components"]["schemas"][f"{service.title()}{name}"] = renamed["components"]["schemas"].pop(name)
+    return renamed
+
+
+class Documents:
+    """The services' documents, fetched when asked for and kept for 30 seconds; the last good one outlives an outage."""
+
+    def __init__(self, session: aiohttp.ClientSession, upstreams: Mapping[str, str], own: Document) -> None:
+        self._session = session
+        self._upstreams = upstreams
+        self._documents: dict[str, Document] = {"gateway": own}
+        self._fetched_at = float("-inf")
+        self._fetching = asyncio.Lock()
+
+    async def merged(self, *, server: str) -> Document:
+        """Return the public document."""
+        async with self._fetching:
+            now = asyncio.get_running_loop().time()
+            if now - self._fetched_at > CACHE_SECONDS:
+                await asyncio.gather(*(self._fetch(name, url) for name, url in self._upstreams.items()))
+                complete = len(self._documents) == len(self._upstreams) + 1
+                self._fetched_at = now if complete else float("-inf")
+        return merge_documents(self._documents, server=server)
+
+    async def _fetch(self, name: str, url: str) -> None:
+        try:
+            timeout = aiohttp.ClientTimeout(total=2)
+            async with self._session.get(f"{url.rstrip('/')}/openapi.json", timeout=timeout) as response:
+                response.raise_for_status()
+                self._documents[name] = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            log.warning("document.unavailable", upstream=name, reason=type(error).__name__)
+
+
+async def statuses(session: aiohttp.ClientSession, upstreams: Mapping[str, str]) -> dict[str, str]:
+    """Ask every service whether it is ready: `ok`, `unready` or `down`."""
+    answers = await asyncio.gather(*(_status(session, url) for url in upstreams.values()))
+    return dict(zip(upstreams, answers, strict=True))
+
+
+async def _status(session: aiohttp.ClientSession, url: str) -> str:
+    try:
+        async with session.get(f"{url.rstrip('/')}/readyz", timeout=aiohttp.ClientTimeout(total=1)) as response:
+            return "ok" if response.status == 200 else "unready"  # noqa: PLR2004 - ready or not
+    except (aiohttp.ClientError, TimeoutError):
+        return "down"

@@ -1,0 +1,73 @@
+"""The answering side of one request: fields that every answer carries, and what came of it."""
+
+import time
+from collections.abc import Iterable
+
+import structlog
+from chassis.context import RequestContext, bind_request, valid_request_id
+from chassis.ids import uuid7
+from chassis.telemetry.tracing import new_traceparent, trace_id_of, valid_traceparent
+from prometheus_client import Counter, Histogram
+from starlette.types import Message, Scope, Send
+
+log = structlog.get_logger()
+
+REQUESTS = Counter("taskloom_gateway_requests_total", "Requests answered.", ["method", "route", "status"])
+SECONDS = Histogram("taskloom_gateway_request_seconds", "Time to answer, in seconds.", ["route"])
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+SECURITY_FIELDS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+
+Fields = list[tuple[bytes, bytes]]
+
+
+def bind_context(scope: Scope) -> RequestContext:
+    """Take over valid ids of the client, make the missing ones, and bind them for logs and answers."""
+    given = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _ID_FIELDS}
+    request_id = valid_request_id(given.get(b"x-request-id")) or str(uuid7())
+    context = RequestContext(request_id, valid_traceparent(given.get(b"traceparent")) or new_traceparent())
+    bind_request(context)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id_of(context.traceparent))
+    return context
+
+
+_ID_FIELDS = frozenset({b"x-request-id", b"traceparent"})
+
+
+class Exchange:
+    """Adds `fields` to the answer, unless the service has set them itself, and measures."""
+
+    def __init__(self, scope: Scope, send: Send, context: RequestContext) -> None:
+        self._send = send
+        self._scope = scope
+        self._without_body = scope["method"] == "HEAD"
+        self._started = time.perf_counter()
+        self.fields: Fields = [(b"x-request-id", context.request_id.encode())]
+        self.route = "unmatched"
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": self._completed(message.get("headers", []))}
+        elif self._without_body and message.get("body"):
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    def record(self) -> None:
+        """Count and log the outcome."""
+        elapsed = time.perf_counter() - self._started
+        method = self._scope["method"] if self._scope["method"] in METHODS else "other"
+        REQUESTS.labels(method, self.route, self.status or "aborted").inc()
+        SECONDS.labels(self.route).observe(elapsed)
+        log.info("request.served", method=method, route=self.route, status=self.status, ms=round(elapsed * 1000, 1))
+
+    def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> Fields:
+        present = list(headers)
+        names = {name for name, _ in present}
+        added = [field for field in (*self.fields, *SECURITY_FIELDS) if field[0] not in names]
+        return [*present, *added]

@@ -1,0 +1,310 @@
+"""The gateway: checks, counts, and passes on."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+import aiohttp
+import redis.asyncio as redis
+import structlog
+from chassis.context import RequestContext
+from chassis.errors import AppError, ErrorKind, InternalError, RateLimited
+from chassis.tokens import AccessToken, AccessTokenVerifier, IdentitySigner
+from chassis.web.handlers import install_handlers
+from chassis.web.health import Health, health_routes
+from chassis.web.replies import refuse
+from chassis.web.status import STATUS_OF_KIND
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from gateway.api import own_document, router
+from gateway.auth import Authenticator, Caller
+from gateway.cors import Cors, OriginNotAllowed
+from gateway.documents import Documents
+from gateway.edge import Edge, Head, limit_key
+from gateway.errors import RouteNotFound
+from gateway.exchange import Exchange, bind_context
+from gateway.keys import PublishedKeys
+from gateway.proxy import Forwarding, Proxy
+from gateway.rate_limit import Decision, Quota, RateLimiter
+from gateway.revocation import Revocations
+from gateway.routes import Route, RoutingTable
+from gateway.settings import Settings
+from gateway.sockets import Refused, Sockets
+from gateway.tickets import Tickets
+
+log = structlog.get_logger()
+
+HEALTH_PATHS = frozenset({"/livez", "/readyz"})
+SOCKET_PATH = "/api/v1/ws"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What lives as long as the process serves."""
+
+    authenticator: Authenticator
+    revocations: Revocations
+    limiter: RateLimiter
+    proxy: Proxy
+    sockets: Sockets
+    tickets: Tickets
+    api: FastAPI
+
+
+class Gateway:
+    """The ASGI app. Its parts are made when the server starts, on the loop that they will run on."""
+
+    def __init__(self, settings: Settings, health: Health) -> None:
+        self._settings = settings
+        self._health = health
+        self._edge = Edge(settings.edge)
+        self._table = RoutingTable()
+        self._cors = Cors(settings.edge.cors_allow_origins)
+        self._stack = AsyncExitStack()
+        self._stop = asyncio.Event()
+        self._parts: Parts | None = None
+
+    @property
+    def parts(self) -> Parts:
+        if self._parts is None:
+            raise RuntimeError("the gateway has not been started")
+        return self._parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._serve_socket(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context = bind_context(scope)
+        exchange = Exchange(scope, send, context)
+        try:
+            await self._route(scope, receive, exchange, context)
+        except AppError as error:
+            log_refusal(error, scope["path"])
+            await refuse(error)(scope, receive, exchange.send)
+        except Exception:
+            log.exception("request.crashed", path=scope["path"])
+            if not exchange.status:
+                await refuse(InternalError())(scope, receive, exchange.send)
+        finally:
+            if scope["path"] not in HEALTH_PATHS:
+                exchange.record()
+
+    async def _route(self, scope: Scope, receive: Receive, exchange: Exchange, context: RequestContext) -> None:
+        if scope["path"] in HEALTH_PATHS:
+            await self._own(scope, receive, exchange)
+            return
+        head = self._edge.read(scope)
+        exchange.fields.extend(self._cors.fields(head.origin))
+        if scope["method"] == "OPTIONS" and head.origin is not None:
+            await self._cors.answer_preflight(head.origin, exchange.send)
+            return
+        route = self._table.find(scope["path"])
+        if route is None:
+            await self._count(self._by_address(head, login=False), exchange)
+            raise RouteNotFound
+        exchange.route = route.template
+        caller = await self._admit(route, head, exchange)
+        if route.upstream == "gateway":
+            scope["taskloom.caller"], scope["taskloom.client"] = caller, head.client
+            await self._own(scope, receive, exchange)
+            return
+        forwarding = self._forwarding(route, head, caller, context)
+        await self.parts.proxy.forward(scope, receive, exchange.send, forwarding)
+
+    async def _own(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        await self.parts.api(asked, receive, exchange.send)
+
+    async def _admit(self, route: Route, head: Head, exchange: Exchange) -> Caller | None:
+        """Identify the caller where the route asks for it, and count the request. Raises 401, 429 and 503s."""
+        if route.access != "user":
+            await self._count(self._by_address(head, login=route.access == "login"), exchange)
+            return None
+        try:
+            caller = await self.parts.authenticator.authenticate(head.authorization)
+        except AppError as error:
+            if error.kind is ErrorKind.UNAUTHENTICATED:
+                await self._count(self._by_address(head, login=False), exchange)
+            raise
+        await self._count(self._by_user(caller.token), exchange)
+        return caller
+
+    async def _count(self, quota: Quota, exchange: Exchange) -> None:
+        decision = await self.parts.limiter.decide(quota)
+        exchange.fields.extend(decision.headers())
+        _refuse_above(decision)
+
+    def _by_user(self, token: AccessToken) -> Quota:
+        return Quota(f"user:{token.principal.user_id}", self._settings.gateway.rate_limit_per_minute, "user")
+
+    def _by_address(self, head: Head, *, login: bool) -> Quota:
+        limits = self._settings.gateway
+        if login:
+            return Quota(f"login:{limit_key(head.client)}", limits.login_limit_per_minute, "login")
+        return Quota(f"address:{limit_key(head.client)}", limits.anonymous_limit_per_minute, "anonymous")
+
+    def _forwarding(self, route: Route, head: Head, caller: Caller | None, context: RequestContext) -> Forwarding:
+        headers = [
+            *head.forwarded,
+            ("x-request-id", context.request_id),
+            ("traceparent", context.traceparent),
+            ("x-client-address", head.client),
+        ]
+        if caller is not None:
+            headers.append(("x-taskloom-identity", caller.identity))
+        limits = self._settings.gateway
+        return Forwarding(route, headers, limits.max_upload_bytes if route.upload else limits.max_body_bytes)
+
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        context = bind_context(scope)
+        try:
+            head = self._edge.read(scope)
+            if scope["path"] != SOCKET_PATH:
+                raise RouteNotFound
+            token, identity = await self._identify_socket(scope, head)
+            _refuse_above(await self.parts.limiter.decide(self._by_user(token)))
+            headers = [
+                ("x-taskloom-identity", identity),
+                ("x-request-id", context.request_id),
+                ("traceparent", context.traceparent),
+            ]
+            await self.parts.sockets.serve(scope, receive, send, token=token, headers=headers)
+        except AppError as error:
+            log_refusal(error, scope["path"])
+            response = refuse(error)
+            await refuse_handshake(scope, send, response.status_code, bytes(response.body), response.raw_headers)
+        except Refused as refusal:
+            fields = [(b"content-type", b"application/json")]
+            await refuse_handshake(scope, send, refusal.status, refusal.body, fields)
+
+    async def _identify_socket(self, scope: Scope, head: Head) -> tuple[AccessToken, str]:
+        """Return who connects, by Authorization or by ticket. A page must be of a listed origin, or ours (R53)."""
+        own_origin = head.origin is not None and head.origin.partition("://")[2] == head.host
+        if head.origin is not None and not own_origin and not self._cors.allows(head.origin):
+            raise OriginNotAllowed
+        tickets = parse_qs(scope["query_string"].decode("latin-1")).get("ticket")
+        if head.authorization is None and tickets:
+            token = await self.parts.tickets.redeem(tickets[0], client=head.client)
+            self.parts.revocations.check(token)
+            return token, self.parts.authenticator.vouch_for(token)
+        caller = await self.parts.authenticator.authenticate(head.authorization)
+        return caller.token, caller.identity
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self._start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self._stop.set()
+        await self._stack.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        settings = self._settings
+        upstreams = upstream_urls(settings)
+        session = await self._stack.enter_async_context(client_session())
+        server = redis.Redis.from_url(settings.redis.url.get_secret_value(), socket_connect_timeout=1)
+        self._stack.push_async_callback(server.aclose)
+        signer = IdentitySigner(settings.tokens.signing_key.get_secret_value())
+        keys = PublishedKeys(session, f"{upstreams['auth']}/.well-known/jwks.json")
+        revocations = Revocations(session, f"{upstreams['auth']}/internal/revocations", signer)
+        sockets = Sockets(
+            upstreams["notifications"],
+            limit=settings.gateway.max_sockets,
+            per_user=settings.gateway.max_sockets_per_user,
+            check=revocations.check,
+        )
+        revocations.on_session(sockets.end_session)
+        verifier = AccessTokenVerifier(
+            issuer=settings.tokens.issuer,
+            audience=settings.tokens.audience,
+            max_lifetime=settings.tokens.max_lifetime,
+            key_of=keys.get,
+        )
+        tickets = Tickets(server)
+        self._parts = Parts(
+            authenticator=Authenticator(verifier, keys, revocations, signer),
+            revocations=revocations,
+            limiter=RateLimiter(server, workers=settings.gateway.workers),
+            proxy=Proxy(session, upstreams),
+            sockets=sockets,
+            tickets=tickets,
+            api=self._own_api(session, upstreams, tickets),
+        )
+        for work in (keys.run, revocations.run):
+            task = asyncio.create_task(work(self._stop))
+            self._stack.callback(task.cancel)
+
+    def _own_api(self, session: aiohttp.ClientSession, upstreams: dict[str, str], tickets: Tickets) -> FastAPI:
+        api = FastAPI(
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            redirect_slashes=False,
+            routes=[*health_routes(self._health)],
+        )
+        api.include_router(router)
+        install_handlers(api)
+        api.state.routers = (router,)
+        api.state.session = session
+        api.state.upstreams = upstreams
+        api.state.tickets = tickets
+        api.state.documents = Documents(session, upstreams, own_document())
+        api.state.server = self._settings.edge.public_base_url
+        return api
+
+
+def client_session() -> aiohttp.ClientSession:
+    """Return the client of the services: no cookies, no decompression, no proxies of the environment."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=10, use_dns_cache=True),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        trust_env=False,
+        max_line_size=16 * 1024,
+        max_field_size=32 * 1024,
+    )
+
+
+def upstream_urls(settings: Settings) -> dict[str, str]:
+    """Return the services' addresses by name."""
+    gateway = settings.gateway
+    return {
+        "auth": gateway.auth_url.rstrip("/"),
+        "tasks": gateway.tasks_url.rstrip("/"),
+        "notifications": gateway.notifications_url.rstrip("/"),
+        "attachments": gateway.attachments_url.rstrip("/"),
+    }
+
+
+def log_refusal(error: AppError, path: str) -> None:
+    """Log what somebody should know of: our own faults, and failed identification (R65)."""
+    if STATUS_OF_KIND[error.kind] >= 500:  # noqa: PLR2004 - the server's own faults
+        log.error("request.failed", code=error.details[0].code, detail=error.log_detail, path=path)
+    elif error.kind in (ErrorKind.UNAUTHENTICATED, ErrorKind.FORBIDDEN):
+        log.warning("request.denied", code=error.details[0].code, detail=error.log_detail, path=path)
+
+
+async def refuse_handshake(
+    scope: Scope, send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Answer a WebSocket handshake with an HTTP response."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 4401})
+        return
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _refuse_above(decision: Decision) -> None:
+    if not decision.allowed:
+        raise RateLimited(retry_after=decision.retry_after)

@@ -1,0 +1,182 @@
+"""An exact sliding log in Redis: never more than the limit in any window, and never a refusal below it (R23, R24).
+
+All decisions of one turn of the event loop go to Redis in one script call, which costs about a tenth of one call
+each. While Redis is slow or away, every process counts for itself with its share of the limit.
+"""
+
+import asyncio
+import math
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio as redis
+import structlog
+from chassis.clock import utcnow
+from prometheus_client import Counter, Gauge
+from redis.exceptions import NoScriptError, RedisError
+
+log = structlog.get_logger()
+
+DECISIONS = Counter("taskloom_rate_limit_total", "Decisions.", ["policy", "outcome"])
+DEGRADED = Gauge("taskloom_rate_limit_degraded", "1 while this process counts for itself.")
+
+WINDOW_SECONDS = 60
+REDIS_SECONDS = 0.05
+PAUSE_SECONDS = 1.0
+LOCAL_KEYS = 50_000
+TROUBLE = (RedisError, OSError, TimeoutError)
+
+SLIDING_LOG = """
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local answers = {}
+for i = 1, #KEYS do
+  local key, limit, window = KEYS[i], tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local oldest = redis.call('LINDEX', key, 0)
+  while oldest and tonumber(oldest) <= now - window do
+    redis.call('LPOP', key)
+    oldest = redis.call('LINDEX', key, 0)
+  end
+  local count, allowed = redis.call('LLEN', key), 0
+  if count < limit then
+    redis.call('RPUSH', key, string.format('%.0f', now))
+    redis.call('PEXPIRE', key, math.ceil(window / 1000) + 1000)
+    count, allowed = count + 1, 1
+    oldest = oldest or now
+  end
+  answers[3 * i - 2] = allowed
+  answers[3 * i - 1] = limit - count
+  answers[3 * i] = tonumber(oldest) + window - now
+end
+return answers
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Who is counted: a key, a limit a window, and the name that the policy has in answers."""
+
+    key: str
+    limit: int
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether the request goes on; `reset` is when the oldest counted request leaves the window, in seconds."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset: float
+    policy: str
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the fields that every answer carries (draft-ietf-httpapi-ratelimit-headers, and the older ones)."""
+        wait = max(1, math.ceil(self.reset))
+        fields = [
+            (b"ratelimit-policy", b'"%s";q=%d;w=%d' % (self.policy.encode(), self.limit, WINDOW_SECONDS)),
+            (b"ratelimit", b'"%s";r=%d;t=%d' % (self.policy.encode(), self.remaining, wait)),
+            (b"x-ratelimit-limit", b"%d" % self.limit),
+            (b"x-ratelimit-remaining", b"%d" % self.remaining),
+            (b"x-ratelimit-reset", b"%d" % (utcnow().timestamp() + wait)),
+        ]
+        return fields if self.allowed else [*fields, (b"retry-after", b"%d" % wait)]
+
+    @property
+    def retry_after(self) -> int:
+        return max(1, math.ceil(self.reset))
+
+
+class RateLimiter:
+    """Counts requests; `workers` is how many processes share the limit while each counts for itself."""
+
+    def __init__(self, server: redis.Redis, *, workers: int, window_seconds: float = WINDOW_SECONDS) -> None:
+        self._redis = server
+        self._workers = workers
+        self._window = window_seconds
+        self._waiting: list[tuple[Quota, asyncio.Future[Decision]]] = []
+        self._local = LocalLog(window_seconds)
+        self._resume_at = 0.0
+        self._flushes: set[asyncio.Task[None]] = set()
+        self._script = server.register_script(SLIDING_LOG)
+
+    async def decide(self, quota: Quota) -> Decision:
+        """Count one request against a quota."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._resume_at:
+            return self._decide_locally(quota)
+        future: asyncio.Future[Decision] = loop.create_future()
+        self._waiting.append((quota, future))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._flush)
+        decision = await future
+        DECISIONS.labels(decision.policy, "allowed" if decision.allowed else "refused").inc()
+        return decision
+
+    def _flush(self) -> None:
+        batch, self._waiting = self._waiting, []
+        task = asyncio.create_task(self._decide_all(batch))
+        self._flushes.add(task)
+        task.add_done_callback(self._flushes.discard)
+
+    async def _decide_all(self, batch: list[tuple[Quota, asyncio.Future[Decision]]]) -> None:
+        try:
+            decisions = await self._ask([quota for quota, _ in batch])
+        except TROUBLE as error:
+            self._degrade(type(error).__name__)
+            decisions = [self._decide_locally(quota) for quota, _ in batch]
+        for (_, future), decision in zip(batch, decisions, strict=True):
+            if not future.done():
+                future.set_result(decision)
+
+    async def _ask(self, quotas: list[Quota]) -> list[Decision]:
+        window = int(self._window * 1_000_000)
+        keys = [f"taskloom:limit:{quota.key}" for quota in quotas]
+        arguments: list[int] = [number for quota in quotas for number in (quota.limit, window)]
+        answers: list[Any] = await asyncio.wait_for(self._call(keys, arguments), REDIS_SECONDS)
+        DEGRADED.set(0)
+        return [
+            Decision(bool(answers[3 * i]), quota.limit, answers[3 * i + 1], answers[3 * i + 2] / 1e6, quota.policy)
+            for i, quota in enumerate(quotas)
+        ]
+
+    async def _call(self, keys: list[str], arguments: list[int]) -> list[Any]:
+        try:
+            answers: list[Any] = await self._redis.evalsha(self._script.sha, len(keys), *keys, *arguments)
+        except NoScriptError:
+            answers = await self._redis.eval(SLIDING_LOG, len(keys), *keys, *arguments)
+        return answers
+
+    def _degrade(self, reason: str) -> None:
+        self._resume_at = asyncio.get_running_loop().time() + PAUSE_SECONDS
+        DEGRADED.set(1)
+        log.warning("rate_limit.degraded", reason=reason)
+
+    def _decide_locally(self, quota: Quota) -> Decision:
+        share = math.ceil(quota.limit / self._workers)
+        return self._local.decide(Quota(quota.key, share, f"{quota.policy}-degraded"))
+
+
+class LocalLog:
+    """The same sliding log within one process."""
+
+    def __init__(self, window_seconds: float) -> None:
+        self._window = window_seconds
+        self._logs: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def decide(self, quota: Quota) -> Decision:
+        """Count one request."""
+        now = asyncio.get_running_loop().time()
+        entries = self._logs.setdefault(quota.key, deque())
+        self._logs.move_to_end(quota.key)
+        if len(self._logs) > LOCAL_KEYS:
+            self._logs.popitem(last=False)
+        while entries and entries[0] <= now - self._window:
+            entries.popleft()
+        allowed = len(entries) < quota.limit
+        if allowed:
+            entries.append(now)
+        reset = entries[0] + self._window - now
+        return Decision(allowed, quota.limit, quota.limit - len(entries), reset, quota.policy)

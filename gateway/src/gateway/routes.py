@@ -1,0 +1,69 @@
+"""Which service answers which path. A route that is not in this table does not exist."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Upstream = Literal["auth", "tasks", "notifications", "attachments", "gateway"]
+Access = Literal["public", "login", "user"]
+"""`public` and `login` need no token; `login` has the stricter limit per address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path template: `{}` is one segment, a final `*` is any number of them. `upload` allows large bodies."""
+
+    template: str
+    upstream: Upstream
+    access: Access = "user"
+    upload: bool = False
+
+
+ROUTES = (
+    Route("/api/v1/auth/register", "auth", "login"),
+    Route("/api/v1/auth/login", "auth", "login"),
+    Route("/api/v1/auth/token", "auth", "login"),
+    Route("/api/v1/auth/refresh", "auth", "login"),
+    Route("/api/v1/auth/*", "auth"),
+    Route("/api/v1/users/*", "auth"),
+    Route("/.well-known/jwks.json", "auth", "public"),
+    Route("/api/v1/tasks/{}/attachments", "attachments", upload=True),
+    Route("/api/v1/attachments/*", "attachments"),
+    Route("/api/v1/tasks", "tasks"),
+    Route("/api/v1/tasks/*", "tasks"),
+    Route("/api/v1/projects", "tasks"),
+    Route("/api/v1/projects/*", "tasks"),
+    Route("/api/v1/workspaces", "tasks"),
+    Route("/api/v1/workspaces/*", "tasks"),
+    Route("/api/v1/ws", "notifications"),
+    Route("/api/v1/ws-tickets", "gateway"),
+    Route("/api/v1/status", "gateway", "public"),
+    Route("/api/v1/meta/errors", "gateway", "public"),
+    Route("/openapi.json", "gateway", "public"),
+    Route("/docs", "gateway", "public"),
+    Route("/docs/{}", "gateway", "public"),
+)
+
+
+class RoutingTable:
+    """Finds the route of a path: exact templates by look-up, then those with segments, then those with a tail."""
+
+    def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
+        self._exact = {
+            route.template: route for route in routes if "{}" not in route.template and "*" not in route.template
+        }
+        self._shaped = [(route.template.split("/"), route) for route in routes if "{}" in route.template]
+        self._tails = sorted(
+            ((route.template[:-1], route) for route in routes if route.template.endswith("*")),
+            key=lambda entry: -len(entry[0]),
+        )
+
+    def find(self, path: str) -> Route | None:
+        """Return the most specific route of a path."""
+        exact = self._exact.get(path)
+        if exact is not None:
+            return exact
+        segments = path.split("/")
+        for shape, route in self._shaped:
+            if len(shape) == len(segments) and all(s in ("{}", p) for s, p in zip(shape, segments, strict=True)):
+                return route
+        return next((route for prefix, route in self._tails if path.startswith(prefix) and path != prefix), None)
