@@ -1,0 +1,57 @@
+"""The command `notifications-service`: every role of the service."""
+
+import sys
+from collections.abc import Sequence
+
+import orjson
+import redis.asyncio as redis
+from chassis.background import Background, background_roles
+from chassis.db.base import table_of
+from chassis.db.migrations import current_schema_check, upgrade
+from chassis.roles import run_role
+
+from notifications_service import settings
+from notifications_service.db import ROOT, SCHEMA, Inbox
+from notifications_service.main import openapi_document, run_api
+from notifications_service.scheduler import jobs
+from notifications_service.settings import Settings
+from notifications_service.worker import consumers
+
+SERVICE = "notifications"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one role; see `notifications-service --help`."""
+    roles = {
+        "api": run_api,
+        "migrate": migrate,
+        "openapi": print_openapi,
+        **background_roles(open_background, parts=("worker", "scheduler")),
+    }
+    return run_role(SERVICE, roles, argv)
+
+
+def open_background() -> tuple[Settings, Background]:
+    """Say what there is to do beside the API."""
+    loaded = settings.load()
+    server = redis.Redis.from_url(loaded.redis.url.get_secret_value(), socket_connect_timeout=1, socket_timeout=2)
+    background = Background(
+        service=SERVICE,
+        inbox=table_of(Inbox),
+        consumers=consumers(server),
+        jobs=jobs(loaded.notifications.replay_days),
+        checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
+    )
+    return loaded, background
+
+
+def migrate(_arguments: Sequence[str]) -> int:
+    """Bring the schema up to date."""
+    upgrade(ROOT, url=settings.load_database().url.get_secret_value())
+    return 0
+
+
+def print_openapi(_arguments: Sequence[str]) -> int:
+    """Print the OpenAPI document."""
+    sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    return 0

@@ -1,0 +1,34 @@
+"""Every change of a workspace, kept for replay and announced to the open sockets."""
+
+import orjson
+import redis.asyncio as redis
+from chassis.broker.consumer import Consumer, after_commit, consumer
+from chassis.outbox.envelope import EventEnvelope
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications_service.live.service import Advance, keep
+
+CHANNEL = "taskloom:live"
+TYPES = ("task.*.v1", "workspace.*.v1", "project.*.v1", "member.*.v1")
+
+
+def live_consumer(server: redis.Redis) -> Consumer:
+    """Return the consumer that announces what it has kept through `server`."""
+
+    @consumer(queue="notifications.live", types=TYPES)
+    async def on_change(event: EventEnvelope, session: AsyncSession) -> None:
+        advance = await keep(session, event)
+        if advance is not None:
+            after_commit(session, lambda: announce(server, advance))
+
+    return on_change
+
+
+async def announce(server: redis.Redis, advance: Advance) -> None:
+    """Wake the API processes; best effort, since they also look by themselves now and then."""
+    message = {
+        "workspace_id": str(advance.workspace_id),
+        "head": advance.head,
+        "joined": [str(user) for user in advance.joined],
+    }
+    await server.publish(CHANNEL, orjson.dumps(message))

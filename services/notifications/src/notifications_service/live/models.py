@@ -1,0 +1,47 @@
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, DateTime, Index, String
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.orm import Mapped, mapped_column
+
+from notifications_service.db import Base
+
+
+class StreamEvent(Base):
+    """An event of a workspace's change log, kept for replay."""
+
+    __tablename__ = "stream_event"
+    __table_args__ = (Index("ix_stream_event_occurred_at", "occurred_at"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    type: Mapped[str] = mapped_column(String(100))
+    audience: Mapped[list[UUID]] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
+    # What every reader's frame has in common.
+    frame: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class StreamHead(Base):
+    """Up to which number a workspace's events are here without a gap; readers see nothing beyond."""
+
+    __tablename__ = "stream_head"
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    contiguous_seq: Mapped[int] = mapped_column(BigInteger)
+
+
+class Membership(Base):
+    """Who may see a workspace, as of `changed_seq` of its change log."""
+
+    __tablename__ = "membership"
+    __table_args__ = (Index("ix_membership_user_id", "user_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    joined_seq: Mapped[int] = mapped_column(BigInteger)
+    changed_seq: Mapped[int] = mapped_column(BigInteger)
+    removed: Mapped[bool]

@@ -1,0 +1,95 @@
+"""All SQL on the replay store and on memberships."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import RowMapping, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from notifications_service.live.models import Membership, StreamEvent, StreamHead
+
+event = table_of(StreamEvent)
+head = table_of(StreamHead)
+membership = table_of(Membership)
+
+ADVANCE_AT_MOST = 1000
+
+
+async def add_event(session: AsyncSession, values: Mapping[str, Any]) -> None:
+    """Keep an event; a second one for the same place is the same one."""
+    await session.execute(insert(event).values(**values).on_conflict_do_nothing())
+
+
+async def advance_head(session: AsyncSession, workspace_id: UUID) -> tuple[int, int]:
+    """Move the head over everything that follows it without a gap; return where it was and where it is.
+
+    The head's row is locked first and the events are read by a later statement, which therefore sees what
+    every earlier holder of the lock has committed.
+    """
+    await session.execute(insert(head).values(workspace_id=workspace_id, contiguous_seq=0).on_conflict_do_nothing())
+    locked = select(head.c.contiguous_seq).where(head.c.workspace_id == workspace_id).with_for_update()
+    before = (await session.execute(locked)).scalar_one()
+    following = (
+        select(event.c.seq)
+        .where(event.c.workspace_id == workspace_id, event.c.seq > before)
+        .order_by(event.c.seq)
+        .limit(ADVANCE_AT_MOST)
+    )
+    after = end_of_run(before, (await session.execute(following)).scalars())
+    if after != before:
+        await session.execute(update(head).where(head.c.workspace_id == workspace_id).values(contiguous_seq=after))
+    return before, after
+
+
+def end_of_run(before: int, following: Iterable[int]) -> int:
+    """Return the last number that follows `before` without a gap."""
+    for seq in following:
+        if seq != before + 1:
+            break
+        before = seq
+    return before
+
+
+async def put_membership(session: AsyncSession, values: Mapping[str, Any]) -> None:
+    """Take in a membership unless a later state of it is known."""
+    statement = insert(membership).values(**values)
+    statement = statement.on_conflict_do_update(
+        index_elements=["workspace_id", "user_id"],
+        set_={name: statement.excluded[name] for name in ("joined_seq", "changed_seq", "removed")},
+        where=membership.c.changed_seq < statement.excluded.changed_seq,
+    )
+    await session.execute(statement)
+
+
+async def memberships(reader: AsyncConnection, users: Iterable[UUID]) -> Sequence[RowMapping]:
+    """Return the workspaces that these users may see."""
+    query = select(membership).where(membership.c.user_id.in_(list(users)), ~membership.c.removed)
+    return (await reader.execute(query)).mappings().all()
+
+
+async def heads(reader: AsyncConnection, workspaces: Iterable[UUID]) -> dict[UUID, int]:
+    """Return how far each workspace can be read."""
+    query = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id.in_(list(workspaces)))
+    return {row.workspace_id: row.contiguous_seq for row in (await reader.execute(query)).all()}
+
+
+async def events_between(
+    reader: AsyncConnection, workspace_id: UUID, *, after: int, until: int, limit: int
+) -> Sequence[RowMapping]:
+    """Return events in order, those after `after` and up to `until`."""
+    query = (
+        select(event)
+        .where(event.c.workspace_id == workspace_id, event.c.seq > after, event.c.seq <= until)
+        .order_by(event.c.seq)
+        .limit(limit)
+    )
+    return (await reader.execute(query)).mappings().all()
+
+
+async def purge(session: AsyncSession, *, before: datetime) -> None:
+    """Forget events that are too old to be resumed from."""
+    await session.execute(delete(event).where(event.c.occurred_at < before))

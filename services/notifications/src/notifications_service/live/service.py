@@ -1,0 +1,82 @@
+"""Taking events into the replay store."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from chassis.clock import rfc3339
+from chassis.outbox.envelope import EventEnvelope
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications_service.live import repository
+from notifications_service.live.schemas import ChangeData, MemberData
+
+MEMBER = "member"
+MEMBER_REMOVED = "member.removed.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """How far a workspace can now be read, and which users it has just become visible to."""
+
+    workspace_id: UUID
+    head: int
+    joined: list[UUID]
+
+
+async def keep(session: AsyncSession, event: EventEnvelope) -> Advance | None:
+    """Store an event of a workspace's change log; return what became readable by it, if anything did.
+
+    Events may come twice and out of order; readers see them once and in order.
+    """
+    change = ChangeData.model_validate(event.data)
+    await repository.add_event(
+        session,
+        {
+            "workspace_id": change.workspace_id,
+            "seq": event.sequence,
+            "type": event.type,
+            "audience": change.audience,
+            "frame": frame_of(event, change),
+            "occurred_at": event.occurred_at,
+        },
+    )
+    joined = await _take_in_membership(session, event, change)
+    before, after = await repository.advance_head(session, change.workspace_id)
+    return Advance(change.workspace_id, after, joined) if after > before or joined else None
+
+
+def frame_of(event: EventEnvelope, change: ChangeData) -> dict[str, Any]:
+    """Return the part of a frame that all its readers share."""
+    return {
+        "seq": event.sequence,
+        "type": event.type.rpartition(".")[0],
+        "event_id": str(event.event_id),
+        "workspace_id": str(change.workspace_id),
+        "project_id": None if change.project_id is None else str(change.project_id),
+        "subject": str(change.entity_id),
+        "version": change.version,
+        "changes": [one.model_dump() for one in change.changes],
+        "actor": change.actor,
+        "data": change.resource,
+        "occurred_at": rfc3339(event.occurred_at),
+        "origin_request_id": change.request_id,
+    }
+
+
+async def _take_in_membership(session: AsyncSession, event: EventEnvelope, change: ChangeData) -> list[UUID]:
+    if change.entity_type != MEMBER:
+        return []
+    member = MemberData.model_validate(change.resource)
+    removed = event.type == MEMBER_REMOVED
+    await repository.put_membership(
+        session,
+        {
+            "workspace_id": member.workspace_id,
+            "user_id": member.user_id,
+            "joined_seq": member.joined_seq,
+            "changed_seq": event.sequence,
+            "removed": removed,
+        },
+    )
+    return [] if removed else [member.user_id]

@@ -1,0 +1,74 @@
+"""The API process of the notifications service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import redis.asyncio as redis
+from chassis.cursors import CursorSigner
+from chassis.db.engine import Database, open_database
+from chassis.db.migrations import current_schema_check
+from chassis.process import run_process
+from chassis.tokens import IdentityVerifier
+from chassis.web.app import create_app as create_service_app
+from chassis.web.health import Health
+from chassis.web.identity import IdentityCache
+from fastapi import FastAPI
+
+from notifications_service import settings as settings_module
+from notifications_service.db import ROOT, SCHEMA
+from notifications_service.realtime import endpoints as realtime
+from notifications_service.realtime.hub import Hub
+from notifications_service.realtime.service import TasksClient
+from notifications_service.settings import ApiSettings
+
+ROUTERS = (realtime.router,)
+TITLE = "Taskloom notifications"
+
+
+def create_app(settings: ApiSettings, *, database: Database, health: Health) -> FastAPI:
+    """Make the app with everything that its sockets need; the hub runs as long as the app."""
+    server = redis.Redis.from_url(settings.redis.url.get_secret_value(), socket_connect_timeout=1)
+    hub = Hub(database, server)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        running = asyncio.create_task(hub.run(stop))
+        async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
+            app.state.tasks = TasksClient(session, settings.notifications.tasks_url)
+            yield
+        stop.set()
+        await running
+        await server.aclose()
+
+    return create_service_app(
+        title=TITLE,
+        routers=ROUTERS,
+        health=health,
+        lifespan=lifespan,
+        state={
+            "database": database,
+            "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
+            "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
+            "hub": hub,
+        },
+    )
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document, which needs no settings."""
+    return create_service_app(title=TITLE, routers=ROUTERS, health=Health(), state={}).openapi()
+
+
+def run_api(_arguments: Sequence[str]) -> int:
+    """Serve the API until told to stop."""
+    settings = settings_module.load_api()
+    database = open_database(settings.database, application_name="notifications-api")
+    health = Health(required={"database": current_schema_check(database, schema=SCHEMA, root=ROOT)})
+    app = create_app(settings, database=database, health=health)
+    return run_process(
+        service="notifications", settings=settings.process, health=health, app=app, closing=[database.close]
+    )

@@ -1,0 +1,8 @@
+"""Every table of the service, for migrations and the guards that compare them with the code."""
+
+from notifications_service.db import Base, Inbox
+from notifications_service.live.models import Membership, StreamEvent, StreamHead
+
+METADATA = Base.metadata
+
+__all__ = ["METADATA", "Inbox", "Membership", "StreamEvent", "StreamHead"]

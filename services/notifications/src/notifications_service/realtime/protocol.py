@@ -1,0 +1,67 @@
+"""Frames: what goes over the socket, and the codes that it is closed with."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import RowMapping
+
+GOING_AWAY_SLOW = 1013
+POLICY = 1008
+EXPIRED = 4410
+RESYNC = 4008
+
+MEMBER_REMOVED = "member.removed.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """An event as its readers share it: encoded once, however many they are."""
+
+    workspace_id: UUID
+    seq: int
+    audience: frozenset[UUID]
+    removed_user: UUID | None
+    opening: bytes
+
+    def with_cursor(self, cursor: str) -> bytes:
+        """Return the whole frame for one reader."""
+        return self.opening + b',"cursor":"' + cursor.encode() + b'"}'
+
+
+def stored_frame(row: RowMapping) -> StoredFrame:
+    """Make the shared part of a frame from its row."""
+    removed = (row["frame"].get("data") or {}).get("user_id") if row["type"] == MEMBER_REMOVED else None
+    return StoredFrame(
+        workspace_id=row["workspace_id"],
+        seq=row["seq"],
+        audience=frozenset(row["audience"]),
+        removed_user=None if removed is None else UUID(removed),
+        opening=orjson.dumps(row["frame"])[:-1],
+    )
+
+
+def ready(cursor: str) -> bytes:
+    """Return the first frame: everything after `cursor` follows."""
+    return orjson.dumps({"type": "ready", "cursor": cursor})
+
+
+def resync_required(cursor: str) -> bytes:
+    """Return the last frame to a reader that is too slow: go on from `cursor`."""
+    return orjson.dumps({"type": "resync_required", "cursor": cursor})
+
+
+def answer_to(text: str | bytes) -> bytes:
+    """Return the answer to a client's frame."""
+    message = _decoded(text)
+    if isinstance(message, dict) and message.get("type") == "ping":
+        return b'{"type":"pong"}'
+    return orjson.dumps({"type": "error", "code": "UNKNOWN_MESSAGE", "message": 'Send {"type":"ping"} or nothing.'})
+
+
+def _decoded(text: str | bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None

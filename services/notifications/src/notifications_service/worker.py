@@ -1,0 +1,11 @@
+"""The process that takes in events."""
+
+import redis.asyncio as redis
+from chassis.broker.consumer import Consumer
+
+from notifications_service.live.consumers import live_consumer
+
+
+def consumers(server: redis.Redis) -> tuple[Consumer, ...]:
+    """Return the consumers of this service."""
+    return (live_consumer(server),)
