@@ -92,4 +92,5 @@ async def _seed(database_settings: DatabaseSettings, wanted: argparse.Namespace)
             )
     finally:
         await database.close()
-    return {"workspace_id": workspace_id, "projects": projects}
+    named = {project: str(project_id) for project, project_id in projects.items()}
+    return {"workspace_id": str(workspace_id), "projects": named}

@@ -107,4 +107,11 @@ async def writing(request: Request, principal: CurrentPrincipal) -> AsyncIterato
         await write.finish()
 
 
+async def _content(request: Request) -> bytes:
+    """Return what stands for the body in a fingerprint: an upload, already streamed to disk, by its length."""
+    if (request.headers.get("content-type") or "").startswith("multipart/form-data"):
+        return (request.headers.get("content-length") or "").encode()
+    return await request.body()
+
+
 Writing = Annotated[Write, Depends(writing, scope="function")]

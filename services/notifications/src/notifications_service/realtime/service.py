@@ -6,7 +6,6 @@ from uuid import UUID
 import aiohttp
 import structlog
 from chassis.db.engine import Database
-from chassis.web.identity import HEADER
 
 from notifications_service.live import repository
 from notifications_service.realtime.protocol import StoredFrame, stored_frame

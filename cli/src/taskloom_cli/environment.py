@@ -1,0 +1,107 @@
+"""What each process is told: the settings of the embedded default, overridden by the caller's environment."""
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from taskloom_cli.data import DataFolder, identity_keys, secret
+from taskloom_cli.ports import HOST
+
+SERVICES = ("auth", "tasks", "notifications", "attachments")
+APIS = (*SERVICES, "gateway")
+PROCESSES = (*APIS, *(f"{service}-background" for service in SERVICES), "mail")
+PREFIXES = ("AUTH_", "TASKS_", "NOTIFICATIONS_", "ATTACHMENTS_", "GATEWAY_")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where everything listens; `admin` by process, `api` by service."""
+
+    gateway: int
+    postgres: int
+    valkey: int
+    smtp: int
+    mail: int
+    api: Mapping[str, int]
+    admin: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Passwords:
+    """Passwords of the embedded servers."""
+
+    superuser: str
+    roles: Mapping[str, str]
+    valkey: str
+
+
+def read_passwords(folder: DataFolder) -> Passwords:
+    """Return the passwords, made on first use; the roles' are derived from one secret."""
+    root = secret(folder, "database-password")
+    roles = {service: _derived(root, service) for service in SERVICES}
+    return Passwords(_derived(root, "superuser"), roles, secret(folder, "valkey-password"))
+
+
+def process_environments(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str, dict[str, str]]:
+    """Return the environment of every process."""
+    shared = _shared(folder, ports, passwords)
+    environments: dict[str, dict[str, str]] = {}
+    for process in PROCESSES:
+        service = process.removesuffix("-background")
+        own = {"ADMIN_PORT": str(ports.admin[process]), "PORT": str(_port(process, ports))}
+        if service in SERVICES:
+            own["DATABASE_URL"] = f"postgresql://{service}:{passwords.roles[service]}@{HOST}:{ports.postgres}/taskloom"
+        if process == "mail":
+            own["SMTP_PORT"] = str(ports.smtp)
+        fixed = {name: own[name] for name in ("PORT", "ADMIN_PORT")}
+        environments[process] = _of_service(service, {**own, **shared, **os.environ, **fixed})
+    return environments
+
+
+def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str, str]:
+    private, public = identity_keys(folder)
+    encryption = hashlib.sha256(secret(folder, "encryption-key").encode()).digest()
+    redis = f"redis://:{passwords.valkey}@{HOST}:{ports.valkey}"
+    urls = {f"GATEWAY_{service.upper()}_URL": f"http://{HOST}:{ports.api[service]}" for service in SERVICES}
+    return {
+        **urls,
+        "HOST": HOST,
+        "ENVIRONMENT": "development",
+        "REDIS_URL": f"{redis}/0",
+        "BROKER_URL": f"{redis}/1",
+        "STORAGE_URL": f"file://{folder.files}",
+        "SMTP_URL": f"smtp://{HOST}:{ports.smtp}",
+        "PUBLIC_BASE_URL": f"http://{HOST}:{ports.gateway}",
+        "CURSOR_SECRET": secret(folder, "cursor-secret"),
+        "AUTH_ENCRYPTION_KEYS": f"k1:{base64.b64encode(encryption).decode()}",
+        "IDENTITY_SIGNING_KEY": private,
+        "IDENTITY_VERIFY_KEY": public,
+        "NOTIFICATIONS_TASKS_URL": f"http://{HOST}:{ports.api['tasks']}",
+        "ATTACHMENTS_TASKS_URL": f"http://{HOST}:{ports.api['tasks']}",
+        "GATEWAY_ANONYMOUS_LIMIT_PER_MINUTE": "600",
+        "GATEWAY_LOGIN_LIMIT_PER_MINUTE": "300",
+    }
+
+
+def _of_service(service: str, environment: dict[str, str]) -> dict[str, str]:
+    """Leave out what belongs to other services: private keys, and prefixes that they would refuse."""
+    own = f"{service.upper()}_"
+    foreign = tuple(prefix for prefix in PREFIXES if prefix != own)
+    kept = {name: value for name, value in environment.items() if not name.startswith(foreign)}
+    if service == "gateway" and "AUTH_ACCESS_TOKEN_TTL" in environment:
+        kept["AUTH_ACCESS_TOKEN_TTL"] = environment["AUTH_ACCESS_TOKEN_TTL"]
+    if service != "gateway":
+        kept.pop("IDENTITY_SIGNING_KEY", None)
+    return kept
+
+
+def _port(process: str, ports: Ports) -> int:
+    if process == "gateway":
+        return ports.gateway
+    return ports.mail if process == "mail" else ports.api.get(process, 0)
+
+
+def _derived(root: str, name: str) -> str:
+    return hashlib.sha256(f"{root}:{name}".encode()).hexdigest()[:40]

@@ -1,0 +1,38 @@
+"""The command `taskloom`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Taskloom on one machine.")
+
+
+@app.callback()
+def taskloom() -> None:
+    """Taskloom on one machine."""
+
+
+@app.command()
+def up(
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8080,
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing: use a folder that is deleted.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Delete the data of this folder first.")] = False,
+    no_seed: Annotated[bool, typer.Option("--no-seed", help="Begin empty.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object when ready.")] = False,
+) -> None:
+    """Start everything: databases, services, gateway. Data stays in .taskloom/ of this folder."""
+    from taskloom_cli.up import Options  # noqa: PLC0415 - so that --help does not wait for it
+    from taskloom_cli.up import up as start  # noqa: PLC0415 - same
+
+    sys.exit(start(Options(ephemeral=ephemeral, reset=reset, port=port, seed=not no_seed, as_json=as_json)))
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

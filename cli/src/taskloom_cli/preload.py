@@ -1,0 +1,26 @@
+"""Imported once by the process that all others are forked from: they start at once and share its memory."""
+
+import gc
+
+import alembic.command
+import asyncpg
+import attachments_service.cli
+import auth_service.cli
+import gateway.cli
+import notifications_service.cli
+import tasks_service.cli
+import uvloop
+
+PRELOADED = (
+    alembic.command,
+    asyncpg,
+    attachments_service.cli,
+    auth_service.cli,
+    gateway.cli,
+    notifications_service.cli,
+    tasks_service.cli,
+    uvloop,
+)
+
+gc.collect()
+gc.freeze()

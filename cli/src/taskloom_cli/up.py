@@ -1,0 +1,196 @@
+"""`taskloom up`: the whole system on one machine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from taskloom_cli.api_client import CallFailed, call, is_ready
+from taskloom_cli.children import PythonChild, begin_preloading
+from taskloom_cli.complaints import Complaint
+from taskloom_cli.data import DataFolder, explain, hold, open_folder
+from taskloom_cli.environment import APIS, PROCESSES, SERVICES, Passwords, Ports, process_environments, read_passwords
+from taskloom_cli.panel import Summary, curl_line, show
+from taskloom_cli.ports import HOST, free_ports, require_free
+from taskloom_cli.postgres import Postgres
+from taskloom_cli.seed import SeededUser, seed
+from taskloom_cli.supervisor import Supervisor, run_to_end
+from taskloom_cli.valkey import Valkey
+
+READY_SECONDS = 60.0
+MODULES = {
+    **{service: f"{service}_service.cli" for service in SERVICES},
+    "gateway": "gateway.cli",
+    "mail": "taskloom_cli.mail",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line."""
+
+    ephemeral: bool
+    reset: bool
+    port: int
+    seed: bool
+    as_json: bool
+
+
+def up(options: Options) -> int:
+    """Start everything, show where it is, and look after it until told to stop; return the exit code."""
+    started = time.monotonic()
+    supervisor = Supervisor(say=lambda line: print(line, file=sys.stderr, flush=True))
+    try:
+        require_free(options.port)
+        folder = open_folder(Path.cwd(), ephemeral=options.ephemeral, reset=options.reset)
+        with hold(folder.root), _removed_at_end(folder):
+            supervisor.listen_to_signals()
+            try:
+                _start(supervisor, folder, options, started)
+                supervisor.watch()
+            finally:
+                supervisor.stop()
+    except Complaint as complaint:
+        print(complaint, file=sys.stderr, flush=True)
+        return 2
+    except OSError as error:
+        print(explain(error, Path.cwd()), file=sys.stderr, flush=True)
+        return 2
+    except Interrupted:
+        return 130
+    return 0
+
+
+class Interrupted(Exception):
+    """A signal came before everything was up."""
+
+
+def _start(supervisor: Supervisor, folder: DataFolder, options: Options, started: float) -> None:
+    begin_preloading()
+    passwords = read_passwords(folder)
+    ports = choose_ports(options.port)
+    environments = process_environments(folder, ports, passwords)
+    _start_servers(supervisor, folder, ports, passwords)
+    run_to_end([_child(folder, f"{service}-migrate", service, "migrate", environments) for service in SERVICES])
+    for process in PROCESSES:
+        service = process.removesuffix("-background")
+        supervisor.start(_child(folder, process, service, _role(process), environments))
+    _wait_until_ready(supervisor, ports)
+    users: list[SeededUser] = []
+    workspace_id = None
+    if options.seed:
+        users, workspace_id = seed(folder, port=ports.gateway, environment=environments["tasks"])
+    summary = _summary(folder, ports, users, workspace_id, time.monotonic() - started)
+    _write_run_file(folder, supervisor, summary)
+    show(summary, as_json=options.as_json)
+
+
+def choose_ports(gateway: int) -> Ports:
+    """Return where everything listens; all but the gateway's port is chosen."""
+    free = iter(free_ports(4 + len(SERVICES) + len(PROCESSES)))
+    return Ports(
+        gateway=gateway,
+        postgres=next(free),
+        valkey=next(free),
+        smtp=next(free),
+        mail=next(free),
+        api={service: next(free) for service in SERVICES},
+        admin={process: next(free) for process in PROCESSES},
+    )
+
+
+def _start_servers(supervisor: Supervisor, folder: DataFolder, ports: Ports, passwords: Passwords) -> None:
+    """Start Valkey and PostgreSQL; either is left out when the environment names another one."""
+    if not {"REDIS_URL", "BROKER_URL"} <= os.environ.keys():
+        valkey = Valkey(folder, ports.valkey, passwords.valkey)
+        server = valkey.start()
+        supervisor.servers.append(("Valkey", server, signal.SIGTERM))
+        valkey.wait(server)
+    if "DATABASE_URL" not in os.environ:
+        postgres = Postgres(folder, ports.postgres, passwords.superuser)
+        postgres.prepare()
+        database: subprocess.Popen[bytes] = postgres.start()
+        supervisor.servers.append(("PostgreSQL", database, signal.SIGINT))
+        postgres.wait(database)
+        postgres.make_roles(dict(passwords.roles))
+
+
+def _child(
+    folder: DataFolder, name: str, service: str, role: str, environments: dict[str, dict[str, str]]
+) -> PythonChild:
+    environment = environments.get(name, environments[service])
+    log = folder.logs / f"{name}.log"
+    if role == "migrate":
+        log.unlink(missing_ok=True)
+    return PythonChild(name, MODULES[service], (role,), environment, log)
+
+
+def _role(process: str) -> str:
+    return "background" if process.endswith("-background") else "api"
+
+
+def _wait_until_ready(supervisor: Supervisor, ports: Ports) -> None:
+    """Return when every process is ready and the gateway can tell tokens. Raises Complaint or Interrupted."""
+    deadline = time.monotonic() + READY_SECONDS
+    waiting = list(PROCESSES)
+    while waiting or not _gateway_admits(ports.gateway):
+        if supervisor.signals:
+            raise Interrupted
+        if time.monotonic() > deadline:
+            raise Complaint(f"Not ready within {READY_SECONDS:.0f} s: {', '.join(waiting) or 'gateway'}; see the logs.")
+        supervisor.look()
+        waiting = [process for process in waiting if not is_ready(ports.admin[process])]
+        time.sleep(0.03)
+
+
+def _gateway_admits(port: int) -> bool:
+    """Tell whether the gateway reaches all services."""
+    try:
+        status = call(port, "GET", "/api/v1/status")
+    except (OSError, CallFailed):
+        return False
+    return bool(status["status"] == "ok")
+
+
+def _summary(
+    folder: DataFolder, ports: Ports, users: list[SeededUser], workspace_id: str | None, seconds: float
+) -> Summary:
+    api = f"http://{HOST}:{ports.gateway}"
+    metrics = {process: f"http://{HOST}:{ports.admin[process]}/metrics" for process in (*APIS, *PROCESSES)}
+    return Summary(
+        api=api,
+        docs=f"{api}/docs",
+        mail=f"http://{HOST}:{ports.mail}",
+        metrics=metrics,
+        users=users,
+        workspace_id=workspace_id,
+        curl=curl_line(api, users),
+        pid=os.getpid(),
+        data_dir=str(folder.root),
+        ready_seconds=round(seconds, 2),
+    )
+
+
+def _write_run_file(folder: DataFolder, supervisor: Supervisor, summary: Summary) -> None:
+    """Leave a note of what runs, without tokens."""
+    pids = {one.child.name: one.process.pid for one in supervisor.children}
+    pids |= {name: server.pid for name, server, _ in supervisor.servers}
+    note = {**asdict(summary), "users": [user.email for user in summary.users], "curl": None, "pids": pids}
+    (folder.root / "run.json").write_text(json.dumps(note, indent=2), encoding="utf-8")
+
+
+@contextmanager
+def _removed_at_end(folder: DataFolder) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if folder.ephemeral:
+            folder.remove()
+        else:
+            (folder.root / "run.json").unlink(missing_ok=True)

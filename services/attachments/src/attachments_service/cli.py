@@ -1,0 +1,56 @@
+"""The command `attachments-service`: every role of the service."""
+
+import sys
+from collections.abc import Sequence
+
+import orjson
+from chassis.background import Background, background_roles
+from chassis.db.base import table_of
+from chassis.db.migrations import current_schema_check, upgrade
+from chassis.roles import run_role
+
+from attachments_service import settings
+from attachments_service.db import ROOT, SCHEMA, Inbox
+from attachments_service.main import openapi_document, run_api
+from attachments_service.relay import OUTBOX
+from attachments_service.scheduler import JOBS
+from attachments_service.settings import Settings
+from attachments_service.worker import CONSUMERS
+
+SERVICE = "attachments"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one role; see `attachments-service --help`."""
+    roles = {
+        "api": run_api,
+        "migrate": migrate,
+        "openapi": print_openapi,
+        **background_roles(open_background),
+    }
+    return run_role(SERVICE, roles, argv)
+
+
+def open_background() -> tuple[Settings, Background]:
+    """Say what there is to do beside the API."""
+    background = Background(
+        service=SERVICE,
+        inbox=table_of(Inbox),
+        consumers=CONSUMERS,
+        source=OUTBOX,
+        jobs=JOBS,
+        checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
+    )
+    return settings.load(), background
+
+
+def migrate(_arguments: Sequence[str]) -> int:
+    """Bring the schema up to date."""
+    upgrade(ROOT, url=settings.load_database().url.get_secret_value())
+    return 0
+
+
+def print_openapi(_arguments: Sequence[str]) -> int:
+    """Print the OpenAPI document."""
+    sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    return 0

@@ -1,0 +1,50 @@
+"""What a caller may do with the files of a task."""
+
+from uuid import UUID
+
+import aiohttp
+from chassis.db.engine import Database
+from chassis.errors import ServiceUnavailable
+from pydantic import ValidationError
+
+from attachments_service.locations import repository
+from attachments_service.locations.schemas import Located, TaskAccess
+
+QUESTION_SECONDS = 1.0
+EDITORS = frozenset({"owner", "admin", "member"})
+MANAGERS = frozenset({"owner", "admin"})
+NOT_FOUND = 404
+
+
+class Locations:
+    """Answers from the projection, and on a miss from the tasks service, asked once."""
+
+    def __init__(self, database: Database, session: aiohttp.ClientSession, tasks_url: str) -> None:
+        self._database = database
+        self._session = session
+        self._tasks_url = tasks_url.rstrip("/")
+
+    async def find(self, task_id: UUID, *, user_id: UUID, identity: str) -> TaskAccess | None:
+        """Return what the caller may do, or None when there is no such task for the caller."""
+        async with self._database.reader.connect() as reader:
+            known = await repository.find_location(reader, task_id)
+            if known is not None and known[1]:
+                return None
+            role = known and await repository.find_role(reader, workspace_id=known[0], user_id=user_id)
+        if known is not None and role is not None:
+            return TaskAccess(task_id, known[0], role in EDITORS, role in MANAGERS)
+        return await self._ask(task_id, identity)
+
+    async def _ask(self, task_id: UUID, identity: str) -> TaskAccess | None:
+        """Ask the tasks service; its events about this may be on their way. Raises ServiceUnavailable."""
+        url = f"{self._tasks_url}/internal/tasks/{task_id}"
+        timeout = aiohttp.ClientTimeout(total=QUESTION_SECONDS)
+        try:
+            async with self._session.get(url, headers={"x-taskloom-identity": identity}, timeout=timeout) as answer:
+                if answer.status == NOT_FOUND:
+                    return None
+                answer.raise_for_status()
+                located = Located.model_validate_json(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
+            raise ServiceUnavailable(retry_after=1, log_detail=type(error).__name__) from None
+        return TaskAccess(task_id, located.workspace_id, located.can_edit, can_manage=False)

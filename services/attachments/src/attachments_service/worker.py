@@ -1,0 +1,7 @@
+"""The process that takes in events."""
+
+from chassis.broker.consumer import Consumer
+
+from attachments_service.locations.consumers import on_change
+
+CONSUMERS: tuple[Consumer, ...] = (on_change,)
