@@ -29,6 +29,21 @@ def up(
     sys.exit(start(Options(ephemeral=ephemeral, reset=reset, port=port, seed=not no_seed, as_json=as_json)))
 
 
+@app.command()
+def contracts(
+    *, check: Annotated[bool, typer.Option("--check", help="Change nothing; fail when files differ.")] = False
+) -> None:
+    """Write contracts/ (OpenAPI documents, event schemas and examples) from the code."""
+    from taskloom_cli.contracts import differing, write  # noqa: PLC0415 - so that --help does not wait for it
+
+    if not check:
+        write()
+        return
+    for path in differing():
+        print(f"{path} is not what the code says: run `make contracts`.", file=sys.stderr)
+        sys.exit(1)
+
+
 def main() -> None:
     """Run the command."""
     app()

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.users.events import publish_fact
@@ -11,6 +12,13 @@ SESSION_REVOKED = "session.revoked.v1"
 SESSION_COMPROMISED = "session.compromised.v1"
 
 STARTED, ENDED = 1, 2
+
+
+class SessionResource(BaseModel):
+    """A session as events show it."""
+
+    id: UUID
+    user_id: UUID
 
 
 async def session_started(session: AsyncSession, *, session_id: UUID, user_id: UUID) -> None:
@@ -27,5 +35,5 @@ async def session_compromised(session: AsyncSession, *, session_id: UUID, user_i
 
 
 async def _publish(session: AsyncSession, event_type: str, session_id: UUID, user_id: UUID, version: int) -> None:
-    resource = {"id": str(session_id), "user_id": str(user_id)}
+    resource = SessionResource(id=session_id, user_id=user_id).model_dump(mode="json")
     await publish_fact(session, event_type, "session", session_id, version, user_id, resource)

@@ -1,4 +1,5 @@
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -17,7 +18,7 @@ class ProjectOut(BaseModel):
     updated_at: datetime
 
 
-PROJECT_EXAMPLE: dict[str, object] = {
+PROJECT_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02",
     "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
     "name": "Inbox",

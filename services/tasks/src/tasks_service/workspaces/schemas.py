@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -56,7 +56,7 @@ class MembershipsOut(BaseModel):
     memberships: list[MembershipOut]
 
 
-WORKSPACE_EXAMPLE: dict[str, object] = {
+WORKSPACE_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
     "name": "Personal",
     "personal": True,
@@ -66,7 +66,7 @@ WORKSPACE_EXAMPLE: dict[str, object] = {
     "created_at": "2026-11-24T08:59:00Z",
     "updated_at": "2026-11-24T08:59:00Z",
 }
-MEMBER_EXAMPLE: dict[str, object] = {
+MEMBER_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-6f00-7c22-8d5e-1a6f6a9d2c04",
     "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
     "user_id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",

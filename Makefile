@@ -1,0 +1,60 @@
+# The index of what can be done here: `make help`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+BOOTSTRAP := .taskloom/bootstrap
+UV := $(shell command -v uv 2>/dev/null || echo $(BOOTSTRAP)/bin/uv)
+PYTHON ?= python3
+SERVICES := auth tasks notifications attachments
+ARGS ?=
+
+export UV_LINK_MODE ?= copy
+
+help: ## Show this list
+	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
+
+install: $(UV) ## Install everything from the lock, into .venv (quick when nothing changed)
+	@$(UV) sync --frozen --all-packages --compile-bytecode --quiet
+
+# pip can do this without venv or ensurepip, and where the system's Python is externally managed.
+$(BOOTSTRAP)/bin/uv:
+	@echo "Installing uv $(UV_VERSION) into $(BOOTSTRAP)"
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(BOOTSTRAP) 'uv==$(UV_VERSION)'
+
+run: install ## Start everything on this machine (make run ARGS="--ephemeral --port 18080")
+	@exec .venv/bin/taskloom up $(ARGS)
+
+test: install ## Run all tests (make test ARGS="-k cursor")
+	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-%: install ## Run the tests of one service alone, in an environment that has only its own packages
+	@$(UV) run --frozen --isolated --package $*-service --group dev python -m pytest services/$* $(ARGS)
+
+lint: install ## Check style, types, imports, spelling and contracts
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/codespell
+	@.venv/bin/taskloom contracts --check
+
+format: install ## Format the code and mend what can be mended by itself
+	@.venv/bin/ruff check --fix --quiet . && .venv/bin/ruff format --quiet .
+
+contracts: install ## Write contracts/ from the code
+	@.venv/bin/taskloom contracts
+
+e2e: install ## Run the end-to-end tests (against TASKLOOM_URL, or a copy that they start)
+	@.venv/bin/python -m pytest tests/e2e $(ARGS)
+
+e2e-compose: install ## Build the images, start docker-compose.yml, and run the end-to-end tests against it
+	@deploy/e2e-compose
+
+bench: install ## Measure requests a second beside the bare floor (needs wrk)
+	@.venv/bin/python bench/run.py $(ARGS)
+
+clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.PHONY: help install run test lint format contracts e2e e2e-compose bench clean

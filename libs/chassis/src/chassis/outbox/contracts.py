@@ -1,0 +1,126 @@
+"""What a producer promises of its events: a JSON Schema and an example of each, for the other side's tests."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+EXAMPLE_EVENT_ID = "0199d3b2-7b00-7f0e-8f3a-1d1f6c0f5ae1"
+EXAMPLE_USER_ID = "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03"
+EXAMPLE_REQUEST_ID = "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"
+EXAMPLE_TIME = "2026-11-24T09:00:00.000000Z"
+EXAMPLE_TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+REQUIRED_DATA = (
+    "entity_type",
+    "entity_id",
+    "version",
+    "actor",
+    "changes",
+    "audience",
+    "request_id",
+    "resource",
+)
+STRING: dict[str, Any] = {"type": "string"}
+UUID_TEXT: dict[str, Any] = {"type": "string", "format": "uuid"}
+
+
+ResourceModel = type[BaseModel]
+
+
+@dataclass(frozen=True, slots=True)
+class EventContract:
+    """One type of event: what it tells, the model of its resource, and an example of that resource.
+
+    `stream` names the field of the resource whose id is the event's stream; events of one stream arrive in
+    the order of their `sequence`.
+    """
+
+    type: str
+    source: str
+    entity_type: str
+    description: str
+    resource: ResourceModel
+    example: dict[str, Any]
+    stream: str = "id"
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema (2020-12) of the whole CloudEvent."""
+        resource = self.resource.model_json_schema(mode="serialization")
+        definitions = resource.pop("$defs", {})
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": self.type,
+            "description": self.description,
+            "type": "object",
+            "required": ["specversion", "id", "source", "type", "subject", "time", "partitionkey", "sequence", "data"],
+            "properties": {
+                "specversion": {"const": "1.0"},
+                "id": UUID_TEXT,
+                "source": {"const": self.source},
+                "type": {"const": self.type},
+                "subject": UUID_TEXT,
+                "time": {"type": "string", "format": "date-time"},
+                "datacontenttype": {"const": "application/json"},
+                "partitionkey": UUID_TEXT,
+                "sequence": {"type": "integer", "minimum": 1},
+                "traceparent": STRING,
+                "data": self._data_schema(resource),
+            },
+            "$defs": definitions,
+        }
+
+    def example_event(self) -> dict[str, Any]:
+        """Return an example of the whole CloudEvent."""
+        return {
+            "specversion": "1.0",
+            "id": EXAMPLE_EVENT_ID,
+            "source": self.source,
+            "type": self.type,
+            "subject": self.example["id"],
+            "time": EXAMPLE_TIME,
+            "datacontenttype": "application/json",
+            "partitionkey": self.example[self.stream],
+            "sequence": 7,
+            "traceparent": EXAMPLE_TRACEPARENT,
+            "data": {
+                "entity_type": self.entity_type,
+                "entity_id": self.example["id"],
+                "version": self.example.get("version", 1),
+                "actor": {"type": "user", "id": EXAMPLE_USER_ID, "via": "session"},
+                "changes": [],
+                "audience": [EXAMPLE_USER_ID],
+                "request_id": EXAMPLE_REQUEST_ID,
+                "workspace_id": self.example.get("workspace_id", self.example["id"]),
+                "project_id": self.example.get("project_id"),
+                "resource": self.example,
+            },
+        }
+
+    def _data_schema(self, resource: dict[str, Any]) -> dict[str, Any]:
+        change = {"type": "object", "required": ["field", "old", "new"], "properties": {"field": STRING}}
+        return {
+            "type": "object",
+            "required": [
+                "entity_type",
+                "entity_id",
+                "version",
+                "actor",
+                "changes",
+                "audience",
+                "request_id",
+                "resource",
+            ],
+            "properties": {
+                "entity_type": {"const": self.entity_type},
+                "entity_id": UUID_TEXT,
+                "version": {"type": "integer", "minimum": 1},
+                "actor": {"type": ["object", "null"]},
+                "changes": {"type": "array", "items": change},
+                "audience": {"type": "array", "items": UUID_TEXT},
+                "request_id": STRING,
+                "workspace_id": UUID_TEXT,
+                "project_id": {"type": ["string", "null"]},
+                "resource": resource,
+            },
+        }

@@ -1,0 +1,23 @@
+"""Every event that this service publishes; the contracts are written from here."""
+
+from chassis.outbox.contracts import EventContract
+
+from auth_service.sessions.events import SESSION_COMPROMISED, SESSION_REVOKED, SESSION_STARTED, SessionResource
+from auth_service.users.events import SOURCE_NAME, USER_REGISTERED
+from auth_service.users.schemas import USER_EXAMPLE, UserOut
+
+_SESSION = {"id": "0199d3b2-5e01-7a00-9c6f-2d7e4a8b1c07", "user_id": str(USER_EXAMPLE["id"])}
+
+EVENTS = (
+    EventContract(USER_REGISTERED, SOURCE_NAME, "user", "Somebody signed up.", UserOut, USER_EXAMPLE),
+    EventContract(SESSION_STARTED, SOURCE_NAME, "session", "Somebody logged in.", SessionResource, _SESSION),
+    EventContract(SESSION_REVOKED, SOURCE_NAME, "session", "A session was ended.", SessionResource, _SESSION),
+    EventContract(
+        SESSION_COMPROMISED,
+        SOURCE_NAME,
+        "session",
+        "A used refresh token came back, so its session was ended.",
+        SessionResource,
+        _SESSION,
+    ),
+)

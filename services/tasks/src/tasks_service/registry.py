@@ -1,0 +1,34 @@
+"""Every event that this service publishes; the contracts are written from here."""
+
+from chassis.outbox.contracts import EventContract
+
+from tasks_service.projects.events import PROJECT_CREATED
+from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
+from tasks_service.relay import SOURCE_NAME
+from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED
+from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
+from tasks_service.workspaces.events import MEMBER_ADDED, WORKSPACE_CREATED
+from tasks_service.workspaces.schemas import MEMBER_EXAMPLE, WORKSPACE_EXAMPLE, MemberResource, WorkspaceResource
+
+_WORKSPACE = {name: WORKSPACE_EXAMPLE[name] for name in WorkspaceResource.model_fields}
+
+EVENTS = (
+    EventContract(WORKSPACE_CREATED, SOURCE_NAME, "workspace", "A workspace was made.", WorkspaceResource, _WORKSPACE),
+    EventContract(
+        MEMBER_ADDED,
+        SOURCE_NAME,
+        "member",
+        "Somebody became a member of a workspace.",
+        MemberResource,
+        MEMBER_EXAMPLE,
+        stream="workspace_id",
+    ),
+    EventContract(
+        PROJECT_CREATED, SOURCE_NAME, "project", "A project was made.", ProjectOut, PROJECT_EXAMPLE, "workspace_id"
+    ),
+    EventContract(TASK_CREATED, SOURCE_NAME, "task", "A task was made.", TaskOut, TASK_EXAMPLE, "workspace_id"),
+    EventContract(TASK_UPDATED, SOURCE_NAME, "task", "A task was changed.", TaskOut, TASK_EXAMPLE, "workspace_id"),
+    EventContract(
+        TASK_DELETED, SOURCE_NAME, "task", "A task went to the trash.", TaskOut, TASK_EXAMPLE, "workspace_id"
+    ),
+)
