@@ -9,6 +9,9 @@ class PublishFailed(Exception):
     """The transport did not confirm that it has the message; whether it has it is unknown."""
 
 
+AFTER_A_FAILURE = "not sent, since one before it in its stream failed"
+
+
 class BrokerUnavailable(Exception):
     """The broker can't be reached; nothing is known of what was sent last."""
 
@@ -65,8 +68,9 @@ class EventTransport(Protocol):
         """Make the queue with its retry and dead-letter parts, or confirm that it is there."""
 
     async def publish(self, messages: Sequence[Message]) -> list[PublishFailed | None]:
-        """Hand over messages in their order; for each, None says that the broker has stored it.
+        """Hand over messages; for each, None says that the broker has stored it.
 
+        Those of one key go in their order, and after one that failed the rest of its key is not sent.
         Raises BrokerUnavailable when nothing can be said of any of them.
         """
 

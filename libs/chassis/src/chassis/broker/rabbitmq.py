@@ -12,12 +12,13 @@ from typing import Any
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import AMQPError, DeliveryError
 from pamqp.exceptions import PAMQPException
 
 from chassis.broker.dispatch import KeyedDispatcher
 from chassis.broker.port import (
+    AFTER_A_FAILURE,
     BrokerUnavailable,
     Handler,
     Message,
@@ -69,14 +70,19 @@ class RabbitTransport:
         try:
             channel = await self._publish_channel()
             exchange = await channel.get_exchange(self._exchange, ensure=False)
-            sending = [
-                exchange.publish(_outgoing(one), one.type, mandatory=True, timeout=PUBLISH_SECONDS) for one in messages
-            ]
-            outcomes = await asyncio.gather(*sending, return_exceptions=True)
         except TROUBLE as error:
             await self._drop()
             raise BrokerUnavailable(type(error).__name__) from error
-        return await self._judge(messages, outcomes)
+        chains: dict[str, list[Message]] = {}
+        for message in messages:
+            chains.setdefault(message.key, []).append(message)
+        outcomes: dict[str, PublishFailed | None] = {}
+        sending = [_send_chain(exchange, chain, outcomes) for chain in chains.values()]
+        lost = [error for error in await asyncio.gather(*sending, return_exceptions=True) if error is not None]
+        if lost:
+            await self._drop()
+            raise BrokerUnavailable(type(lost[0]).__name__) from lost[0]
+        return [outcomes[message.id] for message in messages]
 
     async def consume(self, queue: Queue, handler: Handler, *, prefetch: int) -> None:
         while True:
@@ -134,20 +140,6 @@ class RabbitTransport:
             with suppress(*TROUBLE):
                 await connection.close()
 
-    async def _judge(self, messages: Sequence[Message], outcomes: Sequence[Any]) -> list[PublishFailed | None]:
-        """Tell refusals of single messages from the loss of the connection, which says nothing of any of them."""
-        judged: list[PublishFailed | None] = []
-        for message, outcome in zip(messages, outcomes, strict=True):
-            if isinstance(outcome, DeliveryError):
-                returned = outcome.message is not None
-                judged.append(Unroutable(message.type) if returned else PublishFailed("nack"))
-            elif isinstance(outcome, BaseException):
-                await self._drop()
-                raise BrokerUnavailable(type(outcome).__name__) from outcome
-            else:
-                judged.append(None)
-        return judged
-
     async def _declare_exchange(self, channel: AbstractChannel) -> None:
         await channel.declare_exchange(self._exchange, aio_pika.ExchangeType.TOPIC, durable=True)
 
@@ -197,6 +189,23 @@ class RabbitTransport:
             return int(found.declaration_result.message_count or 0)
         finally:
             await connection.close()
+
+
+async def _send_chain(
+    exchange: AbstractExchange, chain: Sequence[Message], outcomes: dict[str, PublishFailed | None]
+) -> None:
+    """Send messages of one key, each after the confirm of the one before; after a failure, none."""
+    failed = False
+    for message in chain:
+        if failed:
+            outcomes[message.id] = PublishFailed(AFTER_A_FAILURE)
+            continue
+        try:
+            await exchange.publish(_outgoing(message), message.type, mandatory=True, timeout=PUBLISH_SECONDS)
+            outcomes[message.id] = None
+        except DeliveryError as refusal:
+            failed = True
+            outcomes[message.id] = Unroutable(message.type) if refusal.message is not None else PublishFailed("nack")
 
 
 AT_LEAST_ONCE = {"x-dead-letter-strategy": "at-least-once"}

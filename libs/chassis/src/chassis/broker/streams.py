@@ -20,6 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from chassis.broker.dispatch import KeyedDispatcher
 from chassis.broker.port import (
+    AFTER_A_FAILURE,
     BrokerUnavailable,
     Handler,
     Message,
@@ -41,19 +42,32 @@ BLOCK_MS = 1000
 TROUBLE = (RedisError, OSError)
 
 PUBLISH = """
-local reached = 0
-for queue, patterns in pairs(cjson.decode(redis.call('GET', KEYS[1]) or '{}')) do
-  for _, pattern in ipairs(patterns) do
-    if string.find(ARGV[2], pattern) then
-      local stream = ARGV[5] .. queue
-      if redis.call('XLEN', stream) >= tonumber(ARGV[6]) then return -1 end
-      redis.call('XADD', stream, '*', 'id', ARGV[1], 'type', ARGV[2], 'key', ARGV[3], 'body', ARGV[4], 'attempt', 1)
-      reached = reached + 1
-      break
+local bindings = cjson.decode(redis.call('GET', KEYS[1]) or '{}')
+local outcomes, failed = {}, {}
+for i = 3, #ARGV, 4 do
+  local id, type, key, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local streams, full = {}, false
+  for queue, patterns in pairs(bindings) do
+    for _, pattern in ipairs(patterns) do
+      if string.find(type, pattern) then
+        streams[#streams + 1] = ARGV[1] .. queue
+        full = full or redis.call('XLEN', ARGV[1] .. queue) >= tonumber(ARGV[2])
+        break
+      end
     end
   end
+  local outcome = #streams
+  if failed[key] then outcome = -2 elseif full then outcome = -1 end
+  if outcome > 0 then
+    for _, stream in ipairs(streams) do
+      redis.call('XADD', stream, '*', 'id', id, 'type', type, 'key', key, 'body', body, 'attempt', 1)
+    end
+  else
+    failed[key] = true
+  end
+  outcomes[#outcomes + 1] = outcome
 end
-return reached
+return outcomes
 """
 BIND = """
 local bindings = cjson.decode(redis.call('GET', KEYS[1]) or '{}')
@@ -155,12 +169,11 @@ class StreamsTransport:
         await run_script(self._redis, BIND, [self._keys.bindings()], [queue.name, orjson.dumps(patterns)])
 
     async def publish(self, messages: Sequence[Message]) -> list[PublishFailed | None]:
-        pipeline = self._redis.pipeline(transaction=False)
+        arguments: list[Any] = [self._keys.stream(""), MAX_LENGTH]
         for message in messages:
-            arguments = (message.id, message.type, message.key, message.body, self._keys.stream(""), MAX_LENGTH)
-            pipeline.eval(PUBLISH, 1, self._keys.bindings(), *arguments)
+            arguments += [message.id, message.type, message.key, message.body]
         try:
-            reached = await pipeline.execute(raise_on_error=False)
+            reached = await run_script(self._redis, PUBLISH, [self._keys.bindings()], arguments)
         except TROUBLE as error:
             raise BrokerUnavailable(type(error).__name__) from error
         return [_outcome(message, one) for message, one in zip(messages, reached, strict=True)]
@@ -344,12 +357,12 @@ def _lua_words(topic: str) -> str:
     return "%.".join(special.get(word, word.replace("-", "%-")) for word in topic.split("."))
 
 
-def _outcome(message: Message, reached: Any) -> PublishFailed | None:
-    if isinstance(reached, Exception):
-        return PublishFailed(type(reached).__name__)
-    if int(reached) < 0:
-        return PublishFailed("a queue is full")
-    return None if int(reached) else Unroutable(message.type)
+def _outcome(message: Message, reached: int) -> PublishFailed | None:
+    if reached > 0:
+        return None
+    return {-1: PublishFailed("a queue is full"), -2: PublishFailed(AFTER_A_FAILURE)}.get(
+        reached, Unroutable(message.type)
+    )
 
 
 def _packed(message: Message, *, attempt: int) -> bytes:

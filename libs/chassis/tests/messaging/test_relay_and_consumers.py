@@ -1,0 +1,243 @@
+"""From a committed row to one effect, whatever fails in between."""
+
+import asyncio
+
+import pytest
+from chassis.broker.consumer import ConsumerRunner, after_commit, consumer
+from chassis.broker.port import Message, Queue
+from chassis.broker.relay import OutboxRelay, outbox_source
+from chassis.db.transactions import transaction
+from chassis.ids import uuid7
+from chassis.outbox.envelope import EventEnvelope, EventTooLarge
+from chassis.outbox.publishing import publish
+from pydantic import BaseModel
+from sqlalchemy import func, insert, select
+from testkit.sample import EFFECT, INBOX, OUTBOX
+from testkit.waiting import eventually
+
+
+def effect_consumer(broker, announced=None):
+    @consumer(queue=broker.queue("effects"), types=["thing.*.v1"])
+    async def on_thing(event, session):
+        values = {"event_id": event.event_id, "stream_id": event.stream_id, "sequence": event.sequence}
+        await session.execute(insert(EFFECT).values(**values))
+        if announced is not None:
+
+            async def announce():
+                announced.append(event.event_id)
+
+            after_commit(session, announce)
+
+    return on_thing
+
+
+async def effects(database):
+    async with database.reader.connect() as connection:
+        rows = await connection.execute(select(EFFECT).order_by(EFFECT.c.id))
+        return [(row.stream_id, row.sequence) for row in rows]
+
+
+async def states(database):
+    async with database.reader.connect() as connection:
+        rows = await connection.execute(select(OUTBOX.c.state, func.count()).group_by(OUTBOX.c.state))
+        return {row[0]: row[1] for row in rows}
+
+
+async def write(database, *events):
+    async with transaction(database) as session:
+        for event in events:
+            await publish(session, OUTBOX, event)
+
+
+def relay(database, transport):
+    return OutboxRelay(database, outbox_source(OUTBOX, service="sample"), transport)
+
+
+async def test_r45_a_committed_event_arrives_once_and_a_rolled_back_one_never(database, broker, tasks, make_event):
+    stop, announced = asyncio.Event(), []
+    runner = ConsumerRunner(database, INBOX, broker.open(), effect_consumer(broker, announced))
+    tasks(runner.run(stop))
+    tasks(relay(database, broker.open()).run(stop))
+    event = make_event()
+    with pytest.raises(RuntimeError, match="no"):
+        async with transaction(database) as session:
+            await publish(session, OUTBOX, make_event())
+            raise RuntimeError("no")
+    await write(database, event)
+
+    async def arrived():
+        return await effects(database)
+
+    assert await eventually(arrived) == [(event.stream_id, 1)]
+
+    async def was_announced():
+        return announced == [event.event_id]
+
+    await eventually(was_announced)
+
+    async def marked():
+        return await states(database) == {"sent": 1}
+
+    await eventually(marked)
+    stop.set()
+
+
+async def test_events_of_a_stream_arrive_in_order(database, broker, tasks, make_event):
+    stop = asyncio.Event()
+    streams = [uuid7() for _ in range(4)]
+    await write(database, *(make_event(stream, n) for n in range(1, 26) for stream in streams))
+    tasks(ConsumerRunner(database, INBOX, broker.open(), effect_consumer(broker)).run(stop))
+    tasks(relay(database, broker.open()).run(stop))
+
+    async def all_arrived():
+        return len(await effects(database)) == 100
+
+    await eventually(all_arrived, seconds=20)
+    found = await effects(database)
+    for stream in streams:
+        assert [sequence for one, sequence in found if one == stream] == list(range(1, 26))
+    stop.set()
+
+
+async def test_r48_a_message_that_comes_three_times_has_one_effect(database, broker, tasks, make_event):
+    stop, transport = asyncio.Event(), broker.open()
+    tasks(ConsumerRunner(database, INBOX, broker.open(), effect_consumer(broker)).run(stop))
+    event, last = make_event(), make_event()
+
+    def on_the_wire(one):
+        return Message(str(one.event_id), one.type, str(event.stream_id), one.to_json())
+
+    async def published():
+        wanted = [on_the_wire(event), on_the_wire(event), on_the_wire(event), on_the_wire(last)]
+        return await transport.publish(wanted) == [None] * 4
+
+    await transport.declare(Queue(broker.queue("effects"), ("thing.*.v1",)))
+    await eventually(published)
+
+    async def last_arrived():
+        return (last.stream_id, 1) in await effects(database)
+
+    await eventually(last_arrived)
+    assert await effects(database) == [(event.stream_id, 1), (last.stream_id, 1)]
+    stop.set()
+
+
+async def test_r49_a_handler_that_fails_leaves_nothing_and_succeeds_later(database, broker, tasks, make_event):
+    stop, failures = asyncio.Event(), []
+
+    @consumer(queue=broker.queue("effects"), types=["thing.*.v1"])
+    async def fails_once(event, session):
+        values = {"event_id": event.event_id, "stream_id": event.stream_id, "sequence": event.sequence}
+        await session.execute(insert(EFFECT).values(**values))
+        if not failures:
+            failures.append(1)
+            raise RuntimeError("the first time")
+
+    tasks(ConsumerRunner(database, INBOX, broker.open(), fails_once).run(stop))
+    tasks(relay(database, broker.open()).run(stop))
+    event = make_event()
+    await write(database, event)
+
+    async def arrived():
+        return await effects(database)
+
+    assert await eventually(arrived) == [(event.stream_id, 1)]
+    assert failures == [1]
+    stop.set()
+
+
+async def test_r49_what_is_no_event_or_misses_fields_is_dead_at_once(database, broker, tasks, make_event):
+    class Wanted(BaseModel):
+        colour: str
+
+    @consumer(queue=broker.queue("effects"), types=["thing.*.v1"])
+    async def strict(event, _session):
+        Wanted.model_validate(event.data)
+
+    stop, transport = asyncio.Event(), broker.open()
+    tasks(ConsumerRunner(database, INBOX, broker.open(), strict).run(stop))
+    await transport.declare(Queue(broker.queue("effects"), ("thing.*.v1",)))
+    event = make_event()
+    bodies = [b"not json", b"[]", b'{"specversion":"0.3"}', event.to_json()]
+    await transport.publish([Message(str(uuid7()), "thing.made.v1", "k", body) for body in bodies])
+
+    async def all_dead():
+        return await transport.dead(broker.queue("effects")) == 4
+
+    await eventually(all_dead)
+    async with database.reader.connect() as connection:
+        assert (await connection.execute(select(func.count()).select_from(INBOX))).scalar_one() == 0
+    stop.set()
+
+
+async def test_r46_unroutable_events_stay_new_and_go_out_in_order_once_there_is_a_queue(
+    database, broker, tasks, make_event
+):
+    stop, stream = asyncio.Event(), uuid7()
+    await write(database, *(make_event(stream, n) for n in (1, 2, 3)))
+    tasks(relay(database, broker.open()).run(stop))
+
+    async def tried():
+        async with database.reader.connect() as connection:
+            return (await connection.execute(select(func.max(OUTBOX.c.attempts)))).scalar_one()
+
+    await eventually(tried)
+    assert await states(database) == {"new": 3}
+    tasks(ConsumerRunner(database, INBOX, broker.open(), effect_consumer(broker)).run(stop))
+
+    async def all_arrived():
+        return len(await effects(database)) == 3
+
+    await eventually(all_arrived, seconds=20)
+    assert await effects(database) == [(stream, 1), (stream, 2), (stream, 3)]
+    stop.set()
+
+
+async def test_of_two_relays_one_works_and_the_other_takes_over(database, broker, tasks, make_event):
+    first_stop, second_stop = asyncio.Event(), asyncio.Event()
+    transport = broker.open()
+    await transport.declare(Queue(broker.queue("effects"), ("thing.*.v1",)))
+    first = tasks(relay(database, broker.open()).run(first_stop))
+    tasks(relay(database, broker.open()).run(second_stop))
+    await write(database, make_event())
+
+    async def sent(count):
+        return (await states(database)) == {"sent": count}
+
+    await eventually(lambda: sent(1))
+    assert await transport.depth(broker.queue("effects")) == 1
+    first.cancel()
+    await asyncio.wait([first])
+    await write(database, make_event())
+    await eventually(lambda: sent(2))
+    assert await transport.depth(broker.queue("effects")) == 2
+    second_stop.set()
+
+
+async def test_events_written_while_the_broker_is_away_leave_when_it_is_back(database, own_valkey, tasks, make_event):
+    from chassis.broker.streams import StreamsTransport  # noqa: PLC0415
+
+    stop, stream = asyncio.Event(), uuid7()
+    transport = StreamsTransport(own_valkey.url, prefix="t")
+    await transport.declare(Queue("q", ("thing.*.v1",)))
+    tasks(relay(database, transport).run(stop))
+    own_valkey.kill()
+    await write(database, *(make_event(stream, n) for n in (1, 2, 3)))
+    own_valkey.start()
+
+    async def all_sent():
+        return (await states(database)) == {"sent": 3}
+
+    await eventually(all_sent, seconds=20)
+    assert await transport.depth("q") == 3
+    async with database.reader.connect() as connection:
+        assert (await connection.execute(select(func.max(OUTBOX.c.attempts)))).scalar_one() == 0
+    stop.set()
+    await transport.close()
+
+
+def test_an_event_survives_the_wire_and_has_a_size_limit(make_event):
+    event = make_event()
+    assert EventEnvelope.from_json(event.to_json()) == event
+    with pytest.raises(EventTooLarge):
+        event.model_copy(update={"data": {"text": "x" * 300_000}}).to_json()

