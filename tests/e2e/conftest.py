@@ -1,0 +1,96 @@
+"""Black box through the gateway only: against TASKLOOM_URL, or a copy of the embedded default that is started here."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+from testkit.contract import Contract, contract_client
+
+PASSWORD = "violet-harbor-77"
+
+
+@dataclass
+class User:
+    """Somebody who is logged in."""
+
+    id: str
+    email: str
+    headers: dict[str, str]
+    refresh_token: str
+
+
+@pytest.fixture(scope="session")
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    given = os.environ.get("TASKLOOM_URL")
+    if given:
+        yield given.rstrip("/")
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("taskloom")
+    command = [
+        sys.executable,
+        "-m",
+        "taskloom_cli.main",
+        "up",
+        "--ephemeral",
+        "--json",
+        "--no-seed",
+        "--port",
+        str(port),
+    ]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    assert line, f"taskloom ended with {process.wait()}"
+    yield json.loads(line)["api"]
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def contract(base_url: str) -> Contract:
+    return Contract(httpx2.get(f"{base_url}/openapi.json").raise_for_status().json())
+
+
+@pytest.fixture
+async def api(base_url: str, contract: Contract) -> AsyncIterator[httpx2.AsyncClient]:
+    async with contract_client(contract, base_url=base_url, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+def sign_up(api: httpx2.AsyncClient) -> Callable[[], Awaitable[User]]:
+    async def sign_up() -> User:
+        email = f"{secrets.token_hex(8)}@example.com"
+        body = {"email": email, "password": PASSWORD, "display_name": "Somebody"}
+        registered = await api.post("/api/v1/auth/register", json=body)
+        assert registered.status_code == 201
+        return await log_in(api, email)
+
+    return sign_up
+
+
+@pytest.fixture
+def log_in_again(api: httpx2.AsyncClient) -> Callable[[User], Awaitable[User]]:
+    async def again(user: User) -> User:
+        return await log_in(api, user.email)
+
+    return again
+
+
+async def log_in(api: httpx2.AsyncClient, email: str) -> User:
+    answer = await api.post("/api/v1/auth/login", json={"email": email, "password": PASSWORD})
+    assert answer.status_code == 200
+    data = answer.json()["data"]
+    headers = {"authorization": f"Bearer {data['access_token']}"}
+    return User(data["user"]["id"], email, headers, data["refresh_token"])
