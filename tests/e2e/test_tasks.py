@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-import uuid
 
 import pytest
+from chassis.ids import uuid7
 
 
 async def test_buy_milk_right_after_login(api, sign_up):
@@ -103,7 +103,7 @@ async def test_cursors_are_bound_and_signed(api, sign_up):
 async def test_others_tasks_do_not_exist(api, sign_up):
     owner, stranger = await sign_up(), await sign_up()
     path = (await api.post("/api/v1/tasks", json={"title": "mine"}, headers=owner.headers)).headers["location"]
-    nowhere = f"/api/v1/tasks/{uuid.uuid4()}"
+    nowhere = f"/api/v1/tasks/{uuid7()}"
     for method, body in (("GET", None), ("PATCH", {"title": "x"}), ("DELETE", None)):
         hidden = await api.request(method, path, json=body, headers=stranger.headers)
         absent = await api.request(method, nowhere, json=body, headers=stranger.headers)

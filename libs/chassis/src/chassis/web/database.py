@@ -1,6 +1,7 @@
 """Sessions of a request: the write commits before the answer leaves, the read is one AUTOCOMMIT statement."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -11,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from chassis.db.engine import Database
 from chassis.db.transactions import transaction
 from chassis.idempotency import IdempotentRequest, StoredAnswer, check_key, claim, fingerprint, store
+from chassis.identity import Principal
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.replies import JSON, reply
+from chassis.web.routing import IDEMPOTENT_MARK
 
 REPLAYED_HEADERS = ("location", "etag", "x-cursor", "cache-control", "vary")
 
@@ -92,13 +95,19 @@ class Write:
         await store(self.session, self._table, self._request, answer)
 
 
-async def writing(request: Request, principal: CurrentPrincipal) -> AsyncIterator[Write]:
-    """Give an endpoint its transaction with the caller's idempotency key applied."""
+@asynccontextmanager
+async def open_write(request: Request, principal: Principal, *, content: bytes) -> AsyncIterator[Write]:
+    """Open the transaction of a request whose body the endpoint has read by itself, such as an upload.
+
+    `content` stands for the body where the idempotency key's request is compared: a digest of what came. The
+    commit is at the end of the block. Raises Replay with the first answer to the key, IdempotencyInProgress,
+    IdempotencyKeyReused and IdempotencyKeyInvalid.
+    """
     state = request.app.state
     key = request.headers.get("idempotency-key")
     keyed = None
     if key is not None:
-        digest = fingerprint(request.method, request.scope["path"], request.scope["query_string"], await request.body())
+        digest = fingerprint(request.method, request.scope["path"], request.scope["query_string"], content)
         keyed = IdempotentRequest(principal.user_id, check_key(key), digest)
     async with transaction(state.database) as session:
         write = Write(session, state.idempotency_table, keyed)
@@ -107,11 +116,11 @@ async def writing(request: Request, principal: CurrentPrincipal) -> AsyncIterato
         await write.finish()
 
 
-async def _content(request: Request) -> bytes:
-    """Return what stands for the body in a fingerprint: an upload, already streamed to disk, by its length."""
-    if (request.headers.get("content-type") or "").startswith("multipart/form-data"):
-        return (request.headers.get("content-length") or "").encode()
-    return await request.body()
+async def writing(request: Request, principal: CurrentPrincipal) -> AsyncIterator[Write]:
+    """Give an endpoint its transaction with the caller's idempotency key applied."""
+    content = await request.body() if "idempotency-key" in request.headers else b""
+    async with open_write(request, principal, content=content) as write:
+        yield write
 
 
 Writing = Annotated[Write, Depends(writing, scope="function")]

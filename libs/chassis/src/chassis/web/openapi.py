@@ -9,6 +9,9 @@ from fastapi.routing import APIRoute
 from chassis.errors import (
     AppError,
     ErrorDetail,
+    IdempotencyInProgress,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
     InternalError,
     InvalidInput,
     MalformedJson,
@@ -21,7 +24,7 @@ from chassis.errors import (
 )
 from chassis.web.envelope import ErrorEnvelope
 from chassis.web.handlers import api_routes
-from chassis.web.routing import PUBLIC_MARK
+from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK
 from chassis.web.status import STATUS_OF_KIND
 
 Responses = dict[int | str, dict[str, Any]]
@@ -30,6 +33,14 @@ EXAMPLE_REQUEST_ID = "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 EVERYWHERE = (InvalidInput, RateLimited, InternalError, ServiceUnavailable)
 WITH_BODY = (MalformedJson, PayloadTooLarge, UnsupportedMediaType)
+WITH_KEY = (IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyInProgress)
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "1 to 255 printable ASCII characters: a repeated request gets the first answer for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 EXAMPLE_DETAILS = {
     InvalidInput.code: (ErrorDetail("REQUIRED", "This field is required.", "title"),),
 }
@@ -109,7 +120,20 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
     common = [*EVERYWHERE, *(() if is_public else (Unauthenticated,))]
     if method in BODY_METHODS and "requestBody" in operation:
         common.extend(WITH_BODY)
+    if _takes_idempotency_key(route):
+        common.extend(WITH_KEY)
+        operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
     _merge(operation["responses"], errors(*common))
+
+
+def _takes_idempotency_key(route: APIRoute) -> bool:
+    pending = [route.dependant]
+    while pending:
+        current = pending.pop()
+        if hasattr(current.call, IDEMPOTENT_MARK):
+            return True
+        pending.extend(current.dependencies)
+    return False
 
 
 def _restore_examples(documented: dict[str, Any], declared: Responses) -> None:

@@ -17,6 +17,7 @@ from chassis.web.validation import closest
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 PUBLIC_MARK = "__public_reason__"
+IDEMPOTENT_MARK = "__takes_idempotency_key__"
 
 
 class StrictRoute(APIRoute):
