@@ -18,6 +18,7 @@ from chassis.broker.port import EventTransport
 from chassis.broker.relay import OutboxRelay, Source
 from chassis.db.engine import Database, open_database
 from chassis.db.transactions import transaction
+from chassis.errors import AppError
 from chassis.process import Work, run_process
 from chassis.roles import Role
 from chassis.settings import BrokerSettings, DatabaseSettings, ProcessSettings
@@ -112,7 +113,7 @@ class JobRunner:
         while not stop.is_set():
             try:
                 await self._run_once()
-            except (SQLAlchemyError, OSError) as error:
+            except (AppError, SQLAlchemyError, OSError) as error:
                 log.warning("job.failed", job=self._job.name, reason=type(error).__name__)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._job.seconds)

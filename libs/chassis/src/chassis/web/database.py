@@ -15,7 +15,7 @@ from chassis.idempotency import IdempotentRequest, StoredAnswer, check_key, clai
 from chassis.identity import Principal
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.replies import JSON, reply
-from chassis.web.routing import IDEMPOTENT_MARK
+from chassis.web.routing import takes_idempotency_key
 
 REPLAYED_HEADERS = ("location", "etag", "x-cursor", "cache-control", "vary")
 
@@ -116,6 +116,7 @@ async def open_write(request: Request, principal: Principal, *, content: bytes) 
         await write.finish()
 
 
+@takes_idempotency_key
 async def writing(request: Request, principal: CurrentPrincipal) -> AsyncIterator[Write]:
     """Give an endpoint its transaction with the caller's idempotency key applied."""
     content = await request.body() if "idempotency-key" in request.headers else b""

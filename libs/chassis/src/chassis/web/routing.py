@@ -4,7 +4,7 @@ This is FastAPI's documented way to replace the parsing of a request; it does no
 """
 
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
@@ -14,6 +14,8 @@ from chassis.errors import AppError, ErrorDetail, InvalidInput, UnknownParameter
 from chassis.web.strict_json import check_content_type, parse_json
 from chassis.web.validation import closest
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 PUBLIC_MARK = "__public_reason__"
@@ -45,6 +47,12 @@ def public(reason: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return endpoint
 
     return mark
+
+
+def takes_idempotency_key(call: Callable[P, T]) -> Callable[P, T]:
+    """Mark a dependency, or an endpoint with a transaction of its own, that applies the Idempotency-Key header."""
+    setattr(call, IDEMPOTENT_MARK, True)
+    return call
 
 
 def check_query(
