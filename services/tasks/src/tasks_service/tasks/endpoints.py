@@ -186,6 +186,7 @@ async def locate_task(task: ReadableTask) -> TaskLocation:
         workspace_id=task["workspace_id"],
         project_id=task["project_id"],
         can_edit=can_edit(task["role"]),
+        role=task["role"],
     )
 
 

@@ -253,6 +253,7 @@ class TaskLocation(BaseModel):
     workspace_id: UUID
     project_id: UUID
     can_edit: bool
+    role: str
 
 
 TASK_EXAMPLE: dict[str, Any] = {
