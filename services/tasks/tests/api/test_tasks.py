@@ -1,0 +1,242 @@
+"""Each endpoint, and who may use it."""
+
+import asyncio
+
+import pytest
+from chassis.ids import uuid7
+
+LOG = "SELECT type, version FROM tasks.change WHERE entity_id = :id ORDER BY seq"
+
+
+@pytest.fixture
+async def owner(api, user):
+    headers = user()
+    task = (await api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)).json()["data"]
+    return headers, task
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tasks", "/api/v1/projects", "/api/v1/workspaces", "/internal/memberships"])
+async def test_r21_without_the_gateways_word_everything_is_401(api, path):
+    for headers in ({}, {"authorization": "Bearer x"}, {"x-taskloom-identity": "x"}, {"x-user-id": str(uuid7())}):
+        assert (await api.get(path, headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("GET", None), ("PATCH", {"title": "b"}), ("PATCH", {"titel": "b"}), ("DELETE", None)]
+)
+async def test_a_stranger_gets_404_and_changes_nothing(api, owner, user, rows, method, body):
+    headers, task = owner
+    answer = await api.request(method, f"/api/v1/tasks/{task['id']}", json=body, headers=user())
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "NOT_FOUND")
+    assert (await api.get(f"/api/v1/tasks/{task['id']}", headers=headers)).json()["data"] == task
+    assert await rows(LOG, id=task["id"]) == [("task.created.v1", 1)]
+
+
+async def test_a_guest_may_read_and_not_change(api, owner, test_gateway, rows):
+    _, task = owner
+    guest = uuid7()
+    await rows(
+        "INSERT INTO tasks.member VALUES (:id, :workspace, :user, 'guest', 1, 1, now())",
+        id=uuid7(),
+        workspace=task["workspace_id"],
+        user=guest,
+    )
+    headers = test_gateway.headers(guest)
+    path = f"/api/v1/tasks/{task['id']}"
+    assert (await api.get(path, headers=headers)).status_code == 200
+    assert (await api.get(f"/internal/tasks/{task['id']}", headers=headers)).json()["can_edit"] is False
+    body = {"title": "b", "project_id": task["project_id"]}
+    refused = [
+        await api.patch(path, json={"title": "b"}, headers=headers),
+        await api.delete(path, headers=headers),
+        await api.post("/api/v1/tasks", json=body, headers=headers),
+    ]
+    assert [answer.status_code for answer in refused] == [403, 403, 403]
+    assert {answer.json()["errors"][0]["code"] for answer in refused} == {"FORBIDDEN"}
+    assert await rows(LOG, id=task["id"]) == [("task.created.v1", 1)]
+
+
+async def test_malformed_ids_are_404(api, user):
+    for wrong in ("x", "0", "%00", "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a1"):
+        assert (await api.get(f"/api/v1/tasks/{wrong}", headers=user())).status_code == 404
+
+
+async def test_an_empty_patch_and_an_equal_one_publish_nothing(api, owner, rows):
+    headers, task = owner
+    path = f"/api/v1/tasks/{task['id']}"
+    for patch in ({}, {"title": "a"}, {"due": None, "status": "todo"}):
+        answer = await api.patch(path, json=patch, headers=headers)
+        assert (answer.status_code, answer.headers["etag"]) == (200, '"1"')
+        assert answer.headers["x-cursor"]
+    assert await rows(LOG, id=task["id"]) == [("task.created.v1", 1)]
+
+
+async def test_preconditions(api, owner):
+    headers, task = owner
+    path = f"/api/v1/tasks/{task['id']}"
+    cases = {
+        '"2"': 412,
+        '"0"': 412,
+        "*": 200,
+        '"1"': 412,
+        "7": 400,
+        'W/"1"': 400,
+        '"x"': 400,
+        '"99999999999999999999"': 412,
+    }
+    await api.patch(path, json={"title": "changed"}, headers=headers)
+    cases['"2"'] = 200
+    for tag, status in cases.items():
+        answer = await api.patch(path, json={}, headers={**headers, "if-match": tag})
+        assert answer.status_code == status, tag
+    stale = await api.delete(path, headers={**headers, "if-match": '"1"'})
+    assert [entry["field"] for entry in stale.json()["errors"]] == ["title"]
+
+
+async def test_of_two_patches_for_one_version_one_wins(api, owner, rows):
+    headers, task = owner
+    path = f"/api/v1/tasks/{task['id']}"
+    once = {**headers, "if-match": '"1"'}
+    answers = await asyncio.gather(*(api.patch(path, json={"title": f"t{n}"}, headers=once) for n in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
+    assert await rows(LOG, id=task["id"]) == [("task.created.v1", 1), ("task.updated.v1", 2)]
+
+
+async def test_twenty_first_requests_make_one_personal_workspace(api, user, rows):
+    headers = user()
+    answers = await asyncio.gather(
+        *(api.post("/api/v1/tasks", json={"title": str(n)}, headers=headers) for n in range(20))
+    )
+    assert [answer.status_code for answer in answers] == [201] * 20
+    workspaces = {answer.json()["data"]["workspace_id"] for answer in answers}
+    assert len(workspaces) == 1
+    listed = (await api.get("/api/v1/workspaces", headers=headers)).json()["data"]
+    assert [(one["id"], one["personal"], one["role"]) for one in listed] == [(workspaces.pop(), True, "owner")]
+    projects = (await api.get("/api/v1/projects", headers=headers)).json()["data"]
+    assert [(one["name"], one["is_inbox"]) for one in projects] == [("Inbox", True)]
+
+
+async def test_the_log_is_gap_free_in_commit_order_under_parallel_writers(api, owner, rows):
+    headers, task = owner
+    path = f"/api/v1/tasks/{task['id']}"
+    good = [api.post("/api/v1/tasks", json={"title": str(n)}, headers=headers) for n in range(40)]
+    bad = [api.patch(path, json={"title": "x"}, headers={**headers, "if-match": '"9"'}) for _ in range(10)]
+    await asyncio.gather(*good, *bad)
+    log = await rows(
+        "SELECT seq, xmin::text::bigint FROM tasks.change WHERE workspace_id = :w ORDER BY seq", w=task["workspace_id"]
+    )
+    assert [seq for seq, _ in log] == list(range(1, len(log) + 1))
+    assert len(log) == 3 + 1 + 40
+
+
+async def test_a_cursor_names_all_workspaces_of_the_caller(api, user, rows, test_gateway):
+    from chassis.cursors import CursorSigner  # noqa: PLC0415
+
+    signer = CursorSigner("a secret of the tests, long enough")
+    headers = user()
+    first = await api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)
+    position = signer.read_position(first.headers["x-cursor"])
+    workspace = first.json()["data"]["workspace_id"]
+    assert {str(one): seq for one, seq in position.items()} == {workspace: 4}
+    ahead = signer.position({one: seq + 1 for one, seq in position.items()})
+    waiting = asyncio.create_task(api.get("/api/v1/tasks", headers={**headers, "x-min-cursor": ahead}))
+    await api.post("/api/v1/tasks", json={"title": "b"}, headers=headers)
+    assert (await waiting).json()["meta"]["total"] == 2
+    beyond = signer.position({one: seq + 9 for one, seq in position.items()})
+    late = await api.get("/api/v1/tasks", headers={**headers, "x-min-cursor": beyond})
+    assert (late.status_code, late.json()["errors"][0]["code"]) == (503, "NOT_YET_CONSISTENT")
+
+
+async def test_filters(api, owner):
+    headers, task = owner
+    await api.post("/api/v1/tasks", json={"title": "b", "status": "done", "priority": "high"}, headers=headers)
+    await api.post("/api/v1/tasks", json={"title": "c", "status": "in_progress"}, headers=headers)
+    cases = {
+        "status=done": ["b"],
+        "status=done&status=todo": ["b", "a"],
+        "status=todo&priority=high": [],
+        f"project_id={task['project_id']}": ["c", "b", "a"],
+        f"workspace_id={uuid7()}": [],
+    }
+    for query, titles in cases.items():
+        answer = (await api.get(f"/api/v1/tasks?{query}", headers=headers)).json()
+        assert [one["title"] for one in answer["data"]] == titles, query
+        assert answer["meta"]["total"] == len(titles)
+
+
+async def test_lists_answer_304_until_something_changes(api, owner):
+    headers, _ = owner
+    tag = (await api.get("/api/v1/tasks", headers=headers)).headers["etag"]
+    conditional = {**headers, "if-none-match": tag}
+    assert (await api.get("/api/v1/tasks", headers=conditional)).status_code == 304
+    await api.post("/api/v1/tasks", json={"title": "b"}, headers=headers)
+    assert (await api.get("/api/v1/tasks", headers=conditional)).status_code == 200
+
+
+async def test_r32_a_key_is_stored_with_its_effect_and_not_with_a_refusal(api, user, rows):
+    headers = {**user(), "idempotency-key": "k"}
+    refused = await api.post("/api/v1/tasks", json={"title": ""}, headers=headers)
+    assert refused.status_code == 422
+    made = await api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)
+    assert made.status_code == 201
+    again = await api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)
+    assert again.content == made.content
+    assert again.headers["etag"] == made.headers["etag"]
+    assert again.headers["x-cursor"] == made.headers["x-cursor"]
+    for wrong in ("", "ä", "x" * 256):
+        answer = await api.post(
+            "/api/v1/tasks", json={"title": "a"}, headers={**headers, "idempotency-key": wrong.encode("utf-8")}
+        )
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "IDEMPOTENCY_KEY_INVALID")
+
+
+async def test_the_number_of_statements_does_not_grow_with_the_rows(api, owner, database):
+    from sqlalchemy import event  # noqa: PLC0415
+
+    headers, _ = owner
+    statements = []
+    event.listen(database.reader.sync_engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    await api.get("/api/v1/tasks?per_page=100", headers=headers)
+    few = len(statements)
+    for n in range(30):
+        await api.post("/api/v1/tasks", json={"title": str(n)}, headers=headers)
+    statements.clear()
+    answer = await api.get("/api/v1/tasks?per_page=100", headers=headers)
+    assert len(answer.json()["data"]) == 31
+    assert (few, len(statements)) == (2, 2)
+
+
+async def test_r64_a_database_that_is_away_is_503_and_not_500(test_gateway, user):
+    import httpx2  # noqa: PLC0415
+    from chassis.db.engine import open_database  # noqa: PLC0415
+    from chassis.settings import (  # noqa: PLC0415
+        BrokerSettings,
+        CursorSettings,
+        DatabaseSettings,
+        IdentityVerificationSettings,
+        ProcessSettings,
+    )
+    from chassis.web.health import Health  # noqa: PLC0415
+    from pydantic import SecretStr  # noqa: PLC0415
+    from tasks_service.main import create_app  # noqa: PLC0415
+    from tasks_service.settings import Settings, TasksSettings  # noqa: PLC0415
+
+    away = DatabaseSettings(url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))
+    settings = Settings(
+        ProcessSettings(),
+        away,
+        BrokerSettings(url=SecretStr("redis://127.0.0.1:1")),
+        IdentityVerificationSettings(verify_key=SecretStr(test_gateway.verify_key)),
+        CursorSettings(secret=SecretStr("a secret of the tests, long enough")),
+        TasksSettings(),
+    )
+    database = open_database(away, application_name="away")
+    app = create_app(settings, database=database, health=Health())
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://tasks") as client:
+        for answer in (
+            await client.get("/api/v1/tasks", headers=user()),
+            await client.post("/api/v1/tasks", json={"title": "a"}, headers=user()),
+        ):
+            assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "SERVICE_UNAVAILABLE")
+            assert answer.headers["retry-after"] == "1"
+    await database.close()
