@@ -10,6 +10,10 @@ SERVICES := auth tasks notifications attachments
 ARGS ?=
 
 export UV_LINK_MODE ?= copy
+# Where the system has certificates of its own, they count: a company's proxy is known there and nowhere else.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS ?= 1
+endif
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
