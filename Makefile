@@ -24,7 +24,8 @@ install: $(UV) ## Install everything from the lock, into .venv (quick when nothi
 # pip can do this without venv or ensurepip, and where the system's Python is externally managed.
 $(BOOTSTRAP)/bin/uv:
 	@echo "Installing uv $(UV_VERSION) into $(BOOTSTRAP)"
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(BOOTSTRAP) 'uv==$(UV_VERSION)'
+	@python=$$(for p in $(PYTHON) /usr/bin/python3; do $$p -m pip --version >/dev/null 2>&1 && echo $$p && break; done); \
+	$${python:?no Python with pip was found} -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(BOOTSTRAP) 'uv==$(UV_VERSION)'
 
 run: install ## Start everything on this machine (make run ARGS="--ephemeral --port 18080")
 	@exec .venv/bin/taskloom up $(ARGS)
