@@ -1,24 +1,39 @@
 """A database for each service under test."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import asyncpg
 from chassis.settings import DatabaseSettings
 from pydantic import SecretStr
 
+START_SECONDS = 30.0
+
 
 def create_database(server_url: str, name: str) -> str:
     """Make an empty database and return its URL."""
 
     async def create() -> None:
-        connection = await asyncpg.connect(f"{server_url}/postgres")
+        connection = await _connected(f"{server_url}/postgres")
         await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await connection.execute(f'CREATE DATABASE "{name}"')
         await connection.close()
 
     asyncio.run(create())
     return f"{server_url}/{name}"
+
+
+async def _connected(url: str) -> asyncpg.Connection:
+    """Connect, also to a server that takes connections and is still starting up."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return await asyncpg.connect(url)
+        except asyncpg.CannotConnectNowError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.05)
 
 
 def migrated_database(server_url: str, name: str, migrate: Callable[[str], None]) -> DatabaseSettings:
