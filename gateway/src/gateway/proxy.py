@@ -3,10 +3,11 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
-from chassis.errors import MalformedRequest, PayloadTooLarge
+from chassis.errors import AppError, MalformedRequest, PayloadTooLarge
 from starlette.types import Receive, Scope, Send
 from yarl import URL
 
@@ -21,6 +22,8 @@ IDLE_SECONDS = 30.0
 BODY_GRACE_SECONDS = 5.0
 MIN_BYTES_PER_SECOND = 1024
 SMALL_BODY = 64 * 1024
+DRAIN_SECONDS = 10.0
+DRAIN_BYTES = 64 * 1024 * 1024
 
 RETRIED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -60,6 +63,15 @@ class Proxy:
     async def forward(self, scope: Scope, receive: Receive, send: Send, forwarding: Forwarding) -> int:
         """Forward and answer; return the status. Raises the refusals of gateway.errors before an answer began."""
         body = RequestBody(scope, receive, forwarding.max_body)
+        try:
+            return await self._forward(scope, send, forwarding, body)
+        except PayloadTooLarge:
+            # A client that is still sending would not see the answer on a connection that is reset.
+            await body.drain()
+            raise
+
+    async def _forward(self, scope: Scope, send: Send, forwarding: Forwarding, body: "RequestBody") -> int:
+        body.check_declared_length()
         url = self._url(scope, forwarding.route)
         breaker = self._breakers[forwarding.route.upstream]
         attempts = 2 if _may_retry(scope["method"], forwarding.headers, body) else 1
@@ -72,16 +84,12 @@ class Proxy:
                     if ok or attempt + 1 == attempts:
                         await _answer(response, send)
                         return response.status
-            except aiohttp.ClientConnectionError as error:
-                if attempt + 1 == attempts:
-                    raise UpstreamUnavailable(retry_after=2, log_detail=type(error).__name__) from None
-            except BodyRefused as refusal:
-                ok = True
-                raise refusal.error from None
-            except TimeoutError:
-                raise UpstreamTimeout from None
-            except aiohttp.ClientError as error:
-                raise UpstreamFailed(log_detail=type(error).__name__) from None
+            except (aiohttp.ClientError, TimeoutError, BodyRefused) as error:
+                # The client library wraps what its body raised, so the body is asked first.
+                ok = body.refusal is not None
+                refusal = body.refusal or _refusal_of(error)
+                if ok or attempt + 1 == attempts or not isinstance(error, aiohttp.ClientConnectionError):
+                    raise refusal from None
             finally:
                 breaker.leave(ok=ok)
             await asyncio.sleep(random.uniform(0.05, 0.15))
@@ -108,11 +116,7 @@ class Proxy:
 
 
 class BodyRefused(Exception):
-    """Carries a refusal out of the body's stream, through the client that reads it."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
+    """Ends the body's stream within the client that reads it; why, `RequestBody.refusal` says."""
 
 
 class RequestBody:
@@ -124,27 +128,55 @@ class RequestBody:
         names = {name: value for name, value in scope["headers"] if name in (b"content-length", b"transfer-encoding")}
         self._declared = _declared_length(names.get(b"content-length"))
         self.is_empty = not self._declared and b"transfer-encoding" not in names
-        if self._declared is not None and self._declared > limit:
+        self.refusal: AppError | None = None
+        self._more = True
+
+    def check_declared_length(self) -> None:
+        """Raise PayloadTooLarge for a body that says itself that it is too large."""
+        if self._declared is not None and self._declared > self._limit:
             raise PayloadTooLarge(headers={"connection": "close"})
+
+    async def drain(self) -> None:
+        """Read and forget what the client still sends, for a few seconds and some megabytes at most."""
+        drained = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self._more and drained < DRAIN_BYTES:
+                    message = await self._receive()
+                    drained += len(message.get("body", b""))
+                    self._more = bool(message.get("more_body")) and message["type"] == "http.request"
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body. Raises BodyRefused when it is too large, too slow, or its sender went away."""
         loop = asyncio.get_running_loop()
-        started, received, more = loop.time(), 0, True
-        while more:
+        started, received = loop.time(), 0
+        while self._more:
             deadline = started + BODY_GRACE_SECONDS + received / MIN_BYTES_PER_SECOND
             try:
                 message = await asyncio.wait_for(self._receive(), max(0.01, deadline - loop.time()))
             except TimeoutError:
-                raise BodyRefused(BodyTimeout(headers={"connection": "close"})) from None
+                raise self._refused(BodyTimeout(headers={"connection": "close"})) from None
             if message["type"] == "http.disconnect":
-                raise BodyRefused(MalformedRequest("The client went away."))
-            chunk, more = message.get("body", b""), message.get("more_body", False)
+                raise self._refused(MalformedRequest("The client went away."))
+            chunk, self._more = message.get("body", b""), bool(message.get("more_body", False))
             received += len(chunk)
             if received > self._limit:
-                raise BodyRefused(PayloadTooLarge(headers={"connection": "close"}))
+                raise self._refused(PayloadTooLarge(headers={"connection": "close"}))
             if chunk:
                 yield chunk
+
+    def _refused(self, error: AppError) -> BodyRefused:
+        self.refusal = error
+        return BodyRefused()
+
+
+def _refusal_of(error: Exception) -> AppError:
+    """Return what a failure of the exchange with a service means to the client."""
+    if isinstance(error, TimeoutError):
+        return UpstreamTimeout(log_detail=type(error).__name__)
+    if isinstance(error, aiohttp.ClientConnectionError):
+        return UpstreamUnavailable(retry_after=2, log_detail=type(error).__name__)
+    return UpstreamFailed(log_detail=type(error).__name__)
 
 
 async def _answer(response: aiohttp.ClientResponse, send: Send) -> None:
