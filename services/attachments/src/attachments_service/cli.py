@@ -13,8 +13,9 @@ from attachments_service import settings
 from attachments_service.db import ROOT, SCHEMA, Inbox
 from attachments_service.main import openapi_document, run_api
 from attachments_service.relay import OUTBOX
-from attachments_service.scheduler import JOBS
+from attachments_service.scheduler import jobs
 from attachments_service.settings import Settings
+from attachments_service.storage.store import ObstoreStorage
 from attachments_service.worker import CONSUMERS
 
 SERVICE = "attachments"
@@ -33,15 +34,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def open_background() -> tuple[Settings, Background]:
     """Say what there is to do beside the API."""
+    loaded = settings.load()
     background = Background(
         service=SERVICE,
         inbox=table_of(Inbox),
         consumers=CONSUMERS,
         source=OUTBOX,
-        jobs=JOBS,
+        jobs=jobs(ObstoreStorage(loaded.storage.url)),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
-    return settings.load(), background
+    return loaded, background
 
 
 def migrate(_arguments: Sequence[str]) -> int:

@@ -20,13 +20,14 @@ from attachments_service.attachments import endpoints as attachments
 from attachments_service.db import ROOT, SCHEMA, IdempotencyKey
 from attachments_service.locations.service import Locations
 from attachments_service.settings import Settings
+from attachments_service.storage.port import Storage
 from attachments_service.storage.store import ObstoreStorage
 
 ROUTERS = (attachments.of_task, attachments.router)
 TITLE = "Taskloom attachments"
 
 
-def create_app(settings: Settings, *, database: Database, storage: ObstoreStorage, health: Health) -> FastAPI:
+def create_app(settings: Settings, *, database: Database, storage: Storage, health: Health) -> FastAPI:
     """Make the app with everything that its requests need."""
 
     @asynccontextmanager

@@ -14,6 +14,8 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 PREFIX = "ATTACHMENTS_"
+MIB = 1024 * 1024
+MAX_FILE_BYTES = 1024 * MIB
 
 
 class StorageSettings(SettingsGroup):
@@ -34,7 +36,7 @@ class AttachmentsSettings(SettingsGroup):
     tasks_url: str = Field(
         description="Tasks service, asked for tasks made a moment ago.", examples=["http://tasks:8000"]
     )
-    max_bytes: int = Field(default=25 * 1024 * 1024, ge=1, description="Largest file, in bytes.")
+    max_bytes: int = Field(default=25 * MIB, ge=1, le=MAX_FILE_BYTES, description="Largest file, in bytes.")
     max_per_task: int = Field(default=100, ge=1, description="Files of one task.")
 
 

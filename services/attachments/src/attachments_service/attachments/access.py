@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
+from chassis.errors import Forbidden
 from chassis.web.identity import HEADER, CurrentPrincipal
 from fastapi import Depends, Request
 from sqlalchemy import RowMapping
@@ -31,6 +32,13 @@ async def visible_task(request: Request, task_id: UUID, caller: CurrentPrincipal
     return access
 
 
+async def editable_task(access: Annotated[TaskAccess, Depends(visible_task)]) -> TaskAccess:
+    """Return a task that the caller may attach files to. Raises AttachmentNotFound or Forbidden."""
+    if not access.can_edit:
+        raise Forbidden
+    return access
+
+
 async def visible_attachment(request: Request, attachment_id: UUID, caller: CurrentPrincipal) -> Found:
     """Return a file that the caller may see. Raises AttachmentNotFound."""
     async with request.app.state.database.reader.connect() as reader:
@@ -41,4 +49,5 @@ async def visible_attachment(request: Request, attachment_id: UUID, caller: Curr
 
 
 VisibleTask = Annotated[TaskAccess, Depends(visible_task)]
+EditableTask = Annotated[TaskAccess, Depends(editable_task)]
 VisibleAttachment = Annotated[Found, Depends(visible_attachment)]

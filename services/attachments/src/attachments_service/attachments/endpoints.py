@@ -1,19 +1,24 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
-from chassis.errors import Forbidden
+from chassis.errors import AppError, Forbidden
 from chassis.paging import page_meta
 from chassis.web.app import APIRouter
-from chassis.web.database import ReadConnection, Writing
+from chassis.web.database import ReadConnection, Replay, Writing, open_write
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors, example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.preconditions import WantsMinimal
 from chassis.web.replies import PRIVATE, etag, list_etag, reply, to_json, unless_unchanged
-from fastapi import File, Header, Request, Response, UploadFile
+from chassis.web.routing import takes_idempotency_key
+from fastapi import Header, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from attachments_service.attachments import repository, service
-from attachments_service.attachments.access import VisibleAttachment, VisibleTask
+from attachments_service.attachments.access import EditableTask, VisibleAttachment, VisibleTask
 from attachments_service.attachments.errors import (
     AttachmentNotFound,
     FileNameInvalid,
@@ -23,9 +28,38 @@ from attachments_service.attachments.errors import (
 )
 from attachments_service.attachments.rules import disposition, wanted_range
 from attachments_service.attachments.schemas import ATTACHMENT_EXAMPLE, AttachmentOut
-from attachments_service.attachments.service import Upload
+from attachments_service.attachments.service import StoredFile
+from attachments_service.settings import MAX_FILE_BYTES
+from attachments_service.storage.port import Storage
+from attachments_service.uploads.errors import FormMalformed, FormRequired
+from attachments_service.uploads.form import read_file
 
-MAX_UPLOAD_BYTES = 26 * 1024 * 1024
+NOT_MODIFIED = 304
+FORM_BYTES = 64 * 1024
+"""Room for what a form has around its file."""
+CEILING_BYTES = MAX_FILE_BYTES + FORM_BYTES
+"""FastAPI's limit of a body is fixed when the route is declared; the configured one is counted while reading."""
+FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "file": {
+                            "type": "string",
+                            "contentMediaType": "application/octet-stream",
+                            "description": "The file, with its name.",
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
 
 of_task = APIRouter(prefix="/api/v1/tasks", tags=["attachments"])
 router = APIRouter(prefix="/api/v1/attachments", tags=["attachments"])
@@ -34,38 +68,69 @@ router = APIRouter(prefix="/api/v1/attachments", tags=["attachments"])
 @of_task.post(
     "/{task_id}/attachments",
     status_code=201,
-    max_body_size=MAX_UPLOAD_BYTES,
+    max_body_size=CEILING_BYTES,
     summary="Attach a file",
-    description="Multipart form with one `file`, up to 25 MiB. The bytes are digested and stored as they come.",
+    description=(
+        "Multipart form with one `file`, up to 25 MiB unless configured otherwise. The bytes are digested and stored "
+        "as they come. A type that a browser could run, or that the bytes do not show, becomes "
+        "`application/octet-stream`. With an `Idempotency-Key`, the same file under the same name is the same request."
+    ),
     response_model=Envelope[AttachmentOut],
+    openapi_extra=FORM,
     responses={
         201: example(
             ATTACHMENT_EXAMPLE, description="The attached file.", headers={"Location": "Path of the attachment."}
         ),
-        **errors(AttachmentNotFound, Forbidden, TooManyAttachments, FileTooLarge, FileNameInvalid),
+        **errors(
+            AttachmentNotFound,
+            Forbidden,
+            TooManyAttachments,
+            FileTooLarge,
+            FileNameInvalid,
+            FormMalformed,
+            FormRequired,
+        ),
     },
 )
-async def create_attachment(
-    request: Request,
-    access: VisibleTask,
-    caller: CurrentPrincipal,
-    write: Writing,
-    file: Annotated[UploadFile, File(description="The file.")],
-) -> Response:
+@takes_idempotency_key
+async def create_attachment(request: Request, access: EditableTask, caller: CurrentPrincipal) -> Response:
     state = request.app.state
-    if (file.size or 0) > state.max_bytes:
+    refuse_announced_size(request, state.max_bytes)
+    headers = request.headers
+    sent = await read_file(headers.get("content-type"), headers.get("content-encoding"), _body(request))
+    file = await service.receive(sent, storage=state.storage, max_bytes=state.max_bytes)
+    content = f"{file.sha256} {file.content_type} {file.name}".encode()
+    async with _dropped_when_refused(file, state.storage), open_write(request, caller, content=content) as write:
+        row = await service.attach(
+            write.session, access=access, file=file, user_id=caller.user_id, limit=state.max_per_task
+        )
+        created = {"location": f"/api/v1/attachments/{file.id}", "etag": etag(row["version"])}
+        return write.reply(AttachmentOut.model_validate(dict(row)), status=201, headers=created)
+
+
+def refuse_announced_size(request: Request, max_bytes: int) -> None:
+    """Raise FileTooLarge before the first byte is read when Content-Length says it all."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > max_bytes + FORM_BYTES:
         raise FileTooLarge(field="file")
-    upload = Upload(file.filename or "", file.content_type, file.size or 0, file.file)
-    row = await service.attach(
-        write.session,
-        access=access,
-        upload=upload,
-        storage=state.storage,
-        user_id=caller.user_id,
-        limit=state.max_per_task,
-    )
-    headers = {"location": f"/api/v1/attachments/{row['id']}", "etag": etag(row["version"])}
-    return write.reply(AttachmentOut.model_validate(dict(row)), status=201, headers=headers)
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise FormMalformed from None
+
+
+@asynccontextmanager
+async def _dropped_when_refused(file: StoredFile, storage: Storage) -> AsyncIterator[None]:
+    """Delete the bytes when there will be no row. A failed commit may have worked: its bytes stay for the scheduler."""
+    try:
+        yield
+    except (AppError, Replay):
+        await storage.delete([file.id])
+        raise
 
 
 @of_task.get(
@@ -123,6 +188,7 @@ async def read_content(
     request: Request,
     found: VisibleAttachment,
     range_: Annotated[str | None, Header(alias="range", description="One byte range (RFC 9110, section 14).")] = None,
+    if_range: Annotated[str | None, Header(description="The ETag that the range is of.")] = None,
 ) -> Response:
     row = found.row
     headers = {
@@ -133,23 +199,35 @@ async def read_content(
         "content-security-policy": "sandbox; default-src 'none'",
         "cross-origin-resource-policy": "same-origin",
     }
-    start, end, status = _part(range_, row["size"], headers)
+    unchanged = unless_unchanged(request, Response(headers=headers))
+    if unchanged.status_code == NOT_MODIFIED:
+        return unchanged
+    # A range of what was another version is answered with the whole of this one (RFC 9110, section 13.1.5).
+    same = if_range is None or if_range == headers["etag"]
+    start, end, status = _part(range_ if same else None, row["size"], headers)
     headers["content-length"] = str(end - start)
-    content = request.app.state.storage.read(row["id"], start=start, end=end)
-    response = StreamingResponse(content, status, headers, row["content_type"])
-    return unless_unchanged(request, response)
+    content = await request.app.state.storage.open(row["id"], start=start, end=end)
+    return StreamingResponse(content, status, headers, row["content_type"])
 
 
 @router.delete(
     "/{attachment_id}",
     summary="Delete a file",
-    description="By who brought it, or by an owner or admin of the workspace.",
+    description=(
+        "By who brought it, or by an owner or admin of the workspace; `Prefer: return=minimal` gets 204 instead."
+    ),
     response_model=Envelope[None],
-    responses={200: example(None, description="The file is gone."), **errors(AttachmentNotFound, Forbidden)},
+    responses={
+        200: example(None, description="The file is gone."),
+        204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
+        **errors(AttachmentNotFound, Forbidden),
+    },
 )
-async def delete_attachment(found: VisibleAttachment, caller: CurrentPrincipal, write: Writing) -> Response:
+async def delete_attachment(
+    found: VisibleAttachment, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
+) -> Response:
     await service.detach(write.session, access=found.access, row=found.row, user_id=caller.user_id)
-    return write.reply(None)
+    return write.no_content() if minimal else write.reply(None)
 
 
 def _part(wanted: str | None, size: int, headers: dict[str, str]) -> tuple[int, int, int]:

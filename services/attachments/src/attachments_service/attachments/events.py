@@ -1,5 +1,6 @@
 """Facts about attachments."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.clock import utcnow
@@ -19,7 +20,9 @@ ATTACHMENT_CREATED = "attachment.created.v1"
 ATTACHMENT_DELETED = "attachment.deleted.v1"
 
 
-async def attachment_changed(session: AsyncSession, event_type: str, row: RowMapping, *, actor_id: UUID) -> None:
+async def attachment_changed(
+    session: AsyncSession, event_type: str, row: RowMapping, *, actor_id: UUID, audience: Sequence[UUID]
+) -> None:
     """Tell of a file that came or went; its stream is the file itself."""
     request = current_request()
     sequence = row["version"] + (event_type == ATTACHMENT_DELETED)
@@ -38,7 +41,7 @@ async def attachment_changed(session: AsyncSession, event_type: str, row: RowMap
             "version": sequence,
             "actor": {"type": "user", "id": str(actor_id), "via": "session"},
             "changes": [],
-            "audience": [],
+            "audience": [str(user_id) for user_id in audience],
             "request_id": request.request_id,
             "workspace_id": str(row["workspace_id"]),
             "resource": AttachmentOut.model_validate(dict(row)).model_dump(mode="json"),

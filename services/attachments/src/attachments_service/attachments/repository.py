@@ -30,6 +30,12 @@ async def find_unscoped(reader: AsyncConnection, attachment_id: UUID) -> RowMapp
     return (await reader.execute(select(attachment).where(attachment.c.id == attachment_id))).mappings().one_or_none()
 
 
+async def known_unscoped(session: AsyncSession, object_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of the ids that are attachments."""
+    query = select(attachment.c.id).where(attachment.c.id.in_(object_ids))
+    return set((await session.execute(query)).scalars())
+
+
 async def list_of_task(
     reader: AsyncConnection, task_id: UUID, *, limit: int, offset: int
 ) -> tuple[Sequence[RowMapping], int]:

@@ -1,9 +1,8 @@
 """Use cases of attachments."""
 
-import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import BinaryIO
 from uuid import UUID
 
 from chassis.clock import utcnow
@@ -13,77 +12,102 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from attachments_service.attachments import repository
-from attachments_service.attachments.errors import AttachmentNotFound, FileNameInvalid, TooManyAttachments
+from attachments_service.attachments.errors import (
+    AttachmentNotFound,
+    FileNameInvalid,
+    FileTooLarge,
+    TooManyAttachments,
+)
 from attachments_service.attachments.events import ATTACHMENT_CREATED, ATTACHMENT_DELETED, attachment_changed
 from attachments_service.attachments.policies import can_delete
 from attachments_service.attachments.rules import safe_name, stored_type
 from attachments_service.locations.schemas import TaskAccess
+from attachments_service.locations.service import audience_of
 from attachments_service.storage.port import Storage
+from attachments_service.uploads.form import SentFile
 
-CHUNK = 256 * 1024
+HEAD_BYTES = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
-    """A file as it came: its bytes are on disk, whatever their number."""
+class StoredFile:
+    """A file whose bytes are safe in the storage, under its id, and that no row refers to yet."""
 
+    id: UUID
     name: str
-    content_type: str | None
     size: int
-    content: BinaryIO
+    sha256: str
+    content_type: str
+
+
+async def receive(sent: SentFile, *, storage: Storage, max_bytes: int) -> StoredFile:
+    """Stream a file into the storage. Raises FileNameInvalid, FileTooLarge, and what its chunks raise.
+
+    What a crash leaves between this and the commit of the row is an object that nobody refers to.
+    """
+    name = safe_name(sent.name)
+    if name is None:
+        raise FileNameInvalid(field="file")
+    file_id = uuid7()
+    measured = _Measured(max_bytes)
+    await storage.put(file_id, measured.through(sent.chunks))
+    content_type = stored_type(sent.content_type, bytes(measured.head))
+    return StoredFile(file_id, name, measured.size, measured.digest.hexdigest(), content_type)
 
 
 async def attach(
-    session: AsyncSession, *, access: TaskAccess, upload: Upload, storage: Storage, user_id: UUID, limit: int
+    session: AsyncSession, *, access: TaskAccess, file: StoredFile, user_id: UUID, limit: int
 ) -> RowMapping:
-    """Store a file and attach it. Raises Forbidden, FileNameInvalid or TooManyAttachments.
-
-    The bytes are stored before the row: what a crash leaves in between is an object that nobody refers to.
-    """
-    if not access.can_edit:
-        raise Forbidden
-    name = safe_name(upload.name)
-    if name is None:
-        raise FileNameInvalid(field="file")
-    attachment_id = uuid7()
-    digest = await asyncio.to_thread(_sha256, upload.content)
-    await storage.put(attachment_id, upload.content)
+    """Attach a stored file to its task. Raises TooManyAttachments."""
     if await repository.count_of_task_locked(session, access.task_id) >= limit:
-        await storage.delete(attachment_id)
         raise TooManyAttachments
     row = await repository.add(
         session,
         {
-            "id": attachment_id,
+            "id": file.id,
             "task_id": access.task_id,
             "workspace_id": access.workspace_id,
-            "name": name,
-            "size": upload.size,
-            "sha256": digest,
-            "content_type": stored_type(upload.content_type),
+            "name": file.name,
+            "size": file.size,
+            "sha256": file.sha256,
+            "content_type": file.content_type,
             "created_by": user_id,
             "version": 1,
             "created_at": utcnow(),
         },
     )
-    await attachment_changed(session, ATTACHMENT_CREATED, row, actor_id=user_id)
+    await _tell(session, ATTACHMENT_CREATED, row, actor_id=user_id)
     return row
 
 
 async def detach(session: AsyncSession, *, access: TaskAccess, row: RowMapping, user_id: UUID) -> None:
-    """Take a file off its task. Raises Forbidden or AttachmentNotFound."""
+    """Take a file off its task; the bytes go later. Raises Forbidden or AttachmentNotFound."""
     if not can_delete(access, created_by=row["created_by"], user_id=user_id):
         raise Forbidden
     if not await repository.remove(session, row["id"]):
         raise AttachmentNotFound
-    await attachment_changed(session, ATTACHMENT_DELETED, row, actor_id=user_id)
+    await _tell(session, ATTACHMENT_DELETED, row, actor_id=user_id)
 
 
-def _sha256(content: BinaryIO) -> str:
-    """Digest the content and rewind it."""
-    content.seek(0)
-    digest = hashlib.sha256()
-    while chunk := content.read(CHUNK):
-        digest.update(chunk)
-    content.seek(0)
-    return digest.hexdigest()
+async def _tell(session: AsyncSession, event_type: str, row: RowMapping, *, actor_id: UUID) -> None:
+    audience = await audience_of(session, row["workspace_id"], actor_id=actor_id)
+    await attachment_changed(session, event_type, row, actor_id=actor_id, audience=audience)
+
+
+class _Measured:
+    """Counts, digests and looks at the beginning of what passes through."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.size = 0
+        self.head = bytearray()
+        self.digest = hashlib.sha256()
+
+    async def through(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            self.size += len(chunk)
+            if self.size > self._max_bytes:
+                raise FileTooLarge(field="file")
+            self.digest.update(chunk)
+            self.head += chunk[: HEAD_BYTES - len(self.head)]
+            yield chunk

@@ -1,6 +1,6 @@
 """All SQL on the projection of tasks and memberships."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +40,16 @@ async def find_location(reader: AsyncConnection, task_id: UUID) -> tuple[UUID, b
     query = select(location.c.workspace_id, location.c.deleted).where(location.c.task_id == task_id)
     row = (await reader.execute(query)).one_or_none()
     return None if row is None else (row.workspace_id, row.deleted)
+
+
+async def members_of(session: AsyncSession, workspace_id: UUID) -> Sequence[UUID]:
+    """Return the users who may see a workspace, in the order of their ids."""
+    query = (
+        select(membership.c.user_id)
+        .where(membership.c.workspace_id == workspace_id, ~membership.c.removed)
+        .order_by(membership.c.user_id)
+    )
+    return (await session.execute(query)).scalars().all()
 
 
 async def find_role(reader: AsyncConnection, *, workspace_id: UUID, user_id: UUID) -> str | None:

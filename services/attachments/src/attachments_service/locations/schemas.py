@@ -31,6 +31,7 @@ class Located(BaseModel):
     task_id: UUID
     workspace_id: UUID
     can_edit: bool
+    role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import aiohttp
 from chassis.db.engine import Database
 from chassis.errors import ServiceUnavailable
 from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from attachments_service.locations import repository
 from attachments_service.locations.schemas import Located, TaskAccess
@@ -14,6 +15,11 @@ QUESTION_SECONDS = 1.0
 EDITORS = frozenset({"owner", "admin", "member"})
 MANAGERS = frozenset({"owner", "admin"})
 NOT_FOUND = 404
+
+
+async def audience_of(session: AsyncSession, workspace_id: UUID, *, actor_id: UUID) -> list[UUID]:
+    """Return who may be told of a change: the members as far as events have told, and who made it."""
+    return sorted({*await repository.members_of(session, workspace_id), actor_id})
 
 
 class Locations:
@@ -47,4 +53,4 @@ class Locations:
                 located = Located.model_validate_json(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
             raise ServiceUnavailable(retry_after=1, log_detail=type(error).__name__) from None
-        return TaskAccess(task_id, located.workspace_id, located.can_edit, can_manage=False)
+        return TaskAccess(task_id, located.workspace_id, located.can_edit, located.role in MANAGERS)

@@ -1,0 +1,28 @@
+"""Periodic work on the storage."""
+
+from datetime import timedelta
+
+import structlog
+from chassis.clock import utcnow
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from attachments_service.attachments import repository
+from attachments_service.storage.port import Storage
+
+log = structlog.get_logger()
+
+ORPHANS_KEPT = timedelta(hours=24)
+"""Longer than any upload takes: a younger object may belong to a row that is about to be committed."""
+
+
+async def remove_orphans(session: AsyncSession, storage: Storage) -> None:
+    """Remove objects that no attachment refers to, and what interrupted uploads left (R60)."""
+    moment = utcnow() - ORPHANS_KEPT
+    removed = 0
+    async for object_ids in storage.older_than(moment):
+        known = await repository.known_unscoped(session, object_ids)
+        orphans = [object_id for object_id in object_ids if object_id not in known]
+        await storage.delete(orphans)
+        removed += len(orphans)
+    await storage.sweep(moment)
+    log.info("attachments.orphans_removed", count=removed)
