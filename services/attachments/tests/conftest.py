@@ -149,7 +149,7 @@ async def clean(request: pytest.FixtureRequest) -> None:
         database: Database = request.getfixturevalue("database")
         names = ", ".join(f'"{table.schema}"."{table.name}"' for table in METADATA.sorted_tables)
         async with database.writer.begin() as connection:
-            await connection.execute(text(f"TRUNCATE {names}"))  # noqa: S608 - our own table names
+            await connection.execute(text(f"TRUNCATE {names}"))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import os
 from uuid import UUID
 
 import pytest
-from chassis.ids import uuid7
 from sqlalchemy import event
 
 CONTENT = os.urandom(300_000)
@@ -83,7 +82,7 @@ async def test_r59_content_is_a_download_and_nothing_else(api, world, attach):
         "content-length": "300000",
         "content-type": "application/octet-stream",
         "accept-ranges": "bytes",
-        "content-disposition": "attachment; filename=\"gr__e.txt\"; filename*=UTF-8''gr%C3%BC%3B%C3%9Fe.txt",
+        "content-disposition": "attachment; filename=\"gr___e.txt\"; filename*=UTF-8''gr%C3%BC%3B%C3%9Fe.txt",
         "content-security-policy": "sandbox; default-src 'none'",
         "cross-origin-resource-policy": "same-origin",
         "x-content-type-options": "nosniff",
@@ -182,8 +181,12 @@ async def test_r32_a_repeated_delete_gets_the_first_answer_only_while_it_is_visi
     assert len(await published()) == 2
 
 
-@pytest.mark.parametrize("bad", ["not-an-id", "0", str(uuid7())])
+@pytest.mark.parametrize("bad", ["not-an-id", "0", "0199d3b2-7a52-7f0e-8f3a-000000000000"])
 async def test_an_id_that_names_nothing_is_404(api, world, bad):
-    for path in (f"/api/v1/attachments/{bad}", f"/api/v1/attachments/{bad}/content", f"/api/v1/tasks/{bad}/attachments"):
+    for path in (
+        f"/api/v1/attachments/{bad}",
+        f"/api/v1/attachments/{bad}/content",
+        f"/api/v1/tasks/{bad}/attachments",
+    ):
         answer = await api.get(path, headers=world.headers("member"))
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "NOT_FOUND")

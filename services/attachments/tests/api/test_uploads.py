@@ -244,9 +244,10 @@ async def test_r56_twenty_mebibytes_in_bounded_memory(make_settings, tasks_serve
             yield chunk
         yield END
 
-    async with app.router.lifespan_context(app), httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app), base_url="http://attachments"
-    ) as client:
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://attachments") as client,
+    ):
         headers = world.headers("member", **{"content-type": FORM})
         await client.get(world.path, headers=headers)
         tracemalloc.start()

@@ -17,8 +17,9 @@ from obstore.store import LocalStore, ObjectStore, from_url
 OBJECTS = "objects"
 PROBE = "probe"
 READ_BYTES = 256 * 1024
-# S3 takes no smaller parts; two of them at a time bound the memory of an upload.
-PART_BYTES = 5 * 1024 * 1024
+# Two parts at a time bound the memory of an upload. S3 takes no smaller ones than 5 MiB; a folder does.
+CLOUD_PART_BYTES = 5 * 1024 * 1024
+FOLDER_PART_BYTES = 1024 * 1024
 PARTS_AT_ONCE = 2
 LIST_ENTRIES = 500
 RETRY_AFTER_SECONDS = 5
@@ -29,13 +30,16 @@ class ObstoreStorage:
 
     def __init__(self, url: str) -> None:
         self._folder = _folder(url)
+        self._part_bytes = CLOUD_PART_BYTES if self._folder is None else FOLDER_PART_BYTES
         self._store: ObjectStore = from_url(url) if self._folder is None else LocalStore(self._folder, mkdir=True)
 
     async def put(self, object_id: UUID, chunks: AsyncIterator[bytes]) -> None:
         # obstore writes to a temporary name, or as a multipart upload, and shows the object when it is whole.
         path = _path(object_id)
         with _as_unavailable():
-            await obstore.put_async(self._store, path, chunks, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+            await obstore.put_async(
+                self._store, path, chunks, chunk_size=self._part_bytes, max_concurrency=PARTS_AT_ONCE
+            )
             if self._folder is not None:
                 await asyncio.to_thread(_sync, self._folder / path, self._folder)
 
