@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ async def test_r46_an_unroutable_message_is_an_error(broker):
     assert isinstance(outcomes[0], Unroutable)
     assert outcomes[1] is None
     assert await transport.depth(broker.queue("q")) == 1
+
+
+async def test_r46_an_optional_message_may_go_to_nobody_and_holds_nothing_back(broker):
+    transport = broker.open()
+    await transport.declare(Queue(broker.queue("q"), ("thing.*.v1",)))
+    unwanted = Message(str(uuid7()), "nobody.wants.v1", "k", b"{}", mandatory=False)
+    assert await transport.publish([unwanted, message(), replace(message(), mandatory=False)]) == [None] * 3
+    assert await transport.depth(broker.queue("q")) == 2
 
 
 async def test_r46_after_a_failure_the_rest_of_its_key_is_not_sent(broker):

@@ -2,7 +2,9 @@
 
 from chassis.broker.relay import outbox_source
 from chassis.db.base import table_of
+from chassis.outbox.contracts import optional_types
 
 from attachments_service.db import Outbox
+from attachments_service.registry import EVENTS
 
-OUTBOX = outbox_source(table_of(Outbox), service="attachments")
+OUTBOX = outbox_source(table_of(Outbox), service="attachments", optional=optional_types(EVENTS))

@@ -10,8 +10,12 @@ _SESSION = {"id": "0199d3b2-5e01-7a00-9c6f-2d7e4a8b1c07", "user_id": str(USER_EX
 
 EVENTS = (
     EventContract(USER_REGISTERED, SOURCE_NAME, "user", "Somebody signed up.", UserOut, USER_EXAMPLE),
-    EventContract(SESSION_STARTED, SOURCE_NAME, "session", "Somebody logged in.", SessionResource, _SESSION),
-    EventContract(SESSION_REVOKED, SOURCE_NAME, "session", "A session was ended.", SessionResource, _SESSION),
+    EventContract(
+        SESSION_STARTED, SOURCE_NAME, "session", "Somebody logged in.", SessionResource, _SESSION, optional=True
+    ),
+    EventContract(
+        SESSION_REVOKED, SOURCE_NAME, "session", "A session was ended.", SessionResource, _SESSION, optional=True
+    ),
     EventContract(
         SESSION_COMPROMISED,
         SOURCE_NAME,
@@ -19,5 +23,6 @@ EVENTS = (
         "A used refresh token came back, so its session was ended.",
         SessionResource,
         _SESSION,
+        optional=True,
     ),
 )

@@ -67,15 +67,16 @@ class ConsumerRunner:
         self._queue = consumer.queue
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until `stop` is set, then finish what is in flight."""
+        """Consume until `stop` is set or we are cancelled, then finish what is in flight."""
         await self._declare(stop)
         consuming = asyncio.create_task(self._transport.consume(self._queue, self.handle, prefetch=PREFETCH))
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([consuming, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not consuming.done():
+        try:
+            await asyncio.wait([consuming, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
             consuming.cancel()
-        await asyncio.wait([consuming])
+            await asyncio.wait([consuming, stopping])
         if not consuming.cancelled() and (error := consuming.exception()):
             raise error
 

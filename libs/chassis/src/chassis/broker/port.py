@@ -30,13 +30,18 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. Messages of one `key` are delivered in order; `attempt` counts deliveries and retries from 1."""
+    """One message. Messages of one `key` are delivered in order; `attempt` counts deliveries and retries from 1.
+
+    A `mandatory` message that no queue is bound for is a failure: its consumer has not declared itself yet. Any
+    other one may go to nobody.
+    """
 
     id: str
     type: str
     key: str
     body: bytes
     attempt: int = 1
+    mandatory: bool = True
 
 
 class Retry(Exception):

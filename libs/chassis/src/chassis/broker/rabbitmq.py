@@ -201,7 +201,9 @@ async def _send_chain(
             outcomes[message.id] = PublishFailed(AFTER_A_FAILURE)
             continue
         try:
-            await exchange.publish(_outgoing(message), message.type, mandatory=True, timeout=PUBLISH_SECONDS)
+            await exchange.publish(
+                _outgoing(message), message.type, mandatory=message.mandatory, timeout=PUBLISH_SECONDS
+            )
             outcomes[message.id] = None
         except DeliveryError as refusal:
             failed = True

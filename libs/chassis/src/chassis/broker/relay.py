@@ -37,22 +37,26 @@ TROUBLE = (SQLAlchemyError, OSError, BrokerUnavailable)
 
 @dataclass(frozen=True)
 class Source:
-    """A table to relay: any with the columns of RelayedMixin. `stream` and `sequence` order its rows."""
+    """A table to relay: any with the columns of RelayedMixin. `stream` and `sequence` order its rows.
+
+    Events of the `optional` types may go to nobody; any other is kept and tried again until a queue is bound for it.
+    """
 
     table: Table
     stream: Column[Any]
     sequence: Column[Any]
     envelope: Callable[[RowMapping], EventEnvelope]
+    optional: frozenset[str] = frozenset()
 
 
-def outbox_source(table: Table, *, service: str) -> Source:
-    """Describe a plain outbox table."""
+def outbox_source(table: Table, *, service: str, optional: frozenset[str] = frozenset()) -> Source:
+    """Describe a plain outbox table; `optional` as in Source."""
 
     def envelope(row: RowMapping) -> EventEnvelope:
         names = EventEnvelope.model_fields.keys() - {"source"}
         return EventEnvelope(source=f"/taskloom/{service}", **{name: row[name] for name in names})
 
-    return Source(table, table.c.stream_id, table.c.sequence, envelope)
+    return Source(table, table.c.stream_id, table.c.sequence, envelope, optional)
 
 
 class OutboxRelay:
@@ -135,7 +139,10 @@ class OutboxRelay:
             except EventTooLarge as error:
                 too_large[str(envelope.event_id)] = str(error)
                 continue
-            messages.append(Message(str(envelope.event_id), envelope.type, str(envelope.stream_id), body))
+            mandatory = envelope.type not in self._source.optional
+            messages.append(
+                Message(str(envelope.event_id), envelope.type, str(envelope.stream_id), body, mandatory=mandatory)
+            )
         return messages, too_large
 
     def _due(self) -> Any:

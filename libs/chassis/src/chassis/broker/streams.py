@@ -1,7 +1,7 @@
 """The transport over Valkey or Redis: a stream per queue, with a topic exchange made of one script.
 
 Publishing runs a script that finds the bound queues and appends to the stream of each; its answer is the
-confirm. Nobody bound is an error, as with RabbitMQ's `mandatory`. Consumers of a queue form a group; a message
+confirm. Nobody bound is an error for a mandatory message, as with RabbitMQ. Consumers of a queue form a group; a message
 is deleted when it is acknowledged, so a stream's length is the queue's depth. What a consumer that died had in
 hand goes to the living: each one keeps a short-lived key, and entries of names without a key are taken over.
 """
@@ -44,8 +44,8 @@ TROUBLE = (RedisError, OSError)
 PUBLISH = """
 local bindings = cjson.decode(redis.call('GET', KEYS[1]) or '{}')
 local outcomes, failed = {}, {}
-for i = 3, #ARGV, 4 do
-  local id, type, key, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+for i = 3, #ARGV, 5 do
+  local id, type, key, body, mandatory = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4] == '1'
   local streams, full = {}, false
   for queue, patterns in pairs(bindings) do
     for _, pattern in ipairs(patterns) do
@@ -62,7 +62,7 @@ for i = 3, #ARGV, 4 do
     for _, stream in ipairs(streams) do
       redis.call('XADD', stream, '*', 'id', id, 'type', type, 'key', key, 'body', body, 'attempt', 1)
     end
-  else
+  elseif outcome < 0 or mandatory then
     failed[key] = true
   end
   outcomes[#outcomes + 1] = outcome
@@ -171,7 +171,7 @@ class StreamsTransport:
     async def publish(self, messages: Sequence[Message]) -> list[PublishFailed | None]:
         arguments: list[Any] = [self._keys.stream(""), MAX_LENGTH]
         for message in messages:
-            arguments += [message.id, message.type, message.key, message.body]
+            arguments += [message.id, message.type, message.key, message.body, int(message.mandatory)]
         try:
             reached = await run_script(self._redis, PUBLISH, [self._keys.bindings()], arguments)
         except TROUBLE as error:
@@ -245,6 +245,7 @@ class _Consumer:
             await self._forever(self._read, pause=0)
         finally:
             housekeeping.cancel()
+            await asyncio.gather(housekeeping, return_exceptions=True)
             await self._dispatcher.drain(DRAIN_SECONDS)
 
     async def _forever(self, step: Callable[[], Awaitable[None]], *, pause: float) -> None:
@@ -358,7 +359,7 @@ def _lua_words(topic: str) -> str:
 
 
 def _outcome(message: Message, reached: int) -> PublishFailed | None:
-    if reached > 0:
+    if reached > 0 or (reached == 0 and not message.mandatory):
         return None
     return {-1: PublishFailed("a queue is full"), -2: PublishFailed(AFTER_A_FAILURE)}.get(
         reached, Unroutable(message.type)

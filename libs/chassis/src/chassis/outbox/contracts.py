@@ -1,5 +1,6 @@
 """What a producer promises of its events: a JSON Schema and an example of each, for the other side's tests."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +12,6 @@ EXAMPLE_REQUEST_ID = "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"
 EXAMPLE_TIME = "2026-11-24T09:00:00.000000Z"
 EXAMPLE_TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-REQUIRED_DATA = (
-    "entity_type",
-    "entity_id",
-    "version",
-    "actor",
-    "changes",
-    "audience",
-    "request_id",
-    "resource",
-)
 STRING: dict[str, Any] = {"type": "string"}
 UUID_TEXT: dict[str, Any] = {"type": "string", "format": "uuid"}
 
@@ -28,12 +19,18 @@ UUID_TEXT: dict[str, Any] = {"type": "string", "format": "uuid"}
 ResourceModel = type[BaseModel]
 
 
+def optional_types(contracts: Iterable["EventContract"]) -> frozenset[str]:
+    """Return the types that may go to nobody."""
+    return frozenset(contract.type for contract in contracts if contract.optional)
+
+
 @dataclass(frozen=True, slots=True)
 class EventContract:
     """One type of event: what it tells, the model of its resource, and an example of that resource.
 
     `stream` names the field of the resource whose id is the event's stream; events of one stream arrive in
-    the order of their `sequence`.
+    the order of their `sequence`. `optional` events are facts that may interest nobody: they are published without
+    asking whether a queue is bound for them. The others wait for their first consumer.
     """
 
     type: str
@@ -43,6 +40,7 @@ class EventContract:
     resource: ResourceModel
     example: dict[str, Any]
     stream: str = "id"
+    optional: bool = False
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of the whole CloudEvent."""
