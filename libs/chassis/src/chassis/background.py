@@ -1,12 +1,14 @@
 """The roles of a service beside its API: consumers, relay, periodic jobs; each alone or all in one process."""
 
 import asyncio
+import sys
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import orjson
 import structlog
 from sqlalchemy import Table, func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -65,12 +67,40 @@ PARTS = ("worker", "relay", "scheduler")
 
 
 def background_roles(open_service: Open, parts: Sequence[str] = PARTS) -> dict[str, Role]:
-    """Return the roles of a service by name: each of `parts` alone, and `background`, which is all of them.
+    """Return the roles of a service by name: each of `parts` alone, `background`, which is all of them, and `redrive`.
 
     `open_service` reads the settings and says what there is to do; it runs when a role starts.
     """
     alone = {part: _role(part, (part,), open_service) for part in parts}
-    return {**alone, "background": _role("background", parts, open_service)}
+    return {**alone, "background": _role("background", parts, open_service), "redrive": _redrive_role(open_service)}
+
+
+def _redrive_role(open_service: Open) -> Role:
+    """Return the command that gives what was given up another chance, and prints how much that was."""
+
+    def run(_arguments: Sequence[str]) -> int:
+        settings, background = open_service()
+        sys.stdout.write(orjson.dumps(asyncio.run(redrive(settings, background))).decode() + "\n")
+        return 0
+
+    return run
+
+
+async def redrive(settings: "BackgroundSettings", background: Background) -> dict[str, int]:
+    """Put the dead letters of every queue back into it, and parked events of the outbox back in line.
+
+    Return how many there were, by queue, and of the outbox under `outbox`.
+    """
+    database = open_database(settings.database, application_name=f"{background.service}-redrive")
+    transport = open_transport(settings.broker.url.get_secret_value())
+    try:
+        moved = {one.queue.name: await transport.redrive(one.queue.name) for one in background.consumers}
+        if background.source is not None:
+            moved["outbox"] = await OutboxRelay(database, background.source, transport).replay_parked()
+        return moved
+    finally:
+        await transport.close()
+        await database.close()
 
 
 def _role(name: str, parts: Sequence[str], open_service: Open) -> Role:

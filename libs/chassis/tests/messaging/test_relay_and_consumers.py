@@ -1,17 +1,21 @@
 """From a committed row to one effect, whatever fails in between."""
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
+from chassis.background import Background, redrive
 from chassis.broker.consumer import ConsumerRunner, after_commit, consumer
 from chassis.broker.port import Message, Queue
-from chassis.broker.relay import OutboxRelay, outbox_source
+from chassis.broker.relay import MAX_ATTEMPTS, OutboxRelay, outbox_source
+from chassis.broker.streams import StreamsTransport
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope, EventTooLarge
 from chassis.outbox.publishing import publish
-from pydantic import BaseModel
-from sqlalchemy import func, insert, select
+from chassis.settings import BrokerSettings, DatabaseSettings, ProcessSettings
+from pydantic import BaseModel, SecretStr
+from sqlalchemy import func, insert, select, update
 from testkit.sample import EFFECT, INBOX, OUTBOX
 from testkit.waiting import eventually
 
@@ -215,8 +219,6 @@ async def test_of_two_relays_one_works_and_the_other_takes_over(database, broker
 
 
 async def test_events_written_while_the_broker_is_away_leave_when_it_is_back(database, own_valkey, tasks, make_event):
-    from chassis.broker.streams import StreamsTransport  # noqa: PLC0415
-
     stop, stream = asyncio.Event(), uuid7()
     transport = StreamsTransport(own_valkey.url, prefix="t")
     await transport.declare(Queue("q", ("thing.*.v1",)))
@@ -241,3 +243,65 @@ def test_an_event_survives_the_wire_and_has_a_size_limit(make_event):
     assert EventEnvelope.from_json(event.to_json()) == event
     with pytest.raises(EventTooLarge):
         event.model_copy(update={"data": {"text": "x" * 300_000}}).to_json()
+
+
+@dataclass(frozen=True)
+class RedriveSettings:
+    """What `redrive` needs of a service's settings."""
+
+    process: ProcessSettings
+    database: DatabaseSettings
+    broker: BrokerSettings
+
+
+async def test_r47_redrive_brings_back_parked_events_and_dead_letters(
+    database, sample_url, own_valkey, tasks, make_event
+):
+    stop, taken, accept = asyncio.Event(), [], asyncio.Event()
+    transport, source = StreamsTransport(own_valkey.url), outbox_source(OUTBOX, service="sample")
+    event = make_event()
+    await write(database, event)
+    async with database.writer.begin() as connection:
+        await connection.execute(update(OUTBOX).values(attempts=MAX_ATTEMPTS - 1))
+    tasks(OutboxRelay(database, source, transport).run(stop))
+
+    async def parked():
+        return await states(database) == {"parked": 1}
+
+    await eventually(parked)
+
+    @consumer(queue="sample.things", types=["thing.*.v1"])
+    async def on_thing(found, _session):
+        if not accept.is_set():
+            Unmet.model_validate(found.data)
+        taken.append(found.event_id)
+
+    await transport.declare(on_thing.queue)
+    tasks(ConsumerRunner(database, INBOX, transport, on_thing).run(stop))
+    settings = RedriveSettings(
+        ProcessSettings(),
+        DatabaseSettings(url=SecretStr(sample_url)),
+        BrokerSettings(url=SecretStr(own_valkey.url)),
+    )
+    background = Background("sample", inbox=INBOX, consumers=(on_thing,), source=source)
+    assert await redrive(settings, background) == {"sample.things": 0, "outbox": 1}
+
+    async def dead():
+        return await transport.dead("sample.things") == 1
+
+    await eventually(dead)
+    accept.set()
+    assert await redrive(settings, background) == {"sample.things": 1, "outbox": 0}
+
+    async def arrived():
+        return taken == [event.event_id] and await states(database) == {"sent": 1}
+
+    await eventually(arrived)
+    stop.set()
+    await transport.close()
+
+
+class Unmet(BaseModel):
+    """What no event of these tests has."""
+
+    missing: str

@@ -3,11 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
-from opentelemetry import trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Histogram
 from pydantic import ValidationError
 from sqlalchemy import Table
@@ -19,10 +17,15 @@ from chassis.db.engine import Database
 from chassis.db.transactions import transaction
 from chassis.inbox.claiming import claim
 from chassis.outbox.envelope import EventEnvelope
-from chassis.telemetry.tracing import new_traceparent, trace_id_of, valid_traceparent
+from chassis.telemetry.tracing import (
+    new_traceparent,
+    request_span,
+    trace_id_of,
+    traceparent_of_span,
+    valid_traceparent,
+)
 
 log = structlog.get_logger()
-tracer = trace.get_tracer("chassis.broker")
 
 HANDLED = Counter("taskloom_messages_total", "Messages by outcome.", ["queue", "outcome"])
 SECONDS = Histogram("taskloom_message_seconds", "Time to handle a message, in seconds.", ["queue"])
@@ -93,8 +96,9 @@ class ConsumerRunner:
     async def handle(self, message: Message) -> None:
         """Handle one delivery. Raises Reject for what is no event of ours, Retry for any other failure."""
         event = self._read(message)
-        self._bind(event)
-        with SECONDS.labels(self._queue.name).time(), self._span(event):
+        span = request_span(f"{self._queue.name} {event.type}", kind=SpanKind.CONSUMER, traceparent=event.traceparent)
+        with SECONDS.labels(self._queue.name).time(), span:
+            self._bind(event)
             try:
                 outcome = await asyncio.wait_for(self._work(event), HANDLER_SECONDS)
             except ValidationError as error:
@@ -131,18 +135,13 @@ class ConsumerRunner:
             raise Reject(f"not an event: {type(error).__name__}") from None
 
     def _bind(self, event: EventEnvelope) -> None:
-        traceparent = valid_traceparent(event.traceparent) or new_traceparent()
+        traceparent = traceparent_of_span() or valid_traceparent(event.traceparent) or new_traceparent()
         request_id = str(event.data.get("request_id") or event.event_id)
         bind_request(RequestContext(request_id, traceparent))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(
             request_id=request_id, trace_id=trace_id_of(traceparent), queue=self._queue.name
         )
-
-    def _span(self, event: EventEnvelope) -> Any:
-        carrier = {"traceparent": event.traceparent} if event.traceparent else {}
-        parent = TraceContextTextMapPropagator().extract(carrier)
-        return tracer.start_as_current_span(f"{self._queue.name} {event.type}", context=parent)
 
     def _count(self, outcome: str) -> None:
         HANDLED.labels(self._queue.name, outcome).inc()

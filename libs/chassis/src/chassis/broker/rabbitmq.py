@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, 
 from aio_pika.exceptions import AMQPError, DeliveryError
 from pamqp.exceptions import PAMQPException
 
+from chassis.broker.cancellation import end_if_cancelled
 from chassis.broker.dispatch import KeyedDispatcher
 from chassis.broker.port import (
     AFTER_A_FAILURE,
@@ -90,6 +91,7 @@ class RabbitTransport:
                 await self._consume_once(queue, handler, prefetch)
             except TROUBLE as error:
                 log.warning("broker.unavailable", queue=queue.name, reason=type(error).__name__)
+            end_if_cancelled()
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def depth(self, queue: str) -> int:

@@ -30,6 +30,7 @@ PARKED_ROWS = Counter("taskloom_outbox_parked_total", "Events given up after too
 
 BATCH = 200
 POLL_SECONDS = 1.0
+MEASURE_SECONDS = 5.0
 MAX_ATTEMPTS = 20
 MAX_BACKOFF_SECONDS = 60.0
 TROUBLE = (SQLAlchemyError, OSError, BrokerUnavailable)
@@ -67,6 +68,7 @@ class OutboxRelay:
         self._source = source
         self._transport = transport
         self._woken = asyncio.Event()
+        self._measured_at = float("-inf")
         self._name = f"{source.table.schema}.{source.table.name}"
         self._lock = zlib.crc32(f"relay:{self._name}".encode())
 
@@ -166,6 +168,15 @@ class OutboxRelay:
         await connection.execute(statement)
         PUBLISHED.labels(self._name).inc(len(rows))
 
+    async def replay_parked(self) -> int:
+        """Make every parked event new again, as if it had never been tried; return how many there were."""
+        table = self._source.table
+        anew = {"state": NEW, "attempts": 0, "available_at": None}
+        async with self._database.writer.begin() as connection:
+            parked = await connection.execute(update(table).where(table.c.state == PARKED).values(anew))
+            await connection.execute(select(func.pg_notify(relay_channel(table), "")))
+            return int(parked.rowcount)
+
     async def _postpone(self, connection: AsyncConnection, row: RowMapping, reason: str) -> None:
         table = self._source.table
         attempts = row["attempts"] + 1
@@ -184,6 +195,11 @@ class OutboxRelay:
             log.warning("outbox.refused", table=self._name, type=row["type"], attempts=attempts, reason=reason)
 
     async def _measure(self, connection: AsyncConnection) -> None:
+        """Tell the metrics how much waits; counting it costs more than sending it, so not after every batch."""
+        now = asyncio.get_running_loop().time()
+        if now - self._measured_at < MEASURE_SECONDS:
+            return
+        self._measured_at = now
         table = self._source.table
         age = func.extract("epoch", func.now() - func.min(table.c.occurred_at))
         query = select(func.count(), func.coalesce(age, 0)).select_from(table).where(table.c.state == NEW)

@@ -1,9 +1,9 @@
 """The transport over Valkey or Redis: a stream per queue, with a topic exchange made of one script.
 
 Publishing runs a script that finds the bound queues and appends to the stream of each; its answer is the
-confirm. Nobody bound is an error for a mandatory message, as with RabbitMQ. Consumers of a queue form a group; a message
-is deleted when it is acknowledged, so a stream's length is the queue's depth. What a consumer that died had in
-hand goes to the living: each one keeps a short-lived key, and entries of names without a key are taken over.
+confirm. Nobody bound is an error for a mandatory message, as with RabbitMQ. Consumers of a queue form a group; a
+message is deleted when it is acknowledged, so a stream's length is the queue's depth. What a consumer that died had
+in hand goes to the living: each one keeps a short-lived key, and entries of names without a key are taken over.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import redis.asyncio as redis
 import structlog
 from redis.exceptions import RedisError, ResponseError
 
+from chassis.broker.cancellation import end_if_cancelled
 from chassis.broker.dispatch import KeyedDispatcher
 from chassis.broker.port import (
     AFTER_A_FAILURE,
@@ -253,9 +254,11 @@ class _Consumer:
         while True:
             try:
                 await step()
+                end_if_cancelled()
                 await asyncio.sleep(pause)
             except TROUBLE as error:
                 log.warning("broker.unavailable", queue=self._queue.name, reason=type(error).__name__)
+                end_if_cancelled()
                 await asyncio.sleep(RECONNECT_SECONDS)
                 with suppress(*TROUBLE):
                     await self._declare(self._queue)

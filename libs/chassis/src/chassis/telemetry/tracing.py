@@ -3,14 +3,19 @@
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
+PROPAGATOR = TraceContextTextMapPropagator()
 EXPORT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -28,6 +33,25 @@ def configure_tracing(*, service: str) -> None:
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+
+
+@contextmanager
+def request_span(name: str, *, kind: SpanKind, traceparent: str | None) -> Iterator[None]:
+    """Open a span that follows from `traceparent`; it costs and does nothing where spans are not exported."""
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        yield
+        return
+    carrier = {} if traceparent is None else {"traceparent": traceparent}
+    parent = PROPAGATOR.extract(carrier)
+    with trace.get_tracer("taskloom").start_as_current_span(name, context=parent, kind=kind):
+        yield
+
+
+def traceparent_of_span() -> str | None:
+    """Return the `traceparent` of the current span; None outside any."""
+    carrier: dict[str, str] = {}
+    PROPAGATOR.inject(carrier)
+    return carrier.get("traceparent")
 
 
 def valid_traceparent(value: str | None) -> str | None:

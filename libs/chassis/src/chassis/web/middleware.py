@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.context import RequestContext, bind_request, valid_request_id
 from chassis.errors import InternalError
 from chassis.ids import uuid7
-from chassis.telemetry.tracing import new_traceparent, trace_id_of, valid_traceparent
+from chassis.telemetry.tracing import new_traceparent, trace_id_of, traceparent_of_span, valid_traceparent
 from chassis.web.replies import refuse
 
 log = structlog.get_logger()
@@ -32,9 +32,10 @@ SECURITY_HEADERS = {
 
 
 def context_from(headers: Headers) -> RequestContext:
-    """Take over valid ids of the caller, and make the missing ones."""
+    """Take over valid ids of the caller, and make the missing ones; what follows belongs to the request's span."""
     request_id = valid_request_id(headers.get("x-request-id")) or str(uuid7())
-    return RequestContext(request_id, valid_traceparent(headers.get("traceparent")) or new_traceparent())
+    traceparent = traceparent_of_span() or valid_traceparent(headers.get("traceparent")) or new_traceparent()
+    return RequestContext(request_id, traceparent)
 
 
 class RequestMiddleware:
