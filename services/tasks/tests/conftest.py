@@ -43,10 +43,8 @@ def contract() -> Contract:
 
 
 @pytest.fixture
-async def api(
-    database: Database, database_settings: DatabaseSettings, contract: Contract, test_gateway: TestGateway
-) -> AsyncIterator[httpx2.AsyncClient]:
-    settings = Settings(
+def settings(database_settings: DatabaseSettings, test_gateway: TestGateway) -> Settings:
+    return Settings(
         process=ProcessSettings(environment="test"),
         database=database_settings,
         broker=BrokerSettings(url=SecretStr("redis://127.0.0.1:1")),
@@ -54,6 +52,10 @@ async def api(
         cursors=CursorSettings(secret=SecretStr("a secret of the tests, long enough")),
         tasks=TasksSettings(min_cursor_wait_ms=200),
     )
+
+
+@pytest.fixture
+async def api(settings: Settings, database: Database, contract: Contract) -> AsyncIterator[httpx2.AsyncClient]:
     app = create_app(settings, database=database, health=Health())
     transport = httpx2.ASGITransport(app=app)
     async with contract_client(contract, transport=transport, base_url="http://tasks") as client:

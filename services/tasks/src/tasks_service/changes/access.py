@@ -1,51 +1,68 @@
-"""Reads that are at least as new as the caller asks for (`X-Min-Cursor`)."""
+"""Reads that are at least as new as the caller asks for (`X-Min-Cursor`, or `min_cursor=`)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
 from uuid import UUID
 
-from chassis.cursors import CursorSigner
-from chassis.web.database import ReadConnection
+from chassis.cursors import MAX_CURSOR_CHARACTERS, CursorSigner
+from chassis.db.engine import Database
 from chassis.web.identity import CurrentPrincipal
-from fastapi import Depends, Header, Request
-from sqlalchemy.ext.asyncio import AsyncConnection
+from fastapi import Depends, Header, Query, Request
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tasks_service.changes import repository
 from tasks_service.changes.errors import NotYetConsistent
 
 POLL_SECONDS = 0.02
+MEANING = "An X-Cursor: the answer is at least as new as it."
 
 
 async def fresh_connection(
     request: Request,
     caller: CurrentPrincipal,
-    connection: ReadConnection,
-    x_min_cursor: Annotated[
-        str | None, Header(max_length=16_384, description="An X-Cursor: the answer is at least as new as it.")
-    ] = None,
+    x_min_cursor: Annotated[str | None, Header(max_length=MAX_CURSOR_CHARACTERS, description=MEANING)] = None,
+    min_cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description=MEANING)] = None,
 ) -> AsyncIterator[AsyncConnection]:
-    """Give a connection whose data includes the position of X-Min-Cursor. Raises InvalidCursor, NotYetConsistent."""
-    if x_min_cursor is not None:
+    """Give a connection whose data includes the position asked for. Raises InvalidCursor, NotYetConsistent."""
+    database: Database = request.app.state.database
+    cursor = x_min_cursor if x_min_cursor is not None else min_cursor
+    engine = database.reader
+    if cursor is not None:
         signer: CursorSigner = request.app.state.cursors
-        wanted = signer.read_position(x_min_cursor)
-        await _wait_for(connection, caller.user_id, wanted, request.app.state.min_cursor_wait_seconds)
-    yield connection
+        wait_seconds = request.app.state.min_cursor_wait_seconds
+        engine = await _engine_with(database, caller.user_id, signer.read_position(cursor), wait_seconds)
+    async with engine.connect() as connection:
+        yield connection
 
 
-async def _wait_for(
-    connection: AsyncConnection, caller_id: UUID, wanted: Mapping[UUID, int], wait_seconds: float
-) -> None:
-    deadline = asyncio.get_running_loop().time() + wait_seconds
-    while not _covers(await repository.heads_for(connection, caller_id), wanted):
-        if asyncio.get_running_loop().time() >= deadline:
-            raise NotYetConsistent(retry_after=1)
-        await asyncio.sleep(POLL_SECONDS)
+async def _engine_with(
+    database: Database, caller_id: UUID, wanted: Mapping[UUID, int], wait_seconds: float
+) -> AsyncEngine:
+    """Return the reader once it is new enough, and the writer when that takes too long. Raises NotYetConsistent."""
+    if await _catches_up(database.reader, caller_id, wanted, wait_seconds):
+        return database.reader
+    primary = database.writer.execution_options(isolation_level="AUTOCOMMIT")
+    async with primary.connect() as connection:
+        heads = await repository.heads_for(connection, caller_id)
+    # The primary knows every membership: a workspace that is not there is one that the caller has left.
+    if any(heads[workspace] < seq for workspace, seq in wanted.items() if workspace in heads):
+        raise NotYetConsistent(retry_after=1)
+    return primary
 
 
-def _covers(heads: Mapping[UUID, int], wanted: Mapping[UUID, int]) -> bool:
-    """Tell whether the heads are as new as wanted; a workspace that the caller has left can't be waited for."""
-    return all(heads[workspace] >= seq for workspace, seq in wanted.items() if workspace in heads)
+async def _catches_up(reader: AsyncEngine, caller_id: UUID, wanted: Mapping[UUID, int], wait_seconds: float) -> bool:
+    """Wait until the reader has what is wanted; a membership that it does not have is not worth waiting for."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait_seconds
+    async with reader.connect() as connection:
+        while True:
+            heads = await repository.heads_for(connection, caller_id)
+            if all(heads.get(workspace, 0) >= seq for workspace, seq in wanted.items()):
+                return True
+            if loop.time() >= deadline or not wanted.keys() <= heads.keys():
+                return False
+            await asyncio.sleep(POLL_SECONDS)
 
 
 FreshConnection = Annotated[AsyncConnection, Depends(fresh_connection, scope="function")]
