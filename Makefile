@@ -56,7 +56,7 @@ e2e: install ## Run the end-to-end tests (against TASKLOOM_URL, or a copy that t
 e2e-compose: install ## Build the images, start docker-compose.yml, and run the end-to-end tests against it
 	@deploy/e2e-compose
 
-bench: install ## Measure requests a second beside the bare floor (needs wrk)
+bench: install ## Measure reads, writes and live delivery beside the bare floor (needs wrk)
 	@.venv/bin/python bench/run.py $(ARGS)
 
 clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)

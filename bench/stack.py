@@ -1,0 +1,133 @@
+"""Starting what is measured: a copy of Taskloom with users and tasks, and the bare floor over the same database."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+from taskloom_cli.data import DataFolder
+from taskloom_cli.environment import read_passwords
+from taskloom_cli.ports import HOST, free_ports
+from testkit.servers import wait_until
+
+PASSWORD = "violet-harbor-77"  # noqa: S105 - it opens nothing
+UNLIMITED = "100000000"
+LIMITS = ("GATEWAY_RATE_LIMIT_PER_MINUTE", "GATEWAY_ANONYMOUS_LIMIT_PER_MINUTE", "GATEWAY_LOGIN_LIMIT_PER_MINUTE")
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with a token and one task."""
+
+    id: str
+    token: str
+    task: str
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A running copy."""
+
+    api: str
+    data: Path
+    pid: int
+    ready_seconds: float
+
+    def pids(self) -> dict[str, int]:
+        """Return the processes by name; PostgreSQL is its first process."""
+        found: dict[str, int] = json.loads((self.data / "run.json").read_text(encoding="utf-8"))["pids"]
+        return found
+
+    def database_url(self) -> str:
+        """Return the URL of the tasks service's database."""
+        command = psutil.Process(self.pids()["PostgreSQL"]).cmdline()
+        port = command[command.index("-p") + 1]
+        password = read_passwords(DataFolder(self.data, ephemeral=True)).roles["tasks"]
+        return f"postgresql://tasks:{password}@{HOST}:{port}/taskloom"
+
+    def memory(self) -> dict[str, float]:
+        """Return MiB by process: proportional set sizes, in which shared pages are shared out (proc_pid_smaps)."""
+        whole = psutil.Process(self.pid)
+        by_pid = {pid: name for name, pid in self.pids().items()}
+        sizes: dict[str, float] = {}
+        for one in (whole, *whole.children(recursive=True)):
+            name = by_pid.get(one.pid) or by_pid.get(one.ppid(), "taskloom up")
+            sizes[name] = sizes.get(name, 0.0) + one.memory_full_info().pss / 2**20
+        return sizes
+
+
+@contextmanager
+def running_copy() -> Iterator[Copy]:
+    """Run a copy that keeps nothing, with its limits out of the way and everything else as it comes."""
+    port = free_ports(1)[0]
+    options = ["--ephemeral", "--json", "--no-seed", "--port", str(port)]
+    command = [sys.executable, "-m", "taskloom_cli.main", "up", *options]
+    environment = {**os.environ, **dict.fromkeys(LIMITS, UNLIMITED), "LOG_LEVEL": "WARNING"}
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise SystemExit(f"taskloom did not start (exit code {process.wait()})")
+        summary = json.loads(line)
+        data = Path(summary["data_dir"])
+        try:
+            yield Copy(summary["api"], data, process.pid, summary["ready_seconds"])
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+            process.stdout.close()
+
+
+@contextmanager
+def running_floor(database_url: str) -> Iterator[tuple[str, dict[str, int]]]:
+    """Run the bare floor; yield its URL and its processes by name."""
+    front, back = free_ports(2)
+    script = str(Path(__file__).with_name("floor.py"))
+    service = subprocess.Popen([sys.executable, script, "service", str(back), database_url])
+    proxy = subprocess.Popen([sys.executable, script, "proxy", str(front), f"http://{HOST}:{back}"])
+    try:
+        wait_until(lambda: _listens(front) and _listens(back), what="the floor")
+        yield f"http://{HOST}:{front}", {"gateway": proxy.pid, "tasks": service.pid}
+    finally:
+        for process in (proxy, service):
+            process.terminate()
+            process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+async def make_users(api: str, count: int) -> list[User]:
+    """Sign up `count` users, each with one task."""
+    slots = asyncio.Semaphore(AT_ONCE)
+    async with httpx2.AsyncClient(base_url=f"{api}/api/v1", timeout=30, trust_env=False) as client:
+
+        async def make(number: int) -> User:
+            async with slots:
+                return await _make_user(client, f"bench-{number}@example.com")
+
+        return list(await asyncio.gather(*(make(number) for number in range(count))))
+
+
+async def _make_user(client: httpx2.AsyncClient, email: str) -> User:
+    credentials: dict[str, Any] = {"email": email, "password": PASSWORD}
+    (await client.post("/auth/register", json={**credentials, "display_name": "Bench"})).raise_for_status()
+    tokens = (await client.post("/auth/login", json=credentials)).raise_for_status().json()["data"]
+    headers = {"authorization": f"Bearer {tokens['access_token']}"}
+    task = (await client.post("/tasks", json={"title": "Buy milk"}, headers=headers)).raise_for_status().json()["data"]
+    return User(tokens["user"]["id"], tokens["access_token"], task["id"])
