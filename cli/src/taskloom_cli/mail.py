@@ -47,15 +47,15 @@ class Mailbox:
 def main(_arguments: Sequence[str]) -> int:
     """Run the catcher: SMTP on SMTP_PORT, the page on PORT."""
     mailbox = Mailbox()
+    settings = ProcessSettings()
     smtp_port = int(os.environ["SMTP_PORT"])
 
     async def take_mail(stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: SMTP(mailbox, data_size_limit=MAX_BYTES), "127.0.0.1", smtp_port)
+        server = await loop.create_server(lambda: SMTP(mailbox, data_size_limit=MAX_BYTES), settings.host, smtp_port)
         await stop.wait()
         server.close()
 
-    settings = ProcessSettings()
     return run_process(service="mail", settings=settings, health=Health(), app=page(mailbox), work=[take_mail])
 
 
