@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from taskloom_cli.ports import HOST
 
 SCRIPT = Path(__file__).with_name("load.lua")
 MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
@@ -29,6 +31,12 @@ def require_wrk() -> None:
     """Raise SystemExit where wrk is missing."""
     if shutil.which("wrk") is None:
         raise SystemExit("The load comes from wrk, which is not installed: apt-get install wrk")
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody takes connections at a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
 
 
 def measure(url: str, lines: Sequence[str], pids: Mapping[str, int], *, seconds: int, connections: int) -> Result:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 
 import httpx2
 import psutil
+from measure import listens
 from taskloom_cli.data import DataFolder
 from taskloom_cli.environment import read_passwords
 from taskloom_cli.ports import HOST, free_ports
@@ -99,17 +99,12 @@ def running_floor(database_url: str) -> Iterator[tuple[str, dict[str, int]]]:
     service = subprocess.Popen([sys.executable, script, "service", str(back), database_url])
     proxy = subprocess.Popen([sys.executable, script, "proxy", str(front), f"http://{HOST}:{back}"])
     try:
-        wait_until(lambda: _listens(front) and _listens(back), what="the floor")
+        wait_until(lambda: listens(front) and listens(back), what="the floor")
         yield f"http://{HOST}:{front}", {"gateway": proxy.pid, "tasks": service.pid}
     finally:
         for process in (proxy, service):
             process.terminate()
             process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
 
 
 async def make_users(api: str, count: int) -> list[User]:
