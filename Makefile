@@ -36,12 +36,18 @@ test: install ## Run all tests (make test ARGS="-k cursor")
 test-%: install ## Run the tests of one service alone, in an environment that has only its own packages
 	@$(UV) run --frozen --isolated --package $*-service --group dev python -m pytest services/$* $(ARGS)
 
+test-gateway: install ## Run the gateway's tests alone, likewise
+	@$(UV) run --frozen --isolated --package gateway --group dev python -m pytest gateway $(ARGS)
+
+test-alone: $(SERVICES:%=test-%) test-gateway ## Run the tests of each service and of the gateway alone, one after the other
+
 lint: install ## Check style, types, imports, spelling and contracts
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 	@.venv/bin/codespell
+	@! grep -rniE '\b(assignee|attachment|notification)s?\b' libs/chassis/src --include='*.py' || { echo 'The chassis knows no domain word.'; exit 1; }
 	@.venv/bin/taskloom contracts --check
 
 format: install ## Format the code and mend what can be mended by itself
@@ -62,4 +68,4 @@ bench: install ## Measure reads, writes and live delivery beside the bare floor 
 clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help install run test lint format contracts e2e e2e-compose bench clean
+.PHONY: help install run test test-gateway test-alone lint format contracts e2e e2e-compose bench clean
