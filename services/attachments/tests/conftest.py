@@ -185,7 +185,7 @@ def tasks_api(tasks_server: tuple[TasksApi, str]) -> TasksApi:
 
 @pytest.fixture(scope="session")
 def contract() -> Contract:
-    return Contract(openapi_document())
+    return Contract(openapi_document(), tests=Path(__file__).parent)
 
 
 @pytest.fixture

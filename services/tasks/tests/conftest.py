@@ -1,6 +1,7 @@
 """The tasks service through ASGI, on a real database that its own migrations made."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -39,7 +40,7 @@ async def database(database_settings: DatabaseSettings) -> AsyncIterator[Databas
 
 @pytest.fixture(scope="session")
 def contract() -> Contract:
-    return Contract(openapi_document())
+    return Contract(openapi_document(), tests=Path(__file__).parent)
 
 
 @pytest.fixture

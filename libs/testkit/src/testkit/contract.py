@@ -1,14 +1,28 @@
-"""An HTTP client that holds every answer against the OpenAPI document."""
+"""An HTTP client that holds every answer against the OpenAPI document, and a guard that no operation is forgotten.
+
+A service's `tests/conftest.py` opts in with one line:
+
+    @pytest.fixture(scope="session")
+    def contract() -> Contract:
+        return Contract(openapi_document(), tests=Path(__file__).parent)
+
+and makes its clients with `contract_client(contract, …)`. Every answer is checked; and a run of all the tests in that
+folder, on however many workers, fails when one of the document's operations was never exercised there
+(testkit.operations). Without `tests` only the answers are checked.
+"""
 
 import json
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import httpx2
 from jsonschema import Draft202012Validator
 
 BODILESS = frozenset({204, 304})
+NO_SUCH_OPERATION = frozenset({404, 405})
+JSON = "application/json"
 
 
 class ContractViolation(AssertionError):
@@ -18,13 +32,19 @@ class ContractViolation(AssertionError):
 class Contract:
     """A document with a count of the operations that were exercised."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
+    guarded: list["Contract"] = []  # noqa: RUF012 - all of this process, for the guard at the end of the run
+
+    def __init__(self, document: dict[str, Any], *, tests: Path | None = None) -> None:
         self._document = document
         self._paths = [
-            (re.compile("^" + re.sub(r"\{[^}]+\}", "[^/]+", path) + "$"), path, item)
+            (re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(path))), item)
             for path, item in sorted(document["paths"].items(), key=lambda entry: entry[0].count("{"))
         ]
+        self._prefixes = {_first_segment(path) for path in document["paths"]}
         self.exercised: Counter[str] = Counter()
+        self.tests = tests
+        if tests is not None:
+            self.guarded.append(self)
 
     @property
     def operations(self) -> set[str]:
@@ -33,27 +53,51 @@ class Contract:
     def check(self, response: httpx2.Response) -> None:
         """Raise ContractViolation unless status, content type and body are as the document says."""
         request = response.request
+        name = f"{request.method} {request.url.path}"
         found = self._find(request.method, request.url.path)
         if found is None:
+            self._check_undocumented(name, response)
             return
-        name = f"{request.method} {request.url.path}"
         self.exercised[found["operationId"]] += 1
         declared = found["responses"].get(str(response.status_code))
         if declared is None:
             raise ContractViolation(f"{name}: status {response.status_code} is not documented: {response.text[:300]}")
-        schema = declared.get("content", {}).get("application/json", {}).get("schema")
-        is_json = response.headers.get("content-type", "").startswith("application/json")
-        if response.status_code in BODILESS or schema is None or not is_json:
+        if request.method != "HEAD":
+            self._check_body(f"{name} {response.status_code}", response, declared.get("content", {}))
+
+    def _check_undocumented(self, name: str, response: httpx2.Response) -> None:
+        """Pass over what is not the document's; below its own prefixes there is nothing but its operations."""
+        own = _first_segment(response.request.url.path) in self._prefixes
+        # A preflight asks the browser's question about another method; it is no operation.
+        if own and response.request.method != "OPTIONS" and response.status_code not in NO_SUCH_OPERATION:
+            raise ContractViolation(f"{name}: answered {response.status_code}, and is not documented")
+
+    def _check_body(self, name: str, response: httpx2.Response, content: dict[str, Any]) -> None:
+        if response.status_code in BODILESS or not content:
+            if response.content:
+                raise ContractViolation(f"{name}: has a body, and none is documented")
             return
-        rooted = {**schema, "components": self._document["components"]}
-        errors = list(Draft202012Validator(rooted).iter_errors(json.loads(response.content)))
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        declared = _of_media_type(media_type, content)
+        if declared is None:
+            raise ContractViolation(f"{name}: content type {media_type!r} is not documented, but {sorted(content)}")
+        if media_type == JSON:
+            self._check_json(name, response, declared.get("schema"))
+
+    def _check_json(self, name: str, response: httpx2.Response, schema: dict[str, Any] | None) -> None:
+        if schema is None:
+            raise ContractViolation(f"{name}: has a JSON body, and no schema is documented")
+        rooted = {**schema, "components": self._document.get("components", {})}
+        validator = Draft202012Validator(rooted, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        errors = list(validator.iter_errors(json.loads(response.content)))
         if errors:
-            raise ContractViolation(f"{name} {response.status_code}: {errors[0].json_path}: {errors[0].message[:300]}")
+            raise ContractViolation(f"{name}: {errors[0].json_path}: {errors[0].message[:300]}")
 
     def _find(self, method: str, path: str) -> dict[str, Any] | None:
-        for pattern, _, item in self._paths:
-            if pattern.match(path) and method.lower() in item:
-                operation: dict[str, Any] = item[method.lower()]
+        wanted = "get" if method == "HEAD" else method.lower()
+        for pattern, item in self._paths:
+            if pattern.fullmatch(path) and wanted in item:
+                operation: dict[str, Any] = item[wanted]
                 return operation
         return None
 
@@ -66,3 +110,16 @@ def contract_client(contract: Contract, **options: Any) -> httpx2.AsyncClient:
         contract.check(response)
 
     return httpx2.AsyncClient(event_hooks={"response": [check]}, **options)
+
+
+def _first_segment(path: str) -> str:
+    return "/" + path.split("/")[1]
+
+
+def _of_media_type(media_type: str, content: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the declaration of a media type: its own, or that of a range such as `image/*` (OpenAPI 3.1, 4.8.14.1)."""
+    for declared in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+        if declared in content:
+            found: dict[str, Any] = content[declared]
+            return found
+    return None

@@ -1,4 +1,4 @@
-"""The pytest plugin: real servers as fixtures, started once a worker and ended with it."""
+"""The pytest plugin: real servers as fixtures, started once a worker and ended with it, and the guard of contracts."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from testkit.identities import TestGateway
-from testkit.servers import Server, postgres, rabbitmq, valkey
+from testkit.operations import OperationGuard
+from testkit.rabbitmq import rabbitmq, rabbitmq_container
+from testkit.servers import Server, postgres, valkey
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(OperationGuard(config), "testkit-operations")
 
 
 @pytest.fixture(scope="session")
@@ -22,18 +28,16 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Valkey server that all tests of this worker share."""
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Valkey server without a database number: TEST_REDIS_URL, or one that all tests of this worker share."""
+    given = os.environ.get("TEST_REDIS_URL")
+    if given:
+        yield given.rstrip("/")
+        return
     server = valkey(tmp_path_factory.mktemp("valkey"))
     server.start()
-    yield server
+    yield server.url
     server.stop()
-
-
-@pytest.fixture(scope="session")
-def valkey_url(valkey_server: Server) -> str:
-    """URL of the shared Valkey server, without a database number."""
-    return os.environ.get("TEST_REDIS_URL", valkey_server.url)
 
 
 @pytest.fixture
@@ -46,26 +50,19 @@ def own_valkey(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A private RabbitMQ node; tests that need it are skipped, loudly, where none can be had."""
+def rabbitmq_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """URL of RabbitMQ: RABBITMQ_URL, a container where a Docker engine answers, or a private node.
+
+    Tests that need it are skipped, loudly, where none can be had.
+    """
+    url = os.environ.get("RABBITMQ_URL") or rabbitmq_container(request.addfinalizer)
+    if url:
+        return url
     server = rabbitmq(tmp_path_factory.mktemp("rabbitmq"))
     if server is None:
         pytest.skip("NO RABBITMQ: set RABBITMQ_URL, or install rabbitmq-server (as root on Debian it is installed)")
+    request.addfinalizer(server.kill)  # noqa: PT021 - which way it came is known only here
     server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="session")
-def rabbitmq_url(request: pytest.FixtureRequest) -> str:
-    """URL of RabbitMQ: RABBITMQ_URL, a container where a Docker engine answers, or a private node."""
-    given = os.environ.get("RABBITMQ_URL")
-    if given:
-        return given
-    container = _rabbitmq_container(request)
-    if container is not None:
-        return container
-    server: Server = request.getfixturevalue("rabbitmq_server")
     return server.url
 
 
@@ -73,26 +70,3 @@ def rabbitmq_url(request: pytest.FixtureRequest) -> str:
 def test_gateway() -> TestGateway:
     """Signs identities that the services under test believe."""
     return TestGateway()
-
-
-def _rabbitmq_container(request: pytest.FixtureRequest) -> str | None:
-    if not _docker_answers():
-        return None
-    from testcontainers.rabbitmq import RabbitMqContainer  # noqa: PLC0415 - slow to import, rarely needed
-
-    container = RabbitMqContainer("rabbitmq:4-management")
-    container.start()
-    request.addfinalizer(container.stop)
-    parameters = container.get_connection_params()
-    return f"amqp://guest:guest@{parameters.host}:{parameters.port}/"
-
-
-def _docker_answers() -> bool:
-    if not os.environ.get("DOCKER_HOST") and not Path("/var/run/docker.sock").exists():
-        return False
-    import docker  # noqa: PLC0415 - slow to import, rarely needed
-
-    try:
-        return bool(docker.from_env(timeout=2).ping())
-    except (docker.errors.DockerException, OSError):
-        return False

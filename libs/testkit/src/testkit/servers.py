@@ -6,7 +6,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -120,57 +119,6 @@ def valkey(folder: Path, *, durable: bool = False) -> Server:
     command = [str(get_binary_path()), "--port", str(port), "--bind", HOST, "--dir", str(folder), "--save", ""]
     command += ["--appendonly", "yes", "--appendfsync", "always"] if durable else []
     return Server(command, f"redis://{HOST}:{port}", port, folder / "valkey.log")
-
-
-def rabbitmq(folder: Path) -> Server | None:
-    """Return a private RabbitMQ node that is not started yet, or None where there is no `rabbitmq-server`.
-
-    As root on Debian the package is installed when it is missing.
-    """
-    program = shutil.which("rabbitmq-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/lib/rabbitmq/bin")
-    if program is None:
-        program = _install_rabbitmq()
-    if program is None:
-        return None
-    port, distribution = free_port(), free_port()
-    # The wrapper in /usr/sbin insists on the system's node; the script itself runs ours, as anybody.
-    script = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-    environment = {
-        "HOME": str(folder),
-        "RABBITMQ_NODENAME": f"test{port}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": HOST,
-        "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(distribution),
-        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-        "RABBITMQ_LOG_BASE": str(folder / "log"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
-        "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none",
-        "ERL_EPMD_ADDRESS": HOST,
-    }
-    command = [str(script if script.exists() else program)]
-    url = f"amqp://guest:guest@{HOST}:{port}/"
-    return Server(command, url, port, folder / "rabbitmq.log", environment=environment)
-
-
-def _install_rabbitmq() -> str | None:
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return None
-    print("installing rabbitmq-server for the tests", file=sys.stderr)  # noqa: T201 - it takes a while, say why
-    policy = Path("/usr/sbin/policy-rc.d")
-    forbids_start = not policy.exists()
-    if forbids_start:
-        # Only the program is wanted: without this Debian starts a node of its own.
-        policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
-        policy.chmod(0o755)
-    try:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "-y", "--no-install-recommends", "rabbitmq-server"]):
-            subprocess.run(["apt-get", "-qq", *command], check=False, capture_output=True, env=environment)
-    finally:
-        if forbids_start:
-            policy.unlink()
-    return shutil.which("rabbitmq-server", path="/usr/sbin:/usr/lib/rabbitmq/bin")
 
 
 def _system_user(folder: Path) -> str | None:

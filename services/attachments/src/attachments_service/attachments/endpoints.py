@@ -178,8 +178,8 @@ async def read_attachment(request: Request, found: VisibleAttachment) -> Respons
     description="The bytes, as a download. One byte range may be asked for; the ETag is the SHA-256.",
     response_class=Response,
     responses={
-        200: {"description": "The whole file.", "content": {"application/octet-stream": {}}},
-        206: {"description": "The wanted range.", "content": {"application/octet-stream": {}}},
+        200: {"description": "The whole file.", "content": {"*/*": {}}},
+        206: {"description": "The wanted range.", "content": {"*/*": {}}},
         304: {"description": "The bytes are those of If-None-Match."},
         **errors(AttachmentNotFound, RangeNotSatisfiable),
     },

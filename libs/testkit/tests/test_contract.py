@@ -1,0 +1,92 @@
+"""What a contract lets pass and what not."""
+
+import httpx2
+import pytest
+from testkit.contract import Contract, ContractViolation
+
+THING = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string", "format": "uuid"}}}
+DOCUMENT = {
+    "paths": {
+        "/api/v1/things/{thing_id}": {
+            "get": {
+                "operationId": "read_thing",
+                "responses": {
+                    "200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}},
+                    "202": {"content": {"application/json": {}}},
+                    "206": {"content": {"image/*": {}}},
+                    "304": {"description": "Unchanged."},
+                },
+            }
+        },
+        "/api/v1/things/special": {"get": {"operationId": "read_special", "responses": {"204": {}}}},
+    },
+    "components": {"schemas": {"Thing": THING}},
+}
+ID = "0199d3b2-7b00-7f0e-8f3a-1d1f6c0f5ae1"
+JSON = "application/json"
+
+
+@pytest.fixture
+def check():
+    """Checks an answer against the document; returns what was exercised."""
+
+    def check(method, path, status, content=b"", content_type=None):
+        contract = Contract(DOCUMENT)
+        headers = {"content-type": content_type} if content_type else {}
+        request = httpx2.Request(method, f"http://things{path}")
+        contract.check(httpx2.Response(status, content=content, headers=headers, request=request))
+        return dict(contract.exercised)
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "content", "content_type"),
+    [
+        ("GET", 200, b'{"id":"%s"}' % ID.encode(), JSON),
+        ("GET", 200, b'{"id":"%s"}' % ID.encode(), f"{JSON}; charset=utf-8"),
+        ("GET", 206, b"\x89PNG", "image/png"),
+        ("GET", 304, b"", None),
+        ("HEAD", 200, b"", JSON),
+    ],
+)
+def test_an_answer_as_documented_passes_and_counts(check, method, status, content, content_type):
+    assert check(method, "/api/v1/things/1", status, content, content_type) == {"read_thing": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "content_type", "reason"),
+    [
+        (500, b"{}", JSON, "status 500 is not documented"),
+        (200, b"{}", JSON, "'id' is a required property"),
+        (200, b'{"id":"7"}', JSON, "is not a 'uuid'"),
+        (200, b"hello", "text/plain", "content type 'text/plain' is not documented"),
+        (200, b"", None, "content type '' is not documented"),
+        (206, b"{}", JSON, "content type 'application/json' is not documented"),
+        (202, b"{}", JSON, "no schema is documented"),
+        (304, b"{}", JSON, "has a body, and none is documented"),
+    ],
+)
+def test_an_answer_that_is_not_as_documented_is_a_violation(check, status, content, content_type, reason):
+    with pytest.raises(ContractViolation, match=reason):
+        check("GET", "/api/v1/things/1", status, content, content_type)
+
+
+def test_a_path_of_its_own_is_taken_before_a_template(check):
+    assert check("GET", "/api/v1/things/special", 204) == {"read_special": 1}
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 404), ("POST", 405), ("OPTIONS", 403)])
+def test_what_is_no_operation_may_be_refused(check, method, status):
+    assert check(method, "/api/v1/nothing", status, b"{}", JSON) == {}
+
+
+@pytest.mark.parametrize(("path", "status"), [("/api/v1/nothing", 200), ("/api/v1/nothing", 500), ("/api", 401)])
+def test_an_answer_below_the_documents_prefix_that_is_no_operation_is_a_violation(check, path, status):
+    with pytest.raises(ContractViolation, match=f"answered {status}, and is not documented"):
+        check("GET", path, status, b"{}", JSON)
+
+
+def test_paths_of_nobody_are_not_the_documents_affair(check):
+    assert check("GET", "/livez", 200, b"{}", JSON) == {}
+    assert check("GET", "/apiary", 200, b"{}", JSON) == {}
