@@ -23,7 +23,7 @@ import redis.asyncio as redis
 import tasks_service.cli
 import tasks_service.settings
 import tasks_service.worker
-from chassis.settings import ProcessSettings, groups_of, variables
+from chassis.settings import DatabaseSettings, ProcessSettings, groups_of, variables
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("auth", "tasks", "notifications", "attachments")
@@ -124,7 +124,7 @@ def test_every_process_accepts_the_settings_that_it_is_given(
 def loader_of(service: str, role: str) -> Callable[[], object]:
     module = LOADERS[service]
     if role == "migrate":
-        return module.load_database
+        return DatabaseSettings
     return getattr(module, "load_api", module.load) if role == "api" else module.load
 
 
