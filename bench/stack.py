@@ -74,7 +74,7 @@ def running_copy() -> Iterator[Copy]:
     port = free_ports(1)[0]
     options = ["--ephemeral", "--json", "--no-seed", "--port", str(port)]
     command = [sys.executable, "-m", "taskloom_cli.main", "up", *options]
-    environment = {**os.environ, **dict.fromkeys(LIMITS, UNLIMITED), "LOG_LEVEL": "WARNING"}
+    environment = {**os.environ, **dict.fromkeys(LIMITS, UNLIMITED)}
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment)
         assert process.stdout is not None

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import orjson
@@ -16,14 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.broker.consumer import Consumer, ConsumerRunner
 from chassis.broker.opening import open_transport
-from chassis.broker.port import EventTransport
+from chassis.broker.port import EventTransport, Queue
 from chassis.broker.relay import OutboxRelay, Source
 from chassis.db.engine import Database, open_database
+from chassis.db.migrations import upgrade
 from chassis.db.transactions import transaction
 from chassis.errors import AppError
 from chassis.process import Work, run_process
 from chassis.roles import Role
-from chassis.settings import BrokerSettings, DatabaseSettings, ProcessSettings
+from chassis.settings import BrokerSettings, DatabaseSettings, ProcessSettings, load_settings
 from chassis.web.health import Check, Health
 
 log = structlog.get_logger()
@@ -63,16 +65,80 @@ class BackgroundSettings(Protocol):
 
 Open = Callable[[], tuple[BackgroundSettings, Background]]
 
+BROKER_SECONDS = 60.0
+BROKER_PAUSE_SECONDS = 0.5
 PARTS = ("worker", "relay", "scheduler")
 
 
-def background_roles(open_service: Open, parts: Sequence[str] = PARTS) -> dict[str, Role]:
-    """Return the roles of a service by name: each of `parts` alone, `background`, which is all of them, and `redrive`.
+@dataclass(frozen=True)
+class MigrationSettings:
+    """What bringing a schema and queues up to date needs."""
 
-    `open_service` reads the settings and says what there is to do; it runs when a role starts.
+    database: DatabaseSettings
+    broker: BrokerSettings
+
+
+@dataclass(frozen=True)
+class SchemaSettings:
+    """The same for a service that takes in no events."""
+
+    database: DatabaseSettings
+
+
+def background_roles(
+    open_service: Open, *, root: Path, queues: Sequence[Queue] = (), parts: Sequence[str] = PARTS
+) -> dict[str, Role]:
+    """Return the roles of a service by name.
+
+    They are each of `parts` alone, `background`, which is all of them, `migrate` and `redrive`. `open_service`
+    reads the settings and says what there is to do; it runs when a role starts. `root` is the service's folder, which
+    has the migrations, and `queues` are those of its consumers.
     """
     alone = {part: _role(part, (part,), open_service) for part in parts}
-    return {**alone, "background": _role("background", parts, open_service), "redrive": _redrive_role(open_service)}
+    return {
+        **alone,
+        "background": _role("background", parts, open_service),
+        "migrate": _migrate_role(root, queues),
+        "redrive": _redrive_role(open_service),
+    }
+
+
+def _migrate_role(root: Path, queues: Sequence[Queue]) -> Role:
+    """Return the command that brings the schema up to date, and then the queues.
+
+    It runs before any process starts: a queue that is declared later has missed what was published before.
+    """
+
+    def run(_arguments: Sequence[str]) -> int:
+        settings = load_settings(MigrationSettings) if queues else load_settings(SchemaSettings)
+        upgrade(root, url=settings.database.url.get_secret_value())
+        if isinstance(settings, MigrationSettings):
+            asyncio.run(declare_queues(settings.broker, queues))
+        return 0
+
+    return run
+
+
+async def declare_queues(settings: BrokerSettings, queues: Sequence[Queue]) -> None:
+    """Declare the queues, waiting up to a minute for the broker. Raises what it answered last."""
+    transport = open_transport(settings.url.get_secret_value())
+    deadline = asyncio.get_running_loop().time() + BROKER_SECONDS
+    try:
+        for queue in queues:
+            await _declare(transport, queue, deadline)
+    finally:
+        await transport.close()
+
+
+async def _declare(transport: EventTransport, queue: Queue, deadline: float) -> None:
+    while True:
+        try:
+            return await transport.declare(queue)
+        except Exception as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            log.warning("broker.unavailable", queue=queue.name, reason=type(error).__name__)
+            await asyncio.sleep(BROKER_PAUSE_SECONDS)
 
 
 def _redrive_role(open_service: Open) -> Role:

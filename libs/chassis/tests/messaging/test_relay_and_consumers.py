@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from chassis.background import Background, redrive
+from chassis.background import Background, declare_queues, redrive
 from chassis.broker.consumer import ConsumerRunner, after_commit, consumer
 from chassis.broker.port import Message, Queue
 from chassis.broker.relay import MAX_ATTEMPTS, OutboxRelay, outbox_source
@@ -295,6 +295,44 @@ async def test_r47_redrive_brings_back_parked_events_and_dead_letters(
 
     async def arrived():
         return taken == [event.event_id] and await states(database) == {"sent": 1}
+
+    await eventually(arrived)
+    stop.set()
+    await transport.close()
+
+
+async def test_queues_that_are_declared_before_the_first_event_miss_none(database, own_valkey, tasks, make_event):
+    """Two services install at once: the one that comes up first publishes while the other has no consumer yet."""
+    stop, taken = asyncio.Event(), []
+
+    @consumer(queue="sample.late", types=["thing.*.v1"])
+    async def late(found, _session):
+        taken.append(found.event_id)
+
+    @consumer(queue="sample.early", types=["thing.*.v1"])
+    async def early(found, _session):
+        """Take it in."""
+
+    source = outbox_source(OUTBOX, service="sample")
+    own_valkey.kill()
+    broker = BrokerSettings(url=SecretStr(own_valkey.url))
+    declaring = tasks(declare_queues(broker, [early.queue, late.queue]))
+    own_valkey.start()
+    await declaring
+    transport = StreamsTransport(own_valkey.url)
+    tasks(OutboxRelay(database, source, transport).run(stop))
+    tasks(ConsumerRunner(database, INBOX, transport, early).run(stop))
+    event = make_event()
+    await write(database, event)
+
+    async def sent():
+        return await states(database) == {"sent": 1}
+
+    await eventually(sent)
+    tasks(ConsumerRunner(database, INBOX, transport, late).run(stop))
+
+    async def arrived():
+        return taken == [event.event_id]
 
     await eventually(arrived)
     stop.set()

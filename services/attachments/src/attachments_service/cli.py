@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import orjson
 from chassis.background import Background, background_roles
 from chassis.db.base import table_of
-from chassis.db.migrations import current_schema_check, upgrade
+from chassis.db.migrations import current_schema_check
 from chassis.roles import run_role
 
 from attachments_service import settings
@@ -25,9 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one role; see `attachments-service --help`."""
     roles = {
         "api": run_api,
-        "migrate": migrate,
         "openapi": print_openapi,
-        **background_roles(open_background),
+        **background_roles(open_background, root=ROOT, queues=[one.queue for one in CONSUMERS]),
     }
     return run_role(SERVICE, roles, argv)
 
@@ -44,12 +43,6 @@ def open_background() -> tuple[Settings, Background]:
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
     return loaded, background
-
-
-def migrate(_arguments: Sequence[str]) -> int:
-    """Bring the schema up to date."""
-    upgrade(ROOT, url=settings.load_database().url.get_secret_value())
-    return 0
 
 
 def print_openapi(_arguments: Sequence[str]) -> int:

@@ -52,18 +52,6 @@ class Settings:
     attachments: AttachmentsSettings
 
 
-@dataclass(frozen=True)
-class DatabaseOnly:
-    """What a command needs that only talks to the database."""
-
-    database: DatabaseSettings
-
-
 def load() -> Settings:
     """Read the settings. Raises SettingsError with everything that is wrong."""
     return load_settings(Settings, prefix=PREFIX)
-
-
-def load_database() -> DatabaseSettings:
-    """Read the database's settings alone. Raises SettingsError."""
-    return load_settings(DatabaseOnly).database

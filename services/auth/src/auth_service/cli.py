@@ -8,7 +8,7 @@ from datetime import timedelta
 import orjson
 from chassis.background import Background, background_roles
 from chassis.db.engine import open_database
-from chassis.db.migrations import current_schema_check, upgrade
+from chassis.db.migrations import current_schema_check
 from chassis.db.transactions import transaction
 from chassis.roles import run_role
 from chassis.sealing import KeyRing
@@ -28,10 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one role; see `auth-service --help`."""
     roles = {
         "api": run_api,
-        "migrate": migrate,
         "openapi": print_openapi,
         "rotate-keys": rotate_keys,
-        **background_roles(open_background, parts=("relay", "scheduler")),
+        **background_roles(open_background, root=ROOT, parts=("relay", "scheduler")),
     }
     return run_role(SERVICE, roles, argv)
 
@@ -45,12 +44,6 @@ def open_background() -> tuple[Settings, Background]:
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
     return settings.load(), background
-
-
-def migrate(_arguments: Sequence[str]) -> int:
-    """Bring the schema up to date."""
-    upgrade(ROOT, url=settings.load_database().url.get_secret_value())
-    return 0
 
 
 def print_openapi(_arguments: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ import orjson
 import redis.asyncio as redis
 from chassis.background import Background, background_roles
 from chassis.db.base import table_of
-from chassis.db.migrations import current_schema_check, upgrade
+from chassis.db.migrations import current_schema_check
 from chassis.roles import run_role
 
 from notifications_service import settings
@@ -15,7 +15,7 @@ from notifications_service.db import ROOT, SCHEMA, Inbox
 from notifications_service.main import openapi_document, run_api
 from notifications_service.scheduler import jobs
 from notifications_service.settings import Settings
-from notifications_service.worker import consumers
+from notifications_service.worker import QUEUES, consumers
 
 SERVICE = "notifications"
 
@@ -24,9 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one role; see `notifications-service --help`."""
     roles = {
         "api": run_api,
-        "migrate": migrate,
         "openapi": print_openapi,
-        **background_roles(open_background, parts=("worker", "scheduler")),
+        **background_roles(open_background, root=ROOT, queues=QUEUES, parts=("worker", "scheduler")),
     }
     return run_role(SERVICE, roles, argv)
 
@@ -43,12 +42,6 @@ def open_background() -> tuple[Settings, Background]:
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
     return loaded, background
-
-
-def migrate(_arguments: Sequence[str]) -> int:
-    """Bring the schema up to date."""
-    upgrade(ROOT, url=settings.load_database().url.get_secret_value())
-    return 0
 
 
 def print_openapi(_arguments: Sequence[str]) -> int:

@@ -52,13 +52,6 @@ class ApiSettings:
     notifications: NotificationsSettings
 
 
-@dataclass(frozen=True)
-class DatabaseOnly:
-    """What a command needs that only talks to the database."""
-
-    database: DatabaseSettings
-
-
 def load() -> Settings:
     """Read the settings of the background roles. Raises SettingsError with everything that is wrong."""
     return load_settings(Settings, prefix=PREFIX)
@@ -67,8 +60,3 @@ def load() -> Settings:
 def load_api() -> ApiSettings:
     """Read the settings of the API. Raises SettingsError with everything that is wrong."""
     return load_settings(ApiSettings, prefix=PREFIX)
-
-
-def load_database() -> DatabaseSettings:
-    """Read the database's settings alone. Raises SettingsError."""
-    return load_settings(DatabaseOnly).database

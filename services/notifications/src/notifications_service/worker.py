@@ -3,7 +3,9 @@
 import redis.asyncio as redis
 from chassis.broker.consumer import Consumer
 
-from notifications_service.live.consumers import live_consumer
+from notifications_service.live.consumers import LIVE, live_consumer
+
+QUEUES = (LIVE,)
 
 
 def consumers(server: redis.Redis) -> tuple[Consumer, ...]:

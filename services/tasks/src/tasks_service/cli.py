@@ -10,7 +10,7 @@ import orjson
 from chassis.background import Background, background_roles
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
-from chassis.db.migrations import current_schema_check, upgrade
+from chassis.db.migrations import current_schema_check
 from chassis.db.transactions import transaction
 from chassis.identity import Principal
 from chassis.ids import uuid7
@@ -33,10 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one role; see `tasks-service --help`."""
     roles = {
         "api": run_api,
-        "migrate": migrate,
         "openapi": print_openapi,
         "seed": seed,
-        **background_roles(open_background),
+        **background_roles(open_background, root=ROOT, queues=[one.queue for one in CONSUMERS]),
     }
     return run_role(SERVICE, roles, argv)
 
@@ -54,12 +53,6 @@ def open_background() -> tuple[Settings, Background]:
     return settings.load(), background
 
 
-def migrate(_arguments: Sequence[str]) -> int:
-    """Bring the schema up to date."""
-    upgrade(ROOT, url=settings.load_database().url.get_secret_value())
-    return 0
-
-
 def print_openapi(_arguments: Sequence[str]) -> int:
     """Print the OpenAPI document."""
     sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
@@ -74,7 +67,7 @@ def seed(arguments: Sequence[str]) -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--project", action="append", default=[])
     wanted = parser.parse_args(arguments)
-    made = asyncio.run(_seed(settings.load_database(), wanted))
+    made = asyncio.run(_seed(settings.load().database, wanted))
     sys.stdout.buffer.write(orjson.dumps(made) + b"\n")
     return 0
 

@@ -45,15 +45,3 @@ class Settings:
 def load() -> Settings:
     """Read the settings. Raises SettingsError with everything that is wrong."""
     return load_settings(Settings, prefix=PREFIX)
-
-
-@dataclass(frozen=True)
-class DatabaseOnly:
-    """What a command needs that only talks to the database."""
-
-    database: DatabaseSettings
-
-
-def load_database() -> DatabaseSettings:
-    """Read the database's settings alone. Raises SettingsError."""
-    return load_settings(DatabaseOnly).database

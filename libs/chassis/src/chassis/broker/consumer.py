@@ -108,6 +108,7 @@ class ConsumerRunner:
                 self._count("failed")
                 log.exception("message.failed", type=event.type, event_id=str(event.event_id), attempt=message.attempt)
                 raise Retry(type(error).__name__) from error
+            log.info("message.settled", type=event.type, event_id=str(event.event_id), outcome=outcome)
         self._count(outcome)
 
     async def _work(self, event: EventEnvelope) -> str:

@@ -3,19 +3,20 @@
 import orjson
 import redis.asyncio as redis
 from chassis.broker.consumer import Consumer, after_commit, consumer
+from chassis.broker.port import Queue
 from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.live.service import Advance, keep
 
 CHANNEL = "taskloom:live"
-TYPES = ("task.*.v1", "workspace.*.v1", "project.*.v1", "member.*.v1")
+LIVE = Queue("notifications.live", ("task.*.v1", "workspace.*.v1", "project.*.v1", "member.*.v1"))
 
 
 def live_consumer(server: redis.Redis) -> Consumer:
     """Return the consumer that announces what it has kept through `server`."""
 
-    @consumer(queue="notifications.live", types=TYPES)
+    @consumer(queue=LIVE.name, types=LIVE.patterns)
     async def on_change(event: EventEnvelope, session: AsyncSession) -> None:
         advance = await keep(session, event)
         if advance is not None:
