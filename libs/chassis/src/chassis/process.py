@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -26,6 +27,14 @@ SOCKET_PING_SECONDS = 20
 MAX_SOCKET_FRAME_BYTES = 64 * 1024
 
 
+@dataclass(frozen=True)
+class Protocols:
+    """What speaks HTTP and WebSocket on the API's port: the names of uvicorn's own, or makers of others."""
+
+    http: Any = "httptools"
+    websocket: Any = "websockets-sansio"
+
+
 class Server(uvicorn.Server):
     """A uvicorn server that leaves signals to the process that it runs in."""
 
@@ -40,25 +49,28 @@ def run_process(
     settings: ProcessSettings,
     health: Health,
     app: ASGIApp | None = None,
+    protocols: Protocols | None = None,
     work: Sequence[Work] = (),
     closing: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> int:
     """Run until SIGTERM or SIGINT; return the exit code.
 
-    With `app` the API is served on `settings.port`; health and metrics are always on `settings.admin_port`.
+    With `app` the API is served on `settings.port`, by `protocols` where given; health and metrics are always on
+    `settings.admin_port`.
     `work` runs beside them; when any of it fails, the process ends with code 1 and its supervisor starts it
     again. `closing` runs when all else has ended.
     """
     configure_logs(service=service, level=settings.log_level, form=settings.log_format)
     configure_tracing(service=service)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(settings, health, app, work, closing))
+        return runner.run(_run(settings, health, app, protocols or Protocols(), work, closing))
 
 
 async def _run(
     settings: ProcessSettings,
     health: Health,
     app: ASGIApp | None,
+    protocols: Protocols,
     work: Sequence[Work],
     closing: Sequence[Callable[[], Awaitable[None]]],
 ) -> int:
@@ -66,9 +78,9 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    servers = [_server(admin_app(health), settings, settings.admin_port)]
+    servers = [make_server(admin_app(health), settings, settings.admin_port)]
     if app is not None:
-        servers.insert(0, _server(app, settings, settings.port))
+        servers.insert(0, make_server(app, settings, settings.port, protocols=protocols))
     tasks = [asyncio.create_task(server.serve()) for server in servers]
     tasks += [asyncio.create_task(_as_coroutine(one, stop)) for one in work]
     log.info("process.started", port=settings.port if app is not None else None, admin_port=settings.admin_port)
@@ -110,14 +122,21 @@ async def _as_coroutine(work: Work, stop: asyncio.Event) -> None:
     await work(stop)
 
 
-def _server(app: ASGIApp, settings: ProcessSettings, port: int) -> Server:
+def make_server(
+    app: ASGIApp,
+    settings: ProcessSettings,
+    port: int,
+    *,
+    protocols: Protocols = Protocols(),
+) -> Server:
+    """Return a server with the options that every process has."""
     return Server(
         uvicorn.Config(
             app,
             host=settings.host,
             port=port,
-            http="httptools",
-            ws="websockets-sansio",
+            http=protocols.http,
+            ws=protocols.websocket,
             ws_max_size=MAX_SOCKET_FRAME_BYTES,
             ws_per_message_deflate=False,
             ws_ping_interval=SOCKET_PING_SECONDS,
