@@ -99,14 +99,14 @@ async def read_status(request: Request) -> Response:
 )
 @public("documentation")
 async def list_error_codes(request: Request) -> Response:
-    document = await request.app.state.documents.merged(server=request.app.state.server)
+    document = await request.app.state.documents.merged()
     return Response(success_body(orjson.dumps(document["x-error-codes"])), headers=CACHEABLE, media_type=JSON)
 
 
 @router.get("/openapi.json", include_in_schema=False)
 @public("documentation")
 async def read_openapi(request: Request) -> Response:
-    document = await request.app.state.documents.merged(server=request.app.state.server)
+    document = await request.app.state.documents.merged()
     return Response(orjson.dumps(document), headers=CACHEABLE, media_type=JSON)
 
 

@@ -41,12 +41,19 @@ class Authenticator:
     """Verifies each distinct token at most every 30 seconds; revocation is looked at every time."""
 
     def __init__(
-        self, verifier: AccessTokenVerifier, keys: PublishedKeys, revocations: Revocations, signer: IdentitySigner
+        self,
+        verifier: AccessTokenVerifier,
+        keys: PublishedKeys,
+        revocations: Revocations,
+        signer: IdentitySigner,
+        *,
+        entries: int = CACHE_ENTRIES,
     ) -> None:
         self._verifier = verifier
         self._keys = keys
         self._revocations = revocations
         self._signer = signer
+        self._entries = entries
         self._callers: OrderedDict[bytes, Caller] = OrderedDict()
 
     async def authenticate(self, authorization: str | None) -> Caller:
@@ -81,7 +88,8 @@ class Authenticator:
 
     def _remember(self, digest: bytes, caller: Caller) -> None:
         self._callers[digest] = caller
-        if len(self._callers) > CACHE_ENTRIES:
+        self._callers.move_to_end(digest)
+        if len(self._callers) > self._entries:
             self._callers.popitem(last=False)
 
 
@@ -90,7 +98,7 @@ def bearer_token(authorization: str | None) -> str:
     if authorization is None:
         raise Unauthenticated
     scheme, _, token = authorization.partition(" ")
-    token = token.strip()
+    token = token.strip(" ")
     if scheme.lower() != SCHEME or not token:
         raise Unauthenticated
     if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():

@@ -22,7 +22,8 @@ def run_api(_arguments: Sequence[str]) -> int:
     """Serve until told to stop."""
     settings = settings_module.load()
     health = Health()
-    return run_process(service="gateway", settings=settings.process, health=health, app=Gateway(settings, health))
+    app = Gateway(settings, health)
+    return run_process(service="gateway", settings=settings.process, health=health, app=app, protocols=app.protocols())
 
 
 def print_openapi(_arguments: Sequence[str]) -> int:

@@ -6,10 +6,12 @@ from starlette.types import Send
 from gateway.exchange import Fields
 
 REQUEST_FIELDS = (
-    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, Range, X-Min-Cursor, X-Request-Id"
+    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Prefer, Range, Traceparent, "
+    b"Upload-Checksum, Upload-Complete, Upload-Length, Upload-Offset, X-Min-Cursor, X-Request-Id, X-Timezone"
 )
 EXPOSED_FIELDS = (
-    b"ETag, Location, Link, X-Cursor, X-Request-Id, Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, "
+    b"Allow, Content-Disposition, Content-Range, ETag, Location, Link, X-Cursor, X-Request-Id, Idempotency-Replayed, "
+    b"RateLimit, RateLimit-Policy, Retry-After, Upload-Offset, WWW-Authenticate, "
     b"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 )
 METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
@@ -32,11 +34,14 @@ class Cors:
         return origin in self._origins
 
     def fields(self, origin: str | None) -> Fields:
-        """Return the fields of an answer to a page of `origin`; none for an origin that is not listed."""
-        if origin is None or origin not in self._origins:
+        """Return the fields of an answer to a page of `origin`: what caches must know, and more where it is listed."""
+        if not self._origins:
             return []
+        if origin not in self._origins:
+            return [(b"vary", b"Origin")]
         return [
-            (b"access-control-allow-origin", origin.encode("latin-1")),
+            (b"vary", b"Origin"),
+            (b"access-control-allow-origin", str(origin).encode("latin-1")),
             (b"access-control-expose-headers", EXPOSED_FIELDS),
         ]
 
@@ -45,11 +50,9 @@ class Cors:
         if origin not in self._origins:
             raise OriginNotAllowed
         fields: Fields = [
-            *self.fields(origin),
             (b"access-control-allow-methods", METHODS),
             (b"access-control-allow-headers", REQUEST_FIELDS),
             (b"access-control-max-age", MAX_AGE_SECONDS),
-            (b"vary", b"Origin"),
         ]
         await send({"type": "http.response.start", "status": 204, "headers": fields})
         await send({"type": "http.response.body", "body": b""})

@@ -14,6 +14,7 @@ log = structlog.get_logger()
 Document = dict[str, Any]
 
 CACHE_SECONDS = 30.0
+RETRY_SECONDS = 2.0
 TITLE = "Taskloom"
 DESCRIPTION = (
     "Task management as an API. Sign up with `POST /api/v1/auth/register`, log in with `POST /api/v1/auth/login`, "
@@ -21,10 +22,6 @@ DESCRIPTION = (
     "Every JSON answer has the same envelope: `success`, `data`, `message`, `errors`, `meta`. Clients branch on the "
     "status and on `errors[].code`; all codes are at `GET /api/v1/meta/errors`."
 )
-RATE_HEADERS = {
-    "RateLimit-Policy": 'The limit: `"user";q=100;w=60` is 100 requests in 60 seconds.',
-    "RateLimit": "Requests left, and seconds until the oldest counted one leaves the window.",
-}
 
 
 def merge_documents(documents: Mapping[str, Document], *, server: str) -> Document:
@@ -69,31 +66,48 @@ def _without_collisions(document: Document, taken: Mapping[str, Any], service: s
 class Documents:
     """The services' documents, fetched when asked for and kept for 30 seconds; the last good one outlives an outage."""
 
-    def __init__(self, session: aiohttp.ClientSession, upstreams: Mapping[str, str], own: Document) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, upstreams: Mapping[str, str], own: Document, *, server: str
+    ) -> None:
         self._session = session
         self._upstreams = upstreams
+        self._server = server
         self._documents: dict[str, Document] = {"gateway": own}
-        self._fetched_at = float("-inf")
+        self._merged = merge_documents(self._documents, server=server)
+        self._fetch_at = float("-inf")
         self._fetching = asyncio.Lock()
 
-    async def merged(self, *, server: str) -> Document:
+    async def merged(self) -> Document:
         """Return the public document."""
         async with self._fetching:
             now = asyncio.get_running_loop().time()
-            if now - self._fetched_at > CACHE_SECONDS:
-                await asyncio.gather(*(self._fetch(name, url) for name, url in self._upstreams.items()))
+            if now >= self._fetch_at:
+                await self._fetch_all()
                 complete = len(self._documents) == len(self._upstreams) + 1
-                self._fetched_at = now if complete else float("-inf")
-        return merge_documents(self._documents, server=server)
+                self._fetch_at = now + (CACHE_SECONDS if complete else RETRY_SECONDS)
+        return self._merged
 
-    async def _fetch(self, name: str, url: str) -> None:
+    async def _fetch_all(self) -> None:
+        names = list(self._upstreams)
+        fetched = await asyncio.gather(*(self._fetch(name, self._upstreams[name]) for name in names))
+        changed = {name: found for name, found in zip(names, fetched, strict=True) if found is not None}
+        if any(self._documents.get(name) != found for name, found in changed.items()):
+            self._documents.update(changed)
+            self._merged = merge_documents(self._documents, server=self._server)
+
+    async def _fetch(self, name: str, url: str) -> Document | None:
         try:
             timeout = aiohttp.ClientTimeout(total=2)
-            async with self._session.get(f"{url.rstrip('/')}/openapi.json", timeout=timeout) as response:
+            address = f"{url.rstrip('/')}/openapi.json"
+            async with self._session.get(address, timeout=timeout, allow_redirects=False) as response:
                 response.raise_for_status()
-                self._documents[name] = await response.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                found: Document = await response.json(content_type=None)
+            # One that can't be merged is as good as none.
+            merge_documents({name: found}, server=self._server)
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("document.unavailable", upstream=name, reason=type(error).__name__)
+            return None
+        return found
 
 
 async def statuses(session: aiohttp.ClientSession, upstreams: Mapping[str, str]) -> dict[str, str]:

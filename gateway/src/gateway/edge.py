@@ -4,11 +4,12 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
-from chassis.errors import MalformedRequest
+from chassis.errors import AppError, MalformedRequest
 from starlette.types import Scope
 
-from gateway.errors import HeaderFieldsTooLarge, MalformedPath, MisdirectedHost, TargetTooLong
+from gateway.errors import HeaderFieldsTooLarge, InvalidToken, MalformedPath, MisdirectedHost, TargetTooLong
 from gateway.settings import EdgeSettings
 
 MAX_TARGET = 8 * 1024
@@ -17,8 +18,27 @@ MAX_HEAD = 32 * 1024
 MAX_FIELDS = 100
 MAX_USER_AGENT = 256
 HEADER_NAME = re.compile(rb"[A-Za-z0-9-]+")
-FORBIDDEN_IN_PATH = re.compile(rb"%2f|%5c|%00|%2e|//|;|\\|[^\x21-\x7e]", re.IGNORECASE)
+FORBIDDEN_IN_PATH = re.compile(rb"%2f|%5c|%2e|%[01][0-9a-f]|%7f|%(?![0-9a-f]{2})|//|;|\\|[^\x21-\x7e]", re.IGNORECASE)
+FORBIDDEN_IN_QUERY = re.compile(rb"[^\x21-\x7e]")
+FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE"})
+SOCKET_PATH = "/api/v1/ws"
 DOT_SEGMENT = re.compile(rb"(^|/)\.{1,2}(/|$)")
+
+ONCE = frozenset(
+    {
+        b"authorization",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"idempotency-key",
+        b"if-range",
+        b"origin",
+        b"range",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Fields of which a second one could be taken for the first by somebody behind us."""
 
 FORWARDED = frozenset(
     {
@@ -50,8 +70,6 @@ class Head:
 
     host: str
     authorization: str | None
-    request_id: str | None
-    traceparent: str | None
     origin: str | None
     forwarded: list[tuple[str, str]]
     client: str
@@ -65,52 +83,57 @@ class Edge:
         self._proxies = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
 
     def read(self, scope: Scope) -> Head:
-        """Check path and header fields and sort them. Raises the refusals of this module."""
+        """Check method, path and header fields and sort them. Raises the refusals of this module."""
         check_target(scope)
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         check_fields(headers)
         dropped = _nominated(headers)
         picked: dict[bytes, str] = {}
         forwarded: list[tuple[str, str]] = []
-        hosts = 0
         for name, value in headers:
             text = value.decode("latin-1")
-            hosts += name == b"host"
+            if name in ONCE and name in picked:
+                raise _repeated(name)
             picked[name] = text
             if name in FORWARDED and name not in dropped:
                 forwarded.append((name.decode(), text[:MAX_USER_AGENT] if name == b"user-agent" else text))
-        if hosts != 1:
-            raise MalformedRequest("Exactly one Host field is needed.")
+        check_framing(scope, picked)
         self._check_host(picked[b"host"])
         return Head(
             host=picked[b"host"],
             authorization=picked.get(b"authorization"),
-            request_id=picked.get(b"x-request-id"),
-            traceparent=picked.get(b"traceparent"),
             origin=picked.get(b"origin"),
             forwarded=forwarded,
-            client=self._client(scope, picked.get(b"x-forwarded-for")),
+            client=self.client(scope),
         )
+
+    def client(self, scope: Scope) -> str:
+        """Return the address of the client: the peer, or what the proxies say that we trust (R22)."""
+        address = plain_address(scope["client"][0] if scope.get("client") else "0.0.0.0")  # noqa: S104 - no address, not a bind
+        if not self._proxies or not self.is_proxy(address):
+            return address
+        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        hops = [hop.strip() for hop in ",".join(given).split(",")]
+        while hops and self.is_proxy(address):
+            hop = plain_address(hops.pop())
+            if not _is_address(hop):
+                break
+            address = hop
+        return address
+
+    def connection_key(self, address: str) -> str | None:
+        """Return what a peer counts as for the limit of connections; None for a proxy that we trust."""
+        plain = plain_address(address)
+        return None if self.is_proxy(plain) else limit_key(plain)
+
+    def is_proxy(self, address: str) -> bool:
+        """Tell whether the address is of a proxy that we trust."""
+        return _is_address(address) and any(ipaddress.ip_address(address) in network for network in self._proxies)
 
     def _check_host(self, host: str) -> None:
         name = re.sub(r":\d{1,5}$", "", host).lower()
         if name not in self._hosts:
             raise MisdirectedHost
-
-    def _client(self, scope: Scope, forwarded_for: str | None) -> str:
-        """Return the address of the client, walking from the right over proxies that we trust."""
-        address = scope["client"][0] if scope.get("client") else "0.0.0.0"  # noqa: S104 - no address, not a bind
-        hops = [hop.strip() for hop in forwarded_for.split(",")] if forwarded_for else []
-        while hops and self._is_proxy(address):
-            address = hops.pop()
-        return address
-
-    def _is_proxy(self, address: str) -> bool:
-        try:
-            found = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(found in network for network in self._proxies)
 
 
 def check_target(scope: Scope) -> None:
@@ -120,6 +143,10 @@ def check_target(scope: Scope) -> None:
         raise TargetTooLong
     if not raw.startswith(b"/") or FORBIDDEN_IN_PATH.search(raw) or DOT_SEGMENT.search(raw):
         raise MalformedPath
+    if b"%" in raw and not _is_utf8(unquote_to_bytes(raw)):
+        raise MalformedPath
+    if FORBIDDEN_IN_QUERY.search(scope["query_string"]):
+        raise MalformedRequest("The query has characters that must be percent-encoded.")
 
 
 def check_fields(headers: Sequence[tuple[bytes, bytes]]) -> None:
@@ -130,22 +157,65 @@ def check_fields(headers: Sequence[tuple[bytes, bytes]]) -> None:
         if len(value) > MAX_FIELD:
             raise HeaderFieldsTooLarge
         if not HEADER_NAME.fullmatch(name):
-            raise MalformedRequest("Names of header fields are letters, digits and hyphens.")
+            raise malformed("Names of header fields are letters, digits and hyphens.")
     if size > MAX_HEAD or len(headers) > MAX_FIELDS:
         raise HeaderFieldsTooLarge
 
 
+def check_framing(scope: Scope, fields: dict[bytes, str]) -> None:
+    """Refuse what the parser lets through although two readers could understand it differently (R17)."""
+    if b"host" not in fields:
+        raise malformed("Exactly one Host field is needed.")
+    if scope.get("method") in FORBIDDEN_METHODS:
+        raise malformed("This method is not served.")
+    if b"upgrade" in fields and not (scope["type"] == "websocket" and scope["path"] == SOCKET_PATH):
+        raise malformed("Nothing but a WebSocket on /api/v1/ws can be upgraded to.")
+    if b"transfer-encoding" in fields and (
+        fields[b"transfer-encoding"] != "chunked" or scope.get("http_version") == "1.0"
+    ):
+        raise malformed("Transfer-Encoding is `chunked`, in HTTP/1.1, or absent.")
+
+
+def malformed(message: str) -> MalformedRequest:
+    """Return a refusal after which the connection ends, since where the next request begins is not certain."""
+    return MalformedRequest(message, headers={"connection": "close"})
+
+
+def plain_address(address: str) -> str:
+    """Return an IPv4 address that is written as an IPv6 one as what it is."""
+    if not address.startswith("::ffff:"):
+        return address
+    mapped = address.removeprefix("::ffff:")
+    return mapped if _is_address(mapped) else address
+
+
 def limit_key(address: str) -> str:
     """Return what a client counts as for limits: an IPv4 address, or the /64 of an IPv6 one."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
+    if ":" not in address:
         return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _repeated(name: bytes) -> AppError:
+    if name == b"authorization":
+        return InvalidToken(log_detail="several Authorization fields")
+    return malformed(f"The field {name.decode()} may be given only once.")
 
 
 def _nominated(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:

@@ -48,6 +48,18 @@ class TargetTooLong(AppError):
     message = "The request's path and query are longer than 8 KiB."
 
 
+class HeadTimeout(AppError):
+    code = "HEAD_TIMEOUT"
+    kind = ErrorKind.TIMEOUT
+    message = "The request's head did not come within 10 seconds."
+
+
+class TooManyConnections(AppError):
+    code = "TOO_MANY_CONNECTIONS"
+    kind = ErrorKind.RATE_LIMITED
+    message = "Too many open connections: close some, or use them again."
+
+
 class BodyTimeout(AppError):
     code = "BODY_TIMEOUT"
     kind = ErrorKind.TIMEOUT

@@ -15,13 +15,14 @@ log = structlog.get_logger()
 REQUESTS = Counter("taskloom_gateway_requests_total", "Requests answered.", ["method", "route", "status"])
 SECONDS = Histogram("taskloom_gateway_request_seconds", "Time to answer, in seconds.", ["route"])
 
+Fields = list[tuple[bytes, bytes]]
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-SECURITY_FIELDS = (
+SECURITY_FIELDS: Fields = [
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-)
-
-Fields = list[tuple[bytes, bytes]]
+]
+TLS_ONLY = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
 def bind_context(scope: Scope) -> RequestContext:
@@ -41,12 +42,12 @@ _ID_FIELDS = frozenset({b"x-request-id", b"traceparent"})
 class Exchange:
     """Adds `fields` to the answer, unless the service has set them itself, and measures."""
 
-    def __init__(self, scope: Scope, send: Send, context: RequestContext) -> None:
+    def __init__(self, scope: Scope, send: Send, context: RequestContext, always: Fields) -> None:
         self._send = send
         self._scope = scope
-        self._without_body = scope["method"] == "HEAD"
+        self._without_body = scope.get("method") == "HEAD"
         self._started = time.perf_counter()
-        self.fields: Fields = [(b"x-request-id", context.request_id.encode())]
+        self.fields: Fields = [*always, (b"x-request-id", context.request_id.encode())]
         self.route = "unmatched"
         self.status = 0
 
@@ -68,6 +69,18 @@ class Exchange:
 
     def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> Fields:
         present = list(headers)
-        names = {name for name, _ in present}
-        added = [field for field in (*self.fields, *SECURITY_FIELDS) if field[0] not in names]
+        # Several Vary fields are one list (RFC 9110, section 5.3): ours does not replace the service's.
+        names = {name for name, _ in present if name != b"vary"}
+        added = [field for field in self.fields if field[0] not in names]
         return [*present, *added]
+
+
+class SocketExchange(Exchange):
+    """The answering side of a WebSocket handshake."""
+
+    async def refuse(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Answer the handshake with an HTTP response."""
+        log.info("socket.refused", status=status)
+        start = {"type": "websocket.http.response.start", "status": status, "headers": self._completed(headers)}
+        await self._send(start)
+        await self._send({"type": "websocket.http.response.body", "body": body})

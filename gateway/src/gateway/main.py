@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import parse_qs
 
 import aiohttp
@@ -10,12 +11,15 @@ import redis.asyncio as redis
 import structlog
 from chassis.context import RequestContext
 from chassis.errors import AppError, ErrorKind, InternalError, RateLimited
+from chassis.process import Protocols
 from chassis.tokens import AccessToken, AccessTokenVerifier, IdentitySigner
 from chassis.web.handlers import install_handlers
 from chassis.web.health import Health, health_routes
 from chassis.web.replies import refuse
 from chassis.web.status import STATUS_OF_KIND
 from fastapi import FastAPI
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from starlette.types import Receive, Scope, Send
 
 from gateway.api import own_document, router
@@ -23,11 +27,13 @@ from gateway.auth import Authenticator, Caller
 from gateway.cors import Cors, OriginNotAllowed
 from gateway.documents import Documents
 from gateway.edge import Edge, Head, limit_key
-from gateway.errors import RouteNotFound
-from gateway.exchange import Exchange, bind_context
+from gateway.errors import InvalidToken, RouteNotFound
+from gateway.exchange import SECURITY_FIELDS, TLS_ONLY, Exchange, Fields, SocketExchange, bind_context
+from gateway.http_protocol import GONE, REFUSAL, Connections, EdgeProtocol, EdgeSocket
 from gateway.keys import PublishedKeys
-from gateway.proxy import Forwarding, Proxy
+from gateway.proxy import AnswerBrokenOff, Forwarding, Proxy
 from gateway.rate_limit import Decision, Quota, RateLimiter
+from gateway.request_body import RequestBody, replayed
 from gateway.revocation import Revocations
 from gateway.routes import Route, RoutingTable
 from gateway.settings import Settings
@@ -37,7 +43,8 @@ from gateway.tickets import Tickets
 log = structlog.get_logger()
 
 HEALTH_PATHS = frozenset({"/livez", "/readyz"})
-SOCKET_PATH = "/api/v1/ws"
+CLIENT_GONE = 499
+"""Never sent: for the log and the metrics."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class Gateway:
         self._edge = Edge(settings.edge)
         self._table = RoutingTable()
         self._cors = Cors(settings.edge.cors_allow_origins)
+        over_tls = settings.edge.public_base_url.startswith("https://")
+        self._always: Fields = [*SECURITY_FIELDS, TLS_ONLY] if over_tls else list(SECURITY_FIELDS)
         self._stack = AsyncExitStack()
         self._stop = asyncio.Event()
         self._parts: Parts | None = None
@@ -71,6 +80,17 @@ class Gateway:
         if self._parts is None:
             raise RuntimeError("the gateway has not been started")
         return self._parts
+
+    def protocols(self) -> Protocols:
+        """Return what speaks to the clients of this gateway, with its limits (R16)."""
+        limits = Connections(
+            per_address=self._settings.gateway.max_connections_per_address,
+            total=self._settings.gateway.max_connections,
+            head_seconds=self._settings.gateway.head_seconds,
+            blocked_seconds=self._settings.gateway.blocked_seconds,
+            key_of=self._edge.connection_key,
+        )
+        return Protocols(http=partial(EdgeProtocol, limits=limits), websocket=partial(EdgeSocket, limits=limits))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -82,12 +102,19 @@ class Gateway:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = bind_context(scope)
-        exchange = Exchange(scope, send, context)
+        exchange = Exchange(scope, send, context, self._always)
         try:
             await self._route(scope, receive, exchange, context)
         except AppError as error:
             log_refusal(error, scope["path"])
             await refuse(error)(scope, receive, exchange.send)
+        except AnswerBrokenOff as broken:
+            # Returning without an end of the answer makes the server end the connection.
+            log.warning("answer.broken_off", path=scope["path"], reason=str(broken))
+        except asyncio.CancelledError:
+            if GONE not in scope:
+                raise
+            exchange.status = CLIENT_GONE
         except Exception:
             log.exception("request.crashed", path=scope["path"])
             if not exchange.status:
@@ -100,14 +127,14 @@ class Gateway:
         if scope["path"] in HEALTH_PATHS:
             await self._own(scope, receive, exchange)
             return
-        head = self._edge.read(scope)
+        head = await self._read_head(scope, exchange)
         exchange.fields.extend(self._cors.fields(head.origin))
         if scope["method"] == "OPTIONS" and head.origin is not None:
             await self._cors.answer_preflight(head.origin, exchange.send)
             return
         route = self._table.find(scope["path"])
         if route is None:
-            await self._count(self._by_address(head, login=False), exchange)
+            await self._count(self._by_address(head.client), exchange)
             raise RouteNotFound
         exchange.route = route.template
         caller = await self._admit(route, head, exchange)
@@ -118,20 +145,33 @@ class Gateway:
         forwarding = self._forwarding(route, head, caller, context)
         await self.parts.proxy.forward(scope, receive, exchange.send, forwarding)
 
+    async def _read_head(self, scope: Scope, exchange: Exchange) -> Head:
+        """Check the head. A refusal is counted, so that nobody has an endless number of them."""
+        try:
+            if REFUSAL in scope:
+                raise scope[REFUSAL]
+            return self._edge.read(scope)
+        except AppError:
+            await self._count(self._by_address(self._edge.client(scope)), exchange)
+            raise
+
     async def _own(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        body = RequestBody(scope, receive, self._settings.gateway.max_body_bytes)
+        if not body.is_empty:
+            body.check_declared_length()
+            receive = replayed(await body.whole())
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         await self.parts.api(asked, receive, exchange.send)
 
     async def _admit(self, route: Route, head: Head, exchange: Exchange) -> Caller | None:
         """Identify the caller where the route asks for it, and count the request. Raises 401, 429 and 503s."""
         if route.access != "user":
-            await self._count(self._by_address(head, login=route.access == "login"), exchange)
+            await self._count(self._by_address(head.client, login=route.access == "login"), exchange)
             return None
         try:
             caller = await self.parts.authenticator.authenticate(head.authorization)
-        except AppError as error:
-            if error.kind is ErrorKind.UNAUTHENTICATED:
-                await self._count(self._by_address(head, login=False), exchange)
+        except AppError:
+            await self._count(self._by_address(head.client), exchange)
             raise
         await self._count(self._by_user(caller.token), exchange)
         return caller
@@ -144,17 +184,16 @@ class Gateway:
     def _by_user(self, token: AccessToken) -> Quota:
         return Quota(f"user:{token.principal.user_id}", self._settings.gateway.rate_limit_per_minute, "user")
 
-    def _by_address(self, head: Head, *, login: bool) -> Quota:
+    def _by_address(self, client: str, *, login: bool = False) -> Quota:
         limits = self._settings.gateway
         if login:
-            return Quota(f"login:{limit_key(head.client)}", limits.login_limit_per_minute, "login")
-        return Quota(f"address:{limit_key(head.client)}", limits.anonymous_limit_per_minute, "anonymous")
+            return Quota(f"login:{limit_key(client)}", limits.login_limit_per_minute, "login")
+        return Quota(f"address:{limit_key(client)}", limits.anonymous_limit_per_minute, "anonymous")
 
     def _forwarding(self, route: Route, head: Head, caller: Caller | None, context: RequestContext) -> Forwarding:
         headers = [
             *head.forwarded,
-            ("x-request-id", context.request_id),
-            ("traceparent", context.traceparent),
+            *_ids(context),
             ("x-client-address", head.client),
         ]
         if caller is not None:
@@ -165,25 +204,29 @@ class Gateway:
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         context = bind_context(scope)
+        exchange = SocketExchange(scope, send, context, self._always)
         try:
-            head = self._edge.read(scope)
-            if scope["path"] != SOCKET_PATH:
-                raise RouteNotFound
-            token, identity = await self._identify_socket(scope, head)
-            _refuse_above(await self.parts.limiter.decide(self._by_user(token)))
-            headers = [
-                ("x-taskloom-identity", identity),
-                ("x-request-id", context.request_id),
-                ("traceparent", context.traceparent),
-            ]
-            await self.parts.sockets.serve(scope, receive, send, token=token, headers=headers)
+            head = await self._read_head(scope, exchange)
+            exchange.fields.extend(self._cors.fields(head.origin))
+            token, identity = await self._admit_socket(scope, head, exchange)
+            headers = [("x-taskloom-identity", identity), *_ids(context), ("x-client-address", head.client)]
+            await self.parts.sockets.serve(scope, receive, send, token=token, headers=headers, fields=exchange.fields)
         except AppError as error:
             log_refusal(error, scope["path"])
             response = refuse(error)
-            await refuse_handshake(scope, send, response.status_code, bytes(response.body), response.raw_headers)
+            await exchange.refuse(response.status_code, bytes(response.body), response.raw_headers)
         except Refused as refusal:
-            fields = [(b"content-type", b"application/json")]
-            await refuse_handshake(scope, send, refusal.status, refusal.body, fields)
+            await exchange.refuse(refusal.status, refusal.body, refusal.fields)
+
+    async def _admit_socket(self, scope: Scope, head: Head, exchange: Exchange) -> tuple[AccessToken, str]:
+        """Return who connects, and count it; by address where nobody could be identified."""
+        try:
+            token, identity = await self._identify_socket(scope, head)
+        except AppError:
+            await self._count(self._by_address(head.client), exchange)
+            raise
+        await self._count(self._by_user(token), exchange)
+        return token, identity
 
     async def _identify_socket(self, scope: Scope, head: Head) -> tuple[AccessToken, str]:
         """Return who connects, by Authorization or by ticket. A page must be of a listed origin, or ours (R53)."""
@@ -192,6 +235,8 @@ class Gateway:
             raise OriginNotAllowed
         tickets = parse_qs(scope["query_string"].decode("latin-1")).get("ticket")
         if head.authorization is None and tickets:
+            if len(tickets) > 1:
+                raise InvalidToken(log_detail="several tickets")
             token = await self.parts.tickets.redeem(tickets[0], client=head.client)
             self.parts.revocations.check(token)
             return token, self.parts.authenticator.vouch_for(token)
@@ -211,18 +256,28 @@ class Gateway:
         settings = self._settings
         upstreams = upstream_urls(settings)
         session = await self._stack.enter_async_context(client_session())
-        server = redis.Redis.from_url(settings.redis.url.get_secret_value(), socket_connect_timeout=1)
+        server = redis.Redis.from_url(
+            # One more try is for connections that died while they were idle.
+            settings.redis.url.get_secret_value(),
+            socket_connect_timeout=1,
+            retry=Retry(NoBackoff(), 1),
+        )
         self._stack.push_async_callback(server.aclose)
         signer = IdentitySigner(settings.tokens.signing_key.get_secret_value())
         keys = PublishedKeys(session, f"{upstreams['auth']}/.well-known/jwks.json")
-        revocations = Revocations(session, f"{upstreams['auth']}/internal/revocations", signer)
+        revocations = Revocations(
+            session,
+            f"{upstreams['auth']}/internal/revocations",
+            signer,
+            max_age=settings.gateway.revocations_max_age_seconds,
+        )
         sockets = Sockets(
             upstreams["notifications"],
             limit=settings.gateway.max_sockets,
             per_user=settings.gateway.max_sockets_per_user,
             check=revocations.check,
         )
-        revocations.on_session(sockets.end_session)
+        revocations.on_marks(sockets.end_revoked)
         verifier = AccessTokenVerifier(
             issuer=settings.tokens.issuer,
             audience=settings.tokens.audience,
@@ -257,8 +312,7 @@ class Gateway:
         api.state.session = session
         api.state.upstreams = upstreams
         api.state.tickets = tickets
-        api.state.documents = Documents(session, upstreams, own_document())
-        api.state.server = self._settings.edge.public_base_url
+        api.state.documents = Documents(session, upstreams, own_document(), server=self._settings.edge.public_base_url)
         return api
 
 
@@ -294,15 +348,8 @@ def log_refusal(error: AppError, path: str) -> None:
         log.warning("request.denied", code=error.details[0].code, detail=error.log_detail, path=path)
 
 
-async def refuse_handshake(
-    scope: Scope, send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]
-) -> None:
-    """Answer a WebSocket handshake with an HTTP response."""
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 4401})
-        return
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})
+def _ids(context: RequestContext) -> list[tuple[str, str]]:
+    return [("x-request-id", context.request_id), ("traceparent", context.traceparent)]
 
 
 def _refuse_above(decision: Decision) -> None:

@@ -7,8 +7,6 @@ token valid again.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -17,6 +15,7 @@ from chassis.clock import utcnow
 from chassis.identity import Principal
 from chassis.tokens import AccessToken, IdentitySigner
 from prometheus_client import Gauge
+from pydantic import AwareDatetime, BaseModel
 
 from gateway.errors import AuthStateUnavailable, InvalidToken
 
@@ -25,27 +24,47 @@ log = structlog.get_logger()
 AGE = Gauge("taskloom_revocations_age_seconds", "Age of what is known about revocations, in seconds.")
 
 POLL_SECONDS = 0.5
-MAX_AGE_SECONDS = 60.0
 PURGE_EVERY = 120
 GATEWAY_ID = UUID(int=0)
 
 
-class Revocations:
-    """Which sessions are revoked, and from when on users' tokens count."""
+class SessionMark(BaseModel):
+    sid: UUID
+    expires_at: AwareDatetime
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, signer: IdentitySigner) -> None:
+
+class UserMark(BaseModel):
+    user_id: UUID
+    not_before: AwareDatetime
+    expires_at: AwareDatetime
+
+
+class Marks(BaseModel):
+    """What the auth service answers: marks, and whether there are more after `cursor`."""
+
+    cursor: int
+    more: bool
+    sessions: list[SessionMark]
+    users: list[UserMark]
+
+
+class Revocations:
+    """Which sessions are revoked, and from when on users' tokens count; trusted for `max_age` seconds."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, signer: IdentitySigner, *, max_age: float) -> None:
         self._session = session
         self._url = url
         self._signer = signer
-        self._listeners: list[Callable[[UUID], None]] = []
+        self._max_age = max_age
+        self._listeners: list[Callable[[Marks], None]] = []
         self._sessions: dict[UUID, float] = {}
         self._users: dict[UUID, tuple[float, float]] = {}
         self._cursor = 0
-        self._fresh_at = 0.0
+        self._fresh_at = float("-inf")
 
     def check(self, token: AccessToken) -> None:
         """Raise InvalidToken for a revoked token, AuthStateUnavailable when that can't be told."""
-        if utcnow().timestamp() - self._fresh_at > MAX_AGE_SECONDS:
+        if _now() - self._fresh_at > self._max_age:
             raise AuthStateUnavailable(retry_after=2)
         principal = token.principal
         if principal.session_id in self._sessions:
@@ -54,8 +73,8 @@ class Revocations:
         if limit is not None and token.issued_at < limit[0]:
             raise InvalidToken
 
-    def on_session(self, listener: Callable[[UUID], None]) -> None:
-        """Call `listener` with the id of each session that is revoked from now on."""
+    def on_marks(self, listener: Callable[[Marks], None]) -> None:
+        """Call `listener` with the marks that come in from now on."""
         self._listeners.append(listener)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -65,42 +84,45 @@ class Revocations:
             try:
                 while await self._fetch():
                     pass
-            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 log.warning("revocations.unavailable", reason=type(error).__name__)
             rounds += 1
             if rounds % PURGE_EVERY == 0:
                 self._purge()
-            AGE.set(utcnow().timestamp() - self._fresh_at)
+            AGE.set(_now() - self._fresh_at)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), POLL_SECONDS)
 
     async def _fetch(self) -> bool:
         """Take in one answer; tell whether there is more."""
-        asked_at = utcnow()
-        identity = self._signer.sign(Principal(GATEWAY_ID, GATEWAY_ID, kind="service"), now=asked_at)
+        asked_at = _now()
+        identity = self._signer.sign(Principal(GATEWAY_ID, GATEWAY_ID, kind="service"), now=utcnow())
         async with self._session.get(
             self._url,
             params={"since": str(self._cursor)},
             headers={"x-taskloom-identity": identity},
             timeout=aiohttp.ClientTimeout(total=2),
+            allow_redirects=False,
         ) as response:
             response.raise_for_status()
-            answer = await response.json(content_type=None)
-        self._take_in(answer)
-        if answer["more"]:
+            marks = Marks.model_validate_json(await response.read())
+        self._take_in(marks)
+        if marks.more:
             return True
-        self._fresh_at = asked_at.timestamp()
+        self._fresh_at = asked_at
         return False
 
-    def _take_in(self, answer: dict[str, Any]) -> None:
-        for mark in answer["sessions"]:
-            session_id = UUID(mark["sid"])
-            self._sessions[session_id] = _seconds(mark["expires_at"])
+    def _take_in(self, marks: Marks) -> None:
+        for mark in marks.sessions:
+            self._sessions[mark.sid] = mark.expires_at.timestamp()
+        for of_user in marks.users:
+            earlier, end = self._users.get(of_user.user_id, (0.0, 0.0))
+            not_before, expires_at = of_user.not_before.timestamp(), of_user.expires_at.timestamp()
+            self._users[of_user.user_id] = max(earlier, not_before), max(end, expires_at)
+        self._cursor = marks.cursor
+        if marks.sessions or marks.users:
             for listener in self._listeners:
-                listener(session_id)
-        for mark in answer["users"]:
-            self._users[UUID(mark["user_id"])] = _seconds(mark["not_before"]), _seconds(mark["expires_at"])
-        self._cursor = answer["cursor"]
+                listener(marks)
 
     def _purge(self) -> None:
         now = utcnow().timestamp()
@@ -108,5 +130,5 @@ class Revocations:
         self._users = {user: mark for user, mark in self._users.items() if mark[1] > now}
 
 
-def _seconds(instant: str) -> float:
-    return datetime.fromisoformat(instant).timestamp()
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -94,6 +94,21 @@ class GatewaySettings(SettingsGroup):
     login_limit_per_minute: int = Field(
         default=10, ge=1, description="Logins, registrations and refreshes a minute of one address."
     )
+    revocations_max_age_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How old what is known of revoked tokens may be before users are answered 503, in seconds.",
+    )
+    head_seconds: float = Field(
+        default=10.0, gt=0, description="How long the head of a request may take to come, in seconds."
+    )
+    blocked_seconds: float = Field(
+        default=30.0, gt=0, description="How long an answer may wait for a client that does not read it, in seconds."
+    )
+    max_connections: int = Field(default=8000, ge=1, description="Open connections of one process.")
+    max_connections_per_address: int = Field(
+        default=200, ge=1, description="Open connections of one address to one process; trusted proxies have no limit."
+    )
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="Largest body of a request, in bytes.")
     max_upload_bytes: int = Field(default=26 * 1024 * 1024, ge=1024, description="Largest body of an upload, in bytes.")
     max_sockets: int = Field(default=8000, ge=1, description="Open WebSockets of one process.")

@@ -1,10 +1,10 @@
 """WebSockets passed through: frames both ways, close codes unchanged, ended with the session (R54)."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
@@ -16,25 +16,30 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from gateway.errors import TooManySockets, UpstreamUnavailable
+from gateway.exchange import Fields
+from gateway.revocation import Marks
 
 OPEN = Gauge("taskloom_gateway_sockets", "Open WebSockets.")
 
-MAX_CLIENT_FRAME = 64 * 1024
 MAX_UPSTREAM_FRAME = 1024 * 1024
 UPSTREAM_QUEUE = 16
 OPEN_SECONDS = 5.0
 UNAUTHORIZED = 4401
 UPSTREAM_LOST = 1012
 ABNORMAL = 1006
+NOT_IN_FRAMES = frozenset({1005, ABNORMAL, 1015})
+"""Codes that say that there was no close frame; none may stand in one (RFC 6455, section 7.4.1)."""
+REFUSAL_FIELDS = ("content-type", "cache-control", "retry-after", "www-authenticate")
 
 
 class Refused(Exception):
     """The service refused the handshake with an HTTP answer, which goes to the client as it is."""
 
-    def __init__(self, status: int, body: bytes) -> None:
+    def __init__(self, status: int, body: bytes, fields: Fields) -> None:
         super().__init__()
         self.status = status
         self.body = body
+        self.fields = fields
 
 
 @dataclass(eq=False, slots=True)
@@ -42,7 +47,7 @@ class OpenSocket:
     """A socket in this process; `ending` is set when the gateway itself must end it."""
 
     token: AccessToken
-    ending: asyncio.Event
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Sockets:
@@ -53,25 +58,41 @@ class Sockets:
         self._limit = limit
         self._per_user = per_user
         self._check = check
+        self._open = 0
         self._by_session: defaultdict[UUID, set[OpenSocket]] = defaultdict(set)
-        self._users: Counter[UUID] = Counter()
+        self._by_user: defaultdict[UUID, set[OpenSocket]] = defaultdict(set)
 
-    def end_session(self, session_id: UUID) -> None:
-        """End the sockets of a revoked session."""
-        for socket in self._by_session.get(session_id, ()):
-            socket.ending.set()
+    def end_revoked(self, marks: Marks) -> None:
+        """End the sockets whose tokens the marks concern."""
+        for mark in marks.sessions:
+            for socket in self._by_session.get(mark.sid, ()):
+                socket.ending.set()
+        for of_user in marks.users:
+            for socket in self._by_user.get(of_user.user_id, ()):
+                if socket.token.issued_at < of_user.not_before.timestamp():
+                    socket.ending.set()
 
     async def serve(
-        self, scope: Scope, receive: Receive, send: Send, *, token: AccessToken, headers: list[tuple[str, str]]
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        token: AccessToken,
+        headers: list[tuple[str, str]],
+        fields: Fields,
     ) -> None:
-        """Pass one socket through until either side ends it. Raises Refused, TooManySockets, UpstreamUnavailable."""
+        """Pass one socket through until either side ends it; `headers` go to the service, `fields` to the client.
+
+        Raises Refused, TooManySockets, UpstreamUnavailable.
+        """
         socket = self._enter(token)
         try:
             # Again, now that a revocation would find the socket: one may have come in since the first check.
             self._check(token)
             connection = await self._connect(scope, headers)
             try:
-                await send({"type": "websocket.accept"})
+                await send({"type": "websocket.accept", "headers": fields})
                 await self._pump(socket, connection, receive, send)
             finally:
                 await connection.close()
@@ -79,24 +100,21 @@ class Sockets:
             self._leave(socket)
 
     def _enter(self, token: AccessToken) -> OpenSocket:
-        user = token.principal.user_id
-        if self._users[user] >= self._per_user or self._users.total() >= self._limit:
+        principal = token.principal
+        if len(self._by_user.get(principal.user_id, ())) >= self._per_user or self._open >= self._limit:
             raise TooManySockets(retry_after=5)
-        socket = OpenSocket(token, asyncio.Event())
-        self._users[user] += 1
-        self._by_session[token.principal.session_id].add(socket)
+        socket = OpenSocket(token)
+        self._by_user[principal.user_id].add(socket)
+        self._by_session[principal.session_id].add(socket)
+        self._open += 1
         OPEN.inc()
         return socket
 
     def _leave(self, socket: OpenSocket) -> None:
         principal = socket.token.principal
-        self._users[principal.user_id] -= 1
-        if not self._users[principal.user_id]:
-            del self._users[principal.user_id]
-        peers = self._by_session[principal.session_id]
-        peers.discard(socket)
-        if not peers:
-            del self._by_session[principal.session_id]
+        _discard(self._by_user, principal.user_id, socket)
+        _discard(self._by_session, principal.session_id, socket)
+        self._open -= 1
         OPEN.dec()
 
     async def _connect(self, scope: Scope, headers: list[tuple[str, str]]) -> ClientConnection:
@@ -116,7 +134,10 @@ class Sockets:
                 proxy=None,
             )
         except InvalidStatus as refusal:
-            raise Refused(refusal.response.status_code, bytes(refusal.response.body or b"")) from None
+            answer = refusal.response
+            fields = [(name, answer.headers[name]) for name in REFUSAL_FIELDS if name in answer.headers]
+            encoded = [(name.encode(), value.encode("latin-1")) for name, value in fields]
+            raise Refused(answer.status_code, bytes(answer.body or b""), encoded) from None
         except (OSError, TimeoutError, InvalidHandshake) as error:
             raise UpstreamUnavailable(retry_after=2, log_detail=type(error).__name__) from None
 
@@ -136,18 +157,25 @@ class Sockets:
                 code, reason = downward.result()
                 await send({"type": "websocket.close", "code": code, "reason": reason})
             elif upward in done:
-                await connection.close(upward.result())
+                await connection.close(*upward.result())
             else:
                 reason = "session ended" if ending in done else "token expired"
                 await send({"type": "websocket.close", "code": UNAUTHORIZED, "reason": reason})
 
 
-async def _upward(receive: Receive, connection: ClientConnection) -> int:
-    """Pass the client's frames on; return the code with which the client closed."""
+def _discard(index: defaultdict[UUID, set[OpenSocket]], key: UUID, socket: OpenSocket) -> None:
+    index[key].discard(socket)
+    if not index[key]:
+        del index[key]
+
+
+async def _upward(receive: Receive, connection: ClientConnection) -> tuple[int, str]:
+    """Pass the client's frames on; return code and reason with which the client closed."""
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
-            return _sendable(message.get("code") or 1000)
+            code = message.get("code") or 1000
+            return 1000 if code in NOT_IN_FRAMES else code, message.get("reason") or ""
         if message["type"] == "websocket.receive":
             data = message.get("text")
             with suppress(ConnectionClosed):  # the downward side learns of it and ends both
@@ -163,11 +191,6 @@ async def _downward(connection: ClientConnection, send: Send) -> tuple[int, str]
             else:
                 await send({"type": "websocket.send", "bytes": frame})
     code = connection.close_code
-    return (
-        (UPSTREAM_LOST, "service restarting") if code in (None, 1006) else (code or 1000, connection.close_reason or "")
-    )
-
-
-def _sendable(code: int) -> int:
-    """Return a close code that may stand in a frame (RFC 6455, section 7.4)."""
-    return 1000 if code in (1005, ABNORMAL, 1015) else code
+    if code is None or code == ABNORMAL:
+        return UPSTREAM_LOST, "service restarting"
+    return 1000 if code in NOT_IN_FRAMES else code, connection.close_reason or ""

@@ -1,5 +1,6 @@
 """Single-use tickets for browsers, which can't send an Authorization field with a WebSocket (R53)."""
 
+import asyncio
 import base64
 import hashlib
 import secrets
@@ -7,6 +8,7 @@ from uuid import UUID
 
 import orjson
 import redis.asyncio as redis
+from chassis.clock import utcnow
 from chassis.identity import Principal
 from chassis.tokens import AccessToken
 from redis.exceptions import RedisError
@@ -17,7 +19,8 @@ from gateway.errors import InvalidToken, TicketsUnavailable
 TICKET_BYTES = 32
 TICKET_SECONDS = 30
 MAX_TICKET_CHARACTERS = 64
-TROUBLE = (RedisError, OSError)
+REDIS_SECONDS = 1.0
+TROUBLE = (RedisError, OSError, TimeoutError)
 
 
 class Tickets:
@@ -40,7 +43,8 @@ class Tickets:
             "client": network_key(client),
         }
         try:
-            await self._redis.set(_key(ticket), orjson.dumps(content), ex=TICKET_SECONDS)
+            async with asyncio.timeout(REDIS_SECONDS):
+                await self._redis.set(_key(ticket), orjson.dumps(content), ex=TICKET_SECONDS)
         except TROUBLE:
             raise TicketsUnavailable(retry_after=1) from None
         return ticket
@@ -50,11 +54,12 @@ class Tickets:
         if len(ticket) > MAX_TICKET_CHARACTERS:
             raise InvalidToken
         try:
-            content = await self._redis.getdel(_key(ticket))
+            async with asyncio.timeout(REDIS_SECONDS):
+                content = await self._redis.getdel(_key(ticket))
         except TROUBLE:
             raise TicketsUnavailable(retry_after=1) from None
         stored = orjson.loads(content) if content else None
-        if stored is None or stored["client"] != network_key(client):
+        if stored is None or stored["client"] != network_key(client) or stored["exp"] <= utcnow().timestamp():
             raise InvalidToken
         principal = Principal(
             UUID(stored["sub"]), UUID(stored["sid"]), frozenset(stored["roles"]), frozenset(stored["scopes"])

@@ -1,0 +1,337 @@
+"""The limit (R23, R24): exact over any window, shared by all processes, and never away."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from urllib.parse import urlparse
+
+import pytest
+import redis.asyncio as redis
+import uvloop
+from chassis.ids import uuid7
+from gateway.rate_limit import LocalLog, Quota, RateLimiter
+from testkit.servers import free_port
+from testkit.waiting import eventually
+
+PATH = "/api/v1/tasks"
+
+
+def quota(limit=10):
+    return Quota(f"user:{uuid7()}", limit, "user")
+
+
+@pytest.fixture
+async def server(valkey_url):
+    async with redis.Redis.from_url(valkey_url) as found:
+        yield found
+
+
+async def pour(limiter, counted, *, seconds, pause):
+    """Ask as fast as `pause` says; return what was allowed, by the clock of Redis, and how many were refused."""
+    loop = asyncio.get_running_loop()
+    end, refused = loop.time() + seconds, 0
+    while loop.time() < end:
+        decision = await limiter.decide(counted)
+        refused += not decision.allowed
+        await asyncio.sleep(pause())
+    return refused
+
+
+async def counted_instants(server, counted):
+    return [int(entry) for entry in await server.lrange(f"taskloom:limit:{counted.key}", 0, -1)]
+
+
+def model(arrivals, limit, window):
+    """The rule itself: allowed when fewer than `limit` were allowed in the window before."""
+    allowed = []
+    for arrival in arrivals:
+        recent = [one for one in allowed if arrival - window < one]
+        if len(recent) < limit:
+            allowed.append(arrival)
+    return allowed
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_r23_local_log_decides_as_the_model_does(seed):
+    chance = random.Random(seed)
+    limit, window = chance.choice([(1, 1.0), (5, 2.0), (100, 60.0)])
+    arrivals, now = [], 0.0
+    for _ in range(2000):
+        now += chance.choice([0.0, chance.expovariate(limit / window), chance.expovariate(4 * limit / window)])
+        arrivals.append(now)
+    log, one = LocalLog(window), Quota("a", limit, "user")
+    allowed = [arrival for arrival in arrivals if log.decide(one, now=arrival).allowed]
+    assert allowed == model(arrivals, limit, window)
+    assert all(later - earlier >= window for earlier, later in zip(allowed, allowed[limit:], strict=False))
+
+
+def test_r23_even_95_a_minute_are_never_refused():
+    log, one = LocalLog(60.0), Quota("a", 100, "user")
+    assert all(log.decide(one, now=number * 60 / 95).allowed for number in range(3000))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_r23_no_window_holds_more_than_the_limit_whatever_the_arrivals(server, seed):
+    chance = random.Random(seed)
+    window, limit = 0.4, 10
+    one = quota(limit)
+    limiters = [RateLimiter(server, workers=2, window_seconds=window) for _ in range(2)]
+    seen = set()
+
+    async def watch():
+        while True:
+            seen.update(await counted_instants(server, one))
+            await asyncio.sleep(window / 20)
+
+    watching = asyncio.create_task(watch())
+    pauses = [lambda: chance.choice([0, 0, 0.001, 0.05]), lambda: chance.uniform(0, 0.02)]
+    refused = await asyncio.gather(
+        *(pour(limiter, one, seconds=1.2, pause=pause) for limiter, pause in zip(limiters, pauses, strict=True))
+    )
+    watching.cancel()
+    allowed = sorted(seen)
+    assert sum(refused) > 0
+    assert len(allowed) > 2 * limit
+    assert all(later - earlier >= window * 1e6 for earlier, later in zip(allowed, allowed[limit:], strict=False))
+
+
+async def test_r23_even_arrivals_just_below_the_limit_are_never_refused(server):
+    window, limit = 0.5, 10
+    limiter, one = RateLimiter(server, workers=1, window_seconds=window), quota(limit)
+    assert await pour(limiter, one, seconds=1.2, pause=lambda: window / limit / 0.95) == 0
+
+
+async def test_r23_many_at_once_are_counted_one_by_one(server):
+    limiter, one = RateLimiter(server, workers=1), quota(100)
+    decisions = await asyncio.gather(*(limiter.decide(one) for _ in range(150)))
+    assert [decision.allowed for decision in decisions] == [True] * 100 + [False] * 50
+    assert [decision.remaining for decision in decisions] == [*range(99, -1, -1), *[0] * 50]
+
+
+async def test_r23_refusals_are_not_counted(server):
+    window = 0.5
+    limiter, one = RateLimiter(server, workers=1, window_seconds=window), quota(3)
+    assert [(await limiter.decide(one)).allowed for _ in range(3)] == [True] * 3
+    loop = asyncio.get_running_loop()
+    full_at = loop.time()
+    refused = await limiter.decide(one)
+    assert (refused.allowed, refused.remaining) == (False, 0)
+    while not (await limiter.decide(one)).allowed:
+        await asyncio.sleep(0.01)
+    assert loop.time() - full_at < window + 0.2
+    assert len(await counted_instants(server, one)) <= 3
+
+
+async def test_r23_headers_are_on_every_answer(start, auth, services, reply, is_refused):
+    async def behave(scope, _receive, send):
+        status = int(scope["path"].rpartition("/")[2])
+        await reply(send, status, b"" if status in (204, 304) else b"{}", [])
+
+    services.tasks.behave = behave
+    user = auth.user()
+    limits = {"rate_limit_per_minute": 50, "anonymous_limit_per_minute": 60, "trusted_proxies": ("127.0.0.1/32",)}
+    somewhere = {"x-forwarded-for": f"198.51.101.{random.randrange(1, 255)}"}
+    async with start(**limits) as gateway, gateway.client(headers=somewhere) as api:
+        remaining = 50
+        for status in (200, 201, 204, 304, 400, 404, 409, 412, 422, 500, 502, 503):
+            answer = await api.get(f"/api/v1/tasks/{status}", headers=user.headers)
+            assert answer.status_code == status
+            remaining -= 1
+            assert answer.headers["ratelimit-policy"] == '"user";q=50;w=60'
+            assert answer.headers["ratelimit"].startswith(f'"user";r={remaining};t=')
+            assert answer.headers["x-ratelimit-limit"] == "50"
+            assert answer.headers["x-ratelimit-remaining"] == str(remaining)
+            assert int(answer.headers["x-ratelimit-reset"]) > 1_700_000_000
+        too_large = {**user.headers, "content-type": "application/json", "content-length": str(2**21)}
+        is_refused(await api.post(PATH, content=b"x" * 2**21, headers=too_large), 413, "PAYLOAD_TOO_LARGE")
+        anonymous = [
+            (await api.get(PATH), 401, "UNAUTHENTICATED"),
+            (await api.get(PATH, headers={"authorization": "Bearer x.y.z"}), 401, "INVALID_TOKEN"),
+            (await api.get("/api/v1/nothing"), 404, "ROUTE_NOT_FOUND"),
+            (await api.get("/api/v1/tasks;x"), 400, "MALFORMED_PATH"),
+            (await api.get(PATH, headers={"host": "evil.example"}), 421, "MISDIRECTED_HOST"),
+            (await api.get("/" + "a" * 9000), 414, "TARGET_TOO_LONG"),
+            (await api.get(PATH, headers={"x-a": "a" * 9000}), 431, "HEADERS_TOO_LARGE"),
+        ]
+        for answer, status, code in anonymous:
+            is_refused(answer, status, code)
+            assert answer.headers["ratelimit-policy"] == '"anonymous";q=60;w=60'
+            assert answer.headers["ratelimit"].startswith('"anonymous";r=')
+        assert (await api.get("/docs")).headers["ratelimit"].startswith('"anonymous";r=')
+        assert "ratelimit" not in (await api.get("/livez")).headers
+
+
+async def test_r23_two_tokens_and_two_processes_share_the_limit_of_a_user(start, auth, tasks, is_refused):
+    first = auth.user()
+    second = auth.user(sub=str(first.id))
+    limit = {"rate_limit_per_minute": 6}
+    async with start(**limit) as one, start(**limit) as other, one.client() as api, other.client() as beside:
+        answers = [
+            await client.get(PATH, headers=token.headers)
+            for client, token in ((api, first), (beside, second), (api, second), (beside, first), (api, first))
+        ]
+        assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["5", "4", "3", "2", "1"]
+        assert (await beside.get(PATH, headers=second.headers)).status_code == 200
+        for client, token in ((api, first), (beside, second)):
+            refused = await client.get(PATH, headers=token.headers)
+            is_refused(refused, 429, "RATE_LIMITED")
+            wait = int(refused.headers["retry-after"])
+            assert 1 <= wait <= 60
+            assert refused.headers["ratelimit"] == f'"user";r=0;t={wait}'
+        assert len(tasks.requests) == 6
+        assert (await api.get(PATH, headers=auth.user().headers)).status_code == 200
+
+
+async def test_r23_addresses_have_limits_of_their_own(start, auth, services, is_refused):
+    client = {"x-forwarded-for": f"198.51.100.{random.randrange(1, 255)}"}
+    limits = {"anonymous_limit_per_minute": 2, "login_limit_per_minute": 1, "trusted_proxies": ("127.0.0.1/32",)}
+    async with start(**limits) as gateway, gateway.client(headers=client) as api:
+        assert (await api.post("/api/v1/auth/login", json={})).status_code == 200
+        for path in ("login", "register", "refresh", "token"):
+            answer = await api.post(f"/api/v1/auth/{path}", json={})
+            is_refused(answer, 429, "RATE_LIMITED")
+            assert answer.headers["ratelimit-policy"] == '"login";q=1;w=60'
+        assert len(services.auth.requests) == 1
+        for _ in range(2):
+            assert (await api.get(PATH)).status_code == 401
+        is_refused(await api.get(PATH), 429, "RATE_LIMITED")
+        is_refused(await api.get("/docs"), 429, "RATE_LIMITED")
+        is_refused(await api.get("/api/v1/tasks;"), 429, "RATE_LIMITED")
+        assert (await api.get(PATH, headers=auth.user().headers)).status_code == 200
+        elsewhere = {"x-forwarded-for": "203.0.113.9, 127.0.0.1"}
+        assert (await api.get("/docs", headers=elsewhere)).status_code == 200
+
+
+async def test_r24_without_redis_each_process_counts_its_share_and_back(start, auth, own_valkey, is_refused):
+    user = auth.user()
+    async with start(redis_url=own_valkey.url, rate_limit_per_minute=10, workers=3) as gateway, gateway.client() as api:
+        assert (await api.get(PATH, headers=user.headers)).headers["x-ratelimit-remaining"] == "9"
+        own_valkey.kill()
+        answers = [await api.get(PATH, headers=user.headers) for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429]
+        assert answers[0].headers["ratelimit-policy"] == '"user-degraded";q=4;w=60'
+        assert [answer.headers["x-ratelimit-remaining"] for answer in answers[:4]] == ["3", "2", "1", "0"]
+        is_refused(answers[4], 429, "RATE_LIMITED")
+        assert 1 <= int(answers[4].headers["retry-after"]) <= 60
+        own_valkey.start()
+
+        async def back():
+            answer = await api.get(PATH, headers=user.headers)
+            return answer if answer.headers["ratelimit-policy"] == '"user";q=10;w=60' else None
+
+        # The log of the time before is still there: nobody gains by an outage of a durable server.
+        assert (await eventually(back)).headers["x-ratelimit-remaining"] == "8"
+
+
+async def test_r24_redis_that_hangs_delays_nobody_for_long(start, auth, own_valkey):
+    user = auth.user()
+    async with start(redis_url=own_valkey.url, rate_limit_per_minute=10) as gateway, gateway.client() as api:
+        assert (await api.get(PATH, headers=user.headers)).status_code == 200
+        os.kill(own_valkey.process.pid, signal.SIGSTOP)
+        try:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            answer = await api.get(PATH, headers=user.headers)
+            assert answer.headers["ratelimit-policy"] == '"user-degraded";q=10;w=60'
+            assert loop.time() - began < 1
+            ticket = await api.post("/api/v1/ws-tickets", headers=user.headers)
+            assert (ticket.status_code, ticket.json()["errors"][0]["code"]) == (503, "TICKETS_UNAVAILABLE")
+            assert loop.time() - began < 3
+        finally:
+            os.kill(own_valkey.process.pid, signal.SIGCONT)
+
+
+async def test_r23_scripts_may_be_flushed(start, auth, own_valkey):
+    user = auth.user()
+    async with (
+        start(redis_url=own_valkey.url, rate_limit_per_minute=10) as gateway,
+        gateway.client() as api,
+        redis.Redis.from_url(own_valkey.url) as server,
+    ):
+        for remaining in (9, 8, 7):
+            await server.script_flush()
+            answer = await api.get(PATH, headers=user.headers)
+            assert answer.headers["ratelimit"].startswith(f'"user";r={remaining};')
+
+
+@asynccontextmanager
+async def delayed(url, delay):
+    """A way to Redis on which answers take as long as `delay()` says."""
+    target = urlparse(url)
+
+    async def pump(reader, writer, pause):
+        while data := await reader.read(65536):
+            await asyncio.sleep(pause())
+            writer.write(data)
+        writer.close()
+
+    pumps = []
+
+    async def serve(reader, writer):
+        ahead, back = await asyncio.open_connection(target.hostname, target.port)
+        pumps.extend(
+            [asyncio.create_task(pump(reader, back, lambda: 0)), asyncio.create_task(pump(ahead, writer, delay))]
+        )
+
+    port = free_port()
+    async with await asyncio.start_server(serve, "127.0.0.1", port):
+        yield f"redis://127.0.0.1:{port}"
+        for task in pumps:
+            task.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def test_r24_slow_redis_is_degraded_and_late_answers_are_nobody_elses(valkey_url):
+    """R38: the answer to a command that was given up is never read as the answer to the next one."""
+    delays = {"now": 0.0}
+    async with delayed(valkey_url, lambda: delays["now"]) as url, redis.Redis.from_url(url) as server:
+        limiter = RateLimiter(server, workers=1)
+        warm = quota(50)
+        assert (await limiter.decide(warm)).policy == "user"
+        delays["now"] = 0.3
+        assert (await limiter.decide(warm)).policy == "user-degraded"
+        delays["now"] = 0.0
+        fresh = quota(7)
+
+        async def back():
+            decision = await limiter.decide(fresh)
+            return decision if decision.policy == "user" else None
+
+        decision = await eventually(back)
+        assert (decision.limit, decision.remaining) == (7, 6)
+
+
+def test_r24_busy_loop_is_not_taken_for_a_slow_redis(valkey_url):
+    """The answer is in the socket's buffer while the loop does something else for longer than 50 ms.
+
+    On uvloop, as in production: it runs timers before it reads.
+    """
+
+    async def decide_while_busy(loop, limiter, turns):
+        def be_busy(left):
+            busy_until = time.monotonic() + 0.06
+            while time.monotonic() < busy_until:
+                pass
+            if left > 1:
+                loop.call_soon(be_busy, left - 1)
+
+        loop.call_soon(be_busy, turns)
+        return (await limiter.decide(quota())).policy
+
+    async def decide_often():
+        async with redis.Redis.from_url(valkey_url) as server:
+            limiter = RateLimiter(server, workers=1)
+            await limiter.decide(quota())
+            loop = asyncio.get_running_loop()
+            return [await decide_while_busy(loop, limiter, turns) for turns in (3, 1, 2, 3, 4, 5, 3)]
+
+    def run():
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(decide_often())
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run).result() == ["user"] * 7

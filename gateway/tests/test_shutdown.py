@@ -1,0 +1,107 @@
+"""The end of a gateway (R63), and its beginning: a process of its own, ended by signals."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import httpx2
+import pytest
+import websockets
+from testkit.servers import free_port
+from testkit.waiting import eventually
+
+
+def ended(server):
+    return server.process.poll() is not None
+
+
+async def until_ended(server, *, seconds):
+    async def over():
+        return ended(server)
+
+    began = time.monotonic()
+    await eventually(over, seconds=seconds)
+    return time.monotonic() - began
+
+
+async def test_r63_sigterm_finishes_what_is_in_flight_and_closes_sockets_1012(start_process, services, user, reply):
+    go = asyncio.Event()
+
+    async def hold(_scope, _receive, send):
+        await go.wait()
+        await reply(send, 200, b'{"a":1}')
+
+    services.tasks.behave = hold
+    with start_process() as server:
+        async with httpx2.AsyncClient(base_url=server.url, timeout=20) as api:
+
+            async def recognises():
+                return (await api.get("/api/v1/users/me", headers=user.headers)).status_code == 200
+
+            await eventually(recognises)
+            socket = await websockets.connect(
+                server.url.replace("http", "ws") + "/api/v1/ws", additional_headers=user.headers
+            )
+            asking = asyncio.create_task(api.get("/api/v1/tasks", headers=user.headers))
+
+            async def arrived():
+                return services.tasks.requests
+
+            await eventually(arrived)
+            server.process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(socket.wait_closed(), 5)
+            assert socket.close_code == 1012
+            assert not ended(server)
+            go.set()
+            answer = await asking
+            assert (answer.status_code, answer.content) == (200, b'{"a":1}')
+        assert await until_ended(server, seconds=5) < 4
+        assert server.process.returncode == 0
+
+
+async def test_r63_request_that_does_not_end_does_not_keep_the_process(start_process, services, user):
+    services.tasks.behave = lambda *_: asyncio.sleep(30)
+    with start_process(SHUTDOWN_SECONDS="1") as server:
+        async with httpx2.AsyncClient(base_url=server.url, timeout=20) as api:
+
+            async def recognises():
+                return (await api.get("/api/v1/users/me", headers=user.headers)).status_code == 200
+
+            await eventually(recognises)
+            asking = asyncio.create_task(api.get("/api/v1/tasks", headers=user.headers))
+
+            async def arrived():
+                return services.tasks.requests
+
+            await eventually(arrived)
+            server.process.send_signal(signal.SIGTERM)
+            await until_ended(server, seconds=5)
+            with pytest.raises(httpx2.HTTPError):
+                (await asking).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"IDENTITY_SIGNING_KEY": ""}, "IDENTITY_SIGNING_KEY"),
+        ({"GATEWAY_TASKS_URL": "", "REDIS_URL": ""}, "GATEWAY_TASKS_URL REDIS_URL"),
+        ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
+        ({"CORS_ALLOW_ORIGINS": "https://*.example"}, "CORS_ALLOW_ORIGINS"),
+        ({"TRUSTED_PROXIES": "10.0.0.0/99"}, "TRUSTED_PROXIES"),
+        ({"GATEWAY_RATE_LIMIT_PER_MINUT": "5"}, "GATEWAY_RATE_LIMIT_PER_MINUT"),
+        ({"GATEWAY_RATE_LIMIT_PER_MINUTE": "0"}, "GATEWAY_RATE_LIMIT_PER_MINUTE"),
+    ],
+)
+def test_r67_settings_that_are_none_end_the_start(test_gateway, changes, named):
+    urls = {f"GATEWAY_{name}_URL": "http://127.0.0.1:1" for name in ("AUTH", "TASKS", "NOTIFICATIONS", "ATTACHMENTS")}
+    right = {"IDENTITY_SIGNING_KEY": test_gateway.private_key, "REDIS_URL": "redis://127.0.0.1:1"}
+    environment = {**os.environ, **urls, **right, "PORT": str(free_port()), **changes}
+    command = [sys.executable, "-m", "gateway", "api"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 2
+    for name in named.split():
+        assert name in ended.stderr
+    assert "Traceback" not in ended.stderr
