@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BindParameter, RowMapping, any_, delete, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.live.models import Membership, StreamEvent, StreamHead
@@ -16,7 +17,7 @@ event = table_of(StreamEvent)
 head = table_of(StreamHead)
 membership = table_of(Membership)
 
-ADVANCE_AT_MOST = 1000
+LOOKED_AT_ONCE = 1000
 
 
 async def add_event(session: AsyncSession, values: Mapping[str, Any]) -> None:
@@ -24,25 +25,34 @@ async def add_event(session: AsyncSession, values: Mapping[str, Any]) -> None:
     await session.execute(insert(event).values(**values).on_conflict_do_nothing())
 
 
-async def advance_head(session: AsyncSession, workspace_id: UUID) -> tuple[int, int]:
-    """Move the head over everything that follows it without a gap; return where it was and where it is.
+async def lock_head(session: AsyncSession, workspace_id: UUID) -> int:
+    """Return how far a workspace can be read; until the commit nobody else moves that.
 
-    The head's row is locked first and the events are read by a later statement, which therefore sees what
-    every earlier holder of the lock has committed.
+    What later statements read of the workspace's events includes everything that earlier holders committed.
     """
     await session.execute(insert(head).values(workspace_id=workspace_id, contiguous_seq=0).on_conflict_do_nothing())
     locked = select(head.c.contiguous_seq).where(head.c.workspace_id == workspace_id).with_for_update()
-    before = (await session.execute(locked)).scalar_one()
+    return int((await session.execute(locked)).scalar_one())
+
+
+async def advance_head(session: AsyncSession, workspace_id: UUID, before: int) -> int:
+    """Move the head over everything that follows it without a gap, and return where it is. Needs its lock."""
+    after = before
+    while (reached := await _end_of_next_run(session, workspace_id, after)) > after:
+        after = reached
+    if after != before:
+        await session.execute(update(head).where(head.c.workspace_id == workspace_id).values(contiguous_seq=after))
+    return after
+
+
+async def _end_of_next_run(session: AsyncSession, workspace_id: UUID, before: int) -> int:
     following = (
         select(event.c.seq)
         .where(event.c.workspace_id == workspace_id, event.c.seq > before)
         .order_by(event.c.seq)
-        .limit(ADVANCE_AT_MOST)
+        .limit(LOOKED_AT_ONCE)
     )
-    after = end_of_run(before, (await session.execute(following)).scalars())
-    if after != before:
-        await session.execute(update(head).where(head.c.workspace_id == workspace_id).values(contiguous_seq=after))
-    return before, after
+    return end_of_run(before, (await session.execute(following)).scalars())
 
 
 def end_of_run(before: int, following: Iterable[int]) -> int:
@@ -67,13 +77,13 @@ async def put_membership(session: AsyncSession, values: Mapping[str, Any]) -> No
 
 async def memberships(reader: AsyncConnection, users: Iterable[UUID]) -> Sequence[RowMapping]:
     """Return the workspaces that these users may see."""
-    query = select(membership).where(membership.c.user_id.in_(list(users)), ~membership.c.removed)
+    query = select(membership).where(membership.c.user_id == any_(_uuids(users)), ~membership.c.removed)
     return (await reader.execute(query)).mappings().all()
 
 
 async def heads(reader: AsyncConnection, workspaces: Iterable[UUID]) -> dict[UUID, int]:
     """Return how far each workspace can be read."""
-    query = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id.in_(list(workspaces)))
+    query = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id == any_(_uuids(workspaces)))
     return {row.workspace_id: row.contiguous_seq for row in (await reader.execute(query)).all()}
 
 
@@ -91,5 +101,12 @@ async def events_between(
 
 
 async def purge(session: AsyncSession, *, before: datetime) -> None:
-    """Forget events that are too old to be resumed from."""
-    await session.execute(delete(event).where(event.c.occurred_at < before))
+    """Forget events that are too old to be resumed from, but none that readers have still to see."""
+    readable = event.c.seq <= head.c.contiguous_seq
+    old = delete(event).where(event.c.occurred_at < before, event.c.workspace_id == head.c.workspace_id, readable)
+    await session.execute(old)
+
+
+def _uuids(ids: Iterable[UUID]) -> BindParameter[Sequence[UUID]]:
+    """Bind ids as one parameter, however many they are: thousands of sockets ask at once."""
+    return literal(list(ids), ARRAY(PG_UUID(as_uuid=True)))

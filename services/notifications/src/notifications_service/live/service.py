@@ -30,20 +30,24 @@ async def keep(session: AsyncSession, event: EventEnvelope) -> Advance | None:
     Events may come twice and out of order; readers see them once and in order.
     """
     change = ChangeData.model_validate(event.data)
-    await repository.add_event(
-        session,
-        {
-            "workspace_id": change.workspace_id,
-            "seq": event.sequence,
-            "type": event.type,
-            "audience": change.audience,
-            "frame": frame_of(event, change),
-            "occurred_at": event.occurred_at,
-        },
-    )
+    before = await repository.lock_head(session, change.workspace_id)
+    if event.sequence > before:
+        await _add(session, event, change)
     joined = await _take_in_membership(session, event, change)
-    before, after = await repository.advance_head(session, change.workspace_id)
+    after = await repository.advance_head(session, change.workspace_id, before)
     return Advance(change.workspace_id, after, joined) if after > before or joined else None
+
+
+async def _add(session: AsyncSession, event: EventEnvelope, change: ChangeData) -> None:
+    values = {
+        "workspace_id": change.workspace_id,
+        "seq": event.sequence,
+        "type": event.type,
+        "audience": change.audience,
+        "frame": frame_of(event, change),
+        "occurred_at": event.occurred_at,
+    }
+    await repository.add_event(session, values)
 
 
 def frame_of(event: EventEnvelope, change: ChangeData) -> dict[str, Any]:

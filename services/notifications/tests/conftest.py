@@ -1,0 +1,462 @@
+"""The service on real ports, its worker on a real transport, and a stand-in for the tasks service's internal API."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis.asyncio as redis
+import structlog
+import websockets
+from chassis.broker.consumer import ConsumerRunner
+from chassis.broker.port import EventTransport, Message
+from chassis.broker.streams import StreamsTransport
+from chassis.clock import utcnow
+from chassis.cursors import CursorSigner
+from chassis.db.base import table_of
+from chassis.db.engine import Database, open_database
+from chassis.db.migrations import upgrade
+from chassis.ids import uuid7
+from chassis.outbox.envelope import EventEnvelope
+from chassis.process import make_server
+from chassis.settings import (
+    CursorSettings,
+    DatabaseSettings,
+    IdentityVerificationSettings,
+    ProcessSettings,
+    RedisSettings,
+)
+from chassis.tokens import IdentityVerifier
+from chassis.web.health import Health
+from notifications_service.db import ROOT, Inbox
+from notifications_service.live.consumers import live_consumer
+from notifications_service.main import create_app, openapi_document
+from notifications_service.models import METADATA
+from notifications_service.settings import ApiSettings, NotificationsSettings
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from testkit.contract import Contract
+from testkit.databases import migrated_database
+from testkit.identities import TestGateway
+from testkit.servers import free_port
+from testkit.waiting import eventually
+
+CURSOR_SECRET = "a secret of the tests, long enough"
+FRAME_SECONDS = 2.0
+ENDING: list[asyncio.Task[None]] = []
+"""Servers that were told to end; the session waits for them, so that no test has to."""
+
+
+@dataclass
+class World:
+    """A workspace as the tasks service sees it: its members, and the number of its last change."""
+
+    id: UUID = field(default_factory=uuid7)
+    members: list[UUID] = field(default_factory=list)
+    seq: int = 0
+
+    def event(
+        self,
+        event_type: str,
+        *,
+        entity_type: str,
+        resource: dict[str, Any],
+        audience: list[UUID] | None = None,
+        **data: Any,
+    ) -> EventEnvelope:
+        """Return the workspace's next change, which all members see."""
+        self.seq += 1
+        seen_by = self.members if audience is None else audience
+        return EventEnvelope(
+            event_id=uuid7(),
+            type=event_type,
+            source="/taskloom/tasks",
+            subject=UUID(resource["id"]),
+            occurred_at=utcnow(),
+            stream_id=self.id,
+            sequence=self.seq,
+            data={
+                "entity_type": entity_type,
+                "entity_id": resource["id"],
+                "workspace_id": str(self.id),
+                "project_id": None,
+                "version": 1,
+                "actor": {"type": "user", "id": str(uuid7()), "via": "session"},
+                "changes": [],
+                "audience": [str(user) for user in seen_by],
+                "request_id": f"request-{self.seq}",
+                "resource": resource,
+                **data,
+            },
+        )
+
+    def task(self, title: str = "Buy milk", event_type: str = "task.created.v1", **data: Any) -> EventEnvelope:
+        resource = {"id": str(uuid7()), "title": title}
+        return self.event(event_type, entity_type="task", resource=resource, **data)
+
+    def tasks(self, count: int, title: str = "Buy milk") -> list[EventEnvelope]:
+        return [self.task(title) for _ in range(count)]
+
+    def joins(self, user: UUID, *, joined_seq: int | None = None) -> EventEnvelope:
+        self.members.append(user)
+        return self._member("member.added.v1", user, joined_seq or self.seq + 1)
+
+    def leaves(self, user: UUID, *, is_told: bool = False) -> EventEnvelope:
+        """Return the removal; a member that `is_told` is in its audience."""
+        audience = list(self.members) if is_told else [one for one in self.members if one != user]
+        self.members.remove(user)
+        return self._member("member.removed.v1", user, 1, audience=audience)
+
+    def _member(
+        self, event_type: str, user: UUID, joined_seq: int, audience: list[UUID] | None = None
+    ) -> EventEnvelope:
+        resource = {"id": str(uuid7()), "workspace_id": str(self.id), "user_id": str(user), "joined_seq": joined_seq}
+        return self.event(event_type, entity_type="member", resource=resource, audience=audience)
+
+
+class TasksApi:
+    """The internal API of the tasks service, as its contract says, on a port of its own."""
+
+    def __init__(self, gateway: TestGateway) -> None:
+        self._verifier = IdentityVerifier(gateway.verify_key)
+        self.joined: dict[UUID, dict[UUID, int]] = {}
+        self.calls: list[UUID] = []
+        self.hold: asyncio.Event | None = None
+        self.answer: Response | None = None
+        self.app = Starlette(routes=[Route("/internal/memberships", self._list), Route("/elsewhere", self._list)])
+
+    def reset(self) -> None:
+        self.joined, self.calls = {}, []
+        self.hold = self.answer = None
+
+    async def _list(self, request: Request) -> Response:
+        user_id = self._verifier.verify(request.headers["x-taskloom-identity"]).principal.user_id
+        self.calls.append(user_id)
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.answer is not None and request.url.path != "/elsewhere":
+            return self.answer
+        rows = [
+            {"workspace_id": str(workspace), "role": "member", "joined_seq": first}
+            for workspace, first in self.joined.get(user_id, {}).items()
+        ]
+        return JSONResponse({"memberships": rows})
+
+
+class Reader:
+    """A client's end of a socket."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self.socket = socket
+
+    async def frame(self, *, seconds: float = FRAME_SECONDS) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), seconds))
+        return found
+
+    async def frames(self, count: int, *, seconds: float = FRAME_SECONDS) -> list[dict[str, Any]]:
+        return [await self.frame(seconds=seconds) for _ in range(count)]
+
+    async def ready(self) -> str:
+        """Take the first frame; return its cursor."""
+        first = await self.frame()
+        assert set(first) == {"type", "cursor"}
+        assert first["type"] == "ready"
+        return str(first["cursor"])
+
+    async def until_seq(self, last: int) -> list[dict[str, Any]]:
+        """Take frames up to the one with this number."""
+        taken = [await self.frame()]
+        while taken[-1].get("seq") != last:
+            taken.append(await self.frame())
+        return taken
+
+    async def is_idle(self) -> bool:
+        """Tell whether nothing but the answer to a ping comes."""
+        await self.socket.send('{"type":"ping"}')
+        return await self.frame() == {"type": "pong"}
+
+    async def closed(self, *, seconds: float = FRAME_SECONDS) -> tuple[int | None, str | None]:
+        await asyncio.wait_for(self.socket.wait_closed(), seconds)
+        return self.socket.close_code, self.socket.close_reason
+
+
+class Lane:
+    """A port that leads to another one, until it is cut."""
+
+    def __init__(self, target: int) -> None:
+        self.port = free_port()
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def restore(self) -> None:
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", self.port)
+
+    async def cut(self) -> None:
+        """Refuse connections, and end those that are open."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in list(self._open):
+            writer.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        ends = {writer, far_writer}
+        self._open |= ends
+        await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
+        self._open -= ends
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+@dataclass
+class Service:
+    """The API on a port of its own."""
+
+    port: int
+    gateway: TestGateway
+    app: Any = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/api/v1/ws"
+
+    async def open(self, user: UUID, cursor: str | None = None, **options: Any) -> Reader:
+        """Open a socket of the user."""
+        url = self.url if cursor is None else f"{self.url}?cursor={cursor}"
+        headers = self.gateway.headers(user)
+        return Reader(await websockets.connect(url, additional_headers=headers, **options))
+
+    @asynccontextmanager
+    async def reading(self, user: UUID, cursor: str | None = None, **options: Any) -> AsyncIterator[Reader]:
+        """Open a socket of the user and take its first frame."""
+        reader = await self.open(user, cursor, **options)
+        await reader.ready()
+        yield reader
+        await reader.socket.close()
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[int]:
+    """Serve an app as every process of ours is served; yield its port."""
+    port = free_port()
+    server = make_server(app, ProcessSettings(environment="test", shutdown_seconds=2), port)
+    running = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    await eventually(started)
+    yield port
+    server.should_exit = True
+    ENDING.append(running)
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def _servers_end() -> AsyncIterator[None]:
+    yield
+    await asyncio.gather(*ENDING)
+
+
+@pytest.fixture(scope="session")
+def database_settings(postgres_url: str, worker_id: str) -> DatabaseSettings:
+    return migrated_database(postgres_url, f"notifications_{worker_id}", lambda url: upgrade(ROOT, url=url))
+
+
+@pytest.fixture(scope="session")
+async def database(database_settings: DatabaseSettings) -> AsyncIterator[Database]:
+    found = open_database(database_settings, application_name="notifications-tests")
+    yield found
+    await asyncio.gather(*ENDING)
+    await found.close()
+
+
+@pytest.fixture
+async def clean(database: Database) -> None:
+    """Empty the tables; other tests use workspaces and users of their own instead."""
+    names = ", ".join(f'"{table.schema}"."{table.name}"' for table in METADATA.sorted_tables)
+    async with database.writer.begin() as connection:
+        await connection.execute(text(f"TRUNCATE {names}"))
+
+
+@pytest.fixture(scope="session")
+def rows(database: Database) -> Callable[..., Awaitable[list[tuple[Any, ...]]]]:
+    """Runs SQL beside the service, and returns the rows."""
+
+    async def run(statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+        async with database.writer.begin() as connection:
+            result = await connection.execute(text(statement), parameters)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    return Contract(openapi_document(), tests=Path(__file__).parent)
+
+
+@pytest.fixture(scope="session")
+def signer() -> CursorSigner:
+    return CursorSigner(CURSOR_SECRET)
+
+
+@pytest.fixture(scope="session")
+async def tasks_server(test_gateway: TestGateway) -> AsyncIterator[tuple[TasksApi, str]]:
+    api = TasksApi(test_gateway)
+    async with served(api.app) as port:
+        yield api, f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def tasks_api(tasks_server: tuple[TasksApi, str]) -> TasksApi:
+    api, _ = tasks_server
+    api.reset()
+    return api
+
+
+Start = Callable[..., AbstractAsyncContextManager[Service]]
+
+
+@pytest.fixture(scope="session")
+def start(
+    database_settings: DatabaseSettings,
+    database: Database,
+    test_gateway: TestGateway,
+    tasks_server: tuple[TasksApi, str],
+    valkey_url: str,
+) -> Start:
+    """Starts an API with settings of its own."""
+
+    @asynccontextmanager
+    async def start(*, redis_url: str = valkey_url, through: Database = database, **own: Any) -> AsyncIterator[Service]:
+        settings = ApiSettings(
+            process=ProcessSettings(environment="test"),
+            database=database_settings,
+            redis=RedisSettings(url=SecretStr(redis_url)),
+            identity=IdentityVerificationSettings(verify_key=SecretStr(test_gateway.verify_key)),
+            cursors=CursorSettings(secret=SecretStr(CURSOR_SECRET)),
+            notifications=NotificationsSettings(**{"tasks_url": tasks_server[1], **own}),
+        )
+        app = create_app(settings, database=through, health=Health())
+        async with served(app) as port:
+            yield Service(port, test_gateway, app)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+async def service(start: Start) -> AsyncIterator[Service]:
+    """The API that most tests share."""
+    async with start() as found:
+        yield found
+
+
+@pytest.fixture
+async def lane(database_settings: DatabaseSettings) -> AsyncIterator[Lane]:
+    """A way to the database that can be cut."""
+    port = make_url(database_settings.url.get_secret_value()).port
+    found = Lane(port or 5432)
+    await found.restore()
+    yield found
+    await found.cut()
+
+
+@pytest.fixture
+async def distant_database(lane: Lane, database_settings: DatabaseSettings) -> AsyncIterator[Database]:
+    """The same database at the end of the lane."""
+    url = make_url(database_settings.url.get_secret_value()).set(port=lane.port).render_as_string(hide_password=False)
+    settings = DatabaseSettings(url=SecretStr(url), pool_size=10, pool_wait_seconds=5)
+    found = open_database(settings, application_name="notifications-distant")
+    yield found
+    await asyncio.gather(*ENDING)
+    await found.close()
+
+
+@dataclass
+class Feed:
+    """The way of an event from the broker into the replay store."""
+
+    transport: EventTransport
+    database: Database
+
+    async def put(self, *events: EventEnvelope) -> None:
+        """Hand events to the broker."""
+        messages = [Message(str(one.event_id), one.type, str(one.stream_id), one.to_json()) for one in events]
+        assert await self.transport.publish(messages) == [None] * len(messages)
+
+    async def keep(self, *events: EventEnvelope) -> None:
+        """Hand events to the broker, and wait until they are in the store."""
+        await self.put(*events)
+        ids = [one.event_id for one in events]
+        query = text("SELECT count(*) FROM notifications.inbox WHERE event_id = ANY(:ids)").bindparams(ids=ids)
+
+        async def kept() -> bool:
+            async with self.database.reader.connect() as reader:
+                return bool((await reader.execute(query)).scalar_one() == len(set(ids)))
+
+        await eventually(kept)
+
+
+@asynccontextmanager
+async def consuming(database: Database, transport: EventTransport, announce_to: str) -> AsyncIterator[Feed]:
+    """Run the service's consumer; it announces through its own connection to `announce_to`."""
+    server = redis.Redis.from_url(announce_to, socket_connect_timeout=1, socket_timeout=2)
+    one = live_consumer(server)
+    stop = asyncio.Event()
+    await transport.declare(one.queue)
+    running = asyncio.create_task(ConsumerRunner(database, table_of(Inbox), transport, one).run(stop))
+    yield Feed(transport, database)
+    stop.set()
+    await running
+    await server.aclose()
+
+
+@pytest.fixture(scope="session")
+async def feed(database: Database, valkey_url: str) -> AsyncIterator[Feed]:
+    """The worker that most tests share."""
+    transport = StreamsTransport(valkey_url, prefix=f"t{uuid7().hex}")
+    async with consuming(database, transport, valkey_url) as found:
+        yield found
+    await transport.close()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+async def team(world: World, feed: Feed) -> tuple[UUID, UUID]:
+    """Two members of the world, whom the projection knows."""
+    ann, bob = uuid7(), uuid7()
+    await feed.keep(world.joins(ann), world.joins(bob))
+    return ann, bob
+
+
+@pytest.fixture
+def lines() -> Callable[[], AbstractAsyncContextManager[list[dict[str, Any]]]]:
+    """Catches log lines with everything that is bound to them."""
+
+    @asynccontextmanager
+    async def catch() -> AsyncIterator[list[dict[str, Any]]]:
+        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as caught:
+            yield caught  # type: ignore[misc]
+
+    return catch

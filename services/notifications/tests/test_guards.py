@@ -1,0 +1,54 @@
+"""What must hold for every route, every table, and every event of the producer."""
+
+from pathlib import Path
+
+import fastapi
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from chassis.broker.port import matches
+from chassis.web.app import UnguardedRoute, refuse_unguarded_routes
+from chassis.web.handlers import api_routes
+from notifications_service.live.consumers import LIVE
+from notifications_service.main import ROUTERS, openapi_document
+from notifications_service.models import METADATA
+from starlette.routing import WebSocketRoute
+
+EVENTS = Path(__file__).parents[3] / "contracts" / "events" / "tasks"
+
+
+def test_every_route_says_who_may_call_it_and_none_is_missed():
+    refuse_unguarded_routes(ROUTERS)
+    operations = sum(len(item) for item in openapi_document()["paths"].values())
+    assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 0
+    sockets = [route.path for router in ROUTERS for route in router.routes if isinstance(route, WebSocketRoute)]
+    assert sockets == ["/api/v1/ws"]
+
+
+def test_a_route_without_a_guard_stops_the_service():
+    router = fastapi.APIRouter()
+
+    @router.get("/open")
+    async def forgotten() -> None: ...
+
+    with pytest.raises(UnguardedRoute, match="/open"):
+        refuse_unguarded_routes((*ROUTERS, router))
+
+
+def test_every_change_of_a_workspace_is_consumed():
+    """The numbers of a workspace count all its changes: one that nobody takes in would hold it back for good."""
+    types = [path.name.removesuffix(".schema.json") for path in EVENTS.glob("*.schema.json")]
+    assert len(types) >= 6
+    assert [one for one in types if not any(matches(pattern, one) for pattern in LIVE.patterns)] == []
+
+
+async def test_models_and_migrations_agree(database):
+    def compare(connection):
+        options = {"include_schemas": True, "include_name": only_ours, "version_table_schema": "notifications"}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), METADATA)
+
+    def only_ours(name, kind, _parents):
+        return name == "notifications" if kind == "schema" else name != "schema_version"
+
+    async with database.writer.connect() as connection:
+        assert await connection.run_sync(compare) == []

@@ -1,0 +1,53 @@
+"""Frames and the answers to a client's messages."""
+
+import json
+
+import pytest
+from chassis.ids import uuid7
+from notifications_service.live.repository import end_of_run
+from notifications_service.realtime.protocol import answer_to, stored_frame
+
+
+@pytest.mark.parametrize(
+    ("before", "following", "after"),
+    [
+        (0, [], 0),
+        (0, [1, 2, 3], 3),
+        (0, [2, 3], 0),
+        (4, [5, 6, 8, 9], 6),
+        (4, [6], 4),
+    ],
+)
+def test_the_end_of_a_run_is_before_the_first_gap(before, following, after):
+    assert end_of_run(before, following) == after
+
+
+@pytest.mark.parametrize("message", ['{"type":"ping"}', b'{"type":"ping"}', '{"type": "ping", "id": 7}'])
+def test_ping_is_answered_by_pong(message):
+    assert json.loads(answer_to(message)) == {"type": "pong"}
+
+
+@pytest.mark.parametrize(
+    "message", ["", "ping", "{", "[]", "null", '{"type":["ping"]}', b"\xff\xfe", "[" * 30_000, '{"type":"subscribe"}']
+)
+def test_anything_else_is_answered_by_an_error(message):
+    answer = json.loads(answer_to(message))
+    assert (answer["type"], answer["code"]) == ("error", "UNKNOWN_MESSAGE")
+
+
+def row(**more):
+    frame = {"seq": 3, "type": "task.updated", "data": {"title": "grüße 漢字"}}
+    return {"workspace_id": uuid7(), "seq": 3, "type": "task.updated.v1", "audience": [], "frame": frame, **more}
+
+
+def test_a_frame_gets_the_cursor_of_its_reader():
+    given = row()
+    assert json.loads(stored_frame(given).with_cursor("abc")) == {**given["frame"], "cursor": "abc"}
+
+
+def test_a_removal_names_whom_it_removes():
+    user = uuid7()
+    frame = {"seq": 3, "type": "member.removed", "data": {"user_id": str(user)}}
+    assert stored_frame(row(type="member.removed.v1", frame=frame)).removed_user == user
+    assert stored_frame(row(type="member.added.v1", frame=frame)).removed_user is None
+    assert stored_frame(row(type="member.removed.v1", frame={**frame, "data": None})).removed_user is None
