@@ -8,7 +8,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -27,34 +30,46 @@ class User:
     refresh_token: str
 
 
-@pytest.fixture(scope="session")
-def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    given = os.environ.get("TASKLOOM_URL")
-    if given:
-        yield given.rstrip("/")
-        return
+@contextmanager
+def running_copy(folder: Path, **settings: str) -> Iterator[dict[str, Any]]:
+    """Run a copy of the embedded default that keeps nothing; yield what it says of itself."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("taskloom")
-    command = [
-        sys.executable,
-        "-m",
-        "taskloom_cli.main",
-        "up",
-        "--ephemeral",
-        "--json",
-        "--no-seed",
-        "--port",
-        str(port),
-    ]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
+    options = ["--ephemeral", "--json", "--no-seed", "--port", str(port)]
+    command = [sys.executable, "-m", "taskloom_cli.main", "up", *options]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env={**os.environ, **settings})
     line = process.stdout.readline()
     assert line, f"taskloom ended with {process.wait()}"
-    yield json.loads(line)["api"]
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
-    process.stdout.close()
+    try:
+        yield json.loads(line)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def start_copy() -> Callable[..., AbstractContextManager[dict[str, Any]]]:
+    """Runs further copies, with settings of their own."""
+    if "TASKLOOM_URL" in os.environ:
+        pytest.skip("ONLY WITH COPIES OF ITS OWN: looks into logs, admin ports and settings")
+    return running_copy
+
+
+@pytest.fixture(scope="session")
+def copy(
+    start_copy: Callable[..., AbstractContextManager[dict[str, Any]]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
+    """What the copy that is started here says of itself."""
+    with start_copy(tmp_path_factory.mktemp("taskloom")) as summary:
+        yield summary
+
+
+@pytest.fixture(scope="session")
+def base_url(request: pytest.FixtureRequest) -> str:
+    given = os.environ.get("TASKLOOM_URL")
+    return given.rstrip("/") if given else str(request.getfixturevalue("copy")["api"])
 
 
 @pytest.fixture(scope="session")

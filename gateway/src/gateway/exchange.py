@@ -6,7 +6,13 @@ from collections.abc import Iterable
 import structlog
 from chassis.context import RequestContext, bind_request, valid_request_id
 from chassis.ids import uuid7
-from chassis.telemetry.tracing import new_traceparent, trace_id_of, valid_traceparent
+from chassis.telemetry.tracing import (
+    describe_span,
+    new_traceparent,
+    trace_id_of,
+    traceparent_of_span,
+    valid_traceparent,
+)
 from prometheus_client import Counter, Histogram
 from starlette.types import Message, Scope, Send
 
@@ -26,17 +32,23 @@ TLS_ONLY = (b"strict-transport-security", b"max-age=31536000; includeSubDomains"
 
 
 def bind_context(scope: Scope) -> RequestContext:
-    """Take over valid ids of the client, make the missing ones, and bind them for logs and answers."""
-    given = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _ID_FIELDS}
-    request_id = valid_request_id(given.get(b"x-request-id")) or str(uuid7())
-    context = RequestContext(request_id, valid_traceparent(given.get(b"traceparent")) or new_traceparent())
+    """Take over valid ids of the client, make the missing ones, and bind them for logs and answers.
+
+    Where spans are exported, what follows belongs to the span that this is called in.
+    """
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    request_id = valid_request_id(given.decode("latin-1")) or str(uuid7())
+    context = RequestContext(request_id, traceparent_of_span() or client_traceparent(scope) or new_traceparent())
     bind_request(context)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id_of(context.traceparent))
     return context
 
 
-_ID_FIELDS = frozenset({b"x-request-id", b"traceparent"})
+def client_traceparent(scope: Scope) -> str | None:
+    """Return the trace context that the client sent, if it is one."""
+    given = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
+    return valid_traceparent(given.decode("latin-1"))
 
 
 class Exchange:
@@ -65,6 +77,7 @@ class Exchange:
         method = self._scope["method"] if self._scope["method"] in METHODS else "other"
         REQUESTS.labels(method, self.route, self.status or "aborted").inc()
         SECONDS.labels(self.route).observe(elapsed)
+        describe_span(f"{method} {self.route}", status=self.status)
         log.info("request.served", method=method, route=self.route, status=self.status, ms=round(elapsed * 1000, 1))
 
     def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> Fields:

@@ -12,6 +12,7 @@ import structlog
 from chassis.context import RequestContext
 from chassis.errors import AppError, ErrorKind, InternalError, RateLimited
 from chassis.process import Protocols
+from chassis.telemetry.tracing import request_span
 from chassis.tokens import AccessToken, AccessTokenVerifier, IdentitySigner
 from chassis.web.handlers import install_handlers
 from chassis.web.health import Health, health_routes
@@ -28,7 +29,15 @@ from gateway.cors import Cors, OriginNotAllowed
 from gateway.documents import Documents
 from gateway.edge import Edge, Head, limit_key
 from gateway.errors import InvalidToken, RouteNotFound
-from gateway.exchange import SECURITY_FIELDS, TLS_ONLY, Exchange, Fields, SocketExchange, bind_context
+from gateway.exchange import (
+    SECURITY_FIELDS,
+    TLS_ONLY,
+    Exchange,
+    Fields,
+    SocketExchange,
+    bind_context,
+    client_traceparent,
+)
 from gateway.http_protocol import GONE, REFUSAL, Connections, EdgeProtocol, EdgeSocket
 from gateway.keys import PublishedKeys
 from gateway.proxy import AnswerBrokenOff, Forwarding, Proxy
@@ -101,6 +110,10 @@ class Gateway:
             await self._serve_socket(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with request_span(scope["method"], traceparent=client_traceparent(scope)):
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = bind_context(scope)
         exchange = Exchange(scope, send, context, self._always)
         try:

@@ -36,7 +36,7 @@ def configure_tracing(*, service: str) -> None:
 
 
 @contextmanager
-def request_span(name: str, *, kind: SpanKind, traceparent: str | None) -> Iterator[None]:
+def request_span(name: str, *, traceparent: str | None, kind: SpanKind = SpanKind.SERVER) -> Iterator[None]:
     """Open a span that follows from `traceparent`; it costs and does nothing where spans are not exported."""
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
         yield
@@ -45,6 +45,14 @@ def request_span(name: str, *, kind: SpanKind, traceparent: str | None) -> Itera
     parent = PROPAGATOR.extract(carrier)
     with trace.get_tracer("taskloom").start_as_current_span(name, context=parent, kind=kind):
         yield
+
+
+def describe_span(name: str, *, status: int) -> None:
+    """Name the current span, now that it is known what the request was, and say how it was answered."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.update_name(name)
+        span.set_attribute("http.response.status_code", status)
 
 
 def traceparent_of_span() -> str | None:
