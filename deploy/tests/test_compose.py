@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -23,10 +24,12 @@ import redis.asyncio as redis
 import tasks_service.cli
 import tasks_service.settings
 import tasks_service.worker
-from chassis.settings import DatabaseSettings, ProcessSettings, groups_of, variables
+from chassis.background import MigrationSettings, SchemaSettings
+from chassis.settings import ProcessSettings, groups_of, load_settings, variables
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("auth", "tasks", "notifications", "attachments")
+CONSUMING = ("tasks", "notifications", "attachments")
 DOCKERFILES = [
     *(f"services/{service}/Dockerfile" for service in SERVICES),
     "gateway/Dockerfile",
@@ -124,7 +127,7 @@ def test_every_process_accepts_the_settings_that_it_is_given(
 def loader_of(service: str, role: str) -> Callable[[], object]:
     module = LOADERS[service]
     if role == "migrate":
-        return DatabaseSettings
+        return partial(load_settings, MigrationSettings if service in CONSUMING else SchemaSettings)
     return getattr(module, "load_api", module.load) if role == "api" else module.load
 
 
@@ -136,12 +139,13 @@ def test_every_role_of_a_service_runs_exactly_once(
     assert run == sorted(roles_of_command(service, capsys) & ROLES)
 
 
-def test_migrations_know_the_database_and_no_other_secret(
+def test_migrations_know_the_servers_and_no_other_secret(
     compose: dict[str, Any], environments: dict[str, dict[str, str]]
 ):
     for name, container in of_services(compose).items():
         if role_of(container) == "migrate":
-            assert environments[name].keys() == {"ENVIRONMENT", "LOG_LEVEL", "DRAIN_SECONDS", "DATABASE_URL"}, name
+            servers = {"DATABASE_URL", "BROKER_URL"} if service_of(container) in CONSUMING else {"DATABASE_URL"}
+            assert environments[name].keys() == {"ENVIRONMENT", "LOG_LEVEL", "DRAIN_SECONDS"} | servers, name
 
 
 def test_only_the_gateway_can_sign_identities(environments: dict[str, dict[str, str]]):
@@ -173,7 +177,7 @@ def test_r51_every_service_has_a_broker_user_of_its_own(
     for service in SERVICES:
         password = secrets[f"{service.upper()}_BROKER_PASSWORD"]
         urls = {given.get("BROKER_URL") for name, given in environments.items() if name.split("-")[0] == service}
-        assert urls == {None, f"amqp://{service}:{password}@rabbitmq:5672/"}
+        assert urls - {None} == {f"amqp://{service}:{password}@rabbitmq:5672/"}
 
 
 def test_r51_the_rights_of_a_broker_user_cover_its_queues_and_no_others(users: Any):
@@ -225,7 +229,8 @@ def test_processes_start_after_their_migrations_and_these_with_a_healthy_databas
         if service == "gateway":
             assert waits["auth"] == waits["tasks"] == waits["valkey"] == "service_healthy"
         elif role_of(container) == "migrate":
-            assert waits == {"postgres": "service_healthy"}
+            assert waits["postgres"] == "service_healthy", name
+            assert ("rabbitmq-users" in waits) == (service in CONSUMING), name
         else:
             assert waits[f"{service}-migrate"] == "service_completed_successfully", name
         if role_of(container) in {"worker", "relay"}:
