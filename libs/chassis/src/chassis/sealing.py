@@ -1,7 +1,6 @@
 """Encryption of single column values (R43): AES-256-GCM with a key ring, bound to the place of the value."""
 
 import base64
-import binascii
 import secrets
 from collections.abc import Mapping
 
@@ -10,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE_BYTES = 12
 KEY_BYTES = 32
+EXPECTED_RING = "expected kid:base64(32 bytes), several separated by commas, each kid once"
 
 
 class SealError(ValueError):
@@ -35,12 +35,12 @@ class KeyRing:
         keys: dict[str, bytes] = {}
         for entry in text.split(","):
             kid, separator, encoded = entry.strip().partition(":")
-            if not kid or not separator or "." in kid:
-                raise ValueError("expected kid:base64(32 bytes), several separated by commas")
+            if not kid or not separator or "." in kid or kid in keys:
+                raise ValueError(EXPECTED_RING)
             try:
                 keys[kid] = base64.b64decode(encoded, validate=True)
-            except binascii.Error:
-                raise ValueError("expected kid:base64(32 bytes), several separated by commas") from None
+            except ValueError:  # binascii.Error is one; text beyond ASCII is another
+                raise ValueError(EXPECTED_RING) from None
         return cls(keys)
 
     def seal(self, plain: bytes, *, place: str) -> str:
@@ -55,8 +55,8 @@ class KeyRing:
         kid, _, encoded = rest.partition(".")
         if version != "v1" or kid not in self._ciphers:
             raise SealError("sealed with a key that is not in the ring")
-        sealed = base64.urlsafe_b64decode(encoded)
         try:
+            sealed = base64.b64decode(encoded, altchars=b"-_", validate=True)
             return self._ciphers[kid].decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise SealError("changed, or sealed for another place") from None

@@ -17,9 +17,13 @@ CACHE_ENTRIES = 10_000
 class IdentityCache:
     """Verifies identity headers, each distinct one once: a signature costs 150 times a look-up."""
 
-    def __init__(self, verifier: IdentityVerifier) -> None:
+    def __init__(self, verifier: IdentityVerifier, *, entries: int = CACHE_ENTRIES) -> None:
         self._verifier = verifier
+        self._entries = entries
         self._seen: OrderedDict[str, VerifiedIdentity] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._seen)
 
     def principal(self, header: str | None) -> Principal:
         """Return the caller. Raises Unauthenticated without a header that is valid now."""
@@ -39,7 +43,7 @@ class IdentityCache:
         except TokenError as error:
             raise Unauthenticated(log_detail=str(error)) from None
         self._seen[header] = identity
-        if len(self._seen) > CACHE_ENTRIES:
+        if len(self._seen) > self._entries:
             self._seen.popitem(last=False)
         return identity
 

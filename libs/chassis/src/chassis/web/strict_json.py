@@ -16,6 +16,8 @@ MAX_DEPTH = 32
 MAX_VALUES = 10_000
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
+MAX_DIGITS = len(str(INT64_MIN))
+TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} or has more than {MAX_VALUES} values."
 
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
 
@@ -32,7 +34,7 @@ class NumberOutOfRange(InvalidInput):
 
 def check_content_type(content_type: str | None, content_encoding: str | None) -> None:
     """Raise UnsupportedMediaType unless the body is plain JSON in UTF-8."""
-    if content_encoding not in (None, "", "identity"):
+    if (content_encoding or "identity").strip().lower() != "identity":
         raise UnsupportedMediaType(field=None, hint="send the body without Content-Encoding")
     media_type, _, parameters = (content_type or "").lower().partition(";")
     charset = parameters.strip().removeprefix("charset=").strip('"')
@@ -46,15 +48,23 @@ def parse_json(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedJson(hint=f"at line {error.lineno}, column {error.colno}") from None
-    _refuse_duplicate_keys(body)
     _check_values(value)
+    _refuse_what_orjson_takes(body)
     return value
 
 
-def _refuse_duplicate_keys(body: bytes) -> None:
-    """Parse again with a hook on every object; orjson keeps the last of two equal keys without a word."""
-    if b"{" in body:
-        json.loads(body, object_pairs_hook=_unique)
+def _refuse_what_orjson_takes(body: bytes) -> None:
+    """Parse again with hooks: orjson keeps the last of two equal keys, and rounds whole numbers beyond 64 bits."""
+    try:
+        json.loads(body, object_pairs_hook=_unique, parse_int=_check_digits)
+    except RecursionError:
+        # Only a value under a key that comes twice can still be that deep.
+        raise MalformedJson(TOO_DEEP) from None
+
+
+def _check_digits(digits: str) -> None:
+    if len(digits) > MAX_DIGITS or not INT64_MIN <= int(digits) <= INT64_MAX:
+        raise NumberOutOfRange
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> None:
@@ -70,7 +80,7 @@ def _check_values(root: Any) -> None:
         value, depth, path = pending.pop()
         seen += 1
         if depth > MAX_DEPTH or seen > MAX_VALUES:
-            raise MalformedJson(f"The body is nested deeper than {MAX_DEPTH} or has more than {MAX_VALUES} values.")
+            raise MalformedJson(TOO_DEEP)
         if isinstance(value, dict):
             for key, item in value.items():
                 _check_text(key, path)
