@@ -1,18 +1,19 @@
 """The roles of a service beside its API: consumers, relay, periodic jobs; each alone or all in one process."""
 
+import argparse
 import asyncio
 import sys
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 import orjson
 import structlog
 from sqlalchemy import Table, func, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.broker.consumer import Consumer, ConsumerRunner
@@ -22,7 +23,6 @@ from chassis.broker.relay import OutboxRelay, Source
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
 from chassis.db.transactions import transaction
-from chassis.errors import AppError
 from chassis.process import Work, run_process
 from chassis.roles import Role
 from chassis.settings import BrokerSettings, DatabaseSettings, ProcessSettings, load_settings
@@ -144,25 +144,41 @@ async def _declare(transport: EventTransport, queue: Queue, deadline: float) -> 
 def _redrive_role(open_service: Open) -> Role:
     """Return the command that gives what was given up another chance, and prints how much that was."""
 
-    def run(_arguments: Sequence[str]) -> int:
+    def run(arguments: Sequence[str]) -> int:
+        parser = argparse.ArgumentParser(prog="redrive", description="Tries again what was given up.")
+        since = "an instant (RFC 3339): events that were sent after it are sent again, for a consumer that missed them"
+        parser.add_argument("--sent-since", type=instant, metavar="INSTANT", help=since)
+        wanted = parser.parse_args(arguments)
         settings, background = open_service()
-        sys.stdout.write(orjson.dumps(asyncio.run(redrive(settings, background))).decode() + "\n")
+        moved = asyncio.run(redrive(settings, background, sent_since=wanted.sent_since))
+        sys.stdout.write(orjson.dumps(moved).decode() + "\n")
         return 0
 
     return run
 
 
-async def redrive(settings: "BackgroundSettings", background: Background) -> dict[str, int]:
+def instant(text: str) -> datetime:
+    """Return an instant of RFC 3339. Raises ValueError for anything else, a time without an offset included."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError("an instant needs an offset, such as Z")
+    return found
+
+
+async def redrive(
+    settings: "BackgroundSettings", background: Background, *, sent_since: datetime | None = None
+) -> dict[str, int]:
     """Put the dead letters of every queue back into it, and parked events of the outbox back in line.
 
-    Return how many there were, by queue, and of the outbox under `outbox`.
+    So are events that were sent after `sent_since`: a consumer that has taken them in does not do so again. Return
+    how many there were, by queue, and of the outbox under `outbox`.
     """
     database = open_database(settings.database, application_name=f"{background.service}-redrive")
     transport = open_transport(settings.broker.url.get_secret_value())
     try:
         moved = {one.queue.name: await transport.redrive(one.queue.name) for one in background.consumers}
         if background.source is not None:
-            moved["outbox"] = await OutboxRelay(database, background.source, transport).replay_parked()
+            moved["outbox"] = await OutboxRelay(database, background.source, transport).send_again(sent_since)
         return moved
     finally:
         await transport.close()
@@ -209,8 +225,8 @@ class JobRunner:
         while not stop.is_set():
             try:
                 await self._run_once()
-            except (AppError, SQLAlchemyError, OSError) as error:
-                log.warning("job.failed", job=self._job.name, reason=type(error).__name__)
+            except Exception:
+                log.exception("job.failed", job=self._job.name)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._job.seconds)
 

@@ -9,6 +9,7 @@ from chassis.broker.consumer import ConsumerRunner, after_commit, consumer
 from chassis.broker.port import Message, Queue
 from chassis.broker.relay import MAX_ATTEMPTS, OutboxRelay, outbox_source
 from chassis.broker.streams import StreamsTransport
+from chassis.clock import utcnow
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope, EventTooLarge
@@ -297,6 +298,23 @@ async def test_r47_redrive_brings_back_parked_events_and_dead_letters(
         return taken == [event.event_id] and await states(database) == {"sent": 1}
 
     await eventually(arrived)
+    missed = []
+
+    @consumer(queue="sample.newcomer", types=["thing.*.v1"])
+    async def newcomer(found, _session):
+        missed.append(found.event_id)
+
+    await transport.declare(newcomer.queue)
+    tasks(ConsumerRunner(database, INBOX, transport, newcomer).run(stop))
+    nothing, everything = utcnow(), event.occurred_at
+    assert (await redrive(settings, background, sent_since=nothing))["outbox"] == 0
+    assert (await redrive(settings, background, sent_since=everything))["outbox"] == 1
+
+    async def sent_again():
+        return missed == [event.event_id] and await states(database) == {"sent": 1}
+
+    await eventually(sent_again)
+    assert taken == [event.event_id]
     stop.set()
     await transport.close()
 

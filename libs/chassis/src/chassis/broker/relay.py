@@ -5,7 +5,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -168,14 +168,17 @@ class OutboxRelay:
         await connection.execute(statement)
         PUBLISHED.labels(self._name).inc(len(rows))
 
-    async def replay_parked(self) -> int:
-        """Make every parked event new again, as if it had never been tried; return how many there were."""
+    async def send_again(self, sent_since: datetime | None = None) -> int:
+        """Make parked events new, and those that were sent since an instant; return how many there were."""
         table = self._source.table
-        anew = {"state": NEW, "attempts": 0, "available_at": None}
+        wanted = table.c.state == PARKED
+        if sent_since is not None:
+            wanted |= table.c.sent_at >= sent_since
+        anew = {"state": NEW, "attempts": 0, "available_at": None, "sent_at": None}
         async with self._database.writer.begin() as connection:
-            parked = await connection.execute(update(table).where(table.c.state == PARKED).values(anew))
+            found = await connection.execute(update(table).where(wanted).values(anew))
             await connection.execute(select(func.pg_notify(relay_channel(table), "")))
-            return int(parked.rowcount)
+            return int(found.rowcount)
 
     async def _postpone(self, connection: AsyncConnection, row: RowMapping, reason: str) -> None:
         table = self._source.table
