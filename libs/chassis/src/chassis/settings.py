@@ -5,8 +5,10 @@ all missing and bad variables at once, and refuses unknown variables with the se
 """
 
 import dataclasses
+import difflib
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
@@ -26,18 +28,17 @@ class SettingsError(Exception):
     """The environment can't be used; `str()` lists every problem, one a line."""
 
 
-class FileSource(PydanticBaseSettingsSource):
-    """Reads `<NAME>_FILE` where `<NAME>` itself is not set."""
+class EnvironmentSource(PydanticBaseSettingsSource):
+    """Reads each field's own variable, or the file that `<NAME>_FILE` names; an empty one counts as not set.
+
+    pydantic-settings' own source would also take a variable with the bare name of the field, such as `URL`.
+    """
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         name = variable_name(self.settings_cls, field_name, field)
-        path = os.environ.get(f"{name}_FILE")
-        if path is None or name in os.environ:
-            return None, name, False
-        try:
-            return Path(path).read_text(encoding="utf-8").strip(), name, False
-        except OSError as error:
-            raise SettingsError(f"{name}_FILE: {path} can't be read ({error.strerror})") from None
+        with suppress(OSError, UnicodeError):
+            return os.environ.get(name) or _content_of_file(name), name, False
+        return None, name, False
 
     def __call__(self) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -48,11 +49,16 @@ class FileSource(PydanticBaseSettingsSource):
         return values
 
 
+def _content_of_file(name: str) -> str | None:
+    path = os.environ.get(f"{name}_FILE")
+    return (Path(path).read_text(encoding="utf-8").strip() or None) if path else None
+
+
 class SettingsGroup(BaseSettings):
     """Base of every group of settings."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, validate_by_name=True, validate_by_alias=True
+        frozen=True, extra="ignore", hide_input_in_errors=True, validate_by_name=True, validate_by_alias=True
     )
 
     @classmethod
@@ -60,11 +66,11 @@ class SettingsGroup(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic-settings'
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic-settings'
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, FileSource(settings_cls)
+        return init_settings, EnvironmentSource(settings_cls)
 
 
 def _long_enough(secret: SecretStr) -> SecretStr:
@@ -228,12 +234,12 @@ def load_settings(settings_type: type[S], *, prefix: str = "") -> S:
     problems = list(_unknown_variables(groups.values(), prefix, os.environ)) if prefix else []
     loaded: dict[str, BaseSettings] = {}
     for attribute, group in groups.items():
+        unreadable = _unreadable_files(group)
+        problems.extend(unreadable.values())
         try:
             loaded[attribute] = group()
         except ValidationError as error:
-            problems.extend(_explain(group, error))
-        except SettingsError as error:
-            problems.append(str(error))
+            problems.extend(line for name, line in _explain(group, error) if name not in unreadable)
     if problems:
         raise SettingsError("\n".join(problems))
     return settings_type(**loaded)
@@ -241,22 +247,39 @@ def load_settings(settings_type: type[S], *, prefix: str = "") -> S:
 
 def _unknown_variables(groups: Iterable[type[BaseSettings]], prefix: str, environ: Mapping[str, str]) -> Iterable[str]:
     known = {name for group in groups for name in variables(group)}
-    own = ", ".join(sorted(name for name in known if name.startswith(prefix))) or "none"
+    own = sorted(name for name in known if name.startswith(prefix))
     known |= {f"{name}_FILE" for name in known}
     for name in sorted(environ):
         if name.startswith(prefix) and name not in known:
-            yield f"{name}: there is no such setting; known are {own}"
+            rests = [one.removeprefix(prefix) for one in own]
+            guess = difflib.get_close_matches(name.removeprefix(prefix), rests, n=1)
+            meant = f"did you mean {prefix}{guess[0]}? " if guess else ""
+            yield f"{name}: there is no such setting; {meant}known are {', '.join(own) or 'none'}"
 
 
-def _explain(group: type[BaseSettings], error: ValidationError) -> Iterable[str]:
+def _unreadable_files(group: type[BaseSettings]) -> dict[str, str]:
+    """Return what is wrong with the files that the group's variables name, by variable."""
+    problems: dict[str, str] = {}
+    for name in (name for name in variables(group) if not os.environ.get(name)):
+        try:
+            _content_of_file(name)
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+            problems[name] = f"{name}_FILE: {os.environ[f'{name}_FILE']} can't be read ({reason})"
+    return problems
+
+
+def _explain(group: type[BaseSettings], error: ValidationError) -> Iterable[tuple[str, str]]:
+    """Yield each bad variable with a line about it; what the variable holds is never in the line."""
     by_location = {str(field.validation_alias or name): name for name, field in group.model_fields.items()}
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         location = str(problem["loc"][0]) if problem["loc"] else ""
         field_name = by_location.get(location, location)
         field = group.model_fields.get(field_name)
         if field is None:
-            yield problem["msg"]
+            yield location, problem["msg"]
             continue
         example = f" (for example {field.examples[0]})" if field.examples else ""
         reason = "is missing" if problem["type"] == "missing" else problem["msg"]
-        yield f"{variable_name(group, field_name, field)}: {reason}{example}. {field.description or ''}".rstrip()
+        name = variable_name(group, field_name, field)
+        yield name, f"{name}: {reason}{example}. {field.description or ''}".rstrip()
