@@ -61,6 +61,8 @@ def _engine(url: str, settings: DatabaseSettings, application_name: str, **optio
         pool_timeout=settings.pool_wait_seconds,
         pool_recycle=RECYCLE_SECONDS,
         pool_use_lifo=True,
+        # Errors go to the log, and the values of a statement do not belong there (R65).
+        hide_parameters=True,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={

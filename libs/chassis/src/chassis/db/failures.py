@@ -7,7 +7,8 @@ from chassis.errors import AppError, Conflict, InternalError, InvalidInput, Serv
 
 RETRY_AFTER_SECONDS = 1
 
-INVALID_INPUT_STATES = frozenset({"22P05", "22021", "22001", "22003", "22007", "22008", "22P02", "23502", "23514"})
+DATA_EXCEPTION_CLASS = "22"
+INVALID_INPUT_STATES = frozenset({"23502", "23514"})
 UNIQUE_VIOLATION = "23505"
 FOREIGN_KEY_VIOLATION = "23503"
 UNAVAILABLE_STATES = frozenset(
@@ -56,7 +57,7 @@ def sqlstate(error: BaseException) -> str:
 
 
 def _by_state(state: str) -> AppError:
-    if state in INVALID_INPUT_STATES:
+    if state in INVALID_INPUT_STATES or state.startswith(DATA_EXCEPTION_CLASS):
         return InvalidInput(log_detail=state)
     if state == UNIQUE_VIOLATION:
         return AlreadyExists(log_detail=state)

@@ -1,8 +1,9 @@
 """One request, one message, one job: one transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,9 +17,27 @@ async def transaction(database: Database) -> AsyncIterator[AsyncSession]:
     session = database.sessions()
     try:
         yield session
-        await asyncio.shield(session.commit())
+        await _undisturbed(session.commit())
     except PersistedError:
-        await asyncio.shield(session.commit())
+        await _undisturbed(session.commit())
         raise
     finally:
-        await asyncio.shield(session.close())
+        await _undisturbed(session.close())
+
+
+async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work to its end, however often the caller is cancelled meanwhile; then pass the cancellation on (R38).
+
+    A session that is closed while its commit is still under way would lose its connection.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        task.exception()
+        raise asyncio.CancelledError
+    task.result()
