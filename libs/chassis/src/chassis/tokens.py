@@ -72,7 +72,8 @@ class AccessTokenVerifier:
         claims = _decode(token, key, issuer=self._issuer, audience=self._audience)
         if claims["exp"] - claims["iat"] > self._max_lifetime:
             raise TokenError("lives longer than allowed")
-        return AccessToken(_principal(claims), str(claims["jti"]), int(claims["iat"]), int(claims["exp"]))
+        principal = _principal(claims, kind="user")
+        return AccessToken(principal, str(claims["jti"]), int(claims["iat"]), int(claims["exp"]))
 
 
 def key_id(token: str, expected_type: str) -> str:
@@ -142,7 +143,8 @@ class IdentityVerifier:
         claims = _decode(token, self._key, issuer=IDENTITY_ISSUER, audience=IDENTITY_AUDIENCE)
         if claims["exp"] - claims["iat"] > IDENTITY_SECONDS:
             raise TokenError("lives longer than allowed")
-        return VerifiedIdentity(_principal(claims), int(claims["exp"]))
+        kind: CallerKind = "service" if claims.get("kind") == "service" else "user"
+        return VerifiedIdentity(_principal(claims, kind=kind), int(claims["exp"]))
 
 
 def normalize_pem(text: str) -> bytes:
@@ -168,9 +170,8 @@ def _decode(token: str, key: Ed25519PublicKey, *, issuer: str, audience: str) ->
     return claims
 
 
-def _principal(claims: dict[str, Any]) -> Principal:
+def _principal(claims: dict[str, Any], *, kind: CallerKind) -> Principal:
     try:
-        kind: CallerKind = "service" if claims.get("kind") == "service" else "user"
         return Principal(
             user_id=UUID(claims["sub"]),
             session_id=UUID(claims["sid"]),

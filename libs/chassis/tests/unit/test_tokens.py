@@ -87,6 +87,10 @@ def test_r1_a_token_of_ours_says_who_calls():
     assert (token.token_id, token.expires_at - token.issued_at) == ("token-1", LIFETIME)
 
 
+def test_r21_a_user_s_token_never_speaks_for_a_service():
+    assert VERIFIER.verify(access_token(kind="service")).principal.kind == "user"
+
+
 def test_r1_leeway_is_thirty_seconds():
     VERIFIER.verify(access_token(exp=now() - 25, iat=now() - 100))
     VERIFIER.verify(access_token(iat=now() + 25, nbf=now() + 25, exp=now() + 100))
