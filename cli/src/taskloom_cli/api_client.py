@@ -1,12 +1,15 @@
-"""The few calls that this command makes to its own gateway."""
+"""The few calls that this command makes to its own processes."""
 
 import json
+import math
+import re
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from taskloom_cli.ports import HOST
 
 SECONDS = 15
+REVOCATIONS_AGE = "taskloom_revocations_age_seconds"
 
 
 class CallFailed(Exception):
@@ -17,14 +20,38 @@ class CallFailed(Exception):
         self.status = status
 
 
-def call(port: int, method: str, path: str, body: Any = None, *, token: str | None = None) -> Any:
-    """Call the API and return the envelope's data. Raises CallFailed, or OSError without an answer."""
-    headers = {"content-type": "application/json"} if body is not None else {}
-    if token is not None:
-        headers["authorization"] = f"Bearer {token}"
+def post(port: int, path: str, body: Any, *, identity: str | None = None) -> Any:
+    """Post to an API and return the envelope's data. Raises CallFailed, or OSError without an answer."""
+    headers = {"content-type": "application/json"}
+    if identity is not None:
+        headers["x-taskloom-identity"] = identity
+    return json.loads(_ask(port, "POST", path, json.dumps(body), headers))["data"]
+
+
+def is_ready(port: int) -> bool:
+    """Tell whether a process answers that it is ready."""
+    try:
+        _ask(port, "GET", "/readyz", None, {})
+    except (OSError, CallFailed):
+        return False
+    return True
+
+
+def knows_revocations(gateway_admin_port: int) -> bool:
+    """Tell whether the gateway knows which tokens are revoked; until then it answers 503 to every user (R6)."""
+    try:
+        metrics = _ask(gateway_admin_port, "GET", "/metrics", None, {})
+    except (OSError, CallFailed):
+        return False
+    found = re.search(rf"^{REVOCATIONS_AGE} (\S+)$", metrics, re.MULTILINE)
+    # Nothing was asked yet at exactly 0, and nothing answered at infinity.
+    return found is not None and 0 < float(found[1]) < math.inf
+
+
+def _ask(port: int, method: str, path: str, body: str | None, headers: dict[str, str]) -> str:
     connection = HTTPConnection(HOST, port, timeout=SECONDS)
     try:
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         answer = response.read().decode()
     except HTTPException as error:
@@ -33,13 +60,4 @@ def call(port: int, method: str, path: str, body: Any = None, *, token: str | No
         connection.close()
     if response.status >= 400:  # noqa: PLR2004 - any refusal
         raise CallFailed(response.status, answer)
-    return json.loads(answer)["data"]
-
-
-def is_ready(port: int) -> bool:
-    """Tell whether a process answers that it is ready."""
-    try:
-        call(port, "GET", "/readyz")
-    except (OSError, CallFailed):
-        return False
-    return True
+    return answer

@@ -6,9 +6,11 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from taskloom_cli.complaints import Complaint
 
 MARKER = "taskloom-data"
+ENDING_SECONDS = 20.0
 NEEDED_BYTES = 200 * 1024 * 1024
 
 
@@ -54,15 +57,24 @@ def open_folder(home: Path, *, ephemeral: bool, reset: bool) -> DataFolder:
     """Make or reuse the data folder. Raises Complaint when it can't be used."""
     try:
         folder = _folder(home, ephemeral=ephemeral, reset=reset)
-        for part in (folder.valkey, folder.files, folder.logs, folder.secrets):
-            part.mkdir(parents=True, exist_ok=True)
-        folder.secrets.chmod(0o700)
-        (folder.root / MARKER).write_text("Made by taskloom; --reset deletes this folder.\n", encoding="utf-8")
-        if shutil.disk_usage(folder.root).free < NEEDED_BYTES:
-            raise Complaint(f"The disk of {folder.root} is full: at least 200 MB must be free.")
+        try:
+            _furnish(folder)
+        except (OSError, Complaint):
+            if ephemeral:
+                folder.remove()
+            raise
     except OSError as error:
         raise Complaint(explain(error, home)) from None
     return folder
+
+
+def _furnish(folder: DataFolder) -> None:
+    for part in (folder.valkey, folder.files, folder.logs, folder.secrets):
+        part.mkdir(parents=True, exist_ok=True)
+    folder.secrets.chmod(0o700)
+    (folder.root / MARKER).write_text("Made by taskloom; --reset deletes this folder.\n", encoding="utf-8")
+    if shutil.disk_usage(folder.root).free < NEEDED_BYTES:
+        raise Complaint(f"The disk of {folder.root} is full: at least 200 MB must be free.")
 
 
 def explain(error: OSError, path: Path) -> str:
@@ -90,26 +102,35 @@ def _folder(home: Path, *, ephemeral: bool, reset: bool) -> DataFolder:
     return DataFolder(root, ephemeral=False)
 
 
-class hold:  # noqa: N801 - used as a with-statement
-    """Holds the folder's lock: one copy runs in a folder at a time. Raises Complaint."""
+@contextmanager
+def hold(root: Path) -> Iterator[int]:
+    """Hold the folder's lock, and yield its descriptor: one copy runs in a folder at a time. Raises Complaint.
 
-    def __init__(self, root: Path) -> None:
-        self._path = root / "lock"
-        self._descriptor = -1
+    The servers keep it open too. When a copy was killed, they need a moment to end, and this waits for them.
+    """
+    descriptor = os.open(root / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + ENDING_SECONDS
+        while not _locked(descriptor):
+            holder = os.pread(descriptor, 20, 0)
+            if time.monotonic() > deadline or (holder and Path(f"/proc/{int(holder)}").exists()):
+                raise Complaint(
+                    f"Taskloom runs in {root} already: stop that copy, or start this one in another folder."
+                )
+            time.sleep(0.05)
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
-    def __enter__(self) -> Self:
-        self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._descriptor)
-            raise Complaint(
-                f"Taskloom runs in {self._path.parent} already: stop that copy, or start this one in another folder."
-            ) from None
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def secret(folder: DataFolder, name: str) -> str:
@@ -137,11 +158,14 @@ def identity_keys(folder: DataFolder) -> tuple[str, str]:
 def _stored(folder: DataFolder, name: str, fresh: str) -> str:
     """Return the content of a secret's file; a folder with a database but without its secrets is not whole."""
     path = folder.secrets / name
-    if path.exists():
-        return path.read_text(encoding="utf-8").strip()
+    content = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+    if len(content) >= len(fresh.strip()):
+        return content
     if (folder.postgres / "PG_VERSION").exists():
-        raise Complaint(f"{path} is missing, though there is data: restore it, or start afresh with --reset.")
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(fresh)
+        what = "damaged" if path.exists() else "missing, though there is data"
+        raise Complaint(f"{path} is {what}: restore it, or start afresh with --reset.")
+    written = path.with_suffix(".new")
+    written.touch(mode=0o600)
+    written.write_text(fresh, encoding="utf-8")
+    written.replace(path)
     return fresh

@@ -6,12 +6,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from taskloom_cli.complaints import Complaint
 from taskloom_cli.data import DataFolder, identity_keys, secret
 from taskloom_cli.ports import HOST
 
 SERVICES = ("auth", "tasks", "notifications", "attachments")
 APIS = (*SERVICES, "gateway")
 PROCESSES = (*APIS, *(f"{service}-background" for service in SERVICES), "mail")
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - on request only
 PREFIXES = ("AUTH_", "TASKS_", "NOTIFICATIONS_", "ATTACHMENTS_", "GATEWAY_")
 
 
@@ -44,20 +46,38 @@ def read_passwords(folder: DataFolder) -> Passwords:
     return Passwords(_derived(root, "superuser"), roles, secret(folder, "valkey-password"))
 
 
+def is_given(name: str) -> bool:
+    """Tell whether the caller's environment has a setting, as a value or as the path of a file with it."""
+    return name in os.environ or f"{name}_FILE" in os.environ
+
+
 def process_environments(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str, dict[str, str]]:
-    """Return the environment of every process."""
+    """Return the environment of every process. Raises Complaint."""
     shared = _shared(folder, ports, passwords)
     environments: dict[str, dict[str, str]] = {}
     for process in PROCESSES:
         service = process.removesuffix("-background")
-        own = {"ADMIN_PORT": str(ports.admin[process]), "PORT": str(_port(process, ports))}
+        defaults = dict(shared)
         if service in SERVICES:
-            own["DATABASE_URL"] = f"postgresql://{service}:{passwords.roles[service]}@{HOST}:{ports.postgres}/taskloom"
-        if process == "mail":
-            own["SMTP_PORT"] = str(ports.smtp)
-        fixed = {name: own[name] for name in ("PORT", "ADMIN_PORT")}
-        environments[process] = _of_service(service, {**own, **shared, **os.environ, **fixed})
+            url = f"postgresql://{service}:{passwords.roles[service]}@{HOST}:{ports.postgres}/taskloom"
+            defaults["DATABASE_URL"] = url
+        kept = {name: value for name, value in defaults.items() if not is_given(name)}
+        environments[process] = _of_service(service, {**os.environ, **kept, **_listening(process, ports)})
     return environments
+
+
+def _listening(process: str, ports: Ports) -> dict[str, str]:
+    """Return where a process listens, which is for us to choose; the gateway alone may serve other machines."""
+    fixed = {"HOST": HOST, "PORT": str(_port(process, ports)), "ADMIN_PORT": str(ports.admin[process])}
+    if process == "mail":
+        fixed["SMTP_PORT"] = str(ports.smtp)
+    if process == "gateway":
+        fixed["HOST"] = os.environ.get("HOST", HOST)
+        if fixed["HOST"] not in {HOST, EVERYWHERE}:
+            raise Complaint(
+                f"HOST: everything listens on {HOST}, or the gateway on {EVERYWHERE} for other machines; not elsewhere."
+            )
+    return fixed
 
 
 def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str, str]:
@@ -67,7 +87,6 @@ def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str,
     urls = {f"GATEWAY_{service.upper()}_URL": f"http://{HOST}:{ports.api[service]}" for service in SERVICES}
     return {
         **urls,
-        "HOST": HOST,
         "ENVIRONMENT": "development",
         "REDIS_URL": f"{redis}/0",
         "BROKER_URL": f"{redis}/1",

@@ -4,17 +4,19 @@ import asyncio
 import email
 import email.policy
 import html
-import os
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope
 from chassis.clock import rfc3339, utcnow
 from chassis.process import run_process
-from chassis.settings import ProcessSettings
+from chassis.roles import run_role
+from chassis.settings import ProcessSettings, SettingsGroup, load_settings
 from chassis.web.health import Health
+from pydantic import Field
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -22,6 +24,22 @@ from starlette.routing import Route
 
 KEPT = 500
 MAX_BYTES = 5 * 1024 * 1024
+
+
+class MailSettings(SettingsGroup):
+    """Where mail comes in."""
+
+    smtp_port: int = Field(
+        ge=0, le=65535, validation_alias="SMTP_PORT", description="Port that takes mail.", examples=["1025"]
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All groups of the mail catcher."""
+
+    process: ProcessSettings
+    mail: MailSettings
 
 
 class Mailbox:
@@ -44,19 +62,30 @@ class Mailbox:
         return next((mail for mail in self._mails if mail["id"] == number), None)
 
 
+def load() -> Settings:
+    """Read the settings. Raises SettingsError with everything that is wrong."""
+    return load_settings(Settings)
+
+
 def main(_arguments: Sequence[str]) -> int:
     """Run the catcher: SMTP on SMTP_PORT, the page on PORT."""
+    return run_role("mail", {"api": catch_mail}, ["api"])
+
+
+def catch_mail(_arguments: Sequence[str]) -> int:
+    """Take mail until told to stop."""
     mailbox = Mailbox()
-    settings = ProcessSettings()
-    smtp_port = int(os.environ["SMTP_PORT"])
+    settings = load()
 
     async def take_mail(stop: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: SMTP(mailbox, data_size_limit=MAX_BYTES), settings.host, smtp_port)
+        server = await loop.create_server(
+            lambda: SMTP(mailbox, data_size_limit=MAX_BYTES), settings.process.host, settings.mail.smtp_port
+        )
         await stop.wait()
         server.close()
 
-    return run_process(service="mail", settings=settings, health=Health(), app=page(mailbox), work=[take_mail])
+    return run_process(service="mail", settings=settings.process, health=Health(), app=page(mailbox), work=[take_mail])
 
 
 def page(mailbox: Mailbox) -> Starlette:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import pwd
+import re
 import shutil
 import signal
 import stat
@@ -30,14 +30,12 @@ START_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Postgres:
-    """A server of this copy; `password` is the superuser's."""
+    """A server of this copy; `password` is the superuser's, `lock` the descriptor of the folder's lock."""
 
     folder: DataFolder
     port: int
     password: str
-
-    def url(self, user: str, password: str) -> str:
-        return f"postgresql://{user}:{password}@{HOST}:{self.port}/{DATABASE}"
+    lock: int
 
     def prepare(self) -> None:
         """Make the data folder on first use, and check one that is there. Raises Complaint."""
@@ -56,7 +54,8 @@ class Postgres:
             *("-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "log_min_messages=warning"),
         ]
         user = system_user(self.folder)
-        return start_program(command, log=self.folder.logs / "postgres.log", user=user, death_signal=signal.SIGINT)
+        with (self.folder.logs / "postgres.log").open("ab") as log:
+            return start_program(command, output=log, lock=self.lock, user=user, death_signal=signal.SIGINT)
 
     def wait(self, process: subprocess.Popen[bytes]) -> None:
         """Return when the server answers. Raises Complaint when it ends instead."""
@@ -81,6 +80,11 @@ class Postgres:
     async def _answers(self) -> bool:
         try:
             connection = await self._connect("postgres")
+        except asyncpg.InvalidPasswordError:
+            raise Complaint(
+                f"The database does not take the password in {self.folder.secrets / 'database-password'}: restore the "
+                "file that belongs to this data, or start afresh with --reset."
+            ) from None
         except (OSError, asyncpg.PostgresError):
             return False
         await connection.close()
@@ -101,38 +105,34 @@ class Postgres:
         await connection.close()
 
     def _initialize(self, user: str | None) -> None:
-        self.folder.postgres.mkdir(mode=0o700, exist_ok=True)
+        """Make the data folder beside its place and move it there when it is whole, so that no end leaves a half."""
+        fresh = self.folder.root / "postgres.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
         password_file = self.folder.root / "initdb-password"
+        password_file.touch(mode=0o600)
         password_file.write_text(self.password, encoding="utf-8")
         if user is not None:
-            os.chown(self.folder.postgres, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-            os.chown(password_file, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-        options = [
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-            f"--username={SUPERUSER}",
-            "--no-sync",
-        ]
-        made = subprocess.run(  # noqa: S603 - the command is ours
-            [POSTGRES_BINARIES / "initdb", "-D", self.folder.postgres, *options, f"--pwfile={password_file}"],
-            capture_output=True,
-            text=True,
-            user=user,
-            group=user,
-            extra_groups=[] if user else None,
-            check=False,
-        )
+            shutil.chown(fresh, user, user)
+            shutil.chown(password_file, user, user)
+        with (self.folder.logs / "initdb.log").open("w+b") as log:
+            program = start_program(initdb_command(fresh, password_file), output=log, lock=self.lock, user=user)
+            code = program.wait()
+            log.seek(0)
+            said = log.read().decode(errors="replace")
         password_file.unlink()
-        if made.returncode != 0:
-            shutil.rmtree(self.folder.postgres, ignore_errors=True)
-            reason = made.stderr.strip().splitlines()[-1:] or ["no reason given"]
-            full = "No space left" in made.stderr
-            raise Complaint(
-                f"The disk of {self.folder.root} is full: make room and start again."
-                if full
-                else f"The database could not be made: {reason[0]}"
-            )
+        if code != 0:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise Complaint(self._why_not_made(said))
+        if self.folder.postgres.exists():
+            self.folder.postgres.rmdir()
+        fresh.rename(self.folder.postgres)
+
+    def _why_not_made(self, said: str) -> str:
+        if "No space left" in said:
+            return f"The disk of {self.folder.root} is full: make room and start again."
+        reason = re.search(r"(?:error|FATAL|PANIC): *(.+)", said)
+        return f"The database could not be made: {reason[1] if reason else 'no reason given'}."
 
     def _check(self) -> None:
         version = self.folder.postgres / "PG_VERSION"
@@ -147,6 +147,12 @@ class Postgres:
                 f"The data in {self.folder.postgres} was made by PostgreSQL {found}, this is {wanted}: "
                 "dump and restore it, or start afresh with --reset."
             )
+
+
+def initdb_command(data: Path, password_file: Path) -> list[str]:
+    """Return the command that makes an empty cluster in a folder."""
+    options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", f"--username={SUPERUSER}", "--no-sync"]
+    return [str(POSTGRES_BINARIES / "initdb"), "-D", str(data), *options, f"--pwfile={password_file}"]
 
 
 def our_version() -> str:

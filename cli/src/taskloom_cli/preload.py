@@ -11,6 +11,8 @@ import notifications_service.cli
 import tasks_service.cli
 import uvloop
 
+import taskloom_cli.settings_check
+
 PRELOADED = (
     alembic.command,
     asyncpg,
@@ -18,6 +20,7 @@ PRELOADED = (
     auth_service.cli,
     gateway.cli,
     notifications_service.cli,
+    taskloom_cli.settings_check,
     tasks_service.cli,
     uvloop,
 )

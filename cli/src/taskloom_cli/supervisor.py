@@ -19,6 +19,8 @@ STOP_SECONDS = 12.0
 SERVER_STOP_SECONDS = 5.0
 MAX_LOG_BYTES = 20 * 1024 * 1024
 LOG_CHECK_SECONDS = 30.0
+# chassis.roles.EXIT_BAD_SETTINGS; importing it would cost a third of a second.
+EXIT_BAD_SETTINGS = 2
 
 
 @dataclass
@@ -39,10 +41,14 @@ class Supervisor:
     children: list[Supervised] = field(default_factory=list)
     servers: list[tuple[str, subprocess.Popen[bytes], signal.Signals]] = field(default_factory=list)
     signals: int = 0
+    starting: bool = True
     _logs_checked_at: float = 0.0
 
     def listen_to_signals(self) -> None:
-        """Take Ctrl-C and SIGTERM as the wish to stop; a second one as hurry."""
+        """Take Ctrl-C and SIGTERM as the wish to stop; a second one as hurry.
+
+        While everything is being started the first one raises KeyboardInterrupt, whatever is waited for.
+        """
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
@@ -52,12 +58,15 @@ class Supervisor:
 
     def watch(self) -> None:
         """Look after everything until a signal comes. Raises Complaint when a child or server can't be kept up."""
+        self.starting = False
         while not self.signals:
             self.look()
             time.sleep(LOOP_SECONDS)
 
     def look(self) -> None:
-        """Restart what has crashed."""
+        """Restart what has crashed. Raises Complaint, and KeyboardInterrupt where that got lost in a callback."""
+        if self.starting and self.signals:
+            raise KeyboardInterrupt
         now = time.monotonic()
         for name, server, _ in self.servers:
             if server.poll() is not None:
@@ -74,6 +83,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the children together, edge first, then the servers; kill what takes too long."""
+        self.starting = False
         ending = [one.process for one in self.children]
         for process in ending:
             if process.is_alive() and process.pid:
@@ -94,6 +104,8 @@ class Supervisor:
     def _on_crash(self, one: Supervised, now: float) -> None:
         one.crashes = [at for at in one.crashes if now - at < CRASH_WINDOW_SECONDS] + [now]
         how = describe(one.process.exitcode or 0)
+        if one.process.exitcode == EXIT_BAD_SETTINGS:
+            raise Complaint(f"{one.child.name} can't start: {last_line(one.child.log) or how}")
         if len(one.crashes) >= CRASHES:
             raise Complaint(f"{one.child.name} crashed {CRASHES} times in a row ({how}): see {one.child.log}.")
         delay = 0.1 * 2 ** len(one.crashes)
@@ -107,6 +119,8 @@ class Supervisor:
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self.signals += 1
+        if self.starting and self.signals == 1:
+            raise KeyboardInterrupt
 
 
 def describe(code: int) -> str:
@@ -128,5 +142,10 @@ def run_to_end(children: Sequence[PythonChild]) -> None:
     for child, process in running:
         process.join()
         if process.exitcode != 0:
-            lines = child.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise Complaint(f"{child.name} failed: {lines[-1] if lines else describe(process.exitcode or 0)}")
+            raise Complaint(f"{child.name} failed: {last_line(child.log) or describe(process.exitcode or 0)}")
+
+
+def last_line(log: Path) -> str:
+    """Return what a process said last, or nothing."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else ""

@@ -3,19 +3,27 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from taskloom_cli.api_client import CallFailed, call, is_ready
+from taskloom_cli.api_client import is_ready, knows_revocations
 from taskloom_cli.children import PythonChild, begin_preloading
 from taskloom_cli.complaints import Complaint
 from taskloom_cli.data import DataFolder, explain, hold, open_folder
-from taskloom_cli.environment import APIS, PROCESSES, SERVICES, Passwords, Ports, process_environments, read_passwords
+from taskloom_cli.environment import (
+    APIS,
+    PROCESSES,
+    SERVICES,
+    Passwords,
+    Ports,
+    is_given,
+    process_environments,
+    read_passwords,
+)
 from taskloom_cli.panel import Summary, curl_line, show
 from taskloom_cli.ports import HOST, free_ports, require_free
 from taskloom_cli.postgres import Postgres
@@ -24,6 +32,7 @@ from taskloom_cli.supervisor import Supervisor, run_to_end
 from taskloom_cli.valkey import Valkey
 
 READY_SECONDS = 60.0
+INTERRUPTED = 130
 MODULES = {
     **{service: f"{service}_service.cli" for service in SERVICES},
     "gateway": "gateway.cli",
@@ -45,38 +54,40 @@ class Options:
 def up(options: Options) -> int:
     """Start everything, show where it is, and look after it until told to stop; return the exit code."""
     started = time.monotonic()
-    supervisor = Supervisor(say=lambda line: print(line, file=sys.stderr, flush=True))
+    supervisor = Supervisor(say=_say)
     try:
+        supervisor.listen_to_signals()
         require_free(options.port)
         folder = open_folder(Path.cwd(), ephemeral=options.ephemeral, reset=options.reset)
-        with hold(folder.root), _removed_at_end(folder):
-            supervisor.listen_to_signals()
+        with hold(folder.root) as lock, _removed_at_end(folder):
             try:
-                _start(supervisor, folder, options, started)
+                _start(supervisor, folder, lock, options, started)
                 supervisor.watch()
             finally:
                 supervisor.stop()
     except Complaint as complaint:
-        print(complaint, file=sys.stderr, flush=True)
+        _say(str(complaint))
         return 2
     except OSError as error:
-        print(explain(error, Path.cwd()), file=sys.stderr, flush=True)
+        _say(explain(error, Path.cwd()))
         return 2
-    except Interrupted:
-        return 130
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 
-class Interrupted(Exception):
-    """A signal came before everything was up."""
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
-def _start(supervisor: Supervisor, folder: DataFolder, options: Options, started: float) -> None:
+def _start(supervisor: Supervisor, folder: DataFolder, lock: int, options: Options, started: float) -> None:
     begin_preloading()
     passwords = read_passwords(folder)
     ports = choose_ports(options.port)
     environments = process_environments(folder, ports, passwords)
-    _start_servers(supervisor, folder, ports, passwords)
+    wait_for_servers = _start_servers(supervisor, folder, lock, ports, passwords)
+    _check_settings(folder, environments)
+    wait_for_servers()
     run_to_end([_child(folder, f"{service}-migrate", service, "migrate", environments) for service in SERVICES])
     for process in PROCESSES:
         service = process.removesuffix("-background")
@@ -85,9 +96,11 @@ def _start(supervisor: Supervisor, folder: DataFolder, options: Options, started
     users: list[SeededUser] = []
     workspace_id = None
     if options.seed:
-        users, workspace_id = seed(folder, port=ports.gateway, environment=environments["tasks"])
+        users, workspace_id = seed(folder, ports, environment=environments["tasks"])
     summary = _summary(folder, ports, users, workspace_id, time.monotonic() - started)
     _write_run_file(folder, supervisor, summary)
+    # Whoever reads that it is ready may end it at once, and that is no broken start.
+    supervisor.starting = False
     show(summary, as_json=options.as_json)
 
 
@@ -105,20 +118,48 @@ def choose_ports(gateway: int) -> Ports:
     )
 
 
-def _start_servers(supervisor: Supervisor, folder: DataFolder, ports: Ports, passwords: Passwords) -> None:
-    """Start Valkey and PostgreSQL; either is left out when the environment names another one."""
-    if not {"REDIS_URL", "BROKER_URL"} <= os.environ.keys():
-        valkey = Valkey(folder, ports.valkey, passwords.valkey)
-        server = valkey.start()
-        supervisor.servers.append(("Valkey", server, signal.SIGTERM))
-        valkey.wait(server)
-    if "DATABASE_URL" not in os.environ:
-        postgres = Postgres(folder, ports.postgres, passwords.superuser)
-        postgres.prepare()
-        database: subprocess.Popen[bytes] = postgres.start()
-        supervisor.servers.append(("PostgreSQL", database, signal.SIGINT))
-        postgres.wait(database)
+def _start_servers(
+    supervisor: Supervisor, folder: DataFolder, lock: int, ports: Ports, passwords: Passwords
+) -> Callable[[], None]:
+    """Start Valkey and PostgreSQL, and return how to wait for them; what the environment names is not started."""
+    waits: list[Callable[[], None]] = []
+    if not (is_given("REDIS_URL") and is_given("BROKER_URL")):
+        waits.append(_start_valkey(supervisor, Valkey(folder, ports.valkey, passwords.valkey, lock)))
+    if not is_given("DATABASE_URL"):
+        postgres = Postgres(folder, ports.postgres, passwords.superuser, lock)
+        waits.append(_start_postgres(supervisor, postgres, passwords))
+
+    def wait() -> None:
+        for one in waits:
+            one()
+
+    return wait
+
+
+def _start_valkey(supervisor: Supervisor, valkey: Valkey) -> Callable[[], None]:
+    server = valkey.start()
+    supervisor.servers.append(("Valkey", server, signal.SIGTERM))
+    return lambda: valkey.wait(server)
+
+
+def _start_postgres(supervisor: Supervisor, postgres: Postgres, passwords: Passwords) -> Callable[[], None]:
+    postgres.prepare()
+    server = postgres.start()
+    supervisor.servers.append(("PostgreSQL", server, signal.SIGINT))
+
+    def wait() -> None:
+        postgres.wait(server)
         postgres.make_roles(dict(passwords.roles))
+
+    return wait
+
+
+def _check_settings(folder: DataFolder, environments: dict[str, dict[str, str]]) -> None:
+    """Raise Complaint with all that is wrong in the settings of any process."""
+    log = folder.logs / "settings.log"
+    log.unlink(missing_ok=True)
+    arguments = (json.dumps(environments),)
+    run_to_end([PythonChild("Reading the settings", "taskloom_cli.settings_check", arguments, {}, log)])
 
 
 def _child(
@@ -136,26 +177,18 @@ def _role(process: str) -> str:
 
 
 def _wait_until_ready(supervisor: Supervisor, ports: Ports) -> None:
-    """Return when every process is ready and the gateway can tell tokens. Raises Complaint or Interrupted."""
+    """Return when every process is ready and the gateway can tell who may enter. Raises Complaint.
+
+    Nothing is asked through the gateway: that would use up what its limits leave to the first caller.
+    """
     deadline = time.monotonic() + READY_SECONDS
-    waiting = list(PROCESSES)
-    while waiting or not _gateway_admits(ports.gateway):
-        if supervisor.signals:
-            raise Interrupted
+    waiting = {**ports.admin, **{f"the API of {name}": port for name, port in ports.api.items()}}
+    while waiting or not knows_revocations(ports.admin["gateway"]):
         if time.monotonic() > deadline:
             raise Complaint(f"Not ready within {READY_SECONDS:.0f} s: {', '.join(waiting) or 'gateway'}; see the logs.")
         supervisor.look()
-        waiting = [process for process in waiting if not is_ready(ports.admin[process])]
+        waiting = {name: port for name, port in waiting.items() if not is_ready(port)}
         time.sleep(0.03)
-
-
-def _gateway_admits(port: int) -> bool:
-    """Tell whether the gateway reaches all services."""
-    try:
-        status = call(port, "GET", "/api/v1/status")
-    except (OSError, CallFailed):
-        return False
-    return bool(status["status"] == "ok")
 
 
 def _summary(

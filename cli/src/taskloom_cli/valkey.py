@@ -23,6 +23,7 @@ class Valkey:
     folder: DataFolder
     port: int
     password: str
+    lock: int
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the server; it is ready when `wait` returns."""
@@ -37,7 +38,8 @@ class Valkey:
             'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\n',
             encoding="utf-8",
         )
-        return start_program([str(binary), str(config)], log=self.folder.logs / "valkey.log")
+        with (self.folder.logs / "valkey.log").open("ab") as log:
+            return start_program([str(binary), str(config)], output=log, lock=self.lock)
 
     def wait(self, process: subprocess.Popen[bytes]) -> None:
         """Return when the server answers. Raises Complaint when it ends instead."""

@@ -1,0 +1,194 @@
+"""Copies of the embedded default, started as a person would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+from testkit.servers import free_port, wait_until
+
+COMMAND = [sys.executable, "-m", "taskloom_cli.main", "up"]
+END_SECONDS = 20
+
+
+@dataclass
+class Copy:
+    """A copy of the system, on its way up or running; `summary` is what it printed when it was ready."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    summary: dict[str, Any]
+
+    @property
+    def api(self) -> str:
+        return f"{self.summary['api']}/api/v1"
+
+    @property
+    def data(self) -> Path:
+        return Path(self.summary["data_dir"])
+
+    def wait_until_ready(self) -> None:
+        line = self.process.stdout.readline()
+        assert line, self.errors()
+        self.summary = json.loads(line)
+
+    def errors(self) -> str:
+        return (self.folder / "stderr").read_text(encoding="utf-8")
+
+    def pid_of(self, name: str) -> int:
+        return json.loads((self.data / "run.json").read_text(encoding="utf-8"))["pids"][name]
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Send a signal to the whole process group, as a terminal does; return the exit code."""
+        os.killpg(self.process.pid, number)
+        return self.process.wait(END_SECONDS)
+
+
+def processes_of(place: Path) -> list[psutil.Process]:
+    """Return what was started with TMPDIR in a folder, or with a path in it: nothing else tells orphans from others."""
+    return [one for one in psutil.process_iter() if one.pid != os.getpid() and _belongs(one, place)]
+
+
+def wait_until_ended(temporary: Path) -> None:
+    what = f"the end of every process that was started with {temporary}"
+    wait_until(lambda: not processes_of(temporary), what=what, seconds=END_SECONDS)
+
+
+def _belongs(process: psutil.Process, place: Path) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return process.environ().get("TMPDIR") == str(place) or any(str(place) in part for part in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+@contextmanager
+def new_place() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="taskloom-test-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+def begin_copy(command: list[str], folder: Path, temporary: Path, **settings: str) -> Copy:
+    """Start a command that ends in a copy, in a process group of its own."""
+    folder.mkdir(exist_ok=True)
+    temporary.mkdir(exist_ok=True)
+    # What pytest's workers tell each other is not for a pytest that is started below.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    with (folder / "stderr").open("w", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=folder,
+            env={**inherited, "TMPDIR": str(temporary), **settings},
+            start_new_session=True,
+        )
+    return Copy(process, folder, {})
+
+
+@pytest.fixture(scope="session")
+def status() -> Callable[..., int]:
+    """Asks a URL and returns the status of the answer."""
+
+    def ask(url: str, token: str | None = None) -> int:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx2.get(url, headers=headers, timeout=5, trust_env=False).status_code
+
+    return ask
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user may walk through: pytest takes that right from its folders at any start."""
+    with new_place() as folder:
+        yield folder
+
+
+@pytest.fixture
+def temporary(place: Path) -> Iterator[Path]:
+    """The TMPDIR of everything that a test starts; no process of it may be left at the end."""
+    yield place / "tmp"
+    wait_until_ended(place / "tmp")
+
+
+@pytest.fixture
+def nothing_left(temporary: Path) -> Callable[[], None]:
+    """Waits until no process is left of anything that the test has started."""
+    return lambda: wait_until_ended(temporary)
+
+
+@pytest.fixture
+def mail_catcher(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the mail catcher alone, as its image does."""
+
+    def run(**settings: str) -> subprocess.CompletedProcess[str]:
+        script = "import sys; from taskloom_cli.mail import main; sys.exit(main([]))"
+        return subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, **settings},
+            cwd=place,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def begin(place: Path, temporary: Path) -> Iterator[Callable[..., Copy]]:
+    """Begins to start a copy, in the test's folder if not told otherwise."""
+    begun: list[Copy] = []
+
+    def run(*options: str, folder: Path = place, port: int | None = None, **settings: str) -> Copy:
+        command = [*COMMAND, "--json", "--port", str(port or free_port()), *options]
+        begun.append(begin_copy(command, folder, temporary, **settings))
+        return begun[-1]
+
+    yield run
+    for copy in begun:
+        if copy.process.poll() is None:
+            copy.end()
+        copy.process.stdout.close()
+
+
+@pytest.fixture
+def start(begin: Callable[..., Copy]) -> Callable[..., Copy]:
+    """Starts a copy and waits until it is ready."""
+
+    def run(*options: str, **more: Any) -> Copy:
+        copy = begin(*options, **more)
+        copy.wait_until_ready()
+        return copy
+
+    return run
+
+
+@pytest.fixture
+def complaint(begin: Callable[..., Copy]) -> Callable[..., str]:
+    """Starts a copy that can't start, and returns the one sentence that it says."""
+
+    def run(*options: str, **more: Any) -> str:
+        copy = begin("--no-seed", *options, **more)
+        assert copy.process.stdout.read() == ""
+        said = copy.errors()
+        assert copy.process.wait(END_SECONDS) == 2, said
+        assert "Traceback" not in said
+        assert len(said.strip().splitlines()) == 1, said
+        return said.strip()
+
+    return run

@@ -1,0 +1,43 @@
+"""However `taskloom up` ends, and whenever, no process is left of it."""
+
+import os
+import signal
+import time
+
+import httpx2
+import psutil
+import pytest
+from testkit.servers import wait_until
+
+# Files that the first start makes, in this order: before anything runs, initdb's, the fork server's, the services'.
+MOMENTS = ("lock", "postgres.new", "logs/settings.log", "logs/gateway.log")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_an_end_at_any_moment_of_the_start_leaves_nothing(begin, nothing_left, place, number, code):
+    for moment in MOMENTS:
+        copy = begin("--no-seed", folder=place / moment.replace("/", "-"))
+        wait_until((copy.folder / ".taskloom" / "data" / moment).exists, what=moment, seconds=30)
+        assert (copy.end(number), copy.errors()) == (code, ""), moment
+        nothing_left()
+
+
+def test_the_fork_server_killed_all_is_started_again_and_a_second_signal_hurries(start, status):
+    def answers(copy):
+        try:
+            return status(f"{copy.api}/status") == 200
+        except httpx2.TransportError:
+            return False
+
+    copy = start("--no-seed", "--ephemeral")
+    os.kill(psutil.Process(copy.pid_of("tasks")).ppid(), signal.SIGKILL)
+    wait_until(lambda: copy.errors().count("is being restarted") == 10, what="ten lines", seconds=10)
+    wait_until(lambda: answers(copy), what="the gateway answering", seconds=20)
+
+    victim = next(one for one in psutil.Process(copy.process.pid).children() if "postgres" in one.name())
+    victim.suspend()
+    before = time.monotonic()
+    os.killpg(copy.process.pid, signal.SIGINT)
+    wait_until(lambda: not answers(copy), what="the end of the gateway", seconds=10)
+    assert copy.end() == 0
+    assert time.monotonic() - before < 20

@@ -1,0 +1,73 @@
+"""`taskloom up` while all goes well, or nearly."""
+
+import json
+import os
+import signal
+import subprocess
+
+from testkit.servers import wait_until
+
+PEOPLE = ["ada@example.com", "ben@example.com", "cleo@example.com"]
+SUMMARY = {"api", "docs", "mail", "metrics", "users", "workspace_id", "curl", "pid", "data_dir", "ready_seconds"}
+
+
+def test_a_whole_life(start, status, place):
+    copy = start()
+    summary, ada = copy.summary, copy.summary["users"][0]
+    assert set(summary) == SUMMARY
+    assert summary["pid"] == copy.process.pid
+    assert copy.data == place / ".taskloom" / "data"
+    assert [user["email"] for user in summary["users"]] == PEOPLE
+    for url in (summary["docs"], summary["mail"], *summary["metrics"].values()):
+        assert status(url) == 200
+    made = subprocess.run(summary["curl"], shell=True, capture_output=True, text=True, check=True)  # noqa: S602 - it is what is pasted
+    assert json.loads(made.stdout)["data"]["title"] == "Buy milk"
+    for user in summary["users"]:
+        assert status(f"{copy.api}/tasks?workspace_id={summary['workspace_id']}", user["access_token"]) == 200
+
+    os.kill(copy.pid_of("tasks"), signal.SIGKILL)
+    line = "tasks crashed (signal SIGKILL) and is being restarted"
+    wait_until(lambda: line in copy.errors(), what="the line", seconds=10)
+    wait_until(lambda: status(f"{copy.api}/tasks", ada["access_token"]) == 200, what="tasks answering", seconds=20)
+    assert copy.end() == 0
+    assert not (copy.data / "run.json").exists()
+
+    again = start(GATEWAY_RATE_LIMIT_PER_MINUTE="3", GATEWAY_LOGIN_LIMIT_PER_MINUTE="1")
+    assert [user["user_id"] for user in again.summary["users"]] == [user["user_id"] for user in summary["users"]]
+    assert again.summary["workspace_id"] == summary["workspace_id"]
+    # A token of the first run is good at once; the start has used up nothing of Ben's limit, the first run one.
+    ben = summary["users"][1]
+    assert [status(f"{again.api}/users/me", ben["access_token"]) for _ in range(3)] == [200, 200, 429]
+
+
+def test_copies_side_by_side_keep_out_of_each_other_and_kill_9_leaves_nothing(
+    start, complaint, status, nothing_left, place
+):
+    first = start("--no-seed", "--ephemeral", folder=place / "one", GATEWAY_ANONYMOUS_LIMIT_PER_MINUTE="3")
+    second = start("--no-seed", folder=place / "two", SMTP_PORT="none", ADMIN_PORT="none")
+    assert first.summary["users"] == second.summary["users"] == []
+    assert first.summary["workspace_id"] is None
+    assert not (place / "one" / ".taskloom").exists()
+    assert "Taskloom runs in" in complaint(folder=place / "two")
+    assert (second.data / "run.json").exists()
+    port = first.summary["api"].rpartition(":")[2]
+    assert f"Port {port} is in use" in complaint(port=int(port))
+    assert [status(f"{first.api}/status") for _ in range(4)] == [200, 200, 200, 429]
+    assert status(f"{second.api}/status") == 200
+    assert second.end(signal.SIGKILL) == -signal.SIGKILL
+    assert first.end() == 0
+    assert not first.data.exists()
+    nothing_left()
+
+
+def test_a_start_that_was_broken_off_goes_on_and_a_setting_can_come_from_a_file(begin, start, status, place):
+    copy = begin()
+    seeding = place / ".taskloom" / "data" / "logs" / "seed.log"
+    wait_until(seeding.exists, what="the seed")
+    assert copy.end(signal.SIGKILL) == -signal.SIGKILL
+    limit = place / "limit"
+    limit.write_text("2\n", encoding="utf-8")
+    copy = start(GATEWAY_RATE_LIMIT_PER_MINUTE_FILE=str(limit))
+    assert [user["email"] for user in copy.summary["users"]] == PEOPLE
+    token = copy.summary["users"][0]["access_token"]
+    assert [status(f"{copy.api}/users/me", token) for _ in range(3)] == [200, 200, 429]
