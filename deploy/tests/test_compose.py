@@ -257,7 +257,7 @@ def test_an_image_is_small_and_without_root(dockerfile: str):
     assert "uv sync --frozen --no-dev" in build
     assert "pip" not in final
     assert "\nUSER 10001\n" in final
-    assert 'CMD ["python", "-m", "chassis.probe"]\nENTRYPOINT ["' in final
+    assert 'CMD ["python", "-m", "chassis.probe"]\nENTRYPOINT ["python", "-m", "chassis.entry", "' in final
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
