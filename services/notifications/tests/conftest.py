@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-import redis.asyncio as redis
 import structlog
 import websockets
 from chassis.broker.consumer import ConsumerRunner
@@ -38,6 +37,7 @@ from notifications_service.live.consumers import live_consumer
 from notifications_service.main import create_app, openapi_document
 from notifications_service.models import METADATA
 from notifications_service.settings import ApiSettings, NotificationsSettings
+from notifications_service.wake_ups import open_redis
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -362,6 +362,17 @@ def start(
 
 
 @pytest.fixture(scope="session")
+def serving_at(test_gateway: TestGateway) -> Callable[[int], Service]:
+    """What a process of its own serves on a port."""
+    return lambda port: Service(port, test_gateway)
+
+
+@pytest.fixture(scope="session")
+def secret() -> str:
+    return CURSOR_SECRET
+
+
+@pytest.fixture(scope="session")
 async def service(start: Start) -> AsyncIterator[Service]:
     """The API that most tests share."""
     async with start() as found:
@@ -415,9 +426,9 @@ class Feed:
 
 
 @asynccontextmanager
-async def consuming(database: Database, transport: EventTransport, announce_to: str) -> AsyncIterator[Feed]:
+async def consumed(database: Database, transport: EventTransport, announce_to: str) -> AsyncIterator[Feed]:
     """Run the service's consumer; it announces through its own connection to `announce_to`."""
-    server = redis.Redis.from_url(announce_to, socket_connect_timeout=1, socket_timeout=2)
+    server = open_redis(announce_to)
     one = live_consumer(server)
     stop = asyncio.Event()
     await transport.declare(one.queue)
@@ -429,10 +440,15 @@ async def consuming(database: Database, transport: EventTransport, announce_to: 
 
 
 @pytest.fixture(scope="session")
+def consuming() -> Callable[..., AbstractAsyncContextManager[Feed]]:
+    return consumed
+
+
+@pytest.fixture(scope="session")
 async def feed(database: Database, valkey_url: str) -> AsyncIterator[Feed]:
     """The worker that most tests share."""
     transport = StreamsTransport(valkey_url, prefix=f"t{uuid7().hex}")
-    async with consuming(database, transport, valkey_url) as found:
+    async with consumed(database, transport, valkey_url) as found:
         yield found
     await transport.close()
 
@@ -448,6 +464,29 @@ async def team(world: World, feed: Feed) -> tuple[UUID, UUID]:
     ann, bob = uuid7(), uuid7()
     await feed.keep(world.joins(ann), world.joins(bob))
     return ann, bob
+
+
+LARGE_EVENTS = """
+    INSERT INTO notifications.stream_event
+    SELECT :w, n, 'task.created.v1', CAST(:members AS uuid[]),
+           jsonb_build_object('seq', n, 'type', 'task.created', 'data', repeat('x', 40000)), now()
+    FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n
+"""
+HEAD = "UPDATE notifications.stream_head SET contiguous_seq = :last WHERE workspace_id = :w"
+
+
+@pytest.fixture
+def long_past(
+    world: World, team: tuple[UUID, UUID], rows: Callable[..., Awaitable[list[tuple[Any, ...]]]]
+) -> Callable[[int], Awaitable[None]]:
+    """Gives the world events up to a number, each of 40 kB, as if they had come long ago."""
+
+    async def make(last: int) -> None:
+        await rows(LARGE_EVENTS, w=world.id, members=list(team), first=world.seq + 1, last=last)
+        await rows(HEAD, w=world.id, last=last)
+        world.seq = last
+
+    return make
 
 
 @pytest.fixture

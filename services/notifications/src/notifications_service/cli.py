@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 
 import orjson
-import redis.asyncio as redis
 from chassis.background import Background, background_roles
 from chassis.db.base import table_of
 from chassis.db.migrations import current_schema_check
@@ -15,6 +14,7 @@ from notifications_service.db import ROOT, SCHEMA, Inbox
 from notifications_service.main import openapi_document, run_api
 from notifications_service.scheduler import jobs
 from notifications_service.settings import Settings
+from notifications_service.wake_ups import open_redis
 from notifications_service.worker import QUEUES, consumers
 
 SERVICE = "notifications"
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def open_background() -> tuple[Settings, Background]:
     """Say what there is to do beside the API."""
     loaded = settings.load()
-    server = redis.Redis.from_url(loaded.redis.url.get_secret_value(), socket_connect_timeout=1, socket_timeout=2)
+    server = open_redis(loaded.redis.url.get_secret_value())
     background = Background(
         service=SERVICE,
         inbox=table_of(Inbox),

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import redis.asyncio as redis
 from chassis.cursors import CursorSigner
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import current_schema_check
@@ -20,9 +19,10 @@ from fastapi import FastAPI
 from notifications_service import settings as settings_module
 from notifications_service.db import ROOT, SCHEMA
 from notifications_service.realtime import endpoints as realtime
-from notifications_service.realtime.hub import Hub
+from notifications_service.realtime.hub import Hub, Limits
 from notifications_service.realtime.service import TasksClient
 from notifications_service.settings import ApiSettings
+from notifications_service.wake_ups import open_redis
 
 ROUTERS = (realtime.router,)
 TITLE = "Taskloom notifications"
@@ -30,15 +30,16 @@ TITLE = "Taskloom notifications"
 
 def create_app(settings: ApiSettings, *, database: Database, health: Health) -> FastAPI:
     """Make the app with everything that its sockets need; the hub runs as long as the app."""
-    server = redis.Redis.from_url(settings.redis.url.get_secret_value(), socket_connect_timeout=1)
-    hub = Hub(database, server)
+    own = settings.notifications
+    server = open_redis(settings.redis.url.get_secret_value())
+    hub = Hub(database, server, Limits(own.max_sockets, own.max_sockets_per_user))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         stop = asyncio.Event()
         running = asyncio.create_task(hub.run(stop))
         async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
-            app.state.tasks = TasksClient(session, settings.notifications.tasks_url)
+            app.state.tasks = TasksClient(session, own.tasks_url)
             yield
         stop.set()
         await running
@@ -54,6 +55,7 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
             "hub": hub,
+            "blocked_seconds": own.blocked_seconds,
         },
     )
 

@@ -27,6 +27,11 @@ class NotificationsSettings(SettingsGroup):
         description="Tasks service, asked for memberships made a moment ago.", examples=["http://tasks:8000"]
     )
     replay_days: int = Field(default=30, ge=1, le=365, description="How long a cursor can be resumed from, in days.")
+    blocked_seconds: float = Field(
+        default=5.0, gt=0, description="How long a frame may wait for a client that does not read it, in seconds."
+    )
+    max_sockets: int = Field(default=8000, ge=1, description="Open WebSockets of one process.")
+    max_sockets_per_user: int = Field(default=20, ge=1, description="Open WebSockets of one user in one process.")
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,14 @@
 """Every change of a workspace, kept for replay and announced to the open sockets."""
 
-import orjson
 import redis.asyncio as redis
 from chassis.broker.consumer import Consumer, after_commit, consumer
 from chassis.broker.port import Queue
 from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications_service.live.service import Advance, keep
+from notifications_service.live.service import keep
+from notifications_service.wake_ups import WakeUp, announce
 
-CHANNEL = "taskloom:live"
 LIVE = Queue("notifications.live", ("task.*.v1", "workspace.*.v1", "project.*.v1", "member.*.v1"))
 
 
@@ -20,16 +19,7 @@ def live_consumer(server: redis.Redis) -> Consumer:
     async def on_change(event: EventEnvelope, session: AsyncSession) -> None:
         advance = await keep(session, event)
         if advance is not None:
-            after_commit(session, lambda: announce(server, advance))
+            wake_up = WakeUp(workspace_id=advance.workspace_id, head=advance.head, joined=advance.joined)
+            after_commit(session, lambda: announce(server, wake_up))
 
     return on_change
-
-
-async def announce(server: redis.Redis, advance: Advance) -> None:
-    """Wake the API processes; best effort, since they also look by themselves now and then."""
-    message = {
-        "workspace_id": str(advance.workspace_id),
-        "head": advance.head,
-        "joined": [str(user) for user in advance.joined],
-    }
-    await server.publish(CHANNEL, orjson.dumps(message))

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.cursors import CursorSigner
 
-from notifications_service.realtime.protocol import StoredFrame
+from notifications_service.realtime.protocol import StoredFrame, subscription_revoked
 
 MAX_WAITING_BYTES = 256 * 1024
-SEND_SECONDS = 5.0
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -19,70 +19,119 @@ class TooSlow(Exception):
     """The reader does not take its frames in time."""
 
 
-class Connection:
-    """Frames wait here in order; the hub never waits for a reader."""
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A membership: its workspace is visible from change `joined_seq` on; the last change of it was `changed_seq`."""
 
-    def __init__(self, user_id: UUID, signer: CursorSigner, positions: dict[UUID, int]) -> None:
+    joined_seq: int
+    changed_seq: int
+
+
+class Connection:
+    """Frames wait here in order; the hub never waits for a reader, and only the reader's own task moves it on."""
+
+    def __init__(self, user_id: UUID, signer: CursorSigner) -> None:
         self.user_id = user_id
-        self.positions = positions
+        self.positions: dict[UUID, int] = {}
+        """By workspace, the last change that was dealt with."""
+        self.subscribed: set[UUID] = set()
+        """The workspaces whose frames the hub hands to this connection; the hub keeps it."""
         self._signer = signer
         self._waiting: deque[StoredFrame] = deque()
-        self._held: deque[StoredFrame] | None = deque()
         self._bytes = 0
+        self._catching_up = False
+        self._overflowed = False
+        self._admissions: dict[UUID, Admission] = {}
+        self._known: dict[UUID, int] = {}
+        self._revoked: dict[UUID, int] = {}
         self._news = asyncio.Event()
-        self.too_slow = False
+
+    def begin(self, admissions: Mapping[UUID, Admission], positions: Mapping[UUID, int]) -> None:
+        """Set out from these positions, as a member by these admissions."""
+        self.positions = dict(positions)
+        self._known = {workspace: admission.changed_seq for workspace, admission in admissions.items()}
 
     def cursor(self) -> str:
         """Return the position after everything that was sent."""
         return self._signer.position(self.positions)
 
-    def may_see(self, frame: StoredFrame) -> bool:
-        return frame.workspace_id in self.positions and self.user_id in frame.audience
-
     def offer(self, frame: StoredFrame) -> None:
-        """Take a live frame, behind the replay while there is one."""
-        queue = self._waiting if self._held is None else self._held
-        queue.append(frame)
+        """Take a frame to be sent. What is more than a reader may leave waiting is not kept."""
+        if self._overflowed:
+            return
+        self._waiting.append(frame)
         self._bytes += len(frame.opening)
-        if self._bytes > MAX_WAITING_BYTES:
-            self.too_slow = True
+        if self._bytes > MAX_WAITING_BYTES and len(self._waiting) > 1:
+            self._overflowed = True
+            self._forget_waiting()
         self._news.set()
 
-    def go_live(self) -> None:
-        """End the replay: what was held comes next."""
-        if self._held is not None:
-            self._waiting.extend(self._held)
-            self._held = None
+    def admit(self, workspace: UUID, admission: Admission) -> None:
+        """Take the news of a membership, unless the same or a later state of it is known."""
+        pending = self._admissions.get(workspace)
+        known = (self._known.get(workspace, 0), self._revoked.get(workspace, 0), pending.changed_seq if pending else 0)
+        if admission.changed_seq > max(known):
+            self._admissions[workspace] = admission
             self._news.set()
 
-    async def write(self, send: Send) -> None:
-        """Send what waits, for as long as the socket lives. Raises TooSlow."""
-        while True:
-            while self._waiting:
-                if self.too_slow:
-                    raise TooSlow
-                frame = self._waiting.popleft()
-                self._bytes -= len(frame.opening)
-                await self.deliver(frame, send)
-            self._news.clear()
-            if self.too_slow:
-                raise TooSlow
-            await self._news.wait()
+    def start_catching_up(self) -> None:
+        """Let what comes from now on wait; what is too much is not held against a reader that is catching up."""
+        self._catching_up, self._overflowed = True, False
+
+    def has_caught_up(self) -> bool:
+        """End the catching up; False when something that came meanwhile was not kept."""
+        self._catching_up = False
+        return not self._overflowed
+
+    def take_admissions(self) -> list[UUID]:
+        """Take in what was heard of memberships; return the workspaces that are new, with their positions set."""
+        admissions, self._admissions = self._admissions, {}
+        new = [workspace for workspace in admissions if workspace not in self.positions]
+        for workspace, admission in admissions.items():
+            self._known[workspace] = max(admission.changed_seq, self._known.get(workspace, 0))
+        for workspace in new:
+            self.positions[workspace] = max(admissions[workspace].joined_seq - 1, self._revoked.get(workspace, 0))
+        return new
+
+    async def news(self) -> None:
+        """Wait until there is something to do."""
+        await self._news.wait()
+        self._news.clear()
+
+    async def flush(self, send: Send) -> None:
+        """Send what waits. Raises TooSlow."""
+        while self._waiting:
+            frame = self._waiting.popleft()
+            self._bytes -= len(frame.opening)
+            await self.deliver(frame, send)
+        if self._overflowed:
+            raise TooSlow
 
     async def deliver(self, frame: StoredFrame, send: Send) -> None:
-        """Send one frame, unless the reader has it already. Raises TooSlow."""
-        if frame.seq <= self.positions.get(frame.workspace_id, frame.seq):
+        """Send one frame, unless the reader has it already or must not see it. Raises TooSlow."""
+        before = self.positions.get(frame.workspace_id)
+        if before is None or frame.seq <= before:
             return
         self.positions[frame.workspace_id] = frame.seq
-        if self.may_see(frame):
-            await within_time(send(frame.with_cursor(self.cursor())))
-        if frame.removed_user == self.user_id:
-            self.positions.pop(frame.workspace_id, None)
+        if self.user_id in frame.audience:
+            try:
+                await send(frame.with_cursor(self.cursor()))
+            except TooSlow:
+                # It was not sent: whoever goes on from our cursor has still to get it.
+                self.positions[frame.workspace_id] = before
+                raise
+        if self._is_revoked_by(frame):
+            await self._revoke(frame, send)
 
+    def _is_revoked_by(self, frame: StoredFrame) -> bool:
+        """Tell whether the frame ends our membership; one older than the membership that we know is history."""
+        return frame.removed_user == self.user_id and frame.seq > self._known.get(frame.workspace_id, 0)
 
-async def within_time(sending: Awaitable[None]) -> None:
-    """Wait for a send, but not for ever. Raises TooSlow."""
-    try:
-        await asyncio.wait_for(sending, SEND_SECONDS)
-    except TimeoutError:
-        raise TooSlow from None
+    async def _revoke(self, frame: StoredFrame, send: Send) -> None:
+        del self.positions[frame.workspace_id]
+        self._revoked[frame.workspace_id] = frame.seq
+        await send(subscription_revoked(frame.workspace_id, self.cursor()))
+
+    def _forget_waiting(self) -> None:
+        self._waiting.clear()
+        self._bytes = 0

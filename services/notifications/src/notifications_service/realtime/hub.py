@@ -2,26 +2,29 @@
 
 A wake-up says that a workspace can be read further; the frames themselves are read from the store, in order and
 without gaps. A lost wake-up therefore costs time and nothing else: the hub also looks by itself, rarely while
-Redis answers and often while it does not.
+wake-ups come and often while they do not.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from uuid import UUID
 
-import orjson
 import redis.asyncio as redis
 import structlog
 from chassis.db.engine import Database
 from prometheus_client import Counter
+from pydantic import ValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from notifications_service.live import repository
-from notifications_service.live.consumers import CHANNEL
-from notifications_service.realtime.connection import Connection
+from notifications_service.realtime.connection import Admission, Connection
+from notifications_service.realtime.errors import TooManySockets
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
+from notifications_service.wake_ups import CHANNEL, WakeUp
 
 log = structlog.get_logger()
 
@@ -29,147 +32,229 @@ OFFERED = Counter("taskloom_frames_offered_total", "Frames handed to connections
 
 LOOK_SECONDS = 5.0
 LOOK_SECONDS_ALONE = 0.25
+LOOK_FOR_MEMBERS_SECONDS = 1.0
+SILENCE_SECONDS = 1.0
 READ_AT_ONCE = 500
+HAND_OUT_AT_ONCE = 64 * 1024
+RETRY_AFTER_SECONDS = 5
 STORE_TROUBLE = (SQLAlchemyError, OSError)
+
+
+class Silent(Exception):
+    """Redis takes what we say and does not answer."""
+
+
+@dataclass(eq=False, slots=True)
+class Stream:
+    """A workspace that somebody here reads: up to where it was handed out, and up to where it can be."""
+
+    readers: set[Connection] = field(default_factory=set)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    read_until: int | None = None
+    readable: int = 0
+
+    @property
+    def is_behind(self) -> bool:
+        return self.read_until is not None and self.read_until < self.readable
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many sockets one process and one user may have open here."""
+
+    sockets: int
+    sockets_per_user: int
 
 
 class Hub:
     """All open sockets of this process, by what they may see."""
 
-    def __init__(self, database: Database, server: redis.Redis) -> None:
+    def __init__(self, database: Database, server: redis.Redis, limits: Limits) -> None:
         self._database = database
         self._redis = server
-        self._by_workspace: defaultdict[UUID, set[Connection]] = defaultdict(set)
+        self._limits = limits
+        self._streams: dict[UUID, Stream] = {}
         self._by_user: defaultdict[UUID, set[Connection]] = defaultdict(set)
-        self._read_until: dict[UUID, int] = {}
-        self._locks: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._open = 0
+        self._hurry = asyncio.Event()
+        self._listening = False
+        self._looked_for_members = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set."""
-        listening = asyncio.create_task(self._listen(stop))
+        working = [asyncio.create_task(self._forever(one)) for one in (self._listen, self._look_now_and_then)]
         await stop.wait()
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
 
-    async def join(self, connection: Connection) -> dict[UUID, int]:
-        """Subscribe a connection to its workspaces; return up to where it has to replay each by itself."""
+    def enter(self, connection: Connection) -> None:
+        """Count a connection, which hears of its user's memberships from now on. Raises TooManySockets."""
+        of_user = len(self._by_user.get(connection.user_id, ()))
+        if of_user >= self._limits.sockets_per_user or self._open >= self._limits.sockets:
+            raise TooManySockets(retry_after=RETRY_AFTER_SECONDS)
         self._by_user[connection.user_id].add(connection)
-        until: dict[UUID, int] = {}
-        for workspace in list(connection.positions):
-            async with self._locks[workspace]:
-                until[workspace] = await self._subscribe(connection, workspace)
-        return until
+        self._open += 1
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection."""
         self._by_user[connection.user_id].discard(connection)
         if not self._by_user[connection.user_id]:
             del self._by_user[connection.user_id]
-        for workspace in [w for w, readers in self._by_workspace.items() if connection in readers]:
-            self._by_workspace[workspace].discard(connection)
-            if not self._by_workspace[workspace]:
-                del self._by_workspace[workspace]
-                self._read_until.pop(workspace, None)
+        self._open -= 1
+        self.unsubscribe(connection, list(connection.subscribed))
 
-    def sockets_of(self, user_id: UUID) -> int:
-        return len(self._by_user.get(user_id, ()))
+    async def subscribe(self, connection: Connection, workspaces: Iterable[UUID]) -> dict[UUID, int]:
+        """Hand the workspaces' frames to the connection; return up to where it has to read each by itself."""
+        streams = {workspace: self._streams.setdefault(workspace, Stream()) for workspace in workspaces}
+        for workspace, stream in streams.items():
+            # From here on the stream stays: only its last reader takes it away.
+            stream.readers.add(connection)
+            connection.subscribed.add(workspace)
+        await self._find_heads([workspace for workspace, stream in streams.items() if stream.read_until is None])
+        return {workspace: stream.read_until or 0 for workspace, stream in streams.items()}
 
-    async def _subscribe(self, connection: Connection, workspace: UUID) -> int:
-        """Hand the workspace's frames to the connection from now on; return up to where it was read. Needs the lock."""
-        if workspace not in self._read_until:
-            async with self._database.reader.connect() as reader:
-                self._read_until[workspace] = (await repository.heads(reader, [workspace])).get(workspace, 0)
-        self._by_workspace[workspace].add(connection)
-        return self._read_until[workspace]
+    def unsubscribe(self, connection: Connection, workspaces: Iterable[UUID]) -> None:
+        """Hand nothing of these workspaces to the connection any more."""
+        for workspace in workspaces:
+            connection.subscribed.discard(workspace)
+            stream = self._streams.get(workspace)
+            if stream is not None:
+                stream.readers.discard(connection)
+                if not stream.readers:
+                    del self._streams[workspace]
 
-    async def _listen(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+    async def _find_heads(self, workspaces: list[UUID]) -> None:
+        """Begin to read workspaces that nobody here has read until now, at their heads."""
+        if not workspaces:
+            return
+        async with self._database.reader.connect() as reader:
+            heads = await repository.heads(reader, workspaces)
+        for workspace in workspaces:
+            stream = self._streams[workspace]
+            if stream.read_until is None:
+                stream.read_until = heads.get(workspace, 0)
+            if stream.is_behind:
+                self._hurry.set()
+
+    async def _forever(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Repeat what must not end, whatever happens to it: a hub that has stopped would be deaf without a sign."""
+        while True:
             try:
-                async with self._redis.pubsub() as channel:
-                    await channel.subscribe(CHANNEL)
-                    await self._follow(channel, stop)
-            except (RedisError, OSError) as error:
-                log.warning("hub.alone", reason=type(error).__name__)
-                await self._look_safely()
+                await work()
+            except (RedisError, Silent, *STORE_TROUBLE) as error:
+                log.warning("hub.trouble", reason=type(error).__name__)
                 await asyncio.sleep(LOOK_SECONDS_ALONE)
-            except STORE_TROUBLE as error:
-                log.warning("hub.store_unavailable", reason=type(error).__name__)
+            except Exception:
+                log.exception("hub.failed")
                 await asyncio.sleep(LOOK_SECONDS_ALONE)
 
-    async def _follow(self, channel: redis.client.PubSub, stop: asyncio.Event) -> None:
-        """Act on wake-ups; look once at the beginning, since some may have been missed before."""
-        await self._look()
-        looked_at = asyncio.get_running_loop().time()
-        while not stop.is_set():
-            message = await channel.get_message(ignore_subscribe_messages=True, timeout=1.0)
-            if message is not None:
+    async def _listen(self) -> None:
+        """Act on wake-ups, for as long as Redis answers."""
+        try:
+            async with self._redis.pubsub() as channel:
+                await channel.subscribe(CHANNEL)
+                await self._follow(channel)
+        finally:
+            self._listening = False
+            self._hurry.set()
+
+    async def _follow(self, channel: redis.client.PubSub) -> None:
+        """Take what comes. A server that is silent is asked, and one that stays silent is taken for lost."""
+        asked = False
+        while True:
+            message = await channel.get_message(timeout=SILENCE_SECONDS)
+            if message is None:
+                if asked:
+                    raise Silent
+                await channel.ping()
+            elif message["type"] == "message":
                 await self._on_wake_up(message["data"])
-            if asyncio.get_running_loop().time() - looked_at > LOOK_SECONDS:
-                await self._look()
-                looked_at = asyncio.get_running_loop().time()
+            elif message["type"] == "subscribe":
+                # Wake-ups of the time before are lost.
+                self._listening = True
+                self._hurry.set()
+            asked = message is None
 
     async def _on_wake_up(self, data: bytes) -> None:
-        advance = orjson.loads(data)
-        joined = [UUID(user) for user in advance["joined"]]
-        here = [user for user in joined if user in self._by_user]
+        try:
+            news = WakeUp.model_validate_json(data)
+        except ValidationError:
+            log.warning("hub.wake_up_not_understood")
+            self._hurry.set()
+            return
+        # The frames first: among them may be the removal that comes before the admission.
+        if not await self._read(news.workspace_id, news.head):
+            self._hurry.set()
+        here = [user for user in news.joined if user in self._by_user]
         if here:
             await self._admit(here)
-        await self._read(UUID(advance["workspace_id"]), advance["head"])
 
-    async def _look_safely(self) -> None:
-        try:
-            await self._look()
-        except STORE_TROUBLE as error:
-            log.warning("hub.store_unavailable", reason=type(error).__name__)
+    async def _look_now_and_then(self) -> None:
+        """Look by itself: soon when there is a reason, and often while nobody wakes us or something is missing."""
+        self._hurry.clear()
+        await self._look()
+        behind = any(stream.is_behind for stream in self._streams.values())
+        pause = LOOK_SECONDS_ALONE if behind or not self._listening else LOOK_SECONDS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._hurry.wait()
 
     async def _look(self) -> None:
         """Compare with the store what this process has read, and who has joined what."""
-        if self._by_user:
+        if self._streams:
+            async with self._database.reader.connect() as reader:
+                heads = await repository.heads(reader, list(self._streams))
+            for workspace, head in heads.items():
+                await self._read(workspace, head)
+        now = asyncio.get_running_loop().time()
+        if self._by_user and now - self._looked_for_members >= LOOK_FOR_MEMBERS_SECONDS:
             await self._admit(list(self._by_user))
-        if not self._read_until:
-            return
-        async with self._database.reader.connect() as reader:
-            heads = await repository.heads(reader, list(self._read_until))
-        for workspace, head in heads.items():
-            await self._read(workspace, head)
+            self._looked_for_members = now
 
     async def _admit(self, users: Iterable[UUID]) -> None:
-        """Subscribe users' connections to workspaces that they have become members of."""
+        """Tell users' connections of what they are members of; they know what is new in it."""
         async with self._database.reader.connect() as reader:
             rows = await repository.memberships(reader, users)
         for row in rows:
-            for connection in list(self._by_user.get(row["user_id"], ())):
-                if row["workspace_id"] not in connection.positions:
-                    await self._begin(connection, row["workspace_id"], after=row["joined_seq"] - 1)
+            admission = Admission(row["joined_seq"], row["changed_seq"])
+            for connection in self._by_user.get(row["user_id"], ()):
+                connection.admit(row["workspace_id"], admission)
 
-    async def _begin(self, connection: Connection, workspace: UUID, *, after: int) -> None:
-        """Subscribe a connection to a workspace, from a position in it on."""
-        connection.positions[workspace] = after
-        async with self._locks[workspace]:
-            # Under the lock no later frame can be handed out before these.
-            until = await self._subscribe(connection, workspace)
-            async with self._database.reader.connect() as reader:
-                rows = await repository.events_between(reader, workspace, after=after, until=until, limit=READ_AT_ONCE)
-            for row in rows:
-                connection.offer(stored_frame(row))
+    async def _read(self, workspace: UUID, head: int) -> bool:
+        """Read a workspace up to `head` and hand its frames out; False when not all of it is to be had yet."""
+        stream = self._streams.get(workspace)
+        if stream is None:
+            return True
+        stream.readable = max(stream.readable, head)
+        async with stream.lock:
+            while stream.is_behind and await self._read_on(workspace, stream):
+                pass
+        return not stream.is_behind
 
-    async def _read(self, workspace: UUID, head: int) -> None:
-        """Read a workspace up to `head` and hand its frames out."""
-        if workspace not in self._by_workspace:
-            return
-        async with self._locks[workspace]:
-            while (last := self._read_until.get(workspace, head)) < head:
-                async with self._database.reader.connect() as reader:
-                    rows = await repository.events_between(
-                        reader, workspace, after=last, until=head, limit=READ_AT_ONCE
-                    )
-                if not rows:
-                    return
-                for row in rows:
-                    self._hand_out(stored_frame(row))
-                self._read_until[workspace] = rows[-1]["seq"]
+    async def _read_on(self, workspace: UUID, stream: Stream) -> bool:
+        """Hand out the next frames; False when the store does not show the next one, as a replica that lags."""
+        last = stream.read_until or 0
+        async with self._database.reader.connect() as reader:
+            rows = await repository.events_between(
+                reader, workspace, after=last, until=stream.readable, limit=READ_AT_ONCE
+            )
+        handed_out = 0
+        for row in rows:
+            if row["seq"] != last + 1:
+                return False
+            last = row["seq"]
+            frame = stored_frame(row)
+            self._hand_out(stream, frame)
+            handed_out += len(frame.opening)
+            if handed_out >= HAND_OUT_AT_ONCE:
+                # Readers that keep up must get the chance to: a large batch is not their fault.
+                await asyncio.sleep(0)
+                handed_out = 0
+        return bool(rows)
 
-    def _hand_out(self, frame: StoredFrame) -> None:
-        for connection in self._by_workspace.get(frame.workspace_id, ()):
+    def _hand_out(self, stream: Stream, frame: StoredFrame) -> None:
+        for connection in stream.readers:
             connection.offer(frame)
-            OFFERED.inc()
+        OFFERED.inc(len(stream.readers))
+        stream.read_until = frame.seq

@@ -7,10 +7,10 @@ from uuid import UUID
 import orjson
 from sqlalchemy import RowMapping
 
-GOING_AWAY_SLOW = 1013
 POLICY = 1008
+FAILED = 1011
+TRY_AGAIN = 1013
 EXPIRED = 4410
-RESYNC = 4008
 
 MEMBER_REMOVED = "member.removed.v1"
 
@@ -48,8 +48,13 @@ def ready(cursor: str) -> bytes:
 
 
 def resync_required(cursor: str) -> bytes:
-    """Return the last frame to a reader that is too slow: go on from `cursor`."""
+    """Return the last frame to a reader that can't be served further now: go on from `cursor`."""
     return orjson.dumps({"type": "resync_required", "cursor": cursor})
+
+
+def subscription_revoked(workspace_id: UUID, cursor: str) -> bytes:
+    """Return the frame to a reader that is no member any more: nothing of the workspace follows."""
+    return orjson.dumps({"type": "subscription_revoked", "workspace_id": str(workspace_id), "cursor": cursor})
 
 
 def answer_to(text: str | bytes) -> bytes:

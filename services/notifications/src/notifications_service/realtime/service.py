@@ -8,16 +8,15 @@ import structlog
 from chassis.db.engine import Database
 
 from notifications_service.live import repository
+from notifications_service.realtime.connection import Admission, Connection
+from notifications_service.realtime.errors import CursorExpired
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
+from notifications_service.realtime.schemas import MembershipsIn
 
 log = structlog.get_logger()
 
 REPLAY_AT_ONCE = 200
 QUESTION_SECONDS = 1.0
-
-
-class CursorExpired(Exception):
-    """The cursor is older than what is kept."""
 
 
 class TasksClient:
@@ -27,37 +26,44 @@ class TasksClient:
         self._session = session
         self._url = f"{base_url.rstrip('/')}/internal/memberships"
 
-    async def memberships(self, identity: str) -> dict[UUID, int]:
-        """Return, by workspace, from where on the caller sees it; nothing when the service does not answer."""
-        timeout = aiohttp.ClientTimeout(total=QUESTION_SECONDS)
+    async def memberships(self, identity: str) -> dict[UUID, Admission]:
+        """Return what the caller is a member of; nothing when the service does not answer."""
         try:
-            async with self._session.get(
-                self._url, headers={"x-taskloom-identity": identity}, timeout=timeout
-            ) as answer:
-                answer.raise_for_status()
-                rows = (await answer.json(content_type=None))["memberships"]
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+            body = await self._ask(identity)
+            known = MembershipsIn.model_validate_json(body).memberships
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             log.warning("memberships.unavailable", reason=type(error).__name__)
             return {}
-        return {UUID(row["workspace_id"]): row["joined_seq"] for row in rows}
+        return {one.workspace_id: Admission(one.joined_seq, one.joined_seq) for one in known}
+
+    async def _ask(self, identity: str) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=QUESTION_SECONDS)
+        headers = {"x-taskloom-identity": identity}
+        async with self._session.get(self._url, headers=headers, timeout=timeout, allow_redirects=False) as answer:
+            answer.raise_for_status()
+            return await answer.read()
 
 
-async def starting_positions(
-    database: Database, tasks: TasksClient, *, user_id: UUID, identity: str, cursor: Mapping[UUID, int] | None
-) -> dict[UUID, int]:
-    """Return after which event of each workspace the reader goes on.
+async def set_out(
+    connection: Connection, database: Database, tasks: TasksClient, *, identity: str, cursor: Mapping[UUID, int] | None
+) -> None:
+    """Tell the connection what it is a member of, and after which event of each workspace it goes on.
 
     Without a cursor that is the present. A workspace that a cursor does not name is one that the reader was no
     member of then, so it is read from the reader's first day in it.
     """
     async with database.reader.connect() as reader:
-        joined = {row["workspace_id"]: row["joined_seq"] for row in await repository.memberships(reader, [user_id])}
-    joined = joined or await tasks.memberships(identity)
-    if cursor is not None:
-        return {workspace: cursor.get(workspace, first - 1) for workspace, first in joined.items()}
+        rows = await repository.memberships(reader, [connection.user_id])
+    admissions = {row["workspace_id"]: Admission(row["joined_seq"], row["changed_seq"]) for row in rows}
+    admissions = admissions or await tasks.memberships(identity)
+    seen = await _heads(database, admissions) if cursor is None else cursor
+    first_days = {workspace: admission.joined_seq - 1 for workspace, admission in admissions.items()}
+    connection.begin(admissions, {workspace: seen.get(workspace, first) for workspace, first in first_days.items()})
+
+
+async def _heads(database: Database, workspaces: Mapping[UUID, Admission]) -> dict[UUID, int]:
     async with database.reader.connect() as reader:
-        heads = await repository.heads(reader, joined)
-    return {workspace: heads.get(workspace, first - 1) for workspace, first in joined.items()}
+        return await repository.heads(reader, workspaces)
 
 
 async def missed(
@@ -69,8 +75,10 @@ async def missed(
         while last < end:
             async with database.reader.connect() as reader:
                 rows = await repository.events_between(reader, workspace, after=last, until=end, limit=REPLAY_AT_ONCE)
-            if not rows or rows[0]["seq"] != last + 1:
+            if not rows:
                 raise CursorExpired
             for row in rows:
+                if row["seq"] != last + 1:
+                    raise CursorExpired
+                last = row["seq"]
                 yield stored_frame(row)
-            last = rows[-1]["seq"]
