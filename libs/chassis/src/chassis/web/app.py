@@ -9,8 +9,10 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.middleware.body_limit import RequestBodyLimitResponder
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.db.failures import explain
 from chassis.web.database import Replay, replayed
@@ -72,8 +74,26 @@ def create_app(
     app.add_exception_handler(OSError, _on_database_failure)
     app.add_exception_handler(Replay, _on_replay)
     app.add_middleware(RequestMiddleware)
+    app.add_middleware(BodyLimitInEnvelope)
     complete_document(app, routers)
     return app
+
+
+class BodyLimitInEnvelope:
+    """Lets a body that is too large be refused by us.
+
+    Starlette replaces whatever we answer to a request whose declared length is above the limit by a plain text of
+    its own. Not knowing the declared length, it counts what comes, and raises what our handlers know.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for value in scope.values():
+            if isinstance(value, RequestBodyLimitResponder):
+                value.content_length = None
+        await self._app(scope, receive, send)
 
 
 def refuse_unguarded_routes(routers: tuple[fastapi.APIRouter, ...]) -> None:

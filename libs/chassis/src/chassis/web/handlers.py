@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Route
 
 from chassis.errors import (
     AppError,
@@ -68,7 +68,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 def allowed_methods(request: Request) -> list[str]:
     """Return all methods of the path; Starlette's answer names only those of the first route that matches."""
     methods: set[str] = set()
-    for route in api_routes(request.app.state.routers):
+    plain = [route for route in request.app.routes if isinstance(route, Route)]
+    for route in [*api_routes(request.app.state.routers), *plain]:
         match, _ = route.matches({**request.scope, "type": "http"})
         if match is not Match.NONE:
             methods |= route.methods or set()

@@ -1,11 +1,13 @@
 """Conditional writes (RFC 9110, section 13.1.1): the version that a change was made for."""
 
+import re
 from typing import Annotated
 
 from fastapi import Depends, Header
 
 from chassis.errors import MalformedRequest
 
+ETAG = re.compile(r'"(0|[1-9][0-9]*)"')
 MAX_DIGITS = 18
 
 
@@ -22,10 +24,10 @@ def expected_version(
     """Return the version in If-Match; None without the header or for `*`. Raises IfMatchMalformed."""
     if if_match is None or if_match.strip() == "*":
         return None
-    tag = if_match.strip()
-    digits = tag[1:-1]
-    if not (tag.startswith('"') and tag.endswith('"') and digits.isascii() and digits.isdigit()):
+    found = ETAG.fullmatch(if_match.strip())
+    if found is None:
         raise IfMatchMalformed(field="If-Match")
+    digits = found[1]
     return int(digits) if len(digits) <= MAX_DIGITS else -1
 
 

@@ -1,0 +1,236 @@
+"""Around every request: ids, refusals as envelopes that echo nothing (R27, R28), strict parameters (R31), headers."""
+
+import json
+import re
+from uuid import UUID
+
+import pytest
+from chassis.errors import AppError, ErrorDetail
+from chassis.web.envelope import failure_body
+from chassis.web.validation import invalid_input
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, ValidationError
+
+NOTES = "/api/v1/notes"
+UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def code_of(answer):
+    return answer.json()["errors"][0]["code"]
+
+
+def entries(answer):
+    return [(entry["field"], entry["code"]) for entry in answer.json()["errors"]]
+
+
+@pytest.mark.parametrize("given_id", ["my-request-1", "A.b_c-12", "x" * 64])
+async def test_an_acceptable_request_id_comes_back_everywhere(api, given_id):
+    answer = await api.get(f"{NOTES}/nothing", headers={"x-request-id": given_id})
+    assert answer.headers["x-request-id"] == answer.json()["meta"]["request_id"] == given_id
+
+
+@pytest.mark.parametrize("given_id", ["", "short", "x" * 65, "bad id!!", "line\tbreak", "ünïcödé-1".encode()])
+async def test_another_request_id_is_replaced(api, given_id):
+    answer = await api.get(f"{NOTES}/nothing", headers={"x-request-id": given_id})
+    assert answer.headers["x-request-id"] == answer.json()["meta"]["request_id"]
+    assert UUID7.fullmatch(answer.headers["x-request-id"])
+
+
+async def test_r34_every_answer_has_the_security_headers(api):
+    for answer in (await api.get(NOTES), await api.get("/nothing"), await api.get("/livez")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert "server" not in answer.headers
+    assert (await api.get(NOTES)).headers["cache-control"] == "private, no-cache"
+    assert (await api.get("/nothing")).headers["cache-control"] == "no-store"
+
+
+async def test_head_is_answered_as_get_without_the_body(api):
+    got, head = await api.get(NOTES), await api.head(NOTES)
+    assert (head.status_code, head.content) == (200, b"")
+    assert len(got.content) > 0
+    assert head.headers["content-length"] == str(len(got.content))
+    refused = await api.head(f"{NOTES}/{UUID(int=1)}")
+    assert (refused.status_code, refused.content) == (404, b"")
+
+
+async def test_r27_a_crash_is_a_bare_500_with_the_request_id(api):
+    answer = await api.post("/api/v1/crash", headers={"x-request-id": "my-request-1"})
+    assert answer.status_code == 500
+    message = "Something went wrong on our side."
+    assert answer.json() == {
+        "success": False,
+        "data": None,
+        "message": message,
+        "errors": [{"field": None, "code": "INTERNAL_ERROR", "message": message}],
+        "meta": {"request_id": "my-request-1"},
+    }
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_r27_unknown_routes_and_methods_are_refused_in_the_envelope(api):
+    missing = await api.get("/api/v1/nothing")
+    assert (missing.status_code, code_of(missing)) == (404, "NOT_FOUND")
+    for path, allowed in ((NOTES, "GET, HEAD, POST"), (f"{NOTES}/{UUID(int=1)}", "DELETE, GET, HEAD")):
+        wrong = await api.put(path, json={})
+        assert (wrong.status_code, code_of(wrong), wrong.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", allowed)
+    wrong = await api.post("/livez")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_r21_401_without_an_identity_and_nothing_else_is_believed(api, caller):
+    for headers in ({}, {"authorization": f"Bearer {caller['x-taskloom-identity']}"}, {"x-user-id": "1"}):
+        answer = await api.get(NOTES, headers={"x-taskloom-identity": "", **headers})
+        assert (answer.status_code, code_of(answer)) == (401, "UNAUTHENTICATED")
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_r21_what_is_for_services_is_not_there_for_users(api, test_gateway):
+    refused = await api.get("/api/v1/internal")
+    assert (refused.status_code, code_of(refused)) == (404, "NOT_FOUND")
+    service = test_gateway.service_headers()
+    assert (await api.get("/api/v1/internal", headers=service)).status_code == 200
+    assert (await api.get(NOTES, headers=service)).status_code == 401
+
+
+async def test_an_id_that_cannot_be_one_is_404_like_one_that_nobody_has(api):
+    answers = [await api.get(f"{NOTES}/{name}", headers={"x-request-id": "same-one"}) for name in ("x", UUID(int=1))]
+    assert answers[0].status_code == 404
+    assert answers[0].content == answers[1].content
+
+
+async def test_r28_all_errors_at_once_and_never_the_input(api):
+    body = {"title": "hunter2" * 9, "size": "hunter2", "parent_id": "hunter2", "due": "hunter2"}
+    answer = await api.post(NOTES, json=body)
+    assert answer.status_code == 422
+    assert entries(answer) == [
+        ("title", "TOO_LONG"),
+        ("size", "WRONG_TYPE"),
+        ("parent_id", "INVALID_ID"),
+        ("due", "INVALID_FORMAT"),
+    ]
+    assert b"hunter2" not in answer.content
+    assert all(set(entry) <= {"field", "code", "message", "hint", "allowed"} for entry in answer.json()["errors"])
+
+
+async def test_r30_an_unknown_field_gets_a_hint(api):
+    answer = await api.post(NOTES, json={"titel": "a"})
+    assert entries(answer) == [("title", "REQUIRED"), ("titel", "UNKNOWN_FIELD")]
+    assert answer.json()["errors"][1]["hint"] == "did you mean title?"
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"text"', b"7", b"null"])
+async def test_422_a_body_that_is_no_object(api, body):
+    answer = await api.post(NOTES, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+
+
+async def test_422_without_a_body_and_415_with_one_of_another_kind(api):
+    assert (await api.post(NOTES)).status_code == 422
+    for headers in ({"content-type": "text/plain"}, {"content-type": "application/json", "content-encoding": "gzip"}):
+        answer = await api.post(NOTES, content=b'{"title":"a"}', headers=headers)
+        assert (answer.status_code, code_of(answer)) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+async def chunks(count):
+    for _ in range(count):
+        yield b" " * 65536
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_r16_413_a_body_of_more_than_1_mib_in_the_envelope(api, rows, declared):
+    body = b'{"title":"' + b"x" * 1024 * 1024 + b'"}' if declared else chunks(17)
+    answer = await api.post(NOTES, content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, code_of(answer)) == (413, "PAYLOAD_TOO_LARGE")
+    assert await rows("SELECT count(*) FROM notes.note") == [(0,)]
+
+
+async def test_r16_a_large_body_that_nobody_reads_does_not_change_the_answer(api):
+    answer = await api.request("GET", NOTES, content=b" " * 2_000_000)
+    assert (answer.status_code, answer.json()["success"]) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"title":', 400, "MALFORMED_JSON"),
+        (b'{"title":NaN}', 400, "MALFORMED_JSON"),
+        (b'{"title":"\\ud800"}', 400, "MALFORMED_JSON"),
+        (b'{"title":"a","title":"b"}', 400, "MALFORMED_JSON"),
+        (b"[" * 1000 + b"{}" + b"]" * 1000, 400, "MALFORMED_JSON"),
+        (b'{"title":"a","size":123456789012345678901234}', 422, "NUMBER_OUT_OF_RANGE"),
+        (b'{"title":"a","size":1e3}', 422, "WRONG_TYPE"),
+        (b'{"title":"a","due":"0001-01-01T00:00:00+01:00"}', 201, None),
+    ],
+)
+async def test_r29_bodies_over_the_wire(api, body, status, code):
+    answer = await api.post(NOTES, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status
+    assert code is None or code_of(answer) == code
+
+
+async def test_r31_every_unknown_and_every_repeated_parameter_is_named(api):
+    answer = await api.get(f"{NOTES}?per_pag=5&page=1&page=2&colour=a&colour=b&zzz=1&cursor=%00")
+    assert answer.status_code == 422
+    known = ["colour", "cursor", "page", "per_page"]
+    assert answer.json()["errors"] == [
+        {
+            "field": "per_pag",
+            "code": "UNKNOWN_PARAMETER",
+            "message": "There is no such query parameter here.",
+            "hint": "did you mean per_page?",
+            "allowed": known,
+        },
+        {"field": "page", "code": "REPEATED_PARAMETER", "message": "This parameter may be given only once."},
+        {
+            "field": "zzz",
+            "code": "UNKNOWN_PARAMETER",
+            "message": "There is no such query parameter here.",
+            "allowed": known,
+        },
+        {"field": "cursor", "code": "NULL_CHARACTER", "message": "Text must not contain the character U+0000."},
+    ]
+
+
+async def test_r31_a_list_parameter_may_be_repeated(api):
+    assert (await api.get(f"{NOTES}?colour=a&colour=b")).status_code == 200
+
+
+async def test_r31_an_operation_without_parameters_takes_none(api):
+    answer = await api.post(f"{NOTES}?title=a", json={"title": "a"})
+    assert entries(answer) == [("title", "UNKNOWN_PARAMETER")]
+
+
+class Nested(BaseModel):
+    count: int = Field(ge=1)
+
+
+class Outer(BaseModel):
+    items: list[Nested]
+
+
+def test_a_place_deep_in_the_body_is_a_dotted_path():
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate({"items": [{"count": 1}, {"count": 0}]})
+    found = invalid_input(caught.value.errors())
+    assert [(entry.field, entry.code, entry.message) for entry in found.details] == [
+        ("items.1.count", "TOO_SMALL", "This must be at least 1.")
+    ]
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=[]))
+
+
+@given(message=ANY_TEXT, field=ANY_TEXT, hint=ANY_TEXT)
+def test_r28_texts_are_clean_and_at_most_200_characters(message, field, hint):
+    detail = ErrorDetail("CODE", message, field, hint=hint, allowed=[message])
+    entry = json.loads(failure_body(AppError(message, details=[detail])))["errors"][0]
+    for text in (entry["message"], entry["field"], entry["hint"], *entry["allowed"]):
+        assert len(text) <= 200
+        assert text.isprintable()
+
+
+def test_r28_controls_and_surrogates_are_dropped_and_the_rest_stays():
+    body = failure_body(AppError("a\r\nb\0\ud800\x1b[31mc grüße 漢字" + "x" * 300))
+    assert json.loads(body)["message"] == ("ab[31mc grüße 漢字" + "x" * 300)[:200]
