@@ -1,0 +1,134 @@
+"""R65: what a process writes on stderr; and that nothing is traced unless the environment says where to."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from chassis.telemetry.tracing import new_traceparent, tracing_configured, valid_traceparent
+
+PROGRAM = """
+import logging
+import structlog
+from chassis.context import RequestContext
+from chassis.telemetry.logs import configure_logs
+from opentelemetry import trace
+from chassis.telemetry.tracing import configure_tracing
+configure_logs(service="sample", level="{level}", form="json")
+configure_tracing(service="sample")
+log = structlog.get_logger()
+{body}
+"""
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.fixture
+def logged():
+    """Runs code in a process of its own and returns the lines that it logged."""
+
+    def logged(body, *, level="INFO", **environment):
+        command = [sys.executable, "-c", PROGRAM.format(body=body, level=level)]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+        done = subprocess.run(command, env=kept | environment, capture_output=True, text=True, timeout=30, check=True)
+        assert done.stdout == ""
+        return [json.loads(line) for line in done.stderr.rstrip("\n").split("\n")]
+
+    return logged
+
+
+def test_r65_a_line_is_one_json_object_with_service_level_and_utc(logged):
+    [line] = logged('log.info("thing.made", number=7, request_id="r-1")')
+    at = line.pop("at")
+    assert at.endswith("Z")
+    assert line == {"event": "thing.made", "level": "info", "service": "sample", "number": 7, "request_id": "r-1"}
+
+
+def test_r65_line_ends_stay_within_the_line(logged):
+    [line] = logged(r'log.info("thing.made", text="a\r\n{}\x1b[31m\u2028")')
+    assert line["text"] == "a\r\n{}\x1b[31m\u2028"
+
+
+def test_r65_values_whose_name_says_secret_are_not_written(logged):
+    names = (
+        "password",
+        "new_password",
+        "Authorization",
+        "cookie",
+        "refresh_token",
+        "ticket",
+        "client_secret",
+        "api_key",
+    )
+    [line] = logged(f'log.info("x", **{{name: "hunter2" for name in {names}}}, token_type="Bearer", token_id="t-1")')
+    assert {name: line[name] for name in names} == dict.fromkeys(names, "[redacted]")
+    assert (line["token_type"], line["token_id"]) == ("Bearer", "t-1")
+
+
+def test_r65_the_local_part_of_an_address_is_not_written(logged):
+    [line] = logged('log.info("mail to ann.smith+x@example.com", to="<bob@mail.example.org>", at_sign="a @ b")')
+    assert line["event"] == "mail to ***@example.com"
+    assert line["to"] == "<***@mail.example.org>"
+    assert line["at_sign"] == "a @ b"
+
+
+def test_r65_an_exception_is_within_its_line(logged):
+    [line] = logged('try:\n    1 / 0\nexcept ZeroDivisionError:\n    log.exception("x")')
+    assert line["level"] == "error"
+    assert line["exception"].endswith("ZeroDivisionError: division by zero")
+
+
+def test_r65_libraries_write_the_same_lines_from_warnings_on(logged):
+    body = 'logging.getLogger("lib").info("quiet"); logging.getLogger("lib").warning("loud from ann@example.com")'
+    [line] = logged(body)
+    assert (line["event"], line["level"], line["service"]) == ("loud from ***@example.com", "warning", "sample")
+
+
+def test_the_level_counts(logged):
+    lines = logged('log.debug("a"); log.info("b"); log.warning("c")', level="WARNING")
+    assert [line["event"] for line in lines] == ["c"]
+    assert [line["event"] for line in logged('log.debug("a")', level="DEBUG")] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "configured"),
+    [
+        ({}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, False),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, True),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1"}, True),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_SDK_DISABLED": "true"}, False),
+    ],
+)
+def test_spans_are_exported_only_where_the_environment_says_where_to(monkeypatch, environment, configured):
+    for name in list(os.environ):
+        if name.startswith("OTEL_"):
+            monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert tracing_configured() is configured
+
+
+def test_without_configuration_no_span_is_recorded(logged):
+    body = 'log.info("x", recording=trace.get_tracer("t").start_span("s").is_recording())'
+    [line] = logged(body)
+    assert line["recording"] is False
+
+
+@pytest.mark.parametrize(
+    ("value", "valid"),
+    [
+        (TRACEPARENT, True),
+        (new_traceparent(), True),
+        (None, False),
+        ("", False),
+        (TRACEPARENT.upper(), False),
+        (TRACEPARENT + "\n", False),
+        (TRACEPARENT + "-x", False),
+        ("ff" + TRACEPARENT[2:], False),
+        ("00-" + "0" * 32 + TRACEPARENT[35:], False),
+        (TRACEPARENT[:36] + "0" * 16 + "-01", False),
+    ],
+)
+def test_a_traceparent_that_is_none_is_not_taken_over(value, valid):
+    assert valid_traceparent(value) == (value if valid else None)
