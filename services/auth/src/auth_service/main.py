@@ -28,20 +28,24 @@ from auth_service.tokens import endpoints as tokens
 from auth_service.tokens.service import AccessTokenIssuer, AccessTokenTerms, ensure_keys
 from auth_service.users import endpoints as users
 
-ROUTERS = (users.registration, sessions.router, users.router, tokens.router, revocations.internal)
+ROUTERS = (users.registration, sessions.router, sessions.form_router, users.router, tokens.router, revocations.internal)
 TITLE = "Taskloom auth"
 
 
 def create_app(settings: Settings, *, database: Database, health: Health) -> FastAPI:
-    """Make the app with everything that its requests need; on start it makes sure that there are signing keys."""
+    """Make the app with everything that its requests need. Its start makes and opens the signing keys."""
     ring = KeyRing.parse(settings.auth.encryption_keys.get_secret_value())
     terms = AccessTokenTerms(settings.tokens.issuer, settings.tokens.audience, settings.auth.access_token_ttl)
+    access_tokens = AccessTokenIssuer(ring, terms)
+    hasher = PasswordHasher()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with transaction(database) as session:
             await ensure_keys(session, ring)
+            await access_tokens.current_key(session)
         yield
+        hasher.close()
 
     return create_service_app(
         title=TITLE,
@@ -52,14 +56,14 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "database": database,
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "idempotency_table": table_of(IdempotencyKey),
-            "passwords": PasswordHasher(),
+            "passwords": hasher,
             "password_min_length": settings.auth.password_min_length,
             "lifetimes": Lifetimes(
                 timedelta(seconds=settings.auth.access_token_ttl),
                 timedelta(seconds=settings.auth.refresh_idle_ttl),
                 timedelta(seconds=settings.auth.refresh_absolute_ttl),
             ),
-            "access_tokens": AccessTokenIssuer(database.reader, ring, terms),
+            "access_tokens": access_tokens,
         },
     )
 

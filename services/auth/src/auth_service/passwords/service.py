@@ -24,12 +24,17 @@ class PasswordHasher:
             time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=argon2.Type.ID
         )
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
-        self._waiting = 0
+        self._pending = 0
         self._dummy = self._argon2.hash("no account has this password")
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def hash(self, password: str) -> str:
         """Return the encoded hash. Raises PasswordWorkFull."""
-        return await self._off_loop(lambda: self._argon2.hash(password))
+        normal = normalized(password)
+        return await self._off_loop(lambda: self._argon2.hash(normal))
 
     async def verify(self, password: str, encoded: str | None) -> bool:
         """Tell whether the password fits. Without a hash the same work is done for nothing. Raises PasswordWorkFull."""
@@ -50,10 +55,10 @@ class PasswordHasher:
             return False
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
-        if self._waiting >= QUEUE:
+        if self._pending >= THREADS + QUEUE:
             raise PasswordWorkFull(retry_after=1)
-        self._waiting += 1
+        self._pending += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
-            self._waiting -= 1
+            self._pending -= 1

@@ -1,16 +1,19 @@
 from typing import Annotated
 
+from chassis.errors import NotFound
 from chassis.web.app import APIRouter
-from chassis.web.database import ReadConnection
 from chassis.web.identity import CallingService
+from chassis.web.openapi import errors
 from fastapi import Query
 
+from auth_service.primary import PrimaryConnection
 from auth_service.revocations import repository
 from auth_service.revocations.schemas import RevocationsOut, RevokedSession, RevokedUser
 
 internal = APIRouter(prefix="/internal/revocations", tags=["internal"])
 
 LIMIT = 5000
+INT64_MAX = 2**63 - 1
 
 
 @internal.get(
@@ -18,9 +21,10 @@ LIMIT = 5000
     summary="List revocation marks for the gateway",
     description="All marks in force after `since`; 0 for everything.",
     response_model=RevocationsOut,
+    responses=errors(NotFound),
 )
 async def list_revocations(
-    _caller: CallingService, connection: ReadConnection, since: Annotated[int, Query(ge=0)] = 0
+    _caller: CallingService, connection: PrimaryConnection, since: Annotated[int, Query(ge=0, le=INT64_MAX)] = 0
 ) -> RevocationsOut:
     rows = await repository.since(connection, since, limit=LIMIT)
     return RevocationsOut(

@@ -1,20 +1,23 @@
 from typing import Annotated
 from uuid import UUID
 
+import fastapi
 import orjson
-from chassis.clock import utcnow
 from chassis.paging import page_meta
 from chassis.web.app import APIRouter
-from chassis.web.database import ReadConnection, WriteSession, Writing
-from chassis.web.envelope import Envelope, PageEnvelope
+from chassis.web.database import WriteSession, Writing
+from chassis.web.envelope import Envelope, PageEnvelope, printable
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors, example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
-from chassis.web.replies import NO_STORE, reply
+from chassis.web.preconditions import WantsMinimal
+from chassis.web.replies import NO_STORE, list_etag, reply, to_json, unless_unchanged
 from chassis.web.routing import public
 from fastapi import Form, Request, Response
 
+from auth_service.oauth_form import OAuthFormRoute
 from auth_service.passwords.errors import PasswordWorkFull
+from auth_service.primary import PrimaryConnection, primary_of
 from auth_service.sessions import repository, service
 from auth_service.sessions.errors import (
     InvalidCredentials,
@@ -37,6 +40,7 @@ from auth_service.sessions.service import Attempt, Grant
 from auth_service.users.schemas import UserOut
 
 router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
+form_router = fastapi.APIRouter(prefix="/api/v1/auth", tags=["auth"], route_class=OAuthFormRoute)
 
 DEVICE_LENGTH = 256
 CLIENT_ADDRESS = "x-client-address"
@@ -55,13 +59,16 @@ CLIENT_ADDRESS = "x-client-address"
 @public("this is how an identity is obtained")
 async def log_in(request: Request, body: Credentials, session: WriteSession) -> Response:
     grant = await _log_in(request, session, body.email, body.password)
-    return reply(await _tokens(request, grant), headers=NO_STORE)
+    return reply(await _tokens(request, session, grant), headers=NO_STORE)
 
 
-@router.post(
+@form_router.post(
     "/token",
     summary="Log in by the OAuth2 password form",
-    description="The same as logging in, in the form of RFC 6749, section 4.3, which API explorers use.",
+    description=(
+        "The same as logging in, in the form of RFC 6749, section 4.3, which API explorers use. A success is not "
+        "enveloped; a refusal is the usual envelope with `error` and `error_description` (section 5.2) beside it."
+    ),
     response_model=OAuthTokens,
     responses=errors(InvalidCredentials, TooManyFailures, PasswordWorkFull),
 )
@@ -75,7 +82,7 @@ async def log_in_by_form(
     scope: Annotated[str, Form(max_length=500)] = "",  # noqa: ARG001 - explorers send it
 ) -> Response:
     grant = await _log_in(request, session, username, password)
-    tokens = await _tokens(request, grant)
+    tokens = await _tokens(request, session, grant)
     body = tokens.model_dump(include={"access_token", "token_type", "expires_in", "refresh_token"})
     return Response(orjson.dumps(body), headers={**NO_STORE, "pragma": "no-cache"}, media_type="application/json")
 
@@ -97,7 +104,7 @@ async def log_in_by_form(
 @public("the refresh token is the credential")
 async def refresh_tokens(request: Request, body: RefreshRequest, session: WriteSession) -> Response:
     grant = await service.refresh(session, presented=body.refresh_token, lifetimes=request.app.state.lifetimes)
-    return reply(await _tokens(request, grant), headers=NO_STORE)
+    return reply(await _tokens(request, session, grant), headers=NO_STORE)
 
 
 @router.post(
@@ -140,29 +147,39 @@ async def log_out_everywhere(request: Request, caller: CurrentPrincipal, write: 
             "description": "One page of sessions.",
             "content": {"application/json": {"example": enveloped([SESSION_EXAMPLE], page=1, per_page=20, total=1)}},
         },
+        304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(PageTooDeep),
     },
 )
 async def list_sessions(
-    request: Request, caller: CurrentPrincipal, connection: ReadConnection, paging: PagesQuery
+    request: Request, caller: CurrentPrincipal, connection: PrimaryConnection, paging: PagesQuery
 ) -> Response:
     rows, total = await repository.list_of(connection, caller.user_id, limit=paging.per_page, offset=paging.offset)
     sessions = [SessionOut.model_validate({**row, "current": row["id"] == caller.session_id}) for row in rows]
-    return reply(sessions, meta=page_meta(paging, total), headers=page_links(request, paging, total))
+    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(sessions) + str(total).encode())}
+    return unless_unchanged(request, reply(sessions, meta=page_meta(paging, total), headers=headers))
 
 
 @router.delete(
     "/sessions/{session_id}",
     summary="End one of the own sessions",
-    description="Its tokens stop working everywhere within two seconds.",
+    description="Its tokens stop working everywhere within two seconds. `Prefer: return=minimal` gets 204 instead.",
     response_model=Envelope[None],
-    responses={200: example(None, description="The session has ended."), **errors(SessionNotFound)},
+    responses={
+        200: example(None, description="The session has ended."),
+        204: {"description": "Ended; asked for with `Prefer: return=minimal`."},
+        **errors(SessionNotFound),
+    },
 )
-async def end_session(request: Request, session_id: UUID, caller: CurrentPrincipal, write: Writing) -> Response:
+async def end_session(
+    request: Request, session_id: UUID, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
+) -> Response:
     lifetimes = request.app.state.lifetimes
     ended = await service.log_out(write.session, user_id=caller.user_id, session_id=session_id, lifetimes=lifetimes)
     if not ended:
         raise SessionNotFound
+    if minimal:
+        return write.no_content(NO_STORE)
     return write.reply(None, headers=NO_STORE)
 
 
@@ -172,23 +189,27 @@ async def _log_in(request: Request, session: WriteSession, email: str, password:
         email=email,
         password=password,
         network=network_of(request.headers.get(CLIENT_ADDRESS)),
-        device=(request.headers.get("user-agent") or "")[:DEVICE_LENGTH] or None,
+        device=printable(request.headers.get("user-agent", ""))[:DEVICE_LENGTH] or None,
     )
     return await service.log_in(
-        session, attempt=attempt, reader=state.database.reader, hasher=state.passwords, lifetimes=state.lifetimes
+        session,
+        attempt=attempt,
+        primary=primary_of(state.database),
+        hasher=state.passwords,
+        lifetimes=state.lifetimes,
     )
 
 
-async def _tokens(request: Request, grant: Grant) -> TokensOut:
+async def _tokens(request: Request, session: WriteSession, grant: Grant) -> TokensOut:
     state = request.app.state
     account = grant.account
     return TokensOut(
         access_token=await state.access_tokens.issue(
-            user_id=account["id"], session_id=grant.session_id, roles=account["roles"]
+            session, user_id=account["id"], session_id=grant.session_id, roles=account["roles"]
         ),
         token_type="bearer",  # noqa: S106 - the name of the scheme
         expires_in=int(state.lifetimes.access.total_seconds()),
         refresh_token=grant.refresh_token,
-        refresh_expires_in=int((grant.refresh_expires_at - utcnow()).total_seconds()),
+        refresh_expires_in=int(grant.refresh_lifetime.total_seconds()),
         user=UserOut.model_validate(dict(account)),
     )

@@ -6,11 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.sessions.models import LoginFailure, RefreshToken, Session
+from auth_service.sessions.rules import Origin
 
 login = table_of(Session)
 token = table_of(RefreshToken)
@@ -72,42 +73,48 @@ async def list_of(
     return (await reader.execute(query)).mappings().all(), total
 
 
-async def blocked_until(reader: AsyncConnection, *, account_digest: bytes, network: str) -> datetime | None:
+async def blocked_until(reader: AsyncConnection | AsyncSession, origin: Origin) -> datetime | None:
     """Return until when this account is blocked for this network."""
-    query = select(failure.c.blocked_until).where(
-        failure.c.account_digest == account_digest, failure.c.network == network
-    )
-    found: datetime | None = (await reader.execute(query)).scalar_one_or_none()
+    found: datetime | None = await reader.scalar(select(failure.c.blocked_until).where(*_of(origin)))
     return found
 
 
-async def count_failure(session: AsyncSession, *, account_digest: bytes, network: str, now: datetime) -> int:
-    """Count a failed login and return how many there are now."""
-    values = {"account_digest": account_digest, "network": network, "failures": 1, "last_at": now}
+async def lock_failures(session: AsyncSession, origin: Origin) -> RowMapping | None:
+    """Return what is noted of failed logins, which nobody changes until the transaction ends."""
+    query = select(failure).where(*_of(origin)).with_for_update()
+    return (await session.execute(query)).mappings().one_or_none()
+
+
+async def count_failure(session: AsyncSession, origin: Origin, *, now: datetime) -> int | None:
+    """Count a failed login and return how many there are now; None, and nothing counted, while there is a block."""
+    values = {"account_digest": origin.account_digest, "network": origin.network, "failures": 1, "last_at": now}
     statement = upsert(failure).values(**values)
     statement = statement.on_conflict_do_update(
         index_elements=["account_digest", "network"],
         set_={"failures": failure.c.failures + 1, "last_at": now},
+        where=or_(failure.c.blocked_until.is_(None), failure.c.blocked_until <= now),
     )
-    return int((await session.execute(statement.returning(failure.c.failures))).scalar_one())
+    counted: int | None = await session.scalar(statement.returning(failure.c.failures))
+    return counted
 
 
-async def block(session: AsyncSession, *, account_digest: bytes, network: str, until: datetime) -> None:
+async def block(session: AsyncSession, origin: Origin, *, until: datetime) -> None:
     """Refuse logins of this account from this network until then."""
-    mine = failure.c.account_digest == account_digest, failure.c.network == network
-    await session.execute(update(failure).where(*mine).values(blocked_until=until))
+    await session.execute(update(failure).where(*_of(origin)).values(blocked_until=until))
 
 
-async def forget_failures(session: AsyncSession, *, account_digest: bytes, network: str) -> None:
+async def forget_failures(session: AsyncSession, origin: Origin) -> None:
     """Begin anew after a successful login."""
-    mine = failure.c.account_digest == account_digest, failure.c.network == network
-    await session.execute(delete(failure).where(*mine))
+    await session.execute(delete(failure).where(*_of(origin)))
 
 
 async def purge(session: AsyncSession, *, failures_before: datetime, sealed_before: datetime) -> None:
     """Delete expired sessions and old failures, and blank successors that nobody may ask for any more."""
-    expired = (login.c.expires_at < func.now()) | (login.c.idle_expires_at < func.now())
-    await session.execute(delete(login).where(expired))
+    await session.execute(delete(login).where(login.c.idle_expires_at < func.now()))
     await session.execute(delete(failure).where(failure.c.last_at < failures_before))
     stale = token.c.successor_sealed.is_not(None), token.c.replaced_at < sealed_before
     await session.execute(update(token).where(*stale).values(successor_sealed=None))
+
+
+def _of(origin: Origin) -> tuple[ColumnElement[bool], ...]:
+    return failure.c.account_digest == origin.account_digest, failure.c.network == origin.network

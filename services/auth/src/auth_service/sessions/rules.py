@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 import secrets
 import zlib
+from dataclasses import dataclass
 from datetime import timedelta
 
 from chassis.sealing import KeyRing
@@ -50,6 +51,14 @@ def seal_successor(successor: str, *, under: str) -> str:
 def open_successor(sealed: str, *, under: str) -> str:
     """Decrypt what `seal_successor` made."""
     return _ring_of(under).open(sealed, place=SEAL_PLACE).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where failed logins are counted: an account, known or not, by a digest of its address; and a network."""
+
+    account_digest: bytes
+    network: str
 
 
 def delay_after(failures: int) -> timedelta:

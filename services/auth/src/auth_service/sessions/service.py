@@ -1,6 +1,7 @@
 """Use cases of sessions: log in, refresh, log out."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -8,9 +9,8 @@ from uuid import UUID
 from chassis.clock import utcnow
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from auth_service.passwords import rules as passwords
 from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import service as revocations
 from auth_service.sessions import repository
@@ -18,6 +18,7 @@ from auth_service.sessions.errors import InvalidCredentials, InvalidRefreshToken
 from auth_service.sessions.events import session_compromised, session_revoked, session_started
 from auth_service.sessions.rules import (
     RETRY_WINDOW,
+    Origin,
     delay_after,
     is_refresh_token,
     new_refresh_token,
@@ -45,7 +46,7 @@ class Grant:
     account: RowMapping
     session_id: UUID
     refresh_token: str
-    refresh_expires_at: datetime
+    refresh_lifetime: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Attempt:
 
 
 async def log_in(
-    session: AsyncSession, *, attempt: Attempt, reader: AsyncEngine, hasher: PasswordHasher, lifetimes: Lifetimes
+    session: AsyncSession, *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, lifetimes: Lifetimes
 ) -> Grant:
     """Start a session. Raises InvalidCredentials, the same for unknown accounts, or TooManyFailures.
 
@@ -67,18 +68,19 @@ async def log_in(
     """
     address = parse_email(attempt.email)
     canonical = address.canonical if address is not None else attempt.email
-    digest = hashlib.sha256(canonical.encode()).digest()
-    async with reader.connect() as connection:
-        await _refuse_blocked(connection, digest, attempt.network)
+    origin = Origin(hashlib.sha256(canonical.encode()).digest(), attempt.network)
+    async with primary.connect() as connection:
+        _refuse_until(await repository.blocked_until(connection, origin), now=utcnow())
         account = None if address is None else await users.find_by_email(connection, canonical)
     encoded = None if account is None else account["password_hash"]
-    if not await hasher.verify(attempt.password, encoded) or account is None:
-        await _count_failure(session, digest, attempt.network)
+    fits = await hasher.verify(attempt.password, encoded)
+    if account is None or not fits:
+        await _count_failure(session, origin)
         raise InvalidCredentials
-    await repository.forget_failures(session, account_digest=digest, network=attempt.network)
-    if hasher.needs_rehash(account["password_hash"]):
-        fresh = await hasher.hash(passwords.normalized(attempt.password))
-        await users.set_password_hash(session, user_id=account["id"], old=account["password_hash"], new=fresh)
+    fresh_hash = await hasher.hash(attempt.password) if hasher.needs_rehash(account["password_hash"]) else None
+    await _forget_failures(session, origin)
+    if fresh_hash is not None:
+        await users.set_password_hash(session, user_id=account["id"], old=account["password_hash"], new=fresh_hash)
     return await _start(session, account=account, device=attempt.device, lifetimes=lifetimes)
 
 
@@ -102,7 +104,7 @@ async def refresh(session: AsyncSession, *, presented: str, lifetimes: Lifetimes
     successor = await _successor(session, presented=presented, used=used, login=login, lifetimes=lifetimes, now=now)
     idle_end = min(now + lifetimes.idle, login["expires_at"])
     await repository.touch(session, login["id"], now=now, idle_expires_at=idle_end)
-    return Grant(account, login["id"], successor, idle_end)
+    return Grant(account, login["id"], successor, idle_end - now)
 
 
 async def log_out(session: AsyncSession, *, user_id: UUID, session_id: UUID | None, lifetimes: Lifetimes) -> list[UUID]:
@@ -147,7 +149,8 @@ async def _is_retry(session: AsyncSession, used: RowMapping, now: datetime) -> b
 async def _start(session: AsyncSession, *, account: RowMapping, device: str | None, lifetimes: Lifetimes) -> Grant:
     now = utcnow()
     session_id, refresh_token = uuid7(), new_refresh_token()
-    idle_end, end = now + lifetimes.idle, now + lifetimes.absolute
+    end = now + lifetimes.absolute
+    idle_end = min(now + lifetimes.idle, end)
     values = {
         "id": session_id,
         "user_id": account["id"],
@@ -159,18 +162,27 @@ async def _start(session: AsyncSession, *, account: RowMapping, device: str | No
     }
     await repository.add(session, values, token_hash(refresh_token))
     await session_started(session, session_id=session_id, user_id=account["id"])
-    return Grant(account, session_id, refresh_token, idle_end)
+    return Grant(account, session_id, refresh_token, idle_end - now)
 
 
-async def _refuse_blocked(reader: AsyncConnection, digest: bytes, network: str) -> None:
-    until = await repository.blocked_until(reader, account_digest=digest, network=network)
-    if until is not None and until > (now := utcnow()):
-        raise TooManyFailures(retry_after=int((until - now).total_seconds()) + 1)
+def _refuse_until(blocked_until: datetime | None, *, now: datetime) -> None:
+    if blocked_until is not None and blocked_until > now:
+        raise TooManyFailures(retry_after=math.ceil((blocked_until - now).total_seconds()))
 
 
-async def _count_failure(session: AsyncSession, digest: bytes, network: str) -> None:
+async def _count_failure(session: AsyncSession, origin: Origin) -> None:
+    """Count a failure. Raises TooManyFailures, as if it had come later, when others beside it brought on a block."""
     now = utcnow()
-    failures = await repository.count_failure(session, account_digest=digest, network=network, now=now)
-    delay = delay_after(failures)
-    if delay:
-        await repository.block(session, account_digest=digest, network=network, until=now + delay)
+    failures = await repository.count_failure(session, origin, now=now)
+    if failures is None:
+        _refuse_until(await repository.blocked_until(session, origin), now=now)
+    elif delay := delay_after(failures):
+        await repository.block(session, origin, until=now + delay)
+
+
+async def _forget_failures(session: AsyncSession, origin: Origin) -> None:
+    """Begin anew after a success. Of many guesses at once a right one, too, is told only before there is a block."""
+    failed = await repository.lock_failures(session, origin)
+    if failed is not None:
+        _refuse_until(failed["blocked_until"], now=utcnow())
+        await repository.forget_failures(session, origin)

@@ -1,9 +1,9 @@
 import orjson
 from chassis.web.app import APIRouter
-from chassis.web.database import ReadConnection
 from chassis.web.routing import public
 from fastapi import Response
 
+from auth_service.primary import PrimaryConnection
 from auth_service.tokens import repository
 from auth_service.tokens.schemas import JwksOut
 from auth_service.tokens.service import jwks
@@ -18,6 +18,6 @@ router = APIRouter(prefix="/.well-known", tags=["keys"])
     response_model=JwksOut,
 )
 @public("public keys are public")
-async def read_jwks(connection: ReadConnection) -> Response:
+async def read_jwks(connection: PrimaryConnection) -> Response:
     body = orjson.dumps(jwks(await repository.published(connection)))
     return Response(body, headers={"cache-control": "public, max-age=300"}, media_type="application/json")

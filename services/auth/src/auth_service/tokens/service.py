@@ -1,6 +1,7 @@
 """Signing keys (R3) and access tokens (R1)."""
 
 import base64
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +15,7 @@ from chassis.sealing import KeyRing
 from chassis.tokens import ACCESS_TYPE, ALGORITHM
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.tokens import repository
 
@@ -72,16 +73,15 @@ class AccessTokenTerms:
 class AccessTokenIssuer:
     """Signs access tokens with the current key, which is looked up again every ten seconds."""
 
-    def __init__(self, reader: AsyncEngine, ring: KeyRing, terms: AccessTokenTerms) -> None:
-        self._reader = reader
+    def __init__(self, ring: KeyRing, terms: AccessTokenTerms) -> None:
         self._ring = ring
         self._terms = terms
         self._signer: tuple[str, Ed25519PrivateKey] | None = None
-        self._looked_up_at = 0.0
+        self._looked_up_at = float("-inf")
 
-    async def issue(self, *, user_id: UUID, session_id: UUID, roles: Sequence[str]) -> str:
+    async def issue(self, session: AsyncSession, *, user_id: UUID, session_id: UUID, roles: Sequence[str]) -> str:
         """Return a signed access token."""
-        kid, key = await self._current()
+        kid, key = await self.current_key(session)
         issued = int(utcnow().timestamp())
         claims = {
             "iss": self._terms.issuer,
@@ -98,11 +98,11 @@ class AccessTokenIssuer:
         }
         return jwt.encode(claims, key, ALGORITHM, headers={"typ": ACCESS_TYPE, "kid": kid})
 
-    async def _current(self) -> tuple[str, Ed25519PrivateKey]:
-        now = utcnow().timestamp()
+    async def current_key(self, session: AsyncSession) -> tuple[str, Ed25519PrivateKey]:
+        """Return the key that signs now, with its id. Raises SealError when the ring can't open it."""
+        now = time.monotonic()
         if self._signer is None or now - self._looked_up_at > REFRESH_SECONDS:
-            async with self._reader.connect() as connection:
-                rows = await repository.published(connection)
+            rows = await repository.published(session)
             current = next(row for row in rows if row["state"] == repository.CURRENT)
             raw = self._ring.open(current["private_key_sealed"], place=_place(current["kid"]))
             self._signer = current["kid"], Ed25519PrivateKey.from_private_bytes(raw)

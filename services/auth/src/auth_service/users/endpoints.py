@@ -1,6 +1,6 @@
 from chassis.errors import Unauthenticated
 from chassis.web.app import APIRouter
-from chassis.web.database import ReadConnection, WriteSession, Writing
+from chassis.web.database import WriteSession, Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from sqlalchemy import RowMapping
 
 from auth_service.passwords.errors import PasswordBreached, PasswordUnacceptable, PasswordWorkFull
+from auth_service.primary import PrimaryConnection, primary_of
 from auth_service.users import repository, service
 from auth_service.users.errors import EmailInvalid, EmailTaken, ProfileVersionConflict
 from auth_service.users.schemas import USER_EXAMPLE, ProfilePatch, Registration, UserOut
@@ -38,7 +39,7 @@ async def register(request: Request, body: Registration, session: WriteSession) 
     row = await service.register(
         session,
         wanted=body,
-        reader=state.database.reader,
+        primary=primary_of(state.database),
         hasher=state.passwords,
         min_length=state.password_min_length,
     )
@@ -55,7 +56,7 @@ async def register(request: Request, body: Registration, session: WriteSession) 
         304: {"description": "The profile is still at the version in If-None-Match."},
     },
 )
-async def read_profile(request: Request, caller: CurrentPrincipal, connection: ReadConnection) -> Response:
+async def read_profile(request: Request, caller: CurrentPrincipal, connection: PrimaryConnection) -> Response:
     row = await repository.find(connection, caller.user_id)
     if row is None:
         raise Unauthenticated

@@ -31,17 +31,17 @@ async def find(reader: AsyncSession | AsyncConnection, user_id: UUID) -> RowMapp
     return (await reader.execute(select(account).where(account.c.id == user_id))).mappings().one_or_none()
 
 
-async def apply_changes(
-    session: AsyncSession, *, user_id: UUID, expected_version: int, values: Mapping[str, Any]
-) -> RowMapping | None:
-    """Change the account if it is still at the expected version; None if it is not."""
-    statement = (
-        update(account)
-        .where(account.c.id == user_id, account.c.version == expected_version)
-        .values(**values, version=expected_version + 1)
-        .returning(*account.c)
-    )
-    return (await session.execute(statement)).mappings().one_or_none()
+async def lock(session: AsyncSession, user_id: UUID) -> RowMapping | None:
+    """Return an account that stays as it is until the transaction ends."""
+    query = select(account).where(account.c.id == user_id).with_for_update()
+    return (await session.execute(query)).mappings().one_or_none()
+
+
+async def apply_changes(session: AsyncSession, *, user_id: UUID, values: Mapping[str, Any]) -> RowMapping:
+    """Change a locked account, and count its version on."""
+    statement = update(account).where(account.c.id == user_id)
+    statement = statement.values(**values, version=account.c.version + 1)
+    return (await session.execute(statement.returning(*account.c))).mappings().one()
 
 
 async def set_password_hash(session: AsyncSession, *, user_id: UUID, old: str, new: str) -> None:

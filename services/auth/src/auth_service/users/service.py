@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
-from chassis.errors import Unauthenticated
+from chassis.errors import InvalidInput, Unauthenticated
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -14,24 +14,19 @@ from auth_service.passwords.service import PasswordHasher
 from auth_service.users import repository
 from auth_service.users.errors import EmailInvalid, EmailTaken, ProfileVersionConflict
 from auth_service.users.events import user_registered
-from auth_service.users.rules import parse_email
+from auth_service.users.rules import EmailAddress, parse_email
 from auth_service.users.schemas import ProfilePatch, Registration, UserOut
-
-ATTEMPTS = 5
 
 
 async def register(
-    session: AsyncSession, *, wanted: Registration, reader: AsyncEngine, hasher: PasswordHasher, min_length: int
+    session: AsyncSession, *, wanted: Registration, primary: AsyncEngine, hasher: PasswordHasher, min_length: int
 ) -> RowMapping:
-    """Make an account. Raises EmailInvalid, EmailTaken, PasswordUnacceptable or PasswordBreached.
+    """Make an account. Raises EmailInvalid, PasswordUnacceptable, PasswordBreached, InvalidInput or EmailTaken.
 
     The address is looked up on a connection of its own, so that none is held while the password is hashed.
     """
-    address = parse_email(wanted.email)
-    if address is None:
-        raise EmailInvalid(field="email")
-    password = passwords.check(wanted.password, min_length=min_length, email=address.canonical)
-    async with reader.connect() as connection:
+    address = _checked_address(wanted, min_length)
+    async with primary.connect() as connection:
         if await repository.find_by_email(connection, address.canonical) is not None:
             raise EmailTaken(field="email")
     now = utcnow()
@@ -43,7 +38,7 @@ async def register(
         "timezone": "UTC",
         "locale": None,
         "roles": ["user"],
-        "password_hash": await hasher.hash(password),
+        "password_hash": await hasher.hash(wanted.password),
         "version": 1,
         "created_at": now,
         "updated_at": now,
@@ -59,22 +54,25 @@ async def update_profile(
     session: AsyncSession, *, user_id: UUID, patch: ProfilePatch, expected_version: int | None
 ) -> RowMapping:
     """Apply a merge patch to the own profile. Raises ProfileVersionConflict."""
-    for _ in range(ATTEMPTS):
-        row = await repository.find(session, user_id)
-        if row is None:
-            raise Unauthenticated
-        if expected_version not in (None, row["version"]):
-            raise _stale(row)
-        changed: dict[str, Any] = {name: new for name, new in patch.given().items() if row[name] != new}
-        if not changed:
-            return row
-        updated = await repository.apply_changes(
-            session, user_id=user_id, expected_version=row["version"], values={**changed, "updated_at": utcnow()}
-        )
-        if updated is not None:
-            return updated
-    raise ProfileVersionConflict
+    row = await repository.lock(session, user_id)
+    if row is None:
+        raise Unauthenticated
+    if expected_version not in (None, row["version"]):
+        raise ProfileVersionConflict(data={"current": UserOut.model_validate(dict(row)).model_dump(mode="json")})
+    changed: dict[str, Any] = {name: new for name, new in patch.given().items() if row[name] != new}
+    if not changed:
+        return row
+    return await repository.apply_changes(session, user_id=user_id, values={**changed, "updated_at": utcnow()})
 
 
-def _stale(row: RowMapping) -> ProfileVersionConflict:
-    return ProfileVersionConflict(data={"current": UserOut.model_validate(dict(row)).model_dump(mode="json")})
+def _checked_address(wanted: Registration, min_length: int) -> EmailAddress:
+    """Return the address of a registration in which nothing is wrong; else raise all that is, at once."""
+    address = parse_email(wanted.email)
+    email = wanted.email if address is None else address.canonical
+    bad_password = passwords.fault_of(wanted.password, min_length=min_length, email=email)
+    if address is None:
+        details = EmailInvalid(field="email").details
+        raise InvalidInput(details=[*details, *(bad_password.details if bad_password else ())])
+    if bad_password is not None:
+        raise bad_password
+    return address

@@ -1,0 +1,75 @@
+"""The periodic work: what has run out is deleted, and nothing else."""
+
+from datetime import timedelta
+
+import pytest
+from auth_service.scheduler import JOBS
+from chassis.clock import utcnow
+from chassis.db.transactions import transaction
+from chassis.ids import uuid7
+
+
+@pytest.fixture
+def run_jobs(database):
+    async def run_jobs():
+        for job in JOBS:
+            async with transaction(database) as session:
+                await job.run(session)
+
+    return run_jobs
+
+
+def test_the_jobs_and_how_often_they_run():
+    assert [(job.name, job.seconds) for job in JOBS] == [("purge-sessions", 60.0), ("purge-rows", 3600.0)]
+
+
+async def test_sessions_that_have_run_out_go_with_their_tokens(api, login, log_in, rows, run_jobs):
+    dead = await log_in(login.account)
+    await api.post("/api/v1/auth/refresh", json={"refresh_token": dead.tokens["refresh_token"]})
+    await rows("UPDATE auth.session SET idle_expires_at = now() WHERE id = :id", id=dead.session_id)
+    await run_jobs()
+    assert await rows("SELECT id FROM auth.session WHERE user_id = :u", u=login.account.id) == [(login.session_id,)]
+    assert await rows("SELECT count(*) FROM auth.refresh_token WHERE session_id = :id", id=dead.session_id) == [(0,)]
+
+
+async def test_r5_a_sealed_successor_is_blanked_after_ten_seconds(api, login, log_in, rows, run_jobs):
+    fresh = await log_in(login.account)
+    for one in (login, fresh):
+        await api.post("/api/v1/auth/refresh", json={"refresh_token": one.tokens["refresh_token"]})
+    await rows(
+        "UPDATE auth.refresh_token SET replaced_at = replaced_at - interval '11 s' WHERE session_id = :id",
+        id=login.session_id,
+    )
+    await run_jobs()
+    query = "SELECT count(successor_sealed), count(successor_hash) FROM auth.refresh_token WHERE session_id = :id"
+    assert await rows(query, id=login.session_id) == [(0, 1)]
+    assert await rows(query, id=fresh.session_id) == [(1, 1)]
+    reused = await api.post("/api/v1/auth/refresh", json={"refresh_token": login.tokens["refresh_token"]})
+    assert reused.json()["errors"][0]["code"] == "REFRESH_REUSED"
+
+
+async def test_old_failures_marks_answers_and_sent_events_go(api, login, rows, run_jobs):
+    await api.post("/api/v1/auth/login", json={"email": f"{uuid7().hex}@example.com", "password": "not this one"})
+    await api.post("/api/v1/auth/logout", headers={**login.headers, "idempotency-key": "k"})
+    mine = {"id": login.account.id, "sid": login.session_id}
+    old = utcnow() - timedelta(days=8)
+    await run_jobs()
+    remaining = [
+        ("SELECT count(*) > 0 FROM auth.login_failure", {}),
+        ("SELECT count(*) > 0 FROM auth.revocation WHERE subject = :sid", {"sid": mine["sid"]}),
+        ("SELECT count(*) > 0 FROM auth.idempotency_key WHERE caller_id = :id", {"id": mine["id"]}),
+        ("SELECT count(*) > 0 FROM auth.outbox WHERE stream_id = :sid", {"sid": mine["sid"]}),
+    ]
+    assert [await rows(query, **names) for query, names in remaining] == [[(True,)]] * 4
+    await rows("UPDATE auth.login_failure SET last_at = :old", old=old)
+    await rows("UPDATE auth.revocation SET expires_at = :old WHERE subject = :sid", old=old, sid=mine["sid"])
+    await rows("UPDATE auth.idempotency_key SET created_at = :old WHERE caller_id = :id", old=old, id=mine["id"])
+    await rows(
+        "UPDATE auth.outbox SET state = 'sent', sent_at = :old WHERE type = 'session.revoked.v1' AND stream_id = :sid",
+        old=old,
+        sid=mine["sid"],
+    )
+    await run_jobs()
+    assert [await rows(query, **names) for query, names in remaining] == [[(False,)]] * 3 + [[(True,)]]
+    query = "SELECT type FROM auth.outbox WHERE stream_id = :sid"
+    assert await rows(query, sid=mine["sid"]) == [("session.started.v1",)]

@@ -1,0 +1,206 @@
+"""The auth service through ASGI, on a real database that its own migrations made."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import jwt
+import pytest
+from auth_service.db import ROOT, Outbox
+from auth_service.main import create_app, openapi_document
+from auth_service.relay import OUTBOX
+from auth_service.settings import AuthSettings, Settings, TokenSettings
+from chassis.db.base import table_of
+from chassis.db.engine import Database, open_database
+from chassis.db.migrations import upgrade
+from chassis.ids import uuid7
+from chassis.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    IdentityVerificationSettings,
+    ProcessSettings,
+)
+from chassis.web.health import Health
+from fastapi import FastAPI
+from jsonschema import Draft202012Validator
+from pydantic import SecretStr
+from sqlalchemy import select, text
+from testkit.contract import Contract, contract_client
+from testkit.databases import migrated_database
+from testkit.identities import TestGateway
+
+PASSWORD = "violet-harbor-77"
+RING_KEY = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+SCHEMAS = Path(__file__).parents[3] / "contracts" / "events" / "auth"
+
+Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
+
+
+@dataclass(frozen=True)
+class Account:
+    """Somebody who has signed up."""
+
+    id: UUID
+    email: str
+    password: str
+    gateway: TestGateway
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        return {"email": self.email, "password": self.password}
+
+    def headers(self, session_id: UUID | None = None, **more: str) -> dict[str, str]:
+        """What the gateway adds for this user."""
+        return {**self.gateway.headers(self.id, session_id=session_id), **more}
+
+
+@dataclass(frozen=True)
+class Login:
+    """A session of an account, with the answer that began it."""
+
+    account: Account
+    tokens: dict[str, Any]
+
+    @property
+    def session_id(self) -> UUID:
+        claims = jwt.decode(self.tokens["access_token"], options={"verify_signature": False})
+        return UUID(claims["sid"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return self.account.headers(self.session_id)
+
+
+@pytest.fixture(scope="session")
+def database_settings(postgres_url: str, worker_id: str) -> DatabaseSettings:
+    return migrated_database(postgres_url, f"auth_{worker_id}", lambda url: upgrade(ROOT, url=url))
+
+
+@pytest.fixture(scope="session")
+async def database(database_settings: DatabaseSettings) -> AsyncIterator[Database]:
+    found = open_database(database_settings, application_name="auth-tests")
+    yield found
+    await found.close()
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    return Contract(openapi_document(), tests=Path(__file__).parent)
+
+
+@pytest.fixture(scope="session")
+def make_settings(database_settings: DatabaseSettings, test_gateway: TestGateway) -> Callable[..., Settings]:
+    def make(**changed: Any) -> Settings:
+        return Settings(
+            process=ProcessSettings(environment="test"),
+            database=database_settings,
+            broker=BrokerSettings(url=SecretStr("redis://127.0.0.1:1")),
+            identity=IdentityVerificationSettings(verify_key=SecretStr(test_gateway.verify_key)),
+            tokens=TokenSettings(),
+            auth=AuthSettings(**{"encryption_keys": SecretStr(RING_KEY), **changed}),
+        )
+
+    return make
+
+
+OpenApi = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
+
+
+@pytest.fixture(scope="session")
+def open_api(make_settings: Callable[..., Settings], database: Database, contract: Contract) -> OpenApi:
+    """Opens an app of its own, with settings or a database of its own."""
+
+    @asynccontextmanager
+    async def open_api(*, on: Database = database, **changed: Any) -> AsyncIterator[httpx2.AsyncClient]:
+        app: FastAPI = create_app(make_settings(**changed), database=on, health=Health())
+        transport = httpx2.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            contract_client(contract, transport=transport, base_url="http://auth") as client,
+        ):
+            yield client
+
+    return open_api
+
+
+@pytest.fixture(scope="session")
+async def api(open_api: OpenApi) -> AsyncIterator[httpx2.AsyncClient]:
+    async with open_api() as client:
+        yield client
+
+
+SignUp = Callable[..., Awaitable[Account]]
+LogIn = Callable[..., Awaitable[Login]]
+
+
+@pytest.fixture
+def sign_up(api: httpx2.AsyncClient, test_gateway: TestGateway) -> SignUp:
+    async def sign_up(email: str | None = None, password: str = PASSWORD) -> Account:
+        body = {"email": email or f"{uuid7().hex}@example.com", "password": password, "display_name": "Ada"}
+        answer = await api.post("/api/v1/auth/register", json=body)
+        assert answer.status_code == 201, answer.text
+        return Account(UUID(answer.json()["data"]["id"]), body["email"], password, test_gateway)
+
+    return sign_up
+
+
+@pytest.fixture
+def log_in(api: httpx2.AsyncClient) -> LogIn:
+    async def log_in(account: Account, **headers: str) -> Login:
+        answer = await api.post("/api/v1/auth/login", json=account.credentials, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return Login(account, answer.json()["data"])
+
+    return log_in
+
+
+@pytest.fixture
+async def account(sign_up: SignUp) -> Account:
+    return await sign_up()
+
+
+@pytest.fixture
+async def login(account: Account, log_in: LogIn) -> Login:
+    return await log_in(account)
+
+
+@pytest.fixture
+def rows(database: Database) -> Rows:
+    """Runs SQL beside the service, and returns the rows."""
+
+    async def run(statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+        async with database.writer.begin() as connection:
+            result = await connection.execute(text(statement), parameters)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    return run
+
+
+Events = Callable[[UUID], Awaitable[list[str]]]
+
+
+@pytest.fixture
+def events(database: Database) -> Events:
+    """The types of the events about somebody's account and sessions, the oldest first; each fits its schema."""
+
+    async def events(user_id: UUID) -> list[str]:
+        outbox = table_of(Outbox)
+        query = select(outbox).where(outbox.c.data["audience"][0].astext == str(user_id)).order_by(outbox.c.event_id)
+        async with database.writer.connect() as connection:
+            found = (await connection.execute(query)).mappings().all()
+        for row in found:
+            check_schema(json.loads(OUTBOX.envelope(row).to_json()))
+        return [row["type"] for row in found]
+
+    return events
+
+
+def check_schema(event: dict[str, Any]) -> None:
+    """Raise unless the event is as its contract says."""
+    schema = json.loads((SCHEMAS / f"{event['type']}.schema.json").read_bytes())
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(event)

@@ -1,0 +1,118 @@
+"""From a request to the wire: the outbox, its relay, a real transport, and the contract of each event."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from auth_service.registry import EVENTS
+from auth_service.relay import OUTBOX
+from chassis.broker.port import Queue
+from chassis.broker.relay import OutboxRelay
+from chassis.broker.streams import StreamsTransport
+from chassis.ids import uuid7
+from jsonschema import Draft202012Validator
+from testkit.waiting import eventually
+
+CONTRACTS = Path(__file__).parents[4] / "contracts" / "events" / "auth"
+
+
+@pytest.fixture
+async def wire(database, valkey_url):
+    """Everything that the relay sends, as it arrives at a consumer."""
+    transport = StreamsTransport(valkey_url, prefix=f"t{uuid7().hex}")
+    everything, seen = Queue("all", ("#",)), []
+    await transport.declare(everything)
+
+    async def take(message):
+        seen.append(json.loads(message.body))
+
+    stop = asyncio.Event()
+    tasks = [
+        asyncio.create_task(transport.consume(everything, take, prefetch=8)),
+        asyncio.create_task(OutboxRelay(database, OUTBOX, transport).run(stop)),
+    ]
+    yield seen
+    stop.set()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await transport.close()
+
+
+async def of_user(wire, user_id, count):
+    """Wait for so many events of somebody."""
+
+    async def arrived():
+        found = [event for event in wire if event["data"]["audience"] == [str(user_id)]]
+        return found if len(found) >= count else None
+
+    return await eventually(arrived)
+
+
+async def test_a_sign_up_is_one_event_with_the_users_profile(api, wire, rows):
+    body = {"email": f"{uuid7().hex}@example.com", "password": "violet-harbor-77", "display_name": "Ada"}
+    traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    answer = await api.post("/api/v1/auth/register", json=body, headers={"traceparent": traceparent})
+    user = answer.json()["data"]
+    (event,) = await of_user(wire, user["id"], 1)
+    assert event["type"] == "user.registered.v1"
+    assert (event["source"], event["subject"], event["partitionkey"], event["sequence"]) == (
+        "/taskloom/auth",
+        user["id"],
+        user["id"],
+        1,
+    )
+    assert event["traceparent"].startswith(traceparent[:36])
+    assert event["data"] == {
+        "entity_type": "user",
+        "entity_id": user["id"],
+        "version": 1,
+        "actor": {"type": "user", "id": user["id"], "via": "session"},
+        "changes": [],
+        "audience": [user["id"]],
+        "request_id": answer.headers["x-request-id"],
+        "resource": user,
+    }
+
+    async def marked():
+        query = "SELECT state FROM auth.outbox WHERE stream_id = :id"
+        return await rows(query, id=user["id"]) == [("sent",)]
+
+    await eventually(marked)
+
+
+async def test_every_event_of_the_registry_is_published_as_its_contract_says(api, wire, account, log_in, rows):
+    """A life with everything in it: two logins, a logout, and a token that comes back."""
+    first, second = await log_in(account), await log_in(account)
+    await api.post("/api/v1/auth/logout", headers=first.headers)
+    token = {"refresh_token": second.tokens["refresh_token"]}
+    await api.post("/api/v1/auth/refresh", json=token)
+    back = "UPDATE auth.refresh_token SET replaced_at = replaced_at - interval '11 s' WHERE session_id = :id"
+    await rows(back, id=second.session_id)
+    assert (await api.post("/api/v1/auth/refresh", json=token)).status_code == 401
+    found = await of_user(wire, account.id, 5)
+    assert {event["type"] for event in found} == {contract.type for contract in EVENTS}
+    for event in found:
+        schema = json.loads((CONTRACTS / f"{event['type']}.schema.json").read_bytes())
+        Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(event)
+    for login, ended in ((first, "session.revoked.v1"), (second, "session.compromised.v1")):
+        stream = [event for event in found if event["partitionkey"] == str(login.session_id)]
+        assert [(event["type"], event["sequence"]) for event in stream] == [("session.started.v1", 1), (ended, 2)]
+        resource = {"id": str(login.session_id), "user_id": str(account.id)}
+        assert [event["data"]["resource"] for event in stream] == [resource, resource]
+
+
+async def test_a_refused_request_publishes_nothing(api, account, events):
+    body = {**account.credentials, "display_name": "Twin"}
+    assert (await api.post("/api/v1/auth/register", json=body)).status_code == 409
+    wrong = {"email": account.email, "password": "not this one"}
+    assert (await api.post("/api/v1/auth/login", json=wrong)).status_code == 401
+    assert await events(account.id) == ["user.registered.v1"]
+
+
+async def test_the_contracts_that_are_committed_are_those_of_the_code():
+    for contract in EVENTS:
+        assert json.loads((CONTRACTS / f"{contract.type}.schema.json").read_bytes()) == contract.json_schema()
+        example = json.loads((CONTRACTS / f"{contract.type}.example.json").read_bytes())
+        Draft202012Validator(contract.json_schema()).validate(example)

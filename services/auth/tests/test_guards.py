@@ -1,0 +1,61 @@
+"""What must hold for every route and every table."""
+
+import fastapi
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from auth_service.main import ROUTERS, openapi_document
+from auth_service.models import METADATA
+from chassis.web.app import UnguardedRoute, is_guarded, refuse_unguarded_routes
+from chassis.web.handlers import api_routes
+
+PUBLIC = {"log_in", "log_in_by_form", "read_jwks", "refresh_tokens", "register"}
+
+
+def test_every_route_says_who_may_call_it_and_none_is_missed():
+    refuse_unguarded_routes(ROUTERS)
+    operations = sum(len(item) for item in openapi_document()["paths"].values())
+    assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 12
+    assert {route.name for route in api_routes(ROUTERS) if not is_guarded(route)} == PUBLIC
+
+
+def test_a_route_without_a_guard_stops_the_service():
+    router = fastapi.APIRouter()
+
+    @router.get("/open")
+    async def forgotten() -> None: ...
+
+    with pytest.raises(UnguardedRoute, match="/open"):
+        refuse_unguarded_routes((*ROUTERS, router))
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in api_routes(ROUTERS) if is_guarded(route)], ids=lambda route: route.name
+)
+async def test_r21_no_guarded_route_answers_without_the_gateways_word(api, account, route):
+    """An access token, a made-up identity and a claim of one's own are nobody's."""
+    (method,) = route.methods
+    path = route.path.replace("{session_id}", str(account.id))
+    forms = [
+        {},
+        {"authorization": "Bearer x", "x-user-id": str(account.id)},
+        {"x-taskloom-identity": "garbage"},
+        {"x-taskloom-identity": ""},
+    ]
+    for headers in forms:
+        answer = await api.request(method, path, headers=headers)
+        codes = [error["code"] for error in answer.json()["errors"]]
+        assert (answer.status_code, codes) == (401, ["UNAUTHENTICATED"])
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_models_and_migrations_agree(database):
+    def compare(connection):
+        options = {"include_schemas": True, "include_name": only_ours, "version_table_schema": "auth"}
+        return compare_metadata(MigrationContext.configure(connection, opts=options), METADATA)
+
+    def only_ours(name, kind, _parents):
+        return name == "auth" if kind == "schema" else name != "schema_version"
+
+    async with database.writer.connect() as connection:
+        assert await connection.run_sync(compare) == []
