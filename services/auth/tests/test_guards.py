@@ -1,13 +1,19 @@
 """What must hold for every route and every table."""
 
+from datetime import timedelta
+
 import fastapi
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from auth_service.main import ROUTERS, openapi_document
 from auth_service.models import METADATA
+from chassis.clock import utcnow
+from chassis.identity import Principal
+from chassis.tokens import IdentitySigner
 from chassis.web.app import UnguardedRoute, is_guarded, refuse_unguarded_routes
 from chassis.web.handlers import api_routes
+from testkit.identities import TestGateway
 
 PUBLIC = {"log_in", "log_in_by_form", "read_jwks", "refresh_tokens", "register"}
 
@@ -47,6 +53,27 @@ async def test_r21_no_guarded_route_answers_without_the_gateways_word(api, accou
         codes = [error["code"] for error in answer.json()["errors"]]
         assert (answer.status_code, codes) == (401, ["UNAUTHENTICATED"])
         assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_r21_an_identity_that_is_not_the_gateways_or_not_of_now_is_401(api, account, login, test_gateway):
+    signer = IdentitySigner(test_gateway.private_key)
+    principal = Principal(account.id, login.session_id)
+    now = utcnow()
+    good = signer.sign(principal, now=now)
+    identities = {
+        "an access token": login.tokens["access_token"],
+        "expired": signer.sign(principal, now=now - timedelta(seconds=61)),
+        "of the future": signer.sign(principal, now=now + timedelta(seconds=120)),
+        "signed by somebody else": IdentitySigner(TestGateway().private_key).sign(principal, now=now),
+        "without its signature": good.rpartition(".")[0] + ".",
+        "changed": good[:-10] + ("A" if good[-10] != "A" else "B") + good[-9:],
+        "longer than 4 KiB": good + "A" * 4096,
+    }
+    for name, identity in identities.items():
+        answer = await api.get("/api/v1/users/me", headers={"x-taskloom-identity": identity})
+        codes = [error["code"] for error in answer.json()["errors"]]
+        assert (answer.status_code, codes) == (401, ["UNAUTHENTICATED"]), name
+    assert (await api.get("/api/v1/users/me", headers={"x-taskloom-identity": good})).status_code == 200
 
 
 async def test_models_and_migrations_agree(database):
