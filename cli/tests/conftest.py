@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from testkit.servers import free_port, wait_until
 
 COMMAND = [sys.executable, "-m", "taskloom_cli.main", "up"]
 END_SECONDS = 20
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -80,20 +81,26 @@ def new_place() -> Iterator[Path]:
         yield Path(folder)
 
 
-def begin_copy(command: list[str], folder: Path, temporary: Path, **settings: str) -> Copy:
+def environment(temporary: Path, **settings: str) -> dict[str, str]:
+    # What pytest's workers and make tell their children is not for those that are started here.
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAKE", "MFLAGS"))
+    }
+    return {**inherited, "TMPDIR": str(temporary), **settings}
+
+
+def begin_copy(command: list[str], folder: Path, temporary: Path, *, cwd: Path | None = None, **settings: str) -> Copy:
     """Start a command that ends in a copy, in a process group of its own."""
     folder.mkdir(exist_ok=True)
     temporary.mkdir(exist_ok=True)
-    # What pytest's workers tell each other is not for a pytest that is started below.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with (folder / "stderr").open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            cwd=folder,
-            env={**inherited, "TMPDIR": str(temporary), **settings},
+            cwd=cwd or folder,
+            env=environment(temporary, **settings),
             start_new_session=True,
         )
     return Copy(process, folder, {})
@@ -128,6 +135,46 @@ def temporary(place: Path) -> Iterator[Path]:
 def nothing_left(temporary: Path) -> Callable[[], None]:
     """Waits until no process is left of anything that the test has started."""
     return lambda: wait_until_ended(temporary)
+
+
+@pytest.fixture(scope="session")
+def typed() -> Callable[[str], AbstractContextManager[Copy]]:
+    """Types a command that starts a copy into a shell in the root of the repository, and Ctrl-C at the end."""
+
+    @contextmanager
+    def run(command: str) -> Iterator[Copy]:
+        with new_place() as place:
+            copy = begin_copy(["bash", "-c", command], place, place / "tmp", cwd=ROOT)
+            try:
+                copy.wait_until_ready()
+                yield copy
+            finally:
+                copy.end()
+                copy.process.stdout.close()
+                wait_until_ended(place / "tmp")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def type_in() -> Callable[..., str]:
+    """Types a block into a shell in the root of the repository, and returns what it printed."""
+
+    def run(block: str, **variables: str) -> str:
+        with new_place() as place:
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", block],
+                cwd=ROOT,
+                env=environment(place, **variables),
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 
+import psutil
 from testkit.servers import wait_until
 
 PEOPLE = ["ada@example.com", "ben@example.com", "cleo@example.com"]
@@ -29,7 +30,10 @@ def test_a_whole_life(start, status, place):
     line = "tasks crashed (signal SIGKILL) and is being restarted"
     wait_until(lambda: line in copy.errors(), what="the line", seconds=10)
     wait_until(lambda: status(f"{copy.api}/tasks", ada["access_token"]) == 200, what="tasks answering", seconds=20)
+    processes = psutil.Process(copy.process.pid).children(recursive=True)
+    assert len(processes) > len(summary["metrics"])
     assert copy.end() == 0
+    assert [one for one in processes if one.is_running()] == [], "not even as a zombie"
     assert not (copy.data / "run.json").exists()
 
     again = start(GATEWAY_RATE_LIMIT_PER_MINUTE="3", GATEWAY_LOGIN_LIMIT_PER_MINUTE="1")

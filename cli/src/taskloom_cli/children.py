@@ -52,6 +52,19 @@ def start_python(child: PythonChild) -> BaseProcess:
     return process
 
 
+def end_python() -> None:
+    """Kill what is left of the children, then end what they were forked from, and wait for that."""
+    for left in multiprocessing.active_children():
+        left.kill()
+        left.join()
+    # By themselves they would end only after us, and be left to an init that may not collect what has ended.
+    server = forkserver._forkserver  # noqa: SLF001 - there is no public way
+    if server._forkserver_pid is not None:  # type: ignore[attr-defined]  # noqa: SLF001 - same
+        os.kill(server._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]  # noqa: SLF001 - same
+    server._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - same
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - same
+
+
 def start_program(
     command: Sequence[str],
     *,

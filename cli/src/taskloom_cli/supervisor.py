@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from taskloom_cli.children import PythonChild, start_python
+from taskloom_cli.children import PythonChild, end_python, start_python
 from taskloom_cli.complaints import Complaint
 
 LOOP_SECONDS = 0.1
@@ -17,6 +17,7 @@ CRASHES = 5
 CRASH_WINDOW_SECONDS = 30.0
 STOP_SECONDS = 12.0
 SERVER_STOP_SECONDS = 5.0
+HURRY = 2
 MAX_LOG_BYTES = 20 * 1024 * 1024
 LOG_CHECK_SECONDS = 30.0
 # chassis.roles.EXIT_BAD_SETTINGS; importing it would cost a third of a second.
@@ -93,6 +94,7 @@ class Supervisor:
             if process.is_alive():
                 process.kill()
             process.join()
+        end_python()
         for _, server, ending_signal in self.servers:
             server.send_signal(ending_signal)
         self._wait(lambda: all(server.poll() is not None for _, server, _ in self.servers), SERVER_STOP_SECONDS)
@@ -113,8 +115,8 @@ class Supervisor:
         self.say(f"{one.child.name} crashed ({how}) and is being restarted; its log: {one.child.log}")
 
     def _wait(self, done: Callable[[], bool], seconds: float) -> None:
-        deadline, hurry = time.monotonic() + seconds, self.signals
-        while not done() and time.monotonic() < deadline and self.signals <= hurry:
+        deadline = time.monotonic() + seconds
+        while not done() and time.monotonic() < deadline and self.signals < HURRY:
             time.sleep(0.02)
 
     def _on_signal(self, _number: int, _frame: object) -> None:
