@@ -72,6 +72,15 @@ def test_r65_the_local_part_of_an_address_is_not_written(logged):
     assert line["at_sign"] == "a @ b"
 
 
+def test_r65_nested_values_and_exceptions_are_redacted_too(logged):
+    nested, crash = logged(
+        'log.info("x", request={"headers": [{"authorization": "Bearer hunter2"}, ("to", "ann@example.com")]})\n'
+        'try:\n    raise ValueError("login of ann@example.com")\nexcept ValueError:\n    log.exception("y")'
+    )
+    assert nested["request"] == {"headers": [{"authorization": "[redacted]"}, ["to", "***@example.com"]]}
+    assert crash["exception"].endswith("ValueError: login of ***@example.com")
+
+
 def test_r65_an_exception_is_within_its_line(logged):
     [line] = logged('try:\n    1 / 0\nexcept ZeroDivisionError:\n    log.exception("x")')
     assert line["level"] == "error"

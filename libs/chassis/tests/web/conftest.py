@@ -140,6 +140,17 @@ async def delete_note(
     return reply(None, meta={"version": version, "minimal": minimal})
 
 
+@other.post("/quiet-notes", status_code=204)
+async def create_note_quietly(write: Writing, wanted: NoteCreate) -> Response:
+    await add(write.session, wanted)
+    return write.no_content()
+
+
+@other.post("/forgetful-notes")
+async def create_note_and_answer_elsewhere(write: Writing, wanted: NoteCreate) -> Response:
+    return reply(await add(write.session, wanted))
+
+
 @other.post("/attempts")
 @public("it counts whoever fails to come in")
 async def attempt(session: WriteSession, wanted: NoteCreate) -> Response:

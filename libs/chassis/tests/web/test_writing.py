@@ -78,6 +78,22 @@ async def test_r32_the_first_answer_is_replayed(api, rows):
     assert await rows(COUNT) == [(1,)]
 
 
+async def test_r32_an_answer_without_a_body_is_replayed_as_it_was(api, rows):
+    first = await api.post("/api/v1/quiet-notes", json={"title": "a"}, headers=KEY)
+    again = await api.post("/api/v1/quiet-notes", json={"title": "a"}, headers=KEY)
+    for answer in (first, again):
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["preference-applied"] == "return=minimal"
+    assert again.headers["idempotency-replayed"] == "true"
+    assert await rows(COUNT) == [(1,)]
+
+
+async def test_r32_an_effect_whose_answer_can_t_be_kept_is_none(api, rows):
+    answer = await api.post("/api/v1/forgetful-notes", json={"title": "a"}, headers=KEY)
+    assert (answer.status_code, code_of(answer)) == (500, "INTERNAL_ERROR")
+    assert await rows(COUNT) == [(0,)]
+
+
 @pytest.mark.parametrize("changed", [{"json": {"title": "b"}}, {"params": {"x": "1"}}])
 async def test_r32_422_when_the_key_was_used_for_another_request(api, rows, changed):
     await api.post(NOTES, json={"title": "a"}, headers=KEY)

@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -24,10 +24,11 @@ def configure_logs(*, service: str, level: str, form: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         _name_the_service(service),
+        *([structlog.processors.format_exc_info] if form == "json" else []),
         redact,
     ]
     render: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
+        [structlog.processors.JSONRenderer(serializer=_dumps)]
         if form == "json"
         else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
@@ -46,11 +47,20 @@ def configure_logs(*, service: str, level: str, form: str) -> None:
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Blank values whose name says that they are secret, and the local part of e-mail addresses."""
     for name, value in event.items():
-        if SECRET_NAMES.search(name) and name not in HARMLESS_NAMES:
-            event[name] = REDACTED
-        elif isinstance(value, str) and "@" in value:
-            event[name] = EMAIL_LOCAL_PART.sub("***", value)
+        event[name] = _redacted(name, value)
     return event
+
+
+def _redacted(name: object, value: Any) -> Any:
+    if isinstance(name, str) and SECRET_NAMES.search(name) and name not in HARMLESS_NAMES:
+        return REDACTED
+    if isinstance(value, str):
+        return EMAIL_LOCAL_PART.sub("***", value) if "@" in value else value
+    if isinstance(value, Mapping):
+        return {key: _redacted(key, item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(None, item) for item in value]
+    return value
 
 
 def _foreign(render: list[structlog.typing.Processor]) -> list[structlog.typing.Processor]:

@@ -17,7 +17,7 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.replies import JSON, reply
 from chassis.web.routing import takes_idempotency_key
 
-REPLAYED_HEADERS = ("location", "etag", "x-cursor", "cache-control", "vary")
+REPLAYED_HEADERS = ("location", "etag", "x-cursor", "cache-control", "vary", "preference-applied")
 
 
 class Replay(Exception):
@@ -26,6 +26,10 @@ class Replay(Exception):
     def __init__(self, answer: StoredAnswer) -> None:
         super().__init__()
         self.answer = answer
+
+
+class UnansweredWrite(Exception):
+    """An endpoint took `Writing` and did not answer through it: a mistake of ours."""
 
 
 def replayed(answer: StoredAnswer) -> Response:
@@ -87,9 +91,11 @@ class Write:
         return self._answer
 
     async def finish(self) -> None:
-        """Keep the answer with its effect."""
-        if self._request is None or self._answer is None:
+        """Keep the answer with its effect. Raises UnansweredWrite, since a repeated request would work again."""
+        if self._request is None:
             return
+        if self._answer is None:
+            raise UnansweredWrite
         headers = {name: value for name, value in self._answer.headers.items() if name in REPLAYED_HEADERS}
         answer = StoredAnswer(self._answer.status_code, headers, bytes(self._answer.body))
         await store(self.session, self._table, self._request, answer)

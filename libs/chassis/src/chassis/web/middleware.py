@@ -58,7 +58,8 @@ class RequestMiddleware:
         await self._serve(scope, receive, send, context)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, context: RequestContext) -> None:
-        exchange = _Exchange(send, context, without_body=scope["method"] == "HEAD")
+        method = scope["method"]
+        exchange = _Exchange(send, context, without_body=method == "HEAD")
         if exchange.without_body:
             scope = {**scope, "method": "GET"}
         try:
@@ -68,7 +69,7 @@ class RequestMiddleware:
             if not exchange.status:
                 await refuse(InternalError())(scope, receive, exchange.send)
         finally:
-            _record(scope, exchange)
+            _record(scope, method, exchange)
 
 
 class _Exchange:
@@ -97,9 +98,9 @@ class _Exchange:
         return time.perf_counter() - self.started
 
 
-def _record(scope: Scope, exchange: _Exchange) -> None:
+def _record(scope: Scope, asked: str, exchange: _Exchange) -> None:
     route = getattr(scope.get("route"), "path", "unmatched")
-    method = scope["method"] if scope["method"] in METHODS else "other"
+    method = asked if asked in METHODS else "other"
     elapsed = exchange.elapsed()
     REQUESTS.labels(method, route, exchange.status or "aborted").inc()
     SECONDS.labels(method, route).observe(elapsed)
