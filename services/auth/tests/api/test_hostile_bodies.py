@@ -137,6 +137,12 @@ async def test_no_body_at_all_is_422(send, method, path):
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_r16_a_body_of_more_than_1_mib_is_413(send, method, path):
+    answer = await send(method, path, b'{"a": "' + b"a" * 1024 * 1024 + b'"}')
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_r16_a_stream_of_more_than_1_mib_is_413_and_not_read_to_its_end(send, method, path):
     taken = []
 
