@@ -49,9 +49,14 @@ class Copy:
     def pid_of(self, name: str) -> int:
         return json.loads((self.data / "run.json").read_text(encoding="utf-8"))["pids"][name]
 
-    def end(self, number: int = signal.SIGINT) -> int:
-        """Send a signal to the whole process group, as a terminal does; return the exit code."""
-        os.killpg(self.process.pid, number)
+    def end(self) -> int:
+        """Press Ctrl-C, which a terminal sends to the whole process group; return the exit code."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(END_SECONDS)
+
+    def kill(self) -> int:
+        """End the first process alone, which nothing can prepare for."""
+        self.process.kill()
         return self.process.wait(END_SECONDS)
 
 

@@ -13,12 +13,12 @@ from testkit.servers import wait_until
 MOMENTS = ("lock", "postgres.new", "logs/settings.log", "logs/gateway.log")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
-def test_an_end_at_any_moment_of_the_start_leaves_nothing(begin, nothing_left, place, number, code):
+@pytest.mark.parametrize(("way", "code"), [("kill", -signal.SIGKILL), ("end", 130)])
+def test_an_end_at_any_moment_of_the_start_leaves_nothing(begin, nothing_left, place, way, code):
     for moment in MOMENTS:
         copy = begin("--no-seed", folder=place / moment.replace("/", "-"))
         wait_until((copy.folder / ".taskloom" / "data" / moment).exists, what=moment, seconds=30)
-        assert (copy.end(number), copy.errors()) == (code, ""), moment
+        assert (getattr(copy, way)(), copy.errors()) == (code, ""), moment
         nothing_left()
 
 

@@ -58,7 +58,7 @@ def test_copies_side_by_side_keep_out_of_each_other_and_kill_9_leaves_nothing(
     assert f"Port {port} is in use" in complaint(port=int(port))
     assert [status(f"{first.api}/status") for _ in range(4)] == [200, 200, 200, 429]
     assert status(f"{second.api}/status") == 200
-    assert second.end(signal.SIGKILL) == -signal.SIGKILL
+    assert second.kill() == -signal.SIGKILL
     assert first.end() == 0
     assert not first.data.exists()
     nothing_left()
@@ -68,7 +68,7 @@ def test_a_start_that_was_broken_off_goes_on_and_a_setting_can_come_from_a_file(
     copy = begin()
     seeding = place / ".taskloom" / "data" / "logs" / "seed.log"
     wait_until(seeding.exists, what="the seed")
-    assert copy.end(signal.SIGKILL) == -signal.SIGKILL
+    assert copy.kill() == -signal.SIGKILL
     limit = place / "limit"
     limit.write_text("2\n", encoding="utf-8")
     copy = start(GATEWAY_RATE_LIMIT_PER_MINUTE_FILE=str(limit))
