@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,13 +18,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """URL of a PostgreSQL server without a database: TEST_DATABASE_URL, or a private one."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield given.rstrip("/")
         return
-    with postgres(tmp_path_factory.mktemp("postgres")) as url:
+    # Not in pytest's folder: every run that starts closes that to others, and as root the server runs as somebody else.
+    with (
+        TemporaryDirectory(prefix="taskloom-postgres-", ignore_cleanup_errors=True) as folder,
+        postgres(Path(folder)) as url,
+    ):
         yield url
 
 

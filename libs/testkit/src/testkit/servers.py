@@ -93,14 +93,17 @@ def postgres(folder: Path) -> Iterator[str]:
     if user is not None:
         shutil.chown(data, user, user)
     options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres", "--no-sync"]
-    subprocess.run(
+    made = subprocess.run(
         [POSTGRES_BINARIES / "initdb", "-D", data, *options],
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
         user=user,
         group=user,
         extra_groups=[] if user else None,
     )
+    if made.returncode:
+        raise RuntimeError(f"initdb failed: {made.stderr}")
     port = free_port()
     fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=64MB"]
     settings = [part for setting in fast for part in ("-c", setting)]
