@@ -1,4 +1,4 @@
-"""The first process of a container: `python -m chassis.entry tasks_service.cli api` calls its `main(["api"])`.
+"""The first process of a container: `python -m chassis.entry tasks_service.cli api` calls the `main` of that module.
 
 The kernel ignores a SIGTERM to a container's first process that has no handler for it. So there is one before anything
 is imported, which takes seconds on a busy machine; without it a container that is stopped while it starts, or that only
