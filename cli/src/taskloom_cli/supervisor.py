@@ -36,9 +36,13 @@ class Supervised:
 
 @dataclass
 class Supervisor:
-    """Runs children until told to stop. `say` prints a line for the person at the terminal."""
+    """Runs children until told to stop.
+
+    `say` prints a line for the person at the terminal; `on_restart` is called when a child has a new process.
+    """
 
     say: Callable[[str], None]
+    on_restart: Callable[[], None] = lambda: None
     children: list[Supervised] = field(default_factory=list)
     servers: list[tuple[str, subprocess.Popen[bytes], signal.Signals]] = field(default_factory=list)
     signals: int = 0
@@ -75,6 +79,7 @@ class Supervisor:
         for one in self.children:
             if one.restart_at is not None and now >= one.restart_at:
                 one.process, one.restart_at = start_python(one.child), None
+                self.on_restart()
             elif one.restart_at is None and not one.process.is_alive():
                 self._on_crash(one, now)
         if now - self._logs_checked_at > LOG_CHECK_SECONDS:

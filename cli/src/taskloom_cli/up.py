@@ -98,7 +98,8 @@ def _start(supervisor: Supervisor, folder: DataFolder, lock: int, options: Optio
     if options.seed:
         users, workspace_id = seed(folder, ports, environment=environments["tasks"])
     summary = _summary(folder, ports, users, workspace_id, time.monotonic() - started)
-    _write_run_file(folder, supervisor, summary)
+    supervisor.on_restart = lambda: _write_run_file(folder, supervisor, summary)
+    supervisor.on_restart()
     # Whoever reads that it is ready may end it at once, and that is no broken start.
     supervisor.starting = False
     show(summary, as_json=options.as_json)
@@ -215,7 +216,9 @@ def _write_run_file(folder: DataFolder, supervisor: Supervisor, summary: Summary
     pids = {one.child.name: one.process.pid for one in supervisor.children}
     pids |= {name: server.pid for name, server, _ in supervisor.servers}
     note = {**asdict(summary), "users": [user.email for user in summary.users], "curl": None, "pids": pids}
-    (folder.root / "run.json").write_text(json.dumps(note, indent=2), encoding="utf-8")
+    written = folder.root / "run.json.new"
+    written.write_text(json.dumps(note, indent=2), encoding="utf-8")
+    written.replace(folder.root / "run.json")
 
 
 @contextmanager
