@@ -37,7 +37,7 @@ VERIFIER = AccessTokenVerifier(
     issuer=ISSUER, audience=AUDIENCE, max_lifetime=LIFETIME, key_of={"k1": KEY.public_key()}.get
 )
 HEADERS = {"typ": ACCESS_TYPE, "kid": "k1"}
-MISSING = object()
+MISSING = "(missing)"
 
 
 def now():
@@ -68,12 +68,12 @@ def claims_with(**changed):
         "exp": issued + LIFETIME,
         **changed,
     }
-    return {name: value for name, value in claims.items() if value is not MISSING}
+    return {name: value for name, value in claims.items() if value != MISSING}
 
 
 def access_token(*, key=KEY, headers=None, **changed):
     header = {"alg": "EdDSA", **HEADERS, **(headers or {})}
-    return signed({name: value for name, value in header.items() if value is not MISSING}, claims_with(**changed), key)
+    return signed({name: value for name, value in header.items() if value != MISSING}, claims_with(**changed), key)
 
 
 def public_pem(key):
