@@ -52,7 +52,7 @@ from testkit.servers import free_port
 from testkit.waiting import eventually
 
 CURSOR_SECRET = "a secret of the tests, long enough"
-FRAME_SECONDS = 2.0
+FRAME_SECONDS = 10.0
 ENDING: list[asyncio.Task[None]] = []
 """Servers that were told to end; the session waits for them, so that no test has to."""
 

@@ -40,7 +40,10 @@ async def exit_code_of_probe(port: int) -> int:
 
 
 async def test_probe_0_ready(admin_port: int):
-    assert await exit_code_of_probe(admin_port) == 0
+    async def ready():
+        return await exit_code_of_probe(admin_port) == 0
+
+    await eventually(ready)
 
 
 async def test_probe_1_stopping(admin_port: int, health: Health):

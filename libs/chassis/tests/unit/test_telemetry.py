@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from chassis.telemetry.tracing import new_traceparent, tracing_configured, valid_traceparent
@@ -91,6 +92,15 @@ def test_r65_libraries_write_the_same_lines_from_warnings_on(logged):
     body = 'logging.getLogger("lib").info("quiet"); logging.getLogger("lib").warning("loud from ann@example.com")'
     [line] = logged(body)
     assert (line["event"], line["level"], line["service"]) == ("loud from ***@example.com", "warning", "sample")
+
+
+def test_a_log_that_can_t_be_written_ends_nothing():
+    """/dev/full takes nothing, as a full disk does."""
+    body = 'for _ in range(3):\n    log.info("x", text="y" * 10_000)\n    logging.warning("x")\nprint("went on")'
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", PROGRAM.format(body=body, level="INFO")]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=30, check=False)
+    assert done.stdout == "went on\n"
 
 
 def test_the_level_counts(logged):

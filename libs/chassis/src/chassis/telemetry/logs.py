@@ -1,10 +1,12 @@
 """Structured logs: one event a line, UTC, with the request's and the trace's id, and no secrets (R65)."""
 
+import io
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -15,6 +17,19 @@ SECRET_NAMES = re.compile(
 )
 HARMLESS_NAMES = frozenset({"token_type", "token_id"})
 EMAIL_LOCAL_PART = re.compile(r"[^\s@<>\"']+(?=@[\w-]+\.[\w.-]+)")
+
+
+class UnfailingStderr(io.TextIOBase):
+    """Standard error, and nowhere when that can't be written: a full disk ends the log and nothing else."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        return len(text)
+
+
+LOG = cast("TextIO", UnfailingStderr())
 
 
 def configure_logs(*, service: str, level: str, form: str) -> None:
@@ -35,10 +50,10 @@ def configure_logs(*, service: str, level: str, form: str) -> None:
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(LOG),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(LOG)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_foreign(render)))
     logging.root.handlers = [handler]
     logging.root.setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))
