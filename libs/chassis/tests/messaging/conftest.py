@@ -48,16 +48,22 @@ class Broker:
     space: str
     opened: list[EventTransport] = field(default_factory=list)
 
-    def open(self) -> EventTransport:
+    def open(self, url: str | None = None) -> EventTransport:
+        url = url or self.url
         policy = RetryPolicy(DELAYS)
         transport: EventTransport
         if self.name == "streams":
-            timing = StreamTiming(alive=0.6, look=0.05)
-            transport = StreamsTransport(self.url, prefix=self.space, policy=policy, timing=timing)
+            timing = StreamTiming(alive=0.6, look=0.05, lost=0.6)
+            transport = StreamsTransport(url, prefix=self.space, policy=policy, timing=timing)
         else:
-            transport = RabbitTransport(self.url, policy=policy, exchange=self.space)
+            transport = RabbitTransport(url, policy=policy, exchange=self.space)
         self.opened.append(transport)
         return transport
+
+    @property
+    def acknowledgement(self) -> bytes:
+        """What the request that acknowledges a message contains."""
+        return b"XACK" if self.name == "streams" else bytes((0, 60, 0, 80))
 
     def queue(self, subject: str) -> str:
         return f"{self.space}.{subject}"

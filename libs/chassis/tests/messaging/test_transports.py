@@ -12,6 +12,7 @@ import pytest
 from chassis.broker.port import BrokerUnavailable, Message, Queue, Reject, Retry, Unroutable, matches
 from chassis.broker.streams import lua_patterns
 from chassis.ids import uuid7
+from testkit.proxy import proxied
 from testkit.waiting import eventually
 
 CONSUMER = Path(__file__).parent / "crashing_consumer.py"
@@ -199,6 +200,33 @@ async def test_r48_what_a_killed_consumer_had_in_hand_is_delivered_again(broker,
         return await transport.depth(queue.name) == 0
 
     await eventually(settled)
+
+
+@pytest.mark.parametrize("lost", ["delivery", "acknowledgement"])
+async def test_r48_what_a_lost_connection_had_on_its_way_is_delivered_again(broker, tasks, lost):
+    transport, queue, seen = broker.open(), Queue(broker.queue("q"), ("thing.#",)), []
+    await transport.declare(queue)
+
+    async def take(one):
+        seen.append((one.body, one.attempt))
+
+    async with proxied(broker.url) as (proxy, url):
+        tasks(broker.open(url).consume(queue, take, prefetch=4))
+        await transport.publish([message(body=b"first")])
+        await eventually(lambda: settled(transport, queue))
+        if lost == "delivery":
+            proxy.cut_reply = b"the-lost-one"
+        else:
+            proxy.cut_request = broker.acknowledgement
+        await transport.publish([message(body=b"the-lost-one")])
+        await eventually(lambda: settled(transport, queue))
+        assert proxy.cuts == 1
+    again = [(b"the-lost-one", 1)] if lost == "acknowledgement" else []
+    assert seen == [(b"first", 1), *again, (b"the-lost-one", 2)]
+
+
+async def settled(transport, queue):
+    return await transport.depth(queue.name) == 0
 
 
 async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, tasks):

@@ -3,11 +3,13 @@
 Publishing runs a script that finds the bound queues and appends to the stream of each; its answer is the
 confirm. Nobody bound is an error for a mandatory message, as with RabbitMQ. Consumers of a queue form a group; a
 message is deleted when it is acknowledged, so a stream's length is the queue's depth. What a consumer that died had
-in hand goes to the living: each one keeps a short-lived key, and entries of names without a key are taken over.
+in hand goes to the living: each one keeps a short-lived key, and entries of names without a key are taken over. What
+is pending under a consumer's own name and not in its hand was lost on the way, and is delivered again too.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -114,10 +116,14 @@ return #dead
 
 @dataclass(frozen=True, slots=True)
 class StreamTiming:
-    """Seconds: how long a silent consumer counts as alive, and how often others look after the dead and the delayed."""
+    """Seconds: how long a silent consumer counts as alive, how often others look after the dead and the delayed.
+
+    A reply that is not here after `lost` seconds will not come, since commands time out before.
+    """
 
     alive: float = 3.0
     look: float = 0.5
+    lost: float = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,16 +243,20 @@ class _Consumer:
         self._timing = timing
         self._declare = declare
         self._name = str(uuid7())
+        self._in_hand: set[bytes] = set()
         self._dispatcher = KeyedDispatcher(prefetch)
         self._stream = keys.stream(queue.name)
 
     async def run(self) -> None:
-        housekeeping = asyncio.create_task(self._forever(self._keep_house, pause=self._timing.look))
+        # Housekeeping waits for a free hand when it has taken entries over; staying alive must not wait for it.
+        steps = (self._stay_alive, self._keep_house)
+        beside = [asyncio.create_task(self._forever(step, pause=self._timing.look)) for step in steps]
         try:
             await self._forever(self._read, pause=0)
         finally:
-            housekeeping.cancel()
-            await asyncio.gather(housekeeping, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await self._dispatcher.drain(DRAIN_SECONDS)
 
     async def _forever(self, step: Callable[[], Awaitable[None]], *, pause: float) -> None:
@@ -268,33 +278,57 @@ class _Consumer:
             GROUP, self._name, {self._stream: ">"}, count=self._prefetch, block=BLOCK_MS
         )
         for _, entries in cast("list[tuple[bytes, list[Entry]]]", answer or []):
-            for entry in entries:
-                await self._dispatch(entry, deliveries=1)
+            await self._dispatch_all([(entry, 1) for entry in entries])
 
-    async def _keep_house(self) -> None:
+    async def _stay_alive(self) -> None:
         alive = self._keys.alive(self._queue.name, self._name)
         await self._redis.set(alive, 1, px=int(self._timing.alive * 1000))
+
+    async def _keep_house(self) -> None:
         delayed = self._keys.delayed(self._queue.name)
         await run_script(self._redis, PROMOTE, [self._stream, delayed], [time.time()])
         for consumer in await self._redis.xinfo_consumers(self._stream, GROUP):
             await self._take_over(consumer["name"].decode(), pending=int(consumer["pending"]))
 
     async def _take_over(self, name: str, *, pending: int) -> None:
-        """Take the entries of a consumer that is not alive any more, and then its name off the group."""
-        alive = self._keys.alive(self._queue.name, name)
-        if name == self._name or await self._redis.exists(alive):
+        """Take the entries of a consumer that is not alive any more, and then its name off the group.
+
+        Of our own name, take those that never came, or came and could not be settled.
+        """
+        if name == self._name:
+            await self._claim(name, idle=self._timing.lost)
+        elif await self._redis.exists(self._keys.alive(self._queue.name, name)):
             return
-        if pending == 0:
-            await self._redis.xgroup_delconsumer(self._stream, GROUP, name)
-            return
-        rows = await self._redis.xpending_range(self._stream, GROUP, "-", "+", self._prefetch, consumername=name)
-        deliveries = {row["message_id"]: int(row["times_delivered"]) for row in rows}
-        if deliveries:
+        elif pending:
             # A min-idle time lets only one of several claimers win an entry.
-            idle = int(self._timing.alive * 1000 / 2)
-            claimed = await self._redis.xclaim(self._stream, GROUP, self._name, idle, list(deliveries))
-            for entry in cast("list[Entry]", claimed):
-                await self._dispatch(entry, deliveries=deliveries[entry[0]] + 1)
+            await self._claim(name, idle=self._timing.alive / 2)
+        else:
+            await self._redis.xgroup_delconsumer(self._stream, GROUP, name)
+
+    async def _claim(self, name: str, *, idle: float) -> None:
+        """Deliver again what was pending under a name for `idle` seconds and is not in our hand."""
+        milliseconds, count = int(idle * 1000), self._prefetch + len(self._in_hand)
+        rows = await self._redis.xpending_range(
+            self._stream, GROUP, "-", "+", count, consumername=name, idle=milliseconds
+        )
+        deliveries = {row["message_id"]: int(row["times_delivered"]) for row in rows}
+        wanted = [entry_id for entry_id in deliveries if entry_id not in self._in_hand]
+        if wanted:
+            claimed = await self._redis.xclaim(self._stream, GROUP, self._name, milliseconds, wanted)
+            await self._dispatch_all([(entry, deliveries[entry[0]] + 1) for entry in cast("list[Entry]", claimed)])
+
+    async def _dispatch_all(self, entries: Sequence[tuple[Entry, int]]) -> None:
+        """Hand over entries, each with the number of its deliveries; all are in our hand from now on."""
+        taken = [one for one in entries if one[0][0] not in self._in_hand]
+        self._in_hand.update(entry_id for (entry_id, _), _ in taken)
+        waiting = deque(taken)
+        try:
+            while waiting:
+                entry, deliveries = waiting[0]
+                await self._dispatch(entry, deliveries=deliveries)
+                waiting.popleft()
+        finally:
+            self._in_hand.difference_update(entry_id for (entry_id, _), _ in waiting)
 
     async def _dispatch(self, entry: Entry, *, deliveries: int) -> None:
         entry_id, fields = entry
@@ -307,6 +341,7 @@ class _Consumer:
         )
         if deliveries > DELIVERY_LIMIT:
             await self._bury(entry_id, message, "delivered too often")
+            self._in_hand.discard(entry_id)
             return
         await self._dispatcher.submit(message.key, lambda: self._handle(entry_id, message))
 
@@ -316,6 +351,8 @@ class _Consumer:
             await self._settle(entry_id, message)
         except TROUBLE as error:
             log.warning("broker.unsettled", queue=self._queue.name, reason=type(error).__name__)
+        finally:
+            self._in_hand.discard(entry_id)
 
     async def _settle(self, entry_id: bytes, message: Message) -> None:
         try:

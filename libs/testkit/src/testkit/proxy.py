@@ -1,0 +1,88 @@
+"""A TCP proxy between a client and a real server, for tests of networks that fail."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
+
+from testkit.servers import HOST
+
+CHUNK = 65536
+
+
+@dataclass
+class Proxy:
+    """Passes bytes both ways until told otherwise.
+
+    A connection is cut, once, before the first bytes that contain `cut_request` reach the server, or those that
+    contain `cut_reply` the client. While `silent` is set all bytes vanish and connections stay open, as when a machine
+    loses its power or a cable is pulled.
+    """
+
+    url: str
+    cut_request: bytes = b""
+    cut_reply: bytes = b""
+    silent: bool = False
+    cuts: int = 0
+    _passing: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        target = urlsplit(self.url)
+        server_reader, server_writer = await asyncio.open_connection(target.hostname, target.port)
+        writers = (writer, server_writer)
+        for task in (
+            asyncio.create_task(self._pass(reader, server_writer, writers, "cut_request")),
+            asyncio.create_task(self._pass(server_reader, writer, writers, "cut_reply")),
+        ):
+            self._passing.add(task)
+            task.add_done_callback(self._passing.discard)
+
+    async def close(self) -> None:
+        """End every connection."""
+        for task in set(self._passing):
+            task.cancel()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+
+    async def _pass(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        writers: tuple[asyncio.StreamWriter, ...],
+        cutting: str,
+    ) -> None:
+        with suppress(OSError):
+            try:
+                while data := await reader.read(CHUNK):
+                    if self.silent:
+                        continue
+                    if self._cuts(data, cutting):
+                        return
+                    writer.write(data)
+                    await writer.drain()
+            finally:
+                for one in writers:
+                    one.close()
+
+    def _cuts(self, data: bytes, cutting: str) -> bool:
+        marker = getattr(self, cutting)
+        if not marker or marker not in data:
+            return False
+        setattr(self, cutting, b"")
+        self.cuts += 1
+        return True
+
+
+@asynccontextmanager
+async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """Start a proxy before the server of `url`; give it, and the URL that leads through it."""
+    proxy = Proxy(url)
+    server = await asyncio.start_server(proxy.serve, HOST, 0)
+    parts = urlsplit(url)
+    login, at, _ = parts.netloc.rpartition("@")
+    through = parts._replace(netloc=f"{login}{at}{HOST}:{server.sockets[0].getsockname()[1]}")
+    try:
+        yield proxy, urlunsplit(through)
+    finally:
+        server.close()
+        await proxy.close()
