@@ -13,6 +13,8 @@ import websockets
 from testkit.servers import free_port
 from testkit.waiting import eventually
 
+SERVICES = ("AUTH", "TASKS", "NOTIFICATIONS", "ATTACHMENTS")
+
 
 def ended(server):
     return server.process.poll() is not None
@@ -88,6 +90,22 @@ async def test_r63_request_that_does_not_end_does_not_keep_the_process(start_pro
     [
         ({"IDENTITY_SIGNING_KEY": ""}, "IDENTITY_SIGNING_KEY"),
         ({"GATEWAY_TASKS_URL": "", "REDIS_URL": ""}, "GATEWAY_TASKS_URL REDIS_URL"),
+        (
+            {"IDENTITY_SIGNING_KEY": "-----BEGIN PRIVATE KEY-----\\nAAAA\\n-----END PRIVATE KEY-----"},
+            "IDENTITY_SIGNING_KEY",
+        ),
+        ({"REDIS_URL": "127.0.0.1:6379"}, "REDIS_URL"),
+        ({"REDIS_URL": "redis://:pass/word@127.0.0.1"}, "REDIS_URL"),
+        ({"REDIS_URL": "http://127.0.0.1:6379"}, "REDIS_URL"),
+        (
+            {f"GATEWAY_{name}_URL": "tasks:8000" for name in SERVICES},
+            " ".join(f"GATEWAY_{name}_URL" for name in SERVICES),
+        ),
+        ({"GATEWAY_AUTH_URL": "http://"}, "GATEWAY_AUTH_URL"),
+        ({"GATEWAY_AUTH_URL": "http://auth:port"}, "GATEWAY_AUTH_URL"),
+        ({"GATEWAY_AUTH_URL": "http://[::1"}, "GATEWAY_AUTH_URL"),
+        ({"PUBLIC_BASE_URL": "api.example"}, "PUBLIC_BASE_URL"),
+        ({"PUBLIC_BASE_URL": "ftp://api.example"}, "PUBLIC_BASE_URL"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
         ({"CORS_ALLOW_ORIGINS": "https://*.example"}, "CORS_ALLOW_ORIGINS"),
         ({"TRUSTED_PROXIES": "10.0.0.0/99"}, "TRUSTED_PROXIES"),
@@ -96,12 +114,24 @@ async def test_r63_request_that_does_not_end_does_not_keep_the_process(start_pro
     ],
 )
 def test_r67_settings_that_are_none_end_the_start(test_gateway, changes, named):
-    urls = {f"GATEWAY_{name}_URL": "http://127.0.0.1:1" for name in ("AUTH", "TASKS", "NOTIFICATIONS", "ATTACHMENTS")}
-    right = {"IDENTITY_SIGNING_KEY": test_gateway.private_key, "REDIS_URL": "redis://127.0.0.1:1"}
-    environment = {**os.environ, **urls, **right, "PORT": str(free_port()), **changes}
-    command = [sys.executable, "-m", "gateway", "api"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    ended = run_with(test_gateway, **changes)
     assert ended.returncode == 2
     for name in named.split():
-        assert name in ended.stderr
+        assert f"\n{name}: " in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert "word" not in ended.stderr.replace("password", "")
+
+
+def test_r67_gateway_that_can_not_start_ends_and_is_told(test_gateway):
+    ended = run_with(test_gateway, REDIS_URL="redis://127.0.0.1:1?socket_timeout=soon")
+    assert ended.returncode == 3
+    assert "gateway.start_failed" in ended.stdout + ended.stderr
+
+
+def run_with(test_gateway, **changes):
+    urls = {f"GATEWAY_{name}_URL": "http://127.0.0.1:1" for name in SERVICES}
+    right = {"IDENTITY_SIGNING_KEY": test_gateway.private_key, "REDIS_URL": "redis://127.0.0.1:1"}
+    ports = {"PORT": str(free_port()), "ADMIN_PORT": str(free_port())}
+    command = [sys.executable, "-m", "gateway", "api"]
+    environment = {**os.environ, **urls, **right, **ports, **changes}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)

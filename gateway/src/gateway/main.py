@@ -258,7 +258,13 @@ class Gateway:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        await self._start()
+        try:
+            await self._start()
+        except Exception:
+            log.exception("gateway.start_failed")
+            await self._stack.aclose()
+            await send({"type": "lifespan.startup.failed", "message": ""})
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self._stop.set()

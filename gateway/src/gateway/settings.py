@@ -4,8 +4,10 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Annotated
 
-from chassis.settings import CommaSeparated, ProcessSettings, RedisSettings, SettingsGroup, load_settings
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from chassis.settings import CommaSeparated, ProcessSettings, RedisSettings, SettingsGroup, is_url, load_settings
+from chassis.tokens import IdentitySigner
+from cryptography.exceptions import UnsupportedAlgorithm
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 PREFIX = "GATEWAY_"
@@ -15,13 +17,28 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _http(value: str) -> str:
+    if not is_url(value, ("http", "https")) or "?" in value or "#" in value:
+        raise ValueError("expected a URL that begins with http:// or https://, with a host and without a query")
+    return value
+
+
+def _signing_key(value: SecretStr) -> SecretStr:
+    try:
+        IdentitySigner(value.get_secret_value())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("expected an Ed25519 private key in PEM, without a password") from None
+    return value
+
+
 Listed = Annotated[CommaSeparated, BeforeValidator(_split)]
+HttpUrl = Annotated[str, AfterValidator(_http)]
 
 
 class EdgeSettings(SettingsGroup):
     """What the outside world may be and do."""
 
-    public_base_url: str = Field(
+    public_base_url: HttpUrl = Field(
         default="http://127.0.0.1:8080",
         validation_alias="PUBLIC_BASE_URL",
         description="Where clients reach the API; used in documents, never taken from a request.",
@@ -70,7 +87,7 @@ class AccessTokenSettings(SettingsGroup):
         validation_alias="AUTH_ACCESS_TOKEN_TTL",
         description="Longest accepted life of an access token, in seconds.",
     )
-    signing_key: SecretStr = Field(
+    signing_key: Annotated[SecretStr, AfterValidator(_signing_key)] = Field(
         validation_alias="IDENTITY_SIGNING_KEY",
         description="Ed25519 private key (PEM) that signs the identity header to the services.",
         examples=["-----BEGIN PRIVATE KEY-----\\n...\\n-----END PRIVATE KEY-----"],
@@ -82,10 +99,10 @@ class GatewaySettings(SettingsGroup):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
-    auth_url: str = Field(description="Auth service.", examples=["http://auth:8000"])
-    tasks_url: str = Field(description="Tasks service.", examples=["http://tasks:8000"])
-    notifications_url: str = Field(description="Notifications service.", examples=["http://notifications:8000"])
-    attachments_url: str = Field(description="Attachments service.", examples=["http://attachments:8000"])
+    auth_url: HttpUrl = Field(description="Auth service.", examples=["http://auth:8000"])
+    tasks_url: HttpUrl = Field(description="Tasks service.", examples=["http://tasks:8000"])
+    notifications_url: HttpUrl = Field(description="Notifications service.", examples=["http://notifications:8000"])
+    attachments_url: HttpUrl = Field(description="Attachments service.", examples=["http://attachments:8000"])
     workers: int = Field(
         default=1, ge=1, description="How many gateway processes run; divides the limit while Redis is away."
     )

@@ -133,6 +133,8 @@ def make_server(
     return Server(
         uvicorn.Config(
             app,
+            # With "auto" an app whose start crashes would be served all the same.
+            lifespan="on",
             host=settings.host,
             port=port,
             http=protocols.http,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -182,6 +183,13 @@ class RedisSettings(SettingsGroup):
         examples=["redis://127.0.0.1:6379/0"],
     )
 
+    @field_validator("url")
+    @classmethod
+    def _redis(cls, value: SecretStr) -> SecretStr:
+        if not is_url(value.get_secret_value(), ("redis", "rediss")):
+            raise ValueError("expected a URL that begins with redis:// or rediss://, with a host")
+        return value
+
 
 class IdentityVerificationSettings(SettingsGroup):
     """How a service recognises callers that the gateway vouches for."""
@@ -201,6 +209,17 @@ class CursorSettings(SettingsGroup):
         description="Signs cursors; at least 32 characters.",
         examples=["a long random string, such as from `openssl rand -hex 32`"],
     )
+
+
+def is_url(value: str, schemes: tuple[str, ...]) -> bool:
+    """Tell whether a value is a URL with a host, of one of the schemes; says no more, since there may be a password."""
+    if any(character.isspace() or not character.isprintable() for character in value):
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def variable_name(group: type[BaseSettings], field_name: str, field: FieldInfo) -> str:

@@ -41,6 +41,10 @@ async def work_for_ever(stop):
     await asyncio.Event().wait()
 
 
+async def no_start(scope, receive, send):
+    raise ValueError("no start")
+
+
 async def close():
     (folder / "closed").touch()
 
@@ -52,8 +56,13 @@ if __name__ == "__main__":
         "fail": fail,
         "end-early": end_early,
         "for-ever": work_for_ever,
+        "no-start": work_until_told,
     }[sys.argv[1]]
-    app = create_app(title="Sample", routers=(router,), health=health, state={})
+    app = (
+        no_start
+        if sys.argv[1] == "no-start"
+        else create_app(title="Sample", routers=(router,), health=health, state={})
+    )
     code = run_process(
         service="sample", settings=ProcessSettings(), health=health, app=app, work=[work], closing=[close]
     )

@@ -101,6 +101,12 @@ def test_work_that_fails_or_ends_ends_the_process_with_1(start, tmp_path, kind, 
     assert (tmp_path / "closed").exists()
 
 
+def test_r67_an_app_that_can_not_start_ends_the_process_and_is_told(start):
+    sample = start("no-start")
+    assert sample.process.wait(20) == 3
+    assert "no start" in sample.log.read_text()
+
+
 def test_a_port_that_is_taken_ends_the_process_and_is_told(start, tmp_path):
     first = start()
     first.wait_for("/readyz", 200)
