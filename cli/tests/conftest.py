@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from testkit.servers import free_port, wait_until
 COMMAND = [sys.executable, "-m", "taskloom_cli.main", "up"]
 END_SECONDS = 20
 ROOT = Path(__file__).parents[2]
+CURL_STAND_IN = Path(__file__).parent / "without_curl" / "curl"
 
 
 @dataclass
@@ -91,7 +93,13 @@ def environment(temporary: Path, **settings: str) -> dict[str, str]:
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MAKE", "MFLAGS"))
     }
-    return {**inherited, "TMPDIR": str(temporary), **settings}
+    return {**inherited, "PATH": path_with_curl(), "TMPDIR": str(temporary), **settings}
+
+
+def path_with_curl() -> str:
+    """Return a PATH on which there is a curl: Python, pip, make and git are all that a machine has to have."""
+    path = os.environ.get("PATH", os.defpath)
+    return path if shutil.which("curl") else f"{CURL_STAND_IN.parent}{os.pathsep}{path}"
 
 
 def begin_copy(command: list[str], folder: Path, temporary: Path, *, cwd: Path | None = None, **settings: str) -> Copy:
@@ -178,6 +186,29 @@ def type_in() -> Callable[..., str]:
             )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def terminal() -> Callable[[str], AbstractContextManager[subprocess.Popen[str]]]:
+    """Types a block that goes on printing into a shell in the root of the repository."""
+
+    @contextmanager
+    def run(block: str) -> Iterator[subprocess.Popen[str]]:
+        with (
+            new_place() as place,
+            subprocess.Popen(
+                ["bash", "-c", block],
+                cwd=ROOT,
+                env=environment(place),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                bufsize=1,
+            ) as shell,
+        ):
+            yield shell
 
     return run
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -65,7 +64,7 @@ def test_the_line_to_paste_and_the_one_that_the_panel_shows(copy, port, type_in)
     assert json.loads(ENVELOPE).keys() == pasted.keys()
 
 
-def test_five_minutes_by_hand_and_live_in_a_second_terminal(copy, port, type_in):
+def test_five_minutes_by_hand_and_live_in_a_second_terminal(copy, port, type_in, terminal):
     printed = type_in(BY_HAND.replace(PORT_IN_TEXT, port) + '\necho "token=$TOKEN"')
     registered, read, changed, listed = answers(printed)
     assert registered["data"]["display_name"] == "You"
@@ -75,25 +74,22 @@ def test_five_minutes_by_hand_and_live_in_a_second_terminal(copy, port, type_in)
     assert statuses == ["200", "200"]
 
     token = printed.rpartition("token=")[2].strip()
-    frame = watch(LIVE.replace(PORT_IN_TEXT, port), lambda: type_in(PASTE.replace(PORT_IN_TEXT, port), TOKEN=token))
+    with terminal(LIVE.replace(PORT_IN_TEXT, port)) as second:
+        frame = watch(second, lambda: type_in(PASTE.replace(PORT_IN_TEXT, port), TOKEN=token))
+    assert second.returncode == 0
     assert (frame["type"], frame["data"]["title"]) == ("task.created", "Buy milk")
     assert json.loads(FRAME).keys() == frame.keys()
 
 
-def watch(block, act):
-    """Type a block that goes on showing frames; return the first one that comes after `act`."""
+def watch(terminal, act):
+    """Read what a terminal goes on showing; return the first frame that comes after `act`."""
     shown = []
-    terminal = subprocess.Popen(
-        ["bash", "-c", block], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    )
-    with terminal:
-        while '"type":"ready"' not in "".join(shown):
-            shown.append(read_line(terminal))
-        act()
-        while not (frames := re.findall(r'\{"seq".*\}', "".join(shown))):
-            shown.append(read_line(terminal))
-        terminal.communicate()
-    assert terminal.returncode == 0
+    while '"type":"ready"' not in "".join(shown):
+        shown.append(read_line(terminal))
+    act()
+    while not (frames := re.findall(r'\{"seq".*\}', "".join(shown))):
+        shown.append(read_line(terminal))
+    terminal.communicate()
     return json.loads(frames[0])
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 
 import psutil
 from testkit.servers import wait_until
@@ -12,7 +11,7 @@ PEOPLE = ["ada@example.com", "ben@example.com", "cleo@example.com"]
 SUMMARY = {"api", "docs", "mail", "metrics", "users", "workspace_id", "curl", "pid", "data_dir", "ready_seconds"}
 
 
-def test_a_whole_life(start, status, place):
+def test_a_whole_life(start, status, place, type_in):
     copy = start()
     summary, ada = copy.summary, copy.summary["users"][0]
     assert set(summary) == SUMMARY
@@ -21,8 +20,7 @@ def test_a_whole_life(start, status, place):
     assert [user["email"] for user in summary["users"]] == PEOPLE
     for url in (summary["docs"], summary["mail"], *summary["metrics"].values()):
         assert status(url) == 200
-    made = subprocess.run(summary["curl"], shell=True, capture_output=True, text=True, check=True)  # noqa: S602 - it is what is pasted
-    assert json.loads(made.stdout)["data"]["title"] == "Buy milk"
+    assert json.loads(type_in(summary["curl"]))["data"]["title"] == "Buy milk"
     for user in summary["users"]:
         assert status(f"{copy.api}/tasks?workspace_id={summary['workspace_id']}", user["access_token"]) == 200
 
