@@ -81,7 +81,11 @@ def test_a_folder_that_cannot_be_written(complaint, place):
 def test_a_full_disk(complaint, place):
     small = place / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", small], check=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", small], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"MOUNT REFUSED, so nothing tells how a full disk is met: {mounted.stderr.decode().strip()}")
     try:
         assert "is full" in complaint(folder=small)
     finally:
