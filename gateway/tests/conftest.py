@@ -210,6 +210,10 @@ class Auth(Service):
         self.keys, self.page, self.broken = {"keys": [self.issuer.jwk]}, 5000, None
         self.marks_broken = False
 
+    @property
+    def is_well(self) -> bool:
+        return self.broken is None and not self.marks_broken and self.keys == {"keys": [self.issuer.jwk]}
+
     def user(self, **changes: Any) -> User:
         claims = {"sub": str(uuid7()), "sid": str(uuid7()), **changes}
         return User(self.issuer.token(**claims), UUID(claims["sub"]), UUID(claims["sid"]))
@@ -388,7 +392,7 @@ async def knows_revocations(running: Running, auth: Auth) -> None:
         async def ready() -> bool:
             return (await client.get("/api/v1/users/nobody", headers=token)).status_code == 200
 
-        if auth.broken is None and not auth.marks_broken:
+        if auth.is_well:
             await eventually(ready)
     auth.requests.clear()
 

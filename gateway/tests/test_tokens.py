@@ -271,13 +271,32 @@ async def test_r3_key_published_a_moment_ago_is_found_by_all_who_wait(start, aut
         assert [answer.status_code for answer in await asyncio.gather(*calls)] == [200] * 10
 
 
-@pytest.mark.parametrize("broken", [[], {"keys": [1]}, {"keys": [{"kid": "a", "crv": "Ed25519", "x": "A"}]}])
-async def test_r2_key_set_that_is_none_is_401_and_not_500(start, auth, user, is_refused, broken):
+@pytest.mark.parametrize(
+    "broken", [[], {"keys": [1]}, {"keys": [{"kid": "a", "crv": "Ed25519", "x": "A"}]}, {"keys": []}]
+)
+async def test_r3_unknown_key_while_the_key_set_is_none_503_and_known_ones_200(start, auth, user, is_refused, broken):
     async with start() as gateway, gateway.client() as api:
         auth.broken = broken
-        answer = await api.get(PATH, headers=bearer(auth.issuer.token(header={"kid": "other"})))
-        is_refused(answer, 401, "INVALID_TOKEN")
+        for _ in range(2):
+            answer = await api.get(PATH, headers=bearer(auth.issuer.token(header={"kid": "other"})))
+            is_refused(answer, 503, "AUTH_STATE_UNAVAILABLE")
+        assert int(answer.headers["retry-after"]) >= 1
         assert (await api.get(PATH, headers=user.headers)).status_code == 200
+
+
+@pytest.mark.parametrize("keys", [{"keys": []}, []])
+async def test_r3_gateway_that_never_had_a_key_503_until_it_has(start, auth, tasks, user, is_refused, keys):
+    auth.keys = keys
+    async with start() as gateway, gateway.client() as api:
+        is_refused(await api.get(PATH, headers=user.headers), 503, "AUTH_STATE_UNAVAILABLE")
+        is_refused(await api.get(PATH, headers=bearer("x.y.z")), 401, "INVALID_TOKEN")
+        assert tasks.requests == []
+        auth.keys = {"keys": [auth.issuer.jwk]}
+
+        async def well():
+            return (await api.get(PATH, headers=user.headers)).status_code == 200
+
+        await eventually(well, seconds=4)
 
 
 def bearer(token):

@@ -9,6 +9,8 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel
 
+from gateway.errors import AuthStateUnavailable
+
 log = structlog.get_logger()
 
 REFRESH_SECONDS = 60.0
@@ -36,43 +38,61 @@ class PublishedKeys:
         self._session = session
         self._url = url
         self._keys: dict[str, Ed25519PublicKey] = {}
+        self._is_current = False
+        """Whether the last fetch went well."""
         self._hurried_at = float("-inf")
         self._fetching = asyncio.Lock()
+
+    @property
+    def are_known(self) -> bool:
+        """Whether there was ever a key set."""
+        return bool(self._keys)
 
     def get(self, kid: str) -> Ed25519PublicKey | None:
         """Return the key of an id."""
         return self._keys.get(kid)
 
     async def fetch_for(self, kid: str) -> None:
-        """Fetch the set anew for an id that is not in it, unless that was just done; wait if it is being done."""
+        """Fetch the set anew for an id that is not in it, unless that was just done; wait if it is being done.
+
+        Raises AuthStateUnavailable when it can't be told whether the id is one of ours.
+        """
         if kid in self._keys:
             return
         async with self._fetching:
             now = asyncio.get_running_loop().time()
-            if kid in self._keys or now - self._hurried_at < UNKNOWN_KID_SECONDS:
-                return
-            self._hurried_at = now
-            with suppress(*TROUBLE):
-                await self._fetch()
+            if kid not in self._keys and now - self._hurried_at >= UNKNOWN_KID_SECONDS:
+                self._hurried_at = now
+                await self._refresh()
+        if kid not in self._keys and not self._is_current:
+            raise AuthStateUnavailable(retry_after=2, log_detail="no current key set")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the set fresh until `stop` is set."""
         while not stop.is_set():
-            pause = REFRESH_SECONDS
-            try:
-                await self._fetch()
-            except TROUBLE as error:
-                log.warning("keys.unavailable", reason=type(error).__name__)
-                pause = REFRESH_SECONDS if self._keys else RETRY_SECONDS
+            await self._refresh()
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+                await asyncio.wait_for(stop.wait(), REFRESH_SECONDS if self._keys else RETRY_SECONDS)
 
-    async def _fetch(self) -> None:
+    async def _refresh(self) -> None:
+        """Fetch the set; in trouble keep what is known."""
+        try:
+            self._keys = await self._fetch()
+        except TROUBLE as error:
+            log.warning("keys.unavailable", reason=type(error).__name__)
+            self._is_current = False
+        else:
+            self._is_current = True
+
+    async def _fetch(self) -> dict[str, Ed25519PublicKey]:
         timeout = aiohttp.ClientTimeout(total=3)
         async with self._session.get(self._url, timeout=timeout, allow_redirects=False) as response:
             response.raise_for_status()
             published = KeySet.model_validate_json(await response.read())
-        self._keys = {key.kid: _public_key(key.x) for key in published.keys if key.kid and key.crv == "Ed25519"}
+        keys = {key.kid: _public_key(key.x) for key in published.keys if key.kid and key.crv == "Ed25519"}
+        if not keys:
+            raise ValueError("a key set without a key of ours")
+        return keys
 
 
 def _public_key(x: str) -> Ed25519PublicKey:
