@@ -35,7 +35,7 @@ TITLE = "Taskloom auth"
 def create_app(settings: Settings, *, database: Database, health: Health) -> FastAPI:
     """Make the app with everything that its requests need. Its start makes and opens the signing keys."""
     ring = KeyRing.parse(settings.auth.encryption_keys.get_secret_value())
-    terms = AccessTokenTerms(settings.tokens.issuer, settings.tokens.audience, settings.auth.access_token_ttl)
+    terms = AccessTokenTerms(settings.tokens.issuer, settings.tokens.audience)
     access_tokens = AccessTokenIssuer(ring, terms)
     hasher = PasswordHasher()
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 
+import jwt
 import pytest
 from auth_service.sessions.rules import new_refresh_token
 
@@ -86,7 +87,7 @@ async def test_r5_the_token_before_after_ten_seconds_ends_the_session(refresh, l
     assert await rows(SESSION, id=login.session_id) == [(0,)]
     assert await rows("SELECT count(*) FROM auth.refresh_token WHERE session_id = :id", id=login.session_id) == [(0,)]
     marks = await rows(
-        "SELECT kind, expires_at - now() BETWEEN '23:59:00' AND '24:00:00' FROM auth.revocation WHERE subject = :id",
+        "SELECT kind, expires_at - now() BETWEEN '24:00:20' AND '24:00:30' FROM auth.revocation WHERE subject = :id",
         id=login.session_id,
     )
     assert marks == [("session", True)]
@@ -141,8 +142,21 @@ async def test_r4_a_session_ends_thirty_days_after_the_login_however_it_is_used(
     await rows("UPDATE auth.session SET expires_at = now() + interval '1 hour' WHERE id = :id", id=login.session_id)
     answer = await refresh(login.tokens["refresh_token"])
     assert 3590 <= answer.json()["data"]["refresh_expires_in"] <= 3600
+    assert lifetime(answer) == answer.json()["data"]["expires_in"] == answer.json()["data"]["refresh_expires_in"]
     await rows("UPDATE auth.session SET expires_at = now() WHERE id = :id", id=login.session_id)
     assert codes(await refresh(token_of(answer))) == (401, ["INVALID_REFRESH_TOKEN"])
+
+
+def lifetime(answer):
+    claims = jwt.decode(answer.json()["data"]["access_token"], options={"verify_signature": False})
+    return claims["exp"] - claims["iat"]
+
+
+@pytest.mark.parametrize(("idle", "absolute"), [(600, 7200), (7200, 600)])
+async def test_r4_no_access_token_outlives_its_session(open_api, account, idle, absolute):
+    async with open_api(refresh_idle_ttl=idle, refresh_absolute_ttl=absolute) as api:
+        answer = await api.post("/api/v1/auth/login", json=account.credentials)
+    assert (lifetime(answer), answer.json()["data"]["expires_in"]) == (600, 600)
 
 
 @pytest.mark.parametrize("mend", [str.lower, str.swapcase, lambda t: t[:-1], lambda t: t + "0", lambda t: t[:-1] + "!"])

@@ -16,14 +16,22 @@ revocation = table_of(Revocation)
 LOCK = zlib.crc32(b"auth.revocation")
 
 
-async def add(session: AsyncSession, kind: str, subjects: Sequence[UUID], *, expires_at: datetime) -> None:
+async def add(
+    session: AsyncSession,
+    kind: str,
+    subjects: Sequence[UUID],
+    *,
+    expires_at: datetime,
+    not_before: datetime | None = None,
+) -> None:
     """Insert marks, one transaction after the other, so that ids become visible in their order.
 
     Readers ask for what is newer than the last id they saw; an id that appeared after a higher one would
     never be asked for.
     """
     await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
-    rows = [{"kind": kind, "subject": subject, "expires_at": expires_at} for subject in subjects]
+    terms = {"kind": kind, "not_before": not_before, "expires_at": expires_at}
+    rows = [{**terms, "subject": subject} for subject in subjects]
     await session.execute(insert(revocation), rows)
 
 

@@ -115,12 +115,7 @@ async def refresh_tokens(request: Request, body: RefreshRequest, session: WriteS
     responses={200: example(None, description="The session has ended.")},
 )
 async def log_out(request: Request, caller: CurrentPrincipal, write: Writing) -> Response:
-    await service.log_out(
-        write.session,
-        user_id=caller.user_id,
-        session_id=caller.session_id,
-        lifetimes=request.app.state.lifetimes,
-    )
+    await service.log_out(write.session, caller=caller, lifetimes=request.app.state.lifetimes)
     return write.reply(None, headers=NO_STORE)
 
 
@@ -132,8 +127,7 @@ async def log_out(request: Request, caller: CurrentPrincipal, write: Writing) ->
     responses={200: example(None, description="All sessions have ended.")},
 )
 async def log_out_everywhere(request: Request, caller: CurrentPrincipal, write: Writing) -> Response:
-    lifetimes = request.app.state.lifetimes
-    await service.log_out(write.session, user_id=caller.user_id, session_id=None, lifetimes=lifetimes)
+    await service.log_out_everywhere(write.session, caller=caller, lifetimes=request.app.state.lifetimes)
     return write.reply(None, headers=NO_STORE)
 
 
@@ -175,9 +169,7 @@ async def end_session(
     request: Request, session_id: UUID, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
 ) -> Response:
     lifetimes = request.app.state.lifetimes
-    ended = await service.log_out(write.session, user_id=caller.user_id, session_id=session_id, lifetimes=lifetimes)
-    if not ended:
-        raise SessionNotFound
+    await service.end_session(write.session, user_id=caller.user_id, session_id=session_id, lifetimes=lifetimes)
     if minimal:
         return write.no_content(NO_STORE)
     return write.reply(None, headers=NO_STORE)
@@ -203,12 +195,14 @@ async def _log_in(request: Request, session: WriteSession, email: str, password:
 async def _tokens(request: Request, session: WriteSession, grant: Grant) -> TokensOut:
     state = request.app.state
     account = grant.account
+    # No token outlives its session: after the session's end there would be nothing left to revoke.
+    seconds = int(min(state.lifetimes.access, grant.refresh_lifetime).total_seconds())
     return TokensOut(
         access_token=await state.access_tokens.issue(
-            session, user_id=account["id"], session_id=grant.session_id, roles=account["roles"]
+            session, user_id=account["id"], session_id=grant.session_id, roles=account["roles"], seconds=seconds
         ),
         token_type="bearer",  # noqa: S106 - the name of the scheme
-        expires_in=int(state.lifetimes.access.total_seconds()),
+        expires_in=seconds,
         refresh_token=grant.refresh_token,
         refresh_expires_in=int(grant.refresh_lifetime.total_seconds()),
         user=UserOut.model_validate(dict(account)),

@@ -2,11 +2,13 @@
 
 import hashlib
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.clock import utcnow
+from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -14,7 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import service as revocations
 from auth_service.sessions import repository
-from auth_service.sessions.errors import InvalidCredentials, InvalidRefreshToken, RefreshReused, TooManyFailures
+from auth_service.sessions.errors import (
+    InvalidCredentials,
+    InvalidRefreshToken,
+    RefreshReused,
+    SessionNotFound,
+    TooManyFailures,
+)
 from auth_service.sessions.events import session_compromised, session_revoked, session_started
 from auth_service.sessions.rules import (
     RETRY_WINDOW,
@@ -107,13 +115,37 @@ async def refresh(session: AsyncSession, *, presented: str, lifetimes: Lifetimes
     return Grant(account, login["id"], successor, idle_end - now)
 
 
-async def log_out(session: AsyncSession, *, user_id: UUID, session_id: UUID | None, lifetimes: Lifetimes) -> list[UUID]:
-    """End one session, or all of a user's; their access tokens stop working too. Return which were ended."""
+async def log_out(session: AsyncSession, *, caller: Principal, lifetimes: Lifetimes) -> None:
+    """End the caller's session; its access tokens stop working even if it had ended before."""
+    ended = await _end(session, user_id=caller.user_id, session_id=caller.session_id)
+    await _revoke(session, {caller.session_id, *ended}, lifetimes)
+
+
+async def log_out_everywhere(session: AsyncSession, *, caller: Principal, lifetimes: Lifetimes) -> None:
+    """End all sessions of the caller; whatever access token was issued before stops working."""
+    ended = await _end(session, user_id=caller.user_id, session_id=None)
+    now = utcnow()
+    await _revoke(session, {caller.session_id, *ended}, lifetimes)
+    await revocations.revoke_user(session, caller.user_id, now=now, expires_at=now + lifetimes.access)
+
+
+async def end_session(session: AsyncSession, *, user_id: UUID, session_id: UUID, lifetimes: Lifetimes) -> None:
+    """End one of a user's sessions; its access tokens stop working too. Raises SessionNotFound."""
+    ended = await _end(session, user_id=user_id, session_id=session_id)
+    if not ended:
+        raise SessionNotFound
+    await _revoke(session, ended, lifetimes)
+
+
+async def _end(session: AsyncSession, *, user_id: UUID, session_id: UUID | None) -> list[UUID]:
     ended = await repository.end(session, user_id=user_id, session_id=session_id)
     for one in ended:
         await session_revoked(session, session_id=one, user_id=user_id)
-    await revocations.revoke_sessions(session, ended, expires_at=utcnow() + lifetimes.access)
     return ended
+
+
+async def _revoke(session: AsyncSession, session_ids: Collection[UUID], lifetimes: Lifetimes) -> None:
+    await revocations.revoke_sessions(session, sorted(session_ids), expires_at=utcnow() + lifetimes.access)
 
 
 async def _successor(

@@ -63,11 +63,10 @@ def jwks(rows: Sequence[RowMapping]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class AccessTokenTerms:
-    """What every access token says: who issues it, for whom, and for how many seconds."""
+    """What every access token says: who issues it, and for whom."""
 
     issuer: str
     audience: str
-    seconds: int
 
 
 class AccessTokenIssuer:
@@ -79,8 +78,10 @@ class AccessTokenIssuer:
         self._signer: tuple[str, Ed25519PrivateKey] | None = None
         self._looked_up_at = float("-inf")
 
-    async def issue(self, session: AsyncSession, *, user_id: UUID, session_id: UUID, roles: Sequence[str]) -> str:
-        """Return a signed access token."""
+    async def issue(
+        self, session: AsyncSession, *, user_id: UUID, session_id: UUID, roles: Sequence[str], seconds: int
+    ) -> str:
+        """Return an access token that is good for so many seconds."""
         kid, key = await self.current_key(session)
         issued = int(utcnow().timestamp())
         claims = {
@@ -91,7 +92,7 @@ class AccessTokenIssuer:
             "jti": str(uuid7()),
             "iat": issued,
             "nbf": issued,
-            "exp": issued + self._terms.seconds,
+            "exp": issued + seconds,
             "scope": "",
             "roles": sorted(roles),
             "ver": TOKEN_VERSION,
