@@ -4,6 +4,7 @@ import json
 import os
 import signal
 
+import httpx2
 import psutil
 from testkit.servers import wait_until
 
@@ -40,6 +41,18 @@ def test_a_whole_life(start, status, place, type_in):
     # A token of the first run is good at once; the start has used up nothing of Ben's limit, the first run one.
     ben = summary["users"][1]
     assert [status(f"{again.api}/users/me", ben["access_token"]) for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_folder_may_have_any_name(start, place):
+    copy = start(folder=place / "a b#ü%41?[1]*\"\\'")
+    token = copy.summary["users"][0]["access_token"]
+    with httpx2.Client(headers={"authorization": f"Bearer {token}"}, timeout=10, trust_env=False) as client:
+        task = client.post(f"{copy.api}/tasks", json={"title": "Buy milk"}).json()["data"]["id"]
+        sent = client.post(f"{copy.api}/tasks/{task}/attachments", files={"file": ("a.txt", b"four")})
+    assert sent.status_code == 201
+    assert copy.data.parent.parent.parent == place
+    assert [path.read_bytes() for path in (copy.data / "files").rglob("objects/**/*") if path.is_file()] == [b"four"]
+    assert list((copy.data / "valkey").rglob("*.aof"))
 
 
 def test_copies_side_by_side_keep_out_of_each_other_and_kill_9_leaves_nothing(

@@ -70,17 +70,18 @@ def start_program(
     *,
     output: IO[bytes],
     lock: int,
+    source: IO[bytes] | int = subprocess.DEVNULL,
     user: str | None = None,
     death_signal: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
     """Start a program that gets `death_signal` when we die, as another user if need be.
 
-    It keeps `lock` open, a descriptor: the data folder is not free again before it has ended.
+    It reads `source`, and keeps `lock` open, a descriptor: the data folder is not free again before it has ended.
     """
     with _signals_held_back():
         return subprocess.Popen(  # noqa: S603 - the command is ours
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=source,
             stdout=output,
             stderr=output,
             pass_fds=(lock,),

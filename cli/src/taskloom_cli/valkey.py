@@ -1,5 +1,6 @@
 """Valkey out of a wheel."""
 
+import os
 import socket
 import subprocess
 import time
@@ -33,13 +34,23 @@ class Valkey:
             raise Complaint(f"The Valkey server is missing ({error}): run `make install` again.") from None
         config = self.folder.root / "valkey.conf"
         config.touch(mode=0o600)
-        config.write_text(
-            f"bind {HOST}\nport {self.port}\nrequirepass {self.password}\ndir {self.folder.valkey}\n"
-            'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\n',
-            encoding="utf-8",
-        )
-        with (self.folder.logs / "valkey.log").open("ab") as log:
-            return start_program([str(binary), str(config)], output=log, lock=self.lock)
+        config.write_bytes(self._config())
+        # It takes the path of a file for a pattern, in which [, ? and * are not themselves; so it reads a stream.
+        with config.open("rb") as source, (self.folder.logs / "valkey.log").open("ab") as log:
+            return start_program([str(binary), "-"], source=source, output=log, lock=self.lock)
+
+    def _config(self) -> bytes:
+        lines = [
+            b"bind %s" % HOST.encode(),
+            b"port %d" % self.port,
+            b"requirepass %s" % self.password.encode(),
+            b"dir %s" % quoted(os.fsencode(self.folder.valkey)),
+            b"appendonly yes",
+            b"appendfsync everysec",
+            b'save ""',
+            b"maxmemory-policy noeviction",
+        ]
+        return b"\n".join([*lines, b""])
 
     def wait(self, process: subprocess.Popen[bytes]) -> None:
         """Return when the server answers. Raises Complaint when it ends instead."""
@@ -53,3 +64,8 @@ class Valkey:
             except OSError:
                 time.sleep(0.02)
         raise Complaint(f"Valkey did not start within {START_SECONDS:.0f} s: see {self.folder.logs / 'valkey.log'}.")
+
+
+def quoted(text: bytes) -> bytes:
+    """Return a text as a line of Valkey's configuration may hold it, whatever is in it."""
+    return b'"%s"' % b"".join(b"\\x%02x" % byte for byte in text)
