@@ -25,18 +25,24 @@ class Proxy:
     cut_reply: bytes = b""
     silent: bool = False
     cuts: int = 0
+    _servers: list[asyncio.StreamWriter] = field(default_factory=list)
     _passing: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         target = urlsplit(self.url)
         server_reader, server_writer = await asyncio.open_connection(target.hostname, target.port)
         writers = (writer, server_writer)
+        self._servers.append(server_writer)
         for task in (
             asyncio.create_task(self._pass(reader, server_writer, writers, "cut_request")),
             asyncio.create_task(self._pass(server_reader, writer, writers, "cut_reply")),
         ):
             self._passing.add(task)
             task.add_done_callback(self._passing.discard)
+
+    def inject(self, request: bytes) -> None:
+        """Send bytes to the server on the latest connection, as if the client had."""
+        self._servers[-1].write(request)
 
     async def close(self) -> None:
         """End every connection."""

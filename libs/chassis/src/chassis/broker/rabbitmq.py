@@ -164,17 +164,18 @@ class RabbitTransport:
         return main
 
     async def _consume_once(self, queue: Queue, handler: Handler, prefetch: int) -> None:
-        """Consume on one connection until it fails, its consumer is gone, or we are cancelled."""
+        """Consume on one connection until it, its channel or its consumer is gone, or we are cancelled."""
         connection = await self._connect()
         dispatcher = KeyedDispatcher(prefetch)
         try:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+            cancelled = await _cancellation(channel)
             await channel.set_qos(prefetch_count=prefetch)
             source = await self._declare_all(channel, queue)
             settle = _Settler(channel, queue.name, handler, self._policy)
             tag = await source.consume(_dispatching(dispatcher, settle.settle))
             try:
-                await _watch(connection, queue.name)
+                await _watch(connection, channel, cancelled, queue.name)
             finally:
                 with suppress(*TROUBLE):
                     await source.cancel(tag)
@@ -225,11 +226,13 @@ class _Settler:
         self._policy = policy
 
     async def settle(self, delivery: AbstractIncomingMessage) -> None:
-        """Never raises: a delivery that could not be settled stays unacknowledged and comes again."""
+        """Never raises. A delivery that could not be settled comes again, as all do when their channel is closed."""
         try:
             await self._decide(delivery, _incoming(delivery))
         except TROUBLE as error:
             log.warning("broker.unsettled", queue=self._queue, reason=type(error).__name__)
+            with suppress(*TROUBLE):
+                await self._channel.close()
 
     async def _decide(self, delivery: AbstractIncomingMessage, message: Message) -> None:
         try:
@@ -261,21 +264,32 @@ def _dispatching(
     return take
 
 
-async def _watch(connection: AbstractConnection, queue: str) -> None:
-    """Return when the connection is closed or the queue has lost its consumers; a dead peer answers nothing in time."""
-    closed = asyncio.ensure_future(connection.closed())
+async def _cancellation(channel: AbstractChannel) -> asyncio.Event:
+    """Return what is set when the broker cancels a consumer of the channel, as it does when the queue is gone."""
+    cancelled = asyncio.Event()
+    underlying = await channel.get_underlay_channel()
+    underlying.on_consumer_cancel_callbacks.add(lambda _frame: cancelled.set())
+    return cancelled
+
+
+async def _watch(
+    connection: AbstractConnection, channel: AbstractChannel, cancelled: asyncio.Event, queue: str
+) -> None:
+    """Return when the connection, the channel or its consumer is gone. Raises when the broker does not answer in time.
+
+    The number of the queue's consumers tells nothing of our own while other replicas consume.
+    """
+    ends = [asyncio.ensure_future(one) for one in (connection.closed(), channel.closed(), cancelled.wait())]
     try:
-        while not closed.done():
-            await asyncio.wait([closed], timeout=WATCH_SECONDS)
-            if closed.done():
-                return
-            async with asyncio.timeout(WATCH_SECONDS), await connection.channel() as channel:
-                found = await channel.declare_queue(queue, passive=True)
+        while not (await asyncio.wait(ends, timeout=WATCH_SECONDS, return_when=asyncio.FIRST_COMPLETED))[0]:
+            async with asyncio.timeout(WATCH_SECONDS), await connection.channel() as probe:
+                found = await probe.declare_queue(queue, passive=True)
                 if not found.declaration_result.consumer_count:
-                    log.warning("broker.consumer_lost", queue=queue)
-                    return
+                    break
+        log.warning("broker.consumer_lost", queue=queue)
     finally:
-        closed.cancel()
+        for end in ends:
+            end.cancel()
 
 
 def _quorum(**more: Any) -> dict[str, Any]:

@@ -314,7 +314,7 @@ class _Consumer:
         deliveries = {row["message_id"]: int(row["times_delivered"]) for row in rows}
         wanted = [entry_id for entry_id in deliveries if entry_id not in self._in_hand]
         if wanted:
-            claimed = await self._redis.xclaim(self._stream, GROUP, self._name, milliseconds, wanted)
+            claimed = await self._redis.xclaim(self._stream, GROUP, self._name, milliseconds, list(wanted))
             await self._dispatch_all([(entry, deliveries[entry[0]] + 1) for entry in cast("list[Entry]", claimed)])
 
     async def _dispatch_all(self, entries: Sequence[tuple[Entry, int]]) -> None:
