@@ -108,6 +108,28 @@ async def test_r6_gateway_that_never_learned_the_marks_is_503(start, auth, user,
         is_refused(await api.get(PATH, headers=user.headers), 503, "AUTH_STATE_UNAVAILABLE")
 
 
+@pytest.mark.parametrize("missing", ["keys", "marks"])
+async def test_r64_not_ready_before_keys_and_marks_were_known_once(start, auth, missing):
+    if missing == "keys":
+        auth.keys = {"keys": []}
+    else:
+        auth.marks_broken = True
+    async with start() as gateway, gateway.client() as api:
+        refusal = await api.get("/readyz")
+        body = refusal.json()
+        assert (refusal.status_code, body["errors"][0]["code"]) == (503, "NOT_READY")
+        assert (body["data"]["status"], body["data"]["checks"]["auth_state"]["ok"]) == ("unready", False)
+        assert (await api.get("/livez")).status_code == 200
+        auth.keys, auth.marks_broken = {"keys": [auth.issuer.jwk]}, False
+
+        async def ready():
+            return (await api.get("/readyz")).status_code == 200
+
+        await eventually(ready, seconds=4)
+        auth.marks_broken = True
+        assert (await api.get("/readyz")).status_code == 200
+
+
 async def test_r6_redis_that_comes_back_empty_revives_nothing(start, auth, user, own_valkey, is_refused):
     auth.revoke_session(user.session)
     async with start(redis_url=own_valkey.url) as gateway, gateway.client() as api:

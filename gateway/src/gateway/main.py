@@ -28,7 +28,7 @@ from gateway.auth import Authenticator, Caller
 from gateway.cors import Cors, OriginNotAllowed
 from gateway.documents import Documents
 from gateway.edge import Edge, Head, limit_key
-from gateway.errors import InvalidToken, RouteNotFound
+from gateway.errors import AuthStateUnavailable, InvalidToken, RouteNotFound
 from gateway.exchange import (
     SECURITY_FIELDS,
     TLS_ONLY,
@@ -61,6 +61,7 @@ class Parts:
     """What lives as long as the process serves."""
 
     authenticator: Authenticator
+    keys: PublishedKeys
     revocations: Revocations
     limiter: RateLimiter
     proxy: Proxy
@@ -75,6 +76,7 @@ class Gateway:
     def __init__(self, settings: Settings, health: Health) -> None:
         self._settings = settings
         self._health = health
+        health.required = {**health.required, "auth_state": self._knows_auth_state}
         self._edge = Edge(settings.edge)
         self._table = RoutingTable()
         self._cors = Cors(settings.edge.cors_allow_origins)
@@ -89,6 +91,11 @@ class Gateway:
         if self._parts is None:
             raise RuntimeError("the gateway has not been started")
         return self._parts
+
+    async def _knows_auth_state(self) -> None:
+        """Raise AuthStateUnavailable until keys and marks were known once: before that every user is refused (R64)."""
+        if not (self.parts.keys.are_known and self.parts.revocations.are_known):
+            raise AuthStateUnavailable
 
     def protocols(self) -> Protocols:
         """Return what speaks to the clients of this gateway, with its limits (R16)."""
@@ -306,6 +313,7 @@ class Gateway:
         tickets = Tickets(server)
         self._parts = Parts(
             authenticator=Authenticator(verifier, keys, revocations, signer),
+            keys=keys,
             revocations=revocations,
             limiter=RateLimiter(server, workers=settings.gateway.workers),
             proxy=Proxy(session, upstreams),

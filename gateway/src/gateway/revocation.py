@@ -62,6 +62,11 @@ class Revocations:
         self._cursor = 0
         self._fresh_at = float("-inf")
 
+    @property
+    def are_known(self) -> bool:
+        """Whether all marks were known once, however old they are by now."""
+        return self._fresh_at != float("-inf")
+
     def check(self, token: AccessToken) -> None:
         """Raise InvalidToken for a revoked token, AuthStateUnavailable when that can't be told."""
         if _now() - self._fresh_at > self._max_age:
