@@ -4,6 +4,9 @@ import os
 from uuid import UUID
 
 import pytest
+from attachments_service.locations import repository as locations
+from chassis.db.transactions import transaction
+from chassis.ids import uuid7
 from sqlalchemy import event
 
 CONTENT = os.urandom(300_000)
@@ -141,6 +144,16 @@ async def test_head_of_content_has_no_body(api, world, attach):
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "300000")
 
 
+async def test_head_of_content_does_not_open_the_storage(api, world, attach, objects):
+    data = await attach(CONTENT)
+    objects()[0].unlink()
+    headers = world.headers("guest")
+    for asked, status, length in (({}, 200, "300000"), ({"range": "bytes=0-9"}, 206, "10")):
+        answer = await api.head(f"/api/v1/attachments/{data['id']}/content", headers={**headers, **asked})
+        assert (answer.status_code, answer.content, answer.headers["content-length"]) == (status, b"", length)
+        assert answer.headers["etag"] == f'"{data["sha256"]}"'
+
+
 async def test_bytes_that_are_gone_are_a_503_and_no_crash(api, world, attach, objects):
     data = await attach(CONTENT)
     objects()[0].unlink()
@@ -171,14 +184,34 @@ async def test_delete_attachment_204_when_little_is_wanted(api, world, attach):
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-async def test_r32_a_repeated_delete_gets_the_first_answer_only_while_it_is_visible(api, world, attach, published):
-    """The key does not open what the caller can't see any more: access comes before the replay."""
+@pytest.mark.parametrize(("more", "status"), [({}, 200), ({"prefer": "return=minimal"}, 204)])
+async def test_r32_a_repeated_delete_gets_the_first_answer(api, world, attach, published, more, status):
+    """The answer to a lost DELETE is what the key is for; it shows nothing of the file."""
     data = await attach()
-    headers = world.headers("member", **{"idempotency-key": "delete-1"})
+    headers = world.headers("member", **{"idempotency-key": f"delete-{status}", **more})
     path = f"/api/v1/attachments/{data['id']}"
-    assert (await api.delete(path, headers=headers)).status_code == 200
-    assert (await api.delete(path, headers=headers)).status_code == 404
+    first = await api.delete(path, headers=headers)
+    again = await api.delete(path, headers=headers)
+    assert (first.status_code, again.status_code, again.content) == (status, status, first.content)
+    assert ("idempotency-replayed" in first.headers, again.headers["idempotency-replayed"]) == (False, "true")
     assert len(await published()) == 2
+    for other in (world.headers("member"), world.headers("owner", **{"idempotency-key": f"delete-{status}"})):
+        assert (await api.delete(path, headers=other)).status_code == 404
+    reused = await api.delete(f"/api/v1/attachments/{world.task_id}", headers=headers)
+    assert (reused.status_code, reused.json()["errors"][0]["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+async def test_r32_an_upload_is_not_replayed_to_somebody_who_has_left(api, world, database, row_count):
+    headers = world.headers("member", **{"idempotency-key": "upload-then-leave"})
+    files = {"file": ("a.txt", b"hello", "text/plain")}
+    assert (await api.post(world.path, files=files, headers=headers)).status_code == 201
+    member = {"workspace_id": world.workspace_id, "user_id": world.people["member"], "role": "member"}
+    async with transaction(database) as session:
+        await locations.put_membership(session, {**member, "changed_seq": 99, "removed": True})
+    world.people["member"] = uuid7()  # nor does the tasks service know a member of that id
+    again = await api.post(world.path, files=files, headers=headers)
+    assert (again.status_code, again.json()["data"]) == (404, None)
+    assert await row_count() == 1
 
 
 @pytest.mark.parametrize("bad", ["not-an-id", "0", "0199d3b2-7a52-7f0e-8f3a-000000000000"])

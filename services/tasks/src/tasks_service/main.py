@@ -20,6 +20,7 @@ from tasks_service.projects import endpoints as projects
 from tasks_service.settings import Settings
 from tasks_service.tasks import endpoints as tasks
 from tasks_service.workspaces import endpoints as workspaces
+from tasks_service.workspaces import repository as workspaces_repository
 
 ROUTERS = (tasks.router, projects.router, workspaces.router, tasks.internal, workspaces.internal)
 TITLE = "Taskloom tasks"
@@ -35,6 +36,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "database": database,
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "idempotency_table": table_of(IdempotencyKey),
+            "sees_workspaces": workspaces_repository.is_member_of_all,
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
         },

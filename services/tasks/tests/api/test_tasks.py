@@ -190,6 +190,35 @@ async def test_r32_a_key_is_stored_with_its_effect_and_not_with_a_refusal(api, u
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "IDEMPOTENCY_KEY_INVALID")
 
 
+async def test_r32_an_answer_is_replayed_only_while_its_workspace_is_seen(api, user, rows):
+    """Whoever has been removed sees no task again, not even the one that was made; what shows nothing is repeated."""
+    caller = user()
+    keyed = [{**caller, "idempotency-key": f"key-{n}"} for n in range(4)]
+    minimal = {**keyed[3], "prefer": "return=minimal"}
+    made = await api.post("/api/v1/tasks", json={"title": "a"}, headers=keyed[0])
+    other = await api.post("/api/v1/tasks", json={"title": "b"}, headers=caller)
+    path, other_path = made.headers["location"], other.headers["location"]
+    requests = [
+        lambda: api.post("/api/v1/tasks", json={"title": "a"}, headers=keyed[0]),
+        lambda: api.patch(path, json={"title": "c"}, headers=keyed[1]),
+        lambda: api.delete(path, headers=keyed[2]),
+        lambda: api.delete(other_path, headers=minimal),
+    ]
+    firsts = [await request() for request in requests]
+    again = [await request() for request in requests]
+    assert [answer.status_code for answer in again] == [201, 200, 200, 204]
+    assert [answer.content for answer in again] == [answer.content for answer in firsts]
+    assert {answer.headers["idempotency-replayed"] for answer in again} == {"true"}
+    workspace = made.json()["data"]["workspace_id"]
+    await rows("DELETE FROM tasks.member WHERE workspace_id = :id", id=workspace)
+    changes = "SELECT count(*) FROM tasks.change WHERE workspace_id = :id"
+    before = await rows(changes, id=workspace)
+    left = [await request() for request in requests]
+    assert [answer.status_code for answer in left] == [404, 404, 404, 204]
+    assert {answer.json()["errors"][0]["code"] for answer in left[:3]} == {"NOT_FOUND"}
+    assert await rows(changes, id=workspace) == before
+
+
 async def test_the_number_of_statements_does_not_grow_with_the_rows(api, owner, database):
     from sqlalchemy import event  # noqa: PLC0415
 

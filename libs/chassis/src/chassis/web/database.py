@@ -1,16 +1,19 @@
 """Sessions of a request: the write commits before the answer leaves, the read is one AUTOCOMMIT statement."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
+from uuid import UUID
 
+import orjson
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Table
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from chassis.db.engine import Database
 from chassis.db.transactions import transaction
+from chassis.errors import NotFound
 from chassis.idempotency import IdempotentRequest, StoredAnswer, check_key, claim, fingerprint, store
 from chassis.identity import Principal
 from chassis.web.identity import CurrentPrincipal
@@ -18,6 +21,22 @@ from chassis.web.replies import JSON, reply
 from chassis.web.routing import takes_idempotency_key
 
 REPLAYED_HEADERS = ("location", "etag", "x-cursor", "cache-control", "vary", "preference-applied")
+
+
+SeesWorkspaces = Callable[[AsyncSession, UUID, set[UUID]], Awaitable[bool]]
+"""Tells whether a user may see all of some workspaces now. A service gives its own as `state.sees_workspaces`."""
+
+
+async def sees_no_workspace(_session: AsyncSession, _user_id: UUID, _workspace_ids: set[UUID]) -> bool:
+    """Tell nothing of workspaces, where a service has not said who sees them."""
+    return False
+
+
+def workspaces_of(answer: StoredAnswer) -> set[UUID]:
+    """Return the workspaces of the resources that an answer shows."""
+    data = orjson.loads(answer.body)["data"] if answer.body else None
+    shown = data if isinstance(data, list) else [data]
+    return {UUID(one["workspace_id"]) for one in shown if isinstance(one, dict) and "workspace_id" in one}
 
 
 class Replay(Exception):
@@ -52,8 +71,20 @@ async def read_connection(request: Request) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
+def primary_of(database: Database) -> AsyncEngine:
+    """Return an engine on the primary whose statements stand alone, without a transaction."""
+    return database.writer.execution_options(isolation_level="AUTOCOMMIT")
+
+
+async def primary_connection(request: Request) -> AsyncIterator[AsyncConnection]:
+    """Give an endpoint a connection for what a lagging replica must not answer."""
+    async with primary_of(request.app.state.database).connect() as connection:
+        yield connection
+
+
 WriteSession = Annotated[AsyncSession, Depends(write_session, scope="function")]
 ReadConnection = Annotated[AsyncConnection, Depends(read_connection, scope="function")]
+PrimaryConnection = Annotated[AsyncConnection, Depends(primary_connection, scope="function")]
 
 
 class Write:
@@ -65,13 +96,21 @@ class Write:
         self._request = request
         self._answer: Response | None = None
 
-    async def begin(self) -> None:
-        """Claim the key, if any. Raises Replay with the first answer."""
+    async def begin(self, sees_workspaces: SeesWorkspaces | None = None) -> None:
+        """Claim the key, if any. Raises Replay with the first answer.
+
+        Raises NotFound when that shows something of a workspace that the caller may not see any more; None stands
+        for a caller whose access has just been checked.
+        """
         if self._request is None:
             return
         answer = await claim(self.session, self._table, self._request)
-        if answer is not None:
-            raise Replay(answer)
+        if answer is None:
+            return
+        shown = workspaces_of(answer)
+        if shown and sees_workspaces and not await sees_workspaces(self.session, self._request.caller_id, shown):
+            raise NotFound
+        raise Replay(answer)
 
     def reply(
         self,
@@ -102,31 +141,54 @@ class Write:
 
 
 @asynccontextmanager
-async def open_write(request: Request, principal: Principal, *, content: bytes) -> AsyncIterator[Write]:
+async def open_write(
+    request: Request, principal: Principal, *, content: bytes, sees_workspaces: SeesWorkspaces | None = None
+) -> AsyncIterator[Write]:
     """Open the transaction of a request whose body the endpoint has read by itself, such as an upload.
 
     `content` stands for the body where the idempotency key's request is compared: a digest of what came. The
     commit is at the end of the block. Raises Replay with the first answer to the key, IdempotencyInProgress,
-    IdempotencyKeyReused and IdempotencyKeyInvalid.
+    IdempotencyKeyReused, IdempotencyKeyInvalid, and NotFound as `Write.begin` says.
     """
     state = request.app.state
-    key = request.headers.get("idempotency-key")
-    keyed = None
-    if key is not None:
-        digest = fingerprint(request.method, request.scope["path"], request.scope["query_string"], content)
-        keyed = IdempotentRequest(principal.user_id, check_key(key), digest)
+    keyed = _keyed(request, principal, content)
     async with transaction(state.database) as session:
         write = Write(session, state.idempotency_table, keyed)
-        await write.begin()
+        await write.begin(sees_workspaces)
         yield write
         await write.finish()
+
+
+async def replay_first_answer(request: Request, principal: Principal) -> None:
+    """Raise Replay when the request has been answered before, and return otherwise.
+
+    For a dependency that finds its object gone before the transaction begins: it may be this request that took it
+    away, and object and answer change in one commit. Raises what `open_write` raises.
+    """
+    state = request.app.state
+    keyed = _keyed(request, principal, await request.body())
+    async with transaction(state.database) as session:
+        await Write(session, state.idempotency_table, keyed).begin(_sees_workspaces(request))
+
+
+def _keyed(request: Request, principal: Principal, content: bytes) -> IdempotentRequest | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    digest = fingerprint(request.method, request.scope["path"], request.scope["query_string"], content)
+    return IdempotentRequest(principal.user_id, check_key(key), digest)
+
+
+def _sees_workspaces(request: Request) -> SeesWorkspaces:
+    found: SeesWorkspaces = getattr(request.app.state, "sees_workspaces", sees_no_workspace)
+    return found
 
 
 @takes_idempotency_key
 async def writing(request: Request, principal: CurrentPrincipal) -> AsyncIterator[Write]:
     """Give an endpoint its transaction with the caller's idempotency key applied."""
     content = await request.body() if "idempotency-key" in request.headers else b""
-    async with open_write(request, principal, content=content) as write:
+    async with open_write(request, principal, content=content, sees_workspaces=_sees_workspaces(request)) as write:
         yield write
 
 

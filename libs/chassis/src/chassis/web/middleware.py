@@ -25,6 +25,8 @@ SECONDS = Histogram(
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/internal/revocations"})
+ASKED_METHOD = "taskloom.asked_method"
+"""Where the scope has the method HEAD that is answered by GET, for endpoints whose body costs something."""
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -61,7 +63,7 @@ class RequestMiddleware:
         method = scope["method"]
         exchange = _Exchange(send, context, without_body=method == "HEAD")
         if exchange.without_body:
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", ASKED_METHOD: method}
         try:
             await self._app(scope, receive, exchange.send)
         except Exception:

@@ -5,6 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from chassis.errors import Forbidden
+from chassis.web.database import replay_first_answer
 from chassis.web.identity import HEADER, CurrentPrincipal
 from fastapi import Depends, Request
 from sqlalchemy import RowMapping
@@ -48,6 +49,19 @@ async def visible_attachment(request: Request, attachment_id: UUID, caller: Curr
     return Found(row, await visible_task(request, row["task_id"], caller))
 
 
+async def deletable_attachment(request: Request, attachment_id: UUID, caller: CurrentPrincipal) -> Found:
+    """Return a file that the caller may see, to delete it. Raises AttachmentNotFound.
+
+    When the caller repeats a DELETE that took it away, the first answer comes instead.
+    """
+    try:
+        return await visible_attachment(request, attachment_id, caller)
+    except AttachmentNotFound:
+        await replay_first_answer(request, caller)
+        raise
+
+
 VisibleTask = Annotated[TaskAccess, Depends(visible_task)]
 EditableTask = Annotated[TaskAccess, Depends(editable_task)]
 VisibleAttachment = Annotated[Found, Depends(visible_attachment)]
+DeletableAttachment = Annotated[Found, Depends(deletable_attachment)]

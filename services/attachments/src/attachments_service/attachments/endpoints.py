@@ -8,6 +8,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import ReadConnection, Replay, Writing, open_write
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
+from chassis.web.middleware import ASKED_METHOD
 from chassis.web.openapi import enveloped, errors, example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
 from chassis.web.preconditions import WantsMinimal
@@ -18,7 +19,7 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from attachments_service.attachments import repository, service
-from attachments_service.attachments.access import EditableTask, VisibleAttachment, VisibleTask
+from attachments_service.attachments.access import DeletableAttachment, EditableTask, VisibleAttachment, VisibleTask
 from attachments_service.attachments.errors import (
     AttachmentNotFound,
     FileNameInvalid,
@@ -206,6 +207,8 @@ async def read_content(
     same = if_range is None or if_range == headers["etag"]
     start, end, status = _part(range_ if same else None, row["size"], headers)
     headers["content-length"] = str(end - start)
+    if request.scope.get(ASKED_METHOD) == "HEAD":
+        return Response(None, status, headers, row["content_type"])
     content = await request.app.state.storage.open(row["id"], start=start, end=end)
     return StreamingResponse(content, status, headers, row["content_type"])
 
@@ -224,7 +227,7 @@ async def read_content(
     },
 )
 async def delete_attachment(
-    found: VisibleAttachment, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
+    found: DeletableAttachment, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
 ) -> Response:
     await service.detach(write.session, access=found.access, row=found.row, user_id=caller.user_id)
     return write.no_content() if minimal else write.reply(None)

@@ -1,7 +1,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from chassis.errors import CursorMismatch, Forbidden, InvalidCursor
+from chassis.errors import CursorMismatch, Forbidden, InvalidCursor, NotFound
 from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
@@ -55,7 +55,7 @@ def task_filter(
             description="The new task.",
             headers={**WRITTEN, "Location": "Path of the new task."},
         ),
-        **errors(ProjectNotFound, Forbidden),
+        **errors(ProjectNotFound, Forbidden, NotFound),
     },
 )
 async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincipal, write: Writing) -> Response:

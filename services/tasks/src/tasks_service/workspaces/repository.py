@@ -48,6 +48,12 @@ async def list_for(
     return rows, rows[0]["total"] if rows else 0
 
 
+async def is_member_of_all(session: AsyncSession, user_id: UUID, workspace_ids: set[UUID]) -> bool:
+    """Tell whether a user is a member of all these workspaces."""
+    query = select(func.count()).where(member.c.user_id == user_id, member.c.workspace_id.in_(workspace_ids))
+    return (await session.execute(query)).scalar_one() == len(workspace_ids)
+
+
 async def memberships_of(reader: AsyncConnection, caller_id: UUID) -> Sequence[RowMapping]:
     """Return the caller's memberships."""
     query = select(member.c.workspace_id, member.c.role, member.c.joined_seq).where(member.c.user_id == caller_id)
