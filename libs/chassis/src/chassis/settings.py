@@ -148,6 +148,12 @@ class DatabaseSettings(SettingsGroup):
         validation_alias="DATABASE_POOL_WAIT_SECONDS",
         description="How long a request waits for a connection before it is answered 503, in seconds.",
     )
+    command_seconds: float = Field(
+        default=6.0,
+        gt=0,
+        validation_alias="DATABASE_COMMAND_SECONDS",
+        description="How long a statement waits for PostgreSQL, which ends it after 5 s itself, in seconds.",
+    )
 
     @field_validator("url", "replica_url")
     @classmethod

@@ -191,13 +191,13 @@ async def schema(database_url: str) -> None:
 def open_app(schema: None, database_url: str, test_gateway: TestGateway) -> Callable[..., Any]:
     """Makes the app of the service over a pool with these settings."""
 
-    def open_app(**options: Any) -> Any:
+    def open_app(url: str = database_url, **options: Any) -> Any:
         return create_app(
             title="Notes",
             routers=(router, other),
             health=Health(),
             state={
-                "database": open_database(settings_of(database_url, **options), application_name="chassis-tests"),
+                "database": open_database(settings_of(url, **options), application_name="chassis-tests"),
                 "identities": IdentityCache(IdentityVerifier(test_gateway.verify_key)),
                 "idempotency_table": KEYS,
                 "gate": Gate(),

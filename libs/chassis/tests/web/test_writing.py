@@ -5,6 +5,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
+from testkit.proxy import proxied
 
 NOTES = "/api/v1/notes"
 COUNT = "SELECT count(*) FROM notes.note"
@@ -183,3 +184,28 @@ async def test_r37_503_when_all_connections_are_taken(open_app, caller):
         assert read.headers["retry-after"] == "1"
         assert (await api.get(NOTES)).status_code == 200
     await app.state.database.close()
+
+
+@pytest.mark.parametrize(("method", "path", "works"), [("GET", f"{NOTES}", 200), ("POST", f"{NOTES}", 201)])
+async def test_r37_503_in_time_when_the_database_vanishes_without_a_word(
+    app, open_app, database_url, caller, rows, method, path, works
+):
+    async with proxied(database_url) as (proxy, through):
+        silent = open_app(through, command_seconds=0.5, pool_size=1)
+        transport = httpx2.ASGITransport(silent)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://notes", headers=caller) as api:
+
+            async def ask(title):
+                return await api.request(method, path, json={"title": title} if method == "POST" else None)
+
+            assert (await ask("before")).status_code == works
+            proxy.silent, began = True, asyncio.get_running_loop().time()
+            answer = await ask("lost")
+            assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "SERVICE_UNAVAILABLE")
+            assert asyncio.get_running_loop().time() - began < 2
+            proxy.silent = False
+            assert (await ask("after")).status_code == works
+        database = silent.state.database
+        assert (database.writer.pool.checkedout(), database.reader.pool.checkedout()) == (0, 0)
+        await database.close()
+    assert await rows("SELECT count(*) FROM notes.note WHERE title = 'lost'") == [(0,)]

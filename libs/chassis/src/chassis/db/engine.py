@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import event, exc
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from chassis.settings import DatabaseSettings
@@ -67,12 +67,28 @@ def _engine(url: str, settings: DatabaseSettings, application_name: str, **optio
         json_deserializer=orjson.loads,
         connect_args={
             "timeout": CONNECT_SECONDS,
+            "command_timeout": settings.command_seconds,
             "server_settings": {"application_name": application_name, **SERVER_SETTINGS},
         },
         **options,
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed_connection)
+    event.listen(engine.sync_engine, "handle_error", _give_up_silent_connection)
     return engine
+
+
+def _give_up_silent_connection(context: ExceptionContext) -> None:
+    """Throw away a connection whose server does not answer, and the idle ones with it.
+
+    PostgreSQL ends a slow statement before our own timeout, so the machine or the way to it is gone. A rollback over
+    such a connection would wait as long again.
+    """
+    connection = context.connection
+    if isinstance(context.original_exception, TimeoutError) and connection is not None and not connection.invalidated:
+        driver = connection.connection.driver_connection
+        if driver is not None:
+            driver.terminate()
+        context.is_disconnect = True
 
 
 def _refuse_closed_connection(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
