@@ -11,7 +11,9 @@ import pytest
 from attachments_service.attachments.jobs import remove_orphans
 from attachments_service.main import create_app
 from attachments_service.settings import AttachmentsSettings
+from attachments_service.storage.store import ObstoreStorage
 from chassis.db.transactions import transaction
+from chassis.ids import uuid7
 from chassis.web.health import Health
 from dirty_equals import IsNow, IsStr
 from sqlalchemy import text
@@ -321,6 +323,53 @@ async def test_r60_a_crash_between_bytes_and_row_leaves_an_orphan_that_is_collec
     assert [path.name for path in objects()] == [kept["id"]]
     await collect(database, storage)
     assert [path.name for path in objects()] == [kept["id"]]
+
+
+class WatchedStorage(ObstoreStorage):
+    """The real one, which notes how many connections to the database are in use while it works."""
+
+    def __init__(self, url, database):
+        super().__init__(url)
+        self._pool = database.writer.pool
+        self.in_use = []
+
+    async def delete(self, object_ids):
+        self.in_use.append(("delete", len(object_ids), self._pool.checkedout()))
+        await super().delete(object_ids)
+
+    async def older_than(self, moment):
+        async for found in super().older_than(moment):
+            self.in_use.append(("list", len(found), self._pool.checkedout()))
+            yield found
+
+    async def sweep(self, moment):
+        self.in_use.append(("sweep", 0, self._pool.checkedout()))
+        await super().sweep(moment)
+
+
+async def test_r60_no_transaction_waits_for_the_storage(database, folder, objects, attach):
+    storage = WatchedStorage(folder.as_uri(), database)
+    await attach()
+    for _ in range(3):
+        await storage.put(uuid7(), one_chunk(b"orphan"))
+    for path in objects():
+        age(path, hours=25)
+    await collect(database, storage)
+    assert storage.in_use == [("list", 4, 0), ("delete", 3, 0), ("sweep", 0, 0)]
+    assert len(objects()) == 1
+
+
+async def test_objects_are_deleted_whether_or_not_others_are_gone(storage, objects):
+    ids = [uuid7() for _ in range(3)]
+    for object_id in ids[:2]:
+        await storage.put(object_id, one_chunk(b"x"))
+    await storage.delete([ids[2], *ids[:2]])
+    assert objects() == []
+    await storage.delete([])
+
+
+async def one_chunk(content):
+    yield content
 
 
 async def collect(database, storage):

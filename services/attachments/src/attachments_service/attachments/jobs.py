@@ -17,10 +17,14 @@ ORPHANS_KEPT = timedelta(hours=24)
 
 async def remove_orphans(session: AsyncSession, storage: Storage) -> None:
     """Remove objects that no attachment refers to, and what interrupted uploads left (R60)."""
+    # The job's own transaction, and its lock, end here: none may wait for a storage, which can take minutes. Two
+    # replicas at once do no harm, since an object is an orphan for both and may be removed twice.
+    await session.rollback()
     moment = utcnow() - ORPHANS_KEPT
     removed = 0
     async for object_ids in storage.older_than(moment):
-        known = await repository.known_unscoped(session, object_ids)
+        async with session.begin():
+            known = await repository.known_unscoped(session, object_ids)
         orphans = [object_id for object_id in object_ids if object_id not in known]
         await storage.delete(orphans)
         removed += len(orphans)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -51,12 +51,20 @@ class ObstoreStorage:
         return _chunks(found)
 
     async def delete(self, object_ids: Sequence[UUID]) -> None:
+        paths = [_path(object_id) for object_id in object_ids]
+        if not paths:
+            return
         with _as_unavailable():
-            for object_id in object_ids:
-                try:
-                    await obstore.delete_async(self._store, _path(object_id))
-                except FileNotFoundError:
-                    continue
+            try:
+                await obstore.delete_async(self._store, paths)
+            except FileNotFoundError:
+                # Which one was missing is not said, nor which others are still there.
+                await self._delete_one_by_one(paths)
+
+    async def _delete_one_by_one(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            with suppress(FileNotFoundError):
+                await obstore.delete_async(self._store, path)
 
     async def older_than(self, moment: datetime) -> AsyncIterator[list[UUID]]:
         with _as_unavailable():
