@@ -1,6 +1,7 @@
 """Reads that are as new as the caller asks for, over a replica that lags."""
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import httpx2
@@ -10,10 +11,11 @@ from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
 from chassis.web.health import Health
-from sqlalchemy import insert, select, update
+from sqlalchemy import event, insert, select, update
 from tasks_service.db import ROOT
 from tasks_service.main import create_app
 from tasks_service.models import ChangeCounter, Member, Project, Task, Workspace
+from tasks_service.settings import TasksSettings
 from testkit.contract import contract_client
 from testkit.databases import migrated_database
 from testkit.waiting import eventually
@@ -33,10 +35,43 @@ async def replica(replica_settings):
 
 
 @pytest.fixture
-async def lagging_api(settings, database, replica, contract):
-    app = create_app(settings, database=Database(database.writer, replica.reader, database.sessions), health=Health())
-    async with contract_client(contract, transport=httpx2.ASGITransport(app=app), base_url="http://tasks") as client:
+def open_lagging(settings, database, replica, contract):
+    """Opens the service over the replica, with a wait of its own."""
+
+    def open_lagging(wait_ms):
+        waiting = replace(settings, tasks=TasksSettings(min_cursor_wait_ms=wait_ms))
+        split = Database(database.writer, replica.reader, database.sessions)
+        app = create_app(waiting, database=split, health=Health())
+        return contract_client(contract, transport=httpx2.ASGITransport(app=app), base_url="http://tasks")
+
+    return open_lagging
+
+
+@pytest.fixture
+async def lagging_api(open_lagging):
+    async with open_lagging(200) as client:
         yield client
+
+
+@pytest.fixture
+async def patient_api(open_lagging):
+    """Waits for as long as a slow machine needs to do what is waited for."""
+    async with open_lagging(5000) as client:
+        yield client
+
+
+@pytest.fixture
+def looks(replica):
+    """How often the replica's position has been looked at."""
+    statements = []
+
+    def note(*arguments):
+        if "change_counter" in arguments[2]:
+            statements.append(arguments[2])
+
+    event.listen(replica.reader.sync_engine, "before_cursor_execute", note)
+    yield lambda: len(statements)
+    event.remove(replica.reader.sync_engine, "before_cursor_execute", note)
 
 
 async def copy(database, replica, *conditions):
@@ -60,28 +95,68 @@ async def test_min_cursor_reads_the_primary_when_the_replica_does_not_know_the_w
     assert listed.json()["meta"]["total"] == 1
 
 
-async def test_min_cursor_waits_for_a_replica_that_catches_up(lagging_api, user, database, replica):
-    headers = user()
-    first = await lagging_api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)
+async def write_two(api, headers, database, replica):
+    """Write twice, with a replica that gets the workspace in between; return the second answer."""
+    first = await api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)
     workspace = UUID(first.json()["data"]["workspace_id"])
     tables = (table_of(model) for model in (Member, Project, ChangeCounter))
     in_workspace = [table.c.workspace_id == workspace for table in tables]
     await copy(database, replica, table_of(Workspace).c.id == workspace, *in_workspace)
-    second = await lagging_api.post("/api/v1/tasks", json={"title": "b"}, headers=headers)
+    return await api.post("/api/v1/tasks", json={"title": "b"}, headers=headers)
+
+
+async def catch_up(replica, task):
+    counter = table_of(ChangeCounter)
+    workspace = UUID(task["workspace_id"])
+    async with replica.writer.begin() as connection:
+        await connection.execute(update(counter).where(counter.c.workspace_id == workspace).values(last_seq=99))
+
+
+async def test_min_cursor_waits_for_a_replica_that_catches_up(patient_api, user, database, replica, looks):
+    headers = user()
+    second = await write_two(patient_api, headers, database, replica)
     wanted = {**headers, "x-min-cursor": second.headers["x-cursor"]}
-    reading = asyncio.create_task(lagging_api.get("/api/v1/tasks", headers=wanted))
+    reading = asyncio.create_task(patient_api.get("/api/v1/tasks", headers=wanted))
 
     async def asked():
-        return replica.reader.pool.checkedout() == 1
+        return looks() >= 1
 
     await eventually(asked)
     # The replica gets the position, and only one of the two tasks: what it answers shows that it was asked.
     await copy(database, replica, table_of(Task).c.id == UUID(second.json()["data"]["id"]))
-    counter = table_of(ChangeCounter)
-    async with replica.writer.begin() as connection:
-        await connection.execute(update(counter).where(counter.c.workspace_id == workspace).values(last_seq=99))
+    await catch_up(replica, second.json()["data"])
     answer = await reading
     assert [task["title"] for task in answer.json()["data"]] == ["b"]
+
+
+async def test_min_cursor_reads_that_wait_hold_no_connection(patient_api, user, database, replica, looks):
+    """More of them than the pool has connections, and others read meanwhile."""
+    headers = user()
+    second = await write_two(patient_api, headers, database, replica)
+    wanted = {**headers, "x-min-cursor": second.headers["x-cursor"]}
+    waiting = replica.reader.pool.size() + 5
+    reading = [asyncio.create_task(patient_api.get("/api/v1/projects", headers=wanted)) for _ in range(waiting)]
+
+    async def all_wait():
+        return looks() >= 2 * waiting
+
+    await eventually(all_wait)
+    others = await asyncio.gather(*(patient_api.get("/api/v1/projects", headers=headers) for _ in range(5)))
+    assert {answer.status_code for answer in others} == {200}
+    assert not any(one.done() for one in reading)
+    await catch_up(replica, second.json()["data"])
+    assert {answer.status_code for answer in await asyncio.gather(*reading)} == {200}
+
+
+async def test_other_services_are_answered_by_the_primary(lagging_api, user):
+    """They ask once about what was made a moment ago, and believe the answer."""
+    headers = user()
+    task = (await lagging_api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)).json()["data"]
+    located = await lagging_api.get(f"/internal/tasks/{task['id']}", headers=headers)
+    assert (located.status_code, located.json()["workspace_id"]) == (200, task["workspace_id"])
+    memberships = await lagging_api.get("/internal/memberships", headers=headers)
+    assert [one["workspace_id"] for one in memberships.json()["memberships"]] == [task["workspace_id"]]
+    assert (await lagging_api.get(f"/internal/tasks/{task['id']}", headers=user())).status_code == 404
 
 
 async def test_min_cursor_503_when_even_the_primary_is_older(api, settings, user):

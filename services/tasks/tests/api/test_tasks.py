@@ -164,6 +164,16 @@ async def test_filters(api, owner):
         assert answer["meta"]["total"] == len(titles)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/projects", "/api/v1/workspaces"])
+async def test_a_page_beyond_the_last_is_empty_and_knows_the_total(api, user, path):
+    headers = user()
+    await api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)
+    answer = await api.get(f"{path}?page=7&per_page=5", headers=headers)
+    assert (answer.status_code, answer.json()["data"], answer.json()["meta"]["total"]) == (200, [], 1)
+    links = dict(reversed(link.split("; ")) for link in answer.headers["link"].split(", "))
+    assert links == {f'rel="{name}"': f"<{path}?per_page=5&page=1>" for name in ("first", "last", "prev")}
+
+
 async def test_lists_answer_304_until_something_changes(api, owner):
     headers, _ = owner
     tag = (await api.get("/api/v1/tasks", headers=headers)).headers["etag"]

@@ -2,11 +2,11 @@ from typing import Annotated
 
 from chassis.errors import NotFound
 from chassis.web.app import APIRouter
+from chassis.web.database import PrimaryConnection
 from chassis.web.identity import CallingService
 from chassis.web.openapi import errors
 from fastapi import Query
 
-from auth_service.primary import PrimaryConnection
 from auth_service.revocations import repository
 from auth_service.revocations.schemas import RevocationsOut, RevokedSession, RevokedUser
 

@@ -5,7 +5,7 @@ import fastapi
 import orjson
 from chassis.paging import page_meta
 from chassis.web.app import APIRouter
-from chassis.web.database import WriteSession, Writing
+from chassis.web.database import PrimaryConnection, WriteSession, Writing, primary_of
 from chassis.web.envelope import Envelope, PageEnvelope, printable
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors, example
@@ -17,7 +17,6 @@ from fastapi import Form, Request, Response
 
 from auth_service.oauth_form import OAuthFormRoute
 from auth_service.passwords.errors import PasswordWorkFull
-from auth_service.primary import PrimaryConnection, primary_of
 from auth_service.sessions import repository, service
 from auth_service.sessions.errors import (
     InvalidCredentials,

@@ -1,9 +1,9 @@
 import orjson
 from chassis.web.app import APIRouter
+from chassis.web.database import PrimaryConnection
 from chassis.web.routing import public
 from fastapi import Response
 
-from auth_service.primary import PrimaryConnection
 from auth_service.tokens import repository
 from auth_service.tokens.schemas import JwksOut
 from auth_service.tokens.service import jwks

@@ -1,6 +1,6 @@
 from chassis.errors import Unauthenticated
 from chassis.web.app import APIRouter
-from chassis.web.database import WriteSession, Writing
+from chassis.web.database import PrimaryConnection, WriteSession, Writing, primary_of
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
@@ -11,7 +11,6 @@ from fastapi import Request, Response
 from sqlalchemy import RowMapping
 
 from auth_service.passwords.errors import PasswordBreached, PasswordUnacceptable, PasswordWorkFull
-from auth_service.primary import PrimaryConnection, primary_of
 from auth_service.users import repository, service
 from auth_service.users.errors import EmailInvalid, EmailTaken, ProfileVersionConflict
 from auth_service.users.schemas import USER_EXAMPLE, ProfilePatch, Registration, UserOut

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.cursors import MAX_CURSOR_CHARACTERS, CursorSigner
 from chassis.db.engine import Database
+from chassis.web.database import primary_of
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Header, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -42,7 +43,7 @@ async def _engine_with(
     """Return the reader once it is new enough, and the writer when that takes too long. Raises NotYetConsistent."""
     if await _catches_up(database.reader, caller_id, wanted, wait_seconds):
         return database.reader
-    primary = database.writer.execution_options(isolation_level="AUTOCOMMIT")
+    primary = primary_of(database)
     async with primary.connect() as connection:
         heads = await repository.heads_for(connection, caller_id)
     # The primary knows every membership: a workspace that is not there is one that the caller has left.
@@ -55,14 +56,15 @@ async def _catches_up(reader: AsyncEngine, caller_id: UUID, wanted: Mapping[UUID
     """Wait until the reader has what is wanted; a membership that it does not have is not worth waiting for."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_seconds
-    async with reader.connect() as connection:
-        while True:
+    while True:
+        # A connection for each look: the pool is small, and many may wait at once.
+        async with reader.connect() as connection:
             heads = await repository.heads_for(connection, caller_id)
-            if all(heads.get(workspace, 0) >= seq for workspace, seq in wanted.items()):
-                return True
-            if loop.time() >= deadline or not wanted.keys() <= heads.keys():
-                return False
-            await asyncio.sleep(POLL_SECONDS)
+        if all(heads.get(workspace, 0) >= seq for workspace, seq in wanted.items()):
+            return True
+        if loop.time() >= deadline or not wanted.keys() <= heads.keys():
+            return False
+        await asyncio.sleep(POLL_SECONDS)
 
 
 FreshConnection = Annotated[AsyncConnection, Depends(fresh_connection, scope="function")]

@@ -51,15 +51,10 @@ async def list_visible(
     reader: AsyncConnection, caller_id: UUID, *, workspace_id: UUID | None, limit: int, offset: int
 ) -> tuple[Sequence[RowMapping], int]:
     """Return the projects that the caller may see, oldest first, and how many there are."""
-    query = (
-        select(*project.c, func.count().over().label("total"))
-        .join(member, member.c.workspace_id == project.c.workspace_id)
-        .where(member.c.user_id == caller_id)
-        .order_by(project.c.id)
-        .limit(limit)
-        .offset(offset)
-    )
+    mine = [member.c.user_id == caller_id]
     if workspace_id is not None:
-        query = query.where(project.c.workspace_id == workspace_id)
-    rows = (await reader.execute(query)).mappings().all()
-    return rows, rows[0]["total"] if rows else 0
+        mine.append(project.c.workspace_id == workspace_id)
+    visible = project.join(member, member.c.workspace_id == project.c.workspace_id)
+    total = await reader.scalar(select(func.count()).select_from(visible).where(*mine))
+    query = select(*project.c).select_from(visible).where(*mine).order_by(project.c.id).limit(limit).offset(offset)
+    return (await reader.execute(query)).mappings().all(), total or 0

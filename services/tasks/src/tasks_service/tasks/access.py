@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from chassis.errors import Forbidden
-from chassis.web.database import Writing
+from chassis.web.database import PrimaryConnection, Writing
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends
 from sqlalchemy import RowMapping
@@ -23,6 +23,14 @@ async def readable_task(task_id: UUID, caller: CurrentPrincipal, connection: Fre
     return row
 
 
+async def locatable_task(task_id: UUID, caller: CurrentPrincipal, connection: PrimaryConnection) -> RowMapping:
+    """Load a task that the caller may see, from the primary: a service asks once, and a replica may lag.
+
+    Raises TaskNotFound.
+    """
+    return await readable_task(task_id, caller, connection)
+
+
 async def editable_task(task_id: UUID, caller: CurrentPrincipal, write: Writing) -> RowMapping:
     """Load a task that the caller may change, in the transaction of the change. Raises TaskNotFound, Forbidden."""
     row = await repository.find_visible(write.session, caller_id=caller.user_id, task_id=task_id)
@@ -34,4 +42,5 @@ async def editable_task(task_id: UUID, caller: CurrentPrincipal, write: Writing)
 
 
 ReadableTask = Annotated[RowMapping, Depends(readable_task, scope="function")]
+LocatableTask = Annotated[RowMapping, Depends(locatable_task, scope="function")]
 EditableTask = Annotated[RowMapping, Depends(editable_task, scope="function")]

@@ -17,7 +17,7 @@ from tasks_service.changes import repository as changes
 from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.tasks import service
-from tasks_service.tasks.access import EditableTask, ReadableTask
+from tasks_service.tasks.access import EditableTask, LocatableTask, ReadableTask
 from tasks_service.tasks.errors import ProjectNotFound, TaskBusy, TaskNotFound, TaskVersionConflict
 from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.policies import can_edit
@@ -180,7 +180,7 @@ async def delete_task(
     response_model=TaskLocation,
     responses=errors(TaskNotFound),
 )
-async def locate_task(task: ReadableTask) -> TaskLocation:
+async def locate_task(task: LocatableTask) -> TaskLocation:
     return TaskLocation(
         task_id=task["id"],
         workspace_id=task["workspace_id"],

@@ -1,6 +1,6 @@
 from chassis.paging import page_meta
 from chassis.web.app import APIRouter
-from chassis.web.database import ReadConnection
+from chassis.web.database import PrimaryConnection
 from chassis.web.envelope import PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors
@@ -45,9 +45,9 @@ async def list_workspaces(
 @internal.get(
     "",
     summary="List the caller's memberships for another service",
-    description="All memberships of the caller, whose identity is passed on.",
+    description="All memberships of the caller, whose identity is passed on; as new as the primary.",
     response_model=MembershipsOut,
 )
-async def list_memberships(caller: CurrentPrincipal, connection: ReadConnection) -> MembershipsOut:
+async def list_memberships(caller: CurrentPrincipal, connection: PrimaryConnection) -> MembershipsOut:
     rows = await repository.memberships_of(connection, caller.user_id)
     return MembershipsOut(memberships=[MembershipOut.model_validate(dict(row)) for row in rows])

@@ -35,17 +35,17 @@ async def list_for(
     reader: AsyncConnection, caller_id: UUID, *, limit: int, offset: int
 ) -> tuple[Sequence[RowMapping], int]:
     """Return the caller's workspaces with the caller's `role`, oldest first, and how many there are."""
-    mine = workspace.join(member, member.c.workspace_id == workspace.c.id)
+    mine = member.c.user_id == caller_id
     query = (
-        select(*workspace.c, member.c.role, func.count().over().label("total"))
-        .select_from(mine)
-        .where(member.c.user_id == caller_id)
+        select(*workspace.c, member.c.role)
+        .join(member, member.c.workspace_id == workspace.c.id)
+        .where(mine)
         .order_by(workspace.c.id)
         .limit(limit)
         .offset(offset)
     )
-    rows = (await reader.execute(query)).mappings().all()
-    return rows, rows[0]["total"] if rows else 0
+    total = await reader.scalar(select(func.count()).select_from(member).where(mine))
+    return (await reader.execute(query)).mappings().all(), total or 0
 
 
 async def is_member_of_all(session: AsyncSession, user_id: UUID, workspace_ids: set[UUID]) -> bool:
