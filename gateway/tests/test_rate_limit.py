@@ -211,12 +211,13 @@ async def test_r24_without_redis_each_process_counts_its_share_and_back(start, a
     async with start(redis_url=own_valkey.url, rate_limit_per_minute=10, workers=3) as gateway, gateway.client() as api:
         assert (await api.get(PATH, headers=user.headers)).headers["x-ratelimit-remaining"] == "9"
         own_valkey.kill()
-        answers = [await api.get(PATH, headers=user.headers) for _ in range(5)]
-        assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 429]
+        answers = [await api.get(PATH, headers=user.headers) for _ in range(4)]
+        # The one that Redis has allowed counts.
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert answers[0].headers["ratelimit-policy"] == '"user-degraded";q=4;w=60'
-        assert [answer.headers["x-ratelimit-remaining"] for answer in answers[:4]] == ["3", "2", "1", "0"]
-        is_refused(answers[4], 429, "RATE_LIMITED")
-        assert 1 <= int(answers[4].headers["retry-after"]) <= 60
+        assert [answer.headers["x-ratelimit-remaining"] for answer in answers[:3]] == ["2", "1", "0"]
+        is_refused(answers[3], 429, "RATE_LIMITED")
+        assert 1 <= int(answers[3].headers["retry-after"]) <= 60
         own_valkey.start()
 
         async def back():
@@ -225,6 +226,69 @@ async def test_r24_without_redis_each_process_counts_its_share_and_back(start, a
 
         # The log of the time before is still there: nobody gains by an outage of a durable server.
         assert (await eventually(back)).headers["x-ratelimit-remaining"] == "8"
+
+
+async def test_r24_what_redis_has_allowed_counts_when_it_goes_away(start, auth, tasks, own_valkey, is_refused):
+    user = auth.user()
+    async with start(redis_url=own_valkey.url, rate_limit_per_minute=10) as gateway, gateway.client() as api:
+        for _ in range(7):
+            assert (await api.get(PATH, headers=user.headers)).headers["ratelimit-policy"] == '"user";q=10;w=60'
+        own_valkey.kill()
+        answers = [await api.get(PATH, headers=user.headers) for _ in range(5)]
+        assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["2", "1", "0", "0", "0"]
+        for answer in answers[3:]:
+            is_refused(answer, 429, "RATE_LIMITED")
+        assert len(tasks.requests) == 10
+
+
+def test_r24_local_log_above_its_share_says_when_there_is_a_place_again():
+    log, one = LocalLog(60.0), Quota("a", 2, "user")
+    for now in (0.0, 10.0, 20.0, 30.0):
+        log.note("a", now=now)
+    refused = log.decide(one, now=40.0)
+    assert (refused.allowed, refused.remaining, refused.reset) == (False, 0, 40.0)
+    assert log.decide(one, now=80.0).allowed
+
+
+def test_r24_local_log_forgets_who_was_not_seen_in_the_window():
+    log = LocalLog(60.0)
+    for number in range(10_000):
+        log.note(f"user:{number}", now=number / 10)
+    assert len(log) == 600
+
+
+def test_r24_local_log_holds_no_more_than_fifty_thousand():
+    log = LocalLog(60.0)
+    for number in range(50_010):
+        log.note(f"user:{number}", now=1.0)
+    assert len(log) == 50_000
+
+
+@asynccontextmanager
+async def answering(answer):
+    """A Redis that answers scripts with `answer`, and OK to all else."""
+
+    async def serve(reader, writer):
+        while head := await reader.readline():
+            parts = []
+            for _ in range(int(head[1:])):
+                size = int((await reader.readline())[1:])
+                parts.append((await reader.readexactly(size + 2))[:-2])
+            writer.write(answer if parts[0].upper().startswith(b"EVAL") else b"+OK\r\n")
+        writer.close()
+
+    port = free_port()
+    async with await asyncio.start_server(serve, "127.0.0.1", port):
+        yield f"redis://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("answer", [b"*0\r\n", b"$-1\r\n", b":1\r\n", b"*3\r\n:1\r\n$1\r\nx\r\n$1\r\nx\r\n"])
+async def test_r24_answer_of_another_form_is_degraded_and_nobody_waits_for_ever(answer):
+    async with answering(answer) as url, redis.Redis.from_url(url) as server:
+        limiter, one = RateLimiter(server, workers=1), quota(2)
+        decisions = await asyncio.wait_for(asyncio.gather(*(limiter.decide(one) for _ in range(3))), 5)
+        assert [decision.allowed for decision in decisions] == [True, True, False]
+        assert {decision.policy for decision in decisions} == {"user-degraded"}
 
 
 async def test_r24_redis_that_hangs_delays_nobody_for_long(start, auth, own_valkey):

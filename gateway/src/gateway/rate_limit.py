@@ -1,7 +1,9 @@
 """An exact sliding log in Redis: never more than the limit in any window, and never a refusal below it (R23, R24).
 
 All decisions of one turn of the event loop go to Redis in one script call, which costs about a tenth of one call
-each. While Redis is slow or away, every process counts for itself with its share of the limit.
+each. While Redis is slow or away, every process counts for itself with its share of the limit; what it has allowed
+by Redis within the window counts there too. The other way round it does not: what was allowed while Redis was away is
+never told to Redis, so that for one window after an outage a user may have those requests on top of the limit.
 """
 
 import asyncio
@@ -132,9 +134,23 @@ class RateLimiter:
         except TROUBLE as error:
             self._degrade(type(error).__name__)
             decisions = [self._decide_locally(quota) for quota, _ in batch]
+        except Exception:
+            # Such as an answer of another form. Whoever waits for a decision would wait for ever.
+            log.exception("rate_limit.crashed")
+            self._degrade("crashed")
+            decisions = [self._decide_locally(quota) for quota, _ in batch]
+        else:
+            self._note(decisions, [quota for quota, _ in batch])
         for (_, future), decision in zip(batch, decisions, strict=True):
             if not future.done():
                 future.set_result(decision)
+
+    def _note(self, decisions: list[Decision], quotas: list[Quota]) -> None:
+        """Have the local log count what Redis has allowed, in case it has to decide next."""
+        now = asyncio.get_running_loop().time()
+        for decision, quota in zip(decisions, quotas, strict=True):
+            if decision.allowed:
+                self._local.note(quota.key, now=now)
 
     async def _ask(self, quotas: list[Quota]) -> list[Decision]:
         window = int(self._window * 1_000_000)
@@ -185,7 +201,7 @@ async def in_time(call: Coroutine[Any, Any, list[Any]]) -> list[Any]:
 
 
 class LocalLog:
-    """The same sliding log within one process."""
+    """The same sliding log within one process; holds no more than what was allowed within a window."""
 
     def __init__(self, window_seconds: float) -> None:
         self._window = window_seconds
@@ -193,14 +209,30 @@ class LocalLog:
 
     def decide(self, quota: Quota, *, now: float) -> Decision:
         """Count one request; `now` in seconds of any clock that never goes back."""
-        entries = self._logs.setdefault(quota.key, deque())
-        self._logs.move_to_end(quota.key)
-        if len(self._logs) > LOCAL_KEYS:
-            self._logs.popitem(last=False)
-        while entries and entries[0] <= now - self._window:
-            entries.popleft()
+        entries = self._entries(quota.key, now)
         allowed = len(entries) < quota.limit
         if allowed:
             entries.append(now)
-        reset = entries[0] + self._window - now
-        return Decision(allowed, quota.limit, quota.limit - len(entries), reset, quota.policy)
+        # More than the limit is in the log when Redis allowed it: a place is free when enough of them have left.
+        reset = entries[max(0, len(entries) - quota.limit)] + self._window - now
+        return Decision(allowed, quota.limit, max(0, quota.limit - len(entries)), reset, quota.policy)
+
+    def note(self, key: str, *, now: float) -> None:
+        """Count one request that was allowed elsewhere."""
+        self._entries(key, now).append(now)
+
+    def __len__(self) -> int:
+        return len(self._logs)
+
+    def _entries(self, key: str, now: float) -> deque[float]:
+        """Return what of a key is in the window, and forget who was not seen in it: O(1) a request, spread over all."""
+        begin = now - self._window
+        entries = self._logs.setdefault(key, deque())
+        self._logs.move_to_end(key)
+        while entries and entries[0] <= begin:
+            entries.popleft()
+        while (oldest := next(iter(self._logs))) != key:
+            if len(self._logs) <= LOCAL_KEYS and self._logs[oldest][-1] > begin:
+                break
+            del self._logs[oldest]
+        return entries
