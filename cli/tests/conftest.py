@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from testkit.servers import free_port, wait_until
 
 COMMAND = [sys.executable, "-m", "taskloom_cli.main", "up"]
 END_SECONDS = 20
+READY_SECONDS = 120
 ROOT = Path(__file__).parents[2]
 CURL_STAND_IN = Path(__file__).parent / "without_curl" / "curl"
 
@@ -41,9 +43,18 @@ class Copy:
         return Path(self.summary["data_dir"])
 
     def wait_until_ready(self) -> None:
-        line = self.process.stdout.readline()
+        line = self.read_line()
         assert line, self.errors()
         self.summary = json.loads(line)
+
+    def read_line(self) -> str:
+        """Return what it prints next; one that hangs is killed, and what it had said is the failure's text."""
+        watch = threading.Timer(READY_SECONDS, self.process.kill)
+        watch.start()
+        try:
+            return self.process.stdout.readline()
+        finally:
+            watch.cancel()
 
     def errors(self) -> str:
         return (self.folder / "stderr").read_text(encoding="utf-8")
@@ -237,8 +248,10 @@ def begin(place: Path, temporary: Path) -> Iterator[Callable[..., Copy]]:
     """Begins to start a copy, in the test's folder if not told otherwise."""
     begun: list[Copy] = []
 
-    def run(*options: str, folder: Path = place, port: int | None = None, **settings: str) -> Copy:
-        command = [*COMMAND, "--json", "--port", str(port or free_port()), *options]
+    def run(
+        *options: str, folder: Path = place, port: int | None = None, before: Sequence[str] = (), **settings: str
+    ) -> Copy:
+        command = [*before, *COMMAND, "--json", "--port", str(port or free_port()), *options]
         begun.append(begin_copy(command, folder, temporary, **settings))
         return begun[-1]
 
@@ -267,7 +280,7 @@ def complaint(begin: Callable[..., Copy]) -> Callable[..., str]:
 
     def run(*options: str, **more: Any) -> str:
         copy = begin("--no-seed", *options, **more)
-        assert copy.process.stdout.read() == ""
+        assert copy.read_line() == ""
         said = copy.errors()
         assert copy.process.wait(END_SECONDS) == 2, said
         assert "Traceback" not in said

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,7 @@ def test_damage_and_missing_files(kept, complaint, start, status):
     (kept / "taskloom-data").rename(kept / "other")
     assert "was not made by taskloom" in complaint("--reset")
     (kept / "other").rename(kept / "taskloom-data")
+    (kept / "lock").write_text("nonsense")
     fresh = start("--no-seed", "--reset")
     assert status(f"{fresh.api}/status") == 200
 
@@ -90,3 +92,11 @@ def test_a_full_disk(complaint, place):
         assert "is full" in complaint(folder=small)
     finally:
         subprocess.run(["umount", "-l", small], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="ONLY AS ROOT: gives up a right of root")
+def test_a_port_that_only_root_may_have(complaint):
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81:
+        pytest.skip("EVERYBODY MAY LISTEN ON ANY PORT HERE, so nothing tells how a refusal is met")
+    said = complaint(port=81, before=["setpriv", "--bounding-set", "-net_bind_service"])
+    assert said == "Port 81 is not for everybody: choose one above 1023 with --port."

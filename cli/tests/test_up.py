@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 
 import httpx2
 import psutil
@@ -59,7 +60,8 @@ def test_copies_side_by_side_keep_out_of_each_other_and_kill_9_leaves_nothing(
     start, complaint, status, nothing_left, place
 ):
     first = start("--no-seed", "--ephemeral", folder=place / "one", GATEWAY_ANONYMOUS_LIMIT_PER_MINUTE="3")
-    second = start("--no-seed", folder=place / "two", SMTP_PORT="none", ADMIN_PORT="none")
+    foreign = {"PGSSLMODE": "verify-full", "PGTARGETSESSIONATTRS": "standby", "PGSERVICE": "none"}
+    second = start("--no-seed", folder=place / "two", SMTP_PORT="none", ADMIN_PORT="none", **foreign)
     assert first.summary["users"] == second.summary["users"] == []
     assert first.summary["workspace_id"] is None
     assert not (place / "one" / ".taskloom").exists()
@@ -86,3 +88,47 @@ def test_a_start_that_was_broken_off_goes_on_and_a_setting_can_come_from_a_file(
     assert [user["email"] for user in copy.summary["users"]] == PEOPLE
     token = copy.summary["users"][0]["access_token"]
     assert [status(f"{copy.api}/users/me", token) for _ in range(3)] == [200, 200, 429]
+
+
+def test_what_is_kept_is_closed_to_others_and_what_had_to_be_opened_is_named(start, place):
+    closed = place / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "project").mkdir(mode=0o700)
+    copy = start("--no-seed", folder=closed / "project")
+    for part in ("files", "valkey", "logs", "secrets", "postgres"):
+        assert stat.S_IMODE((copy.data / part).stat().st_mode) == 0o700, part
+    root = os.geteuid() == 0
+    assert stat.S_IMODE(copy.data.stat().st_mode) == (0o701 if root else 0o700)
+    said = f"Opened for the user that PostgreSQL runs as, to walk through (chmod o+x): {closed}\n"
+    assert copy.errors() == (said if root else "")
+
+    assert copy.end() == 0
+    logs = [copy.data / "logs" / f"{name}.log" for name in ("auth", "postgres", "valkey")]
+    for log in logs:
+        os.truncate(log, 21 * 2**20)
+    start("--no-seed", folder=closed / "project")
+    for log in logs:
+        older = log.with_suffix(".log.1")
+        wait_until(
+            lambda older=older: older.exists() and older.stat().st_size >= 21 * 2**20, what=older.name, seconds=20
+        )
+        wait_until(lambda log=log: log.stat().st_size < 2**20, what=log.name, seconds=20)
+        assert stat.S_IMODE(older.stat().st_mode) == 0o600
+
+
+def test_a_valkey_that_crashes_is_started_again_and_all_else_goes_on(start, status):
+    copy = start("--ephemeral")
+    token, before = copy.summary["users"][0]["access_token"], copy.pid_of("Valkey")
+    others = {name: copy.pid_of(name) for name in ("gateway", "tasks", "tasks-background", "PostgreSQL")}
+    (copy.data / "run.json.new").mkdir()
+    os.kill(before, signal.SIGKILL)
+    line = "Valkey crashed (signal SIGKILL) and is being restarted"
+    wait_until(lambda: line in copy.errors(), what="the line", seconds=10)
+    # Its note of what runs can't be written, which is said and ends nothing.
+    wait_until(lambda: "run.json.new: Is a directory" in copy.errors(), what="the second line", seconds=10)
+    (copy.data / "run.json.new").rmdir()
+    os.kill(copy.pid_of("mail"), signal.SIGKILL)
+    wait_until(lambda: copy.pid_of("Valkey") != before, what="a new note", seconds=10)
+    wait_until(lambda: status(f"{copy.api}/tasks", token) == 200, what="an answer", seconds=20)
+    assert {name: copy.pid_of(name) for name in others} == others
+    assert copy.end() == 0

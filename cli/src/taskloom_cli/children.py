@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
@@ -60,7 +60,8 @@ def end_python() -> None:
     # By themselves they would end only after us, and be left to an init that may not collect what has ended.
     server = forkserver._forkserver  # noqa: SLF001 - there is no public way
     if server._forkserver_pid is not None:  # type: ignore[attr-defined]  # noqa: SLF001 - same
-        os.kill(server._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]  # noqa: SLF001 - same
+        with suppress(ProcessLookupError):
+            os.kill(server._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]  # noqa: SLF001 - same
     server._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - same
     resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]  # noqa: SLF001 - same
 

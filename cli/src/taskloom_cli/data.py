@@ -69,9 +69,11 @@ def open_folder(home: Path, *, ephemeral: bool, reset: bool) -> DataFolder:
 
 
 def _furnish(folder: DataFolder) -> None:
+    # PostgreSQL, when it runs as another user, opens the way to its own files again.
+    folder.root.chmod(0o700)
     for part in (folder.valkey, folder.files, folder.logs, folder.secrets):
-        part.mkdir(parents=True, exist_ok=True)
-    folder.secrets.chmod(0o700)
+        part.mkdir(exist_ok=True)
+        part.chmod(0o700)
     (folder.root / MARKER).write_text("Made by taskloom; --reset deletes this folder.\n", encoding="utf-8")
     if shutil.disk_usage(folder.root).free < NEEDED_BYTES:
         raise Complaint(f"The disk of {folder.root} is full: at least 200 MB must be free.")
@@ -84,14 +86,12 @@ def explain(error: OSError, path: Path) -> str:
         return f"The disk of {path} is full: make room and start again."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where} can't be written: check its owner and permissions."
-    return f"{where}: {error.strerror}."
+    return f"{where}: {error.strerror or error}."
 
 
 def _folder(home: Path, *, ephemeral: bool, reset: bool) -> DataFolder:
     if ephemeral:
-        root = Path(tempfile.mkdtemp(prefix="taskloom-"))
-        root.chmod(0o711)
-        return DataFolder(root, ephemeral=True)
+        return DataFolder(Path(tempfile.mkdtemp(prefix="taskloom-")), ephemeral=True)
     root = home / ".taskloom" / "data"
     if reset and root.exists():
         if not (root / MARKER).exists():
@@ -113,7 +113,7 @@ def hold(root: Path) -> Iterator[int]:
         deadline = time.monotonic() + ENDING_SECONDS
         while not _locked(descriptor):
             holder = os.pread(descriptor, 20, 0)
-            if time.monotonic() > deadline or (holder and Path(f"/proc/{int(holder)}").exists()):
+            if time.monotonic() > deadline or (holder.isdigit() and Path(f"/proc/{int(holder)}").exists()):
                 raise Complaint(
                     f"Taskloom runs in {root} already: stop that copy, or start this one in another folder."
                 )

