@@ -173,11 +173,11 @@ async def test_r26_clients_that_fail_do_not_open_the_breaker(start, connect, ser
         for _ in range(8):
             async with connect(gateway.port) as raw:
                 fields = [b"POST /api/v1/tasks HTTP/1.1", b"Host: localhost", bearer(user), b"Content-Length: 200000"]
-                await raw.send(b"\r\n".join([*fields, b"", b""]) + b"x" * 70_000)
                 seen = len(services.tasks.requests)
+                await raw.send(b"\r\n".join([*fields, b"", b""]) + b"x" * 70_000)
 
                 async def arrived(seen=seen):
-                    return len(services.tasks.requests) > seen or services.tasks.requests
+                    return len(services.tasks.requests) > seen
 
                 await eventually(arrived)
         async with gateway.client() as api:
@@ -437,6 +437,43 @@ async def test_r25_second_try_after_a_failed_connection(start, user):
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("method", "more", "times"),
+    [
+        ("DELETE", {}, 1),
+        ("PUT", {}, 1),
+        ("POST", {}, 1),
+        ("PUT", {"idempotency-key": "k"}, 2),
+        ("GET", {}, 2),
+        ("HEAD", {}, 2),
+    ],
+)
+async def test_r25_kept_connection_that_drops_after_the_service_has_acted(
+    other_service, user, is_refused, method, more, times
+):
+    seen, connections = [], []
+
+    async def serve(reader, writer):
+        """Answer the first request of a connection; act on the second, and drop it."""
+        connections.append(writer)
+        for turn in range(2):
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                seen.append((await reader.readuntil(b"\r\n\r\n")).split()[0].decode())
+                if turn == 0:
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async with other_service(serve) as api:
+        assert (await api.get(PATH, headers=user.headers)).status_code == 200
+        assert len(connections) == 1
+        answer = await api.request(method, PATH, headers={**user.headers, **more})
+        if times == 1:
+            is_refused(answer, 503, "UPSTREAM_UNAVAILABLE")
+        else:
+            assert answer.status_code == 200
+        assert seen == ["GET", *[method] * times]
+        assert len(connections) == times
+
+
 async def test_r26_service_that_is_down_503_at_once_and_found_again(closed_port, start, services, user, is_refused):
     """Five failures open the breaker; after two seconds one probe closes it."""
     async with start(tasks_url=f"http://127.0.0.1:{closed_port}") as gateway, gateway.client() as api:
@@ -493,28 +530,31 @@ async def test_r26_half_of_twenty_failures_opens_the_breaker(start, user, tasks,
     assert len(tasks.requests) == 20
 
 
-async def test_r26_no_more_than_256_in_flight_and_no_queue(start, user, tasks, reply):
+async def test_r26_no_more_than_256_in_flight_and_no_queue(start, user, services, reply):
+    # Uploads may take half a minute, so that none of those that wait ends before all are there.
+    path, attachments = f"{PATH}/x/attachments", services.attachments
     go = asyncio.Event()
 
     async def hold(_scope, _receive, send):
         await go.wait()
         await reply(send)
 
-    tasks.behave = hold
+    attachments.behave = hold
     limits = httpx2.Limits(max_connections=400)
     async with start(max_connections_per_address=1000) as gateway, gateway.client(limits=limits) as api:
-        asking = [asyncio.create_task(api.post(PATH, headers=user.headers)) for _ in range(256)]
+        asking = [asyncio.create_task(api.post(path, headers=user.headers)) for _ in range(256)]
 
         async def full():
-            return len(tasks.requests) == 256
+            return len(attachments.requests) == 256
 
-        await eventually(full)
-        refused = await asyncio.gather(*(api.post(PATH, headers=user.headers) for _ in range(5)))
+        await eventually(full, seconds=20)
+        refused = await asyncio.gather(*(api.post(path, headers=user.headers) for _ in range(5)))
         assert [(r.status_code, r.json()["errors"][0]["code"]) for r in refused] == [(503, "UPSTREAM_UNAVAILABLE")] * 5
         assert refused[0].headers["retry-after"] == "2"
         go.set()
         assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
-        assert (await api.post(PATH, headers=user.headers)).status_code == 200
+        assert len(attachments.requests) == 256
+        assert (await api.post(path, headers=user.headers)).status_code == 200
 
 
 @pytest.fixture

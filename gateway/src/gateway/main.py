@@ -345,7 +345,7 @@ class Gateway:
 
 def client_session() -> aiohttp.ClientSession:
     """Return the client of the services: no cookies, no decompression, no proxies of the environment."""
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=10, use_dns_cache=True),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -354,6 +354,10 @@ def client_session() -> aiohttp.ClientSession:
         max_line_size=16 * 1024,
         max_field_size=32 * 1024,
     )
+    # The library would send PUT and DELETE again on a connection that was dropped, though the service may have acted
+    # (R25); there is no public switch. What may be repeated is repeated by gateway.proxy, within its budget.
+    session._retry_connection = False  # noqa: SLF001
+    return session
 
 
 def upstream_urls(settings: Settings) -> dict[str, str]:

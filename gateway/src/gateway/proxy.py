@@ -150,7 +150,7 @@ class Proxy:
             ok = None if refusal else False
             if answer.has_begun:
                 raise AnswerBrokenOff(type(error).__name__) from None
-            may_try_again = is_first and isinstance(error, NOT_CONNECTED) and call.may_be_repeated
+            may_try_again = is_first and _came_to_nothing(error) and call.may_be_repeated
             if may_try_again and upstream.retries.take():
                 raise TryAgain from None
             raise refusal or _of_the_service(error) from None
@@ -218,6 +218,13 @@ def _of_the_client(body: RequestBody, error: Exception) -> AppError | None:
     if body.refusal is not None:
         return body.refusal
     return body_timeout() if body.is_late and isinstance(error, TimeoutError) else None
+
+
+def _came_to_nothing(error: Exception) -> bool:
+    """Tell whether no byte came back, as from a kept connection that the service has just given up."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return isinstance(error.message, str)  # otherwise it is the part of a head that has come
+    return isinstance(error, (*NOT_CONNECTED, aiohttp.ClientOSError))
 
 
 def _of_the_service(error: Exception) -> AppError:
