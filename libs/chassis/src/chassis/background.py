@@ -33,11 +33,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do every `seconds`, in a transaction of its own; of several replicas one does it at a time."""
+    """Something to do every `seconds`, in a transaction of its own; of several replicas one does it at a time.
+
+    A run that returns True has left something to do, and the next one follows at once.
+    """
 
     name: str
     seconds: float
-    run: Callable[[AsyncSession], Awaitable[None]]
+    run: Callable[[AsyncSession], Awaitable[bool | None]]
 
 
 @dataclass(frozen=True)
@@ -224,13 +227,15 @@ class JobRunner:
     async def run(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
-                await self._run_once()
+                while await self._run_once() and not stop.is_set():
+                    pass
             except Exception:
                 log.exception("job.failed", job=self._job.name)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._job.seconds)
 
-    async def _run_once(self) -> None:
+    async def _run_once(self) -> bool:
         async with transaction(self._database) as session:
             if await session.scalar(select(func.pg_try_advisory_xact_lock(self._lock))):
-                await self._job.run(session)
+                return bool(await self._job.run(session))
+        return False

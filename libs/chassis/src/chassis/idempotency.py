@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, LargeBinary, SmallInteger, String, Table, delete, func, select
+from sqlalchemy import DateTime, Index, LargeBinary, SmallInteger, String, Table, func, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from chassis.clock import utcnow
+from chassis.db.purging import delete_batch
 from chassis.errors import IdempotencyInProgress, IdempotencyKeyInvalid, IdempotencyKeyReused
 
 KEPT = timedelta(hours=24)
@@ -107,9 +108,9 @@ async def store(session: AsyncSession, table: Table, request: IdempotentRequest,
     await session.execute(statement.on_conflict_do_update(index_elements=["caller_id", "key"], set_=values))
 
 
-async def purge(session: AsyncSession, table: Table) -> None:
-    """Delete answers that are older than 24 hours."""
-    await session.execute(delete(table).where(table.c.created_at < utcnow() - KEPT))
+async def purge(session: AsyncSession, table: Table) -> bool:
+    """Delete a batch of answers that are older than 24 hours; return whether there may be more."""
+    return await delete_batch(session, table, table.c.created_at < utcnow() - KEPT)
 
 
 def _lock_number(request: IdempotentRequest) -> int:

@@ -191,7 +191,7 @@ async def test_r37_503_in_time_when_the_database_vanishes_without_a_word(
     app, open_app, database_url, caller, rows, method, path, works
 ):
     async with proxied(database_url) as (proxy, through):
-        silent = open_app(through, command_seconds=0.5, pool_size=1)
+        silent = open_app(through, command_seconds=1, pool_size=1)
         transport = httpx2.ASGITransport(silent)
         async with httpx2.AsyncClient(transport=transport, base_url="http://notes", headers=caller) as api:
 
@@ -202,7 +202,7 @@ async def test_r37_503_in_time_when_the_database_vanishes_without_a_word(
             proxy.silent, began = True, asyncio.get_running_loop().time()
             answer = await ask("lost")
             assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "SERVICE_UNAVAILABLE")
-            assert asyncio.get_running_loop().time() - began < 2
+            assert asyncio.get_running_loop().time() - began < 1.9
             proxy.silent = False
             assert (await ask("after")).status_code == works
         database = silent.state.database

@@ -3,11 +3,12 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Table, delete
+from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.clock import utcnow
+from chassis.db.purging import delete_batch
 
 KEPT = timedelta(days=14)
 
@@ -21,6 +22,6 @@ async def claim(session: AsyncSession, table: Table, *, consumer: str, event_id:
     return (await session.execute(statement.returning(table.c.event_id))).one_or_none() is not None
 
 
-async def purge(session: AsyncSession, table: Table) -> None:
-    """Forget events that came in more than 14 days ago."""
-    await session.execute(delete(table).where(table.c.received_at < utcnow() - KEPT))
+async def purge(session: AsyncSession, table: Table) -> bool:
+    """Forget a batch of events that came in more than 14 days ago; return whether there may be more."""
+    return await delete_batch(session, table, table.c.received_at < utcnow() - KEPT)

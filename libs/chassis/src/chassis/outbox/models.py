@@ -37,5 +37,8 @@ class OutboxMixin(RelayedMixin):
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805 - declared_attr passes the class
-        unsent = text("state = 'new'")
-        return (Index("ix_outbox_unsent", "stream_id", "sequence", postgresql_where=unsent),)
+        unsent, sent = text("state = 'new'"), text("sent_at IS NOT NULL")
+        return (
+            Index("ix_outbox_unsent", "stream_id", "sequence", postgresql_where=unsent),
+            Index("ix_outbox_sent_at", "sent_at", postgresql_where=sent),
+        )

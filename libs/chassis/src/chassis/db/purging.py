@@ -1,0 +1,20 @@
+"""Forgetting old rows, a batch at a time, so that no backlog outlasts the statement timeout."""
+
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, CursorResult, Table, delete, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+BATCH = 1_000
+
+
+async def delete_batch(session: AsyncSession, table: Table, *conditions: ColumnElement[bool]) -> bool:
+    """Delete at most 1,000 rows that meet all conditions; return whether there may be more of them.
+
+    Rows that somebody else holds are left for the next time. The conditions need an index.
+    """
+    key = tuple(table.primary_key.columns)
+    chosen = select(*key).where(*conditions).limit(BATCH).with_for_update(skip_locked=True)
+    statement = delete(table).where(tuple_(*key).in_(chosen))
+    result = cast("CursorResult[Any]", await session.execute(statement))
+    return result.rowcount == BATCH
