@@ -7,6 +7,8 @@ import stat
 
 import httpx2
 import psutil
+import pytest
+from taskloom_cli.seed_data import TASKS
 from testkit.servers import wait_until
 
 PEOPLE = ["ada@example.com", "ben@example.com", "cleo@example.com"]
@@ -77,15 +79,44 @@ def test_copies_side_by_side_keep_out_of_each_other_and_kill_9_leaves_nothing(
     nothing_left()
 
 
-def test_a_start_that_was_broken_off_goes_on_and_a_setting_can_come_from_a_file(begin, start, status, place):
+@pytest.fixture
+def shared():
+    """Returns what Ada of a copy sees: the ids of her shared workspaces, and all titles in them."""
+
+    def look(copy):
+        headers = {"authorization": f"Bearer {copy.summary['users'][0]['access_token']}"}
+        with httpx2.Client(headers=headers, timeout=10, trust_env=False) as client:
+            workspaces = client.get(f"{copy.api}/workspaces").json()["data"]
+            ids = [one["id"] for one in workspaces if not one["personal"]]
+            query = {"workspace_id": ids[0], "per_page": 100}
+            return ids, sorted(task["title"] for task in client.get(f"{copy.api}/tasks", params=query).json()["data"])
+
+    return look
+
+
+def test_a_start_that_was_broken_off_goes_on_and_makes_nothing_twice(begin, start, shared, place):
+    data = place / ".taskloom" / "data"
+    titles = sorted(task["title"] for _, _, task in TASKS)
     copy = begin()
-    seeding = place / ".taskloom" / "data" / "logs" / "seed.log"
-    wait_until(seeding.exists, what="the seed")
+    wait_until((data / "seeded.json").exists, what="the note of the workspace")
+    assert copy.kill() == -signal.SIGKILL
+    copy = start()
+    assert [user["email"] for user in copy.summary["users"]] == PEOPLE
+    ids = [copy.summary["workspace_id"]]
+    assert shared(copy) == (ids, titles)
+    assert copy.end() == 0
+    # As if it had been ended just before it noted what is there.
+    (data / "seeded.json").unlink()
+    assert shared(start()) == (ids, titles)
+
+
+def test_a_setting_can_come_from_a_file_and_a_start_ended_while_people_sign_up_goes_on(begin, start, status, place):
+    copy = begin()
+    wait_until((place / ".taskloom" / "data" / "logs" / "seed.log").exists, what="the seed")
     assert copy.kill() == -signal.SIGKILL
     limit = place / "limit"
     limit.write_text("2\n", encoding="utf-8")
     copy = start(GATEWAY_RATE_LIMIT_PER_MINUTE_FILE=str(limit))
-    assert [user["email"] for user in copy.summary["users"]] == PEOPLE
     token = copy.summary["users"][0]["access_token"]
     assert [status(f"{copy.api}/users/me", token) for _ in range(3)] == [200, 200, 429]
 

@@ -20,12 +20,18 @@ class CallFailed(Exception):
         self.status = status
 
 
-def post(port: int, path: str, body: Any, *, identity: str | None = None) -> Any:
-    """Post to an API and return the envelope's data. Raises CallFailed, or OSError without an answer."""
-    headers = {"content-type": "application/json"}
-    if identity is not None:
-        headers["x-taskloom-identity"] = identity
-    return json.loads(_ask(port, "POST", path, json.dumps(body), headers))["data"]
+def post(port: int, path: str, body: Any, *, identity: str | None = None, key: str | None = None) -> Any:
+    """Post to an API, once for each `key`, and return the envelope's data.
+
+    Raises CallFailed, or OSError without an answer.
+    """
+    headers = {"content-type": "application/json", "x-taskloom-identity": identity, "idempotency-key": key}
+    return json.loads(_ask(port, "POST", path, json.dumps(body), _given(headers)))["data"]
+
+
+def get(port: int, path: str, *, identity: str) -> Any:
+    """Return the envelope's data. Raises like `post`."""
+    return json.loads(_ask(port, "GET", path, None, {"x-taskloom-identity": identity}))["data"]
 
 
 def is_ready(port: int) -> bool:
@@ -61,3 +67,7 @@ def _ask(port: int, method: str, path: str, body: str | None, headers: dict[str,
     if response.status >= 400:  # noqa: PLR2004 - any refusal
         raise CallFailed(response.status, answer)
     return answer
+
+
+def _given(headers: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if value is not None}

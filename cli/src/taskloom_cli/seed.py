@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.tokens import IdentitySigner
 
-from taskloom_cli.api_client import CallFailed, post
+from taskloom_cli.api_client import CallFailed, get, post
 from taskloom_cli.children import PythonChild
 from taskloom_cli.complaints import Complaint
 from taskloom_cli.data import DataFolder, identity_keys
@@ -40,18 +41,28 @@ def seed(folder: DataFolder, ports: Ports, *, environment: dict[str, str]) -> tu
     """
     marker = folder.root / SEEDED
     try:
-        if marker.exists():
-            workspace_id = str(json.loads(marker.read_text(encoding="utf-8"))["workspace_id"])
-            return [_log_in(ports.api["auth"], person) for person in PEOPLE], workspace_id
-        users = [_register(ports.api["auth"], person) for person in PEOPLE]
-        made = _make_workspace(folder, users, environment)
-        _make_tasks(folder, ports.api["tasks"], users, made["projects"])
-        marker.write_text(json.dumps(made), encoding="utf-8")
+        made = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
+        enter = _log_in if made else _register
+        users = [enter(ports.api["auth"], person) for person in PEOPLE]
+        signer = IdentitySigner(identity_keys(folder)[0])
+        if not made:
+            made = _find_workspace(ports.api["tasks"], signer, users[0]) or _make_workspace(folder, users, environment)
+            _note(marker, made)
+        if not made.get("complete"):
+            _make_tasks(ports.api["tasks"], signer, users, made["projects"])
+            _note(marker, {**made, "complete": True})
+        return users, str(made["workspace_id"])
     except CallFailed as error:
         raise Complaint(f"The example data could not be made ({error}): start with --no-seed.") from None
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise Complaint(f"{marker} is damaged: delete it, or start afresh with --reset.") from None
-    return users, str(made["workspace_id"])
+
+
+def _note(marker: Path, made: dict[str, Any]) -> None:
+    """Write down what there is, whole or not at all, so that a start that is broken off can be gone on with."""
+    written = marker.with_suffix(".new")
+    written.write_text(json.dumps(made), encoding="utf-8")
+    written.replace(marker)
 
 
 def _register(port: int, person: Person) -> SeededUser:
@@ -70,12 +81,26 @@ def _log_in(port: int, person: Person) -> SeededUser:
     return SeededUser(person.email, PASSWORD, tokens["user"]["id"], tokens["access_token"])
 
 
-def _make_tasks(folder: DataFolder, port: int, users: list[SeededUser], projects: dict[str, str]) -> None:
-    signer = IdentitySigner(identity_keys(folder)[0])
-    callers = [Principal(user_id=UUID(user.user_id), session_id=uuid7()) for user in users]
-    for who, project, task in TASKS:
-        identity = signer.sign(callers[who], now=utcnow())
-        post(port, "/api/v1/tasks", {**task, "project_id": projects[project]}, identity=identity)
+def _make_tasks(port: int, signer: IdentitySigner, users: list[SeededUser], projects: dict[str, str]) -> None:
+    """Make the tasks that are not there; each has an idempotency key, so that none is made twice."""
+    for number, (who, project, task) in enumerate(TASKS):
+        body = {**task, "project_id": projects[project]}
+        post(port, "/api/v1/tasks", body, identity=_identity(signer, users[who]), key=f"seed-{number}")
+
+
+def _find_workspace(port: int, signer: IdentitySigner, owner: SeededUser) -> dict[str, Any] | None:
+    """Return the workspace if an earlier start made it, and was ended before it could note that."""
+    identity = _identity(signer, owner)
+    workspaces = get(port, "/api/v1/workspaces", identity=identity)
+    found = next((one["id"] for one in workspaces if one["name"] == WORKSPACE and not one["personal"]), None)
+    if found is None:
+        return None
+    projects = get(port, f"/api/v1/projects?workspace_id={found}", identity=identity)
+    return {"workspace_id": found, "projects": {project["name"]: project["id"] for project in projects}}
+
+
+def _identity(signer: IdentitySigner, user: SeededUser) -> str:
+    return signer.sign(Principal(user_id=UUID(user.user_id), session_id=uuid7()), now=utcnow())
 
 
 def _make_workspace(folder: DataFolder, users: list[SeededUser], environment: dict[str, str]) -> dict[str, Any]:
