@@ -67,16 +67,32 @@ async def test_large_bodies_are_refused(api, sign_up):
     await envelope(form, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-async def test_the_101st_request_is_429_and_two_tokens_share_the_limit(api, sign_up, log_in_again):
-    user = await sign_up()
-    other = await log_in_again(user)
-    statuses = []
-    for n in range(100):
-        answer = await api.get("/api/v1/workspaces", headers=(user, other)[n % 2].headers)
-        statuses.append(answer.status_code)
-        assert answer.headers["x-ratelimit-remaining"] == str(99 - n)
-    assert statuses == [200] * 100
-    for caller in (user, other):
+@pytest.fixture
+def spend_the_limit(api, sign_up, log_in_again):
+    """Makes a hundred requests with two tokens of one user."""
+
+    async def spend():
+        user = await sign_up()
+        callers = user, await log_in_again(user)
+        answers = [await api.get("/api/v1/workspaces", headers=callers[n % 2].headers) for n in range(100)]
+        return callers, answers
+
+    return spend
+
+
+def is_degraded(answer):
+    return answer.headers["ratelimit-policy"].startswith('"user-degraded"')
+
+
+async def test_the_101st_request_is_429_and_two_tokens_share_the_limit(api, sign_up, spend_the_limit):
+    # A process that waited too long for Redis counts by itself, and says so; on a busy machine that may happen.
+    for _ in range(3):
+        callers, answers = await spend_the_limit()
+        if not any(map(is_degraded, answers)):
+            break
+    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == [str(99 - n) for n in range(100)]
+    assert [answer.status_code for answer in answers] == [200] * 100
+    for caller in callers:
         refused = await api.get("/api/v1/workspaces", headers=caller.headers)
         await envelope(refused, 429, "RATE_LIMITED")
         assert 1 <= int(refused.headers["retry-after"]) <= 60
