@@ -3,13 +3,21 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 UV_VERSION := 0.13.9
-BOOTSTRAP := .taskloom/bootstrap
-UV := $(shell command -v uv 2>/dev/null || echo $(BOOTSTRAP)/bin/uv)
+BOOTSTRAP := .taskloom/bootstrap/$(UV_VERSION)
+# The uv that is installed, unless it is older than ours.
+FOUND := $(shell uv --version 2>/dev/null | cut -d ' ' -f 2)
+UV := $(shell [ -n '$(FOUND)' ] && printf '%s\n' $(UV_VERSION) '$(FOUND)' | sort -VC && echo uv || echo $(BOOTSTRAP)/bin/uv)
 PYTHON ?= python3
 SERVICES := auth tasks notifications attachments
 ARGS ?=
 
 export UV_LINK_MODE ?= copy
+# Where the home can't be written, or there is none, the cache is here.
+ifeq ($(UV_CACHE_DIR),)
+ifeq ($(shell { cache=$${XDG_CACHE_HOME:-$${HOME:?}/.cache}/uv; mkdir -p "$$cache" && [ -w "$$cache" ] && echo yes; } 2>/dev/null),)
+export UV_CACHE_DIR := $(CURDIR)/.taskloom/cache
+endif
+endif
 # Where the system has certificates of its own, they count: a company's proxy is known there and nowhere else.
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS ?= 1
@@ -18,7 +26,7 @@ endif
 help: ## Show this list
 	@grep -hE '^[a-z0-9%-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-22s %s\n", $$1, $$2}'
 
-install: $(UV) ## Install everything from the lock, into .venv (quick when nothing changed)
+install: $(filter-out uv,$(UV)) ## Install everything from the lock, into .venv (quick when nothing changed)
 	@$(UV) sync --frozen --all-packages --compile-bytecode --quiet
 
 # pip can do this without venv or ensurepip, and where the system's Python is externally managed.
