@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.context import RequestContext, bind_request, valid_request_id
@@ -23,6 +24,8 @@ SECONDS = Histogram(
     ["method", "route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10),
 )
+ABORTED = 499
+"""What the log and the metrics say of a request whose client went away before its end; nginx's number for it."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/internal/revocations"})
 ASKED_METHOD = "taskloom.asked_method"
@@ -66,6 +69,9 @@ class RequestMiddleware:
             scope = {**scope, "method": "GET", ASKED_METHOD: method}
         try:
             await self._app(scope, receive, exchange.send)
+        except ClientDisconnect:
+            # Nobody is there to be answered.
+            exchange.status = exchange.status or ABORTED
         except Exception:
             log.exception("request.crashed", path=scope["path"])
             if not exchange.status:
@@ -114,4 +120,4 @@ def _record(scope: Scope, asked: str, exchange: _Exchange) -> None:
         "status": exchange.status,
         "ms": round(elapsed * 1000, 1),
     }
-    log.info("request.served", **outcome)
+    log.info("request.aborted" if exchange.status == ABORTED else "request.served", **outcome)
