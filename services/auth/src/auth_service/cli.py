@@ -17,7 +17,7 @@ from auth_service import settings
 from auth_service.db import ROOT, SCHEMA
 from auth_service.main import openapi_document, run_api
 from auth_service.relay import OUTBOX
-from auth_service.scheduler import JOBS
+from auth_service.scheduler import jobs
 from auth_service.settings import Settings
 from auth_service.tokens import service as tokens
 
@@ -37,13 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def open_background() -> tuple[Settings, Background]:
     """Say what there is to do beside the API."""
+    loaded = settings.load()
     background = Background(
         service=SERVICE,
         source=OUTBOX,
-        jobs=JOBS,
+        jobs=jobs(loaded.auth),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
-    return settings.load(), background
+    return loaded, background
 
 
 def print_openapi(_arguments: Sequence[str]) -> int:

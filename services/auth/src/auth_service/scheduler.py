@@ -1,4 +1,4 @@
-"""The process of periodic work."""
+"""The process of periodic work. Each job has one table, so that a failure of one undoes nothing of another."""
 
 from datetime import timedelta
 
@@ -7,26 +7,54 @@ from chassis.background import Job
 from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.outbox import purging
+from chassis.sealing import KeyRing
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.db import IdempotencyKey, Outbox
 from auth_service.revocations import repository as revocations
 from auth_service.sessions import repository as sessions
 from auth_service.sessions.rules import RETRY_WINDOW
+from auth_service.settings import AuthSettings
+from auth_service.tokens.service import rotate_keys_when_due
 
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 FAILURES_KEPT = timedelta(days=1)
 
 
-async def purge_sessions(session: AsyncSession) -> None:
-    now = utcnow()
-    await sessions.purge(session, failures_before=now - FAILURES_KEPT, sealed_before=now - RETRY_WINDOW)
+def jobs(settings: AuthSettings) -> tuple[Job, ...]:
+    """Return the jobs of the service."""
+    ring = KeyRing.parse(settings.encryption_keys.get_secret_value())
+    access_ttl = timedelta(seconds=settings.access_token_ttl)
+    every = timedelta(days=settings.key_rotation_days)
+
+    async def rotate_keys(session: AsyncSession) -> None:
+        await rotate_keys_when_due(session, ring, access_ttl=access_ttl, every=every)
+
+    return *PURGES, Job("rotate-keys", DAY, rotate_keys)
 
 
-async def purge_rows(session: AsyncSession) -> None:
-    await revocations.purge(session)
-    await idempotency.purge(session, table_of(IdempotencyKey))
-    await purging.purge(session, table_of(Outbox))
+async def blank_successors(session: AsyncSession) -> bool:
+    return await sessions.blank_successors(session, before=utcnow() - RETRY_WINDOW)
 
 
-JOBS = (Job("purge-sessions", MINUTE, purge_sessions), Job("purge-rows", HOUR, purge_rows))
+async def purge_failures(session: AsyncSession) -> bool:
+    return await sessions.purge_failures(session, before=utcnow() - FAILURES_KEPT)
+
+
+async def purge_idempotency_keys(session: AsyncSession) -> bool:
+    return await idempotency.purge(session, table_of(IdempotencyKey))
+
+
+async def purge_outbox(session: AsyncSession) -> bool:
+    return await purging.purge(session, table_of(Outbox))
+
+
+PURGES = (
+    Job("blank-successors", MINUTE, blank_successors),
+    Job("purge-refresh-tokens", MINUTE, sessions.purge_tokens),
+    Job("purge-sessions", MINUTE, sessions.purge),
+    Job("purge-login-failures", HOUR, purge_failures),
+    Job("purge-revocations", HOUR, revocations.purge),
+    Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
+    Job("purge-outbox", HOUR, purge_outbox),
+)

@@ -49,6 +49,12 @@ class AuthSettings(SettingsGroup):
         le=YEAR,
         description="A session ends this long after the login at the latest, in seconds.",
     )
+    key_rotation_days: int = Field(
+        default=30,
+        ge=0,
+        le=3650,
+        description="Access tokens are signed with the next key after so many days; 0 never changes it by itself.",
+    )
     password_min_length: int = Field(default=8, ge=8, le=128, description="Shortest password, in code points.")
 
     @field_validator("encryption_keys")

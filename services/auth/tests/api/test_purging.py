@@ -3,24 +3,84 @@
 from datetime import timedelta
 
 import pytest
-from auth_service.scheduler import JOBS
+from auth_service.scheduler import jobs
 from chassis.clock import utcnow
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 
 
 @pytest.fixture
-def run_jobs(database):
-    async def run_jobs():
-        for job in JOBS:
+def all_jobs(make_settings):
+    return jobs(make_settings().auth)
+
+
+@pytest.fixture
+def run_job(database, all_jobs):
+    """Runs a job as often as it has something to do; returns how many transactions that took."""
+
+    async def run_job(name):
+        (job,) = (job for job in all_jobs if job.name == name)
+        runs, more = 0, True
+        while more:
             async with transaction(database) as session:
-                await job.run(session)
+                more = await job.run(session)
+            runs += 1
+        return runs
+
+    return run_job
+
+
+@pytest.fixture
+def run_jobs(all_jobs, run_job):
+    async def run_jobs():
+        for job in all_jobs:
+            await run_job(job.name)
 
     return run_jobs
 
 
-def test_the_jobs_and_how_often_they_run():
-    assert [(job.name, job.seconds) for job in JOBS] == [("purge-sessions", 60.0), ("purge-rows", 3600.0)]
+def test_the_jobs_and_how_often_they_run(all_jobs):
+    assert [(job.name, job.seconds) for job in all_jobs] == [
+        ("blank-successors", 60.0),
+        ("purge-refresh-tokens", 60.0),
+        ("purge-sessions", 60.0),
+        ("purge-login-failures", 3600.0),
+        ("purge-revocations", 3600.0),
+        ("purge-idempotency-keys", 3600.0),
+        ("purge-outbox", 3600.0),
+        ("rotate-keys", 86_400.0),
+    ]
+
+
+async def test_no_transaction_deletes_or_blanks_more_than_a_thousand_rows(login, log_in, rows, run_job):
+    """A session that was refreshed very often, and marks of a great many."""
+    await run_job("purge-revocations")
+    await rows(
+        "INSERT INTO auth.revocation (kind, subject, expires_at) "
+        "SELECT 'session', gen_random_uuid(), now() - interval '1 h' FROM generate_series(1, 1500)"
+    )
+    assert await run_job("purge-revocations") == 2
+    assert await rows("SELECT count(*) FROM auth.revocation WHERE expires_at < now()") == [(0,)]
+    other = await log_in(login.account)
+    await run_job("blank-successors")
+    await rows(
+        "INSERT INTO auth.refresh_token (hash, session_id, replaced_at, successor_sealed) "
+        "SELECT sha256(gen_random_uuid()::text::bytea), :id, now() - interval '1 h', 'sealed' "
+        "FROM generate_series(1, 2500)",
+        id=login.session_id,
+    )
+    count = "SELECT count(*), count(successor_sealed) FROM auth.refresh_token WHERE session_id = :id"
+    assert await run_job("blank-successors") == 3
+    assert await rows(count, id=login.session_id) == [(2501, 0)]
+    await rows("UPDATE auth.session SET idle_expires_at = now() WHERE id = :id", id=login.session_id)
+    await run_job("purge-sessions")
+    assert await rows(count, id=login.session_id) == [(2501, 0)]
+    assert await run_job("purge-refresh-tokens") == 3
+    assert await rows(count, id=login.session_id) == [(0, 0)]
+    await run_job("purge-sessions")
+    alive = await rows("SELECT id FROM auth.session WHERE user_id = :u", u=login.account.id)
+    assert alive == [(other.session_id,)]
+    assert await rows(count, id=other.session_id) == [(1, 0)]
 
 
 async def test_sessions_that_have_run_out_go_with_their_tokens(api, login, log_in, rows, run_jobs):

@@ -11,6 +11,7 @@ from datetime import timedelta
 import jwt
 import pytest
 from auth_service.db import ROOT
+from auth_service.scheduler import jobs
 from auth_service.tokens import service as tokens
 from chassis.db.engine import open_database
 from chassis.db.migrations import upgrade
@@ -162,6 +163,60 @@ async def test_r3_rotations_at_once_come_one_after_the_other(database, rows):
     (before,) = [count for state, count in await rows(KEYS) if state == "retired"] or [0]
     await asyncio.gather(*(rotate(database) for _ in range(5)))
     assert await rows(KEYS) == [("current", 1), ("next", 1), ("retired", before + 5)]
+
+
+async def run_rotation(database, settings):
+    (job,) = (job for job in jobs(settings.auth) if job.name == "rotate-keys")
+    async with transaction(database) as session:
+        await job.run(session)
+
+
+KIDS = "SELECT kid FROM auth.signing_key WHERE state <> 'retired' ORDER BY state"
+LAST_ROTATED = "UPDATE auth.signing_key SET created_at = now() - make_interval(days => :days) WHERE state = 'next'"
+
+
+async def test_r3_the_current_key_signs_for_thirty_days_and_then_the_next_one_does(api, database, make_settings, rows):
+    await rows(LAST_ROTATED, days=29)
+    (_, upcoming) = before = await rows(KIDS)
+    await run_rotation(database, make_settings())
+    assert await rows(KIDS) == before
+    await rows(LAST_ROTATED, days=30)
+    await asyncio.gather(*(run_rotation(database, make_settings()) for _ in range(4)))
+    (current, new) = await rows(KIDS)
+    assert current == upcoming
+    assert new not in before
+    # The key was made long before it began to sign: its thirty days begin with that.
+    await rows("UPDATE auth.signing_key SET created_at = now() - interval '60 d' WHERE state = 'current'")
+    await run_rotation(database, make_settings())
+    assert await rows(KIDS) == [current, new]
+    assert {kid for (kid,) in [*before, new]} <= (await published(api)).keys()
+
+
+async def test_r3_how_long_a_key_signs_is_a_setting_and_zero_is_for_ever(database, make_settings, rows):
+    await rows(LAST_ROTATED, days=3000)
+    before = await rows(KIDS)
+    await run_rotation(database, make_settings(key_rotation_days=0))
+    assert await rows(KIDS) == before
+    await rows(LAST_ROTATED, days=2)
+    await run_rotation(database, make_settings(key_rotation_days=3))
+    assert await rows(KIDS) == before
+    await run_rotation(database, make_settings(key_rotation_days=2))
+    assert (await rows(KIDS))[0] == before[1]
+
+
+@pytest.mark.parametrize("days", [0, 30])
+async def test_r3_a_retired_key_is_deleted_when_its_last_token_has_expired(database, make_settings, rows, days):
+    await rotate(database)
+    await rotate(database)
+    retired = "SELECT kid FROM auth.signing_key WHERE state = 'retired' ORDER BY created_at DESC"
+    (dead, *others) = await rows(retired)
+    await rows("UPDATE auth.signing_key SET published_until = now() WHERE kid = :k", k=dead[0])
+    await rows(
+        "UPDATE auth.signing_key SET published_until = now() + interval '1 min' WHERE state = 'retired' AND kid <> :k",
+        k=dead[0],
+    )
+    await run_rotation(database, make_settings(key_rotation_days=days))
+    assert await rows(retired) == others
 
 
 @pytest.fixture(scope="module")

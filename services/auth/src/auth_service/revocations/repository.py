@@ -6,7 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, delete, func, insert, select
+from chassis.db.purging import delete_batch
+from sqlalchemy import RowMapping, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.revocations.models import Revocation
@@ -46,6 +47,6 @@ async def since(reader: AsyncConnection, last_id: int, *, limit: int) -> Sequenc
     return (await reader.execute(query)).mappings().all()
 
 
-async def purge(session: AsyncSession) -> None:
-    """Delete marks whose tokens have all expired."""
-    await session.execute(delete(revocation).where(revocation.c.expires_at < func.now()))
+async def purge(session: AsyncSession) -> bool:
+    """Delete a batch of marks whose tokens have all expired; return whether there may be more."""
+    return await delete_batch(session, revocation, revocation.c.expires_at < func.now())

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, or_, select, update
+from chassis.db.purging import BATCH, delete_batch
+from sqlalchemy import ColumnElement, RowMapping, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -108,12 +109,32 @@ async def forget_failures(session: AsyncSession, origin: Origin) -> None:
     await session.execute(delete(failure).where(*_of(origin)))
 
 
-async def purge(session: AsyncSession, *, failures_before: datetime, sealed_before: datetime) -> None:
-    """Delete expired sessions and old failures, and blank successors that nobody may ask for any more."""
-    await session.execute(delete(login).where(login.c.idle_expires_at < func.now()))
-    await session.execute(delete(failure).where(failure.c.last_at < failures_before))
-    stale = token.c.successor_sealed.is_not(None), token.c.replaced_at < sealed_before
-    await session.execute(update(token).where(*stale).values(successor_sealed=None))
+async def purge_tokens(session: AsyncSession) -> bool:
+    """Delete a batch of the tokens of expired sessions; return whether there may be more."""
+    return await delete_batch(session, token, token.c.session_id.in_(select(login.c.id).where(_expired())))
+
+
+async def purge(session: AsyncSession) -> bool:
+    """Delete a batch of expired sessions whose tokens are gone; return whether there may be more."""
+    has_tokens = exists().where(token.c.session_id == login.c.id)
+    return await delete_batch(session, login, _expired(), ~has_tokens)
+
+
+async def purge_failures(session: AsyncSession, *, before: datetime) -> bool:
+    """Delete a batch of old failures; return whether there may be more."""
+    return await delete_batch(session, failure, failure.c.last_at < before)
+
+
+async def blank_successors(session: AsyncSession, *, before: datetime) -> bool:
+    """Blank a batch of successors of tokens used before then; return whether there may be more."""
+    stale = token.c.successor_sealed.is_not(None), token.c.replaced_at < before
+    chosen = select(token.c.hash).where(*stale).limit(BATCH).with_for_update(skip_locked=True)
+    blanked = update(token).where(token.c.hash.in_(chosen)).values(successor_sealed=None).returning(token.c.hash)
+    return len((await session.execute(blanked)).all()) == BATCH
+
+
+def _expired() -> ColumnElement[bool]:
+    return login.c.idle_expires_at < func.now()
 
 
 def _of(origin: Origin) -> tuple[ColumnElement[bool], ...]:

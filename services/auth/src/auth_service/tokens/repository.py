@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, func, insert, or_, select, update
+from sqlalchemy import RowMapping, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.tokens.models import SigningKey
@@ -37,6 +37,17 @@ async def retire_current(session: AsyncSession, *, published_until: datetime) ->
     """Sign nothing more with the current key."""
     statement = update(key).where(key.c.state == CURRENT)
     await session.execute(statement.values(state=RETIRED, published_until=published_until))
+
+
+async def next_made_at(session: AsyncSession) -> datetime | None:
+    """Return when the next key was made, which is when the current one began to sign."""
+    made_at: datetime | None = await session.scalar(select(key.c.created_at).where(key.c.state == NEXT))
+    return made_at
+
+
+async def delete_withdrawn(session: AsyncSession) -> None:
+    """Delete retired keys whose last token has expired."""
+    await session.execute(delete(key).where(key.c.state == RETIRED, key.c.published_until <= func.now()))
 
 
 async def promote_next(session: AsyncSession) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import jwt
+import structlog
 from chassis.clock import utcnow
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing
@@ -18,6 +19,8 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.tokens import repository
+
+log = structlog.get_logger()
 
 REFRESH_SECONDS = 10.0
 PUBLISHED_AFTER_RETIREMENT = timedelta(hours=1)
@@ -43,6 +46,21 @@ async def rotate_keys(session: AsyncSession, ring: KeyRing, *, access_ttl: timed
     await repository.retire_current(session, published_until=until)
     await repository.promote_next(session)
     await repository.add(session, _new_key(repository.NEXT, ring))
+
+
+async def rotate_keys_when_due(
+    session: AsyncSession, ring: KeyRing, *, access_ttl: timedelta, every: timedelta
+) -> None:
+    """Rotate when the current key has signed for longer than `every`, and delete keys that nobody needs; 0 never.
+
+    Of several callers at once one rotates: the others find a key that has just begun.
+    """
+    await repository.lock(session)
+    began = await repository.next_made_at(session)
+    if every and began is not None and utcnow() - began >= every:
+        await rotate_keys(session, ring, access_ttl=access_ttl)
+        log.info("signing_keys.rotated")
+    await repository.delete_withdrawn(session)
 
 
 def jwks(rows: Sequence[RowMapping]) -> dict[str, Any]:
