@@ -7,7 +7,7 @@ import pytest
 from chassis.background import Background, declare_queues, redrive
 from chassis.broker.consumer import ConsumerRunner, after_commit, consumer
 from chassis.broker.port import Message, Queue
-from chassis.broker.relay import MAX_ATTEMPTS, OutboxRelay, outbox_source
+from chassis.broker.relay import STUCK_AFTER, OutboxRelay, outbox_source
 from chassis.broker.streams import StreamsTransport
 from chassis.clock import utcnow
 from chassis.db.transactions import transaction
@@ -15,6 +15,7 @@ from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope, EventTooLarge
 from chassis.outbox.publishing import publish
 from chassis.settings import BrokerSettings, DatabaseSettings, ProcessSettings
+from prometheus_client import REGISTRY
 from pydantic import BaseModel, SecretStr
 from sqlalchemy import func, insert, select, update
 from testkit.sample import EFFECT, INBOX, OUTBOX
@@ -198,6 +199,55 @@ async def test_r46_unroutable_events_stay_new_and_go_out_in_order_once_there_is_
     stop.set()
 
 
+async def test_r46_an_event_refused_20_times_holds_its_stream_until_somebody_takes_it(
+    database, broker, tasks, make_event
+):
+    stop, stream, transport = asyncio.Event(), uuid7(), broker.open()
+    await write(database, *(make_event(stream, n) for n in (1, 2)))
+    async with database.writer.begin() as connection:
+        await connection.execute(update(OUTBOX).where(OUTBOX.c.sequence == 1).values(attempts=STUCK_AFTER - 1))
+    tasks(relay(database, transport).run(stop))
+
+    async def attempts():
+        async with database.reader.connect() as connection:
+            rows = await connection.execute(select(OUTBOX.c.attempts, OUTBOX.c.state).order_by(OUTBOX.c.sequence))
+            return [tuple(row) for row in rows]
+
+    async def refused():
+        return (await attempts())[0][0] == STUCK_AFTER
+
+    async def reported():
+        return REGISTRY.get_sample_value("taskloom_outbox_stuck", {"table": "sample.outbox"}) == 1
+
+    await eventually(refused)
+    assert await attempts() == [(STUCK_AFTER, "new"), (0, "new")]
+    await eventually(reported)
+    await transport.declare(Queue(broker.queue("effects"), ("thing.*.v1",)))
+    async with database.writer.begin() as connection:
+        await connection.execute(update(OUTBOX).values(available_at=None))
+
+    async def all_sent():
+        return await states(database) == {"sent": 2}
+
+    await eventually(all_sent)
+    assert await transport.depth(broker.queue("effects")) == 2
+    stop.set()
+
+
+async def test_r46_an_event_that_is_too_large_is_parked_and_its_stream_goes_on(database, broker, tasks, make_event):
+    stop, stream, transport = asyncio.Event(), uuid7(), broker.open()
+    await transport.declare(Queue(broker.queue("effects"), ("thing.*.v1",)))
+    large = make_event(stream, 1).model_copy(update={"data": {"text": "x" * 300_000}})
+    await write(database, large, make_event(stream, 2))
+    tasks(relay(database, transport).run(stop))
+
+    async def done():
+        return await states(database) == {"parked": 1, "sent": 1}
+
+    await eventually(done)
+    stop.set()
+
+
 async def test_of_two_relays_one_works_and_the_other_takes_over(database, broker, tasks, make_event):
     first_stop, second_stop = asyncio.Event(), asyncio.Event()
     transport = broker.open()
@@ -263,13 +313,8 @@ async def test_r47_redrive_brings_back_parked_events_and_dead_letters(
     event = make_event()
     await write(database, event)
     async with database.writer.begin() as connection:
-        await connection.execute(update(OUTBOX).values(attempts=MAX_ATTEMPTS - 1))
+        await connection.execute(update(OUTBOX).values(state="parked"))
     tasks(OutboxRelay(database, source, transport).run(stop))
-
-    async def parked():
-        return await states(database) == {"parked": 1}
-
-    await eventually(parked)
 
     @consumer(queue="sample.things", types=["thing.*.v1"])
     async def on_thing(found, _session):

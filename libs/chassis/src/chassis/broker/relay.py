@@ -26,13 +26,16 @@ log = structlog.get_logger()
 PUBLISHED = Counter("taskloom_outbox_published_total", "Events that the broker confirmed.", ["table"])
 WAITING = Gauge("taskloom_outbox_waiting", "Events not yet sent.", ["table"])
 OLDEST = Gauge("taskloom_outbox_oldest_seconds", "Age of the oldest event not yet sent, in seconds.", ["table"])
-PARKED_ROWS = Counter("taskloom_outbox_parked_total", "Events given up after too many refusals.", ["table"])
+PARKED_ROWS = Counter("taskloom_outbox_parked_total", "Events given up, since no broker would take them.", ["table"])
+STUCK = Gauge("taskloom_outbox_stuck", "Events refused 20 times or more, each holding its stream back.", ["table"])
 
 BATCH = 200
 POLL_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
-MAX_ATTEMPTS = 20
+STUCK_AFTER = 20
 MAX_BACKOFF_SECONDS = 60.0
+MAX_DOUBLINGS = 6
+MAX_COUNTED = 32_000
 TROUBLE = (SQLAlchemyError, OSError, BrokerUnavailable)
 
 
@@ -40,7 +43,9 @@ TROUBLE = (SQLAlchemyError, OSError, BrokerUnavailable)
 class Source:
     """A table to relay: any with the columns of RelayedMixin. `stream` and `sequence` order its rows.
 
-    Events of the `optional` types may go to nobody; any other is kept and tried again until a queue is bound for it.
+    Events of the `optional` types may go to nobody; any other is kept, with what follows it in its stream, and tried
+    again until a queue is bound for it and has room. Only an event that no broker would take, since it is too large, is
+    parked.
     """
 
     table: Table
@@ -128,7 +133,11 @@ class OutboxRelay:
         sent, failed = split_prefix(rows, failures, self._source.stream.name)
         await self._mark_sent(connection, sent)
         for row in failed:
-            await self._postpone(connection, row, failures[str(row["event_id"])])
+            event_id = str(row["event_id"])
+            if event_id in too_large:
+                await self._park(connection, row, too_large[event_id])
+            else:
+                await self._postpone(connection, row, failures[event_id])
         return len(rows) if not failed else 0
 
     def _messages(self, rows: Sequence[RowMapping]) -> tuple[list[Message], dict[str, str]]:
@@ -181,21 +190,24 @@ class OutboxRelay:
             return int(found.rowcount)
 
     async def _postpone(self, connection: AsyncConnection, row: RowMapping, reason: str) -> None:
-        table = self._source.table
-        attempts = row["attempts"] + 1
-        parked = attempts >= MAX_ATTEMPTS
-        delay = min(2.0 ** (attempts - 1), MAX_BACKOFF_SECONDS)
-        values = {
-            "attempts": attempts,
-            "state": PARKED if parked else NEW,
-            "available_at": utcnow() + timedelta(seconds=delay),
-        }
-        await connection.execute(update(table).where(table.c.event_id == row["event_id"]).values(**values))
-        if parked:
-            PARKED_ROWS.labels(self._name).inc()
-            log.error("outbox.parked", table=self._name, event_id=str(row["event_id"]), type=row["type"], reason=reason)
+        """Try a refused event again in 1 to 60 seconds, however often: what follows it must not overtake it."""
+        attempts = min(row["attempts"] + 1, MAX_COUNTED)
+        delay = min(2.0 ** min(attempts - 1, MAX_DOUBLINGS), MAX_BACKOFF_SECONDS)
+        await self._update(connection, row, attempts=attempts, available_at=utcnow() + timedelta(seconds=delay))
+        fields = {"table": self._name, "event_id": str(row["event_id"]), "type": row["type"], "reason": reason}
+        if attempts >= STUCK_AFTER:
+            log.error("outbox.stuck", attempts=attempts, **fields)
         else:
-            log.warning("outbox.refused", table=self._name, type=row["type"], attempts=attempts, reason=reason)
+            log.warning("outbox.refused", attempts=attempts, **fields)
+
+    async def _park(self, connection: AsyncConnection, row: RowMapping, reason: str) -> None:
+        await self._update(connection, row, state=PARKED)
+        PARKED_ROWS.labels(self._name).inc()
+        log.error("outbox.parked", table=self._name, event_id=str(row["event_id"]), type=row["type"], reason=reason)
+
+    async def _update(self, connection: AsyncConnection, row: RowMapping, **values: Any) -> None:
+        table = self._source.table
+        await connection.execute(update(table).where(table.c.event_id == row["event_id"]).values(**values))
 
     async def _measure(self, connection: AsyncConnection) -> None:
         """Tell the metrics how much waits; counting it costs more than sending it, so not after every batch."""
@@ -205,9 +217,11 @@ class OutboxRelay:
         self._measured_at = now
         table = self._source.table
         age = func.extract("epoch", func.now() - func.min(table.c.occurred_at))
-        query = select(func.count(), func.coalesce(age, 0)).select_from(table).where(table.c.state == NEW)
-        waiting, oldest = (await connection.execute(query)).one()
+        stuck = func.count().filter(table.c.attempts >= STUCK_AFTER)
+        query = select(func.count(), func.coalesce(age, 0), stuck).select_from(table).where(table.c.state == NEW)
+        waiting, oldest, stuck_now = (await connection.execute(query)).one()
         WAITING.labels(self._name).set(waiting)
+        STUCK.labels(self._name).set(stuck_now)
         OLDEST.labels(self._name).set(float(oldest))
 
 
