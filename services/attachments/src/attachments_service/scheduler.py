@@ -1,4 +1,4 @@
-"""The process of periodic work."""
+"""The process of periodic work. Each purge has one table, so that a failure of one undoes nothing of another."""
 
 from chassis import idempotency
 from chassis.background import Job
@@ -20,10 +20,23 @@ def jobs(storage: Storage) -> tuple[Job, ...]:
     async def collect(session: AsyncSession) -> None:
         await remove_orphans(session, storage)
 
-    return Job("purge-rows", HOUR, purge_rows), Job("remove-orphans", HOUR, collect)
+    return *PURGES, Job("remove-orphans", HOUR, collect)
 
 
-async def purge_rows(session: AsyncSession) -> None:
-    await idempotency.purge(session, table_of(IdempotencyKey))
-    await claiming.purge(session, table_of(Inbox))
-    await purging.purge(session, table_of(Outbox))
+async def purge_idempotency_keys(session: AsyncSession) -> bool:
+    return await idempotency.purge(session, table_of(IdempotencyKey))
+
+
+async def purge_inbox(session: AsyncSession) -> bool:
+    return await claiming.purge(session, table_of(Inbox))
+
+
+async def purge_outbox(session: AsyncSession) -> bool:
+    return await purging.purge(session, table_of(Outbox))
+
+
+PURGES = (
+    Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
+    Job("purge-inbox", HOUR, purge_inbox),
+    Job("purge-outbox", HOUR, purge_outbox),
+)

@@ -17,10 +17,10 @@ HOUR = 3600.0
 def jobs(replay_days: int) -> tuple[Job, ...]:
     """Return the periodic jobs of this service."""
 
-    async def purge_replay_store(session: AsyncSession) -> None:
-        await repository.purge(session, before=utcnow() - timedelta(days=replay_days))
+    async def purge_replay_store(session: AsyncSession) -> bool:
+        return await repository.purge(session, before=utcnow() - timedelta(days=replay_days))
 
-    async def purge_inbox(session: AsyncSession) -> None:
-        await claiming.purge(session, table_of(Inbox))
+    async def purge_inbox(session: AsyncSession) -> bool:
+        return await claiming.purge(session, table_of(Inbox))
 
     return (Job("purge-replay-store", HOUR, purge_replay_store), Job("purge-inbox", HOUR, purge_inbox))

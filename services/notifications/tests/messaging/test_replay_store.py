@@ -128,6 +128,45 @@ async def test_purge_forgets_what_is_older_than_the_setting(feed, database, worl
     assert await stored(world) == [1, 2, 5]
 
 
+def test_the_jobs_and_how_often_they_run():
+    assert [(job.name, job.seconds) for job in jobs(30)] == [("purge-replay-store", 3600.0), ("purge-inbox", 3600.0)]
+
+
+async def run_job(database, name):
+    """Run a job as often as it has something to do; return how many transactions that took."""
+    (job,) = (job for job in jobs(30) if job.name == name)
+    runs, more = 0, True
+    while more:
+        async with transaction(database) as session:
+            more = await job.run(session)
+        runs += 1
+    return runs
+
+
+async def test_purge_forgets_a_thousand_events_at_a_time(feed, database, world, team, stored, rows):
+    await feed.keep(*world.tasks(2))
+    await run_job(database, "purge-replay-store")
+    await rows(
+        "INSERT INTO notifications.stream_event (workspace_id, seq, type, audience, frame, occurred_at) "
+        "SELECT :w, n, 'task.created.v1', '{}', '{}', now() - interval '31 d' FROM generate_series(5, 1504) n",
+        w=world.id,
+    )
+    head = "UPDATE notifications.stream_head SET contiguous_seq = :seq WHERE workspace_id = :w"
+    await rows(head, seq=1500, w=world.id)
+    assert await run_job(database, "purge-replay-store") == 2
+    assert await stored(world) == [1, 2, 3, 4, *range(1501, 1505)]
+
+
+async def test_r48_events_that_came_in_are_known_for_fourteen_days(database, rows):
+    await rows("DELETE FROM notifications.inbox")
+    await rows(
+        "INSERT INTO notifications.inbox (consumer, event_id, received_at) "
+        "SELECT 'a consumer', gen_random_uuid(), now() - make_interval(days => n) FROM generate_series(12, 15) n"
+    )
+    assert await run_job(database, "purge-inbox") == 1
+    assert await rows("SELECT count(*) FROM notifications.inbox") == [(2,)]
+
+
 async def test_purge_keeps_what_readers_have_not_been_able_to_see(feed, database, world, team, service, head):
     """An event that waits for one before it would be missing for good, and hold its workspace back with it."""
     ann, _ = team

@@ -11,12 +11,12 @@ from tasks_service.db import IdempotencyKey, Inbox
 HOUR = 3600.0
 
 
-async def purge_idempotency_keys(session: AsyncSession) -> None:
-    await idempotency.purge(session, table_of(IdempotencyKey))
+async def purge_idempotency_keys(session: AsyncSession) -> bool:
+    return await idempotency.purge(session, table_of(IdempotencyKey))
 
 
-async def purge_inbox(session: AsyncSession) -> None:
-    await claiming.purge(session, table_of(Inbox))
+async def purge_inbox(session: AsyncSession) -> bool:
+    return await claiming.purge(session, table_of(Inbox))
 
 
 JOBS = (

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import BindParameter, RowMapping, any_, delete, literal, select, update
+from chassis.db.purging import delete_batch
+from sqlalchemy import BindParameter, RowMapping, any_, exists, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -100,11 +101,13 @@ async def events_between(
     return (await reader.execute(query)).mappings().all()
 
 
-async def purge(session: AsyncSession, *, before: datetime) -> None:
-    """Forget events that are too old to be resumed from, but none that readers have still to see."""
-    readable = event.c.seq <= head.c.contiguous_seq
-    old = delete(event).where(event.c.occurred_at < before, event.c.workspace_id == head.c.workspace_id, readable)
-    await session.execute(old)
+async def purge(session: AsyncSession, *, before: datetime) -> bool:
+    """Forget a batch of events that are too old to be resumed from, but none that readers have still to see.
+
+    Return whether there may be more.
+    """
+    readable = exists().where(head.c.workspace_id == event.c.workspace_id, head.c.contiguous_seq >= event.c.seq)
+    return await delete_batch(session, event, event.c.occurred_at < before, readable)
 
 
 def _uuids(ids: Iterable[UUID]) -> BindParameter[Sequence[UUID]]:

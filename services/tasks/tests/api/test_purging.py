@@ -1,0 +1,55 @@
+"""The periodic work: what has run out is deleted a batch at a time, and nothing else."""
+
+import pytest
+from chassis.db.transactions import transaction
+from tasks_service.scheduler import JOBS
+
+OLD_ANSWERS = """
+    INSERT INTO tasks.idempotency_key (caller_id, key, fingerprint, status, headers, body, created_at)
+    SELECT gen_random_uuid(), n::text, ''::bytea, 200, '{}', ''::bytea, now() - make_interval(hours => :hours)
+    FROM generate_series(1, :count) n
+"""
+OLD_EVENTS = """
+    INSERT INTO tasks.inbox (consumer, event_id, received_at)
+    SELECT 'a consumer', gen_random_uuid(), now() - make_interval(days => :days) FROM generate_series(1, :count)
+"""
+
+
+@pytest.fixture
+def run_job(database):
+    """Runs a job as often as it has something to do; returns how many transactions that took."""
+
+    async def run_job(name):
+        (job,) = (job for job in JOBS if job.name == name)
+        runs, more = 0, True
+        while more:
+            async with transaction(database) as session:
+                more = await job.run(session)
+            runs += 1
+        return runs
+
+    return run_job
+
+
+def test_the_jobs_and_how_often_they_run():
+    assert [(job.name, job.seconds) for job in JOBS] == [("purge-idempotency-keys", 3600.0), ("purge-inbox", 3600.0)]
+
+
+async def test_r32_answers_are_kept_for_a_day(api, user, rows, run_job):
+    await run_job("purge-idempotency-keys")
+    headers = {**user(), "idempotency-key": "k"}
+    made = await api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)
+    await rows(OLD_ANSWERS, hours=25, count=1500)
+    assert await run_job("purge-idempotency-keys") == 2
+    assert await rows("SELECT count(*) FROM tasks.idempotency_key WHERE created_at < now() - interval '1 d'") == [(0,)]
+    again = await api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    assert again.content == made.content
+
+
+async def test_r48_events_that_came_in_are_known_for_fourteen_days(rows, run_job):
+    await rows("DELETE FROM tasks.inbox")
+    await rows(OLD_EVENTS, days=15, count=1500)
+    await rows(OLD_EVENTS, days=13, count=3)
+    assert await run_job("purge-inbox") == 2
+    assert await rows("SELECT count(*) FROM tasks.inbox") == [(3,)]
