@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 from chassis.background import Background, declare_queues, redrive
@@ -246,6 +247,38 @@ async def test_r46_an_event_that_is_too_large_is_parked_and_its_stream_goes_on(d
 
     await eventually(done)
     stop.set()
+
+
+async def test_r46_a_stream_with_a_backlog_does_not_hold_up_the_others(database, own_valkey, tasks, make_event):
+    """The streams sort before and after the one with the backlog; each has its turn in every batch."""
+    stop, taken = asyncio.Event(), []
+    busy, early, late = (UUID(int=number) for number in (2, 1, 3))
+    await write(database, *(make_event(busy, n) for n in range(1, 101)))
+    await write(database, *(make_event(stream, n) for stream in (early, late) for n in range(1, 26)))
+    transport = StreamsTransport(own_valkey.url, prefix="t")
+    await transport.declare(Queue("q", ("thing.*.v1",)))
+
+    async def take(one):
+        event = EventEnvelope.from_json(one.body)
+        taken.append((event.stream_id, event.sequence))
+
+    tasks(relay(database, transport).run(stop))
+
+    async def all_sent():
+        return await states(database) == {"sent": 150}
+
+    await eventually(all_sent)
+    tasks(transport.consume(Queue("q", ("thing.*.v1",)), take, prefetch=1))
+
+    async def all_taken():
+        return len(taken) == 150
+
+    await eventually(all_taken)
+    for stream, count in ((busy, 100), (early, 25), (late, 25)):
+        assert [sequence for one, sequence in taken if one == stream] == list(range(1, count + 1))
+    assert max(taken.index((stream, 25)) for stream in (early, late)) < taken.index((busy, 41))
+    stop.set()
+    await transport.close()
 
 
 async def test_of_two_relays_one_works_and_the_other_takes_over(database, broker, tasks, make_event):
