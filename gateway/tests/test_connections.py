@@ -375,3 +375,74 @@ async def test_r16_client_that_reads_nothing_is_cut_off(services, start, connect
         target = b"/api/v1/attachments/x/content"
         await raw.send(get(b"Authorization: Bearer " + user.token.encode(), target=target))
         await asyncio.wait_for(ended.wait(), 10)
+
+
+class Held:
+    """A service that answers when it is let go."""
+
+    def __init__(self, reply):
+        self.reply = reply
+        self.go = asyncio.Event()
+        self.disconnected = asyncio.Event()
+
+    async def __call__(self, _scope, receive, send):
+        ending = asyncio.create_task(self.wait_for_the_end(receive))
+        going = asyncio.create_task(self.go.wait())
+        await asyncio.wait([ending, going], return_when=asyncio.FIRST_COMPLETED)
+        if self.go.is_set():
+            await self.reply(send, 200, b'{"a":1}')
+        for task in (ending, going):
+            task.cancel()
+
+    async def wait_for_the_end(self, receive):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.disconnected.set()
+
+
+async def begin_held(raw, user, tasks, held, *, then):
+    tasks.behave = held
+    fields = b"GET /api/v1/tasks HTTP/1.1", b"Host: localhost", b"Authorization: Bearer " + user.token.encode()
+    await raw.send(request(*fields) + then)
+
+    async def arrived():
+        return tasks.requests
+
+    await eventually(arrived)
+
+
+async def test_r17_bad_request_behind_one_that_is_being_answered_leaves_that_one_alone(
+    gateway, connect, user, tasks, services, reply
+):
+    held = Held(reply)
+    async with connect(gateway.port) as raw:
+        await begin_held(raw, user, tasks, held, then=post(CHUNKED, body=b"not hex\r\n"))
+        held.go.set()
+        answer = await raw.answer()
+        assert (answer.status, answer.body) == (200, b'{"a":1}')
+        assert await raw.is_closed()
+    assert not held.disconnected.is_set()
+    assert services.auth.requests == []
+
+
+async def test_r16_client_that_does_not_read_with_a_request_waiting_ends_the_one_being_answered_499(
+    start, connect, user, tasks, services, metric
+):
+    def gone():
+        labels = {"method": "GET", "route": "/api/v1/tasks", "status": "499"}
+        return metric("taskloom_gateway_requests_total", **labels)
+
+    async def pour(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(1000):
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+
+    before = gone()
+    async with start(blocked_seconds=0.5) as gateway, connect(gateway.port) as raw:
+        await begin_held(raw, user, tasks, pour, then=post(b"Content-Length: 0"))
+
+        async def counted():
+            return gone() == before + 1
+
+        await eventually(counted)
+    assert services.auth.requests == []

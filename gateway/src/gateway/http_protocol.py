@@ -79,6 +79,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self._blocked: asyncio.TimerHandle | None = None
         self._draining: asyncio.TimerHandle | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._served: RequestResponseCycle | None = None
+        """What `_serving` answers; `cycle` is the newest that was parsed, which may be waiting behind it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -96,9 +98,8 @@ class EdgeProtocol(HttpToolsProtocol):
         for timer in (self._deadline, self._blocked, self._draining):
             if timer is not None:
                 timer.cancel()
-        if self._serving is not None and not self._serving.done() and not self.cycle.response_complete:
-            self.cycle.scope[GONE] = True  # type: ignore[literal-required]
-            self._serving.cancel()
+        if self._is_answering():
+            self._cancel()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -169,6 +170,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._refuse(MalformedRequest(log_detail=msg))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._served = cycle
         self._serving = self.loop.create_task(cycle.run_asgi(app))
         self._serving.add_done_callback(self.tasks.discard)
         self.tasks.add(self._serving)
@@ -181,26 +183,30 @@ class EdgeProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _is_answering(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.response_complete
+        return self._served is not None and not self._served.response_complete
+
+    def _cancel(self) -> None:
+        """End the work on what is being answered, whose client is not there to read it."""
+        if self._served is not None and self._serving is not None and not self._serving.done():
+            self._served.scope[GONE] = True  # type: ignore[literal-required]
+            self._serving.cancel()
 
     def _refuse(self, error: AppError) -> None:
         """Answer instead of a request that can't be read, and close."""
         self._refused = True
         self._unparsed = 0
-        if not self._is_answering():
+        served = self._served
+        if served is None or served.response_complete:
             self._answer(error)
-        elif not self.cycle.more_body:
+        elif not served.more_body:
             # An earlier request of the connection is being answered: that answer is the last one.
-            self.cycle.keep_alive = False
+            served.keep_alive = False
             self.pipeline.clear()
-        elif self.cycle.response_started:
+        elif served.response_started:
             self.transport.close()
         else:
-            self.cycle.disconnected = True
-            if self._serving is not None:
-                self.cycle.scope[GONE] = True  # type: ignore[literal-required]
-                self._serving.cancel()
+            served.disconnected = True
+            self._cancel()
             self._answer(error)
 
     def _answer(self, error: AppError) -> None:
