@@ -1,5 +1,6 @@
 """What the gateway says of the system: documents, error codes, status (R64), and its own contract."""
 
+import asyncio
 import json
 import re
 
@@ -173,3 +174,25 @@ async def test_head_is_get_without_a_body(api):
         answer = await api.head(path)
         assert (answer.status_code, answer.content) == (200, b"")
         assert int(answer.headers["content-length"]) > 0
+
+
+async def test_r64_status_is_asked_for_once_a_second_and_redirects_are_not_followed(start):
+    asked = []
+
+    async def moved(reader, writer):
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 302 Found\r\nLocation: /livez\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(moved, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with start(tasks_url=f"http://127.0.0.1:{port}") as gateway, gateway.client() as api:
+            answers = await asyncio.gather(*(api.get("/api/v1/status") for _ in range(10)))
+            assert {answer.json()["data"]["services"]["tasks"] for answer in answers} == {"unready"}
+            assert [one.split()[1] for one in asked] == [b"/readyz"]
+
+            async def asked_again():
+                await api.get("/api/v1/status")
+                return len(asked) == 2
+
+            await eventually(asked_again, seconds=4)

@@ -1,5 +1,7 @@
 """What of a request's head is believed and what goes on (R18-R20, R22, R34)."""
 
+import random
+
 import httpx2
 import pytest
 
@@ -263,4 +265,20 @@ async def test_r34_preflight_of_a_listed_origin_204(api, tasks):
     allowed = answer.headers["access-control-allow-headers"].lower().split(", ")
     assert {"authorization", "if-match", "idempotency-key", "content-type", "upload-offset"} <= set(allowed)
     assert answer.headers.get_list("vary") == ["Origin"]
+    assert tasks.requests == []
+
+
+async def test_r23_preflights_are_counted_by_address(start, tasks, is_refused):
+    preflight = {"origin": "https://app.example", "access-control-request-method": "POST"}
+    limits = {"anonymous_limit_per_minute": 2, "trusted_proxies": ("127.0.0.1/32",)}
+    somewhere = {"x-forwarded-for": f"198.51.102.{random.randrange(1, 255)}"}
+    async with (
+        start(cors_allow_origins=("https://app.example",), **limits) as gateway,
+        gateway.client(headers=somewhere) as api,
+    ):
+        for remaining in (1, 0):
+            answer = await api.options(PATH, headers=preflight)
+            assert answer.status_code == 204
+            assert answer.headers["ratelimit"].startswith(f'"anonymous";r={remaining};')
+        is_refused(await api.options(PATH, headers=preflight), 429, "RATE_LIMITED")
     assert tasks.requests == []

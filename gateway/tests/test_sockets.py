@@ -94,6 +94,23 @@ async def test_r53_ticket_is_kept_as_a_digest_for_thirty_seconds(gateway, user, 
         assert not [name async for name in server.scan_iter(f"*{ticket}*")]
 
 
+async def test_r27_handshake_that_crashes_500_and_is_counted(gateway, user, services, valkey_url, metric):
+    def refused_with(status):
+        labels = {"method": "GET", "route": "/api/v1/ws", "status": str(status)}
+        return metric("taskloom_gateway_requests_total", **labels)
+
+    crashed, unauthenticated = refused_with(500), refused_with(401)
+    ticket = await ticket_of(gateway, user)
+    async with redis.Redis.from_url(valkey_url) as server:
+        await server.set("taskloom:ticket:" + hashlib.sha256(ticket.encode()).hexdigest(), b"not JSON", ex=30)
+    status, code, headers = await refusal_of(f"{gateway.socket_url}?ticket={ticket}")
+    assert (status, code) == (500, "INTERNAL_ERROR")
+    assert headers["x-request-id"]
+    assert (await refusal_of(gateway.socket_url))[0] == 401
+    assert (refused_with(500), refused_with(401)) == (crashed + 1, unauthenticated + 1)
+    assert services.notifications.sockets == []
+
+
 async def test_r53_ticket_of_a_session_that_was_revoked_401(gateway, auth, user):
     ticket = await ticket_of(gateway, user)
     auth.revoke_session(user.session)

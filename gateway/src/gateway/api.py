@@ -13,7 +13,6 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway.auth import Caller
-from gateway.documents import statuses
 from gateway.errors import RouteNotFound, TicketsUnavailable
 
 STATIC = resources.files("gateway") / "static"
@@ -81,7 +80,7 @@ async def create_ws_ticket(request: Request, caller: Annotated[Caller, Depends(c
 )
 @public("says no more than a failing request would")
 async def read_status(request: Request) -> Response:
-    services = await statuses(request.app.state.session, request.app.state.upstreams)
+    services = await request.app.state.statuses.current()
     healthy = all(status == "ok" for status in services.values())
     return reply(StatusOut(status="ok" if healthy else "degraded", services=services), headers=NO_STORE)
 

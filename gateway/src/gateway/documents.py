@@ -15,6 +15,7 @@ Document = dict[str, Any]
 
 CACHE_SECONDS = 30.0
 RETRY_SECONDS = 2.0
+STATUS_SECONDS = 1.0
 TITLE = "Taskloom"
 DESCRIPTION = (
     "Task management as an API. Sign up with `POST /api/v1/auth/register`, log in with `POST /api/v1/auth/login`, "
@@ -110,15 +111,30 @@ class Documents:
         return found
 
 
-async def statuses(session: aiohttp.ClientSession, upstreams: Mapping[str, str]) -> dict[str, str]:
-    """Ask every service whether it is ready: `ok`, `unready` or `down`."""
-    answers = await asyncio.gather(*(_status(session, url) for url in upstreams.values()))
-    return dict(zip(upstreams, answers, strict=True))
+class Statuses:
+    """How the services are; asked at most once a second, however many want to know."""
+
+    def __init__(self, session: aiohttp.ClientSession, upstreams: Mapping[str, str]) -> None:
+        self._session = session
+        self._upstreams = upstreams
+        self._known: dict[str, str] = {}
+        self._ask_at = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def current(self) -> dict[str, str]:
+        """Return `ok`, `unready` or `down` by service, of this second."""
+        async with self._asking:
+            if asyncio.get_running_loop().time() >= self._ask_at:
+                answers = await asyncio.gather(*(_status(self._session, url) for url in self._upstreams.values()))
+                self._known = dict(zip(self._upstreams, answers, strict=True))
+                self._ask_at = asyncio.get_running_loop().time() + STATUS_SECONDS
+        return self._known
 
 
 async def _status(session: aiohttp.ClientSession, url: str) -> str:
     try:
-        async with session.get(f"{url.rstrip('/')}/readyz", timeout=aiohttp.ClientTimeout(total=1)) as response:
+        timeout = aiohttp.ClientTimeout(total=1)
+        async with session.get(f"{url.rstrip('/')}/readyz", timeout=timeout, allow_redirects=False) as response:
             return "ok" if response.status == 200 else "unready"  # noqa: PLR2004 - ready or not
     except (aiohttp.ClientError, TimeoutError):
         return "down"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import structlog
 from chassis.context import RequestContext, bind_request, valid_request_id
@@ -14,6 +15,7 @@ from chassis.telemetry.tracing import (
     valid_traceparent,
 )
 from prometheus_client import Counter, Histogram
+from starlette.responses import Response
 from starlette.types import Message, Scope, Send
 
 log = structlog.get_logger()
@@ -23,6 +25,8 @@ SECONDS = Histogram("taskloom_gateway_request_seconds", "Time to answer, in seco
 
 Fields = list[tuple[bytes, bytes]]
 
+INTERNAL_ERROR = 1011
+"""RFC 6455, section 7.4.1."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SECURITY_FIELDS: Fields = [
     (b"x-content-type-options", b"nosniff"),
@@ -91,9 +95,28 @@ class Exchange:
 class SocketExchange(Exchange):
     """The answering side of a WebSocket handshake."""
 
+    has_opened = False
+
+    async def send(self, message: Message) -> None:
+        self.has_opened = self.has_opened or message["type"] == "websocket.accept"
+        await self._send(message)
+
+    async def answer(self, response: Response) -> None:
+        """Answer the handshake with a response of ours."""
+        await self.refuse(response.status_code, bytes(response.body), response.raw_headers)
+
+    async def fail(self, response: Response) -> None:
+        """End with the response, or with a close frame where the socket is open already."""
+        if not self.has_opened:
+            await self.answer(response)
+            return
+        with suppress(RuntimeError, OSError):  # the client may be gone already
+            await self._send({"type": "websocket.close", "code": INTERNAL_ERROR, "reason": "internal error"})
+
     async def refuse(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Answer the handshake with an HTTP response."""
         log.info("socket.refused", status=status)
+        REQUESTS.labels("GET", self.route, status).inc()
         start = {"type": "websocket.http.response.start", "status": status, "headers": self._completed(headers)}
         await self._send(start)
         await self._send({"type": "websocket.http.response.body", "body": body})

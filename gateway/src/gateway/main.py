@@ -26,7 +26,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.api import own_document, router
 from gateway.auth import Authenticator, Caller
 from gateway.cors import Cors, OriginNotAllowed
-from gateway.documents import Documents
+from gateway.documents import Documents, Statuses
 from gateway.edge import Edge, Head, limit_key
 from gateway.errors import AuthStateUnavailable, InvalidToken, RouteNotFound
 from gateway.exchange import (
@@ -150,6 +150,7 @@ class Gateway:
         head = await self._read_head(scope, exchange)
         exchange.fields.extend(self._cors.fields(head.origin))
         if scope["method"] == "OPTIONS" and head.origin is not None:
+            await self._count(self._by_address(head.client), exchange)
             await self._cors.answer_preflight(head.origin, exchange.send)
             return
         route = self._table.find(scope["path"])
@@ -227,16 +228,20 @@ class Gateway:
         exchange = SocketExchange(scope, send, context, self._always)
         try:
             head = await self._read_head(scope, exchange)
+            exchange.route = "/api/v1/ws"
             exchange.fields.extend(self._cors.fields(head.origin))
             token, identity = await self._admit_socket(scope, head, exchange)
             headers = [("x-taskloom-identity", identity), *_ids(context), ("x-client-address", head.client)]
-            await self.parts.sockets.serve(scope, receive, send, token=token, headers=headers, fields=exchange.fields)
+            fields = exchange.fields
+            await self.parts.sockets.serve(scope, receive, exchange.send, token=token, headers=headers, fields=fields)
         except AppError as error:
             log_refusal(error, scope["path"])
-            response = refuse(error)
-            await exchange.refuse(response.status_code, bytes(response.body), response.raw_headers)
+            await exchange.answer(refuse(error))
         except Refused as refusal:
             await exchange.refuse(refusal.status, refusal.body, refusal.fields)
+        except Exception:
+            log.exception("socket.crashed", path=scope["path"])
+            await exchange.fail(refuse(InternalError()))
 
     async def _admit_socket(self, scope: Scope, head: Head, exchange: Exchange) -> tuple[AccessToken, str]:
         """Return who connects, and count it; by address where nobody could be identified."""
@@ -336,8 +341,7 @@ class Gateway:
         api.include_router(router)
         install_handlers(api)
         api.state.routers = (router,)
-        api.state.session = session
-        api.state.upstreams = upstreams
+        api.state.statuses = Statuses(session, upstreams)
         api.state.tickets = tickets
         api.state.documents = Documents(session, upstreams, own_document(), server=self._settings.edge.public_base_url)
         return api
