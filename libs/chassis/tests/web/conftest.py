@@ -31,6 +31,7 @@ from testkit.databases import create_database
 from testkit.identities import TestGateway
 
 NOTES = "/api/v1/notes"
+WORKSPACE = UUID("01990000-0000-7000-8000-000000000001")
 
 
 class Base(DeclarativeBase):
@@ -66,6 +67,10 @@ class NoteCreate(BaseModel):
 class NoteOut(BaseModel):
     id: UUID
     title: str
+
+
+class SharedNoteOut(NoteOut):
+    workspace_id: UUID
 
 
 class NoteExists(Conflict):
@@ -144,6 +149,12 @@ async def delete_note(
 async def create_note_quietly(write: Writing, wanted: NoteCreate) -> Response:
     await add(write.session, wanted)
     return write.no_content()
+
+
+@other.post("/shared-notes", status_code=201)
+async def create_shared_note(write: Writing, wanted: NoteCreate) -> Response:
+    note = await add(write.session, wanted)
+    return write.reply(SharedNoteOut(**note.model_dump(), workspace_id=WORKSPACE), status=201)
 
 
 @other.post("/forgetful-notes")

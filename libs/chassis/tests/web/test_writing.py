@@ -89,6 +89,28 @@ async def test_r32_an_answer_without_a_body_is_replayed_as_it_was(api, rows):
     assert await rows(COUNT) == [(1,)]
 
 
+async def test_r32_an_answer_of_a_workspace_is_replayed_only_to_who_sees_it(app, api, rows):
+    """A service that does not say who sees a workspace replays nothing of one."""
+    seen = []
+
+    async def sees(_session, _user_id, workspace_ids):
+        seen.append(workspace_ids)
+        return app.state.member
+
+    async def ask():
+        answer = await api.post("/api/v1/shared-notes", json={"title": "a"}, headers={"idempotency-key": "k"})
+        return answer.status_code, answer.headers.get("idempotency-replayed")
+
+    assert await ask() == (201, None)
+    assert await ask() == (404, None)
+    app.state.sees_workspaces, app.state.member = sees, False
+    assert await ask() == (404, None)
+    app.state.member = True
+    assert await ask() == (201, "true")
+    assert seen == [{UUID("01990000-0000-7000-8000-000000000001")}] * 2
+    assert len(await rows("SELECT id FROM notes.note")) == 1
+
+
 async def test_r32_an_effect_whose_answer_can_t_be_kept_is_none(api, rows):
     answer = await api.post("/api/v1/forgetful-notes", json={"title": "a"}, headers=KEY)
     assert (answer.status_code, code_of(answer)) == (500, "INTERNAL_ERROR")
