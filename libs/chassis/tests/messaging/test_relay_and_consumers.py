@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -21,6 +22,8 @@ from pydantic import BaseModel, SecretStr
 from sqlalchemy import func, insert, select, update
 from testkit.sample import EFFECT, INBOX, OUTBOX
 from testkit.waiting import eventually
+
+WEEK = timedelta(days=7)
 
 
 def effect_consumer(broker, announced=None):
@@ -278,6 +281,41 @@ async def test_r46_a_stream_with_a_backlog_does_not_hold_up_the_others(database,
         assert [sequence for one, sequence in taken if one == stream] == list(range(1, count + 1))
     assert max(taken.index((stream, 25)) for stream in (early, late)) < taken.index((busy, 41))
     stop.set()
+    await transport.close()
+
+
+async def test_r46_a_commit_wakes_the_relay(database, own_valkey, tasks, make_event):
+    """It polls once a minute here, so that only the wake-up can be in time."""
+    stop, transport = asyncio.Event(), StreamsTransport(own_valkey.url, prefix="t")
+    await transport.declare(Queue("q", ("thing.*.v1",)))
+    tasks(OutboxRelay(database, outbox_source(OUTBOX, service="sample"), transport, poll_seconds=60).run(stop))
+
+    async def all_sent(count):
+        return await states(database) == {"sent": count}
+
+    for count in range(1, 6):
+        await write(database, make_event())
+        await eventually(lambda count=count: all_sent(count), seconds=5)
+    stop.set()
+    await transport.close()
+
+
+async def test_r47_redrive_goes_through_a_large_outbox_and_takes_what_is_wanted_only(database, own_valkey, make_event):
+    transport, began = StreamsTransport(own_valkey.url), utcnow()
+    for count in (1_200, 1_200, 5):
+        await write(database, *(make_event() for _ in range(count)))
+    numbered = select(OUTBOX.c.event_id, func.row_number().over(order_by=OUTBOX.c.event_id).label("n")).subquery()
+    first = select(numbered.c.event_id).where(numbered.c.n <= 1_200)
+    last = select(numbered.c.event_id).where(numbered.c.n > 2_400)
+    async with database.writer.begin() as connection:
+        await connection.execute(update(OUTBOX).values(state="sent", sent_at=began))
+        await connection.execute(update(OUTBOX).where(OUTBOX.c.event_id.in_(first)).values(sent_at=began - WEEK))
+        await connection.execute(update(OUTBOX).where(OUTBOX.c.event_id.in_(last)).values(state="parked", sent_at=None))
+    again = OutboxRelay(database, outbox_source(OUTBOX, service="sample"), transport)
+    assert await again.send_again() == 5
+    assert await states(database) == {"new": 5, "sent": 2_400}
+    assert await again.send_again(began) == 1_200
+    assert await states(database) == {"new": 1_205, "sent": 1_200}
     await transport.close()
 
 

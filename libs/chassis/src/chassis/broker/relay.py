@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -31,6 +32,7 @@ STUCK = Gauge("taskloom_outbox_stuck", "Events refused 20 times or more, each ho
 
 BATCH = 200
 STREAM_SHARE = 20
+RENEWED = 1_000
 POLL_SECONDS = 1.0
 MEASURE_SECONDS = 5.0
 STUCK_AFTER = 20
@@ -69,10 +71,13 @@ def outbox_source(table: Table, *, service: str, optional: frozenset[str] = froz
 class OutboxRelay:
     """Sends what a table holds. Of several relays of one table one works, the others stand by to take over."""
 
-    def __init__(self, database: Database, source: Source, transport: EventTransport) -> None:
+    def __init__(
+        self, database: Database, source: Source, transport: EventTransport, *, poll_seconds: float = POLL_SECONDS
+    ) -> None:
         self._database = database
         self._source = source
         self._transport = transport
+        self._poll_seconds = poll_seconds
         self._woken = asyncio.Event()
         self._measured_at = float("-inf")
         self._name = f"{source.table.schema}.{source.table.name}"
@@ -100,7 +105,7 @@ class OutboxRelay:
             pass
         await self._measure(connection)
         waiters = [asyncio.create_task(self._woken.wait()), asyncio.create_task(stop.wait())]
-        await asyncio.wait(waiters, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waiters, timeout=self._poll_seconds, return_when=asyncio.FIRST_COMPLETED)
         for waiter in waiters:
             waiter.cancel()
 
@@ -169,16 +174,32 @@ class OutboxRelay:
         PUBLISHED.labels(self._name).inc(len(rows))
 
     async def send_again(self, sent_since: datetime | None = None) -> int:
-        """Make parked events new, and those that were sent since an instant; return how many there were."""
+        """Make parked events new, and those that were sent since an instant; return how many there were.
+
+        It goes through the table by its key, a thousand rows a transaction: each is short, however large the table is.
+        """
+        moved, last = 0, UUID(int=0)
+        while ids := await self._ids_after(last):
+            moved, last = moved + await self._renew(ids, sent_since), ids[-1]
+        return moved
+
+    async def _ids_after(self, last: UUID) -> Sequence[UUID]:
+        key = self._source.table.c.event_id
+        async with self._database.writer.connect() as connection:
+            return (await connection.scalars(select(key).where(key > last).order_by(key).limit(RENEWED))).all()
+
+    async def _renew(self, ids: Sequence[UUID], sent_since: datetime | None) -> int:
         table = self._source.table
         wanted = table.c.state == PARKED
         if sent_since is not None:
             wanted |= table.c.sent_at >= sent_since
         anew = {"state": NEW, "attempts": 0, "available_at": None, "sent_at": None}
+        statement = update(table).where(table.c.event_id == func.any(ids), wanted).values(anew)
         async with self._database.writer.begin() as connection:
-            found = await connection.execute(update(table).where(wanted).values(anew))
-            await connection.execute(select(func.pg_notify(relay_channel(table), "")))
-            return int(found.rowcount)
+            moved = int((await connection.execute(statement)).rowcount)
+            if moved:
+                await connection.execute(select(func.pg_notify(relay_channel(table), "")))
+        return moved
 
     async def _postpone(self, connection: AsyncConnection, row: RowMapping, reason: str) -> None:
         """Try a refused event again in 1 to 60 seconds, however often: what follows it must not overtake it."""
