@@ -128,6 +128,11 @@ def test_r67_gateway_that_can_not_start_ends_and_is_told(test_gateway):
     assert "gateway.start_failed" in ended.stdout + ended.stderr
 
 
+def test_help_names_the_command_as_it_is_called():
+    asked = subprocess.run([sys.executable, "-m", "gateway", "--help"], capture_output=True, text=True, check=True)
+    assert asked.stdout.startswith("usage: gateway [-h]")
+
+
 def run_with(test_gateway, **changes):
     urls = {f"GATEWAY_{name}_URL": "http://127.0.0.1:1" for name in SERVICES}
     right = {"IDENTITY_SIGNING_KEY": test_gateway.private_key, "REDIS_URL": "redis://127.0.0.1:1"}

@@ -15,7 +15,7 @@ from gateway.main import Gateway
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one role; see `gateway --help`."""
-    return run_role("gateway", {"api": run_api, "openapi": print_openapi}, argv)
+    return run_role("gateway", {"api": run_api, "openapi": print_openapi}, argv, command="gateway")
 
 
 def run_api(_arguments: Sequence[str]) -> int:

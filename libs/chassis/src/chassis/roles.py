@@ -11,12 +11,18 @@ Role = Callable[[Sequence[str]], int]
 EXIT_BAD_SETTINGS = 2
 
 
-def run_role(service: str, roles: Mapping[str, Role], argv: Sequence[str] | None = None) -> int:
+def run_role(
+    service: str, roles: Mapping[str, Role], argv: Sequence[str] | None = None, *, command: str | None = None
+) -> int:
     """Run the role that `argv` names with the remaining arguments; return the exit code.
+
+    `command` is what the process is called by, where that is not `<service>-service`.
 
     Settings that can't be used are printed, all of them, and end with code 2.
     """
-    parser = argparse.ArgumentParser(prog=f"{service}-service", description=f"Runs one role of the {service} service.")
+    parser = argparse.ArgumentParser(
+        prog=command or f"{service}-service", description=f"Runs one role of the {service} service."
+    )
     parser.add_argument("role", choices=sorted(roles))
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     chosen = parser.parse_args(argv)
