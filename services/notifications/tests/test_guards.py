@@ -6,13 +6,13 @@ import fastapi
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from chassis.broker.port import matches
 from chassis.web.app import UnguardedRoute, refuse_unguarded_routes
 from chassis.web.handlers import api_routes
 from notifications_service.live.consumers import LIVE
 from notifications_service.main import ROUTERS, openapi_document
 from notifications_service.models import METADATA
 from starlette.routing import WebSocketRoute
+from testkit.topics import matches
 
 EVENTS = Path(__file__).parents[3] / "contracts" / "events" / "tasks"
 
