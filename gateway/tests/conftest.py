@@ -358,6 +358,8 @@ def gateway_settings(services: Services, redis_url: str, signing_key: str, **cha
         f"{kind}_per_minute": changes.pop(f"{kind}_per_minute", ENDLESS)
         for kind in ("rate_limit", "anonymous_limit", "login_limit")
     }
+    # A machine that runs many tests at once is not a Redis that is slow.
+    changes.setdefault("redis_patience_ms", 2000)
     return Settings(
         process=ProcessSettings(environment="test"),
         redis=RedisSettings(url=SecretStr(redis_url)),

@@ -79,7 +79,7 @@ async def test_r23_no_window_holds_more_than_the_limit_whatever_the_arrivals(ser
     chance = random.Random(seed)
     window, limit = 0.4, 10
     one = quota(limit)
-    limiters = [RateLimiter(server, workers=2, window_seconds=window) for _ in range(2)]
+    limiters = [RateLimiter(server, workers=2, window_seconds=window, patience_seconds=2) for _ in range(2)]
     seen = set()
 
     async def watch():
@@ -101,12 +101,12 @@ async def test_r23_no_window_holds_more_than_the_limit_whatever_the_arrivals(ser
 
 async def test_r23_even_arrivals_just_below_the_limit_are_never_refused(server):
     window, limit = 0.5, 10
-    limiter, one = RateLimiter(server, workers=1, window_seconds=window), quota(limit)
+    limiter, one = RateLimiter(server, workers=1, window_seconds=window, patience_seconds=2), quota(limit)
     assert await pour(limiter, one, seconds=1.2, pause=lambda: window / limit / 0.95) == 0
 
 
 async def test_r23_many_at_once_are_counted_one_by_one(server):
-    limiter, one = RateLimiter(server, workers=1), quota(100)
+    limiter, one = RateLimiter(server, workers=1, patience_seconds=2), quota(100)
     decisions = await asyncio.gather(*(limiter.decide(one) for _ in range(150)))
     assert [decision.allowed for decision in decisions] == [True] * 100 + [False] * 50
     assert [decision.remaining for decision in decisions] == [*range(99, -1, -1), *[0] * 50]
@@ -114,7 +114,7 @@ async def test_r23_many_at_once_are_counted_one_by_one(server):
 
 async def test_r23_refusals_are_not_counted(server):
     window = 0.5
-    limiter, one = RateLimiter(server, workers=1, window_seconds=window), quota(3)
+    limiter, one = RateLimiter(server, workers=1, window_seconds=window, patience_seconds=2), quota(3)
     assert [(await limiter.decide(one)).allowed for _ in range(3)] == [True] * 3
     loop = asyncio.get_running_loop()
     full_at = loop.time()
@@ -293,7 +293,10 @@ async def test_r24_answer_of_another_form_is_degraded_and_nobody_waits_for_ever(
 
 async def test_r24_redis_that_hangs_delays_nobody_for_long(start, auth, own_valkey):
     user = auth.user()
-    async with start(redis_url=own_valkey.url, rate_limit_per_minute=10) as gateway, gateway.client() as api:
+    async with (
+        start(redis_patience_ms=50, redis_url=own_valkey.url, rate_limit_per_minute=10) as gateway,
+        gateway.client() as api,
+    ):
         assert (await api.get(PATH, headers=user.headers)).status_code == 200
         os.kill(own_valkey.process.pid, signal.SIGSTOP)
         try:

@@ -320,7 +320,11 @@ class Gateway:
             authenticator=Authenticator(verifier, keys, revocations, signer),
             keys=keys,
             revocations=revocations,
-            limiter=RateLimiter(server, workers=settings.gateway.workers),
+            limiter=RateLimiter(
+                server,
+                workers=settings.gateway.workers,
+                patience_seconds=settings.gateway.redis_patience_ms / 1000,
+            ),
             proxy=Proxy(session, upstreams),
             sockets=sockets,
             tickets=tickets,

@@ -96,8 +96,16 @@ class Decision:
 class RateLimiter:
     """Counts requests; `workers` is how many processes share the limit while each counts for itself."""
 
-    def __init__(self, server: redis.Redis, *, workers: int, window_seconds: float = WINDOW_SECONDS) -> None:
+    def __init__(
+        self,
+        server: redis.Redis,
+        *,
+        workers: int,
+        window_seconds: float = WINDOW_SECONDS,
+        patience_seconds: float = REDIS_SECONDS,
+    ) -> None:
         self._redis = server
+        self._patience = patience_seconds
         self._workers = workers
         self._window = window_seconds
         self._waiting: list[tuple[Quota, asyncio.Future[Decision]]] = []
@@ -156,7 +164,7 @@ class RateLimiter:
         window = int(self._window * 1_000_000)
         keys = [f"taskloom:limit:{quota.key}" for quota in quotas]
         arguments: list[int] = [number for quota in quotas for number in (quota.limit, window)]
-        answers = await in_time(self._call(keys, arguments))
+        answers = await in_time(self._call(keys, arguments), seconds=self._patience)
         DEGRADED.set(0)
         return [
             Decision(bool(answers[3 * i]), quota.limit, answers[3 * i + 1], answers[3 * i + 2] / 1e6, quota.policy)
@@ -181,8 +189,8 @@ class RateLimiter:
         return self._local.decide(local, now=asyncio.get_running_loop().time())
 
 
-async def in_time(call: Coroutine[Any, Any, list[Any]]) -> list[Any]:
-    """Return what a call of Redis returns. Raises TimeoutError after 50 ms in which Redis, not we, was slow.
+async def in_time(call: Coroutine[Any, Any, list[Any]], *, seconds: float) -> list[Any]:
+    """Return what a call of Redis returns. Raises TimeoutError after so long in which Redis, not we, was slow.
 
     The time is taken in several looks: while the loop is busy with something else they come late, but there are
     as many, and between any two of them it sends what is to be sent and reads what has arrived. A call that is given
@@ -190,7 +198,7 @@ async def in_time(call: Coroutine[Any, Any, list[Any]]) -> list[Any]:
     """
     task = asyncio.create_task(call)
     for _ in range(LOOKS):
-        await asyncio.wait({task}, timeout=REDIS_SECONDS / LOOKS)
+        await asyncio.wait({task}, timeout=seconds / LOOKS)
         if task.done():
             return task.result()
     task.cancel()

@@ -106,6 +106,12 @@ class GatewaySettings(SettingsGroup):
     workers: int = Field(
         default=1, ge=1, description="How many gateway processes run; divides the limit while Redis is away."
     )
+    redis_patience_ms: int = Field(
+        default=50,
+        ge=5,
+        le=5000,
+        description="How long a request waits for Redis, in milliseconds, before this process counts by itself.",
+    )
     rate_limit_per_minute: int = Field(default=100, ge=1, description="Requests a minute of one user.")
     anonymous_limit_per_minute: int = Field(default=60, ge=1, description="Requests a minute of one address.")
     login_limit_per_minute: int = Field(
