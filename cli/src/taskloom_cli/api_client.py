@@ -1,15 +1,12 @@
 """The few calls that this command makes to its own processes."""
 
 import json
-import math
-import re
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from taskloom_cli.ports import HOST
 
 SECONDS = 15
-REVOCATIONS_AGE = "taskloom_revocations_age_seconds"
 
 
 class CallFailed(Exception):
@@ -41,17 +38,6 @@ def is_ready(port: int) -> bool:
     except (OSError, CallFailed):
         return False
     return True
-
-
-def knows_revocations(gateway_admin_port: int) -> bool:
-    """Tell whether the gateway knows which tokens are revoked; until then it answers 503 to every user (R6)."""
-    try:
-        metrics = _ask(gateway_admin_port, "GET", "/metrics", None, {})
-    except (OSError, CallFailed):
-        return False
-    found = re.search(rf"^{REVOCATIONS_AGE} (\S+)$", metrics, re.MULTILINE)
-    # Nothing was asked yet at exactly 0, and nothing answered at infinity.
-    return found is not None and 0 < float(found[1]) < math.inf
 
 
 def _ask(port: int, method: str, path: str, body: str | None, headers: dict[str, str]) -> str:

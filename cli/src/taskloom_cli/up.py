@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from taskloom_cli.api_client import is_ready, knows_revocations
+from taskloom_cli.api_client import is_ready
 from taskloom_cli.children import PythonChild, begin_preloading
 from taskloom_cli.complaints import Complaint
 from taskloom_cli.data import DataFolder, explain, hold, open_folder
@@ -185,15 +185,16 @@ def _role(process: str) -> str:
 
 
 def _wait_until_ready(supervisor: Supervisor, ports: Ports) -> None:
-    """Return when every process is ready and the gateway can tell who may enter. Raises Complaint.
+    """Return when every process is ready and every API answers. Raises Complaint.
 
-    Nothing is asked through the gateway: that would use up what its limits leave to the first caller.
+    The gateway is asked for its health alone, which uses up nothing of what its limits leave to the first caller.
     """
     deadline = time.monotonic() + READY_SECONDS
-    waiting = {**ports.admin, **{f"the API of {name}": port for name, port in ports.api.items()}}
-    while waiting or not knows_revocations(ports.admin["gateway"]):
+    apis = {**ports.api, "gateway": ports.gateway}
+    waiting = {**ports.admin, **{f"the API of {name}": port for name, port in apis.items()}}
+    while waiting:
         if time.monotonic() > deadline:
-            raise Complaint(f"Not ready within {READY_SECONDS:.0f} s: {', '.join(waiting) or 'gateway'}; see the logs.")
+            raise Complaint(f"Not ready within {READY_SECONDS:.0f} s: {', '.join(waiting)}; see the logs.")
         supervisor.look()
         waiting = {name: port for name, port in waiting.items() if not is_ready(port)}
         time.sleep(0.03)
