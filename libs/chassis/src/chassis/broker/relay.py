@@ -112,8 +112,7 @@ class OutboxRelay:
     @asynccontextmanager
     async def _leadership(self) -> AsyncIterator[AsyncConnection | None]:
         """Give the connection that holds the lock and listens, or None while another relay has it."""
-        engine = self._database.writer.execution_options(isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
+        async with self._database.primary.connect() as connection:
             leads = (await connection.execute(select(func.pg_try_advisory_lock(self._lock)))).scalar_one()
             if not leads:
                 yield None

@@ -29,6 +29,11 @@ class Database:
     reader: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
 
+    @property
+    def primary(self) -> AsyncEngine:
+        """The writer's server, for statements that stand alone: reads that a lagging replica must not answer."""
+        return self.writer.execution_options(isolation_level="AUTOCOMMIT")
+
     async def close(self) -> None:
         """Close every pooled connection."""
         await self.writer.dispose()

@@ -9,7 +9,7 @@ import orjson
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Table
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from chassis.db.engine import Database
 from chassis.db.transactions import transaction
@@ -71,14 +71,10 @@ async def read_connection(request: Request) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
-def primary_of(database: Database) -> AsyncEngine:
-    """Return an engine on the primary whose statements stand alone, without a transaction."""
-    return database.writer.execution_options(isolation_level="AUTOCOMMIT")
-
-
 async def primary_connection(request: Request) -> AsyncIterator[AsyncConnection]:
     """Give an endpoint a connection for what a lagging replica must not answer."""
-    async with primary_of(request.app.state.database).connect() as connection:
+    database: Database = request.app.state.database
+    async with database.primary.connect() as connection:
         yield connection
 
 

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel
 
@@ -54,11 +53,6 @@ def refuse(error: AppError) -> Response:
     if status == 401:  # noqa: PLR2004 - RFC 9110 asks for the challenge on exactly this status
         headers.setdefault("www-authenticate", "Bearer")
     return Response(failure_body(error), status, headers, JSON)
-
-
-def jsonable(model: BaseModel) -> Any:
-    """Return a model as plain values, for an error's `data` or an event's resource."""
-    return orjson.loads(model.__pydantic_serializer__.to_json(model))
 
 
 def unless_unchanged(request: Request, response: Response) -> Response:

@@ -5,7 +5,7 @@ import fastapi
 import orjson
 from chassis.paging import page_meta
 from chassis.web.app import APIRouter
-from chassis.web.database import PrimaryConnection, WriteSession, Writing, primary_of
+from chassis.web.database import PrimaryConnection, WriteSession, Writing
 from chassis.web.envelope import Envelope, PageEnvelope, printable
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors, example
@@ -185,7 +185,7 @@ async def _log_in(request: Request, session: WriteSession, email: str, password:
     return await service.log_in(
         session,
         attempt=attempt,
-        primary=primary_of(state.database),
+        primary=state.database.primary,
         hasher=state.passwords,
         lifetimes=state.lifetimes,
     )

@@ -1,6 +1,6 @@
 from chassis.errors import Unauthenticated
 from chassis.web.app import APIRouter
-from chassis.web.database import PrimaryConnection, WriteSession, Writing, primary_of
+from chassis.web.database import PrimaryConnection, WriteSession, Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
@@ -38,7 +38,7 @@ async def register(request: Request, body: Registration, session: WriteSession) 
     row = await service.register(
         session,
         wanted=body,
-        primary=primary_of(state.database),
+        primary=state.database.primary,
         hasher=state.passwords,
         min_length=state.password_min_length,
     )

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from chassis.cursors import MAX_CURSOR_CHARACTERS, CursorSigner
 from chassis.db.engine import Database
-from chassis.web.database import primary_of
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Header, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -43,13 +42,12 @@ async def _engine_with(
     """Return the reader once it is new enough, and the writer when that takes too long. Raises NotYetConsistent."""
     if await _catches_up(database.reader, caller_id, wanted, wait_seconds):
         return database.reader
-    primary = primary_of(database)
-    async with primary.connect() as connection:
+    async with database.primary.connect() as connection:
         heads = await repository.heads_for(connection, caller_id)
     # The primary knows every membership: a workspace that is not there is one that the caller has left.
     if any(heads[workspace] < seq for workspace, seq in wanted.items() if workspace in heads):
         raise NotYetConsistent(retry_after=1)
-    return primary
+    return database.primary
 
 
 async def _catches_up(reader: AsyncEngine, caller_id: UUID, wanted: Mapping[UUID, int], wait_seconds: float) -> bool:
