@@ -35,14 +35,14 @@ SECURITY_FIELDS: Fields = [
 TLS_ONLY = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
-def bind_context(scope: Scope) -> RequestContext:
+def bind_context(scope: Scope, traceparent: str | None) -> RequestContext:
     """Take over valid ids of the client, make the missing ones, and bind them for logs and answers.
 
-    Where spans are exported, what follows belongs to the span that this is called in.
+    `traceparent` is the client's. Where spans are exported, what follows belongs to the span that this is called in.
     """
     given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     request_id = valid_request_id(given.decode("latin-1")) or str(uuid7())
-    context = RequestContext(request_id, traceparent_of_span() or client_traceparent(scope) or new_traceparent())
+    context = RequestContext(request_id, traceparent_of_span() or traceparent or new_traceparent())
     bind_request(context)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id_of(context.traceparent))

@@ -117,11 +117,11 @@ class Gateway:
             await self._serve_socket(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with request_span(scope["method"], traceparent=client_traceparent(scope)):
-            await self._answer(scope, receive, send)
+        traceparent = client_traceparent(scope)
+        with request_span(scope["method"], traceparent=traceparent):
+            await self._answer(scope, receive, send, bind_context(scope, traceparent))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        context = bind_context(scope)
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, context: RequestContext) -> None:
         exchange = Exchange(scope, send, context, self._always)
         try:
             await self._route(scope, receive, exchange, context)
@@ -224,7 +224,7 @@ class Gateway:
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        context = bind_context(scope)
+        context = bind_context(scope, client_traceparent(scope))
         exchange = SocketExchange(scope, send, context, self._always)
         try:
             head = await self._read_head(scope, exchange)
