@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import orjson
 from chassis.errors import RateLimited, Unauthenticated
 from chassis.web.envelope import Envelope, success_body
+from chassis.web.identity import check_token
 from chassis.web.openapi import complete_document, errors, example
 from chassis.web.replies import JSON, NO_STORE, reply
-from chassis.web.routing import StrictRoute, public
+from chassis.web.routing import StrictRoute, public, scope, token_rule
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel, Field
 
@@ -48,10 +49,15 @@ class ErrorCodeOut(BaseModel):
 
 
 def current_caller(request: Request) -> Caller:
-    """Return the caller whom the gateway has authenticated before it came here."""
+    """Return the caller whom the gateway has authenticated before it came here.
+
+    Raises Unauthenticated, and for API tokens what chassis.web.identity.check_token raises.
+    """
     caller: Caller | None = request.scope.get("taskloom.caller")
     if caller is None:
         raise Unauthenticated
+    if not caller.token.principal.is_session:
+        check_token(caller.token.principal, token_rule(request.scope["endpoint"]))
     return caller
 
 
@@ -66,6 +72,7 @@ def current_caller(request: Request) -> Caller:
         **errors(TicketsUnavailable),
     },
 )
+@scope("tasks:read")
 async def create_ws_ticket(request: Request, caller: Annotated[Caller, Depends(current_caller)]) -> Response:
     ticket = await request.app.state.tickets.issue(caller.token, client=request.scope["taskloom.client"])
     return reply(TicketOut(ticket=ticket, expires_in=30), status=201, headers=NO_STORE)

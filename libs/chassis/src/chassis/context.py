@@ -12,10 +12,16 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """Ids that go from hop to hop: `request_id` is 8 to 64 of `A-Z a-z 0-9 . _ -`; `traceparent` is W3C's."""
+    """What goes from hop to hop: `request_id` is 8 to 64 of `A-Z a-z 0-9 . _ -`; `traceparent` is W3C's.
+
+    `client_address` and `client_device` are the address that the gateway saw and what the client calls itself, both
+    None where no client stands behind.
+    """
 
     request_id: str
     traceparent: str
+    client_address: str | None = None
+    client_device: str | None = None
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("taskloom_request", default=None)

@@ -137,6 +137,33 @@ class Forbidden(AppError):
     message = "You can see this, but your role does not allow the change."
 
 
+class InsufficientScope(AppError):
+    """An API token that lacks a scope (RFC 6750, section 3.1); the message and the header name it."""
+
+    code = "INSUFFICIENT_SCOPE"
+    kind = ErrorKind.FORBIDDEN
+    message = "This API token lacks the scope that this needs."
+
+    @classmethod
+    def of(cls, scope: str) -> "InsufficientScope":
+        """Return the refusal that names `scope`."""
+        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+        detail = ErrorDetail(cls.code, f"This API token lacks the scope {scope}.", None, allowed=[scope])
+        return cls(detail.message, details=[detail], headers={"www-authenticate": challenge})
+
+
+class TokenReadOnly(AppError):
+    code = "TOKEN_READ_ONLY"
+    kind = ErrorKind.FORBIDDEN
+    message = "This API token may only read."
+
+
+class SessionRequired(AppError):
+    code = "SESSION_REQUIRED"
+    kind = ErrorKind.FORBIDDEN
+    message = "An API token can't do this: log in."
+
+
 class NotFound(AppError):
     code = "NOT_FOUND"
     kind = ErrorKind.NOT_FOUND

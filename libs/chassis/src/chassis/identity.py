@@ -5,16 +5,23 @@ from typing import Literal
 from uuid import UUID
 
 CallerKind = Literal["user", "service"]
+Via = Literal["session", "token", "bot"]
+
+READ_SUFFIX = ":read"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A verified caller.
 
-    `session_id` is the login session (or API token) that the call belongs to; `roles` are roles of the whole
-    instance (`user`, `admin`); `scopes` bound what the credential may do, an empty set meaning everything the
-    user may do. `kind` is `service` for calls that a process of the system makes for itself. What a
-    caller may do with a given object is never in here: that is decided beside the data.
+    `session_id` is the login session, or the API token, that the call belongs to, and `via` says which: `bot` is a
+    token of a service account. `roles` are roles of the whole instance (`user`, `admin`). `kind` is `service` for
+    calls that a process of the system makes for itself.
+
+    The rest bounds what an API token may do; a session has none of it. `scopes` are all that it may do;
+    `workspace_id` and `project_ids` are all that it may see, None meaning whatever its user may see; `read_only`
+    leaves of its scopes those that end in `:read`. What a caller may do with a given object is never in here: that is
+    decided beside the data.
     """
 
     user_id: UUID
@@ -22,3 +29,17 @@ class Principal:
     roles: frozenset[str] = field(default_factory=frozenset)
     scopes: frozenset[str] = field(default_factory=frozenset)
     kind: CallerKind = "user"
+    via: Via = "session"
+    workspace_id: UUID | None = None
+    project_ids: frozenset[UUID] | None = None
+    read_only: bool = False
+
+    @property
+    def is_session(self) -> bool:
+        """Whether a person is logged in, rather than a token used."""
+        return self.via == "session"
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the caller sees only a part of what its user sees."""
+        return self.workspace_id is not None or self.project_ids is not None

@@ -5,16 +5,16 @@ taken for the other.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from chassis.identity import CallerKind, Principal
+from chassis.identity import CallerKind, Principal, Via
 
 ALGORITHM = "EdDSA"
 MAX_TOKEN_CHARACTERS = 4096
@@ -26,6 +26,7 @@ IDENTITY_TYPE = "taskloom-identity+jwt"
 IDENTITY_ISSUER = "taskloom-gateway"
 IDENTITY_AUDIENCE = "taskloom-internal"
 IDENTITY_SECONDS = 60
+VIAS = frozenset(get_args(Via))
 
 ALLOWED_HEADER_FIELDS = frozenset({"alg", "typ", "kid"})
 
@@ -72,7 +73,7 @@ class AccessTokenVerifier:
         claims = _decode(token, key, issuer=self._issuer, audience=self._audience)
         if claims["exp"] - claims["iat"] > self._max_lifetime:
             raise TokenError("lives longer than allowed")
-        principal = _principal(claims, kind="user")
+        principal = _principal(claims)
         return AccessToken(principal, str(claims["jti"]), int(claims["iat"]), int(claims["exp"]))
 
 
@@ -114,6 +115,7 @@ class IdentitySigner:
             "roles": sorted(principal.roles),
             "scope": " ".join(sorted(principal.scopes)),
             "kind": principal.kind,
+            **_bounds(principal),
             "iat": issued,
             "exp": issued + IDENTITY_SECONDS,
         }
@@ -143,8 +145,7 @@ class IdentityVerifier:
         claims = _decode(token, self._key, issuer=IDENTITY_ISSUER, audience=IDENTITY_AUDIENCE)
         if claims["exp"] - claims["iat"] > IDENTITY_SECONDS:
             raise TokenError("lives longer than allowed")
-        kind: CallerKind = "service" if claims.get("kind") == "service" else "user"
-        return VerifiedIdentity(_principal(claims, kind=kind), int(claims["exp"]))
+        return VerifiedIdentity(_vouched_for(claims), int(claims["exp"]))
 
 
 def normalize_pem(text: str) -> bytes:
@@ -170,14 +171,47 @@ def _decode(token: str, key: Ed25519PublicKey, *, issuer: str, audience: str) ->
     return claims
 
 
-def _principal(claims: dict[str, Any], *, kind: CallerKind) -> Principal:
+def _bounds(principal: Principal) -> dict[str, Any]:
+    """Return the claims that only API tokens have."""
+    if principal.is_session:
+        return {}
+    claims: dict[str, Any] = {"via": principal.via, "ro": principal.read_only}
+    if principal.workspace_id is not None:
+        claims["ws"] = str(principal.workspace_id)
+    if principal.project_ids is not None:
+        claims["pr"] = sorted(str(project) for project in principal.project_ids)
+    return claims
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    """Return what the claims say of a session's user."""
     try:
         return Principal(
             user_id=UUID(claims["sub"]),
             session_id=UUID(claims["sid"]),
             roles=frozenset(claims.get("roles") or ()),
             scopes=frozenset(str(claims.get("scope") or "").split()),
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise TokenError("claims of the wrong form") from error
+
+
+def _vouched_for(claims: dict[str, Any]) -> Principal:
+    """Return whom the gateway names, with the bounds of an API token."""
+    caller = _principal(claims)
+    kind: CallerKind = "service" if claims.get("kind") == "service" else "user"
+    via = claims.get("via", "session")
+    if via not in VIAS:
+        raise TokenError("a credential of an unknown sort")
+    try:
+        workspace, projects = claims.get("ws"), claims.get("pr")
+        return replace(
+            caller,
             kind=kind,
+            via=via,
+            workspace_id=None if workspace is None else UUID(workspace),
+            project_ids=None if projects is None else frozenset(UUID(project) for project in projects),
+            read_only=bool(claims.get("ro", False)),
         )
     except (TypeError, ValueError, AttributeError) as error:
         raise TokenError("claims of the wrong form") from error

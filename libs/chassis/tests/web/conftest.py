@@ -22,7 +22,7 @@ from chassis.web.identity import CallingService, CurrentPrincipal, IdentityCache
 from chassis.web.pagination import PagingQuery, cursor_links, page_links
 from chassis.web.preconditions import ExpectedVersion, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
-from chassis.web.routing import public
+from chassis.web.routing import any_credential, public, scope, session_only
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy import BigInteger, ForeignKey, func, insert, select, text
@@ -104,6 +104,7 @@ async def add(session: Any, wanted: NoteCreate) -> NoteOut:
 
 
 @router.post("", status_code=201)
+@scope("notes:write")
 async def create_note(request: Request, write: Writing, wanted: NoteCreate) -> Response:
     note = await add(write.session, wanted)
     await request.app.state.gate.passed()
@@ -113,6 +114,7 @@ async def create_note(request: Request, write: Writing, wanted: NoteCreate) -> R
 
 
 @router.get("")
+@scope("notes:read")
 async def list_notes(
     request: Request,
     connection: ReadConnection,
@@ -128,6 +130,7 @@ async def list_notes(
 
 
 @router.get("/{note_id}")
+@scope("notes:read")
 async def read_note(
     request: Request, note_id: UUID, connection: ReadConnection, principal: CurrentPrincipal
 ) -> Response:
@@ -139,6 +142,7 @@ async def read_note(
 
 
 @router.delete("/{note_id}")
+@scope("notes:delete")
 async def delete_note(
     note_id: UUID, principal: CurrentPrincipal, version: ExpectedVersion, minimal: WantsMinimal
 ) -> Response:
@@ -146,18 +150,21 @@ async def delete_note(
 
 
 @other.post("/quiet-notes", status_code=204)
+@scope("notes:write")
 async def create_note_quietly(write: Writing, wanted: NoteCreate) -> Response:
     await add(write.session, wanted)
     return write.no_content()
 
 
 @other.post("/shared-notes", status_code=201)
+@session_only("a sample of it")
 async def create_shared_note(write: Writing, wanted: NoteCreate) -> Response:
     note = await add(write.session, wanted)
     return write.reply(SharedNoteOut(**note.model_dump(), workspace_id=WORKSPACE), status=201)
 
 
 @other.post("/forgetful-notes")
+@any_credential("a sample of it")
 async def create_note_and_answer_elsewhere(write: Writing, wanted: NoteCreate) -> Response:
     return reply(await add(write.session, wanted))
 

@@ -1,5 +1,6 @@
 """Callers for tests: a gateway's key pair, and identity headers signed with it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -36,6 +37,28 @@ class TestGateway:
     def headers(self, user_id: UUID, *, session_id: UUID | None = None) -> dict[str, str]:
         """Return what the gateway adds to requests of a user."""
         principal = Principal(user_id, session_id or uuid7())
+        return {"x-taskloom-identity": self._signer.sign(principal, now=utcnow())}
+
+    def token_headers(
+        self,
+        user_id: UUID,
+        *scopes: str,
+        token_id: UUID | None = None,
+        bot: bool = False,
+        workspace_id: UUID | None = None,
+        project_ids: Collection[UUID] | None = None,
+        read_only: bool = False,
+    ) -> dict[str, str]:
+        """Return what the gateway adds to requests with an API token of a user, or of a service account (`bot`)."""
+        principal = Principal(
+            user_id,
+            token_id or uuid7(),
+            scopes=frozenset(scopes),
+            via="bot" if bot else "token",
+            workspace_id=workspace_id,
+            project_ids=None if project_ids is None else frozenset(project_ids),
+            read_only=read_only,
+        )
         return {"x-taskloom-identity": self._signer.sign(principal, now=utcnow())}
 
     def service_headers(self) -> dict[str, str]:

@@ -21,7 +21,7 @@ from chassis.web.health import Health, health_routes
 from chassis.web.identity import calling_service, current_principal
 from chassis.web.middleware import RequestMiddleware
 from chassis.web.openapi import complete_document
-from chassis.web.routing import PUBLIC_MARK, StrictRoute
+from chassis.web.routing import PUBLIC_MARK, StrictRoute, token_rule
 
 MAX_BODY_BYTES = 1024 * 1024
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -97,18 +97,33 @@ class BodyLimitInEnvelope:
 
 
 def refuse_unguarded_routes(routers: tuple[fastapi.APIRouter, ...]) -> None:
-    """Raise UnguardedRoute for a route with neither an identity nor a reason to be public, or with both."""
+    """Raise UnguardedRoute for a route with neither an identity nor a reason to be public, or with both.
+
+    A route for users also says what it asks of API tokens; no other route does.
+    """
     for route in api_routes(routers):
+        name = f"{sorted(route.methods or ())} {route.path}"
         if is_guarded(route) == hasattr(route.endpoint, PUBLIC_MARK):
-            raise UnguardedRoute(f"{sorted(route.methods or ())} {route.path}")
+            raise UnguardedRoute(f"{name}: an identity, or a reason to be public")
+        if takes_users(route) != (token_rule(route.endpoint) is not None):
+            raise UnguardedRoute(f"{name}: a scope for API tokens, where users call and only there")
 
 
 def is_guarded(route: APIRoute) -> bool:
     """Tell whether the route asks for an identity anywhere among its dependencies."""
+    return _depends_on(route, (current_principal, calling_service))
+
+
+def takes_users(route: APIRoute) -> bool:
+    """Tell whether the route asks for the identity of a user."""
+    return _depends_on(route, (current_principal,))
+
+
+def _depends_on(route: APIRoute, calls: tuple[Callable[..., Any], ...]) -> bool:
     pending: list[Dependant] = [route.dependant]
     while pending:
         current = pending.pop()
-        if current.call in (current_principal, calling_service):
+        if current.call in calls:
             return True
         pending.extend(current.dependencies)
     return False

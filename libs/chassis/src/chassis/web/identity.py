@@ -6,9 +6,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from chassis.clock import utcnow
-from chassis.errors import NotFound, Unauthenticated
-from chassis.identity import Principal
+from chassis.errors import InsufficientScope, NotFound, SessionRequired, TokenReadOnly, Unauthenticated
+from chassis.identity import READ_SUFFIX, Principal
 from chassis.tokens import IdentityVerifier, TokenError, VerifiedIdentity
+from chassis.web.routing import TokenRule, token_rule
 
 HEADER = "x-taskloom-identity"
 CACHE_ENTRIES = 10_000
@@ -49,12 +50,29 @@ class IdentityCache:
 
 
 async def current_principal(request: Request) -> Principal:
-    """Return the user who calls. Raises Unauthenticated."""
+    """Return the user who calls, by a credential that is good for this route.
+
+    Raises Unauthenticated, and for API tokens InsufficientScope, TokenReadOnly, SessionRequired.
+    """
     cache: IdentityCache = request.app.state.identities
     principal = cache.principal(request.headers.get(HEADER))
     if principal.kind != "user":
         raise Unauthenticated
+    if not principal.is_session:
+        check_token(principal, token_rule(request.scope["endpoint"]))
     return principal
+
+
+def check_token(principal: Principal, rule: TokenRule | None) -> None:
+    """Check an API token against a route's rule. Raises InsufficientScope, TokenReadOnly, SessionRequired."""
+    if rule is None or (rule.scope is None and not rule.any_token):
+        raise SessionRequired
+    if rule.scope is None:
+        return
+    if rule.scope not in principal.scopes:
+        raise InsufficientScope.of(rule.scope)
+    if principal.read_only and not rule.scope.endswith(READ_SUFFIX):
+        raise TokenReadOnly
 
 
 async def calling_service(request: Request) -> Principal:

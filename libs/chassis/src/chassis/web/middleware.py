@@ -1,5 +1,6 @@
 """What happens around every request of a service, in pure ASGI (R38): ids, log, metrics, last-resort errors."""
 
+import ipaddress
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from chassis.context import RequestContext, bind_request, valid_request_id
 from chassis.errors import InternalError
 from chassis.ids import uuid7
 from chassis.telemetry.tracing import new_traceparent, trace_id_of, traceparent_of_span, valid_traceparent
+from chassis.web.envelope import printable
 from chassis.web.replies import refuse
 
 log = structlog.get_logger()
@@ -27,6 +29,7 @@ SECONDS = Histogram(
 ABORTED = 499
 """What the log and the metrics say of a request whose client went away before its end; nginx's number for it."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+DEVICE_LENGTH = 256
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/internal/revocations"})
 ASKED_METHOD = "taskloom.asked_method"
 """Where the scope has the method HEAD that is answered by GET, for endpoints whose body costs something."""
@@ -40,7 +43,20 @@ def context_from(headers: Headers) -> RequestContext:
     """Take over valid ids of the caller, and make the missing ones; what follows belongs to the request's span."""
     request_id = valid_request_id(headers.get("x-request-id")) or str(uuid7())
     traceparent = traceparent_of_span() or valid_traceparent(headers.get("traceparent")) or new_traceparent()
-    return RequestContext(request_id, traceparent)
+    return RequestContext(
+        request_id,
+        traceparent,
+        client_address=_address(headers.get("x-client-address")),
+        client_device=printable(headers.get("user-agent", ""))[:DEVICE_LENGTH] or None,
+    )
+
+
+def _address(text: str | None) -> str | None:
+    """Return an address in its usual form; None for what is none."""
+    try:
+        return str(ipaddress.ip_address(text)) if text else None
+    except ValueError:
+        return None
 
 
 class RequestMiddleware:

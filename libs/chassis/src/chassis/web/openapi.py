@@ -12,19 +12,23 @@ from chassis.errors import (
     IdempotencyInProgress,
     IdempotencyKeyInvalid,
     IdempotencyKeyReused,
+    InsufficientScope,
     InternalError,
     InvalidInput,
     MalformedJson,
     PayloadTooLarge,
     RateLimited,
     ServiceUnavailable,
+    SessionRequired,
+    TokenReadOnly,
     Unauthenticated,
     UnsupportedMediaType,
     error_classes,
 )
+from chassis.identity import READ_SUFFIX
 from chassis.web.envelope import ErrorEnvelope
 from chassis.web.handlers import api_routes
-from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK
+from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK, TokenRule, token_rule
 from chassis.web.status import STATUS_OF_KIND
 
 Responses = dict[int | str, dict[str, Any]]
@@ -115,15 +119,32 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
     if operation is None:
         return
     is_public = hasattr(route.endpoint, PUBLIC_MARK)
-    operation["security"] = [] if is_public else [{"bearer": []}]
+    rule = token_rule(route.endpoint)
+    operation["security"] = [] if is_public else [{"bearer": [rule.scope] if rule and rule.scope else []}]
+    operation["x-api-tokens"] = _token_access(rule)
     _restore_examples(operation["responses"], route.responses)
-    common = [*EVERYWHERE, *(() if is_public else (Unauthenticated,))]
+    common = [*EVERYWHERE, *(() if is_public else (Unauthenticated,)), *_token_refusals(rule)]
     if method in BODY_METHODS and "requestBody" in operation:
         common.extend(WITH_BODY)
     if _takes_idempotency_key(route):
         common.extend(WITH_KEY)
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
     _merge(operation["responses"], errors(*common))
+
+
+def _token_access(rule: TokenRule | None) -> str:
+    """Return what an API token needs: a scope, `any` or `none`."""
+    if rule is None:
+        return "none"
+    return rule.scope or ("any" if rule.any_token else "none")
+
+
+def _token_refusals(rule: TokenRule | None) -> tuple[type[AppError], ...]:
+    if rule is None or rule.any_token:
+        return ()
+    if rule.scope is None:
+        return (SessionRequired,)
+    return (InsufficientScope,) if rule.scope.endswith(READ_SUFFIX) else (InsufficientScope, TokenReadOnly)
 
 
 def _takes_idempotency_key(route: APIRoute) -> bool:

@@ -3,7 +3,9 @@
 This is FastAPI's documented way to replace the parsing of a request; it does nothing else.
 """
 
+import re
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from fastapi import Request, Response
@@ -20,6 +22,16 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 PUBLIC_MARK = "__public_reason__"
 IDEMPOTENT_MARK = "__takes_idempotency_key__"
+SCOPE_MARK = "__scope__"
+SCOPE = re.compile(r"[a-z]+:(?:[a-z]+|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRule:
+    """What an API token needs for a route: the scope, or for None whether any token may (`any_token`) or none."""
+
+    scope: str | None = None
+    any_token: bool = False
 
 
 class StrictRoute(APIRoute):
@@ -44,6 +56,40 @@ def public(reason: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
     def mark(endpoint: Callable[..., Any]) -> Callable[..., Any]:
         setattr(endpoint, PUBLIC_MARK, reason)
+        return endpoint
+
+    return mark
+
+
+def scope(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark an endpoint as open to API tokens with a scope such as `tasks:read`. Sessions have every scope.
+
+    Raises ValueError for a name that is not `<noun>:<verb>`.
+    """
+    if not SCOPE.fullmatch(name):
+        raise ValueError(f"a scope is <noun>:<verb> or <noun>:*, not {name!r}")
+    return _token_rule(TokenRule(scope=name))
+
+
+def session_only(reason: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: ARG001 - for the reader
+    """Mark an endpoint as closed to API tokens, with the reason why."""
+    return _token_rule(TokenRule())
+
+
+def any_credential(reason: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: ARG001 - for the reader
+    """Mark an endpoint as open to every API token, whatever its scopes, with the reason why that is right."""
+    return _token_rule(TokenRule(any_token=True))
+
+
+def token_rule(endpoint: object) -> TokenRule | None:
+    """Return what an endpoint asks of API tokens; None for one that does not say."""
+    rule: TokenRule | None = getattr(endpoint, SCOPE_MARK, None)
+    return rule
+
+
+def _token_rule(rule: TokenRule) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def mark(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        setattr(endpoint, SCOPE_MARK, rule)
         return endpoint
 
     return mark

@@ -13,7 +13,7 @@ from chassis.web.openapi import enveloped, errors, example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
 from chassis.web.preconditions import WantsMinimal
 from chassis.web.replies import PRIVATE, etag, list_etag, reply, to_json, unless_unchanged
-from chassis.web.routing import takes_idempotency_key
+from chassis.web.routing import scope, takes_idempotency_key
 from fastapi import Header, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
@@ -94,6 +94,7 @@ router = APIRouter(prefix="/api/v1/attachments", tags=["attachments"])
     },
 )
 @takes_idempotency_key
+@scope("tasks:write")
 async def create_attachment(request: Request, access: EditableTask, caller: CurrentPrincipal) -> Response:
     state = request.app.state
     refuse_announced_size(request, state.max_bytes)
@@ -148,6 +149,7 @@ async def _dropped_when_refused(file: StoredFile, storage: Storage) -> AsyncIter
         **errors(AttachmentNotFound, PageTooDeep),
     },
 )
+@scope("tasks:read")
 async def list_attachments(
     request: Request, access: VisibleTask, connection: ReadConnection, paging: PagesQuery
 ) -> Response:
@@ -168,6 +170,7 @@ async def list_attachments(
         **errors(AttachmentNotFound),
     },
 )
+@scope("tasks:read")
 async def read_attachment(request: Request, found: VisibleAttachment) -> Response:
     file = AttachmentOut.model_validate(dict(found.row))
     return unless_unchanged(request, reply(file, headers={"etag": etag(file.version)}))
@@ -185,6 +188,7 @@ async def read_attachment(request: Request, found: VisibleAttachment) -> Respons
         **errors(AttachmentNotFound, RangeNotSatisfiable),
     },
 )
+@scope("tasks:read")
 async def read_content(
     request: Request,
     found: VisibleAttachment,
@@ -226,6 +230,7 @@ async def read_content(
         **errors(AttachmentNotFound, Forbidden),
     },
 )
+@scope("tasks:delete")
 async def delete_attachment(
     found: DeletableAttachment, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
 ) -> Response:

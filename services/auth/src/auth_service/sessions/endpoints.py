@@ -12,7 +12,7 @@ from chassis.web.openapi import enveloped, errors, example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
 from chassis.web.preconditions import WantsMinimal
 from chassis.web.replies import NO_STORE, list_etag, reply, to_json, unless_unchanged
-from chassis.web.routing import public
+from chassis.web.routing import public, session_only
 from fastapi import Form, Request, Response
 
 from auth_service.oauth_form import OAuthFormRoute
@@ -113,6 +113,7 @@ async def refresh_tokens(request: Request, body: RefreshRequest, session: WriteS
     response_model=Envelope[None],
     responses={200: example(None, description="The session has ended.")},
 )
+@session_only("sessions are their owner's affair")
 async def log_out(request: Request, caller: CurrentPrincipal, write: Writing) -> Response:
     await service.log_out(write.session, caller=caller, lifetimes=request.app.state.lifetimes)
     return write.reply(None, headers=NO_STORE)
@@ -125,6 +126,7 @@ async def log_out(request: Request, caller: CurrentPrincipal, write: Writing) ->
     response_model=Envelope[None],
     responses={200: example(None, description="All sessions have ended.")},
 )
+@session_only("sessions are their owner's affair")
 async def log_out_everywhere(request: Request, caller: CurrentPrincipal, write: Writing) -> Response:
     await service.log_out_everywhere(write.session, caller=caller, lifetimes=request.app.state.lifetimes)
     return write.reply(None, headers=NO_STORE)
@@ -144,6 +146,7 @@ async def log_out_everywhere(request: Request, caller: CurrentPrincipal, write: 
         **errors(PageTooDeep),
     },
 )
+@session_only("sessions are their owner's affair")
 async def list_sessions(
     request: Request, caller: CurrentPrincipal, connection: PrimaryConnection, paging: PagesQuery
 ) -> Response:
@@ -164,6 +167,7 @@ async def list_sessions(
         **errors(SessionNotFound),
     },
 )
+@session_only("sessions are their owner's affair")
 async def end_session(
     request: Request, session_id: UUID, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
 ) -> Response:

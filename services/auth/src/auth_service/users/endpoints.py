@@ -6,7 +6,7 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
 from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed
 from chassis.web.replies import NO_STORE, etag, reply, unless_unchanged
-from chassis.web.routing import public
+from chassis.web.routing import any_credential, public, session_only
 from fastapi import Request, Response
 from sqlalchemy import RowMapping
 
@@ -55,6 +55,7 @@ async def register(request: Request, body: Registration, session: WriteSession) 
         304: {"description": "The profile is still at the version in If-None-Match."},
     },
 )
+@any_credential("whoever holds a token may learn whose it is")
 async def read_profile(request: Request, caller: CurrentPrincipal, connection: PrimaryConnection) -> Response:
     row = await repository.find(connection, caller.user_id)
     if row is None:
@@ -72,6 +73,7 @@ async def read_profile(request: Request, caller: CurrentPrincipal, connection: P
         **errors(ProfileVersionConflict, IfMatchMalformed),
     },
 )
+@session_only("an account is its owner's, not a program's")
 async def update_profile(
     body: ProfilePatch, caller: CurrentPrincipal, write: Writing, version: ExpectedVersion
 ) -> Response:

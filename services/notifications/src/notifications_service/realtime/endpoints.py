@@ -5,9 +5,9 @@ import structlog
 from chassis.db.failures import explain
 from chassis.errors import AppError, Unauthenticated
 from chassis.identity import Principal
-from chassis.web.identity import HEADER
+from chassis.web.identity import HEADER, check_token
 from chassis.web.replies import refuse
-from chassis.web.routing import check_query
+from chassis.web.routing import TokenRule, check_query
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +23,7 @@ router = APIRouter()
 SOCKETS = Gauge("taskloom_sockets", "Open WebSockets.")
 
 PARAMETERS = frozenset({"cursor"})
+READS = TokenRule(scope="tasks:read")
 
 
 @router.websocket("/api/v1/ws")
@@ -53,6 +54,8 @@ def _caller(socket: WebSocket) -> Principal:
     principal: Principal = socket.app.state.identities.principal(socket.headers.get(HEADER))
     if principal.kind != "user":
         raise Unauthenticated
+    if not principal.is_session:
+        check_token(principal, READS)
     return principal
 
 

@@ -8,6 +8,7 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
 from chassis.web.replies import list_etag, reply, to_json, unless_unchanged
+from chassis.web.routing import scope
 from fastapi import Query, Request, Response
 
 from tasks_service.changes.access import FreshConnection
@@ -32,6 +33,7 @@ router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
         **errors(PageTooDeep, NotYetConsistent),
     },
 )
+@scope("tasks:read")
 async def list_projects(
     request: Request,
     caller: CurrentPrincipal,

@@ -10,6 +10,7 @@ from chassis.web.openapi import enveloped, errors, example
 from chassis.web.pagination import PageAndCursor, PageTooDeep, PagingQuery, cursor_links, page_links
 from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, list_etag, reply, to_json, unless_unchanged
+from chassis.web.routing import any_credential, scope
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy import RowMapping
 
@@ -58,6 +59,7 @@ def task_filter(
         **errors(ProjectNotFound, Forbidden, NotFound),
     },
 )
+@scope("tasks:write")
 async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.create_task(write.session, wanted=body, actor=caller)
     return await _written(
@@ -82,6 +84,7 @@ async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincip
         **errors(InvalidCursor, CursorMismatch, PageAndCursor, PageTooDeep, NotYetConsistent),
     },
 )
+@scope("tasks:read")
 async def list_tasks(
     request: Request,
     caller: CurrentPrincipal,
@@ -110,6 +113,7 @@ async def list_tasks(
         **errors(TaskNotFound, NotYetConsistent, InvalidCursor),
     },
 )
+@scope("tasks:read")
 async def read_task(request: Request, task: ReadableTask) -> Response:
     return unless_unchanged(request, reply(TaskOut.of(task), headers={"etag": etag(task["version"])}))
 
@@ -132,6 +136,7 @@ async def read_task(request: Request, task: ReadableTask) -> Response:
         **errors(TaskNotFound, Forbidden, TaskVersionConflict, IfMatchMalformed, TaskBusy),
     },
 )
+@scope("tasks:write")
 async def update_task(
     request: Request,
     task: EditableTask,
@@ -159,6 +164,7 @@ async def update_task(
         **errors(TaskNotFound, Forbidden, TaskVersionConflict, IfMatchMalformed, TaskBusy),
     },
 )
+@scope("tasks:delete")
 async def delete_task(
     request: Request,
     task: EditableTask,
@@ -180,6 +186,7 @@ async def delete_task(
     response_model=TaskLocation,
     responses=errors(TaskNotFound),
 )
+@any_credential("a service asks for a caller whose scope it has checked")
 async def locate_task(task: LocatableTask) -> TaskLocation:
     return TaskLocation(
         task_id=task["id"],

@@ -6,6 +6,7 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
 from chassis.web.replies import list_etag, reply, to_json, unless_unchanged
+from chassis.web.routing import any_credential, scope
 from fastapi import Request, Response
 
 from tasks_service.changes.access import FreshConnection
@@ -31,6 +32,7 @@ internal = APIRouter(prefix="/internal/memberships", tags=["internal"])
         **errors(PageTooDeep, NotYetConsistent),
     },
 )
+@scope("tasks:read")
 async def list_workspaces(
     request: Request, caller: CurrentPrincipal, connection: FreshConnection, paging: PagesQuery
 ) -> Response:
@@ -48,6 +50,7 @@ async def list_workspaces(
     description="All memberships of the caller, whose identity is passed on; as new as the primary.",
     response_model=MembershipsOut,
 )
+@any_credential("a service asks for a caller whose scope it has checked")
 async def list_memberships(caller: CurrentPrincipal, connection: PrimaryConnection) -> MembershipsOut:
     rows = await repository.memberships_of(connection, caller.user_id)
     return MembershipsOut(memberships=[MembershipOut.model_validate(dict(row)) for row in rows])
