@@ -152,6 +152,12 @@ def test_only_the_gateway_can_sign_identities(environments: dict[str, dict[str, 
     assert [name for name, given in environments.items() if "IDENTITY_SIGNING_KEY" in given] == ["gateway"]
 
 
+def test_only_who_asks_for_mail_and_who_sends_it_can_open_its_tokens(environments: dict[str, dict[str, str]]):
+    knowing = {name.partition("-")[0] for name, given in environments.items() if "MAIL_SEALING_KEYS" in given}
+    assert knowing <= {"auth", "notifications"}
+    assert "auth" in knowing
+
+
 def test_r67_no_secret_has_a_default(compose_text: str):
     used = re.findall(r"\$\{([A-Z_]+)([^}]*)\}", compose_text)
     lax = [name for name, rest in used if SECRET_NAME.search(name) and not rest.startswith(":?")]

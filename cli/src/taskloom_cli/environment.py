@@ -88,7 +88,6 @@ def _listening(process: str, ports: Ports) -> dict[str, str]:
 
 def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str, str]:
     private, public = identity_keys(folder)
-    encryption = hashlib.sha256(secret(folder, "encryption-key").encode()).digest()
     redis = f"redis://:{passwords.valkey}@{HOST}:{ports.valkey}"
     urls = {f"GATEWAY_{service.upper()}_URL": f"http://{HOST}:{ports.api[service]}" for service in SERVICES}
     return {
@@ -100,7 +99,8 @@ def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str,
         "SMTP_URL": f"smtp://{HOST}:{ports.smtp}",
         "PUBLIC_BASE_URL": f"http://{HOST}:{ports.gateway}",
         "CURSOR_SECRET": secret(folder, "cursor-secret"),
-        "AUTH_ENCRYPTION_KEYS": f"k1:{base64.b64encode(encryption).decode()}",
+        "AUTH_ENCRYPTION_KEYS": _ring(folder, "encryption-key"),
+        "MAIL_SEALING_KEYS": _ring(folder, "mail-sealing-key"),
         "IDENTITY_SIGNING_KEY": private,
         "IDENTITY_VERIFY_KEY": public,
         "NOTIFICATIONS_TASKS_URL": f"http://{HOST}:{ports.api['tasks']}",
@@ -108,6 +108,11 @@ def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str,
         "GATEWAY_ANONYMOUS_LIMIT_PER_MINUTE": "600",
         "GATEWAY_LOGIN_LIMIT_PER_MINUTE": "300",
     }
+
+
+def _ring(folder: DataFolder, name: str) -> str:
+    key = hashlib.sha256(secret(folder, name).encode()).digest()
+    return f"k1:{base64.b64encode(key).decode()}"
 
 
 def _of_service(service: str, environment: dict[str, str]) -> dict[str, str]:
@@ -119,6 +124,8 @@ def _of_service(service: str, environment: dict[str, str]) -> dict[str, str]:
         kept["AUTH_ACCESS_TOKEN_TTL"] = environment["AUTH_ACCESS_TOKEN_TTL"]
     if service != "gateway":
         kept.pop("IDENTITY_SIGNING_KEY", None)
+    if service not in {"auth", "notifications"}:
+        kept.pop("MAIL_SEALING_KEYS", None)
     return kept
 
 

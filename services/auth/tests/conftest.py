@@ -23,6 +23,7 @@ from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
     IdentityVerificationSettings,
+    MailSealingSettings,
     ProcessSettings,
 )
 from chassis.web.health import Health
@@ -36,6 +37,7 @@ from testkit.identities import TestGateway
 
 PASSWORD = "violet-harbor-77"
 RING_KEY = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+MAIL_KEY = "m1:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
 SCHEMAS = Path(__file__).parents[3] / "contracts" / "events" / "auth"
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
@@ -102,6 +104,7 @@ def make_settings(database_settings: DatabaseSettings, test_gateway: TestGateway
             broker=BrokerSettings(url=SecretStr("redis://127.0.0.1:1")),
             identity=IdentityVerificationSettings(verify_key=SecretStr(test_gateway.verify_key)),
             tokens=TokenSettings(),
+            mail_sealing=MailSealingSettings(keys=SecretStr(MAIL_KEY)),
             auth=AuthSettings(**{"encryption_keys": SecretStr(RING_KEY), **changed}),
         )
 

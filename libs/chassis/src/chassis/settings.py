@@ -22,6 +22,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from chassis.sealing import KeyRing
+
 MINIMUM_SECRET_LENGTH = 32
 
 
@@ -215,6 +217,26 @@ class CursorSettings(SettingsGroup):
         description="Signs cursors; at least 32 characters.",
         examples=["a long random string, such as from `openssl rand -hex 32`"],
     )
+
+
+class MailSealingSettings(SettingsGroup):
+    """What seals the tokens of mails on their way; the same for who asks for a mail and who sends it."""
+
+    keys: SecretStr = Field(
+        validation_alias="MAIL_SEALING_KEYS",
+        description="Seals tokens of mails: `kid:base64(32 bytes)`, newest first, several separated by commas.",
+        examples=["k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="],
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _key_ring(cls, value: SecretStr) -> SecretStr:
+        KeyRing.parse(value.get_secret_value())
+        return value
+
+    def ring(self) -> KeyRing:
+        """Return the keys."""
+        return KeyRing.parse(self.keys.get_secret_value())
 
 
 def is_url(value: str, schemes: tuple[str, ...]) -> bool:

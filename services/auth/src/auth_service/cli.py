@@ -41,7 +41,7 @@ def open_background() -> tuple[Settings, Background]:
     background = Background(
         service=SERVICE,
         source=OUTBOX,
-        jobs=jobs(loaded.auth),
+        jobs=jobs(loaded),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
     return loaded, background

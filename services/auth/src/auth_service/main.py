@@ -64,6 +64,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
                 timedelta(seconds=settings.auth.refresh_absolute_ttl),
             ),
             "access_tokens": access_tokens,
+            "mail_ring": settings.mail_sealing.ring(),
         },
     )
 

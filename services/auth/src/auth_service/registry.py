@@ -2,6 +2,8 @@
 
 from chassis.outbox.contracts import EventContract
 
+from auth_service.account_mail.events import ACCOUNT_MAIL_REQUESTED
+from auth_service.account_mail.schemas import ACCOUNT_MAIL_EXAMPLE, AccountMailResource
 from auth_service.sessions.events import SESSION_COMPROMISED, SESSION_REVOKED, SESSION_STARTED, SessionResource
 from auth_service.users.events import SOURCE_NAME, USER_REGISTERED
 from auth_service.users.schemas import USER_EXAMPLE, UserOut
@@ -24,5 +26,13 @@ EVENTS = (
         SessionResource,
         _SESSION,
         optional=True,
+    ),
+    EventContract(
+        ACCOUNT_MAIL_REQUESTED,
+        SOURCE_NAME,
+        "account_mail",
+        "A mail about an account is to be sent; the token of its link is sealed.",
+        AccountMailResource,
+        ACCOUNT_MAIL_EXAMPLE,
     ),
 )

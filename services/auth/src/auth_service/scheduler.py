@@ -14,18 +14,18 @@ from auth_service.db import IdempotencyKey, Outbox
 from auth_service.revocations import repository as revocations
 from auth_service.sessions import repository as sessions
 from auth_service.sessions.rules import RETRY_WINDOW
-from auth_service.settings import AuthSettings
+from auth_service.settings import Settings
 from auth_service.tokens.service import rotate_keys_when_due
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 FAILURES_KEPT = timedelta(days=1)
 
 
-def jobs(settings: AuthSettings) -> tuple[Job, ...]:
+def jobs(settings: Settings) -> tuple[Job, ...]:
     """Return the jobs of the service."""
-    ring = KeyRing.parse(settings.encryption_keys.get_secret_value())
-    access_ttl = timedelta(seconds=settings.access_token_ttl)
-    every = timedelta(days=settings.key_rotation_days)
+    ring = KeyRing.parse(settings.auth.encryption_keys.get_secret_value())
+    access_ttl = timedelta(seconds=settings.auth.access_token_ttl)
+    every = timedelta(days=settings.auth.key_rotation_days)
 
     async def rotate_keys(session: AsyncSession) -> None:
         await rotate_keys_when_due(session, ring, access_ttl=access_ttl, every=every)

@@ -7,6 +7,7 @@ from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
     IdentityVerificationSettings,
+    MailSealingSettings,
     ProcessSettings,
     SettingsGroup,
     load_settings,
@@ -73,6 +74,7 @@ class Settings:
     broker: BrokerSettings
     identity: IdentityVerificationSettings
     tokens: TokenSettings
+    mail_sealing: MailSealingSettings
     auth: AuthSettings
 
 

@@ -11,7 +11,7 @@ from chassis.ids import uuid7
 
 @pytest.fixture
 def all_jobs(make_settings):
-    return jobs(make_settings().auth)
+    return jobs(make_settings())
 
 
 @pytest.fixture

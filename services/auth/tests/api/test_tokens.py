@@ -58,6 +58,7 @@ async def run_command(name, database_settings, test_gateway):
         "BROKER_URL": "redis://127.0.0.1:1",
         "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
         "AUTH_ENCRYPTION_KEYS": RING_KEYS,
+        "MAIL_SEALING_KEYS": RING_KEYS,
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "auth_service", name, env=environment, stderr=asyncio.subprocess.PIPE
@@ -166,7 +167,7 @@ async def test_r3_rotations_at_once_come_one_after_the_other(database, rows):
 
 
 async def run_rotation(database, settings):
-    (job,) = (job for job in jobs(settings.auth) if job.name == "rotate-keys")
+    (job,) = (job for job in jobs(settings) if job.name == "rotate-keys")
     async with transaction(database) as session:
         await job.run(session)
 

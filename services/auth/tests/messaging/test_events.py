@@ -5,13 +5,20 @@ import json
 from pathlib import Path
 
 import pytest
+from auth_service.account_mail.events import request_mail
+from auth_service.account_mail.rules import MailKind, token_place
 from auth_service.registry import EVENTS
 from auth_service.relay import OUTBOX
+from auth_service.users.repository import account as account_table
 from chassis.broker.port import Queue
 from chassis.broker.relay import OutboxRelay
 from chassis.broker.streams import StreamsTransport
+from chassis.clock import rfc3339, utcnow
+from chassis.db.transactions import transaction
 from chassis.ids import uuid7
+from chassis.sealing import KeyRing, SealError
 from jsonschema import Draft202012Validator
+from sqlalchemy import select
 from testkit.waiting import eventually
 
 CONTRACTS = Path(__file__).parents[4] / "contracts" / "events" / "auth"
@@ -50,6 +57,23 @@ async def of_user(wire, user_id, count):
     return await eventually(arrived)
 
 
+@pytest.fixture
+def mail_to(database, make_settings):
+    """Asks for a mail as the use cases do, in a transaction of its own."""
+    ring = make_settings().mail_sealing.ring()
+
+    async def mail_to(account, kind, then=None, **more):
+        async with transaction(database) as session:
+            query = select(account_table).where(account_table.c.id == account.id)
+            row = (await session.execute(query)).mappings().one()
+            mail_id = await request_mail(session, ring=ring, kind=kind, account=row, **more)
+            if then is not None:
+                raise then
+        return mail_id
+
+    return mail_to
+
+
 async def test_a_sign_up_is_one_event_with_the_users_profile(api, wire, rows):
     body = {"email": f"{uuid7().hex}@example.com", "password": "violet-harbor-77", "display_name": "Ada"}
     traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -82,8 +106,8 @@ async def test_a_sign_up_is_one_event_with_the_users_profile(api, wire, rows):
     await eventually(marked)
 
 
-async def test_every_event_of_the_registry_is_published_as_its_contract_says(api, wire, account, log_in, rows):
-    """A life with everything in it: two logins, a logout, and a token that comes back."""
+async def test_every_event_of_the_registry_is_published_as_its_contract_says(api, wire, account, log_in, rows, mail_to):
+    """A life with everything in it: two logins, a logout, a token that comes back, and a mail about it."""
     first, second = await log_in(account), await log_in(account)
     await api.post("/api/v1/auth/logout", headers=first.headers)
     token = {"refresh_token": second.tokens["refresh_token"]}
@@ -91,7 +115,8 @@ async def test_every_event_of_the_registry_is_published_as_its_contract_says(api
     back = "UPDATE auth.refresh_token SET replaced_at = replaced_at - interval '11 s' WHERE session_id = :id"
     await rows(back, id=second.session_id)
     assert (await api.post("/api/v1/auth/refresh", json=token)).status_code == 401
-    found = await of_user(wire, account.id, 5)
+    await mail_to(account, MailKind.SESSION_COMPROMISED)
+    found = await of_user(wire, account.id, 6)
     assert {event["type"] for event in found} == {contract.type for contract in EVENTS}
     for event in found:
         schema = json.loads((CONTRACTS / f"{event['type']}.schema.json").read_bytes())
@@ -101,6 +126,49 @@ async def test_every_event_of_the_registry_is_published_as_its_contract_says(api
         assert [(event["type"], event["sequence"]) for event in stream] == [("session.started.v1", 1), (ended, 2)]
         resource = {"id": str(login.session_id), "user_id": str(account.id)}
         assert [event["data"]["resource"] for event in stream] == [resource, resource]
+
+
+async def test_a_mail_has_what_its_text_needs_and_its_token_only_sealed(wire, account, mail_to, rows, make_settings):
+    token, until = "the-token-of-a-link", utcnow()
+    details = {"device": "Firefox on Linux"}
+    mail_id = await mail_to(account, MailKind.RESET_PASSWORD, token=token, expires_at=until, details=details)
+    (event,) = [one for one in await of_user(wire, account.id, 2) if one["type"] == "account_mail.requested.v1"]
+    resource = event["data"]["resource"]
+    sealed, requested_at = resource.pop("token_sealed"), resource.pop("requested_at")
+    assert resource == {
+        "id": str(mail_id),
+        "user_id": str(account.id),
+        "kind": "reset_password",
+        "to": account.email,
+        "display_name": "Ada",
+        "locale": None,
+        "timezone": "UTC",
+        "expires_at": rfc3339(until),
+        "details": details,
+    }
+    assert requested_at >= rfc3339(until)
+    assert (event["partitionkey"], event["sequence"], event["data"]["actor"]) == (str(mail_id), 1, None)
+    assert (event["data"]["entity_type"], event["data"]["entity_id"]) == ("account_mail", str(mail_id))
+    ring = make_settings().mail_sealing.ring()
+    assert ring.open(sealed, place=token_place(mail_id)) == token.encode()
+    with pytest.raises(SealError):
+        ring.open(sealed, place=token_place(uuid7()))
+    with pytest.raises(SealError):
+        KeyRing.parse(make_settings().auth.encryption_keys.get_secret_value()).open(sealed, place=token_place(mail_id))
+    ((stored,),) = await rows("SELECT data::text FROM auth.outbox WHERE stream_id = :id", id=mail_id)
+    assert token not in stored
+    assert token not in json.dumps(event)
+
+
+async def test_a_mail_goes_elsewhere_when_told_so_and_nowhere_after_a_rollback(account, mail_to, rows):
+    mail_id = await mail_to(account, MailKind.EMAIL_CHANGED, to="old@example.com")
+    with pytest.raises(KeyError):
+        await mail_to(account, MailKind.PASSWORD_CHANGED, then=KeyError)
+    query = """
+        SELECT stream_id, data->'resource'->>'to' FROM auth.outbox
+        WHERE type = 'account_mail.requested.v1' AND data->'resource'->>'user_id' = :id
+    """
+    assert await rows(query, id=str(account.id)) == [(mail_id, "old@example.com")]
 
 
 async def test_a_refused_request_publishes_nothing(api, account, events):

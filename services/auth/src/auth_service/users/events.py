@@ -33,15 +33,39 @@ async def publish_fact(
     user_id: UUID,
     resource: dict[str, Any],
 ) -> None:
-    """Add an event to the outbox; its stream is the entity, its audience the user whom it concerns."""
+    """Add an event about what a user did; its stream is the entity, its audience the user whom it concerns."""
+    await publish_resource(
+        session,
+        event_type,
+        entity_type=entity_type,
+        entity_id=entity_id,
+        version=version,
+        actor={"type": "user", "id": str(user_id), "via": "session"},
+        audience=user_id,
+        resource=resource,
+    )
+
+
+async def publish_resource(
+    session: AsyncSession,
+    event_type: str,
+    *,
+    entity_type: str,
+    entity_id: UUID,
+    version: int,
+    actor: dict[str, Any] | None,
+    audience: UUID,
+    resource: dict[str, Any],
+) -> None:
+    """Add an event to the outbox; its stream is the entity, and `actor` is None for what the service does itself."""
     request = current_request()
     data = {
         "entity_type": entity_type,
         "entity_id": str(entity_id),
         "version": version,
-        "actor": {"type": "user", "id": str(user_id), "via": "session"},
+        "actor": actor,
         "changes": [],
-        "audience": [str(user_id)],
+        "audience": [str(audience)],
         "request_id": request.request_id,
         "resource": resource,
     }

@@ -1,0 +1,41 @@
+"""Which mails there are about accounts."""
+
+from enum import StrEnum
+from uuid import UUID
+
+
+class MailKind(StrEnum):
+    """What a mail is about. To its owner's address, where nothing else is said."""
+
+    VERIFY_EMAIL = "verify_email"
+    ALREADY_REGISTERED = "already_registered"
+    RESET_PASSWORD = "reset_password"  # noqa: S105 - a name, not a password
+    CONFIRM_EMAIL_CHANGE = "confirm_email_change"
+    """Goes to the new address."""
+    EMAIL_CHANGED = "email_changed"
+    """Goes to the old address."""
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - same
+    SESSION_COMPROMISED = "session_compromised"
+    SIGN_IN_BLOCKED = "sign_in_blocked"
+    """Too many failures: only known networks may log in until the password is reset."""
+    SECOND_FACTOR_ADDED = "second_factor_added"
+    SECOND_FACTOR_REMOVED = "second_factor_removed"
+    RECOVERY_CODES_RENEWED = "recovery_codes_renewed"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    PASSKEY_ADDED = "passkey_added"
+    PASSKEY_REMOVED = "passkey_removed"
+    API_TOKEN_CREATED = "api_token_created"  # noqa: S105 - same
+    SSO_LINKED = "sso_linked"
+    SSO_UNLINKED = "sso_unlinked"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_ENABLED = "account_enabled"
+    ACCOUNT_DEACTIVATED = "account_deactivated"
+    ACCOUNT_REACTIVATED = "account_reactivated"
+    DELETION_SCHEDULED = "deletion_scheduled"
+    ACCOUNT_DELETED = "account_deleted"
+    ROLE_CHANGED = "role_changed"
+
+
+def token_place(mail_id: UUID) -> str:
+    """Return where a mail's token belongs: sealed for this place, it opens for no other mail."""
+    return f"account_mail|token|{mail_id}"
