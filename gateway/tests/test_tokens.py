@@ -284,6 +284,33 @@ async def test_r3_unknown_key_while_the_key_set_is_none_503_and_known_ones_200(s
         assert (await api.get(PATH, headers=user.headers)).status_code == 200
 
 
+OTHER_USES = {
+    "use": "enc",
+    "alg": "Ed448",
+    "kty": "EC",
+    "crv": "X25519",
+    "key_ops": ["sign"],
+    "kid": "",
+}
+
+
+@pytest.mark.parametrize("field", OTHER_USES)
+async def test_r3_key_that_is_published_for_something_else_verifies_nothing(start, auth, user, is_refused, field):
+    other = type(auth.issuer)("2026-c")
+    auth.keys = {"keys": [{**other.jwk, field: OTHER_USES[field]}, auth.issuer.jwk]}
+    async with start() as gateway, gateway.client() as api:
+        for kid in ("2026-c", ""):
+            is_refused(await api.get(PATH, headers=bearer(other.token(header={"kid": kid}))), 401, "INVALID_TOKEN")
+        assert (await api.get(PATH, headers=user.headers)).status_code == 200
+
+
+async def test_r3_key_that_says_no_more_than_it_must_verifies(start, auth):
+    plain = type(auth.issuer)("2026-d")
+    auth.keys = {"keys": [{name: plain.jwk[name] for name in ("kty", "crv", "kid", "x")}]}
+    async with start() as gateway, gateway.client() as api:
+        assert (await api.get(PATH, headers=bearer(plain.token()))).status_code == 200
+
+
 @pytest.mark.parametrize("keys", [{"keys": []}, []])
 async def test_r3_gateway_that_never_had_a_key_503_until_it_has(start, auth, tasks, user, is_refused, keys):
     auth.keys = keys

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import aiohttp
 import structlog
+from chassis.tokens import ALGORITHM
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel
 
@@ -20,11 +21,21 @@ TROUBLE = (aiohttp.ClientError, TimeoutError, ValueError)
 
 
 class Key(BaseModel):
-    """One entry of a key set (RFC 7517); others than Ed25519 keys are not ours."""
+    """One entry of a key set (RFC 7517); only Ed25519 keys that verify signatures are ours."""
 
     kid: str = ""
+    kty: str = ""
     crv: str = ""
+    alg: str = ALGORITHM
+    use: str = "sig"
+    key_ops: list[str] = ["verify"]
     x: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether tokens may be verified with it (RFC 7517, section 4; RFC 8037, section 2)."""
+        kind = self.kty, self.crv, self.alg, self.use
+        return bool(self.kid) and kind == ("OKP", "Ed25519", ALGORITHM, "sig") and "verify" in self.key_ops
 
 
 class KeySet(BaseModel):
@@ -89,7 +100,7 @@ class PublishedKeys:
         async with self._session.get(self._url, timeout=timeout, allow_redirects=False) as response:
             response.raise_for_status()
             published = KeySet.model_validate_json(await response.read())
-        keys = {key.kid: _public_key(key.x) for key in published.keys if key.kid and key.crv == "Ed25519"}
+        keys = {key.kid: _public_key(key.x) for key in published.keys if key.is_ours}
         if not keys:
             raise ValueError("a key set without a key of ours")
         return keys

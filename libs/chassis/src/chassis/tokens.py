@@ -4,7 +4,10 @@ Both are JWTs (RFC 7519) with EdDSA over Ed25519 (RFC 8037), told apart by `typ`
 taken for the other.
 """
 
-from collections.abc import Callable
+import base64
+import json
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, get_args
@@ -26,9 +29,12 @@ IDENTITY_TYPE = "taskloom-identity+jwt"
 IDENTITY_ISSUER = "taskloom-gateway"
 IDENTITY_AUDIENCE = "taskloom-internal"
 IDENTITY_SECONDS = 60
-VIAS = frozenset(get_args(Via))
+VIAS: tuple[Via, ...] = get_args(Via)
 
 ALLOWED_HEADER_FIELDS = frozenset({"alg", "typ", "kid"})
+REQUIRED_CLAIMS = ("exp", "iat", "sub", "jti", "sid", "iss", "aud")
+COMPACT_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+"""Three parts without padding (RFC 7515, section 7.1): no token has a second spelling."""
 
 
 class TokenError(Exception):
@@ -70,7 +76,7 @@ class AccessTokenVerifier:
         key = self._key_of(key_id(token, ACCESS_TYPE))
         if key is None:
             raise TokenError("unknown kid")
-        claims = _decode(token, key, issuer=self._issuer, audience=self._audience)
+        claims = _decode(token, key, issuer=self._issuer, audience=self._audience, required=("nbf",))
         if claims["exp"] - claims["iat"] > self._max_lifetime:
             raise TokenError("lives longer than allowed")
         principal = _principal(claims)
@@ -81,10 +87,9 @@ def key_id(token: str, expected_type: str) -> str:
     """Return the `kid` of a token's header, refusing oversized tokens and headers that are not ours."""
     if len(token) > MAX_TOKEN_CHARACTERS:
         raise TokenError("longer than 4 KiB")
-    try:
-        header = jwt.get_unverified_header(token)
-    except Exception as error:  # R2: whatever goes wrong in verification is a refusal, never a 500
-        raise TokenError("not a JWT") from error
+    if not COMPACT_FORM.fullmatch(token):
+        raise TokenError("not a JWT")
+    header = _object(token.partition(".")[0])
     if header.get("alg") != ALGORITHM or header.get("typ") != expected_type:
         raise TokenError("another algorithm or type")
     if set(header) - ALLOWED_HEADER_FIELDS or not isinstance(header.get("kid"), str):
@@ -153,22 +158,74 @@ def normalize_pem(text: str) -> bytes:
     return text.replace("\\n", "\n").encode()
 
 
-def _decode(token: str, key: Ed25519PublicKey, *, issuer: str, audience: str) -> dict[str, Any]:
+def _decode(
+    token: str, key: Ed25519PublicKey, *, issuer: str, audience: str, required: Sequence[str] = ()
+) -> dict[str, Any]:
     try:
-        claims = jwt.decode(
+        jwt.decode(
             token,
             key,
             algorithms=[ALGORITHM],
             issuer=issuer,
             audience=audience,
             leeway=LEEWAY_SECONDS,
-            options={"require": ["exp", "iat", "sub", "jti", "sid", "iss", "aud"], "strict_aud": True},
+            options={"require": [*REQUIRED_CLAIMS, *required], "strict_aud": True},
         )
     except Exception as error:  # R2: whatever goes wrong in verification is a refusal, never a 500
         raise TokenError(type(error).__name__) from error
-    if not isinstance(claims["exp"], int) or not isinstance(claims["iat"], int):
-        raise TokenError("instants that are not whole seconds")
+    claims = _object(token.split(".")[1])
+    _check_instants(claims)
+    _check_form(claims)
     return claims
+
+
+def _object(part: str) -> dict[str, Any]:
+    """Read a part of a token as other readers do too: UTF-8, no name twice, no NaN (RFC 8725, sections 2.4 and 3.7)."""
+    try:
+        text = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
+        found = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise TokenError("not JSON") from error
+    if not isinstance(found, dict):
+        raise TokenError("not an object")
+    return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name twice")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _check_instants(claims: dict[str, Any]) -> None:
+    """Refuse what a NumericDate may be and ours never is: a fraction, a text, before 1970, an end before the start."""
+    instants = [claims[name] for name in ("iat", "nbf", "exp") if name in claims]
+    if any(type(instant) is not int or instant < 0 for instant in instants):
+        raise TokenError("instants that are not whole seconds")
+    if max(instants[:-1]) >= claims["exp"]:
+        raise TokenError("ends before it begins")
+
+
+def _check_form(claims: dict[str, Any]) -> None:
+    """Refuse ids that are not in their one form, and roles and scopes that are not texts."""
+    roles = claims.get("roles", [])
+    texts = [claims.get("scope", ""), *(roles if isinstance(roles, list) else [None])]
+    ids = [claims[name] for name in ("sub", "sid", "jti")]
+    if not all(isinstance(text, str) and text.isascii() for text in texts) or not all(map(_is_plain_id, ids)):
+        raise TokenError("claims of the wrong form")
+
+
+def _is_plain_id(value: Any) -> bool:
+    """Tell whether it is a UUID as we write them; the library takes braces, `urn:uuid:` and digits of any script."""
+    try:
+        return isinstance(value, str) and str(UUID(value)) == value
+    except ValueError:
+        return False
 
 
 def _bounds(principal: Principal) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from testkit.identities import TestGateway
 
 KEY, OTHER_KEY = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 USER, SESSION = UUID(int=1), UUID(int=2)
+TOKEN_ID = str(UUID(int=3))
 PRINCIPAL = Principal(USER, SESSION, frozenset({"user"}), frozenset({"tasks:read"}))
 ISSUER, AUDIENCE, LIFETIME = "https://tasks.example", "taskloom", 86400
 VERIFIER = AccessTokenVerifier(
@@ -61,10 +62,11 @@ def claims_with(**changed):
         "aud": AUDIENCE,
         "sub": str(USER),
         "sid": str(SESSION),
-        "jti": "token-1",
+        "jti": TOKEN_ID,
         "roles": ["user"],
         "scope": "tasks:read",
         "iat": issued,
+        "nbf": issued,
         "exp": issued + LIFETIME,
         **changed,
     }
@@ -84,7 +86,7 @@ def public_pem(key):
 def test_r1_a_token_of_ours_says_who_calls():
     token = VERIFIER.verify(access_token())
     assert token.principal == PRINCIPAL
-    assert (token.token_id, token.expires_at - token.issued_at) == ("token-1", LIFETIME)
+    assert (token.token_id, token.expires_at - token.issued_at) == (TOKEN_ID, LIFETIME)
 
 
 def test_r21_a_user_s_token_never_speaks_for_a_service():
@@ -92,7 +94,7 @@ def test_r21_a_user_s_token_never_speaks_for_a_service():
 
 
 def test_r1_leeway_is_thirty_seconds():
-    VERIFIER.verify(access_token(exp=now() - 25, iat=now() - 100))
+    VERIFIER.verify(access_token(exp=now() - 25, iat=now() - 100, nbf=now() - 100))
     VERIFIER.verify(access_token(iat=now() + 25, nbf=now() + 25, exp=now() + 100))
 
 
@@ -123,6 +125,22 @@ def test_r1_leeway_is_thirty_seconds():
         {"roles": 7},
         {"roles": [["admin"]]},
         {"jti": 7},
+        {"jti": "token-1"},
+        {"nbf": MISSING},
+        {"nbf": True},
+        {"nbf": "12"},
+        {"nbf": -1},
+        {"iat": True},
+        {"sub": "{" + TOKEN_ID + "}"},
+        {"sub": "urn:uuid:" + TOKEN_ID},
+        {"sub": "\u0661" * 32},
+        {"sid": TOKEN_ID.replace("-", "")},
+        {"roles": "admin"},
+        {"roles": {"admin": 1}},
+        {"roles": None},
+        {"roles": ["\ud800"]},
+        {"scope": ["tasks:read"]},
+        {"scope": 7},
     ],
     ids=repr,
 )
@@ -175,6 +193,40 @@ def test_r2_another_key_or_algorithm_is_refused():
             VERIFIER.verify(token)
 
 
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.encode("utf-16"),
+        lambda text: text.encode("utf-16-le"),
+        lambda text: text.encode("utf-32-be"),
+        lambda text: '{"alg":"none","sub":"x",' + text[1:],
+        lambda text: text[:-1] + ',"jti":"x","typ":"JWT"}',
+        lambda text: text[:-1] + ',"kid":NaN,"x":-Infinity}',
+        lambda text: text + "{}",
+    ],
+    ids=["BOM", "UTF-16", "UTF-16LE", "UTF-32", "twice, first", "twice, last", "NaN", "two objects"],
+)
+def test_r2_json_that_two_readers_understand_differently_is_refused(rewrite, part):
+    parts = [json.dumps({"alg": "EdDSA", **HEADERS}), json.dumps(claims_with())]
+    VERIFIER.verify(signed_texts(*parts))
+    parts[part] = rewrite(parts[part])
+    with pytest.raises(TokenError):
+        VERIFIER.verify(signed_texts(*parts))
+
+
+def signed_texts(*parts):
+    text = b".".join(base64url(part if isinstance(part, bytes) else part.encode()) for part in parts)
+    return (text + b"." + base64url(KEY.sign(text))).decode()
+
+
+@pytest.mark.parametrize("spell", [lambda t: t + "==", lambda t: t + "\n", lambda t: t.replace("_", "/") + "=="])
+def test_r1_a_token_has_one_spelling(spell):
+    with pytest.raises(TokenError):
+        VERIFIER.verify(spell(access_token()))
+
+
 @pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "é.é.é", "\ud800", "e30.e30.e30", "W10.e30.AAAA", "\0"])
 def test_r2_what_is_no_token_is_refused(token):
     with pytest.raises(TokenError):
@@ -216,6 +268,16 @@ def test_r21_a_user_token_is_no_identity_and_an_identity_no_user_token():
             identities.verify(token)
     with pytest.raises(TokenError):
         VERIFIER.verify(SIGNER.sign(PRINCIPAL, now=utcnow()))
+
+
+@pytest.mark.parametrize(
+    "claims", [{"via": ["token"]}, {"via": {}}, {"via": 1}, {"via": None}, {"via": "root"}, {"pr": "x"}, {"ws": 7}]
+)
+def test_r21_an_identity_whose_bounds_are_not_understood_is_refused(claims):
+    identities = IdentityVerifier(public_pem(KEY))
+    given = {"iss": IDENTITY_ISSUER, "aud": IDENTITY_AUDIENCE, "exp": now() + 60, "via": "token", **claims}
+    with pytest.raises(TokenError):
+        identities.verify(access_token(headers={"typ": IDENTITY_TYPE}, **given))
 
 
 def test_r21_an_identity_that_lives_longer_than_sixty_seconds_is_refused():
