@@ -22,8 +22,8 @@ from auth_service.db import ROOT, SCHEMA, IdempotencyKey
 from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import endpoints as revocations
 from auth_service.sessions import endpoints as sessions
-from auth_service.sessions.service import Lifetimes
-from auth_service.settings import Settings
+from auth_service.sessions.service import Lifetimes, SessionTerms
+from auth_service.settings import AuthSettings, Settings
 from auth_service.tokens import endpoints as tokens
 from auth_service.tokens.service import AccessTokenIssuer, AccessTokenTerms, ensure_keys
 from auth_service.users import endpoints as users
@@ -58,14 +58,23 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "idempotency_table": table_of(IdempotencyKey),
             "passwords": hasher,
             "password_min_length": settings.auth.password_min_length,
-            "lifetimes": Lifetimes(
-                timedelta(seconds=settings.auth.access_token_ttl),
-                timedelta(seconds=settings.auth.refresh_idle_ttl),
-                timedelta(seconds=settings.auth.refresh_absolute_ttl),
-            ),
+            "session_terms": session_terms(settings.auth),
             "access_tokens": access_tokens,
             "mail_ring": settings.mail_sealing.ring(),
         },
+    )
+
+
+def session_terms(settings: AuthSettings) -> SessionTerms:
+    """Return what holds for all sessions."""
+    return SessionTerms(
+        lifetimes=Lifetimes(
+            timedelta(seconds=settings.access_token_ttl),
+            timedelta(seconds=settings.refresh_idle_ttl),
+            timedelta(seconds=settings.refresh_absolute_ttl),
+        ),
+        verification_required=settings.email_verification == "required",
+        step_up=timedelta(seconds=settings.step_up_seconds),
     )
 
 

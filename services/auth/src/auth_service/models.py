@@ -1,5 +1,6 @@
 """Every table of the service, for migrations and the guards that compare them with the code."""
 
+from auth_service.audit.models import AuditEvent
 from auth_service.db import Base, IdempotencyKey, Outbox
 from auth_service.revocations.models import Revocation
 from auth_service.sessions.models import LoginFailure, RefreshToken, Session
@@ -11,6 +12,7 @@ METADATA = Base.metadata
 __all__ = [
     "METADATA",
     "Account",
+    "AuditEvent",
     "IdempotencyKey",
     "LoginFailure",
     "Outbox",

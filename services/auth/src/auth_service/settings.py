@@ -1,6 +1,7 @@
 """Everything the auth service reads from the environment."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from chassis.sealing import KeyRing
 from chassis.settings import (
@@ -55,6 +56,16 @@ class AuthSettings(SettingsGroup):
         ge=0,
         le=3650,
         description="Access tokens are signed with the next key after so many days; 0 never changes it by itself.",
+    )
+    step_up_seconds: int = Field(
+        default=600,
+        ge=1,
+        le=86_400,
+        description="How long after a login or a step-up sensitive actions need no further proof, in seconds.",
+    )
+    email_verification: Literal["optional", "required"] = Field(
+        default="optional",
+        description="Whether an account can be used before its address is confirmed; `required` hides who has one.",
     )
     password_min_length: int = Field(default=8, ge=8, le=128, description="Shortest password, in code points.")
 

@@ -7,7 +7,7 @@ import re
 
 import jwt
 import pytest
-from auth_service.sessions.rules import new_refresh_token
+from chassis.secret_tokens import REFRESH_TOKEN
 
 FORM = re.compile(r"tlm_rt_[0-9A-Za-z]{43}[0-9A-Za-z]{6}")
 BACK_DATE = """
@@ -174,7 +174,7 @@ async def test_r4_what_is_no_token_is_401_never_500(refresh, token):
 
 
 async def test_r4_a_well_formed_token_that_nobody_was_given_is_401(refresh):
-    assert codes(await refresh(new_refresh_token())) == (401, ["INVALID_REFRESH_TOKEN"])
+    assert codes(await refresh(REFRESH_TOKEN.new())) == (401, ["INVALID_REFRESH_TOKEN"])
 
 
 async def test_a_token_longer_than_any_is_422(refresh):

@@ -34,6 +34,7 @@ async def test_register_201_with_location_and_etag(api, rows, events, address):
     assert {**data, "id": "", "created_at": "", "updated_at": ""} == {
         "id": "",
         "email": address,
+        "email_verified": False,
         "display_name": "Ada",
         "timezone": "UTC",
         "locale": None,

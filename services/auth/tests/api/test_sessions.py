@@ -183,7 +183,16 @@ async def test_sessions_are_listed_newest_first_a_page_at_a_time(api, account, l
     assert [one["id"] for one in listed] == [str(one.session_id) for one in reversed(logins)]
     assert [one["current"] for one in listed] == [False, True, False]
     assert [one["device"] for one in listed] == ["device 2", "device 1", "device 0"]
-    assert sorted(listed[0]) == ["created_at", "current", "device", "expires_at", "id", "last_used_at"]
+    assert sorted(listed[0]) == [
+        "address",
+        "created_at",
+        "current",
+        "device",
+        "expires_at",
+        "id",
+        "last_used_at",
+        "methods",
+    ]
     second = await api.get("/api/v1/auth/sessions?page=2&per_page=2", headers=headers)
     assert second.json()["data"] == listed[2:]
     assert 'rel="prev"' in second.headers["link"]

@@ -6,7 +6,7 @@ import orjson
 from chassis.paging import page_meta
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession, Writing
-from chassis.web.envelope import Envelope, PageEnvelope, printable
+from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors, example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
@@ -25,7 +25,6 @@ from auth_service.sessions.errors import (
     SessionNotFound,
     TooManyFailures,
 )
-from auth_service.sessions.rules import network_of
 from auth_service.sessions.schemas import (
     SESSION_EXAMPLE,
     TOKENS_EXAMPLE,
@@ -40,9 +39,6 @@ from auth_service.users.schemas import UserOut
 
 router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
 form_router = fastapi.APIRouter(prefix="/api/v1/auth", tags=["auth"], route_class=OAuthFormRoute)
-
-DEVICE_LENGTH = 256
-CLIENT_ADDRESS = "x-client-address"
 
 
 @router.post(
@@ -102,7 +98,7 @@ async def log_in_by_form(
 )
 @public("the refresh token is the credential")
 async def refresh_tokens(request: Request, body: RefreshRequest, session: WriteSession) -> Response:
-    grant = await service.refresh(session, presented=body.refresh_token, lifetimes=request.app.state.lifetimes)
+    grant = await service.refresh(session, presented=body.refresh_token, terms=request.app.state.session_terms)
     return reply(await _tokens(request, session, grant), headers=NO_STORE)
 
 
@@ -115,7 +111,7 @@ async def refresh_tokens(request: Request, body: RefreshRequest, session: WriteS
 )
 @session_only("sessions are their owner's affair")
 async def log_out(request: Request, caller: CurrentPrincipal, write: Writing) -> Response:
-    await service.log_out(write.session, caller=caller, lifetimes=request.app.state.lifetimes)
+    await service.log_out(write.session, caller=caller, lifetimes=request.app.state.session_terms.lifetimes)
     return write.reply(None, headers=NO_STORE)
 
 
@@ -128,7 +124,7 @@ async def log_out(request: Request, caller: CurrentPrincipal, write: Writing) ->
 )
 @session_only("sessions are their owner's affair")
 async def log_out_everywhere(request: Request, caller: CurrentPrincipal, write: Writing) -> Response:
-    await service.log_out_everywhere(write.session, caller=caller, lifetimes=request.app.state.lifetimes)
+    await service.log_out_everywhere(write.session, caller=caller, lifetimes=request.app.state.session_terms.lifetimes)
     return write.reply(None, headers=NO_STORE)
 
 
@@ -171,8 +167,8 @@ async def list_sessions(
 async def end_session(
     request: Request, session_id: UUID, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
 ) -> Response:
-    lifetimes = request.app.state.lifetimes
-    await service.end_session(write.session, user_id=caller.user_id, session_id=session_id, lifetimes=lifetimes)
+    lifetimes = request.app.state.session_terms.lifetimes
+    await service.end_session(write.session, caller=caller, session_id=session_id, lifetimes=lifetimes)
     if minimal:
         return write.no_content(NO_STORE)
     return write.reply(None, headers=NO_STORE)
@@ -180,18 +176,12 @@ async def end_session(
 
 async def _log_in(request: Request, session: WriteSession, email: str, password: str) -> Grant:
     state = request.app.state
-    attempt = Attempt(
-        email=email,
-        password=password,
-        network=network_of(request.headers.get(CLIENT_ADDRESS)),
-        device=printable(request.headers.get("user-agent", ""))[:DEVICE_LENGTH] or None,
-    )
     return await service.log_in(
         session,
-        attempt=attempt,
+        attempt=Attempt(email, password),
         primary=state.database.primary,
         hasher=state.passwords,
-        lifetimes=state.lifetimes,
+        terms=state.session_terms,
     )
 
 
@@ -199,7 +189,7 @@ async def _tokens(request: Request, session: WriteSession, grant: Grant) -> Toke
     state = request.app.state
     account = grant.account
     # No token outlives its session: after the session's end there would be nothing left to revoke.
-    seconds = int(min(state.lifetimes.access, grant.refresh_lifetime).total_seconds())
+    seconds = int(min(state.session_terms.lifetimes.access, grant.refresh_lifetime).total_seconds())
     return TokensOut(
         access_token=await state.access_tokens.issue(
             session, user_id=account["id"], session_id=grant.session_id, roles=account["roles"], seconds=seconds
@@ -208,5 +198,5 @@ async def _tokens(request: Request, session: WriteSession, grant: Grant) -> Toke
         expires_in=seconds,
         refresh_token=grant.refresh_token,
         refresh_expires_in=int(grant.refresh_lifetime.total_seconds()),
-        user=UserOut.model_validate(dict(account)),
+        user=UserOut.of(account),
     )

@@ -29,5 +29,13 @@ class RefreshReused(PersistedError):
     message = "This refresh token was used before, so its session has been ended: log in again."
 
 
+class StepUpRequired(AppError):
+    """Carries the accepted proofs in `data.methods`."""
+
+    code = "STEP_UP_REQUIRED"
+    kind = ErrorKind.FORBIDDEN
+    message = "Prove again that it is you: POST /api/v1/auth/step-up."
+
+
 class SessionNotFound(NotFound):
     """The same answer whether the session never was, has ended or is somebody else's."""

@@ -1,7 +1,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, String, func
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from auth_service.db import Base
@@ -16,6 +17,12 @@ class Session(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"))
     device: Mapped[str | None] = mapped_column(String(256))
+    # Where it was last used from.
+    address: Mapped[str | None] = mapped_column(String(45))
+    # By what it was opened, and when who holds it was last proved, by any means and by a second factor.
+    methods: Mapped[list[str]] = mapped_column(ARRAY(String(16)), server_default="{password}")
+    authenticated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    second_factor_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     last_used_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     idle_expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.sessions.models import LoginFailure, RefreshToken, Session
 from auth_service.sessions.rules import Origin
+from auth_service.users.models import Account
 
 login = table_of(Session)
+account = table_of(Account)
 token = table_of(RefreshToken)
 failure = table_of(LoginFailure)
 
@@ -50,17 +52,40 @@ async def replace_token(
     await session.execute(insert(token).values(hash=new, session_id=session_id))
 
 
-async def touch(session: AsyncSession, session_id: UUID, *, now: datetime, idle_expires_at: datetime) -> None:
-    """Note a use of the session."""
+async def touch(
+    session: AsyncSession, session_id: UUID, *, now: datetime, idle_expires_at: datetime, address: str | None
+) -> None:
+    """Note a use of the session, and from where."""
     statement = update(login).where(login.c.id == session_id)
-    await session.execute(statement.values(last_used_at=now, idle_expires_at=idle_expires_at))
+    known = {} if address is None else {"address": address}
+    await session.execute(statement.values(last_used_at=now, idle_expires_at=idle_expires_at, **known))
 
 
-async def end(session: AsyncSession, *, user_id: UUID, session_id: UUID | None) -> list[UUID]:
-    """Delete one session of a user, or all of them; return the ids of those that were there."""
+async def note_proof(session: AsyncSession, session_id: UUID, *, now: datetime, second_factor: bool) -> None:
+    """Note when the owner was last proved."""
+    statement = update(login).where(login.c.id == session_id)
+    await session.execute(
+        statement.values(authenticated_at=now, **({"second_factor_at": now} if second_factor else {}))
+    )
+
+
+async def find_proof(session: AsyncSession, session_id: UUID) -> RowMapping | None:
+    """Return when the session's owner was last proved, and whether the account has a second factor."""
+    query = (
+        select(login.c.authenticated_at, login.c.second_factor_at, account.c.has_second_factor)
+        .join(account, account.c.id == login.c.user_id)
+        .where(login.c.id == session_id)
+    )
+    return (await session.execute(query)).mappings().one_or_none()
+
+
+async def end(session: AsyncSession, *, user_id: UUID, session_id: UUID | None, keep: UUID | None = None) -> list[UUID]:
+    """Delete one session of a user, or all of them but `keep`; return the ids of those that were there."""
     statement = delete(login).where(login.c.user_id == user_id)
     if session_id is not None:
         statement = statement.where(login.c.id == session_id)
+    if keep is not None:
+        statement = statement.where(login.c.id != keep)
     return list((await session.execute(statement.returning(login.c.id))).scalars())
 
 

@@ -1,46 +1,21 @@
-"""Refresh tokens (R4, R5) and the delays of failed logins (R10), without any I/O."""
+"""What a refresh token leaves for its successor (R5) and the delays of failed logins (R10), without any I/O."""
 
-import hashlib
 import ipaddress
-import secrets
-import zlib
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 from chassis.sealing import KeyRing
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-PREFIX = "tlm_rt_"
-ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-BODY_LENGTH = 43  # base62 digits of 32 bytes
-CHECKSUM_LENGTH = 6
-TOKEN_LENGTH = len(PREFIX) + BODY_LENGTH + CHECKSUM_LENGTH
+Method = Literal["password", "totp", "recovery_code", "passkey", "oidc"]
 
 RETRY_WINDOW = timedelta(seconds=10)
 SEAL_PLACE = "refresh_token|successor"
 
 FREE_FAILURES = 5
 MAX_DELAY = timedelta(seconds=300)
-
-
-def new_refresh_token() -> str:
-    """Return `tlm_rt_` + base62 of 32 random bytes + base62 of its CRC-32."""
-    body = _base62(int.from_bytes(secrets.token_bytes(32), "big"), BODY_LENGTH)
-    return f"{PREFIX}{body}{_checksum(body)}"
-
-
-def is_refresh_token(text: str) -> bool:
-    """Tell by form and checksum whether the text can be one of our tokens, before any look-up."""
-    if len(text) != TOKEN_LENGTH or not text.startswith(PREFIX) or not text.isascii():
-        return False
-    body = text[len(PREFIX) : -CHECKSUM_LENGTH]
-    return secrets.compare_digest(_checksum(body), text[-CHECKSUM_LENGTH:])
-
-
-def token_hash(token: str) -> bytes:
-    """Return what is stored of a token: its SHA-256."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def seal_successor(successor: str, *, under: str) -> str:
@@ -83,15 +58,3 @@ def network_of(address: str | None) -> str:
 def _ring_of(token: str) -> KeyRing:
     key = HKDF(hashes.SHA256(), length=32, salt=None, info=b"taskloom refresh successor").derive(token.encode())
     return KeyRing({"token": key})
-
-
-def _checksum(body: str) -> str:
-    return _base62(zlib.crc32(body.encode()), CHECKSUM_LENGTH)
-
-
-def _base62(number: int, length: int) -> str:
-    digits = ""
-    for _ in range(length):
-        number, digit = divmod(number, 62)
-        digits = ALPHABET[digit] + digits
-    return digits

@@ -49,6 +49,8 @@ class SessionOut(BaseModel):
 
     id: UUID
     device: str | None
+    address: str | None = Field(description="Where it was last used from.")
+    methods: list[str] = Field(description="By what it was opened.")
     current: bool
     created_at: datetime
     last_used_at: datetime
@@ -66,6 +68,8 @@ TOKENS_EXAMPLE: dict[str, Any] = {
 SESSION_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-5e01-7a00-9c6f-2d7e4a8b1c07",
     "device": "curl/7.88.1",
+    "address": "203.0.113.7",
+    "methods": ["password"],
     "current": True,
     "created_at": "2026-11-24T09:00:00Z",
     "last_used_at": "2026-11-24T09:00:00Z",

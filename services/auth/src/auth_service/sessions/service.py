@@ -8,11 +8,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.clock import utcnow
+from chassis.context import current_request
 from chassis.identity import Principal
 from chassis.ids import uuid7
+from chassis.secret_tokens import REFRESH_TOKEN, token_digest
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from auth_service.audit import service as audit
+from auth_service.audit.rules import AuditAction, Outcome
 from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import service as revocations
 from auth_service.sessions import repository
@@ -26,15 +30,15 @@ from auth_service.sessions.errors import (
 from auth_service.sessions.events import session_compromised, session_revoked, session_started
 from auth_service.sessions.rules import (
     RETRY_WINDOW,
+    Method,
     Origin,
     delay_after,
-    is_refresh_token,
-    new_refresh_token,
+    network_of,
     open_successor,
     seal_successor,
-    token_hash,
 )
 from auth_service.users import repository as users
+from auth_service.users.policies import refusal_of
 from auth_service.users.rules import parse_email
 
 
@@ -63,20 +67,37 @@ class Attempt:
 
     email: str
     password: str
-    network: str
-    device: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """By what somebody has proved to be the owner of an account: names of methods, and whether of two sorts."""
+
+    methods: tuple[Method, ...]
+    second_factor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTerms:
+    """What holds for all sessions."""
+
+    lifetimes: Lifetimes
+    verification_required: bool
+    step_up: timedelta
 
 
 async def log_in(
-    session: AsyncSession, *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, lifetimes: Lifetimes
+    session: AsyncSession, *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, terms: SessionTerms
 ) -> Grant:
-    """Start a session. Raises InvalidCredentials, the same for unknown accounts, or TooManyFailures.
+    """Start a session by a password.
 
+    Raises InvalidCredentials, the same for unknown accounts, TooManyFailures, or what users.policies has against it.
     What is read first is read on a connection of its own, so that none is held while the password is hashed.
     """
     address = parse_email(attempt.email)
     canonical = address.canonical if address is not None else attempt.email
-    origin = Origin(hashlib.sha256(canonical.encode()).digest(), attempt.network)
+    network = network_of(current_request().client_address)
+    origin = Origin(hashlib.sha256(canonical.encode()).digest(), network)
     async with primary.connect() as connection:
         _refuse_until(await repository.blocked_until(connection, origin), now=utcnow())
         account = None if address is None else await users.find_by_email(connection, canonical)
@@ -84,23 +105,43 @@ async def log_in(
     fits = await hasher.verify(attempt.password, encoded)
     if account is None or not fits:
         await _count_failure(session, origin)
+        await _note_failure(session, account)
         raise InvalidCredentials
-    fresh_hash = await hasher.hash(attempt.password) if hasher.needs_rehash(account["password_hash"]) else None
+    stale = account["password_hash"] if hasher.needs_rehash(account["password_hash"]) else None
+    fresh_hash = await hasher.hash(attempt.password) if stale else None
     await _forget_failures(session, origin)
-    if fresh_hash is not None:
-        await users.set_password_hash(session, user_id=account["id"], old=account["password_hash"], new=fresh_hash)
-    return await _start(session, account=account, device=attempt.device, lifetimes=lifetimes)
+    if stale and fresh_hash:
+        await users.set_password_hash(session, user_id=account["id"], old=stale, new=fresh_hash)
+    return await start_session(session, account_id=account["id"], proof=Proof(("password",)), terms=terms)
 
 
-async def refresh(session: AsyncSession, *, presented: str, lifetimes: Lifetimes) -> Grant:
+async def start_session(session: AsyncSession, *, account_id: UUID, proof: Proof, terms: SessionTerms) -> Grant:
+    """Start a session for somebody who has proved to own the account: the only way to one.
+
+    The account is locked first, so that whoever disables it meanwhile finds the session. Raises what
+    users.policies says against a session, InvalidCredentials when the account has gone.
+    """
+    account = await users.lock(session, account_id)
+    if account is None:
+        raise InvalidCredentials
+    refusal = refusal_of(account, verification_required=terms.verification_required)
+    if refusal is not None:
+        await _note_login(session, account_id, proof, refused=refusal.code)
+        raise refusal
+    grant = await _start(session, account=account, proof=proof, lifetimes=terms.lifetimes)
+    await _note_login(session, account_id, proof, session_id=grant.session_id)
+    return grant
+
+
+async def refresh(session: AsyncSession, *, presented: str, terms: SessionTerms) -> Grant:
     """Replace a refresh token. Raises InvalidRefreshToken, or RefreshReused when an old one comes back.
 
     The token before the current one gets the same successor again for 10 seconds: its caller may have lost
     the answer.
     """
-    if not is_refresh_token(presented):
+    if not REFRESH_TOKEN.fits(presented):
         raise InvalidRefreshToken
-    digest = token_hash(presented)
+    digest = token_digest(presented)
     login = await repository.lock_by_token(session, digest)
     now = utcnow()
     if login is None or min(login["idle_expires_at"], login["expires_at"]) <= now:
@@ -109,9 +150,13 @@ async def refresh(session: AsyncSession, *, presented: str, lifetimes: Lifetimes
     account = await users.find(session, login["user_id"])
     if used is None or account is None:
         raise InvalidRefreshToken
+    if refusal_of(account, verification_required=terms.verification_required) is not None:
+        raise InvalidRefreshToken
+    lifetimes = terms.lifetimes
     successor = await _successor(session, presented=presented, used=used, login=login, lifetimes=lifetimes, now=now)
     idle_end = min(now + lifetimes.idle, login["expires_at"])
-    await repository.touch(session, login["id"], now=now, idle_expires_at=idle_end)
+    address = current_request().client_address
+    await repository.touch(session, login["id"], now=now, idle_expires_at=idle_end, address=address)
     return Grant(account, login["id"], successor, idle_end - now)
 
 
@@ -119,26 +164,63 @@ async def log_out(session: AsyncSession, *, caller: Principal, lifetimes: Lifeti
     """End the caller's session; its access tokens stop working even if it had ended before."""
     ended = await _end(session, user_id=caller.user_id, session_id=caller.session_id)
     await _revoke(session, {caller.session_id, *ended}, lifetimes)
+    await audit.record(session, AuditAction.LOGOUT, subject_id=caller.user_id, actor=caller)
 
 
 async def log_out_everywhere(session: AsyncSession, *, caller: Principal, lifetimes: Lifetimes) -> None:
     """End all sessions of the caller; whatever access token was issued before stops working."""
-    ended = await _end(session, user_id=caller.user_id, session_id=None)
-    now = utcnow()
-    await _revoke(session, {caller.session_id, *ended}, lifetimes)
-    await revocations.revoke_user(session, caller.user_id, now=now, expires_at=now + lifetimes.access)
+    await end_sessions(session, user_id=caller.user_id, lifetimes=lifetimes, also=caller.session_id)
+    await audit.record(session, AuditAction.LOGOUT_ALL, subject_id=caller.user_id, actor=caller)
 
 
-async def end_session(session: AsyncSession, *, user_id: UUID, session_id: UUID, lifetimes: Lifetimes) -> None:
-    """End one of a user's sessions; its access tokens stop working too. Raises SessionNotFound."""
-    ended = await _end(session, user_id=user_id, session_id=session_id)
+async def end_sessions(
+    session: AsyncSession,
+    *,
+    user_id: UUID,
+    lifetimes: Lifetimes,
+    keep: UUID | None = None,
+    also: UUID | None = None,
+) -> None:
+    """End all sessions of a user, or all but `keep`: the only way to end several.
+
+    Without `keep`, whatever access token was issued before stops working, `also` the tokens of a session that may
+    have ended before; and whatever the gateway knows of the user's API tokens is asked anew.
+    """
+    ended = await _end(session, user_id=user_id, session_id=None, keep=keep)
+    await _revoke(session, {*ended, *([also] if also else [])}, lifetimes)
+    if keep is None:
+        now = utcnow()
+        await revocations.revoke_user(session, user_id, now=now, expires_at=now + lifetimes.access)
+
+
+async def end_session(session: AsyncSession, *, caller: Principal, session_id: UUID, lifetimes: Lifetimes) -> None:
+    """End one of the caller's sessions; its access tokens stop working too. Raises SessionNotFound."""
+    ended = await _end(session, user_id=caller.user_id, session_id=session_id)
     if not ended:
         raise SessionNotFound
     await _revoke(session, ended, lifetimes)
+    details = {"session_id": str(session_id)}
+    await audit.record(session, AuditAction.SESSION_ENDED, subject_id=caller.user_id, actor=caller, details=details)
 
 
-async def _end(session: AsyncSession, *, user_id: UUID, session_id: UUID | None) -> list[UUID]:
-    ended = await repository.end(session, user_id=user_id, session_id=session_id)
+async def prove(session: AsyncSession, *, session_id: UUID, second_factor: bool) -> None:
+    """Note that whoever holds the session has just proved to be its owner again, perhaps by a second factor."""
+    await repository.note_proof(session, session_id, now=utcnow(), second_factor=second_factor)
+
+
+async def is_recently_proven(session: AsyncSession, *, caller: Principal, within: timedelta) -> bool:
+    """Tell whether the session's last proof is recent: of the second factor where the account has one."""
+    proof = await repository.find_proof(session, caller.session_id)
+    if proof is None:
+        return False
+    at = proof["second_factor_at"] if proof["has_second_factor"] else proof["authenticated_at"]
+    return at is not None and utcnow() - at <= within
+
+
+async def _end(
+    session: AsyncSession, *, user_id: UUID, session_id: UUID | None, keep: UUID | None = None
+) -> list[UUID]:
+    ended = await repository.end(session, user_id=user_id, session_id=session_id, keep=keep)
     for one in ended:
         await session_revoked(session, session_id=one, user_id=user_id)
     return ended
@@ -152,11 +234,11 @@ async def _successor(
     session: AsyncSession, *, presented: str, used: RowMapping, login: RowMapping, lifetimes: Lifetimes, now: datetime
 ) -> str:
     if used["replaced_at"] is None:
-        successor = new_refresh_token()
+        successor = REFRESH_TOKEN.new()
         await repository.replace_token(
             session,
             old=used["hash"],
-            new=token_hash(successor),
+            new=token_digest(successor),
             session_id=login["id"],
             sealed=seal_successor(successor, under=presented),
             now=now,
@@ -166,6 +248,13 @@ async def _successor(
         return open_successor(used["successor_sealed"], under=presented)
     await repository.end(session, user_id=login["user_id"], session_id=login["id"])
     await session_compromised(session, session_id=login["id"], user_id=login["user_id"])
+    await audit.record(
+        session,
+        AuditAction.REFRESH_REUSED,
+        subject_id=login["user_id"],
+        credential_id=login["id"],
+        outcome="refused",
+    )
     await revocations.revoke_sessions(session, [login["id"]], expires_at=now + lifetimes.access)
     raise RefreshReused
 
@@ -178,23 +267,49 @@ async def _is_retry(session: AsyncSession, used: RowMapping, now: datetime) -> b
     return successor is not None and successor["replaced_at"] is None
 
 
-async def _start(session: AsyncSession, *, account: RowMapping, device: str | None, lifetimes: Lifetimes) -> Grant:
-    now = utcnow()
-    session_id, refresh_token = uuid7(), new_refresh_token()
+async def _start(session: AsyncSession, *, account: RowMapping, proof: Proof, lifetimes: Lifetimes) -> Grant:
+    now, request = utcnow(), current_request()
+    session_id, refresh_token = uuid7(), REFRESH_TOKEN.new()
     end = now + lifetimes.absolute
     idle_end = min(now + lifetimes.idle, end)
     values = {
         "id": session_id,
         "user_id": account["id"],
-        "device": device,
+        "device": request.client_device,
+        "address": request.client_address,
+        "methods": list(proof.methods),
+        "authenticated_at": now,
+        "second_factor_at": now if proof.second_factor else None,
         "created_at": now,
         "last_used_at": now,
         "idle_expires_at": idle_end,
         "expires_at": end,
     }
-    await repository.add(session, values, token_hash(refresh_token))
+    await repository.add(session, values, token_digest(refresh_token))
     await session_started(session, session_id=session_id, user_id=account["id"])
     return Grant(account, session_id, refresh_token, idle_end - now)
+
+
+async def _note_login(
+    session: AsyncSession, account_id: UUID, proof: Proof, *, session_id: UUID | None = None, refused: str | None = None
+) -> None:
+    details = {"methods": list(proof.methods), **({"refusal": refused} if refused else {})}
+    outcome: Outcome = "refused" if refused else "success"
+    await audit.record(
+        session,
+        AuditAction.LOGIN,
+        subject_id=account_id,
+        actor_id=account_id,
+        credential_id=session_id,
+        outcome=outcome,
+        details=details,
+    )
+
+
+async def _note_failure(session: AsyncSession, account: RowMapping | None) -> None:
+    """Note a failed login of an account that there is; what is tried on others is for the log."""
+    if account is not None:
+        await audit.record(session, AuditAction.LOGIN, subject_id=account["id"], outcome="refused")
 
 
 def _refuse_until(blocked_until: datetime | None, *, now: datetime) -> None:

@@ -78,9 +78,9 @@ async def update_profile(
     body: ProfilePatch, caller: CurrentPrincipal, write: Writing, version: ExpectedVersion
 ) -> Response:
     row = await service.update_profile(write.session, user_id=caller.user_id, patch=body, expected_version=version)
-    return write.reply(UserOut.model_validate(dict(row)), headers={"etag": etag(row["version"])})
+    return write.reply(UserOut.of(row), headers={"etag": etag(row["version"])})
 
 
 def _user(row: RowMapping, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    user = UserOut.model_validate(dict(row))
+    user = UserOut.of(row)
     return reply(user, status=status, headers={"etag": etag(user.version), **(headers or {})})

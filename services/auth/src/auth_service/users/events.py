@@ -20,7 +20,7 @@ USER_REGISTERED = "user.registered.v1"
 
 
 async def user_registered(session: AsyncSession, row: RowMapping) -> None:
-    resource = UserOut.model_validate(dict(row)).model_dump(mode="json")
+    resource = UserOut.of(row).model_dump(mode="json")
     await publish_fact(session, USER_REGISTERED, "user", row["id"], row["version"], row["id"], resource)
 
 

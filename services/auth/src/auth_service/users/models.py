@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, String
+from sqlalchemy import CheckConstraint, DateTime, String, false
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -10,16 +10,28 @@ from auth_service.db import Base
 
 class Account(Base):
     __tablename__ = "account"
+    __table_args__ = (
+        CheckConstraint("kind IN ('human', 'service')", name="kind"),
+        CheckConstraint("status IN ('active', 'deactivated', 'disabled', 'deleting', 'deleted')", name="status"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    email: Mapped[str] = mapped_column(String(254))
+    kind: Mapped[str] = mapped_column(String(8), server_default="human")
+    status: Mapped[str] = mapped_column(String(12), server_default="active")
+    # Every person has an address; service accounts and tombstones have none.
+    email: Mapped[str | None] = mapped_column(String(254))
     # Lower-case local part at the ASCII form of the domain: what makes two addresses the same.
-    email_canonical: Mapped[str] = mapped_column(String(254), unique=True)
+    email_canonical: Mapped[str | None] = mapped_column(String(254), unique=True)
+    email_verified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     display_name: Mapped[str] = mapped_column(String(100))
     timezone: Mapped[str] = mapped_column(String(64))
     locale: Mapped[str | None] = mapped_column(String(35))
     roles: Mapped[list[str]] = mapped_column(ARRAY(String(16)))
-    password_hash: Mapped[str] = mapped_column(String(255))
+    # None for accounts that are entered by a passkey or an identity provider only, or not at all.
+    password_hash: Mapped[str | None] = mapped_column(String(255))
+    password_reset_required: Mapped[bool] = mapped_column(server_default=false())
+    # Whether a TOTP generator or a passkey is set up: kept here, so that a login learns it with the account.
+    has_second_factor: Mapped[bool] = mapped_column(server_default=false())
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

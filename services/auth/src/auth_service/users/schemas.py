@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
+from sqlalchemy import RowMapping
 
 DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 
@@ -67,6 +68,7 @@ class UserOut(BaseModel):
 
     id: UUID
     email: str
+    email_verified: bool
     display_name: str
     timezone: str
     locale: str | None
@@ -75,10 +77,16 @@ class UserOut(BaseModel):
     created_at: datetime
     updated_at: datetime
 
+    @classmethod
+    def of(cls, account: RowMapping) -> "UserOut":
+        """Return an account as its owner sees it."""
+        return cls.model_validate({**account, "email_verified": account["email_verified_at"] is not None})
+
 
 USER_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",
     "email": "ada@example.com",
+    "email_verified": True,
     "display_name": "Ada",
     "timezone": "UTC",
     "locale": None,

@@ -9,6 +9,8 @@ from chassis.ids import uuid7
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from auth_service.audit import service as audit
+from auth_service.audit.rules import AuditAction
 from auth_service.passwords import rules as passwords
 from auth_service.passwords.service import PasswordHasher
 from auth_service.users import repository
@@ -38,6 +40,7 @@ async def register(
         "timezone": "UTC",
         "locale": None,
         "roles": ["user"],
+        "status": "active",
         "password_hash": await hasher.hash(wanted.password),
         "version": 1,
         "created_at": now,
@@ -47,6 +50,7 @@ async def register(
     if row is None:
         raise EmailTaken(field="email")
     await user_registered(session, row)
+    await audit.record(session, AuditAction.ACCOUNT_REGISTERED, subject_id=row["id"], actor_id=row["id"])
     return row
 
 
@@ -58,7 +62,7 @@ async def update_profile(
     if row is None:
         raise Unauthenticated
     if expected_version not in (None, row["version"]):
-        raise ProfileVersionConflict(data={"current": UserOut.model_validate(dict(row)).model_dump(mode="json")})
+        raise ProfileVersionConflict(data={"current": UserOut.of(row).model_dump(mode="json")})
     changed: dict[str, Any] = {name: new for name, new in patch.given().items() if row[name] != new}
     if not changed:
         return row
