@@ -16,7 +16,12 @@ from starlette.exceptions import HTTPException
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 20
 INVALID_REQUEST, UNSUPPORTED_GRANT = "invalid_request", "unsupported_grant_type"
-OAUTH_ERRORS = {401: "invalid_grant", 429: "temporarily_unavailable", 503: "temporarily_unavailable"}
+OAUTH_ERRORS = {
+    401: "invalid_grant",
+    403: "invalid_grant",
+    429: "temporarily_unavailable",
+    503: "temporarily_unavailable",
+}
 
 
 class FormExpected(UnsupportedMediaType):

@@ -15,17 +15,17 @@ def codes(answer):
 
 
 REFUSALS = {
-    "disabled": ("status = 'disabled'", "ACCOUNT_DISABLED"),
-    "deactivated": ("status = 'deactivated'", "ACCOUNT_DEACTIVATED"),
-    "deleting": ("status = 'deleting'", "ACCOUNT_DELETING"),
-    "reset": ("password_reset_required = true", "PASSWORD_RESET_REQUIRED"),
+    "disabled": ("UPDATE auth.account SET status = 'disabled' WHERE id = :id", "ACCOUNT_DISABLED"),
+    "deactivated": ("UPDATE auth.account SET status = 'deactivated' WHERE id = :id", "ACCOUNT_DEACTIVATED"),
+    "deleting": ("UPDATE auth.account SET status = 'deleting' WHERE id = :id", "ACCOUNT_DELETING"),
+    "reset": ("UPDATE auth.account SET password_reset_required = true WHERE id = :id", "PASSWORD_RESET_REQUIRED"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSALS)
 async def test_login_403_to_the_right_password_and_401_to_a_wrong_one(api, account, rows, name):
     change, code = REFUSALS[name]
-    await rows(f"UPDATE auth.account SET {change} WHERE id = :id", id=account.id)
+    await rows(change, id=account.id)
     wrong = {**account.credentials, "password": "not-this-one-77"}
     assert codes(await api.post("/api/v1/auth/login", json=wrong)) == (401, ["INVALID_CREDENTIALS"])
     assert codes(await api.post("/api/v1/auth/login", json=account.credentials)) == (403, [code])
@@ -41,7 +41,7 @@ async def test_login_403_to_the_right_password_and_401_to_a_wrong_one(api, accou
 @pytest.mark.parametrize("name", REFUSALS)
 async def test_refresh_401_for_an_account_that_may_have_no_session(api, login, rows, name):
     change, _ = REFUSALS[name]
-    await rows(f"UPDATE auth.account SET {change} WHERE id = :id", id=login.account.id)
+    await rows(change, id=login.account.id)
     body = {"refresh_token": login.tokens["refresh_token"]}
     assert codes(await api.post("/api/v1/auth/refresh", json=body)) == (401, ["INVALID_REFRESH_TOKEN"])
 

@@ -35,6 +35,7 @@ from auth_service.sessions.schemas import (
     TokensOut,
 )
 from auth_service.sessions.service import Attempt, Grant
+from auth_service.users.errors import ACCOUNT_REFUSALS
 from auth_service.users.schemas import UserOut
 
 router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
@@ -48,7 +49,7 @@ form_router = fastapi.APIRouter(prefix="/api/v1/auth", tags=["auth"], route_clas
     response_model=Envelope[TokensOut],
     responses={
         200: example(TOKENS_EXAMPLE, description="The tokens of the new session."),
-        **errors(InvalidCredentials, TooManyFailures, PasswordWorkFull),
+        **errors(InvalidCredentials, TooManyFailures, PasswordWorkFull, *ACCOUNT_REFUSALS),
     },
 )
 @public("this is how an identity is obtained")
@@ -65,7 +66,7 @@ async def log_in(request: Request, body: Credentials, session: WriteSession) -> 
         "enveloped; a refusal is the usual envelope with `error` and `error_description` (section 5.2) beside it."
     ),
     response_model=OAuthTokens,
-    responses=errors(InvalidCredentials, TooManyFailures, PasswordWorkFull),
+    responses=errors(InvalidCredentials, TooManyFailures, PasswordWorkFull, *ACCOUNT_REFUSALS),
 )
 @public("this is how an identity is obtained")
 async def log_in_by_form(

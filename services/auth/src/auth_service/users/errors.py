@@ -45,3 +45,7 @@ class PasswordResetRequired(PersistedError):
     code = "PASSWORD_RESET_REQUIRED"
     kind = ErrorKind.FORBIDDEN
     message = "Choose a new password first: POST /api/v1/auth/password/forgot mails you a link."
+
+
+ACCOUNT_REFUSALS = (AccountDisabled, AccountDeactivated, AccountDeleting, EmailNotVerified, PasswordResetRequired)
+"""What may stand between the right credentials and a session."""
