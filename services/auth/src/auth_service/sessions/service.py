@@ -70,6 +70,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a password fits, for `accept_password`; with a fresh hash of it where the stored one has aged."""
+
+    origin: Origin
+    account: RowMapping | None
+    fits: bool
+    fresh_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """By what somebody has proved to be the owner of an account: names of methods, and whether of two sorts."""
 
@@ -86,32 +96,63 @@ class SessionTerms:
     step_up: timedelta
 
 
-async def log_in(
-    session: AsyncSession, *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, terms: SessionTerms
-) -> Grant:
-    """Start a session by a password.
+async def verify_password(*, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher) -> Verdict:
+    """Find out whether a password is the account's, the same work for unknown accounts. Raises TooManyFailures.
 
-    Raises InvalidCredentials, the same for unknown accounts, TooManyFailures, or what users.policies has against it.
-    What is read first is read on a connection of its own, so that none is held while the password is hashed.
+    What is read is read on a connection of its own, so that none is held while the password is hashed.
     """
     address = parse_email(attempt.email)
     canonical = address.canonical if address is not None else attempt.email
-    network = network_of(current_request().client_address)
-    origin = Origin(hashlib.sha256(canonical.encode()).digest(), network)
+    origin = origin_of(canonical)
     async with primary.connect() as connection:
         _refuse_until(await repository.blocked_until(connection, origin), now=utcnow())
         account = None if address is None else await users.find_by_email(connection, canonical)
     encoded = None if account is None else account["password_hash"]
     fits = await hasher.verify(attempt.password, encoded)
-    if account is None or not fits:
-        await _count_failure(session, origin)
+    stale = fits and encoded is not None and hasher.needs_rehash(encoded)
+    return Verdict(origin, account, fits, await hasher.hash(attempt.password) if stale else None)
+
+
+async def accept_password(session: AsyncSession, verdict: Verdict) -> RowMapping:
+    """Return the account of a right password. Raises InvalidCredentials, which counts, or TooManyFailures.
+
+    Failures from before stay counted until `forget_failures`, which is for who has come in.
+    """
+    account = verdict.account
+    if account is None or not verdict.fits:
+        await _count_failure(session, verdict.origin)
         await _note_failure(session, account)
         raise InvalidCredentials
-    stale = account["password_hash"] if hasher.needs_rehash(account["password_hash"]) else None
-    fresh_hash = await hasher.hash(attempt.password) if stale else None
-    await _forget_failures(session, origin)
-    if stale and fresh_hash:
-        await users.set_password_hash(session, user_id=account["id"], old=stale, new=fresh_hash)
+    # Of many guesses at once a right one, too, is told only before there is a block.
+    failed = await repository.lock_failures(session, verdict.origin)
+    _refuse_until(failed["blocked_until"] if failed else None, now=utcnow())
+    if verdict.fresh_hash:
+        stale = account["password_hash"]
+        await users.set_password_hash(session, user_id=account["id"], old=stale, new=verdict.fresh_hash)
+    return account
+
+
+async def forget_failures(session: AsyncSession, origin: Origin) -> None:
+    """Begin anew after a success."""
+    await repository.forget_failures(session, origin)
+
+
+def origin_of(canonical: str) -> Origin:
+    """Return where failed logins of an address are counted, for the network that asks now."""
+    network = network_of(current_request().client_address)
+    return Origin(hashlib.sha256(canonical.encode()).digest(), network)
+
+
+async def log_in(
+    session: AsyncSession, *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, terms: SessionTerms
+) -> Grant:
+    """Start a session by a password.
+
+    Raises what `verify_password` and `accept_password` do, or what users.policies has against it.
+    """
+    verdict = await verify_password(attempt=attempt, primary=primary, hasher=hasher)
+    account = await accept_password(session, verdict)
+    await forget_failures(session, verdict.origin)
     return await start_session(session, account_id=account["id"], proof=Proof(("password",)), terms=terms)
 
 
@@ -325,11 +366,3 @@ async def _count_failure(session: AsyncSession, origin: Origin) -> None:
         _refuse_until(await repository.blocked_until(session, origin), now=now)
     elif delay := delay_after(failures):
         await repository.block(session, origin, until=now + delay)
-
-
-async def _forget_failures(session: AsyncSession, origin: Origin) -> None:
-    """Begin anew after a success. Of many guesses at once a right one, too, is told only before there is a block."""
-    failed = await repository.lock_failures(session, origin)
-    if failed is not None:
-        _refuse_until(failed["blocked_until"], now=utcnow())
-        await repository.forget_failures(session, origin)
