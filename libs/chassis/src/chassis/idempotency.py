@@ -21,7 +21,7 @@ FIRST_PRINTABLE, LAST_PRINTABLE = " ", "~"
 
 
 class IdempotencyMixin:
-    """Table `idempotency_key` of a service: one row per caller and key."""
+    """Table `idempotency_key` of a service: one row per caller (`Principal.credential_id`) and key."""
 
     __tablename__ = "idempotency_key"
 

@@ -43,3 +43,28 @@ class Principal:
     def is_restricted(self) -> bool:
         """Whether the caller sees only a part of what its user sees."""
         return self.workspace_id is not None or self.project_ids is not None
+
+    @property
+    def credential_id(self) -> UUID:
+        """What keeps its own idempotency keys: a user over all sessions, and every API token for itself.
+
+        Tokens of one user may see different things, so what one was answered must not be replayed to another.
+        """
+        return self.user_id if self.is_session else self.session_id
+
+    def reaches_workspace(self, workspace_id: UUID) -> bool:
+        """Tell whether the restriction leaves a workspace; who is a member of it is another question."""
+        return self.workspace_id is None or self.workspace_id == workspace_id
+
+    def reaches_project(self, project_id: UUID | None) -> bool:
+        """Tell whether the restriction leaves what is in a project; None is what is in no project."""
+        return self.project_ids is None or project_id in self.project_ids
+
+    def as_actor(self) -> dict[str, str]:
+        """Return who acts and through what, as events and histories tell it."""
+        actor = {
+            "type": "service_account" if self.via == "bot" else "user",
+            "id": str(self.user_id),
+            "via": self.via,
+        }
+        return actor if self.is_session else {**actor, "token_id": str(self.session_id)}

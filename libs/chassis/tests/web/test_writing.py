@@ -93,7 +93,7 @@ async def test_r32_an_answer_of_a_workspace_is_replayed_only_to_who_sees_it(app,
     """A service that does not say who sees a workspace replays nothing of one."""
     seen = []
 
-    async def sees(_session, _user_id, workspace_ids):
+    async def sees(_session, _caller, workspace_ids):
         seen.append(workspace_ids)
         return app.state.member
 
@@ -109,6 +109,23 @@ async def test_r32_an_answer_of_a_workspace_is_replayed_only_to_who_sees_it(app,
     assert await ask() == (201, "true")
     assert seen == [{UUID("01990000-0000-7000-8000-000000000001")}] * 2
     assert len(await rows("SELECT id FROM notes.note")) == 1
+
+
+@pytest.mark.parametrize("bounds", [{}, {"workspace_id": UUID(int=1)}, {"project_ids": [UUID(int=2)]}, {"bot": True}])
+async def test_r32_a_key_is_the_api_tokens_own(api, rows, test_gateway, bounds):
+    """Tokens of one user see different things, and so does the user."""
+    user, tokens = UUID(int=5), (UUID(int=6), UUID(int=7))
+    callers = [test_gateway.headers(user), test_gateway.headers(user, session_id=UUID(int=8))]
+    callers += [test_gateway.token_headers(user, "notes:write", token_id=token, **bounds) for token in tokens]
+    answers = [
+        await api.post(NOTES, json={"title": title}, headers={**KEY, **caller})
+        for title, caller in zip("aabc", callers, strict=True)
+    ]
+    assert [answer.status_code for answer in answers] == [201] * 4
+    assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, "true", None, None]
+    assert await rows(COUNT) == [(3,)]
+    again = await api.post(NOTES, json={"title": "b"}, headers={**KEY, **callers[2]})
+    assert again.content == answers[2].content
 
 
 async def test_r32_an_effect_whose_answer_can_t_be_kept_is_none(api, rows):

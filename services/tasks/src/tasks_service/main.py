@@ -36,7 +36,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "database": database,
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "idempotency_table": table_of(IdempotencyKey),
-            "sees_workspaces": workspaces_repository.is_member_of_all,
+            "sees_workspaces": workspaces_repository.sees_all,
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
         },

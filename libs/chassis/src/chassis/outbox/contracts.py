@@ -14,6 +14,17 @@ EXAMPLE_TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 STRING: dict[str, Any] = {"type": "string"}
 UUID_TEXT: dict[str, Any] = {"type": "string", "format": "uuid"}
+ACTOR: dict[str, Any] = {
+    "description": "Who acted, and through what; null for what a service does of its own accord.",
+    "type": ["object", "null"],
+    "required": ["type", "id", "via"],
+    "properties": {
+        "type": {"enum": ["user", "service_account"]},
+        "id": UUID_TEXT,
+        "via": {"enum": ["session", "token", "bot"]},
+        "token_id": {**UUID_TEXT, "description": "The API token, where it was one."},
+    },
+}
 
 
 ResourceModel = type[BaseModel]
@@ -113,7 +124,7 @@ class EventContract:
                 "entity_type": {"const": self.entity_type},
                 "entity_id": UUID_TEXT,
                 "version": {"type": "integer", "minimum": 1},
-                "actor": {"type": ["object", "null"]},
+                "actor": ACTOR,
                 "changes": {"type": "array", "items": change},
                 "audience": {"type": "array", "items": UUID_TEXT},
                 "request_id": STRING,

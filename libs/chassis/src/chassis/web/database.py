@@ -23,20 +23,27 @@ from chassis.web.routing import takes_idempotency_key
 REPLAYED_HEADERS = ("location", "etag", "x-cursor", "cache-control", "vary", "preference-applied")
 
 
-SeesWorkspaces = Callable[[AsyncSession, UUID, set[UUID]], Awaitable[bool]]
-"""Tells whether a user may see all of some workspaces now. A service gives its own as `state.sees_workspaces`."""
+SeesWorkspaces = Callable[[AsyncSession, Principal, set[UUID]], Awaitable[bool]]
+"""Tells whether a caller may see all of some workspaces now. A service gives its own as `state.sees_workspaces`."""
 
 
-async def sees_no_workspace(_session: AsyncSession, _user_id: UUID, _workspace_ids: set[UUID]) -> bool:
+async def sees_no_workspace(_session: AsyncSession, _caller: Principal, _workspace_ids: set[UUID]) -> bool:
     """Tell nothing of workspaces, where a service has not said who sees them."""
     return False
 
 
-def workspaces_of(answer: StoredAnswer) -> set[UUID]:
-    """Return the workspaces of the resources that an answer shows."""
+def shown_by(answer: StoredAnswer) -> list[dict[str, Any]]:
+    """Return the resources of workspaces that an answer shows."""
     data = orjson.loads(answer.body)["data"] if answer.body else None
     shown = data if isinstance(data, list) else [data]
-    return {UUID(one["workspace_id"]) for one in shown if isinstance(one, dict) and "workspace_id" in one}
+    return [one for one in shown if isinstance(one, dict) and "workspace_id" in one]
+
+
+def is_in_reach(principal: Principal, resource: Mapping[str, Any]) -> bool:
+    """Tell whether an API token's restriction leaves a resource, by the workspace and project that it names."""
+    project = resource.get("project_id")
+    in_project = project is None or principal.reaches_project(UUID(project))
+    return in_project and principal.reaches_workspace(UUID(resource["workspace_id"]))
 
 
 class Replay(Exception):
@@ -86,9 +93,12 @@ PrimaryConnection = Annotated[AsyncConnection, Depends(primary_connection, scope
 class Write:
     """A write in progress: its session, and the answer that is kept with it when the caller sent a key."""
 
-    def __init__(self, session: AsyncSession, table: Table, request: IdempotentRequest | None) -> None:
+    def __init__(
+        self, session: AsyncSession, table: Table, principal: Principal, request: IdempotentRequest | None
+    ) -> None:
         self.session = session
         self._table = table
+        self._principal = principal
         self._request = request
         self._answer: Response | None = None
 
@@ -103,10 +113,16 @@ class Write:
         answer = await claim(self.session, self._table, self._request)
         if answer is None:
             return
-        shown = workspaces_of(answer)
-        if shown and sees_workspaces and not await sees_workspaces(self.session, self._request.caller_id, shown):
+        if sees_workspaces and not await self._sees(answer, sees_workspaces):
             raise NotFound
         raise Replay(answer)
+
+    async def _sees(self, answer: StoredAnswer, sees_workspaces: SeesWorkspaces) -> bool:
+        shown = shown_by(answer)
+        if not all(is_in_reach(self._principal, one) for one in shown):
+            return False
+        workspaces = {UUID(one["workspace_id"]) for one in shown}
+        return not workspaces or await sees_workspaces(self.session, self._principal, workspaces)
 
     def reply(
         self,
@@ -149,7 +165,7 @@ async def open_write(
     state = request.app.state
     keyed = _keyed(request, principal, content)
     async with transaction(state.database) as session:
-        write = Write(session, state.idempotency_table, keyed)
+        write = Write(session, state.idempotency_table, principal, keyed)
         await write.begin(sees_workspaces)
         yield write
         await write.finish()
@@ -164,7 +180,7 @@ async def replay_first_answer(request: Request, principal: Principal) -> None:
     state = request.app.state
     keyed = _keyed(request, principal, await request.body())
     async with transaction(state.database) as session:
-        await Write(session, state.idempotency_table, keyed).begin(_sees_workspaces(request))
+        await Write(session, state.idempotency_table, principal, keyed).begin(_sees_workspaces(request))
 
 
 def _keyed(request: Request, principal: Principal, content: bytes) -> IdempotentRequest | None:
@@ -172,7 +188,7 @@ def _keyed(request: Request, principal: Principal, content: bytes) -> Idempotent
     if key is None:
         return None
     digest = fingerprint(request.method, request.scope["path"], request.scope["query_string"], content)
-    return IdempotentRequest(principal.user_id, check_key(key), digest)
+    return IdempotentRequest(principal.credential_id, check_key(key), digest)
 
 
 def _sees_workspaces(request: Request) -> SeesWorkspaces:

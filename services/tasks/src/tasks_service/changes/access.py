@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.cursors import MAX_CURSOR_CHARACTERS, CursorSigner
 from chassis.db.engine import Database
+from chassis.identity import Principal
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Header, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -31,33 +32,34 @@ async def fresh_connection(
     if cursor is not None:
         signer: CursorSigner = request.app.state.cursors
         wait_seconds = request.app.state.min_cursor_wait_seconds
-        engine = await _engine_with(database, caller.user_id, signer.read_position(cursor), wait_seconds)
+        engine = await _engine_with(database, caller, signer.read_position(cursor), wait_seconds)
     async with engine.connect() as connection:
         yield connection
 
 
 async def _engine_with(
-    database: Database, caller_id: UUID, wanted: Mapping[UUID, int], wait_seconds: float
+    database: Database, caller: Principal, wanted: Mapping[UUID, int], wait_seconds: float
 ) -> AsyncEngine:
     """Return the reader once it is new enough, and the writer when that takes too long. Raises NotYetConsistent."""
-    if await _catches_up(database.reader, caller_id, wanted, wait_seconds):
+    if await _catches_up(database.reader, caller, wanted, wait_seconds):
         return database.reader
     async with database.primary.connect() as connection:
-        heads = await repository.heads_for(connection, caller_id)
-    # The primary knows every membership: a workspace that is not there is one that the caller has left.
+        heads = await repository.heads_for(connection, caller)
+    # The primary knows every membership: a workspace that is not there is one that the caller has left, or that
+    # its token does not reach.
     if any(heads[workspace] < seq for workspace, seq in wanted.items() if workspace in heads):
         raise NotYetConsistent(retry_after=1)
     return database.primary
 
 
-async def _catches_up(reader: AsyncEngine, caller_id: UUID, wanted: Mapping[UUID, int], wait_seconds: float) -> bool:
+async def _catches_up(reader: AsyncEngine, caller: Principal, wanted: Mapping[UUID, int], wait_seconds: float) -> bool:
     """Wait until the reader has what is wanted; a membership that it does not have is not worth waiting for."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_seconds
     while True:
         # A connection for each look: the pool is small, and many may wait at once.
         async with reader.connect() as connection:
-            heads = await repository.heads_for(connection, caller_id)
+            heads = await repository.heads_for(connection, caller)
         if all(heads.get(workspace, 0) >= seq for workspace, seq in wanted.items()):
             return True
         if loop.time() >= deadline or not wanted.keys() <= heads.keys():

@@ -1,14 +1,17 @@
 """All SQL on the change log."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import bindparam, insert, select, update
+from chassis.identity import Principal
+from sqlalchemy import Select, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.changes.models import Change, ChangeCounter
+from tasks_service.visibility.repository import Sight, seen, seen_by, sight_of
 from tasks_service.workspaces.models import Member
 
 change = table_of(Change)
@@ -20,11 +23,6 @@ TAKE_NUMBERS = (
     .where(counter.c.workspace_id == bindparam("of_workspace"))
     .values(last_seq=counter.c.last_seq + bindparam("count"))
     .returning(counter.c.last_seq)
-)
-HEADS = (
-    select(counter.c.workspace_id, counter.c.last_seq)
-    .join(member, member.c.workspace_id == counter.c.workspace_id)
-    .where(member.c.user_id == bindparam("caller_id"))
 )
 AUDIENCE = select(member.c.user_id).where(member.c.workspace_id == bindparam("of_workspace"))
 
@@ -50,7 +48,16 @@ async def append(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> No
     await session.execute(insert(change), [dict(row) for row in rows])
 
 
-async def heads_for(reader: AsyncSession | AsyncConnection, caller_id: UUID) -> dict[UUID, int]:
-    """Return the last sequence number of each workspace of the caller."""
-    rows = (await reader.execute(HEADS, {"caller_id": caller_id})).all()
+@cache
+def _heads(sight: Sight) -> Select[Any]:
+    return (
+        select(counter.c.workspace_id, counter.c.last_seq)
+        .join(member, member.c.workspace_id == counter.c.workspace_id)
+        .where(*seen(sight))
+    )
+
+
+async def heads_for(reader: AsyncSession | AsyncConnection, caller: Principal) -> dict[UUID, int]:
+    """Return the last sequence number of each workspace that the caller may see."""
+    rows = (await reader.execute(_heads(sight_of(caller)), seen_by(caller))).all()
     return {row.workspace_id: row.last_seq for row in rows}

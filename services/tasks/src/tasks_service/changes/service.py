@@ -43,7 +43,7 @@ def _entry(draft: ChangeDraft, actor: Principal) -> dict[str, Any]:
         "event_id": uuid7(),
         "type": draft.type,
         "occurred_at": utcnow(),
-        "actor": {"type": actor.kind, "id": str(actor.user_id), "via": "session"},
+        "actor": actor.as_actor(),
         "entity_type": draft.entity_type,
         "entity_id": draft.entity_id,
         "project_id": draft.project_id,

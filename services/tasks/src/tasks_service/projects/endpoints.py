@@ -42,7 +42,7 @@ async def list_projects(
     workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
 ) -> Response:
     rows, total = await repository.list_visible(
-        connection, caller.user_id, workspace_id=workspace_id, limit=paging.per_page, offset=paging.offset
+        connection, caller, workspace_id=workspace_id, limit=paging.per_page, offset=paging.offset
     )
     projects = [ProjectOut.model_validate(dict(row)) for row in rows]
     headers = {**page_links(request, paging, total), "etag": list_etag(to_json(projects) + str(total).encode())}

@@ -6,10 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.identity import Principal
 from sqlalchemy import RowMapping, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.projects.models import Project
+from tasks_service.visibility.repository import seen, seen_by, sight_of
 from tasks_service.workspaces.models import Member, Workspace
 
 project = table_of(Project)
@@ -31,30 +33,31 @@ async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
     return (await session.execute(insert(project).values(**values).returning(*project.c))).mappings().one()
 
 
-async def find_inbox(session: AsyncSession, owner_id: UUID) -> ProjectAccess | None:
-    """Return the Inbox of a user's personal workspace."""
+async def find_inbox(session: AsyncSession, owner: Principal) -> ProjectAccess | None:
+    """Return the Inbox of the caller's personal workspace, if the caller may see it."""
     query = (
         select(project.c.id, project.c.workspace_id, member.c.role)
         .join(workspace, workspace.c.id == project.c.workspace_id)
         .join(member, member.c.workspace_id == workspace.c.id)
         .where(
-            workspace.c.personal_owner_id == owner_id,
-            member.c.user_id == owner_id,
+            *seen(sight_of(owner), project_id=project.c.id),
+            workspace.c.personal_owner_id == owner.user_id,
             project.c.is_inbox,
         )
     )
-    row = (await session.execute(query)).one_or_none()
+    row = (await session.execute(query, seen_by(owner))).one_or_none()
     return None if row is None else ProjectAccess(*row)
 
 
 async def list_visible(
-    reader: AsyncConnection, caller_id: UUID, *, workspace_id: UUID | None, limit: int, offset: int
+    reader: AsyncConnection, caller: Principal, *, workspace_id: UUID | None, limit: int, offset: int
 ) -> tuple[Sequence[RowMapping], int]:
     """Return the projects that the caller may see, oldest first, and how many there are."""
-    mine = [member.c.user_id == caller_id]
+    mine = seen(sight_of(caller), project_id=project.c.id)
+    parameters = seen_by(caller)
     if workspace_id is not None:
         mine.append(project.c.workspace_id == workspace_id)
     visible = project.join(member, member.c.workspace_id == project.c.workspace_id)
-    total = await reader.scalar(select(func.count()).select_from(visible).where(*mine))
+    total = await reader.scalar(select(func.count()).select_from(visible).where(*mine), parameters)
     query = select(*project.c).select_from(visible).where(*mine).order_by(project.c.id).limit(limit).offset(offset)
-    return (await reader.execute(query)).mappings().all(), total or 0
+    return (await reader.execute(query, parameters)).mappings().all(), total or 0

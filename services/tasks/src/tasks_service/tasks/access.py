@@ -17,7 +17,7 @@ from tasks_service.tasks.policies import can_edit
 
 async def readable_task(task_id: UUID, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
     """Load a task that the caller may see. Raises TaskNotFound."""
-    row = await repository.find_visible(connection, caller_id=caller.user_id, task_id=task_id)
+    row = await repository.find_visible(connection, caller=caller, task_id=task_id)
     if row is None:
         raise TaskNotFound
     return row
@@ -33,7 +33,7 @@ async def locatable_task(task_id: UUID, caller: CurrentPrincipal, connection: Pr
 
 async def editable_task(task_id: UUID, caller: CurrentPrincipal, write: Writing) -> RowMapping:
     """Load a task that the caller may change, in the transaction of the change. Raises TaskNotFound, Forbidden."""
-    row = await repository.find_visible(write.session, caller_id=caller.user_id, task_id=task_id)
+    row = await repository.find_visible(write.session, caller=caller, task_id=task_id)
     if row is None:
         raise TaskNotFound
     if not can_edit(row["role"]):

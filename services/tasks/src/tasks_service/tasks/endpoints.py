@@ -2,6 +2,7 @@ from typing import Annotated
 from uuid import UUID
 
 from chassis.errors import CursorMismatch, Forbidden, InvalidCursor, NotFound
+from chassis.identity import Principal
 from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
@@ -62,9 +63,7 @@ def task_filter(
 @scope("tasks:write")
 async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.create_task(write.session, wanted=body, actor=caller)
-    return await _written(
-        request, write, caller.user_id, row, status=201, headers={"location": f"/api/v1/tasks/{row['id']}"}
-    )
+    return await _written(request, write, caller, row, status=201, headers={"location": f"/api/v1/tasks/{row['id']}"})
 
 
 @router.get(
@@ -93,7 +92,7 @@ async def list_tasks(
     paging: PagingQuery,
 ) -> Response:
     page = await service.list_tasks(
-        connection, caller_id=caller.user_id, wanted=wanted, paging=paging, signer=request.app.state.cursors
+        connection, caller=caller, wanted=wanted, paging=paging, signer=request.app.state.cursors
     )
     tasks = [TaskOut.of(row) for row in page.rows]
     in_pages = paging.cursor is None
@@ -146,7 +145,7 @@ async def update_task(
     version: ExpectedVersion,
 ) -> Response:
     row = await service.update_task(write.session, task=task, patch=body, expected_version=version, actor=caller)
-    return await _written(request, write, caller.user_id, row)
+    return await _written(request, write, caller, row)
 
 
 @router.delete(
@@ -175,8 +174,8 @@ async def delete_task(
 ) -> Response:
     row = await service.delete_task(write.session, task=task, expected_version=version, actor=caller)
     if minimal:
-        return write.no_content({"x-cursor": await _cursor(request, write, caller.user_id)})
-    return await _written(request, write, caller.user_id, row)
+        return write.no_content({"x-cursor": await _cursor(request, write, caller)})
+    return await _written(request, write, caller, row)
 
 
 @internal.get(
@@ -200,17 +199,17 @@ async def locate_task(task: LocatableTask) -> TaskLocation:
 async def _written(
     request: Request,
     write: Write,
-    caller_id: UUID,
+    caller: Principal,
     row: RowMapping,
     *,
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    cursor = await _cursor(request, write, caller_id)
+    cursor = await _cursor(request, write, caller)
     written = {"etag": etag(row["version"]), "x-cursor": cursor, **(headers or {})}
     return write.reply(TaskOut.of(row), status=status, headers=written)
 
 
-async def _cursor(request: Request, write: Write, caller_id: UUID) -> str:
-    heads = await changes.heads_for(write.session, caller_id)
+async def _cursor(request: Request, write: Write, caller: Principal) -> str:
+    heads = await changes.heads_for(write.session, caller)
     return str(request.app.state.cursors.position(heads))

@@ -1,10 +1,12 @@
 """All SQL on tasks. What a caller may see is a join on current memberships, never a check afterwards."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.identity import Principal
 from sqlalchemy import RowMapping, Select, bindparam, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
@@ -14,6 +16,7 @@ from tasks_service.projects.models import Project
 from tasks_service.projects.repository import ProjectAccess
 from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.models import Task
+from tasks_service.visibility.repository import Sight, seen, seen_by, seen_project, sight_of
 from tasks_service.workspaces.models import Member
 
 task = table_of(Task)
@@ -23,47 +26,59 @@ change = table_of(Change)
 
 Reader = AsyncConnection | AsyncSession
 
-VISIBLE: Select[Any] = (
-    select(*task.c, member.c.role)
-    .join(member, member.c.workspace_id == task.c.workspace_id)
-    .where(member.c.user_id == bindparam("caller_id"), task.c.deleted_at.is_(None))
-)
-VISIBLE_BY_ID = VISIBLE.where(task.c.id == bindparam("task_id"))
-VISIBLE_PROJECT = (
-    select(project.c.id, project.c.workspace_id, member.c.role)
-    .join(member, member.c.workspace_id == project.c.workspace_id)
-    .where(member.c.user_id == bindparam("caller_id"), project.c.id == bindparam("project_id"))
-)
+
+@cache
+def _visible_by_id(sight: Sight) -> Select[Any]:
+    return (
+        select(*task.c, member.c.role)
+        .join(member, member.c.workspace_id == task.c.workspace_id)
+        .where(
+            *seen(sight, project_id=task.c.project_id),
+            task.c.deleted_at.is_(None),
+            task.c.id == bindparam("task_id"),
+        )
+    )
 
 
-async def find_visible(reader: Reader, *, caller_id: UUID, task_id: UUID) -> RowMapping | None:
+@cache
+def _visible_project(sight: Sight) -> Select[Any]:
+    return (
+        select(project.c.id, project.c.workspace_id, member.c.role)
+        .join(member, member.c.workspace_id == project.c.workspace_id)
+        .where(*seen(sight, project_id=project.c.id), project.c.id == bindparam("project_id"))
+    )
+
+
+async def find_visible(reader: Reader, *, caller: Principal, task_id: UUID) -> RowMapping | None:
     """Return the task with the caller's `role`, if the caller may see it."""
-    result = await reader.execute(VISIBLE_BY_ID, {"caller_id": caller_id, "task_id": task_id})
+    result = await reader.execute(_visible_by_id(sight_of(caller)), {**seen_by(caller), "task_id": task_id})
     row: RowMapping | None = result.mappings().one_or_none()
     return row
 
 
-async def find_visible_project(reader: Reader, *, caller_id: UUID, project_id: UUID) -> ProjectAccess | None:
+async def find_visible_project(reader: Reader, *, caller: Principal, project_id: UUID) -> ProjectAccess | None:
     """Return a project that the caller may see."""
-    result = await reader.execute(VISIBLE_PROJECT, {"caller_id": caller_id, "project_id": project_id})
-    row = result.one_or_none()
+    statement = _visible_project(sight_of(caller))
+    row = (await reader.execute(statement, {**seen_by(caller), "project_id": project_id})).one_or_none()
     return None if row is None else ProjectAccess(*row)
 
 
 async def list_visible(
     reader: Reader,
     *,
-    caller_id: UUID,
+    caller: Principal,
     wanted: TaskFilter,
     limit: int,
     offset: int = 0,
     before: UUID | None = None,
     after: UUID | None = None,
 ) -> Sequence[RowMapping]:
-    """Return the newest tasks first; `before` and `after` bound the ids, and `after` walks back in time order.
+    """Return the newest tasks first, with the caller's `role`; `before` and `after` bound the ids.
 
-    Each workspace gives at most `limit + offset` rows from its index, so the cost does not grow with its size.
+    `after` walks back in time order. Each workspace gives at most `limit + offset` rows from its index, so the cost
+    does not grow with its size.
     """
+    sight = sight_of(caller)
     ascending = after is not None
     order = task.c.id.asc() if ascending else task.c.id.desc()
     part = (
@@ -71,6 +86,7 @@ async def list_visible(
         .where(
             task.c.workspace_id == member.c.workspace_id,
             task.c.deleted_at.is_(None),
+            *seen_project(sight, task.c.project_id),
             *_conditions(wanted),
             *([] if before is None else [task.c.id < before]),
             *([] if after is None else [task.c.id > after]),
@@ -81,24 +97,24 @@ async def list_visible(
     )
     outer = part.c.id.asc() if ascending else part.c.id.desc()
     query = (
-        select(part)
+        select(*part.c, member.c.role)
         .select_from(member.join(part, true()))
-        .where(member.c.user_id == caller_id)
+        .where(*seen(sight))
         .order_by(outer)
         .limit(limit)
         .offset(offset)
     )
-    return (await reader.execute(query)).mappings().all()
+    return (await reader.execute(query, seen_by(caller))).mappings().all()
 
 
-async def count_visible(reader: Reader, *, caller_id: UUID, wanted: TaskFilter) -> int:
+async def count_visible(reader: Reader, *, caller: Principal, wanted: TaskFilter) -> int:
     """Count what `list_visible` would walk through."""
     query = (
         select(func.count())
         .select_from(task.join(member, member.c.workspace_id == task.c.workspace_id))
-        .where(member.c.user_id == caller_id, task.c.deleted_at.is_(None), *_conditions(wanted))
+        .where(*seen(sight_of(caller), project_id=task.c.project_id), task.c.deleted_at.is_(None), *_conditions(wanted))
     )
-    return (await reader.execute(query)).scalar_one()
+    return (await reader.execute(query, seen_by(caller))).scalar_one()
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:

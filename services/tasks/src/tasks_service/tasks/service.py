@@ -59,28 +59,28 @@ class Page:
 
 
 async def list_tasks(
-    reader: AsyncConnection, *, caller_id: UUID, wanted: TaskFilter, paging: Paging, signer: CursorSigner
+    reader: AsyncConnection, *, caller: Principal, wanted: TaskFilter, paging: Paging, signer: CursorSigner
 ) -> Page:
     """Return one page of what the caller may see, newest first. Raises InvalidCursor or CursorMismatch."""
     if paging.cursor is not None:
-        return await _walk(reader, caller_id, wanted, paging, signer)
-    total = await repository.count_visible(reader, caller_id=caller_id, wanted=wanted)
+        return await _walk(reader, caller, wanted, paging, signer)
+    total = await repository.count_visible(reader, caller=caller, wanted=wanted)
     rows = await repository.list_visible(
-        reader, caller_id=caller_id, wanted=wanted, limit=paging.per_page, offset=paging.offset
+        reader, caller=caller, wanted=wanted, limit=paging.per_page, offset=paging.offset
     )
     return Page(rows, page_meta(paging, total))
 
 
 async def _walk(
-    reader: AsyncConnection, caller_id: UUID, wanted: TaskFilter, paging: Paging, signer: CursorSigner
+    reader: AsyncConnection, caller: Principal, wanted: TaskFilter, paging: Paging, signer: CursorSigner
 ) -> Page:
     """Walk by id, which follows creation; one row more than asked for tells whether there is a next part."""
-    query = f"{caller_id}{wanted.fingerprint()}".encode()
+    query = f"{caller.user_id}{wanted.fingerprint()}".encode()
     place, backwards = signer.read_page(paging.cursor, query=query) if paging.cursor else (None, False)
     edge = None if place is None else UUID(str(place[0]))
     rows = await repository.list_visible(
         reader,
-        caller_id=caller_id,
+        caller=caller,
         wanted=wanted,
         limit=paging.per_page + 1,
         before=None if backwards else edge,
@@ -142,7 +142,7 @@ async def _apply(session: AsyncSession, *, task: RowMapping, edit: Edit, actor: 
 
 
 async def _read_again(session: AsyncSession, task_id: UUID, actor: Principal) -> RowMapping:
-    row = await repository.find_visible(session, caller_id=actor.user_id, task_id=task_id)
+    row = await repository.find_visible(session, caller=actor, task_id=task_id)
     if row is None:
         raise TaskNotFound
     return row
@@ -160,7 +160,7 @@ async def _refuse_stale(session: AsyncSession, task: RowMapping, expected_versio
 
 async def _target_project(session: AsyncSession, project_id: UUID | None, actor: Principal) -> ProjectAccess:
     if project_id is not None:
-        project = await repository.find_visible_project(session, caller_id=actor.user_id, project_id=project_id)
+        project = await repository.find_visible_project(session, caller=actor, project_id=project_id)
     else:
         project = await _inbox(session, actor)
     if project is None:
@@ -169,10 +169,11 @@ async def _target_project(session: AsyncSession, project_id: UUID | None, actor:
 
 
 async def _inbox(session: AsyncSession, actor: Principal) -> ProjectAccess | None:
-    inbox = await projects.find_inbox(session, actor.user_id)
-    if inbox is None:
+    """Return the actor's Inbox, made now if need be: not for a token that would not see it, and none is a machine's."""
+    inbox = await projects.find_inbox(session, actor)
+    if inbox is None and not actor.is_restricted and actor.via != "bot":
         await ensure_personal_workspace(session, owner=actor)
-        inbox = await projects.find_inbox(session, actor.user_id)
+        inbox = await projects.find_inbox(session, actor)
     return inbox
 
 

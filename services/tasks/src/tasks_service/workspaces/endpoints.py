@@ -21,7 +21,10 @@ internal = APIRouter(prefix="/internal/memberships", tags=["internal"])
 @router.get(
     "",
     summary="List workspaces",
-    description="The workspaces that you are a member of, the oldest first, with your role in each.",
+    description=(
+        "The workspaces that you are a member of, the oldest first, with your role in each; with an API token that is "
+        "restricted to projects, those of its projects."
+    ),
     response_model=PageEnvelope[WorkspaceOut],
     responses={
         200: {
@@ -36,7 +39,7 @@ internal = APIRouter(prefix="/internal/memberships", tags=["internal"])
 async def list_workspaces(
     request: Request, caller: CurrentPrincipal, connection: FreshConnection, paging: PagesQuery
 ) -> Response:
-    rows, total = await repository.list_for(connection, caller.user_id, limit=paging.per_page, offset=paging.offset)
+    rows, total = await repository.list_for(connection, caller, limit=paging.per_page, offset=paging.offset)
     workspaces = [
         WorkspaceOut.model_validate({**row, "personal": row["personal_owner_id"] is not None}) for row in rows
     ]
@@ -52,5 +55,5 @@ async def list_workspaces(
 )
 @any_credential("a service asks for a caller whose scope it has checked")
 async def list_memberships(caller: CurrentPrincipal, connection: PrimaryConnection) -> MembershipsOut:
-    rows = await repository.memberships_of(connection, caller.user_id)
+    rows = await repository.memberships_of(connection, caller)
     return MembershipsOut(memberships=[MembershipOut.model_validate(dict(row)) for row in rows])

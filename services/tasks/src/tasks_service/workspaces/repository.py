@@ -5,10 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.identity import Principal
 from sqlalchemy import RowMapping, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from tasks_service.visibility.repository import seen, seen_by, sight_of
 from tasks_service.workspaces.models import Member, Workspace
 
 workspace = table_of(Workspace)
@@ -32,29 +34,29 @@ async def add_member(session: AsyncSession, values: Mapping[str, Any]) -> RowMap
 
 
 async def list_for(
-    reader: AsyncConnection, caller_id: UUID, *, limit: int, offset: int
+    reader: AsyncConnection, caller: Principal, *, limit: int, offset: int
 ) -> tuple[Sequence[RowMapping], int]:
     """Return the caller's workspaces with the caller's `role`, oldest first, and how many there are."""
-    mine = member.c.user_id == caller_id
+    mine, parameters = seen(sight_of(caller)), seen_by(caller)
     query = (
         select(*workspace.c, member.c.role)
         .join(member, member.c.workspace_id == workspace.c.id)
-        .where(mine)
+        .where(*mine)
         .order_by(workspace.c.id)
         .limit(limit)
         .offset(offset)
     )
-    total = await reader.scalar(select(func.count()).select_from(member).where(mine))
-    return (await reader.execute(query)).mappings().all(), total or 0
+    total = await reader.scalar(select(func.count()).select_from(member).where(*mine), parameters)
+    return (await reader.execute(query, parameters)).mappings().all(), total or 0
 
 
-async def is_member_of_all(session: AsyncSession, user_id: UUID, workspace_ids: set[UUID]) -> bool:
-    """Tell whether a user is a member of all these workspaces."""
-    query = select(func.count()).where(member.c.user_id == user_id, member.c.workspace_id.in_(workspace_ids))
-    return (await session.execute(query)).scalar_one() == len(workspace_ids)
+async def sees_all(session: AsyncSession, caller: Principal, workspace_ids: set[UUID]) -> bool:
+    """Tell whether a caller may see all these workspaces."""
+    query = select(func.count()).where(*seen(sight_of(caller)), member.c.workspace_id.in_(workspace_ids))
+    return (await session.execute(query, seen_by(caller))).scalar_one() == len(workspace_ids)
 
 
-async def memberships_of(reader: AsyncConnection, caller_id: UUID) -> Sequence[RowMapping]:
-    """Return the caller's memberships."""
-    query = select(member.c.workspace_id, member.c.role, member.c.joined_seq).where(member.c.user_id == caller_id)
-    return (await reader.execute(query)).mappings().all()
+async def memberships_of(reader: AsyncConnection, caller: Principal) -> Sequence[RowMapping]:
+    """Return the memberships of the caller whose workspaces it may see."""
+    query = select(member.c.workspace_id, member.c.role, member.c.joined_seq).where(*seen(sight_of(caller)))
+    return (await reader.execute(query, seen_by(caller))).mappings().all()
