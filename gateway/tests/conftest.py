@@ -22,6 +22,7 @@ import orjson
 import pytest
 from chassis.ids import uuid7
 from chassis.process import Protocols, make_server
+from chassis.secret_tokens import API_TOKEN, token_digest
 from chassis.settings import ProcessSettings, RedisSettings
 from chassis.tokens import IdentityVerifier
 from chassis.web.health import Health
@@ -189,6 +190,26 @@ class User:
         return {"authorization": f"Bearer {self.token}"}
 
 
+@dataclass
+class ApiToken:
+    """An API token, and what the auth service answers of it: changing that is changing the token."""
+
+    secret: str
+    found: dict[str, Any]
+
+    @property
+    def id(self) -> UUID:
+        return UUID(self.found["token_id"])
+
+    @property
+    def user_id(self) -> UUID:
+        return UUID(self.found["user_id"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.secret}"}
+
+
 class Auth(Service):
     """The auth service's key set and revocation marks, as its contract says."""
 
@@ -204,9 +225,14 @@ class Auth(Service):
         """Answered instead of keys and marks."""
         self.marks_broken = False
         self.asked = 0
+        self.api_tokens: dict[str, dict[str, Any]] = {}
+        """What is answered of API tokens, by the SHA-256 that the gateway sends."""
+        self.questions: list[dict[str, Any]] = []
+        self.before_answer: Callable[[], Awaitable[None]] | None = None
 
     def reset(self) -> None:
         super().reset()
+        self.api_tokens, self.questions, self.before_answer = {}, [], None
         self.keys, self.page, self.broken = {"keys": [self.issuer.jwk]}, 5000, None
         self.marks_broken = False
 
@@ -218,6 +244,25 @@ class Auth(Service):
         claims = {"sub": str(uuid7()), "sid": str(uuid7()), **changes}
         return User(self.issuer.token(**claims), UUID(claims["sub"]), UUID(claims["sid"]))
 
+    def api_token(self, **changes: Any) -> ApiToken:
+        secret = API_TOKEN.new()
+        found = {
+            "active": True,
+            "token_id": str(uuid7()),
+            "user_id": str(uuid7()),
+            "kind": "user",
+            "roles": ["user"],
+            "scopes": ["tasks:read"],
+            "workspace_id": None,
+            "project_ids": None,
+            "ip_allowlist": None,
+            "read_only": False,
+            "expires_at": instant(time.time() + 86400),
+            **changes,
+        }
+        self.api_tokens[token_digest(secret).hex()] = found
+        return ApiToken(secret, found)
+
     def revoke_session(self, session: UUID) -> None:
         self.marks.append(("sessions", {"sid": str(session), "expires_at": instant(time.time() + 86400)}))
 
@@ -227,7 +272,9 @@ class Auth(Service):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if path not in ("/.well-known/jwks.json", "/internal/revocations"):
+        if path == "/internal/api-tokens/resolve":
+            await self._resolve(scope, receive, send)
+        elif path not in ("/.well-known/jwks.json", "/internal/revocations"):
             await super()._serve(scope, receive, send)
         elif self.marks_broken and path == "/internal/revocations":
             await answer(send, 500)
@@ -238,6 +285,19 @@ class Auth(Service):
         else:
             self.key_fetches += 1
             await answer(send, body=orjson.dumps(self.keys))
+
+    async def _resolve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        identity = dict(scope["headers"])[b"x-taskloom-identity"].decode()
+        assert self._verifier.verify(identity).principal.kind == "service"
+        question = orjson.loads(await whole_body(receive))
+        self.questions.append(question)
+        found = dict(self.api_tokens.get(question["digest"], {"active": False}))
+        if self.before_answer is not None:
+            await self.before_answer()
+        if self.broken is not None or self.marks_broken:
+            await answer(send, 500)
+        else:
+            await answer(send, body=orjson.dumps(found))
 
     async def _revocations(self, scope: Scope, send: Send) -> None:
         identity = dict(scope["headers"])[b"x-taskloom-identity"].decode()

@@ -243,14 +243,14 @@ class Everything:
 
 async def test_r7_cache_is_bounded_and_keeps_the_newest(auth):
     everything = Everything(auth)
-    authenticator = Authenticator(everything, everything, everything, everything, entries=3)
+    authenticator = Authenticator(everything, everything, everything, everything, everything, entries=3)
     tokens = [f"Bearer {auth.issuer.token()}" for _ in range(5)]
     for token in tokens:
-        await authenticator.authenticate(token)
+        await authenticator.authenticate(token, client="127.0.0.1")
     for token in tokens[2:]:
-        await authenticator.authenticate(token)
+        await authenticator.authenticate(token, client="127.0.0.1")
     assert everything.verified == 5
-    await authenticator.authenticate(tokens[0])
+    await authenticator.authenticate(tokens[0], client="127.0.0.1")
     assert everything.verified == 6
 
 

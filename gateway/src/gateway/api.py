@@ -13,7 +13,7 @@ from chassis.web.routing import StrictRoute, public, scope, token_rule
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from pydantic import BaseModel, Field
 
-from gateway.auth import Caller
+from gateway.callers import Caller
 from gateway.errors import RouteNotFound, TicketsUnavailable
 
 STATIC = resources.files("gateway") / "static"
@@ -74,7 +74,7 @@ def current_caller(request: Request) -> Caller:
 )
 @scope("tasks:read")
 async def create_ws_ticket(request: Request, caller: Annotated[Caller, Depends(current_caller)]) -> Response:
-    ticket = await request.app.state.tickets.issue(caller.token, client=request.scope["taskloom.client"])
+    ticket = await request.app.state.tickets.issue(caller, client=request.scope["taskloom.client"])
     return reply(TicketOut(ticket=ticket, expires_in=30), status=201, headers=NO_STORE)
 
 

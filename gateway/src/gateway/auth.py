@@ -1,15 +1,13 @@
 """Who calls: access tokens verified offline, and vouched for to the services (R2, R7, R21)."""
 
-import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
 
 from chassis.clock import utcnow
 from chassis.errors import Unauthenticated
+from chassis.secret_tokens import API_TOKEN, token_digest
 from chassis.tokens import (
     ACCESS_TYPE,
     MAX_TOKEN_CHARACTERS,
-    AccessToken,
     AccessTokenVerifier,
     IdentitySigner,
     TokenError,
@@ -17,6 +15,8 @@ from chassis.tokens import (
 )
 from prometheus_client import Counter
 
+from gateway.api_tokens import ApiTokens
+from gateway.callers import Caller
 from gateway.errors import InvalidToken
 from gateway.keys import PublishedKeys
 from gateway.revocation import Revocations
@@ -28,15 +28,6 @@ CACHE_SECONDS = 30.0
 SCHEME = "bearer"
 
 
-@dataclass(slots=True)
-class Caller:
-    """A verified token with the identity header that was signed for it."""
-
-    token: AccessToken
-    verified_at: float
-    identity: str
-
-
 class Authenticator:
     """Verifies each distinct token at most every 30 seconds; revocation is looked at every time."""
 
@@ -46,6 +37,7 @@ class Authenticator:
         keys: PublishedKeys,
         revocations: Revocations,
         signer: IdentitySigner,
+        api_tokens: ApiTokens,
         *,
         entries: int = CACHE_ENTRIES,
     ) -> None:
@@ -53,28 +45,35 @@ class Authenticator:
         self._keys = keys
         self._revocations = revocations
         self._signer = signer
+        self._api_tokens = api_tokens
         self._entries = entries
         self._callers: OrderedDict[bytes, Caller] = OrderedDict()
 
-    async def authenticate(self, authorization: str | None) -> Caller:
-        """Return who sent the header. Raises Unauthenticated, InvalidToken or AuthStateUnavailable."""
+    async def authenticate(self, authorization: str | None, *, client: str) -> Caller:
+        """Return who sent the header from an address.
+
+        Raises Unauthenticated, InvalidToken, AddressNotAllowed or AuthStateUnavailable.
+        """
         token = bearer_token(authorization)
-        digest = hashlib.sha256(token.encode()).digest()
-        now = utcnow().timestamp()
-        caller = self._callers.get(digest)
-        if caller is None or now - caller.verified_at > CACHE_SECONDS:
-            caller = await self._verify(token, now)
-            self._remember(digest, caller)
+        if token.startswith(API_TOKEN.prefix):
+            caller = await self._api_tokens.find(token, client=client)
         else:
-            CHECKS.labels("cached").inc()
-        if caller.token.expires_at <= now:
+            caller = await self._of_session(token)
+        if caller.token.expires_at <= utcnow().timestamp():
             raise InvalidToken
-        self._revocations.check(caller.token)
+        self._revocations.check(caller)
         return caller
 
-    def vouch_for(self, token: AccessToken) -> str:
-        """Return a fresh identity header for a token that was verified before."""
-        return self._signer.sign(token.principal, now=utcnow())
+    async def _of_session(self, token: str) -> Caller:
+        digest = token_digest(token)
+        now = utcnow().timestamp()
+        caller = self._callers.get(digest)
+        if caller is not None and now - caller.verified_at <= CACHE_SECONDS:
+            CHECKS.labels("cached").inc()
+            return caller
+        caller = await self._verify(token, now)
+        self._remember(digest, caller)
+        return caller
 
     async def _verify(self, token: str, now: float) -> Caller:
         try:
@@ -84,7 +83,7 @@ class Authenticator:
             CHECKS.labels("refused").inc()
             raise InvalidToken(log_detail=str(error)) from None
         CHECKS.labels("verified").inc()
-        return Caller(verified, now, self.vouch_for(verified))
+        return Caller(verified, now, self._signer.sign(verified.principal, now=utcnow()))
 
     def _remember(self, digest: bytes, caller: Caller) -> None:
         self._callers[digest] = caller

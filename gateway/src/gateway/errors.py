@@ -14,6 +14,12 @@ class InvalidToken(Unauthenticated):
     message = "This access token is not valid, or not any more: log in again or refresh it."
 
 
+class AddressNotAllowed(AppError):
+    code = "ADDRESS_NOT_ALLOWED"
+    kind = ErrorKind.FORBIDDEN
+    message = "This API token may not be used from this address."
+
+
 class AuthStateUnavailable(ServiceUnavailable):
     code = "AUTH_STATE_UNAVAILABLE"
     message = "Whether tokens are still valid can't be told at the moment: try again shortly."

@@ -2,31 +2,23 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qs
 
-import aiohttp
-import redis.asyncio as redis
 import structlog
 from chassis.context import RequestContext
 from chassis.errors import AppError, ErrorKind, InternalError, RateLimited
 from chassis.process import Protocols
 from chassis.telemetry.tracing import request_span
-from chassis.tokens import AccessToken, AccessTokenVerifier, IdentitySigner
-from chassis.web.handlers import install_handlers
-from chassis.web.health import Health, health_routes
+from chassis.tokens import AccessToken
+from chassis.web.health import Health
 from chassis.web.replies import refuse
 from chassis.web.status import STATUS_OF_KIND
-from fastapi import FastAPI
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from starlette.types import Receive, Scope, Send
 
-from gateway.api import own_document, router
-from gateway.auth import Authenticator, Caller
+from gateway.assembly import Parts, open_parts
+from gateway.callers import Caller
 from gateway.cors import Cors, OriginNotAllowed
-from gateway.documents import Documents, Statuses
 from gateway.edge import Edge, Head, limit_key
 from gateway.errors import AuthStateUnavailable, InvalidToken, RouteNotFound
 from gateway.exchange import (
@@ -39,35 +31,18 @@ from gateway.exchange import (
     client_traceparent,
 )
 from gateway.http_protocol import GONE, REFUSAL, Connections, EdgeProtocol, EdgeSocket
-from gateway.keys import PublishedKeys
-from gateway.proxy import AnswerBrokenOff, Forwarding, Proxy
-from gateway.rate_limit import Decision, Quota, RateLimiter
+from gateway.proxy import AnswerBrokenOff, Forwarding
+from gateway.rate_limit import Decision, Quota
 from gateway.request_body import RequestBody, replayed
-from gateway.revocation import Revocations
 from gateway.routes import Route, RoutingTable
 from gateway.settings import Settings
-from gateway.sockets import Refused, Sockets
-from gateway.tickets import Tickets
+from gateway.sockets import Refused
 
 log = structlog.get_logger()
 
 HEALTH_PATHS = frozenset({"/livez", "/readyz"})
 CLIENT_GONE = 499
 """Never sent: for the log and the metrics."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What lives as long as the process serves."""
-
-    authenticator: Authenticator
-    keys: PublishedKeys
-    revocations: Revocations
-    limiter: RateLimiter
-    proxy: Proxy
-    sockets: Sockets
-    tickets: Tickets
-    api: FastAPI
 
 
 class Gateway:
@@ -190,7 +165,7 @@ class Gateway:
             await self._count(self._by_address(head.client, login=route.access == "login"), exchange)
             return None
         try:
-            caller = await self.parts.authenticator.authenticate(head.authorization)
+            caller = await self.parts.authenticator.authenticate(head.authorization, client=head.client)
         except AppError:
             await self._count(self._by_address(head.client), exchange)
             raise
@@ -230,10 +205,10 @@ class Gateway:
             head = await self._read_head(scope, exchange)
             exchange.route = "/api/v1/ws"
             exchange.fields.extend(self._cors.fields(head.origin))
-            token, identity = await self._admit_socket(scope, head, exchange)
-            headers = [("x-taskloom-identity", identity), *_ids(context), ("x-client-address", head.client)]
+            caller = await self._admit_socket(scope, head, exchange)
+            headers = [("x-taskloom-identity", caller.identity), *_ids(context), ("x-client-address", head.client)]
             fields = exchange.fields
-            await self.parts.sockets.serve(scope, receive, exchange.send, token=token, headers=headers, fields=fields)
+            await self.parts.sockets.serve(scope, receive, exchange.send, caller=caller, headers=headers, fields=fields)
         except AppError as error:
             log_refusal(error, scope["path"])
             await exchange.answer(refuse(error))
@@ -243,17 +218,17 @@ class Gateway:
             log.exception("socket.crashed", path=scope["path"])
             await exchange.fail(refuse(InternalError()))
 
-    async def _admit_socket(self, scope: Scope, head: Head, exchange: Exchange) -> tuple[AccessToken, str]:
+    async def _admit_socket(self, scope: Scope, head: Head, exchange: Exchange) -> Caller:
         """Return who connects, and count it; by address where nobody could be identified."""
         try:
-            token, identity = await self._identify_socket(scope, head)
+            caller = await self._identify_socket(scope, head)
         except AppError:
             await self._count(self._by_address(head.client), exchange)
             raise
-        await self._count(self._by_user(token), exchange)
-        return token, identity
+        await self._count(self._by_user(caller.token), exchange)
+        return caller
 
-    async def _identify_socket(self, scope: Scope, head: Head) -> tuple[AccessToken, str]:
+    async def _identify_socket(self, scope: Scope, head: Head) -> Caller:
         """Return who connects, by Authorization or by ticket. A page must be of a listed origin, or ours (R53)."""
         own_origin = head.origin is not None and head.origin.partition("://")[2] == head.host
         if head.origin is not None and not own_origin and not self._cors.allows(head.origin):
@@ -262,11 +237,10 @@ class Gateway:
         if head.authorization is None and tickets:
             if len(tickets) > 1:
                 raise InvalidToken(log_detail="several tickets")
-            token = await self.parts.tickets.redeem(tickets[0], client=head.client)
-            self.parts.revocations.check(token)
-            return token, self.parts.authenticator.vouch_for(token)
-        caller = await self.parts.authenticator.authenticate(head.authorization)
-        return caller.token, caller.identity
+            caller = await self.parts.tickets.redeem(tickets[0], client=head.client)
+            self.parts.revocations.check(caller)
+            return caller
+        return await self.parts.authenticator.authenticate(head.authorization, client=head.client)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -284,99 +258,10 @@ class Gateway:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
-        settings = self._settings
-        upstreams = upstream_urls(settings)
-        session = await self._stack.enter_async_context(client_session())
-        server = redis.Redis.from_url(
-            # One more try is for connections that died while they were idle.
-            settings.redis.url.get_secret_value(),
-            socket_connect_timeout=1,
-            retry=Retry(NoBackoff(), 1),
-        )
-        self._stack.push_async_callback(server.aclose)
-        signer = IdentitySigner(settings.tokens.signing_key.get_secret_value())
-        keys = PublishedKeys(session, f"{upstreams['auth']}/.well-known/jwks.json")
-        revocations = Revocations(
-            session,
-            f"{upstreams['auth']}/internal/revocations",
-            signer,
-            max_age=settings.gateway.revocations_max_age_seconds,
-        )
-        sockets = Sockets(
-            upstreams["notifications"],
-            limit=settings.gateway.max_sockets,
-            per_user=settings.gateway.max_sockets_per_user,
-            check=revocations.check,
-        )
-        revocations.on_marks(sockets.end_revoked)
-        verifier = AccessTokenVerifier(
-            issuer=settings.tokens.issuer,
-            audience=settings.tokens.audience,
-            max_lifetime=settings.tokens.max_lifetime,
-            key_of=keys.get,
-        )
-        tickets = Tickets(server)
-        self._parts = Parts(
-            authenticator=Authenticator(verifier, keys, revocations, signer),
-            keys=keys,
-            revocations=revocations,
-            limiter=RateLimiter(
-                server,
-                workers=settings.gateway.workers,
-                patience_seconds=settings.gateway.redis_patience_ms / 1000,
-            ),
-            proxy=Proxy(session, upstreams),
-            sockets=sockets,
-            tickets=tickets,
-            api=self._own_api(session, upstreams, tickets),
-        )
-        for work in (keys.run, revocations.run):
+        self._parts = await open_parts(self._settings, self._health, self._stack)
+        for work in (self._parts.keys.run, self._parts.revocations.run):
             task = asyncio.create_task(work(self._stop))
             self._stack.callback(task.cancel)
-
-    def _own_api(self, session: aiohttp.ClientSession, upstreams: dict[str, str], tickets: Tickets) -> FastAPI:
-        api = FastAPI(
-            docs_url=None,
-            redoc_url=None,
-            openapi_url=None,
-            redirect_slashes=False,
-            routes=[*health_routes(self._health)],
-        )
-        api.include_router(router)
-        install_handlers(api)
-        api.state.routers = (router,)
-        api.state.statuses = Statuses(session, upstreams)
-        api.state.tickets = tickets
-        api.state.documents = Documents(session, upstreams, own_document(), server=self._settings.edge.public_base_url)
-        return api
-
-
-def client_session() -> aiohttp.ClientSession:
-    """Return the client of the services: no cookies, no decompression, no proxies of the environment."""
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=10, use_dns_cache=True),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        trust_env=False,
-        max_line_size=16 * 1024,
-        max_field_size=32 * 1024,
-    )
-    # The library would send PUT and DELETE again on a connection that was dropped, though the service may have acted
-    # (R25); there is no public switch. What may be repeated is repeated by gateway.proxy, within its budget.
-    session._retry_connection = False  # noqa: SLF001
-    return session
-
-
-def upstream_urls(settings: Settings) -> dict[str, str]:
-    """Return the services' addresses by name."""
-    gateway = settings.gateway
-    return {
-        "auth": gateway.auth_url.rstrip("/"),
-        "tasks": gateway.tasks_url.rstrip("/"),
-        "notifications": gateway.notifications_url.rstrip("/"),
-        "attachments": gateway.attachments_url.rstrip("/"),
-    }
 
 
 def log_refusal(error: AppError, path: str) -> None:

@@ -13,10 +13,11 @@ import aiohttp
 import structlog
 from chassis.clock import utcnow
 from chassis.identity import Principal
-from chassis.tokens import AccessToken, IdentitySigner
+from chassis.tokens import IdentitySigner
 from prometheus_client import Gauge
 from pydantic import AwareDatetime, BaseModel
 
+from gateway.callers import Caller
 from gateway.errors import AuthStateUnavailable, InvalidToken
 
 log = structlog.get_logger()
@@ -59,6 +60,7 @@ class Revocations:
         self._listeners: list[Callable[[Marks], None]] = []
         self._sessions: dict[UUID, float] = {}
         self._users: dict[UUID, tuple[float, float]] = {}
+        self._users_marked_at: dict[UUID, int] = {}
         self._cursor = 0
         self._fresh_at = float("-inf")
 
@@ -67,16 +69,31 @@ class Revocations:
         """Whether all marks were known once, however old they are by now."""
         return self._fresh_at != float("-inf")
 
-    def check(self, token: AccessToken) -> None:
+    @property
+    def position(self) -> int:
+        """Up to which mark everything is known."""
+        return self._cursor
+
+    def check(self, caller: Caller) -> None:
         """Raise InvalidToken for a revoked token, AuthStateUnavailable when that can't be told."""
         if _now() - self._fresh_at > self._max_age:
             raise AuthStateUnavailable(retry_after=2)
-        principal = token.principal
+        if self.concern(caller):
+            raise InvalidToken
+
+    def concern(self, caller: Caller) -> bool:
+        """Tell whether a mark says that what is known of a caller does not hold any more.
+
+        The tokens of a session end with it, and with an instant before which its user's tokens were issued. What an
+        API token may do is asked of the auth service; any later mark of its user makes that answer an old one.
+        """
+        principal = caller.token.principal
         if principal.session_id in self._sessions:
-            raise InvalidToken
+            return True
+        if caller.marks_seen is not None:
+            return self._users_marked_at.get(principal.user_id, 0) > caller.marks_seen
         limit = self._users.get(principal.user_id)
-        if limit is not None and token.issued_at < limit[0]:
-            raise InvalidToken
+        return limit is not None and caller.token.issued_at < limit[0]
 
     def on_marks(self, listener: Callable[[Marks], None]) -> None:
         """Call `listener` with the marks that come in from now on."""
@@ -124,6 +141,7 @@ class Revocations:
             earlier, end = self._users.get(of_user.user_id, (0.0, 0.0))
             not_before, expires_at = of_user.not_before.timestamp(), of_user.expires_at.timestamp()
             self._users[of_user.user_id] = max(earlier, not_before), max(end, expires_at)
+            self._users_marked_at[of_user.user_id] = marks.cursor
         self._cursor = marks.cursor
         if marks.sessions or marks.users:
             for listener in self._listeners:
@@ -133,6 +151,7 @@ class Revocations:
         now = utcnow().timestamp()
         self._sessions = {session: end for session, end in self._sessions.items() if end > now}
         self._users = {user: mark for user, mark in self._users.items() if mark[1] > now}
+        self._users_marked_at = {user: at for user, at in self._users_marked_at.items() if user in self._users}
 
 
 def _now() -> float:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from gateway.callers import Caller
 from gateway.errors import TooManySockets, UpstreamUnavailable
 from gateway.exchange import Fields
 from gateway.revocation import Marks
@@ -53,7 +54,7 @@ class OpenSocket:
 class Sockets:
     """All open sockets of this process."""
 
-    def __init__(self, upstream: str, *, limit: int, per_user: int, check: Callable[[AccessToken], None]) -> None:
+    def __init__(self, upstream: str, *, limit: int, per_user: int, check: Callable[[Caller], None]) -> None:
         self._upstream = upstream.replace("http", "ws", 1).rstrip("/")
         self._limit = limit
         self._per_user = per_user
@@ -69,7 +70,9 @@ class Sockets:
                 socket.ending.set()
         for of_user in marks.users:
             for socket in self._by_user.get(of_user.user_id, ()):
-                if socket.token.issued_at < of_user.not_before.timestamp():
+                issued_before = socket.token.issued_at < of_user.not_before.timestamp()
+                # What an API token may do is asked anew after any mark of its user.
+                if issued_before or not socket.token.principal.is_session:
                     socket.ending.set()
 
     async def serve(
@@ -78,7 +81,7 @@ class Sockets:
         receive: Receive,
         send: Send,
         *,
-        token: AccessToken,
+        caller: Caller,
         headers: list[tuple[str, str]],
         fields: Fields,
     ) -> None:
@@ -86,10 +89,10 @@ class Sockets:
 
         Raises Refused, TooManySockets, UpstreamUnavailable.
         """
-        socket = self._enter(token)
+        socket = self._enter(caller.token)
         try:
             # Again, now that a revocation would find the socket: one may have come in since the first check.
-            self._check(token)
+            self._check(caller)
             connection = await self._connect(scope, headers)
             try:
                 await send({"type": "websocket.accept", "headers": fields})

@@ -3,16 +3,17 @@
 import asyncio
 import base64
 import hashlib
+import ipaddress
 import secrets
-from uuid import UUID
 
 import orjson
 import redis.asyncio as redis
 from chassis.clock import utcnow
-from chassis.identity import Principal
-from chassis.tokens import AccessToken
+from chassis.tokens import AccessToken, IdentitySigner
+from pydantic import TypeAdapter
 from redis.exceptions import RedisError
 
+from gateway.callers import Caller
 from gateway.edge import limit_key
 from gateway.errors import InvalidToken, TicketsUnavailable
 
@@ -20,26 +21,24 @@ TICKET_BYTES = 32
 TICKET_SECONDS = 30
 MAX_TICKET_CHARACTERS = 64
 REDIS_SECONDS = 1.0
+TOKEN = TypeAdapter(AccessToken)
 TROUBLE = (RedisError, OSError, TimeoutError)
 
 
 class Tickets:
     """Issues and redeems tickets; Redis holds only their digests."""
 
-    def __init__(self, server: redis.Redis) -> None:
+    def __init__(self, server: redis.Redis, signer: IdentitySigner) -> None:
         self._redis = server
+        self._signer = signer
 
-    async def issue(self, token: AccessToken, *, client: str) -> str:
-        """Return a ticket that stands for the token for 30 seconds. Raises TicketsUnavailable."""
+    async def issue(self, caller: Caller, *, client: str) -> str:
+        """Return a ticket that stands for the caller for 30 seconds. Raises TicketsUnavailable."""
         ticket = base64.urlsafe_b64encode(secrets.token_bytes(TICKET_BYTES)).rstrip(b"=").decode()
-        principal = token.principal
         content = {
-            "sub": str(principal.user_id),
-            "sid": str(principal.session_id),
-            "roles": sorted(principal.roles),
-            "scopes": sorted(principal.scopes),
-            "iat": token.issued_at,
-            "exp": token.expires_at,
+            "token": TOKEN.dump_python(caller.token, mode="json"),
+            "marks_seen": caller.marks_seen,
+            "networks": caller.networks and [str(network) for network in caller.networks],
             "client": network_key(client),
         }
         try:
@@ -49,8 +48,8 @@ class Tickets:
             raise TicketsUnavailable(retry_after=1) from None
         return ticket
 
-    async def redeem(self, ticket: str, *, client: str) -> AccessToken:
-        """Return what the ticket stands for, once. Raises InvalidToken or TicketsUnavailable."""
+    async def redeem(self, ticket: str, *, client: str) -> Caller:
+        """Return whom the ticket stands for, once. Raises InvalidToken, AddressNotAllowed or TicketsUnavailable."""
         if len(ticket) > MAX_TICKET_CHARACTERS:
             raise InvalidToken
         try:
@@ -59,12 +58,17 @@ class Tickets:
         except TROUBLE:
             raise TicketsUnavailable(retry_after=1) from None
         stored = orjson.loads(content) if content else None
-        if stored is None or stored["client"] != network_key(client) or stored["exp"] <= utcnow().timestamp():
+        now = utcnow()
+        if stored is None or stored["client"] != network_key(client):
             raise InvalidToken
-        principal = Principal(
-            UUID(stored["sub"]), UUID(stored["sid"]), frozenset(stored["roles"]), frozenset(stored["scopes"])
-        )
-        return AccessToken(principal, "ticket", stored["iat"], stored["exp"])
+        token = TOKEN.validate_python(stored["token"])
+        if token.expires_at <= now.timestamp():
+            raise InvalidToken
+        networks = stored["networks"] and tuple(ipaddress.ip_network(text) for text in stored["networks"])
+        identity = self._signer.sign(token.principal, now=now)
+        caller = Caller(token, now.timestamp(), identity, marks_seen=stored["marks_seen"], networks=networks)
+        caller.check_address(client)
+        return caller
 
 
 def network_key(client: str) -> str:

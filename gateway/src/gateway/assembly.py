@@ -1,0 +1,143 @@
+"""Making what lives as long as the process serves, on the loop that it will run on."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import aiohttp
+import redis.asyncio as redis
+from chassis.tokens import AccessTokenVerifier, IdentitySigner
+from chassis.web.handlers import install_handlers
+from chassis.web.health import Health, health_routes
+from fastapi import FastAPI
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from gateway.api import own_document, router
+from gateway.api_tokens import ApiTokens
+from gateway.auth import Authenticator
+from gateway.documents import Documents, Statuses
+from gateway.keys import PublishedKeys
+from gateway.proxy import Proxy
+from gateway.rate_limit import RateLimiter
+from gateway.revocation import Revocations
+from gateway.settings import Settings
+from gateway.sockets import Sockets
+from gateway.tickets import Tickets
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What lives as long as the process serves."""
+
+    authenticator: Authenticator
+    keys: PublishedKeys
+    revocations: Revocations
+    limiter: RateLimiter
+    proxy: Proxy
+    sockets: Sockets
+    tickets: Tickets
+    api: FastAPI
+
+
+async def open_parts(settings: Settings, health: Health, stack: AsyncExitStack) -> Parts:
+    """Return the parts; what has to be closed is left to `stack`."""
+    upstreams = upstream_urls(settings)
+    session = await stack.enter_async_context(client_session())
+    server = redis.Redis.from_url(
+        # One more try is for connections that died while they were idle.
+        settings.redis.url.get_secret_value(),
+        socket_connect_timeout=1,
+        retry=Retry(NoBackoff(), 1),
+    )
+    stack.push_async_callback(server.aclose)
+    signer = IdentitySigner(settings.tokens.signing_key.get_secret_value())
+    keys = PublishedKeys(session, f"{upstreams['auth']}/.well-known/jwks.json")
+    revocations = _revocations(settings, session, signer)
+    tickets = Tickets(server, signer)
+    return Parts(
+        authenticator=_authenticator(settings, session, keys, revocations, signer),
+        keys=keys,
+        revocations=revocations,
+        limiter=RateLimiter(
+            server, workers=settings.gateway.workers, patience_seconds=settings.gateway.redis_patience_ms / 1000
+        ),
+        proxy=Proxy(session, upstreams),
+        sockets=_sockets(settings, revocations),
+        tickets=tickets,
+        api=_own_api(settings, health, session, tickets),
+    )
+
+
+def _revocations(settings: Settings, session: aiohttp.ClientSession, signer: IdentitySigner) -> Revocations:
+    url = f"{upstream_urls(settings)['auth']}/internal/revocations"
+    return Revocations(session, url, signer, max_age=settings.gateway.revocations_max_age_seconds)
+
+
+def _authenticator(
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    keys: PublishedKeys,
+    revocations: Revocations,
+    signer: IdentitySigner,
+) -> Authenticator:
+    verifier = AccessTokenVerifier(
+        issuer=settings.tokens.issuer,
+        audience=settings.tokens.audience,
+        max_lifetime=settings.tokens.max_lifetime,
+        key_of=keys.get,
+    )
+    url = f"{upstream_urls(settings)['auth']}/internal/api-tokens/resolve"
+    return Authenticator(verifier, keys, revocations, signer, ApiTokens(session, url, revocations, signer))
+
+
+def _sockets(settings: Settings, revocations: Revocations) -> Sockets:
+    sockets = Sockets(
+        upstream_urls(settings)["notifications"],
+        limit=settings.gateway.max_sockets,
+        per_user=settings.gateway.max_sockets_per_user,
+        check=revocations.check,
+    )
+    revocations.on_marks(sockets.end_revoked)
+    return sockets
+
+
+def _own_api(settings: Settings, health: Health, session: aiohttp.ClientSession, tickets: Tickets) -> FastAPI:
+    api = FastAPI(
+        docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, routes=[*health_routes(health)]
+    )
+    api.include_router(router)
+    install_handlers(api)
+    upstreams = upstream_urls(settings)
+    api.state.routers = (router,)
+    api.state.statuses = Statuses(session, upstreams)
+    api.state.tickets = tickets
+    api.state.documents = Documents(session, upstreams, own_document(), server=settings.edge.public_base_url)
+    return api
+
+
+def client_session() -> aiohttp.ClientSession:
+    """Return the client of the services: no cookies, no decompression, no proxies of the environment."""
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=10, use_dns_cache=True),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        trust_env=False,
+        max_line_size=16 * 1024,
+        max_field_size=32 * 1024,
+    )
+    # The library would send PUT and DELETE again on a connection that was dropped, though the service may have acted
+    # (R25); there is no public switch. What may be repeated is repeated by gateway.proxy, within its budget.
+    session._retry_connection = False  # noqa: SLF001
+    return session
+
+
+def upstream_urls(settings: Settings) -> dict[str, str]:
+    """Return the services' addresses by name."""
+    gateway = settings.gateway
+    return {
+        "auth": gateway.auth_url.rstrip("/"),
+        "tasks": gateway.tasks_url.rstrip("/"),
+        "notifications": gateway.notifications_url.rstrip("/"),
+        "attachments": gateway.attachments_url.rstrip("/"),
+    }

@@ -1,0 +1,228 @@
+"""API tokens (R14): opaque to the gateway, which asks what they may do, and asks again when that may have changed."""
+
+import asyncio
+import time
+from uuid import uuid5
+
+import orjson
+import pytest
+import websockets
+from chassis.ids import uuid7
+from chassis.secret_tokens import API_TOKEN, token_digest
+from chassis.tokens import IdentityVerifier
+from testkit.waiting import eventually
+
+PATH = "/api/v1/tasks"
+SPACE = uuid7()
+
+
+@pytest.fixture
+def vouched(tasks, test_gateway):
+    """Reads whom the gateway has named to the service last."""
+    verifier = IdentityVerifier(test_gateway.verify_key)
+
+    def vouched():
+        (identity,) = tasks.last.all("x-taskloom-identity")
+        return verifier.verify(identity).principal
+
+    return vouched
+
+
+async def refusal(api, token, *, seconds=2.0):
+    async def refused():
+        answer = await api.get(PATH, headers=token.headers)
+        return answer if answer.status_code != 200 else None
+
+    return await eventually(refused, seconds=seconds)
+
+
+async def test_the_service_learns_whose_the_token_is_and_what_bounds_it(api, auth, vouched):
+    workspace, projects = uuid5(SPACE, "w"), {uuid5(SPACE, "a"), uuid5(SPACE, "b")}
+    token = auth.api_token(
+        scopes=["tasks:write", "tasks:read"],
+        roles=["user", "admin"],
+        workspace_id=str(workspace),
+        project_ids=sorted(str(project) for project in projects),
+        read_only=True,
+    )
+    assert (await api.get(PATH, headers=token.headers)).status_code == 200
+    caller = vouched()
+    assert (caller.user_id, caller.session_id, caller.via, caller.kind) == (token.user_id, token.id, "token", "user")
+    assert (caller.scopes, caller.roles) == ({"tasks:read", "tasks:write"}, {"user", "admin"})
+    assert (caller.workspace_id, caller.project_ids, caller.read_only) == (workspace, projects, True)
+
+
+async def test_a_token_of_a_service_account_is_a_bots(api, auth, vouched):
+    token = auth.api_token(kind="service_account")
+    assert (await api.get(PATH, headers=token.headers)).status_code == 200
+    assert (vouched().via, vouched().workspace_id, vouched().project_ids) == ("bot", None, None)
+
+
+async def test_the_auth_service_is_asked_once_and_never_for_the_token_itself(api, auth):
+    token = auth.api_token()
+    answers = await asyncio.gather(*(api.get(PATH, headers=token.headers) for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert auth.questions == [{"digest": token_digest(token.secret).hex(), "address": "127.0.0.1"}]
+    assert token.secret not in orjson.dumps([request.headers for request in auth.requests]).decode()
+
+
+async def test_401_for_unknown_and_ended_tokens_asked_once_in_five_seconds(api, auth, tasks, is_refused):
+    for secret in (API_TOKEN.new(), auth.api_token(active=False).secret):
+        before = len(auth.questions)
+        for _ in range(3):
+            answer = await api.get(PATH, headers={"authorization": f"Bearer {secret}"})
+            is_refused(answer, 401, "INVALID_TOKEN")
+            assert answer.headers["www-authenticate"] == "Bearer"
+        assert len(auth.questions) - before == 1
+    assert tasks.requests == []
+
+
+async def test_401_without_a_question_for_what_is_no_token(api, auth, is_refused):
+    good = API_TOKEN.new()
+    for secret in (good[:-1], good + "0", good[:-1] + ("0" if good[-1] != "0" else "1"), "tlm_pat_", good.swapcase()):
+        answer = await api.get(PATH, headers={"authorization": f"Bearer {secret}"})
+        is_refused(answer, 401, "INVALID_TOKEN")
+    assert auth.questions == []
+
+
+async def test_401_after_its_end_even_while_the_answer_is_remembered(api, auth, is_refused):
+    token = auth.api_token(expires_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2)))
+    assert (await api.get(PATH, headers=token.headers)).status_code == 200
+    is_refused(await refusal(api, token, seconds=4), 401, "INVALID_TOKEN")
+    assert len(auth.questions) == 1
+
+
+async def test_r6_a_revoked_token_ends_within_two_seconds(api, auth, is_refused):
+    token, other = auth.api_token(), auth.api_token()
+    for one in (token, other):
+        assert (await api.get(PATH, headers=one.headers)).status_code == 200
+    token.found["active"] = False
+    auth.revoke_session(token.id)
+    is_refused(await refusal(api, token), 401, "INVALID_TOKEN")
+    assert (await api.get(PATH, headers=other.headers)).status_code == 200
+
+
+async def test_r6_what_its_user_may_do_is_asked_anew_after_a_mark_of_the_user(api, auth, vouched, is_refused):
+    token = auth.api_token(roles=["admin", "user"], scopes=["admin:*", "tasks:read"])
+    assert (await api.get(PATH, headers=token.headers)).status_code == 200
+    token.found.update(roles=["user"], scopes=["tasks:read"])
+    auth.revoke_user(token.user_id, before=time.time())
+
+    async def is_plain():
+        assert (await api.get(PATH, headers=token.headers)).status_code == 200
+        return vouched().roles == {"user"}
+
+    await eventually(is_plain, seconds=2)
+    assert vouched().scopes == {"tasks:read"}
+    token.found["active"] = False
+    auth.revoke_user(token.user_id, before=time.time())
+    is_refused(await refusal(api, token), 401, "INVALID_TOKEN")
+
+
+async def test_r6_an_answer_that_a_mark_has_overtaken_is_not_believed(api, auth, gateway, is_refused):
+    """The owner is disabled between the auth service's look and its answer."""
+    token = auth.api_token()
+
+    async def disable():
+        if len(auth.questions) > 1:
+            return
+        token.found["active"] = False
+        auth.revoke_user(token.user_id, before=time.time())
+        asked = auth.asked
+        await eventually(lambda: asyncio.sleep(0, auth.asked > asked + 1), seconds=5)
+
+    auth.before_answer = disable
+    is_refused(await api.get(PATH, headers=token.headers), 401, "INVALID_TOKEN")
+    assert len(auth.questions) == 2
+
+
+async def test_503_while_it_can_not_be_told_and_200_for_what_was_just_asked(api, auth, is_refused):
+    known, unknown = auth.api_token(), auth.api_token()
+    assert (await api.get(PATH, headers=known.headers)).status_code == 200
+    auth.marks_broken = True
+    assert (await api.get(PATH, headers=known.headers)).status_code == 200
+    answer = await api.get(PATH, headers=unknown.headers)
+    is_refused(answer, 503, "AUTH_STATE_UNAVAILABLE")
+    assert answer.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("networks", "status"),
+    [
+        (["127.0.0.1/32"], 200),
+        (["10.0.0.0/8", "127.0.0.0/8"], 200),
+        (["10.0.0.0/8"], 403),
+        (["::1/128"], 403),
+        ([], 403),
+    ],
+    ids=["itself", "one of two", "another", "of version 6", "none"],
+)
+async def test_the_addresses_that_a_token_may_be_used_from(api, auth, tasks, networks, status):
+    token = auth.api_token(ip_allowlist=networks)
+    answer = await api.get(PATH, headers=token.headers)
+    assert answer.status_code == status
+    if status == 403:
+        assert [error["code"] for error in answer.json()["errors"]] == ["ADDRESS_NOT_ALLOWED"]
+        assert tasks.requests == []
+
+
+async def test_the_address_counts_on_every_request_not_on_the_first(start, auth, is_refused):
+    async with start(trusted_proxies=("127.0.0.0/8",)) as gateway, gateway.client() as api:
+        token = auth.api_token(ip_allowlist=["203.0.113.0/24"])
+        for address, status in (("203.0.113.7", 200), ("198.51.100.7", 403), ("203.0.113.8", 200)):
+            answer = await api.get(PATH, headers={**token.headers, "x-forwarded-for": address})
+            assert answer.status_code == status, address
+        assert [question["address"] for question in auth.questions] == ["203.0.113.7"]
+
+
+async def test_all_tokens_of_a_user_have_one_limit(start, auth):
+    async with start(rate_limit_per_minute=5) as gateway, gateway.client() as api:
+        user = auth.user()
+        tokens = [user, *(auth.api_token(user_id=str(user.id)) for _ in range(2))]
+        statuses = [(await api.get(PATH, headers=tokens[n % 3].headers)).status_code for n in range(7)]
+        assert statuses == [200] * 5 + [429] * 2
+
+
+@pytest.mark.parametrize("kind", ["token", "user"])
+async def test_r6_a_mark_ends_the_open_sockets_of_a_token(gateway, auth, kind):
+    token, other = auth.api_token(), auth.api_token()
+    async with (
+        websockets.connect(gateway.socket_url, additional_headers=token.headers) as socket,
+        websockets.connect(gateway.socket_url, additional_headers=other.headers) as untouched,
+    ):
+        if kind == "token":
+            auth.revoke_session(token.id)
+        else:
+            auth.revoke_user(token.user_id, before=time.time() - 3600)
+        await asyncio.wait_for(socket.wait_closed(), 2)
+        assert (socket.close_code, socket.close_reason) == (4401, "session ended")
+        await untouched.send("b")
+        assert await untouched.recv() == "b"
+
+
+async def test_r53_a_ticket_stands_for_a_token_with_all_that_bounds_it(gateway, api, auth, services, test_gateway):
+    projects = [str(uuid5(SPACE, "a"))]
+    token = auth.api_token(project_ids=projects, ip_allowlist=["127.0.0.0/8"], read_only=True)
+    ticket = (await api.post("/api/v1/ws-tickets", headers=token.headers)).json()["data"]["ticket"]
+    async with websockets.connect(f"{gateway.socket_url}?ticket={ticket}"):
+        headers = dict(services.notifications.sockets[-1]["headers"])
+        principal = IdentityVerifier(test_gateway.verify_key).verify(headers[b"x-taskloom-identity"].decode()).principal
+    assert (principal.via, principal.session_id, principal.read_only) == ("token", token.id, True)
+    assert [str(project) for project in principal.project_ids] == projects
+
+
+async def test_r6_a_ticket_of_a_token_is_worth_nothing_after_a_mark(gateway, api, auth):
+    token = auth.api_token()
+    ticket = (await api.post("/api/v1/ws-tickets", headers=token.headers)).json()["data"]["ticket"]
+    auth.revoke_user(token.user_id, before=time.time() - 3600)
+    asked = auth.asked
+    await eventually(lambda: asyncio.sleep(0, auth.asked > asked + 1), seconds=5)
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with websockets.connect(f"{gateway.socket_url}?ticket={ticket}"):
+            pass
+    assert refused.value.response.status_code == 401
+
+
+async def test_a_ticket_needs_the_scope_that_the_socket_needs(api, auth, is_refused):
+    token = auth.api_token(scopes=["tasks:write"])
+    is_refused(await api.post("/api/v1/ws-tickets", headers=token.headers), 403, "INSUFFICIENT_SCOPE")
