@@ -5,7 +5,9 @@ import secrets
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 NONCE_BYTES = 12
 KEY_BYTES = 32
@@ -26,6 +28,7 @@ class KeyRing:
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         if not keys or any(len(key) != KEY_BYTES for key in keys.values()):
             raise ValueError("a key ring needs at least one key, each of exactly 32 bytes")
+        self._keys = dict(keys)
         self._ciphers = {kid: AESGCM(key) for kid, key in keys.items()}
         self._newest = next(iter(keys))
 
@@ -42,6 +45,13 @@ class KeyRing:
             except ValueError:  # binascii.Error is one; text beyond ASCII is another
                 raise ValueError(EXPECTED_RING) from None
         return cls(keys)
+
+    def derived(self, purpose: str) -> dict[str, bytes]:
+        """Return a key of 32 bytes for another purpose from each key, by kid, newest first (HKDF, RFC 5869)."""
+        return {
+            kid: HKDF(hashes.SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(key)
+            for kid, key in self._keys.items()
+        }
 
     def seal(self, plain: bytes, *, place: str) -> str:
         """Encrypt `plain` with the newest key for `place`."""

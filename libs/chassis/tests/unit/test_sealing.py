@@ -114,3 +114,13 @@ def test_r43_a_ring_that_is_not_one_is_refused_without_showing_it(text):
     with pytest.raises(ValueError, match=r"key ring needs|expected kid:base64\(32 bytes\)") as caught:
         KeyRing.parse(text)
     assert base64.b64encode(NEW).decode() not in str(caught.value)
+
+
+def test_keys_for_other_purposes_differ_by_key_and_purpose_and_stay_the_same():
+    ring = KeyRing({"new": NEW, "old": OLD})
+    peppers = ring.derived("pepper")
+    assert list(peppers) == ["new", "old"]
+    assert peppers == KeyRing({"new": NEW, "old": OLD}).derived("pepper")
+    assert peppers["old"] == RING.derived("pepper")["old"]
+    distinct = {*peppers.values(), *ring.derived("salt").values(), NEW, OLD}
+    assert (len(distinct), {len(key) for key in distinct}) == (6, {32})

@@ -18,6 +18,8 @@ from chassis.web.identity import IdentityCache
 from fastapi import FastAPI
 
 from auth_service import settings as settings_module
+from auth_service.api_tokens import endpoints as api_tokens
+from auth_service.api_tokens.rules import Peppers
 from auth_service.db import ROOT, SCHEMA, IdempotencyKey
 from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import endpoints as revocations
@@ -28,7 +30,15 @@ from auth_service.tokens import endpoints as tokens
 from auth_service.tokens.service import AccessTokenIssuer, AccessTokenTerms, ensure_keys
 from auth_service.users import endpoints as users
 
-ROUTERS = (users.registration, sessions.router, sessions.form_router, users.router, tokens.router, revocations.internal)
+ROUTERS = (
+    users.registration,
+    sessions.router,
+    sessions.form_router,
+    users.router,
+    tokens.router,
+    api_tokens.internal,
+    revocations.internal,
+)
 TITLE = "Taskloom auth"
 
 
@@ -60,6 +70,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "password_min_length": settings.auth.password_min_length,
             "session_terms": session_terms(settings.auth),
             "access_tokens": access_tokens,
+            "peppers": Peppers.of(ring),
             "mail_ring": settings.mail_sealing.ring(),
         },
     )

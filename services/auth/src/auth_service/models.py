@@ -1,5 +1,6 @@
 """Every table of the service, for migrations and the guards that compare them with the code."""
 
+from auth_service.api_tokens.models import ApiToken
 from auth_service.audit.models import AuditEvent
 from auth_service.db import Base, IdempotencyKey, Outbox
 from auth_service.revocations.models import Revocation
@@ -12,6 +13,7 @@ METADATA = Base.metadata
 __all__ = [
     "METADATA",
     "Account",
+    "ApiToken",
     "AuditEvent",
     "IdempotencyKey",
     "LoginFailure",

@@ -67,6 +67,9 @@ class AuthSettings(SettingsGroup):
         default="optional",
         description="Whether an account can be used before its address is confirmed; `required` hides who has one.",
     )
+    api_token_max_days: int = Field(
+        default=365, ge=1, le=365, description="Longest life of an API token, in days; 90 unless asked for another."
+    )
     password_min_length: int = Field(default=8, ge=8, le=128, description="Shortest password, in code points.")
 
     @field_validator("encryption_keys")

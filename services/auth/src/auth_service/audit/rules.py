@@ -44,6 +44,7 @@ class AuditAction(StrEnum):
     API_TOKEN_CREATED = "api_token.created"
     API_TOKEN_REVOKED = "api_token.revoked"
     API_TOKEN_FIRST_USED = "api_token.first_used"
+    API_TOKEN_USED_ELSEWHERE = "api_token.used_elsewhere"
     SERVICE_ACCOUNT_CREATED = "service_account.created"
     SERVICE_ACCOUNT_CHANGED = "service_account.changed"
     SERVICE_ACCOUNT_DELETED = "service_account.deleted"

@@ -23,12 +23,14 @@ async def record(
     actor_id: UUID | None = None,
     credential_id: UUID | None = None,
     outcome: Outcome = "success",
+    address: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Note in the caller's transaction what happens to an account, with the address and id of the current request.
 
     `actor` is who does it; where there is no principal yet, such as at a login, `actor_id` and `credential_id` say
-    the same. `details` are JSON, and hold nothing secret.
+    the same. `address` stands for the request's, where another process asks on behalf of a client. `details` are JSON,
+    and hold nothing secret.
     """
     request = current_request()
     await repository.add(
@@ -41,7 +43,7 @@ async def record(
             "actor_id": actor.user_id if actor else actor_id,
             "subject_id": subject_id,
             "credential_id": actor.session_id if actor else credential_id,
-            "address": request.client_address,
+            "address": address or request.client_address,
             "device": request.client_device,
             "request_id": request.request_id,
             "details": dict(details or {}),

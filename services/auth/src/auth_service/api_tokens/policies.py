@@ -1,0 +1,25 @@
+"""What an API token may do now, by what its owner may."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import RowMapping
+
+from auth_service.users.policies import refusal_of
+
+ADMIN_SCOPE = "admin:*"
+ADMIN_ROLE = "admin"
+
+
+def is_active(token: RowMapping, *, now: datetime, verification_required: bool) -> bool:
+    """Tell whether a token, read with its owner's state, may be used: not without an owner who may have a session."""
+    if token["revoked_at"] is not None or token["expires_at"] <= now:
+        return False
+    if token["kind"] == "service":
+        return bool(token["status"] == "active")
+    return refusal_of(token, verification_required=verification_required) is None
+
+
+def scopes_at_use(scopes: Sequence[str], roles: Sequence[str]) -> list[str]:
+    """Return what of a token's scopes its owner's roles allow."""
+    return [scope for scope in scopes if scope != ADMIN_SCOPE or ADMIN_ROLE in roles]

@@ -1,0 +1,53 @@
+"""What API tokens are stored by, and where they may be used from, without any I/O."""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chassis.sealing import KeyRing
+
+PURPOSE = "taskloom api token pepper"
+NOTED_EVERY = timedelta(minutes=1)
+"""Uses are noted at most so often (R14)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peppers:
+    """Keys of the stored digests by kid, newest first; each comes from a key of the ring, for this purpose alone."""
+
+    keys: Mapping[str, bytes]
+
+    @classmethod
+    def of(cls, ring: KeyRing) -> "Peppers":
+        """Return the peppers of a ring."""
+        return cls(ring.derived(PURPOSE))
+
+    @property
+    def newest(self) -> str:
+        """The id of the key that new digests are made with."""
+        return next(iter(self.keys))
+
+    def digests(self, sha256: bytes) -> dict[str, bytes]:
+        """Return what a token with this SHA-256 is stored by, under each key."""
+        return {kid: hmac.new(pepper, sha256, hashlib.sha256).digest() for kid, pepper in self.keys.items()}
+
+
+def is_allowed_at(networks: Sequence[str] | None, address: str | None) -> bool:
+    """Tell whether a canonical address is in one of the networks; all are without networks, and none is nobody's."""
+    if networks is None or address is None:
+        return networks is None
+    found = ipaddress.ip_address(address)
+    return any(found in ipaddress.ip_network(network) for network in networks)
+
+
+def canonical_address(text: str | None) -> str | None:
+    """Return an address in its one spelling, IPv4 in IPv6 as IPv4; None for what is none."""
+    try:
+        found = ipaddress.ip_address(text or "")
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
