@@ -73,7 +73,10 @@ e2e-compose: install ## Build the images, start docker-compose.yml, and run the 
 bench: install ## Measure reads, writes and live delivery beside the bare floor (needs wrk)
 	@.venv/bin/python bench/run.py $(ARGS)
 
+bench-logins: install ## Measure logins, and other requests while fifty run at once
+	@.venv/bin/python bench/logins.py $(ARGS)
+
 clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help install run test test-gateway test-alone lint format contracts e2e e2e-compose bench clean
+.PHONY: help install run test test-gateway test-alone lint format contracts e2e e2e-compose bench bench-logins clean
