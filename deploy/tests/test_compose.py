@@ -57,8 +57,6 @@ LOADERS = {
     "attachments": attachments_service.settings,
     "gateway": gateway.settings,
 }
-# A standard name for the address of the mail sink; the service that sends mail reads it.
-STANDARD_NAMES = {"notifications": {"SMTP_URL"}}
 OF_THE_MAIL_CATCHER = {"SMTP_PORT"}
 
 # All other commands of a service do one thing when somebody asks for it, or are some of these in one process.
@@ -90,7 +88,7 @@ def steps(compose: dict[str, Any]) -> set[str]:
 
 def known_settings(service: str) -> set[str]:
     groups = [group for settings in SETTINGS[service] for group in groups_of(settings).values()]
-    return {name for group in groups for name in variables(group)} | STANDARD_NAMES.get(service, set())
+    return {name for group in groups for name in variables(group)}
 
 
 def roles_of_command(service: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
@@ -154,8 +152,11 @@ def test_only_the_gateway_can_sign_identities(environments: dict[str, dict[str, 
 
 def test_only_who_asks_for_mail_and_who_sends_it_can_open_its_tokens(environments: dict[str, dict[str, str]]):
     knowing = {name.partition("-")[0] for name, given in environments.items() if "MAIL_SEALING_KEYS" in given}
-    assert knowing <= {"auth", "notifications"}
-    assert "auth" in knowing
+    assert knowing == {"auth", "notifications"}
+
+
+def test_links_in_mails_lead_where_the_gateway_is(environments: dict[str, dict[str, str]]):
+    assert environments["notifications-worker"]["PUBLIC_BASE_URL"] == environments["gateway"]["PUBLIC_BASE_URL"]
 
 
 def test_r67_no_secret_has_a_default(compose_text: str):

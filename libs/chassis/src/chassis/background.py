@@ -45,7 +45,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Background:
-    """Everything that a service does beside answering requests."""
+    """Everything that a service does beside answering requests.
+
+    `work` is what the worker does beside consuming; of it several replicas run at once. `reported` checks are shown
+    in /readyz and decide nothing.
+    """
 
     service: str
     inbox: Table | None = None
@@ -53,6 +57,8 @@ class Background:
     source: Source | None = None
     jobs: Sequence[Job] = ()
     checks: Callable[[Database], Mapping[str, Check]] = field(default=lambda _: {})
+    work: Callable[[Database], Sequence[Work]] = field(default=lambda _: ())
+    reported: Mapping[str, Check] = field(default_factory=dict)
 
 
 class BackgroundSettings(Protocol):
@@ -197,7 +203,9 @@ def _role(name: str, parts: Sequence[str], open_service: Open) -> Role:
         return run_process(
             service=label,
             settings=settings.process,
-            health=Health(required=background.checks(database), reported={"broker": transport.ping}),
+            health=Health(
+                required=background.checks(database), reported={"broker": transport.ping, **background.reported}
+            ),
             work=[work for part in parts for work in _works(part, background, database, transport)],
             closing=[transport.close, database.close],
         )
@@ -208,7 +216,8 @@ def _role(name: str, parts: Sequence[str], open_service: Open) -> Role:
 def _works(part: str, background: Background, database: Database, transport: EventTransport) -> list[Work]:
     if part == "worker" and background.inbox is not None:
         inbox = background.inbox
-        return [ConsumerRunner(database, inbox, transport, one).run for one in background.consumers]
+        consumers = [ConsumerRunner(database, inbox, transport, one).run for one in background.consumers]
+        return [*consumers, *background.work(database)]
     if part == "relay" and background.source is not None:
         return [OutboxRelay(database, background.source, transport).run]
     if part == "scheduler":

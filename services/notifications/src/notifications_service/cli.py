@@ -11,6 +11,7 @@ from chassis.roles import run_role
 
 from notifications_service import settings
 from notifications_service.db import ROOT, SCHEMA, Inbox
+from notifications_service.mailing.sender import MailSender, SmtpMailer, refuse_without_server
 from notifications_service.main import openapi_document, run_api
 from notifications_service.scheduler import jobs
 from notifications_service.settings import Settings
@@ -33,13 +34,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def open_background() -> tuple[Settings, Background]:
     """Say what there is to do beside the API."""
     loaded = settings.load()
-    server = open_redis(loaded.redis.url.get_secret_value())
+    redis = open_redis(loaded.redis.url.get_secret_value())
+    server = loaded.mail.server
+    mailer = None if server is None else SmtpMailer(server, loaded.mail.letterhead, loaded.mail_sealing.ring())
     background = Background(
         service=SERVICE,
         inbox=table_of(Inbox),
-        consumers=consumers(server),
+        consumers=consumers(redis),
         jobs=jobs(loaded.notifications.replay_days),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
+        work=lambda database: (MailSender(database, mailer).run,),
+        reported={} if server else {"mail": refuse_without_server},
     )
     return loaded, background
 

@@ -1,8 +1,9 @@
 """Every table of the service, for migrations and the guards that compare them with the code."""
 
+from notifications_service.account_mail.models import MailDelivery
 from notifications_service.db import Base, Inbox
 from notifications_service.live.models import Membership, StreamEvent, StreamHead
 
 METADATA = Base.metadata
 
-__all__ = ["METADATA", "Inbox", "Membership", "StreamEvent", "StreamHead"]
+__all__ = ["METADATA", "Inbox", "MailDelivery", "Membership", "StreamEvent", "StreamHead"]

@@ -8,6 +8,7 @@ from chassis.db.base import table_of
 from chassis.inbox import claiming
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from notifications_service.account_mail.jobs import purge_mails
 from notifications_service.db import Inbox
 from notifications_service.live import repository
 
@@ -23,4 +24,8 @@ def jobs(replay_days: int) -> tuple[Job, ...]:
     async def purge_inbox(session: AsyncSession) -> bool:
         return await claiming.purge(session, table_of(Inbox))
 
-    return (Job("purge-replay-store", HOUR, purge_replay_store), Job("purge-inbox", HOUR, purge_inbox))
+    return (
+        Job("purge-replay-store", HOUR, purge_replay_store),
+        Job("purge-inbox", HOUR, purge_inbox),
+        Job("purge-mails", HOUR, purge_mails),
+    )

@@ -1,21 +1,97 @@
 """Everything the notifications service reads from the environment."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from chassis.settings import (
     BrokerSettings,
     CursorSettings,
     DatabaseSettings,
     IdentityVerificationSettings,
+    MailSealingSettings,
     ProcessSettings,
     RedisSettings,
     SettingsGroup,
+    is_url,
     load_settings,
 )
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from notifications_service.mailing.letterhead import Letterhead, parse_sender
+from notifications_service.mailing.smtp import SmtpServer
+
 PREFIX = "NOTIFICATIONS_"
+DEFAULT_SENDER = "Taskloom <no-reply@localhost>"
+
+
+def _http(value: str) -> str:
+    if not is_url(value, ("http", "https")) or "?" in value:
+        raise ValueError("expected a URL that begins with http:// or https://, with a host and without a query")
+    return value.rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(_http)]
+
+
+class MailSettings(SettingsGroup):
+    """How mail leaves, and what it says of this installation."""
+
+    environment: str = Field(
+        default="development", validation_alias="ENVIRONMENT", description="Which kind of installation this is."
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="SMTP_URL",
+        description="The mail server: TLS from the start with smtps://, else where the server offers it, which "
+        "`?starttls=required` or a password insist on. Without it mails wait.",
+        examples=["smtp://user:password@mail.example.com:587?starttls=required"],
+    )
+    mail_from: str | None = Field(
+        default=None,
+        validate_default=True,
+        validation_alias="MAIL_FROM",
+        description=f"The sender of mails; {DEFAULT_SENDER} without it.",
+        examples=["Taskloom <no-reply@example.com>"],
+    )
+    public_base_url: HttpUrl = Field(
+        default="http://127.0.0.1:8080",
+        validation_alias="PUBLIC_BASE_URL",
+        description="Where clients reach the API; never taken from a request.",
+    )
+    account_links_url: HttpUrl | None = Field(
+        default=None,
+        validation_alias="ACCOUNT_LINKS_URL",
+        description="What links in mails begin with, an app's pages; PUBLIC_BASE_URL/api/v1/auth without it.",
+        examples=["https://app.example.com/account"],
+    )
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            SmtpServer.parse(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            parse_sender(value)
+        elif info.data.get("environment") == "production" and info.data.get("smtp_url") is not None:
+            raise ValueError("in production mail needs a sender of its own")
+        return value
+
+    @property
+    def server(self) -> SmtpServer | None:
+        """The mail server, None where there is none."""
+        return None if self.smtp_url is None else SmtpServer.parse(self.smtp_url.get_secret_value())
+
+    @property
+    def letterhead(self) -> Letterhead:
+        """What every mail has of this installation."""
+        links_url = self.account_links_url or f"{self.public_base_url}/api/v1/auth"
+        return Letterhead(parse_sender(self.mail_from or DEFAULT_SENDER), self.public_base_url, links_url)
 
 
 class NotificationsSettings(SettingsGroup):
@@ -42,6 +118,8 @@ class Settings:
     database: DatabaseSettings
     broker: BrokerSettings
     redis: RedisSettings
+    mail: MailSettings
+    mail_sealing: MailSealingSettings
     notifications: NotificationsSettings
 
 

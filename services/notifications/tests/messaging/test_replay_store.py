@@ -129,7 +129,11 @@ async def test_purge_forgets_what_is_older_than_the_setting(feed, database, worl
 
 
 def test_the_jobs_and_how_often_they_run():
-    assert [(job.name, job.seconds) for job in jobs(30)] == [("purge-replay-store", 3600.0), ("purge-inbox", 3600.0)]
+    assert [(job.name, job.seconds) for job in jobs(30)] == [
+        ("purge-replay-store", 3600.0),
+        ("purge-inbox", 3600.0),
+        ("purge-mails", 3600.0),
+    ]
 
 
 async def run_job(database, name):

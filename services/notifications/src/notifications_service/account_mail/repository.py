@@ -1,0 +1,73 @@
+"""All SQL on mails to send. Leases go by the database's clock, which all replicas have in common."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from chassis.db.base import table_of
+from chassis.db.purging import delete_batch
+from sqlalchemy import CTE, CursorResult, RowMapping, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications_service.account_mail.models import MailDelivery
+from notifications_service.account_mail.rules import EXPIRED, LEASE
+
+delivery = table_of(MailDelivery)
+
+CHANNEL = "notifications_mail"
+"""Where senders are told that there is something to send."""
+
+EXPIRED_AT_ONCE = 1_000
+
+# A literal, since a plan for any state could not use the index of what waits.
+WAITS = text("state = 'waiting' AND (lease_until IS NULL OR lease_until <= now())")
+IS_LATE = delivery.c.expires_at <= func.now()
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> bool:
+    """Add a mail, and tell the senders at commit; a second one with the same id is the same one."""
+    statement = insert(delivery).values(**values, next_attempt_at=func.now()).on_conflict_do_nothing()
+    result = cast("CursorResult[Any]", await session.execute(statement))
+    await session.execute(select(func.pg_notify(CHANNEL, "")))
+    return result.rowcount == 1
+
+
+async def expire(session: AsyncSession) -> Sequence[RowMapping]:
+    """Give up what nobody can use any more; return which mails those are."""
+    late = _chosen(select(delivery.c.id).where(WAITS, IS_LATE).limit(EXPIRED_AT_ONCE), "late")
+    final = {"state": EXPIRED, "token_sealed": None, "settled_at": func.now()}
+    statement = update(delivery).where(delivery.c.id == late.c.id).values(final)
+    return (await session.execute(statement.returning(delivery.c.id, delivery.c.kind))).mappings().all()
+
+
+async def claim(session: AsyncSession, *, limit: int) -> Sequence[RowMapping]:
+    """Take mails whose time has come; until their lease ends nobody else does."""
+    is_due = (delivery.c.next_attempt_at <= func.now()) & IS_LATE.isnot(True)
+    oldest = select(delivery.c.id).where(WAITS, is_due).order_by(delivery.c.next_attempt_at).limit(limit)
+    due = _chosen(oldest, "due")
+    taken = {
+        "claim": delivery.c.claim + 1,
+        "attempts": delivery.c.attempts + 1,
+        "lease_until": func.now() + LEASE,
+    }
+    statement = update(delivery).where(delivery.c.id == due.c.id).values(taken)
+    return (await session.execute(statement.returning(*delivery.c))).mappings().all()
+
+
+async def settle(session: AsyncSession, *, mail_id: UUID, claim: int, values: Mapping[str, Any]) -> bool:
+    """Note how a claimed mail went; False when it is somebody else's meanwhile."""
+    mine = (delivery.c.id == mail_id, delivery.c.claim == claim, text("state = 'waiting'"))
+    statement = update(delivery).where(*mine).values(**values, lease_until=None)
+    return cast("CursorResult[Any]", await session.execute(statement)).rowcount == 1
+
+
+async def purge(session: AsyncSession, *, before: datetime) -> bool:
+    """Forget mails that were settled before an instant, a thousand at a time."""
+    return await delete_batch(session, delivery, delivery.c.settled_at < before)
+
+
+def _chosen(query: Any, name: str) -> CTE:
+    """Lock the rows of a query, leaving out what others hold; as a CTE, since a subquery might run again and again."""
+    return cast("CTE", query.with_for_update(skip_locked=True).cte(name))
