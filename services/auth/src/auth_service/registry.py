@@ -5,13 +5,22 @@ from chassis.outbox.contracts import EventContract
 from auth_service.account_mail.events import ACCOUNT_MAIL_REQUESTED
 from auth_service.account_mail.schemas import ACCOUNT_MAIL_EXAMPLE, AccountMailResource
 from auth_service.sessions.events import SESSION_COMPROMISED, SESSION_REVOKED, SESSION_STARTED, SessionResource
-from auth_service.users.events import SOURCE_NAME, USER_REGISTERED
+from auth_service.users.events import SOURCE_NAME, USER_REGISTERED, USER_UPDATED
 from auth_service.users.schemas import USER_EXAMPLE, UserOut
 
 _SESSION = {"id": "0199d3b2-5e01-7a00-9c6f-2d7e4a8b1c07", "user_id": str(USER_EXAMPLE["id"])}
 
 EVENTS = (
     EventContract(USER_REGISTERED, SOURCE_NAME, "user", "Somebody signed up.", UserOut, USER_EXAMPLE),
+    EventContract(
+        USER_UPDATED,
+        SOURCE_NAME,
+        "user",
+        "Somebody changed their profile.",
+        UserOut,
+        {**USER_EXAMPLE, "version": 2},
+        optional=True,
+    ),
     EventContract(
         SESSION_STARTED, SOURCE_NAME, "session", "Somebody logged in.", SessionResource, _SESSION, optional=True
     ),

@@ -63,13 +63,31 @@ async def test_a_patch_that_changes_nothing_is_no_version(api, account, rows, ev
     ("patch", "code"),
     [
         ({"display_nam": "B"}, "UNKNOWN_FIELD"),
-        ({"id": str(uuid7())}, "UNKNOWN_FIELD"),
-        ({"email": "b@example.com"}, "UNKNOWN_FIELD"),
-        ({"roles": ["admin"]}, "UNKNOWN_FIELD"),
-        ({"version": 7}, "UNKNOWN_FIELD"),
-        ({"created_at": "2026-01-01T00:00:00Z"}, "UNKNOWN_FIELD"),
+        ({"id": str(uuid7())}, "READ_ONLY_FIELD"),
+        ({"email": "b@example.com"}, "READ_ONLY_FIELD"),
+        ({"roles": ["admin"]}, "READ_ONLY_FIELD"),
+        ({"version": 7}, "READ_ONLY_FIELD"),
+        ({"created_at": "2026-01-01T00:00:00Z"}, "READ_ONLY_FIELD"),
         ({"password_hash": "x"}, "UNKNOWN_FIELD"),
+        ({"kind": "service"}, "READ_ONLY_FIELD"),
+        ({"status": "active"}, "READ_ONLY_FIELD"),
+        ({"deletes_at": None}, "READ_ONLY_FIELD"),
+        ({"email_verified": True}, "READ_ONLY_FIELD"),
         ({"display_name": None}, "NOT_NULLABLE"),
+        ({"week_start": None}, "NOT_NULLABLE"),
+        ({"week_start": "friday"}, "NOT_ALLOWED"),
+        ({"default_reminder_time": None}, "NOT_NULLABLE"),
+        ({"default_reminder_time": "9:00"}, "INVALID_FORMAT"),
+        ({"default_reminder_time": "24:00"}, "INVALID_FORMAT"),
+        ({"default_reminder_time": "09:60"}, "INVALID_FORMAT"),
+        ({"default_reminder_time": "09:0\u0660"}, "INVALID_FORMAT"),
+        ({"avatar_url": "http://example.com/a.png"}, "INVALID_URL"),
+        ({"avatar_url": "javascript:alert(1)"}, "INVALID_URL"),
+        ({"avatar_url": "https://"}, "INVALID_URL"),
+        ({"avatar_url": "https://ada:secret@example.com/a.png"}, "INVALID_URL"),
+        ({"avatar_url": "https://example.com/a b.png"}, "INVALID_URL"),
+        ({"avatar_url": "https://example.com:port/"}, "INVALID_URL"),
+        ({"avatar_url": "https://example.com/" + "a" * 2029}, "TOO_LONG"),
         ({"timezone": None}, "NOT_NULLABLE"),
         ({"display_name": "  "}, "TOO_SHORT"),
         ({"display_name": "n" * 101}, "TOO_LONG"),
@@ -77,6 +95,8 @@ async def test_a_patch_that_changes_nothing_is_no_version(api, account, rows, ev
         ({"timezone": "Europe/Nowhere"}, "INVALID_TIMEZONE"),
         ({"timezone": "../../etc/passwd"}, "INVALID_TIMEZONE"),
         ({"locale": "german"}, "INVALID_FORMAT"),
+        ({"locale": "de_DE"}, "INVALID_FORMAT"),
+        ({"locale": "de-"}, "INVALID_FORMAT"),
         ({"locale": "de\n"}, "INVALID_FORMAT"),
     ],
 )
@@ -86,6 +106,71 @@ async def test_r30_a_bad_patch_is_422_and_changes_nothing(api, account, rows, pa
     assert codes(answer) == (422, [code])
     assert [error["field"] for error in answer.json()["errors"]] == list(patch)
     assert await rows(ROW, id=account.id) == before
+
+
+async def test_a_field_that_is_nearly_right_is_named(api, account):
+    answer = await api.patch(ME, json={"week_strat": "sunday"}, headers=account.headers())
+    assert answer.json()["errors"][0]["hint"] == "did you mean week_start?"
+
+
+async def test_the_whole_profile_is_there_from_the_beginning_and_can_be_changed(api, account):
+    data = (await api.get(ME, headers=account.headers())).json()["data"]
+    defaults = {"avatar_url": None, "week_start": "monday", "default_reminder_time": "09:00", "deletes_at": None}
+    assert {**data, **defaults, "kind": "human", "status": "active", "roles": ["user"]} == data
+    longest = "https://example.com/" + "a" * 2028
+    wanted = {"avatar_url": longest, "week_start": "saturday", "default_reminder_time": "23:59", "locale": "de"}
+    answer = await api.patch(ME, json=wanted, headers=account.headers())
+    assert (answer.status_code, {**answer.json()["data"], **wanted}) == (200, answer.json()["data"])
+    cleared = await api.patch(ME, json={"avatar_url": None}, headers=account.headers())
+    assert cleared.json()["data"]["avatar_url"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("US/Eastern", "America/New_York"),
+        ("Asia/Calcutta", "Asia/Kolkata"),
+        ("Etc/UTC", "UTC"),
+        ("Zulu", "UTC"),
+        ("Europe/Stockholm", "Europe/Stockholm"),
+        ("Etc/GMT+5", "Etc/GMT+5"),
+    ],
+)
+async def test_an_old_name_of_a_zone_is_replaced_by_todays(api, account, given, kept):
+    answer = await api.patch(ME, json={"timezone": given}, headers=account.headers())
+    assert (answer.status_code, answer.json()["data"]["timezone"]) == (200, kept)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("DE-de", "de-DE"),
+        ("zh-hant-tw", "zh-Hant-TW"),
+        ("es-419", "es-419"),
+        ("sl-rozaj-biske", "sl-rozaj-biske"),
+        ("en-us-u-ca-gregory", "en-US-u-ca-gregory"),
+        ("de-x-ab", "de-x-ab"),
+    ],
+)
+async def test_a_language_tag_is_kept_in_its_usual_case(api, account, given, kept):
+    answer = await api.patch(ME, json={"locale": given}, headers=account.headers())
+    assert (answer.status_code, answer.json()["data"]["locale"]) == (200, kept)
+
+
+async def test_a_change_is_told_with_old_and_new_and_audited_by_names_alone(api, account, rows, events):
+    caller = account.headers(uuid7())
+    answer = await api.patch(ME, json={"week_start": "sunday", "display_name": "Bea"}, headers=caller)
+    assert await events(account.id) == ["user.registered.v1", "user.updated.v1"]
+    query = "SELECT data, sequence FROM auth.outbox WHERE subject = :id AND type = 'user.updated.v1'"
+    [(data, sequence)] = await rows(query, id=account.id)
+    assert data["changes"] == [
+        {"field": "display_name", "old": "Ada", "new": "Bea"},
+        {"field": "week_start", "old": "monday", "new": "sunday"},
+    ]
+    assert (data["resource"], sequence) == (answer.json()["data"], 2)
+    assert data["actor"] == {"type": "user", "id": str(account.id), "via": "session"}
+    noted = await rows("SELECT action, details FROM auth.audit_event WHERE subject_id = :id ORDER BY id", id=account.id)
+    assert noted[1:] == [("profile.changed", {"fields": ["display_name", "week_start"]})]
 
 
 async def test_r33_a_stale_if_match_is_412_with_the_current_profile(api, account):

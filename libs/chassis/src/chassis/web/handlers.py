@@ -1,7 +1,7 @@
 """Every way a request can fail, as an envelope."""
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Match, Route
 from chassis.errors import (
     AppError,
     ErrorKind,
+    InvalidInput,
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
@@ -55,7 +56,7 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     if any(entry["loc"][:1] == ("path",) for entry in entries):
         # An id that can't be one names nothing: the same answer as for an id that nobody has.
         return refuse(NotFound())
-    return refuse(invalid_input(entries, known_fields=_body_fields(request)))
+    return refuse(_invalid_body(request, entries))
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
@@ -83,7 +84,9 @@ def api_routes(routers: tuple[object, ...]) -> Iterator[APIRoute]:
         yield from (route for route in routes if isinstance(route, APIRoute))
 
 
-def _body_fields(request: Request) -> list[str]:
+def _invalid_body(request: Request, entries: Sequence[Any]) -> InvalidInput:
+    """Explain what is wrong. A model names in `read_only_fields` what its resource shows and nobody sets."""
     field = getattr(request.scope.get("route"), "body_field", None)
     model = getattr(getattr(field, "field_info", None), "annotation", None)
-    return sorted(getattr(model, "model_fields", {}))
+    known = sorted(getattr(model, "model_fields", {}))
+    return invalid_input(entries, known_fields=known, read_only=getattr(model, "read_only_fields", ()))

@@ -1,7 +1,7 @@
 """From pydantic's findings to the envelope's entries: all errors at once, and never the input (R28)."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from chassis.errors import ErrorDetail, InvalidInput
@@ -39,9 +39,14 @@ DATE_TYPES = ("date", "datetime", "time")
 PARAMETER_LOCATIONS = frozenset({"query", "path", "header", "cookie"})
 
 
-def invalid_input(errors: Iterable[dict[str, Any]], *, known_fields: Sequence[str] = ()) -> InvalidInput:
-    """Turn pydantic's error list into one refusal. `known_fields` are the body's fields, for hints."""
-    details = [_detail(error, known_fields) for error in errors]
+def invalid_input(
+    errors: Iterable[dict[str, Any]], *, known_fields: Sequence[str] = (), read_only: Collection[str] = ()
+) -> InvalidInput:
+    """Turn pydantic's error list into one refusal.
+
+    `known_fields` are the body's fields, for hints; `read_only` are those that its resource shows and nobody sets.
+    """
+    details = [_detail(error, known_fields, read_only) for error in errors]
     return InvalidInput(details=details) if details else InvalidInput()
 
 
@@ -51,10 +56,12 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def _detail(error: dict[str, Any], known_fields: Sequence[str]) -> ErrorDetail:
+def _detail(error: dict[str, Any], known_fields: Sequence[str], read_only: Collection[str]) -> ErrorDetail:
     kind = str(error["type"])
     field = _path(error["loc"])
     context = error.get("ctx") or {}
+    if kind == "extra_forbidden" and field in read_only:
+        return ErrorDetail("READ_ONLY_FIELD", "This field is not for you to set.", field)
     if kind == "extra_forbidden":
         return _unknown_field(field, known_fields)
     if kind in CODES:

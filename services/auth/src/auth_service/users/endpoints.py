@@ -66,7 +66,10 @@ async def read_profile(request: Request, caller: CurrentPrincipal, connection: P
 @router.patch(
     "/me",
     summary="Change the own profile",
-    description="A JSON merge patch: absent fields keep their value, null clears, `{}` changes nothing.",
+    description=(
+        "A JSON merge patch: absent fields keep their value, null clears, `{}` changes nothing. An old name of a "
+        "timezone is replaced by today's. `avatar_url` is shown and never fetched."
+    ),
     response_model=Envelope[UserOut],
     responses={
         200: example({**USER_EXAMPLE, "version": 2}, description="The profile after the change.", headers=ETAG),
@@ -77,7 +80,7 @@ async def read_profile(request: Request, caller: CurrentPrincipal, connection: P
 async def update_profile(
     body: ProfilePatch, caller: CurrentPrincipal, write: Writing, version: ExpectedVersion
 ) -> Response:
-    row = await service.update_profile(write.session, user_id=caller.user_id, patch=body, expected_version=version)
+    row = await service.update_profile(write.session, caller=caller, patch=body, expected_version=version)
     return write.reply(UserOut.of(row), headers={"etag": etag(row["version"])})
 
 

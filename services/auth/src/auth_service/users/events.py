@@ -1,11 +1,13 @@
 """Facts about users."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.context import current_request
 from chassis.db.base import table_of
+from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from chassis.outbox.publishing import publish
@@ -17,11 +19,35 @@ from auth_service.users.schemas import UserOut
 
 SOURCE_NAME = "/taskloom/auth"
 USER_REGISTERED = "user.registered.v1"
+USER_UPDATED = "user.updated.v1"
 
 
 async def user_registered(session: AsyncSession, row: RowMapping) -> None:
     resource = UserOut.of(row).model_dump(mode="json")
     await publish_fact(session, USER_REGISTERED, "user", row["id"], row["version"], row["id"], resource)
+
+
+async def user_changed(
+    session: AsyncSession,
+    event_type: str,
+    row: RowMapping,
+    *,
+    actor: Principal | None,
+    changes: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Tell what was done with an account, by whom, and how it is now; `actor` is None for the service itself."""
+    by = None if actor is None else {"type": "user", "id": str(actor.user_id), "via": actor.via}
+    await publish_resource(
+        session,
+        event_type,
+        entity_type="user",
+        entity_id=row["id"],
+        version=row["version"],
+        actor=by,
+        audience=row["id"],
+        resource=UserOut.of(row).model_dump(mode="json"),
+        changes=changes,
+    )
 
 
 async def publish_fact(
@@ -56,6 +82,7 @@ async def publish_resource(
     actor: dict[str, Any] | None,
     audience: UUID,
     resource: dict[str, Any],
+    changes: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Add an event to the outbox; its stream is the entity, and `actor` is None for what the service does itself."""
     request = current_request()
@@ -64,7 +91,7 @@ async def publish_resource(
         "entity_id": str(entity_id),
         "version": version,
         "actor": actor,
-        "changes": [],
+        "changes": list(changes),
         "audience": [str(audience)],
         "request_id": request.request_id,
         "resource": resource,

@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, String, false
+from sqlalchemy import CheckConstraint, DateTime, Index, String, false, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,6 +13,9 @@ class Account(Base):
     __table_args__ = (
         CheckConstraint("kind IN ('human', 'service')", name="kind"),
         CheckConstraint("status IN ('active', 'deactivated', 'disabled', 'deleting', 'deleted')", name="status"),
+        CheckConstraint("week_start IN ('monday', 'sunday', 'saturday')", name="week_start"),
+        Index("ix_account_deletes_at", "deletes_at", postgresql_where=text("deletes_at IS NOT NULL")),
+        Index("ix_account_admins", "id", postgresql_where=text("'admin' = ANY (roles)")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -26,12 +29,18 @@ class Account(Base):
     display_name: Mapped[str] = mapped_column(String(100))
     timezone: Mapped[str] = mapped_column(String(64))
     locale: Mapped[str | None] = mapped_column(String(35))
+    avatar_url: Mapped[str | None] = mapped_column(String(2048))
+    week_start: Mapped[str] = mapped_column(String(8), server_default="monday")
+    # When somebody is reminded on a day without a time: HH:MM in the account's own zone.
+    default_reminder_time: Mapped[str] = mapped_column(String(5), server_default="09:00")
     roles: Mapped[list[str]] = mapped_column(ARRAY(String(16)))
     # None for accounts that are entered by a passkey or an identity provider only, or not at all.
     password_hash: Mapped[str | None] = mapped_column(String(255))
     password_reset_required: Mapped[bool] = mapped_column(server_default=false())
     # Whether a TOTP generator or a passkey is set up: kept here, so that a login learns it with the account.
     has_second_factor: Mapped[bool] = mapped_column(server_default=false())
+    # When the account is deleted for good; its owner can take it back until then.
+    deletes_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -1,10 +1,10 @@
 """Use cases of accounts."""
 
 from typing import Any
-from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.errors import InvalidInput, Unauthenticated
+from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -15,7 +15,7 @@ from auth_service.passwords import rules as passwords
 from auth_service.passwords.service import PasswordHasher
 from auth_service.users import repository
 from auth_service.users.errors import EmailInvalid, EmailTaken, ProfileVersionConflict
-from auth_service.users.events import user_registered
+from auth_service.users.events import USER_UPDATED, user_changed, user_registered
 from auth_service.users.rules import EmailAddress, parse_email
 from auth_service.users.schemas import ProfilePatch, Registration, UserOut
 
@@ -55,10 +55,10 @@ async def register(
 
 
 async def update_profile(
-    session: AsyncSession, *, user_id: UUID, patch: ProfilePatch, expected_version: int | None
+    session: AsyncSession, *, caller: Principal, patch: ProfilePatch, expected_version: int | None
 ) -> RowMapping:
     """Apply a merge patch to the own profile. Raises ProfileVersionConflict."""
-    row = await repository.lock(session, user_id)
+    row = await repository.lock(session, caller.user_id)
     if row is None:
         raise Unauthenticated
     if expected_version not in (None, row["version"]):
@@ -66,7 +66,13 @@ async def update_profile(
     changed: dict[str, Any] = {name: new for name, new in patch.given().items() if row[name] != new}
     if not changed:
         return row
-    return await repository.apply_changes(session, user_id=user_id, values={**changed, "updated_at": utcnow()})
+    values = {**changed, "updated_at": utcnow()}
+    after = await repository.apply_changes(session, user_id=caller.user_id, values=values)
+    changes = [{"field": name, "old": row[name], "new": changed[name]} for name in sorted(changed)]
+    await user_changed(session, USER_UPDATED, after, actor=caller, changes=changes)
+    details = {"fields": sorted(changed)}
+    await audit.record(session, AuditAction.PROFILE_CHANGED, subject_id=caller.user_id, actor=caller, details=details)
+    return after
 
 
 def _checked_address(wanted: Registration, min_length: int) -> EmailAddress:
