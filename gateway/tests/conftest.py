@@ -495,6 +495,7 @@ def start_process(
             **{f"GATEWAY_{name.upper()}_URL": url for name, url in all_services.urls.items()},
             "GATEWAY_RATE_LIMIT_PER_MINUTE": str(ENDLESS),
             "GATEWAY_ANONYMOUS_LIMIT_PER_MINUTE": str(ENDLESS),
+            "GATEWAY_REDIS_PATIENCE_MS": "2000",
             **changes,
         }
         log = tmp_path_factory.mktemp("gateway") / "log"

@@ -120,6 +120,49 @@ async def test_r17_malformed_400_and_closed(process, services, connect, data):
     assert services.auth.requests == []
 
 
+def handshake(*fields, target=b"/api/v1/ws"):
+    return get(
+        b"Connection: Upgrade",
+        b"Upgrade: websocket",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        *fields,
+        target=target,
+    )
+
+
+UNREADABLE_HANDSHAKES = {
+    "a field as long as may be": (handshake(b"A: " + b"x" * 8187), 401),
+    "a field longer by one": (handshake(b"A: " + b"x" * 8188), 431),
+    "a field of 8 KiB": (handshake(b"Authorization: " + b"x" * 8192), 431),
+    "a field of 30 KiB": (handshake(b"A: " + b"x" * 30_000), 431),
+    "a target as long as may be": (handshake(target=b"/api/v1/ws?x=" + b"x" * 8164), 401),
+    "a target longer by one": (handshake(target=b"/api/v1/ws?x=" + b"x" * 8165), 414),
+    "a target of 30 KiB": (handshake(target=b"/api/v1/ws?x=" + b"x" * 30_000), 414),
+    "a hundred fields": (handshake(*[b"A: x"] * 95), 401),
+    "a field more than a hundred": (handshake(*[b"A: x"] * 96), 431),
+    "200 fields": (handshake(*[b"A: x"] * 200), 431),
+    "a high byte in the path": (handshake(target=b"/api/v1/ws\xff"), 400),
+    "a high byte in the query": (handshake(target=b"/api/v1/ws?x=\xff"), 400),
+    "a high byte in a field": (handshake(b"A: \xff"), 401),
+    "an underscore in a name": (handshake(b"A_B: x"), 400),
+    "a parenthesis in a name": (handshake(b"A(B: x"), 400),
+    "a NUL in a value": (handshake(b"A: x\0"), 400),
+    "a body": (handshake(b"Content-Length: 2") + b"{}", 400),
+    "an empty body": (handshake(b"Content-Length: 0"), 400),
+    "chunks": (handshake(CHUNKED) + b"2\r\n{}\r\n0\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize(("data", "status"), UNREADABLE_HANDSHAKES.values(), ids=UNREADABLE_HANDSHAKES)
+async def test_r16_handshake_is_answered_whatever_it_is_and_never_left_open(process, connect, services, data, status):
+    async with connect(process.port) as raw:
+        await raw.send(data)
+        assert (await raw.answer(seconds=3)).status == status
+        assert await raw.is_closed()
+    assert services.notifications.sockets == []
+
+
 async def test_r17_connection_is_as_good_as_new_after_a_whole_request(process, connect):
     async with connect(process.port) as raw:
         for data in (OK, b"\r\n" + OK, OK + OK):

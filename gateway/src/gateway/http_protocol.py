@@ -6,7 +6,7 @@ Refusals are answered by the app itself, so that they carry the envelope and the
 import asyncio
 import binascii
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,13 +14,18 @@ from chassis.errors import AppError, MalformedRequest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from gateway.edge import MAX_HEAD
-from gateway.errors import HeaderFieldsTooLarge, HeadTimeout, TooManyConnections
+from gateway.edge import MAX_FIELDS, MAX_HEAD
+from gateway.errors import HeaderFieldsTooLarge, HeadTimeout, TargetTooLong, TooManyConnections
 
 REFUSAL = "taskloom.refusal"
 GONE = "taskloom.gone"
 LINGER_SECONDS = 2.0
 SOCKET_BLOCKED_SECONDS = 5.0
+MAX_LINE = 8 * 1024
+"""Of a handshake, with the line's end; all that the WebSocket library reads."""
+REQUEST_LINE_REST = len(b"GET  HTTP/1.1\r\n")
+FIELD_LINE_REST = len(b": \r\n")
+FIELDS_OF_A_BODY = frozenset({b"content-length", b"transfer-encoding"})
 HTTP_VERSIONS = frozenset({"1.0", "1.1"})
 
 
@@ -161,6 +166,10 @@ class EdgeProtocol(HttpToolsProtocol):
         if self._is_answering() or not _is_handshake(self.scope):  # type: ignore[arg-type]
             self._refuse(MalformedRequest("This is no WebSocket handshake (RFC 6455, section 4.2.1)."))
             return
+        too_large = _refusal_of_lines(self.url, self.headers)
+        if too_large is not None:
+            self._refuse(too_large)
+            return
         super().handle_websocket_upgrade()
         self._limits.leave(self._key)
         if self._deadline is not None:
@@ -262,6 +271,12 @@ class EdgeSocket(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self._key = self._limits.enter(self.client[0] if self.client else "")
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.handshake_initiated:
+            # The whole handshake comes at once: what the library could not read now it never will.
+            self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._limits.leave(self._key)
@@ -282,9 +297,20 @@ class EdgeSocket(WebSocketsSansIOProtocol):
             self._blocked = None
 
 
+def _refusal_of_lines(url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> AppError | None:
+    """Return why the WebSocket library would read no further: it would say so to nobody, and keep the connection."""
+    if len(url) + REQUEST_LINE_REST > MAX_LINE:
+        return TargetTooLong()
+    if len(headers) > MAX_FIELDS or any(len(name) + len(value) + FIELD_LINE_REST > MAX_LINE for name, value in headers):
+        return HeaderFieldsTooLarge()
+    return None
+
+
 def _is_handshake(scope: dict[str, Any]) -> bool:
     """Tell whether a request to become a WebSocket is a complete one."""
     given = dict(scope["headers"])
+    if not given.keys().isdisjoint(FIELDS_OF_A_BODY):
+        return False
     try:
         key = binascii.a2b_base64(given.get(b"sec-websocket-key", b""), strict_mode=True)
     except binascii.Error:
