@@ -146,7 +146,8 @@ class IdentityVerifier:
 
     def verify(self, token: str) -> VerifiedIdentity:
         """Return whom the header names. Raises TokenError."""
-        key_id(token, IDENTITY_TYPE)
+        if key_id(token, IDENTITY_TYPE) != IdentitySigner.KEY_ID:
+            raise TokenError("unknown kid")
         claims = _decode(token, self._key, issuer=IDENTITY_ISSUER, audience=IDENTITY_AUDIENCE)
         if claims["exp"] - claims["iat"] > IDENTITY_SECONDS:
             raise TokenError("lives longer than allowed")

@@ -38,6 +38,7 @@ VERIFIER = AccessTokenVerifier(
     issuer=ISSUER, audience=AUDIENCE, max_lifetime=LIFETIME, key_of={"k1": KEY.public_key()}.get
 )
 HEADERS = {"typ": ACCESS_TYPE, "kid": "k1"}
+IDENTITY_HEADERS = {"typ": IDENTITY_TYPE, "kid": "gateway"}
 MISSING = "(missing)"
 
 
@@ -262,8 +263,8 @@ def test_r21_the_key_may_come_with_escaped_line_ends():
 def test_r21_a_user_token_is_no_identity_and_an_identity_no_user_token():
     identities = IdentityVerifier(public_pem(KEY))
     claims = {"iss": IDENTITY_ISSUER, "aud": IDENTITY_AUDIENCE, "exp": now() + 60}
-    assert identities.verify(access_token(headers={"typ": IDENTITY_TYPE}, **claims))
-    for token in (access_token(), access_token(**claims), access_token(headers={"typ": IDENTITY_TYPE})):
+    assert identities.verify(access_token(headers=IDENTITY_HEADERS, **claims))
+    for token in (access_token(), access_token(**claims), access_token(headers=IDENTITY_HEADERS)):
         with pytest.raises(TokenError):
             identities.verify(token)
     with pytest.raises(TokenError):
@@ -277,16 +278,15 @@ def test_r21_an_identity_whose_bounds_are_not_understood_is_refused(claims):
     identities = IdentityVerifier(public_pem(KEY))
     given = {"iss": IDENTITY_ISSUER, "aud": IDENTITY_AUDIENCE, "exp": now() + 60, "via": "token", **claims}
     with pytest.raises(TokenError):
-        identities.verify(access_token(headers={"typ": IDENTITY_TYPE}, **given))
+        identities.verify(access_token(headers=IDENTITY_HEADERS, **given))
 
 
 def test_r21_an_identity_that_lives_longer_than_sixty_seconds_is_refused():
     verifier = IdentityVerifier(public_pem(KEY))
     claims = {"iss": IDENTITY_ISSUER, "aud": IDENTITY_AUDIENCE}
-    headers = {"typ": IDENTITY_TYPE, "kid": "gateway"}
-    verifier.verify(access_token(headers=headers, exp=now() + 60, **claims))
+    verifier.verify(access_token(headers=IDENTITY_HEADERS, exp=now() + 60, **claims))
     with pytest.raises(TokenError, match="lives longer"):
-        verifier.verify(access_token(headers=headers, exp=now() + 65, iat=now(), **claims))
+        verifier.verify(access_token(headers=IDENTITY_HEADERS, exp=now() + 65, iat=now(), **claims))
 
 
 def test_r21_a_key_of_another_kind_stops_the_start():
