@@ -19,7 +19,9 @@ from fastapi import FastAPI
 
 from auth_service import settings as settings_module
 from auth_service.api_tokens import endpoints as api_tokens
+from auth_service.api_tokens.access import sees_workspaces
 from auth_service.api_tokens.rules import Peppers
+from auth_service.api_tokens.service import TokenTerms
 from auth_service.db import ROOT, SCHEMA, IdempotencyKey
 from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import endpoints as revocations
@@ -36,6 +38,7 @@ ROUTERS = (
     sessions.form_router,
     users.router,
     tokens.router,
+    api_tokens.router,
     api_tokens.internal,
     revocations.internal,
 )
@@ -70,7 +73,8 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "password_min_length": settings.auth.password_min_length,
             "session_terms": session_terms(settings.auth),
             "access_tokens": access_tokens,
-            "peppers": Peppers.of(ring),
+            "sees_workspaces": sees_workspaces,
+            "api_token_terms": api_token_terms(settings.auth, ring),
             "mail_ring": settings.mail_sealing.ring(),
         },
     )
@@ -86,6 +90,15 @@ def session_terms(settings: AuthSettings) -> SessionTerms:
         ),
         verification_required=settings.email_verification == "required",
         step_up=timedelta(seconds=settings.step_up_seconds),
+    )
+
+
+def api_token_terms(settings: AuthSettings, ring: KeyRing) -> TokenTerms:
+    """Return what holds for all API tokens."""
+    return TokenTerms(
+        peppers=Peppers.of(ring),
+        longest=timedelta(days=settings.api_token_max_days),
+        verification_required=settings.email_verification == "required",
     )
 
 

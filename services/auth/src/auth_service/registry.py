@@ -4,6 +4,8 @@ from chassis.outbox.contracts import EventContract
 
 from auth_service.account_mail.events import ACCOUNT_MAIL_REQUESTED
 from auth_service.account_mail.schemas import ACCOUNT_MAIL_EXAMPLE, AccountMailResource
+from auth_service.api_tokens.events import TOKEN_CREATED, TOKEN_REVOKED
+from auth_service.api_tokens.schemas import TOKEN_RESOURCE_EXAMPLE, TokenResource
 from auth_service.sessions.events import SESSION_COMPROMISED, SESSION_REVOKED, SESSION_STARTED, SessionResource
 from auth_service.users.events import SOURCE_NAME, USER_REGISTERED, USER_UPDATED
 from auth_service.users.schemas import USER_EXAMPLE, UserOut
@@ -43,5 +45,15 @@ EVENTS = (
         "A mail about an account is to be sent; the token of its link is sealed.",
         AccountMailResource,
         ACCOUNT_MAIL_EXAMPLE,
+    ),
+    EventContract(TOKEN_CREATED, SOURCE_NAME, "token", "An API token was made.", TokenResource, TOKEN_RESOURCE_EXAMPLE),
+    EventContract(
+        TOKEN_REVOKED,
+        SOURCE_NAME,
+        "token",
+        "An API token was revoked.",
+        TokenResource,
+        TOKEN_RESOURCE_EXAMPLE,
+        optional=True,
     ),
 )

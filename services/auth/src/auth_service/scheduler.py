@@ -10,6 +10,7 @@ from chassis.outbox import purging
 from chassis.sealing import KeyRing
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth_service.api_tokens import repository as api_tokens
 from auth_service.db import IdempotencyKey, Outbox
 from auth_service.revocations import repository as revocations
 from auth_service.sessions import repository as sessions
@@ -19,6 +20,7 @@ from auth_service.tokens.service import rotate_keys_when_due
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 FAILURES_KEPT = timedelta(days=1)
+EXPIRED_TOKENS_KEPT = timedelta(days=30)
 
 
 def jobs(settings: Settings) -> tuple[Job, ...]:
@@ -41,6 +43,10 @@ async def purge_failures(session: AsyncSession) -> bool:
     return await sessions.purge_failures(session, before=utcnow() - FAILURES_KEPT)
 
 
+async def purge_api_tokens(session: AsyncSession) -> bool:
+    return await api_tokens.purge(session, before=utcnow() - EXPIRED_TOKENS_KEPT)
+
+
 async def purge_idempotency_keys(session: AsyncSession) -> bool:
     return await idempotency.purge(session, table_of(IdempotencyKey))
 
@@ -54,6 +60,7 @@ PURGES = (
     Job("purge-refresh-tokens", MINUTE, sessions.purge_tokens),
     Job("purge-sessions", MINUTE, sessions.purge),
     Job("purge-login-failures", HOUR, purge_failures),
+    Job("purge-api-tokens", HOUR, purge_api_tokens),
     Job("purge-revocations", HOUR, revocations.purge),
     Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
     Job("purge-outbox", HOUR, purge_outbox),

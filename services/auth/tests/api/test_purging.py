@@ -45,6 +45,7 @@ def test_the_jobs_and_how_often_they_run(all_jobs):
         ("purge-refresh-tokens", 60.0),
         ("purge-sessions", 60.0),
         ("purge-login-failures", 3600.0),
+        ("purge-api-tokens", 3600.0),
         ("purge-revocations", 3600.0),
         ("purge-idempotency-keys", 3600.0),
         ("purge-outbox", 3600.0),

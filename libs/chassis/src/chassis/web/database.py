@@ -36,7 +36,7 @@ def shown_by(answer: StoredAnswer) -> list[dict[str, Any]]:
     """Return the resources of workspaces that an answer shows."""
     data = orjson.loads(answer.body)["data"] if answer.body else None
     shown = data if isinstance(data, list) else [data]
-    return [one for one in shown if isinstance(one, dict) and "workspace_id" in one]
+    return [one for one in shown if isinstance(one, dict) and one.get("workspace_id")]
 
 
 def is_in_reach(principal: Principal, resource: Mapping[str, Any]) -> bool:
@@ -101,6 +101,7 @@ class Write:
         self._principal = principal
         self._request = request
         self._answer: Response | None = None
+        self._kept: Response | None = None
 
     async def begin(self, sees_workspaces: SeesWorkspaces | None = None) -> None:
         """Claim the key, if any. Raises Replay with the first answer.
@@ -131,9 +132,14 @@ class Write:
         status: int = 200,
         meta: dict[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        kept: BaseModel | None = None,
     ) -> Response:
-        """Answer the request; see chassis.web.replies.reply."""
+        """Answer the request; see chassis.web.replies.reply.
+
+        `kept` is what a replay shows instead of `data` that holds a secret: that is told once, and never stored.
+        """
         self._answer = reply(data, status=status, meta=meta, headers=headers)
+        self._kept = None if kept is None else reply(kept, status=status, meta=meta, headers=headers)
         return self._answer
 
     def no_content(self, headers: Mapping[str, str] | None = None) -> Response:
@@ -147,8 +153,9 @@ class Write:
             return
         if self._answer is None:
             raise UnansweredWrite
-        headers = {name: value for name, value in self._answer.headers.items() if name in REPLAYED_HEADERS}
-        answer = StoredAnswer(self._answer.status_code, headers, bytes(self._answer.body))
+        kept = self._kept or self._answer
+        headers = {name: value for name, value in kept.headers.items() if name in REPLAYED_HEADERS}
+        answer = StoredAnswer(kept.status_code, headers, bytes(kept.body))
         await store(self.session, self._table, self._request, answer)
 
 

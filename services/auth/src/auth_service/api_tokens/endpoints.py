@@ -1,16 +1,142 @@
+from uuid import UUID
+
 from chassis.errors import NotFound
+from chassis.paging import page_meta
 from chassis.web.app import APIRouter
-from chassis.web.database import WriteSession
-from chassis.web.identity import CallingService
-from chassis.web.openapi import errors
-from fastapi import Request
+from chassis.web.database import PrimaryConnection, WriteSession, Writing
+from chassis.web.envelope import Envelope, PageEnvelope
+from chassis.web.identity import CallingService, CurrentPrincipal
+from chassis.web.openapi import enveloped, errors, example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.preconditions import WantsMinimal
+from chassis.web.replies import NO_STORE, list_etag, reply, to_json, unless_unchanged
+from chassis.web.routing import session_only
+from fastapi import Request, Response
 from sqlalchemy import RowMapping
 
-from auth_service.api_tokens import service
+from auth_service.api_tokens import repository, service
+from auth_service.api_tokens.errors import (
+    ApiTokenNotFound,
+    InvalidExpiry,
+    InvalidScope,
+    ScopeNotAllowed,
+    TokenLimitReached,
+)
 from auth_service.api_tokens.policies import scopes_at_use
-from auth_service.api_tokens.schemas import ACTIVE_EXAMPLE, ActiveToken, InactiveToken, TokenAnswer, TokenQuestion
+from auth_service.api_tokens.schemas import (
+    ACTIVE_EXAMPLE,
+    NEW_TOKEN_EXAMPLE,
+    TOKEN_EXAMPLE,
+    ActiveToken,
+    InactiveToken,
+    NewTokenOut,
+    TokenAnswer,
+    TokenCreate,
+    TokenOut,
+    TokenQuestion,
+)
+from auth_service.sessions.access import RecentlyProven
+from auth_service.sessions.errors import StepUpRequired
 
+router = APIRouter(prefix="/api/v1/auth/tokens", tags=["auth"])
 internal = APIRouter(prefix="/internal/api-tokens", tags=["internal"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Make an API token",
+    description=(
+        "A credential for a program that acts for you, with fewer rights. Its secret is in this answer and in none "
+        "after it: the replay of an idempotency key has null in its place. It needs a session whose owner has just "
+        "proved to be it. Workspace and projects are not looked up, since they only narrow what the token sees. A new "
+        "password does not end tokens; a disabled or deactivated account's tokens do nothing."
+    ),
+    response_model=Envelope[NewTokenOut],
+    responses={
+        201: example(NEW_TOKEN_EXAMPLE, description="The token.", headers={"Location": "Path of the token."}),
+        **errors(InvalidScope, InvalidExpiry, ScopeNotAllowed, StepUpRequired, TokenLimitReached),
+    },
+)
+@session_only("a token must not make others")
+async def create_token(request: Request, body: TokenCreate, caller: RecentlyProven, write: Writing) -> Response:
+    new = await service.create_token(
+        write.session,
+        owner_id=caller.user_id,
+        caller=caller,
+        wanted=body,
+        workspace_id=body.workspace_id,
+        terms=request.app.state.api_token_terms,
+    )
+    await service.tell_by_mail(write.session, new, to=new.owner, ring=request.app.state.mail_ring)
+    headers = {**NO_STORE, "location": f"{router.prefix}/{new.row['id']}"}
+    shown, kept = (NewTokenOut.with_secret(new.row, text) for text in (new.text, None))
+    return write.reply(shown, status=201, headers=headers, kept=kept)
+
+
+@router.get(
+    "",
+    summary="List the own API tokens",
+    description="All that were not revoked, the newest first. Expired ones are shown for 30 days.",
+    response_model=PageEnvelope[TokenOut],
+    responses={
+        200: {
+            "description": "One page of tokens.",
+            "content": {"application/json": {"example": enveloped([TOKEN_EXAMPLE], page=1, per_page=20, total=1)}},
+        },
+        304: {"description": "The list is still as it was with the ETag in If-None-Match."},
+        **errors(PageTooDeep),
+    },
+)
+@session_only("a token must not learn of others")
+async def list_tokens(
+    request: Request, caller: CurrentPrincipal, connection: PrimaryConnection, paging: PagesQuery
+) -> Response:
+    rows, total = await repository.list_of(connection, caller.user_id, limit=paging.per_page, offset=paging.offset)
+    tokens = [TokenOut.of(row) for row in rows]
+    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(tokens) + str(total).encode())}
+    return unless_unchanged(request, reply(tokens, meta=page_meta(paging, total), headers=headers))
+
+
+@router.get(
+    "/{token_id}",
+    summary="Read one of the own API tokens",
+    description="All but its secret.",
+    response_model=Envelope[TokenOut],
+    responses={
+        200: example(TOKEN_EXAMPLE, description="The token.", headers={"ETag": "A digest of the answer, in quotes."}),
+        304: {"description": "The token is still as it was with the ETag in If-None-Match."},
+        **errors(ApiTokenNotFound),
+    },
+)
+@session_only("a token must not learn of others")
+async def read_token(
+    request: Request, token_id: UUID, caller: CurrentPrincipal, connection: PrimaryConnection
+) -> Response:
+    row = await repository.find(connection, caller.user_id, token_id)
+    if row is None:
+        raise ApiTokenNotFound
+    token = TokenOut.of(row)
+    return unless_unchanged(request, reply(token, headers={"etag": list_etag(to_json(token))}))
+
+
+@router.delete(
+    "/{token_id}",
+    summary="Revoke one of the own API tokens",
+    description="It stops working everywhere within two seconds. `Prefer: return=minimal` gets 204 instead.",
+    response_model=Envelope[None],
+    responses={
+        200: example(None, description="The token is revoked."),
+        204: {"description": "Revoked; asked for with `Prefer: return=minimal`."},
+        **errors(ApiTokenNotFound),
+    },
+)
+@session_only("a token must not end others")
+async def revoke_token(token_id: UUID, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal) -> Response:
+    await service.revoke_token(write.session, owner_id=caller.user_id, token_id=token_id, caller=caller)
+    if minimal:
+        return write.no_content(NO_STORE)
+    return write.reply(None, headers=NO_STORE)
 
 
 @internal.post(
@@ -36,13 +162,8 @@ internal = APIRouter(prefix="/internal/api-tokens", tags=["internal"])
 async def resolve_token(
     request: Request, body: TokenQuestion, _caller: CallingService, session: WriteSession
 ) -> ActiveToken | InactiveToken:
-    state = request.app.state
     found = await service.resolve(
-        session,
-        sha256=bytes.fromhex(body.digest),
-        address=body.address,
-        peppers=state.peppers,
-        verification_required=state.session_terms.verification_required,
+        session, sha256=bytes.fromhex(body.digest), address=body.address, terms=request.app.state.api_token_terms
     )
     return InactiveToken(active=False) if found is None else _active(found)
 

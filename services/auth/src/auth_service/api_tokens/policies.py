@@ -15,9 +15,14 @@ def is_active(token: RowMapping, *, now: datetime, verification_required: bool) 
     """Tell whether a token, read with its owner's state, may be used: not without an owner who may have a session."""
     if token["revoked_at"] is not None or token["expires_at"] <= now:
         return False
-    if token["kind"] == "service":
-        return bool(token["status"] == "active")
-    return refusal_of(token, verification_required=verification_required) is None
+    return may_act(token, verification_required=verification_required)
+
+
+def may_act(account: RowMapping, *, verification_required: bool) -> bool:
+    """Tell whether an account may have credentials in force now; of service accounts no address is expected."""
+    if account["kind"] == "service":
+        return bool(account["status"] == "active")
+    return refusal_of(account, verification_required=verification_required) is None
 
 
 def scopes_at_use(scopes: Sequence[str], roles: Sequence[str]) -> list[str]:

@@ -1,12 +1,14 @@
 """All SQL on API tokens."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from chassis.db.purging import delete_batch
+from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.api_tokens.models import ApiToken
 from auth_service.users.models import Account
@@ -53,3 +55,52 @@ async def note_use_elsewhere(session: AsyncSession, token_id: UUID, *, now: date
     quiet = token.c.used_elsewhere_at.is_(None) | (token.c.used_elsewhere_at <= before)
     statement = update(token).where(token.c.id == token_id, quiet).values(used_elsewhere_at=now)
     return await session.scalar(statement.returning(token.c.id)) is not None
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
+    """Insert a token."""
+    return (await session.execute(insert(token).values(**values).returning(*token.c))).mappings().one()
+
+
+async def count_live(reader: AsyncSession | AsyncConnection, account_id: UUID) -> int:
+    """Return how many tokens of an account are in force; sure to stay so while the account is locked."""
+    query = select(func.count()).where(*_kept_of(account_id), token.c.expires_at > func.now())
+    return await reader.scalar(query) or 0
+
+
+async def list_of(
+    reader: AsyncConnection, account_id: UUID, *, limit: int, offset: int
+) -> tuple[Sequence[RowMapping], int]:
+    """Return some of an account's tokens, the newest first, expired ones too, and how many there are."""
+    total = await reader.scalar(select(func.count()).where(*_kept_of(account_id)))
+    query = select(token).where(*_kept_of(account_id)).order_by(token.c.id.desc()).limit(limit).offset(offset)
+    return (await reader.execute(query)).mappings().all(), total or 0
+
+
+async def find(reader: AsyncConnection, account_id: UUID, token_id: UUID) -> RowMapping | None:
+    """Return a token of an account."""
+    query = select(token).where(*_kept_of(account_id), token.c.id == token_id)
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def revoke(
+    session: AsyncSession, account_id: UUID, *, now: datetime, token_id: UUID | None = None
+) -> Sequence[RowMapping]:
+    """Revoke a token of an account, or all of them; return those that were not revoked before."""
+    one = [] if token_id is None else [token.c.id == token_id]
+    statement = update(token).where(*_kept_of(account_id), *one).values(revoked_at=now)
+    return (await session.execute(statement.returning(*token.c))).mappings().all()
+
+
+async def delete_all_of(session: AsyncSession, account_id: UUID) -> None:
+    """Delete every token of an account, revoked and expired ones too."""
+    await session.execute(delete(token).where(token.c.account_id == account_id))
+
+
+async def purge(session: AsyncSession, *, before: datetime) -> bool:
+    """Delete a batch of tokens that expired, revoked or not, before then; return whether there may be more."""
+    return await delete_batch(session, token, token.c.expires_at < before)
+
+
+def _kept_of(account_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return token.c.account_id == account_id, token.c.revoked_at.is_(None)

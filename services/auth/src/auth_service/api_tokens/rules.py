@@ -1,15 +1,22 @@
-"""What API tokens are stored by, and where they may be used from, without any I/O."""
+"""What API tokens can be, what they are stored by, and where they may be used from, without any I/O."""
 
 import hashlib
 import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from chassis.errors import ErrorDetail
 from chassis.sealing import KeyRing
 
+from auth_service.api_tokens.errors import InvalidExpiry, InvalidScope
+
 PURPOSE = "taskloom api token pepper"
+SCOPES = ("tasks:read", "tasks:write", "tasks:delete", "comments:write", "webhooks:manage", "admin:*")
+DEFAULT_LIFE = timedelta(days=90)
+MOST_TOKENS = 50
+"""So many tokens of one account may be in force."""
 NOTED_EVERY = timedelta(minutes=1)
 """Uses are noted at most so often (R14)."""
 
@@ -33,6 +40,19 @@ class Peppers:
     def digests(self, sha256: bytes) -> dict[str, bytes]:
         """Return what a token with this SHA-256 is stored by, under each key."""
         return {kid: hmac.new(pepper, sha256, hashlib.sha256).digest() for kid, pepper in self.keys.items()}
+
+
+def faults_of_scopes(scopes: Sequence[str]) -> list[ErrorDetail]:
+    """Return an entry for each scope that is unknown or has been given before."""
+    bad = (index for index, scope in enumerate(scopes) if scope not in SCOPES or scope in scopes[:index])
+    return [ErrorDetail(InvalidScope.code, InvalidScope.message, f"scopes.{index}", allowed=SCOPES) for index in bad]
+
+
+def faults_of_expiry(expires_at: datetime, *, now: datetime, longest: timedelta) -> list[ErrorDetail]:
+    """Return what is wrong with the end of a new token."""
+    if now < expires_at <= now + longest:
+        return []
+    return [ErrorDetail(InvalidExpiry.code, InvalidExpiry.message, "expires_at", hint=f"at most {longest.days} days")]
 
 
 def is_allowed_at(networks: Sequence[str] | None, address: str | None) -> bool:

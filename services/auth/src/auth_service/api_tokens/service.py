@@ -1,32 +1,138 @@
 """Use cases of API tokens."""
 
 import hmac
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
-from chassis.clock import utcnow
+from chassis.clock import rfc3339, utcnow
+from chassis.context import current_request
+from chassis.errors import InvalidInput, Unauthenticated
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from chassis.sealing import KeyRing
+from chassis.secret_tokens import API_TOKEN, token_digest
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth_service.account_mail.events import request_mail
+from auth_service.account_mail.rules import MailKind
 from auth_service.api_tokens import repository
-from auth_service.api_tokens.policies import is_active
-from auth_service.api_tokens.rules import NOTED_EVERY, Peppers, canonical_address, is_allowed_at
+from auth_service.api_tokens.errors import ApiTokenNotFound, ScopeNotAllowed, TokenLimitReached
+from auth_service.api_tokens.events import token_created, token_revoked
+from auth_service.api_tokens.policies import is_active, may_act, scopes_at_use
+from auth_service.api_tokens.rules import (
+    DEFAULT_LIFE,
+    MOST_TOKENS,
+    NOTED_EVERY,
+    Peppers,
+    canonical_address,
+    faults_of_expiry,
+    faults_of_scopes,
+    is_allowed_at,
+)
+from auth_service.api_tokens.schemas import BotTokenCreate
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction
+from auth_service.revocations import service as revocations
+from auth_service.users import repository as users
+
+MARKED_FOR = timedelta(hours=1)
+"""A mark is for those who know the token already; whoever asks for it later learns that it is revoked."""
 
 
-async def resolve(
-    session: AsyncSession, *, sha256: bytes, address: str | None, peppers: Peppers, verification_required: bool
-) -> RowMapping | None:
+@dataclass(frozen=True, slots=True)
+class TokenTerms:
+    """What holds for all API tokens."""
+
+    peppers: Peppers
+    longest: timedelta
+    verification_required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token that has just been made: its row, its text, and the account whose rights it has."""
+
+    row: RowMapping
+    text: str
+    owner: RowMapping
+
+
+async def create_token(
+    session: AsyncSession,
+    *,
+    owner_id: UUID,
+    caller: Principal,
+    wanted: BotTokenCreate,
+    workspace_id: UUID | None,
+    terms: TokenTerms,
+) -> NewToken:
+    """Make an API token for an account. Raises InvalidInput, ScopeNotAllowed, TokenLimitReached, Unauthenticated.
+
+    The account is locked, so that of many at once no more are made than there may be, and none beside its end.
+    """
+    now = utcnow()
+    expires_at = wanted.expires_at or now + min(DEFAULT_LIFE, terms.longest)
+    faults = [*faults_of_scopes(wanted.scopes), *faults_of_expiry(expires_at, now=now, longest=terms.longest)]
+    if faults:
+        raise InvalidInput(details=faults)
+    owner = await users.lock(session, owner_id)
+    if owner is None or not may_act(owner, verification_required=terms.verification_required):
+        raise Unauthenticated
+    if scopes_at_use(wanted.scopes, owner["roles"]) != wanted.scopes:
+        raise ScopeNotAllowed(field="scopes")
+    if await repository.count_live(session, owner_id) >= MOST_TOKENS:
+        raise TokenLimitReached
+    text = API_TOKEN.new()
+    bounds = {**wanted.model_dump(), "workspace_id": workspace_id, "expires_at": expires_at, "created_at": now}
+    row = await repository.add(session, {**bounds, **_stored(text, terms.peppers), **_people(owner_id, caller)})
+    await token_created(session, row, by=caller.user_id)
+    await _audit_change(session, row, AuditAction.API_TOKEN_CREATED, caller)
+    return NewToken(row, text, owner)
+
+
+async def tell_by_mail(session: AsyncSession, new: NewToken, *, to: RowMapping, ring: KeyRing) -> None:
+    """Tell somebody of a token that was made in their name."""
+    request = current_request()
+    details = {
+        "name": new.row["name"],
+        "scopes": ", ".join(new.row["scopes"]),
+        "expires_at": rfc3339(new.row["expires_at"]),
+        "address": request.client_address,
+        "device": request.client_device,
+    }
+    known = {name: value for name, value in details.items() if value is not None}
+    await request_mail(session, ring=ring, kind=MailKind.API_TOKEN_CREATED, account=to, details=known)
+
+
+async def revoke_token(session: AsyncSession, *, owner_id: UUID, token_id: UUID, caller: Principal) -> None:
+    """End a token of an account: within two seconds it opens nothing more. Raises ApiTokenNotFound."""
+    revoked = await repository.revoke(session, owner_id, now=utcnow(), token_id=token_id)
+    if not revoked:
+        raise ApiTokenNotFound
+    await _end(session, revoked, caller)
+
+
+async def revoke_all_of(session: AsyncSession, *, owner_id: UUID, caller: Principal) -> None:
+    """End all tokens of an account; of a locked one, so that none is made beside it."""
+    await _end(session, await repository.revoke(session, owner_id, now=utcnow()), caller)
+
+
+async def resolve(session: AsyncSession, *, sha256: bytes, address: str | None, terms: TokenTerms) -> RowMapping | None:
     """Return the token with this SHA-256 and its owner's state, when it may be used now, and note the use.
 
     A use from an address that its list does not allow is noted as such: the gateway refuses it.
     """
+    peppers = terms.peppers
     digests = peppers.digests(sha256)
     found = await repository.find_with_owner(session, list(digests.values()))
     if found is None or not hmac.compare_digest(digests.get(found["digest_key"], b""), found["digest"]):
         return None
     now = utcnow()
-    if not is_active(found, now=now, verification_required=verification_required):
+    if not is_active(found, now=now, verification_required=terms.verification_required):
         return None
     if found["digest_key"] != peppers.newest:
         newest = peppers.newest
@@ -56,3 +162,27 @@ async def _audit_use(session: AsyncSession, found: RowMapping, action: AuditActi
         outcome="refused" if action is AuditAction.API_TOKEN_USED_ELSEWHERE else "success",
         address=address,
     )
+
+
+def _stored(text: str, peppers: Peppers) -> dict[str, Any]:
+    """Return what is kept of a token."""
+    digest = peppers.digests(token_digest(text))[peppers.newest]
+    shown = text.removeprefix(API_TOKEN.prefix)[:8]
+    return {"id": uuid7(), "digest": digest, "digest_key": peppers.newest, "prefix": shown}
+
+
+def _people(owner_id: UUID, caller: Principal) -> dict[str, UUID]:
+    return {"account_id": owner_id, "created_by": caller.user_id}
+
+
+async def _end(session: AsyncSession, revoked: Sequence[RowMapping], caller: Principal) -> None:
+    for row in revoked:
+        await token_revoked(session, row, by=caller.user_id)
+        await _audit_change(session, row, AuditAction.API_TOKEN_REVOKED, caller)
+    ended = [row["id"] for row in revoked]
+    await revocations.revoke_sessions(session, ended, expires_at=utcnow() + MARKED_FOR)
+
+
+async def _audit_change(session: AsyncSession, row: RowMapping, action: AuditAction, caller: Principal) -> None:
+    details = {"token_id": str(row["id"]), "name": row["name"], "scopes": row["scopes"]}
+    await audit.record(session, action, subject_id=row["account_id"], actor=caller, details=details)

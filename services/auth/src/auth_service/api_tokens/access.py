@@ -1,0 +1,11 @@
+"""What replays may show: the choices of the caller alone."""
+
+from uuid import UUID
+
+from chassis.identity import Principal
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+async def sees_workspaces(_session: AsyncSession, _caller: Principal, _workspace_ids: set[UUID]) -> bool:
+    """Tell yes: a workspace in an answer is one that the caller named, or whose administration was just proved."""
+    return True

@@ -1,0 +1,28 @@
+from chassis.errors import AppError, Conflict, ErrorKind, InvalidInput, NotFound
+
+
+class InvalidScope(InvalidInput):
+    """Carries the known scopes in `allowed`."""
+
+    code = "INVALID_SCOPE"
+    message = "There is no such scope, or it is given twice."
+
+
+class InvalidExpiry(InvalidInput):
+    code = "INVALID_EXPIRY"
+    message = "An API token ends in the future, and not later than this server allows."
+
+
+class ScopeNotAllowed(AppError):
+    code = "SCOPE_NOT_ALLOWED"
+    kind = ErrorKind.FORBIDDEN
+    message = "A token can't have this scope, because its owner does not have that right."
+
+
+class TokenLimitReached(Conflict):
+    code = "TOKEN_LIMIT_REACHED"
+    message = "There are as many API tokens as an account may have: revoke one first."
+
+
+class ApiTokenNotFound(NotFound):
+    """The same answer whether the token never was, was revoked or is somebody else's."""
