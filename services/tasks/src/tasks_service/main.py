@@ -16,13 +16,14 @@ from fastapi import FastAPI
 
 from tasks_service import settings as settings_module
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
+from tasks_service.permissions import endpoints as permissions
 from tasks_service.projects import endpoints as projects
 from tasks_service.settings import Settings
 from tasks_service.tasks import endpoints as tasks
 from tasks_service.workspaces import endpoints as workspaces
 from tasks_service.workspaces import repository as workspaces_repository
 
-ROUTERS = (tasks.router, projects.router, workspaces.router, tasks.internal, workspaces.internal)
+ROUTERS = (tasks.router, projects.router, workspaces.router, permissions.router, tasks.internal, workspaces.internal)
 TITLE = "Taskloom tasks"
 
 

@@ -158,6 +158,25 @@ async def list_memberships(world, headers):
     return {names[one["workspace_id"]] for one in answer.json()["memberships"]}
 
 
+async def seen_by_checks(world, headers, kind, names):
+    """Return the names that a check finds; what is hidden is answered like what is absent."""
+    checks = [{"action": f"{kind}.read", "resource": {"type": kind, "id": one}} for one in (*names.values(), ABSENT)]
+    answer = await world.api.post("/api/v1/authz/check", json={"checks": checks}, headers=headers)
+    *decisions, absent = answer.json()["data"]
+    assert absent == {"allowed": False, "reason": "NOT_FOUND", "via": None}
+    allowed = {"allowed": True, "reason": "ALLOWED", "via": "workspace_role:owner"}
+    assert all(decision in (allowed, absent) for decision in decisions)
+    return {name for name, decision in zip(names, decisions, strict=True) if decision["allowed"]}
+
+
+async def check_permissions(world, headers):
+    seen = await seen_by_checks(world, headers, "project", world.projects)
+    assert await seen_by_checks(world, headers, "task", world.tasks) == seen
+    holding = {"Personal" if name == "Inbox" else "Team" for name in seen}
+    assert await seen_by_checks(world, headers, "workspace", world.workspaces) == holding
+    return seen
+
+
 IN_PROJECTS = {
     "GET /api/v1/tasks": list_tasks,
     "POST /api/v1/tasks": create_task,
@@ -166,6 +185,7 @@ IN_PROJECTS = {
     "DELETE /api/v1/tasks/{task_id}": delete_task,
     "GET /internal/tasks/{task_id}": locate_task,
     "GET /api/v1/projects": list_projects,
+    "POST /api/v1/authz/check": check_permissions,
 }
 IN_WORKSPACES = {
     "GET /api/v1/workspaces": list_workspaces,

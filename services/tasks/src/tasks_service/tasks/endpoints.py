@@ -1,4 +1,5 @@
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
 from uuid import UUID
 
 from chassis.errors import CursorMismatch, Forbidden, InvalidCursor, NotFound
@@ -18,18 +19,23 @@ from sqlalchemy import RowMapping
 from tasks_service.changes import repository as changes
 from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.permissions.policies import role_allows
 from tasks_service.tasks import service
-from tasks_service.tasks.access import EditableTask, LocatableTask, ReadableTask
+from tasks_service.tasks.access import DeletableTask, EditableTask, LocatableTask, ReadableTask
 from tasks_service.tasks.errors import ProjectNotFound, TaskBusy, TaskNotFound, TaskVersionConflict
 from tasks_service.tasks.filters import TaskFilter
-from tasks_service.tasks.policies import can_edit
+from tasks_service.tasks.policies import permissions_of
 from tasks_service.tasks.rules import Priority, Status
-from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskCreate, TaskLocation, TaskOut, TaskPatch
+from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskCreate, TaskLocation, TaskOut, TaskPatch, TaskView
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 internal = APIRouter(prefix="/internal/tasks", tags=["internal"])
 
 ETAG = {"ETag": "The task's version, in quotes."}
+Include = Annotated[
+    list[Literal["permissions"]] | None,
+    Query(description="What to add to each task: `permissions` is what you may do with it."),
+]
 WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
 
 
@@ -73,7 +79,7 @@ async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincip
         "The tasks that you can see, newest first. Page mode (`page`, `per_page`) tells the total; with `cursor=` "
         "(empty to begin) the list is walked without skipping or repeating while others write."
     ),
-    response_model=PageEnvelope[TaskOut],
+    response_model=PageEnvelope[TaskView],
     responses={
         200: {
             "description": "One page of tasks.",
@@ -90,11 +96,12 @@ async def list_tasks(
     connection: FreshConnection,
     wanted: Annotated[TaskFilter, Depends(task_filter)],
     paging: PagingQuery,
+    include: Include = None,
 ) -> Response:
     page = await service.list_tasks(
         connection, caller=caller, wanted=wanted, paging=paging, signer=request.app.state.cursors
     )
-    tasks = [TaskOut.of(row) for row in page.rows]
+    tasks = [_shown(row, caller, include) for row in page.rows]
     in_pages = paging.cursor is None
     links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
     tag = list_etag(to_json(tasks) + repr(page.meta).encode())
@@ -104,8 +111,12 @@ async def list_tasks(
 @router.get(
     "/{task_id}",
     summary="Read a task",
-    description="One task by its id. Its ETag goes into `If-Match` of a change, or `If-None-Match` of the next read.",
-    response_model=Envelope[TaskOut],
+    description=(
+        "One task by its id. Its ETag goes into `If-Match` of a change, or `If-None-Match` of the next read. It is of "
+        "the task alone: with `include=permissions` the answer is never 304, since what you may do can change without "
+        "the task."
+    ),
+    response_model=Envelope[TaskView],
     responses={
         200: example(TASK_EXAMPLE, description="The task.", headers=ETAG),
         304: {"description": "The task is still at the version in If-None-Match."},
@@ -113,8 +124,11 @@ async def list_tasks(
     },
 )
 @scope("tasks:read")
-async def read_task(request: Request, task: ReadableTask) -> Response:
-    return unless_unchanged(request, reply(TaskOut.of(task), headers={"etag": etag(task["version"])}))
+async def read_task(
+    request: Request, task: ReadableTask, caller: CurrentPrincipal, include: Include = None
+) -> Response:
+    answer = reply(_shown(task, caller, include), headers={"etag": etag(task["version"])})
+    return answer if include else unless_unchanged(request, answer)
 
 
 @router.patch(
@@ -166,7 +180,7 @@ async def update_task(
 @scope("tasks:delete")
 async def delete_task(
     request: Request,
-    task: EditableTask,
+    task: DeletableTask,
     caller: CurrentPrincipal,
     write: Writing,
     version: ExpectedVersion,
@@ -191,9 +205,13 @@ async def locate_task(task: LocatableTask) -> TaskLocation:
         task_id=task["id"],
         workspace_id=task["workspace_id"],
         project_id=task["project_id"],
-        can_edit=can_edit(task["role"]),
+        can_edit=role_allows(task["role"], "task.edit"),
         role=task["role"],
     )
+
+
+def _shown(row: RowMapping, caller: Principal, include: Sequence[str] | None) -> TaskOut:
+    return TaskView.permitted(row, permissions_of(caller, row)) if include else TaskOut.of(row)
 
 
 async def _written(

@@ -246,13 +246,40 @@ def _due_of(row: RowMapping) -> DueOut | None:
     )
 
 
+class TaskPermissions(BaseModel):
+    """What the caller may do with a task now, with the credential of this request."""
+
+    can_edit: bool
+    can_delete: bool
+    can_assign: bool
+    can_comment: bool
+
+
+NOTHING_PERMITTED = TaskPermissions(can_edit=False, can_delete=False, can_assign=False, can_comment=False)
+
+
+class TaskView(TaskOut):
+    """A task as it is read."""
+
+    permissions: TaskPermissions = Field(
+        default=NOTHING_PERMITTED,
+        description="Only with `include=permissions`.",
+        json_schema_extra=_without_default,
+    )
+
+    @classmethod
+    def permitted(cls, row: RowMapping, permissions: TaskPermissions) -> "TaskView":
+        """Make the resource of a row with what its reader may do."""
+        return cls.model_construct(**vars(TaskOut.of(row)), permissions=permissions)
+
+
 class TaskLocation(BaseModel):
     """Where a task lives and what the caller may do there; for the other services."""
 
     task_id: UUID
     workspace_id: UUID
     project_id: UUID
-    can_edit: bool
+    can_edit: bool = Field(description="By role; what an API token may do is the asking service's to check.")
     role: str
 
 

@@ -15,13 +15,14 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.changes import service as changes
+from tasks_service.permissions.policies import can
+from tasks_service.permissions.schemas import Held
 from tasks_service.projects import repository as projects
 from tasks_service.projects.repository import ProjectAccess
 from tasks_service.tasks import repository
 from tasks_service.tasks.errors import ProjectNotFound, TaskBusy, TaskNotFound, TaskVersionConflict
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED, task_changed
 from tasks_service.tasks.filters import TaskFilter
-from tasks_service.tasks.policies import can_edit
 from tasks_service.tasks.rules import NO_DUE, completion, differences
 from tasks_service.tasks.schemas import TaskCreate, TaskOut, TaskPatch
 from tasks_service.workspaces.service import ensure_personal_workspace
@@ -41,7 +42,7 @@ class Edit:
 async def create_task(session: AsyncSession, *, wanted: TaskCreate, actor: Principal) -> RowMapping:
     """Add a task to the wanted project, or to the actor's Inbox. Raises ProjectNotFound or Forbidden."""
     project = await _target_project(session, wanted.project_id, actor)
-    if not can_edit(project.role):
+    if not can(actor, "project.create_task", Held(project.role, project.workspace_id, project.id)).allowed:
         raise Forbidden
     row = await repository.add(session, _new_task(wanted, project, actor))
     await changes.record(

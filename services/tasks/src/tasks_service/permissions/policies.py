@@ -1,0 +1,42 @@
+"""Who may do what: the one pure decision that every endpoint and every question uses."""
+
+from chassis.identity import READ_SUFFIX, Principal
+
+from tasks_service.permissions.rules import RULES, Action, Reason, Rule
+from tasks_service.permissions.schemas import Decision, Held
+
+
+def can(actor: Principal, action: Action, resource: Held | None) -> Decision:
+    """Decide whether the actor may; `resource` is None for what is hidden or absent.
+
+    The order is that of the refusals of a request, so an answer tells a token no more than a request would.
+    """
+    rule = RULES[action]
+    refusal = None if actor.is_session else _token_refusal(actor, rule)
+    if refusal is not None:
+        return refusal
+    if resource is None or not _reaches(actor, resource):
+        return Decision(allowed=False, reason="NOT_FOUND", via=None)
+    if rule.beyond_projects and actor.project_ids is not None:
+        return Decision(allowed=False, reason="TOKEN_RESTRICTED", via="token:project_ids")
+    allowed = role_allows(resource.role, action)
+    reason: Reason = "ALLOWED" if allowed else "ROLE_TOO_LOW"
+    return Decision(allowed, reason, f"workspace_role:{resource.role}")
+
+
+def role_allows(role: str, action: Action) -> bool:
+    """Tell whether a role is enough for an action, whatever the caller's credential may do."""
+    return role in RULES[action].roles
+
+
+def _token_refusal(actor: Principal, rule: Rule) -> Decision | None:
+    if rule.scope not in actor.scopes:
+        return Decision(allowed=False, reason="INSUFFICIENT_SCOPE", via=f"token_scope:{rule.scope}")
+    if actor.read_only and not rule.scope.endswith(READ_SUFFIX):
+        return Decision(allowed=False, reason="TOKEN_READ_ONLY", via="token:read_only")
+    return None
+
+
+def _reaches(actor: Principal, resource: Held) -> bool:
+    in_project = resource.project_id is None or actor.reaches_project(resource.project_id)
+    return in_project and actor.reaches_workspace(resource.workspace_id)

@@ -1,0 +1,75 @@
+"""All SQL on what permissions are decided from."""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from chassis.db.base import table_of
+from chassis.identity import Principal
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    any_,
+    bindparam,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tasks_service.permissions.rules import ResourceType
+from tasks_service.permissions.schemas import Held
+from tasks_service.projects.models import Project
+from tasks_service.tasks.models import Task
+from tasks_service.visibility.repository import Sight, seen, seen_by, sight_of
+from tasks_service.workspaces.models import Member
+
+task = table_of(Task)
+project = table_of(Project)
+member = table_of(Member)
+
+Reference = tuple[ResourceType, UUID]
+
+
+async def find_held(
+    reader: AsyncConnection, caller: Principal, references: Iterable[Reference]
+) -> dict[Reference, Held]:
+    """Return what the caller sees of these, in one statement however many they are."""
+    wanted: dict[str, list[UUID]] = {"task": [], "project": [], "workspace": []}
+    for kind, one in sorted(set(references)):
+        wanted[kind].append(one)
+    rows = await reader.execute(_held(sight_of(caller)), {**seen_by(caller), **wanted})
+    return {(row.kind, row.id): Held(row.role, row.workspace_id, row.project_id) for row in rows}
+
+
+@cache
+def _held(sight: Sight) -> CompoundSelect[Any]:
+    in_workspace = member.c.workspace_id
+    nowhere = type_coerce(null(), PG_UUID(as_uuid=True)).label("project_id")
+    tasks = (
+        select(_kind("task"), task.c.id, task.c.workspace_id, task.c.project_id, member.c.role)
+        .join(member, in_workspace == task.c.workspace_id)
+        .where(*seen(sight, project_id=task.c.project_id), task.c.deleted_at.is_(None), _is_wanted("task", task.c.id))
+    )
+    projects = (
+        select(_kind("project"), project.c.id, project.c.workspace_id, project.c.id, member.c.role)
+        .join(member, in_workspace == project.c.workspace_id)
+        .where(*seen(sight, project_id=project.c.id), _is_wanted("project", project.c.id))
+    )
+    workspaces = select(_kind("workspace"), in_workspace, in_workspace, nowhere, member.c.role).where(
+        *seen(sight), _is_wanted("workspace", in_workspace)
+    )
+    return union_all(tasks, projects, workspaces)
+
+
+def _kind(name: ResourceType) -> ColumnElement[str]:
+    return literal_column(f"'{name}'").label("kind")
+
+
+def _is_wanted(name: ResourceType, column: ColumnElement[UUID]) -> ColumnElement[bool]:
+    return column == any_(bindparam(name, type_=ARRAY(PG_UUID(as_uuid=True))))
