@@ -88,6 +88,7 @@ def _listening(process: str, ports: Ports) -> dict[str, str]:
 
 def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str, str]:
     private, public = identity_keys(folder)
+    encryption = secret(folder, "encryption-key")
     redis = f"redis://:{passwords.valkey}@{HOST}:{ports.valkey}"
     urls = {f"GATEWAY_{service.upper()}_URL": f"http://{HOST}:{ports.api[service]}" for service in SERVICES}
     return {
@@ -99,8 +100,8 @@ def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str,
         "SMTP_URL": f"smtp://{HOST}:{ports.smtp}",
         "PUBLIC_BASE_URL": f"http://{HOST}:{ports.gateway}",
         "CURSOR_SECRET": secret(folder, "cursor-secret"),
-        "AUTH_ENCRYPTION_KEYS": _ring(folder, "encryption-key"),
-        "MAIL_SEALING_KEYS": _ring(folder, "mail-sealing-key"),
+        "AUTH_ENCRYPTION_KEYS": _ring(encryption),
+        "MAIL_SEALING_KEYS": _ring(f"{encryption}:mail"),
         "IDENTITY_SIGNING_KEY": private,
         "IDENTITY_VERIFY_KEY": public,
         "NOTIFICATIONS_TASKS_URL": f"http://{HOST}:{ports.api['tasks']}",
@@ -110,8 +111,8 @@ def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str,
     }
 
 
-def _ring(folder: DataFolder, name: str) -> str:
-    key = hashlib.sha256(secret(folder, name).encode()).digest()
+def _ring(text: str) -> str:
+    key = hashlib.sha256(text.encode()).digest()
     return f"k1:{base64.b64encode(key).decode()}"
 
 
