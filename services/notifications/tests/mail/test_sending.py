@@ -130,6 +130,12 @@ async def test_r48_a_redelivered_request_is_one_mail(publish, post, mail_server,
         await publish(event, again, post.event(last))
         await becomes_known(post, rows, last.id)
         await becomes(post, last.id, "sent")
+        taken_in = "SELECT count(*) FROM notifications.inbox WHERE event_id IN (:first, :again)"
+
+        async def both():
+            return await rows(taken_in, first=event.event_id, again=again.event_id) == [(2,)]
+
+        await eventually(both)
     assert Counter(str(one["to"]) for one in mail_server.messages) == {wanted.to: 1, last.to: 1}
     assert await rows("SELECT count(*) FROM notifications.mail_delivery") == [(2,)]
 
@@ -307,12 +313,32 @@ async def test_the_mail_of_a_sender_that_died_is_sent_when_its_lease_ends(databa
         await post.alter(wanted.id, "lease_until = now()")
         await becomes(post, wanted.id, "sent")
     assert (await post.row(wanted.id))["attempts"] == 2
-    mine = {"mail_id": claimed["id"], "claim": claimed["claim"]}
+    async with transaction(database) as session:
+        assert not await service.note_failed(session, mail_id=wanted.id, claim=claimed["claim"], reason="late")
+    assert await post.state(wanted.id) == "sent"
+
+
+async def test_who_has_lost_a_lease_notes_nothing_any_more(database, post):
+    wanted = await post.put()
+    async with transaction(database) as session:
+        (first,) = await service.claim_mails(session, limit=8)
+    await post.alter(wanted.id, "lease_until = now()")
+    async with transaction(database) as session:
+        (second,) = await service.claim_mails(session, limit=8)
+    mine = {"mail_id": wanted.id, "claim": first["claim"]}
     async with transaction(database) as session:
         assert not await service.note_sent(session, **mine)
         assert not await service.note_failed(session, **mine, reason="late")
         assert not await service.note_postponed(session, **mine, delay=timedelta(0), reason="late")
-    assert await post.state(wanted.id) == "sent"
+    assert await post.row(wanted.id) == dict(second)
+    async with transaction(database) as session:
+        assert await service.note_sent(session, mail_id=wanted.id, claim=second["claim"])
+
+
+async def test_a_mail_that_has_just_run_out_is_not_claimed(database, post):
+    await post.put(expires_at=utcnow())
+    async with transaction(database) as session:
+        assert await service.claim_mails(session, limit=8) == []
 
 
 async def test_an_outcome_is_noted_when_the_database_comes_back(post, mail_server, sending, lane, distant_database):
