@@ -1,9 +1,11 @@
 """The auth service through ASGI, on a real database that its own migrations made."""
 
 import json
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -135,6 +137,12 @@ def open_api(make_settings: Callable[..., Settings], database: Database, contrac
 async def api(open_api: OpenApi) -> AsyncIterator[httpx2.AsyncClient]:
     async with open_api() as client:
         yield client
+
+
+@pytest.fixture
+def new_address() -> Callable[[], str]:
+    """Makes an address in a network of its own, so that the failures of one test do not count in another."""
+    return lambda: str(IPv6Address(secrets.randbits(125) | 1 << 125))
 
 
 SignUp = Callable[..., Awaitable[Account]]

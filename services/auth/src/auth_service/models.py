@@ -2,9 +2,10 @@
 
 from auth_service.api_tokens.models import ApiToken
 from auth_service.audit.models import AuditEvent
+from auth_service.credentials.models import AccountFailures, AddressFailures, KnownNetwork, LoginFailure
 from auth_service.db import Base, IdempotencyKey, Outbox
 from auth_service.revocations.models import Revocation
-from auth_service.sessions.models import LoginFailure, RefreshToken, Session
+from auth_service.sessions.models import RefreshToken, Session
 from auth_service.tokens.models import SigningKey
 from auth_service.users.models import Account
 
@@ -13,9 +14,12 @@ METADATA = Base.metadata
 __all__ = [
     "METADATA",
     "Account",
+    "AccountFailures",
+    "AddressFailures",
     "ApiToken",
     "AuditEvent",
     "IdempotencyKey",
+    "KnownNetwork",
     "LoginFailure",
     "Outbox",
     "RefreshToken",

@@ -11,6 +11,8 @@ from chassis.sealing import KeyRing
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.api_tokens import repository as api_tokens
+from auth_service.credentials import repository as credentials
+from auth_service.credentials.rules import ADDRESS_WINDOW, KNOWN_FOR
 from auth_service.db import IdempotencyKey, Outbox
 from auth_service.revocations import repository as revocations
 from auth_service.sessions import repository as sessions
@@ -21,6 +23,7 @@ from auth_service.tokens.service import rotate_keys_when_due
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 FAILURES_KEPT = timedelta(days=1)
 EXPIRED_TOKENS_KEPT = timedelta(days=30)
+ROWS_OF_FAILURES_KEPT = timedelta(days=30)
 
 
 def jobs(settings: Settings) -> tuple[Job, ...]:
@@ -40,7 +43,19 @@ async def blank_successors(session: AsyncSession) -> bool:
 
 
 async def purge_failures(session: AsyncSession) -> bool:
-    return await sessions.purge_failures(session, before=utcnow() - FAILURES_KEPT)
+    return await credentials.purge_failures(session, before=utcnow() - FAILURES_KEPT)
+
+
+async def purge_address_failures(session: AsyncSession) -> bool:
+    return await credentials.purge_address_failures(session, before=utcnow() - ADDRESS_WINDOW)
+
+
+async def purge_account_failures(session: AsyncSession) -> bool:
+    return await credentials.purge_account_failures(session, before=utcnow() - ROWS_OF_FAILURES_KEPT)
+
+
+async def purge_networks(session: AsyncSession) -> bool:
+    return await credentials.purge_networks(session, before=utcnow() - KNOWN_FOR)
 
 
 async def purge_api_tokens(session: AsyncSession) -> bool:
@@ -61,6 +76,9 @@ PURGES = (
     Job("purge-sessions", MINUTE, sessions.purge),
     Job("purge-login-failures", HOUR, purge_failures),
     Job("purge-api-tokens", HOUR, purge_api_tokens),
+    Job("purge-address-failures", MINUTE, purge_address_failures),
+    Job("purge-account-failures", HOUR, purge_account_failures),
+    Job("purge-known-networks", HOUR, purge_networks),
     Job("purge-revocations", HOUR, revocations.purge),
     Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
     Job("purge-outbox", HOUR, purge_outbox),

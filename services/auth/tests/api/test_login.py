@@ -30,8 +30,10 @@ def seen(answer):
 
 
 @pytest.fixture
-def attempt(api):
-    async def attempt(email, password, *, address="192.0.2.7"):
+def attempt(api, new_address):
+    here = new_address()
+
+    async def attempt(email, password, *, address=here):
         body = {"email": email, "password": password}
         return await api.post("/api/v1/auth/login", json=body, headers={"x-client-address": address})
 
@@ -274,10 +276,11 @@ async def test_a_bad_form_is_refused_as_oauth2_and_as_our_clients_expect(
     assert await rows("SELECT count(*) FROM auth.session") == sessions
 
 
-async def test_the_form_is_throttled_as_the_login_is(api, attempt, account):
+async def test_the_form_is_throttled_as_the_login_is(api, attempt, account, new_address):
+    here = new_address()
     for _ in range(6):
-        await attempt(account.email, "not this one")
+        await attempt(account.email, "not this one", address=here)
     form = {"username": account.email, "password": account.password}
-    answer = await api.post("/api/v1/auth/token", data=form, headers={"x-client-address": "192.0.2.7"})
+    answer = await api.post("/api/v1/auth/token", data=form, headers={"x-client-address": here})
     assert (answer.status_code, answer.json()["error"]) == (429, "temporarily_unavailable")
     assert answer.headers["retry-after"] == "1"

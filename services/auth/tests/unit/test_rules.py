@@ -3,12 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from auth_service.sessions.rules import (
-    delay_after,
-    network_of,
-    open_successor,
-    seal_successor,
-)
+from auth_service.credentials.rules import counted_address, delay_after, network_of
+from auth_service.sessions.rules import open_successor, seal_successor
 from auth_service.users.rules import parse_email
 from chassis.sealing import SealError
 from chassis.secret_tokens import REFRESH_TOKEN
@@ -46,6 +42,21 @@ def test_r10_delays():
 )
 def test_r10_networks(address, network):
     assert network_of(address) == network
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("", None),
+        (None, None),
+        ("example.com", None),
+    ],
+)
+def test_r22_what_counts_as_one_address(address, counted):
+    assert counted_address(address) == counted
 
 
 @given(st.text(max_size=60) | st.emails())

@@ -15,16 +15,12 @@ from chassis.web.replies import NO_STORE, list_etag, reply, to_json, unless_unch
 from chassis.web.routing import public, session_only
 from fastapi import Form, Request, Response
 
+from auth_service.credentials.errors import InvalidCredentials, TooManyFailures
+from auth_service.credentials.service import Attempt
 from auth_service.oauth_form import OAuthFormRoute
 from auth_service.passwords.errors import PasswordWorkFull
 from auth_service.sessions import repository, service
-from auth_service.sessions.errors import (
-    InvalidCredentials,
-    InvalidRefreshToken,
-    RefreshReused,
-    SessionNotFound,
-    TooManyFailures,
-)
+from auth_service.sessions.errors import InvalidRefreshToken, RefreshReused, SessionNotFound
 from auth_service.sessions.schemas import (
     SESSION_EXAMPLE,
     TOKENS_EXAMPLE,
@@ -34,7 +30,7 @@ from auth_service.sessions.schemas import (
     SessionOut,
     TokensOut,
 )
-from auth_service.sessions.service import Attempt, Grant
+from auth_service.sessions.service import Grant
 from auth_service.users.errors import ACCOUNT_REFUSALS
 from auth_service.users.schemas import UserOut
 

@@ -1,20 +1,6 @@
 from chassis.errors import AppError, ErrorKind, NotFound, PersistedError
 
 
-class InvalidCredentials(PersistedError):
-    """Persisted, because the failure is counted in the same transaction."""
-
-    code = "INVALID_CREDENTIALS"
-    kind = ErrorKind.UNAUTHENTICATED
-    message = "E-mail and password do not fit together."
-
-
-class TooManyFailures(AppError):
-    code = "TOO_MANY_LOGIN_FAILURES"
-    kind = ErrorKind.RATE_LIMITED
-    message = "Too many failed logins from here: wait as long as Retry-After says."
-
-
 class InvalidRefreshToken(AppError):
     code = "INVALID_REFRESH_TOKEN"
     kind = ErrorKind.UNAUTHENTICATED

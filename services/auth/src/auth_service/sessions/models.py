@@ -41,16 +41,3 @@ class RefreshToken(Base):
     successor_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     # The successor, readable only with the token itself, for a caller whose answer was lost.
     successor_sealed: Mapped[str | None] = mapped_column(String(255))
-
-
-class LoginFailure(Base):
-    """Failed logins of one account from one network; the account by a digest, known or not."""
-
-    __tablename__ = "login_failure"
-    __table_args__ = (Index("ix_login_failure_last_at", "last_at"),)
-
-    account_digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    network: Mapped[str] = mapped_column(String(64), primary_key=True)
-    failures: Mapped[int]
-    blocked_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    last_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

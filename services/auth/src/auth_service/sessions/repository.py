@@ -1,4 +1,4 @@
-"""All SQL on sessions, their refresh tokens, and failed logins."""
+"""All SQL on sessions and their refresh tokens."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -7,18 +7,15 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import BATCH, delete_batch
-from sqlalchemy import ColumnElement, RowMapping, delete, exists, func, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import ColumnElement, RowMapping, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from auth_service.sessions.models import LoginFailure, RefreshToken, Session
-from auth_service.sessions.rules import Origin
+from auth_service.sessions.models import RefreshToken, Session
 from auth_service.users.models import Account
 
 login = table_of(Session)
 account = table_of(Account)
 token = table_of(RefreshToken)
-failure = table_of(LoginFailure)
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any], token_hash: bytes) -> None:
@@ -99,41 +96,6 @@ async def list_of(
     return (await reader.execute(query)).mappings().all(), total
 
 
-async def blocked_until(reader: AsyncConnection | AsyncSession, origin: Origin) -> datetime | None:
-    """Return until when this account is blocked for this network."""
-    found: datetime | None = await reader.scalar(select(failure.c.blocked_until).where(*_of(origin)))
-    return found
-
-
-async def lock_failures(session: AsyncSession, origin: Origin) -> RowMapping | None:
-    """Return what is noted of failed logins, which nobody changes until the transaction ends."""
-    query = select(failure).where(*_of(origin)).with_for_update()
-    return (await session.execute(query)).mappings().one_or_none()
-
-
-async def count_failure(session: AsyncSession, origin: Origin, *, now: datetime) -> int | None:
-    """Count a failed login and return how many there are now; None, and nothing counted, while there is a block."""
-    values = {"account_digest": origin.account_digest, "network": origin.network, "failures": 1, "last_at": now}
-    statement = upsert(failure).values(**values)
-    statement = statement.on_conflict_do_update(
-        index_elements=["account_digest", "network"],
-        set_={"failures": failure.c.failures + 1, "last_at": now},
-        where=or_(failure.c.blocked_until.is_(None), failure.c.blocked_until <= now),
-    )
-    counted: int | None = await session.scalar(statement.returning(failure.c.failures))
-    return counted
-
-
-async def block(session: AsyncSession, origin: Origin, *, until: datetime) -> None:
-    """Refuse logins of this account from this network until then."""
-    await session.execute(update(failure).where(*_of(origin)).values(blocked_until=until))
-
-
-async def forget_failures(session: AsyncSession, origin: Origin) -> None:
-    """Begin anew after a successful login."""
-    await session.execute(delete(failure).where(*_of(origin)))
-
-
 async def purge_tokens(session: AsyncSession) -> bool:
     """Delete a batch of the tokens of expired sessions; return whether there may be more."""
     return await delete_batch(session, token, token.c.session_id.in_(select(login.c.id).where(_expired())))
@@ -143,11 +105,6 @@ async def purge(session: AsyncSession) -> bool:
     """Delete a batch of expired sessions whose tokens are gone; return whether there may be more."""
     has_tokens = exists().where(token.c.session_id == login.c.id)
     return await delete_batch(session, login, _expired(), ~has_tokens)
-
-
-async def purge_failures(session: AsyncSession, *, before: datetime) -> bool:
-    """Delete a batch of old failures; return whether there may be more."""
-    return await delete_batch(session, failure, failure.c.last_at < before)
 
 
 async def blank_successors(session: AsyncSession, *, before: datetime) -> bool:
@@ -160,7 +117,3 @@ async def blank_successors(session: AsyncSession, *, before: datetime) -> bool:
 
 def _expired() -> ColumnElement[bool]:
     return login.c.idle_expires_at < func.now()
-
-
-def _of(origin: Origin) -> tuple[ColumnElement[bool], ...]:
-    return failure.c.account_digest == origin.account_digest, failure.c.network == origin.network

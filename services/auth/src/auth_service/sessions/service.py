@@ -1,7 +1,5 @@
 """Use cases of sessions: log in, refresh, log out."""
 
-import hashlib
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,29 +15,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction, Outcome
+from auth_service.credentials import service as credentials
+from auth_service.credentials.errors import InvalidCredentials
+from auth_service.credentials.service import Attempt
 from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import service as revocations
 from auth_service.sessions import repository
-from auth_service.sessions.errors import (
-    InvalidCredentials,
-    InvalidRefreshToken,
-    RefreshReused,
-    SessionNotFound,
-    TooManyFailures,
-)
+from auth_service.sessions.errors import InvalidRefreshToken, RefreshReused, SessionNotFound
 from auth_service.sessions.events import session_compromised, session_revoked, session_started
-from auth_service.sessions.rules import (
-    RETRY_WINDOW,
-    Method,
-    Origin,
-    delay_after,
-    network_of,
-    open_successor,
-    seal_successor,
-)
+from auth_service.sessions.rules import RETRY_WINDOW, Method, open_successor, seal_successor
 from auth_service.users import repository as users
 from auth_service.users.policies import refusal_of
-from auth_service.users.rules import parse_email
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +48,6 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """A login that somebody tries."""
-
-    email: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a password fits, for `accept_password`; with a fresh hash of it where the stored one has aged."""
-
-    origin: Origin
-    account: RowMapping | None
-    fits: bool
-    fresh_hash: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Proof:
     """By what somebody has proved to be the owner of an account: names of methods, and whether of two sorts."""
 
@@ -96,63 +64,16 @@ class SessionTerms:
     step_up: timedelta
 
 
-async def verify_password(*, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher) -> Verdict:
-    """Find out whether a password is the account's, the same work for unknown accounts. Raises TooManyFailures.
-
-    What is read is read on a connection of its own, so that none is held while the password is hashed.
-    """
-    address = parse_email(attempt.email)
-    canonical = address.canonical if address is not None else attempt.email
-    origin = origin_of(canonical)
-    async with primary.connect() as connection:
-        _refuse_until(await repository.blocked_until(connection, origin), now=utcnow())
-        account = None if address is None else await users.find_by_email(connection, canonical)
-    encoded = None if account is None else account["password_hash"]
-    fits = await hasher.verify(attempt.password, encoded)
-    stale = fits and encoded is not None and hasher.needs_rehash(encoded)
-    return Verdict(origin, account, fits, await hasher.hash(attempt.password) if stale else None)
-
-
-async def accept_password(session: AsyncSession, verdict: Verdict) -> RowMapping:
-    """Return the account of a right password. Raises InvalidCredentials, which counts, or TooManyFailures.
-
-    Failures from before stay counted until `forget_failures`, which is for who has come in.
-    """
-    account = verdict.account
-    if account is None or not verdict.fits:
-        await _count_failure(session, verdict.origin)
-        await _note_failure(session, account)
-        raise InvalidCredentials
-    # Of many guesses at once a right one, too, is told only before there is a block.
-    failed = await repository.lock_failures(session, verdict.origin)
-    _refuse_until(failed["blocked_until"] if failed else None, now=utcnow())
-    if verdict.fresh_hash:
-        stale = account["password_hash"]
-        await users.set_password_hash(session, user_id=account["id"], old=stale, new=verdict.fresh_hash)
-    return account
-
-
-async def forget_failures(session: AsyncSession, origin: Origin) -> None:
-    """Begin anew after a success."""
-    await repository.forget_failures(session, origin)
-
-
-def origin_of(canonical: str) -> Origin:
-    """Return where failed logins of an address are counted, for the network that asks now."""
-    network = network_of(current_request().client_address)
-    return Origin(hashlib.sha256(canonical.encode()).digest(), network)
-
-
 async def log_in(
     session: AsyncSession, *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, terms: SessionTerms
 ) -> Grant:
     """Start a session by a password.
 
-    Raises what `verify_password` and `accept_password` do, or what users.policies has against it.
+    Raises what `verify_password` and `accept_password` of credentials do, or what users.policies has against it.
     """
-    verdict = await verify_password(attempt=attempt, primary=primary, hasher=hasher)
-    account = await accept_password(session, verdict)
-    await forget_failures(session, verdict.origin)
+    verdict = await credentials.verify_password(attempt=attempt, primary=primary, hasher=hasher)
+    account = await credentials.accept_password(session, verdict)
+    await credentials.forget_failures(session, verdict.origin)
     return await start_session(session, account_id=account["id"], proof=Proof(("password",)), terms=terms)
 
 
@@ -170,6 +91,7 @@ async def start_session(session: AsyncSession, *, account_id: UUID, proof: Proof
         await _note_login(session, account_id, proof, refused=refusal.code)
         raise refusal
     grant = await _start(session, account=account, proof=proof, lifetimes=terms.lifetimes)
+    await credentials.note_network(session, account_id=account_id)
     await _note_login(session, account_id, proof, session_id=grant.session_id)
     return grant
 
@@ -345,24 +267,3 @@ async def _note_login(
         outcome=outcome,
         details=details,
     )
-
-
-async def _note_failure(session: AsyncSession, account: RowMapping | None) -> None:
-    """Note a failed login of an account that there is; what is tried on others is for the log."""
-    if account is not None:
-        await audit.record(session, AuditAction.LOGIN, subject_id=account["id"], outcome="refused")
-
-
-def _refuse_until(blocked_until: datetime | None, *, now: datetime) -> None:
-    if blocked_until is not None and blocked_until > now:
-        raise TooManyFailures(retry_after=math.ceil((blocked_until - now).total_seconds()))
-
-
-async def _count_failure(session: AsyncSession, origin: Origin) -> None:
-    """Count a failure. Raises TooManyFailures, as if it had come later, when others beside it brought on a block."""
-    now = utcnow()
-    failures = await repository.count_failure(session, origin, now=now)
-    if failures is None:
-        _refuse_until(await repository.blocked_until(session, origin), now=now)
-    elif delay := delay_after(failures):
-        await repository.block(session, origin, until=now + delay)

@@ -1,0 +1,149 @@
+"""Checking passwords, so that guessing them gets nobody far (R9, R10)."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.context import current_request
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from auth_service.audit import service as audit
+from auth_service.audit.rules import AuditAction
+from auth_service.credentials import repository
+from auth_service.credentials.errors import InvalidCredentials, TooManyFailures
+from auth_service.credentials.rules import Origin, account_digest, counted_address, delay_after, network_of
+from auth_service.passwords.service import PasswordHasher
+from auth_service.users import repository as users
+from auth_service.users.rules import parse_email
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A password that somebody tries."""
+
+    email: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a password fits, for `accept_password`; with a fresh hash of it where the stored one has aged."""
+
+    origin: Origin
+    account: RowMapping | None
+    fits: bool
+    # Whether the account has logged in from this network lately.
+    is_known: bool = False
+    fresh_hash: str | None = None
+
+
+async def verify_password(*, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher) -> Verdict:
+    """Find out whether a password is the account's, the same work for unknown accounts. Raises TooManyFailures.
+
+    A right one does not fit either from an unknown network of an account that had too many failures. What is read is
+    read on a connection of its own, so that none is held while the password is hashed.
+    """
+    address = parse_email(attempt.email)
+    canonical = "" if address is None else address.canonical
+    origin = origin_of(canonical or attempt.email)
+    async with primary.connect() as connection:
+        standing = await repository.standing(connection, origin, canonical, now=utcnow())
+        _refuse_until(standing["blocked_until"], now=utcnow())
+        account = await users.find_by_email(connection, canonical)
+    is_known, is_closed = standing["is_known"], standing["is_closed"] and not standing["is_known"]
+    encoded: str | None = None if account is None else account["password_hash"]
+    fits = await hasher.verify(attempt.password, encoded) and not is_closed
+    stale = fits and encoded is not None and hasher.needs_rehash(encoded)
+    return Verdict(origin, account, fits, is_known, await hasher.hash(attempt.password) if stale else None)
+
+
+async def accept_password(
+    session: AsyncSession, verdict: Verdict, *, action: AuditAction = AuditAction.LOGIN
+) -> RowMapping:
+    """Return the account of a right password. Raises InvalidCredentials, which counts, or TooManyFailures.
+
+    `action` is what the password was for. A refusal takes the same statements for every account, known or not.
+    Failures from before stay counted until `forget_failures`, which is for who has come in.
+    """
+    account = verdict.account
+    if account is None or not verdict.fits or await _is_closed(session, verdict):
+        await _count_failure(session, verdict.origin)
+        tried = None if account is None else account["id"]
+        await audit.record(session, action, subject_id=tried, outcome="refused")
+        raise InvalidCredentials
+    if verdict.fresh_hash:
+        stale = account["password_hash"]
+        await users.set_password_hash(session, user_id=account["id"], old=stale, new=verdict.fresh_hash)
+    return account
+
+
+async def hold_failures(session: AsyncSession, origin: Origin) -> RowMapping:
+    """Lock what is noted of failures, and return it. Raises TooManyFailures.
+
+    Of many guesses at once a right one, too, is told only before there is a block.
+    """
+    now = utcnow()
+    counted = await repository.lock(session, origin, now=now)
+    _refuse_until(_end_of(counted), now=now)
+    return counted
+
+
+async def forget_failures(session: AsyncSession, origin: Origin) -> None:
+    """Begin anew after a success: for this network, and with the failures in a row."""
+    await repository.forget(session, origin)
+
+
+def origin_of(canonical: str) -> Origin:
+    """Return where failed logins of an address are counted, for the network that asks now."""
+    client = current_request().client_address
+    return Origin(account_digest(canonical), network_of(client), counted_address(client))
+
+
+async def note_network(session: AsyncSession, *, account_id: UUID) -> None:
+    """Note that the account has logged in from the network of the current request: it is a known one now."""
+    network = network_of(current_request().client_address)
+    await repository.note_network(session, account_id, network, now=utcnow())
+
+
+async def begin_anew(session: AsyncSession, *, canonical_email: str) -> None:
+    """Forget the failures of an account from everywhere: its password is a new one, or the account itself is."""
+    await repository.forget_account(session, account_digest(canonical_email))
+
+
+async def forget_account(session: AsyncSession, *, account_id: UUID, canonical_email: str | None) -> None:
+    """Forget all that is noted here of an account which is about to be erased."""
+    if canonical_email is not None:
+        await begin_anew(session, canonical_email=canonical_email)
+    await repository.forget_networks(session, account_id)
+
+
+async def _is_closed(session: AsyncSession, verdict: Verdict) -> bool:
+    """Tell whether the account was closed to this network since the password was looked at. Raises TooManyFailures."""
+    counted = await hold_failures(session, verdict.origin)
+    return counted["closed_at"] is not None and not verdict.is_known
+
+
+async def _count_failure(session: AsyncSession, origin: Origin) -> None:
+    """Count a failure. Raises TooManyFailures, as if it had come later, when others beside it brought on a block."""
+    now = utcnow()
+    failures = await repository.count_for_network(session, origin, now=now)
+    await repository.count_for_account(session, origin, now=now)
+    is_counted = origin.address is None or await repository.count_for_address(session, origin.address, now=now)
+    if failures is None or not is_counted:
+        _refuse_until(_end_of(await repository.lock(session, origin, now=now)), now=now)
+        raise TooManyFailures(retry_after=1)
+    if delay := delay_after(failures):
+        await repository.put_off(session, origin, until=now + delay)
+
+
+def _end_of(counted: RowMapping) -> datetime | None:
+    """Return until when tries are put off."""
+    return max((end for end in (counted["blocked_until"], counted["full_until"]) if end is not None), default=None)
+
+
+def _refuse_until(blocked_until: datetime | None, *, now: datetime) -> None:
+    if blocked_until is not None and blocked_until > now:
+        raise TooManyFailures(retry_after=math.ceil((blocked_until - now).total_seconds()))
