@@ -16,15 +16,19 @@ class Proxy:
     """Passes bytes both ways until told otherwise.
 
     A connection is cut, once, before the first bytes that contain `cut_request` reach the server, or those that
-    contain `cut_reply` the client. While `silent` is set all bytes vanish and connections stay open, as when a machine
-    loses its power or a cable is pulled.
+    contain `cut_reply` the client. The first bytes that contain `hold_after` reach the server, and whatever it says on
+    that connection from then on never reaches the client, as when a machine dies between the two. While `silent` is
+    set all bytes vanish and connections stay open, as when a machine loses its power or a cable is pulled.
     """
 
     url: str
     cut_request: bytes = b""
     cut_reply: bytes = b""
+    hold_after: bytes = b""
     silent: bool = False
     cuts: int = 0
+    _held: set[asyncio.StreamWriter] = field(default_factory=set)
+    """The clients that hear nothing more."""
     _servers: list[asyncio.StreamWriter] = field(default_factory=list)
     _passing: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -60,10 +64,13 @@ class Proxy:
         with suppress(OSError):
             try:
                 while data := await reader.read(CHUNK):
-                    if self.silent:
+                    if self.silent or (cutting == "cut_reply" and writer in self._held):
                         continue
                     if self._cuts(data, cutting):
                         return
+                    if cutting == "cut_request" and self.hold_after and self.hold_after in data:
+                        self.hold_after = b""
+                        self._held.add(writers[0])
                     writer.write(data)
                     await writer.drain()
             finally:

@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import json
 import re
+from contextlib import AsyncExitStack
 
 import jwt
 import pytest
+from chassis.db.engine import open_database
 from chassis.secret_tokens import REFRESH_TOKEN
 
 FORM = re.compile(r"tlm_rt_[0-9A-Za-z]{43}[0-9A-Za-z]{6}")
@@ -110,10 +112,25 @@ async def test_r5_any_older_token_ends_the_session_at_once(refresh, login, log_i
     assert (await refresh(other.tokens["refresh_token"])).status_code == 200
 
 
-async def test_r5_fifty_refreshes_at_once_give_one_successor(refresh, login, rows):
-    answers = await asyncio.gather(*(refresh(login.tokens["refresh_token"]) for _ in range(50)))
+@pytest.fixture
+async def three_apis(open_api, database_settings):
+    """Three instances of the service, each with connections of its own to the one database."""
+    patient = database_settings.model_copy(update={"pool_wait_seconds": 60.0})
+    databases = [open_database(patient, application_name=f"auth-tests-{n}") for n in range(3)]
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(open_api(on=database)) for database in databases]
+    for database in databases:
+        await database.close()
+
+
+async def test_r5_two_hundred_refreshes_at_once_over_three_instances_give_one_successor(
+    three_apis, refresh, login, rows
+):
+    body = {"refresh_token": login.tokens["refresh_token"]}
+    calls = [three_apis[n % 3].post("/api/v1/auth/refresh", json=body) for n in range(200)]
+    answers = await asyncio.gather(*calls)
     (successor,) = {token_of(answer) for answer in answers}
-    assert len({answer.json()["data"]["access_token"] for answer in answers}) == 50
+    assert len({answer.json()["data"]["access_token"] for answer in answers}) == 200
     assert await rows("SELECT count(*) FROM auth.refresh_token WHERE session_id = :id", id=login.session_id) == [(2,)]
     assert (await refresh(successor)).status_code == 200
 
