@@ -72,6 +72,25 @@ def base_url(request: pytest.FixtureRequest) -> str:
     return given.rstrip("/") if given else str(request.getfixturevalue("copy")["api"])
 
 
+Mails = Callable[[str], Awaitable[list[dict[str, Any]]]]
+
+
+@pytest.fixture(scope="session")
+def mails_to(request: pytest.FixtureRequest) -> Mails:
+    """What has come for somebody to the mail catcher at TASKLOOM_MAIL_URL, or to that of our own copy; newest first."""
+    if "TASKLOOM_URL" in os.environ and "TASKLOOM_MAIL_URL" not in os.environ:
+        pytest.skip("ONLY WITH A MAIL CATCHER: set TASKLOOM_MAIL_URL beside TASKLOOM_URL")
+    given = os.environ.get("TASKLOOM_MAIL_URL")
+    url = given.rstrip("/") if given else str(request.getfixturevalue("copy")["mail"])
+
+    async def mails_to(address: str) -> list[dict[str, Any]]:
+        async with httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+            listed = (await client.get("/api/messages")).json()
+            return [(await client.get(f"/api/messages/{one['id']}")).json() for one in listed if address in one["to"]]
+
+    return mails_to
+
+
 @pytest.fixture(scope="session")
 def contract(base_url: str) -> Contract:
     return Contract(httpx2.get(f"{base_url}/openapi.json").raise_for_status().json())
