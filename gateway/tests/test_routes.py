@@ -10,7 +10,13 @@ from gateway.routes import ROUTES, RoutingTable
 SOCKET = "/api/v1/ws"
 UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/{}"}
 """Pages for people and tools, which are in no contract."""
-LOGIN = {"/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/auth/token", "/api/v1/auth/refresh"}
+LOGIN = {
+    "/api/v1/auth/register",
+    "/api/v1/auth/login",
+    "/api/v1/auth/token",
+    "/api/v1/auth/refresh",
+    "/api/v1/auth/reactivate",
+}
 SAMPLE = "01900000-0000-7000-8000-000000000000"
 
 

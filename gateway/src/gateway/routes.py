@@ -23,6 +23,7 @@ ROUTES = (
     Route("/api/v1/auth/login", "auth", "login"),
     Route("/api/v1/auth/token", "auth", "login"),
     Route("/api/v1/auth/refresh", "auth", "login"),
+    Route("/api/v1/auth/reactivate", "auth", "login"),
     Route("/api/v1/auth/*", "auth"),
     Route("/api/v1/users/*", "auth"),
     Route("/.well-known/jwks.json", "auth", "public"),

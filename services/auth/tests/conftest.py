@@ -16,10 +16,12 @@ import pytest
 from auth_service.db import ROOT, Outbox
 from auth_service.main import create_app, openapi_document
 from auth_service.relay import OUTBOX
+from auth_service.scheduler import jobs
 from auth_service.settings import AuthSettings, Settings, TokenSettings
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
+from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.settings import (
     BrokerSettings,
@@ -190,6 +192,27 @@ def rows(database: Database) -> Rows:
             return [tuple(row) for row in result] if result.returns_rows else []
 
     return run
+
+
+@pytest.fixture
+def all_jobs(make_settings):
+    return jobs(make_settings())
+
+
+@pytest.fixture
+def run_job(database, all_jobs):
+    """Runs a job as often as it has something to do; returns how many transactions that took."""
+
+    async def run_job(name):
+        (job,) = (job for job in all_jobs if job.name == name)
+        runs, more = 0, True
+        while more:
+            async with transaction(database) as session:
+                more = await job.run(session)
+            runs += 1
+        return runs
+
+    return run_job
 
 
 Events = Callable[[UUID], Awaitable[list[str]]]

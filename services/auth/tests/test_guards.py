@@ -16,13 +16,13 @@ from chassis.web.app import UnguardedRoute, is_guarded, refuse_unguarded_routes
 from chassis.web.handlers import api_routes
 from testkit.identities import TestGateway
 
-PUBLIC = {"log_in", "log_in_by_form", "read_jwks", "refresh_tokens", "register"}
+PUBLIC = {"log_in", "log_in_by_form", "reactivate", "read_jwks", "refresh_tokens", "register"}
 
 
 def test_every_route_says_who_may_call_it_and_none_is_missed():
     refuse_unguarded_routes(ROUTERS)
     operations = sum(len(item) for item in openapi_document()["paths"].values())
-    assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 17
+    assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 20
     assert {route.name for route in api_routes(ROUTERS) if not is_guarded(route)} == PUBLIC
 
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from chassis.db.base import schema_metadata
+from chassis.db.base import schema_metadata, table_of
 from chassis.idempotency import IdempotencyMixin
 from chassis.outbox.models import OutboxMixin
+from sqlalchemy import Index, text
 from sqlalchemy.orm import DeclarativeBase
 
 SCHEMA = "auth"
@@ -18,6 +19,10 @@ class Base(DeclarativeBase):
 
 class Outbox(OutboxMixin, Base):
     """Events on their way out."""
+
+
+# Whom an event concerns comes first in its audience.
+Index("ix_outbox_audience", text("((data -> 'audience'::text) ->> 0)"), _table=table_of(Outbox))
 
 
 class IdempotencyKey(IdempotencyMixin, Base):

@@ -23,6 +23,8 @@ from auth_service.api_tokens.access import sees_workspaces
 from auth_service.api_tokens.rules import Peppers
 from auth_service.api_tokens.service import TokenTerms
 from auth_service.db import ROOT, SCHEMA, IdempotencyKey
+from auth_service.leaving import endpoints as leaving
+from auth_service.leaving.service import LeavingTerms
 from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import endpoints as revocations
 from auth_service.sessions import endpoints as sessions
@@ -37,6 +39,8 @@ ROUTERS = (
     sessions.router,
     sessions.form_router,
     users.router,
+    leaving.reactivation,
+    leaving.router,
     tokens.router,
     api_tokens.router,
     api_tokens.internal,
@@ -76,6 +80,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "sees_workspaces": sees_workspaces,
             "api_token_terms": api_token_terms(settings.auth, ring),
             "mail_ring": settings.mail_sealing.ring(),
+            "leaving_terms": leaving_terms(settings),
         },
     )
 
@@ -100,6 +105,12 @@ def api_token_terms(settings: AuthSettings, ring: KeyRing) -> TokenTerms:
         longest=timedelta(days=settings.api_token_max_days),
         verification_required=settings.email_verification == "required",
     )
+
+
+def leaving_terms(settings: Settings) -> LeavingTerms:
+    """Return what holds for all who leave."""
+    grace = timedelta(days=settings.auth.deletion_grace_days)
+    return LeavingTerms(session_terms(settings.auth), grace, settings.mail_sealing.ring())
 
 
 def openapi_document() -> dict[str, Any]:

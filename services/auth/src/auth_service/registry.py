@@ -6,6 +6,13 @@ from auth_service.account_mail.events import ACCOUNT_MAIL_REQUESTED
 from auth_service.account_mail.schemas import ACCOUNT_MAIL_EXAMPLE, AccountMailResource
 from auth_service.api_tokens.events import TOKEN_CREATED, TOKEN_REVOKED
 from auth_service.api_tokens.schemas import TOKEN_RESOURCE_EXAMPLE, TokenResource
+from auth_service.leaving.events import (
+    USER_DEACTIVATED,
+    USER_DELETED,
+    USER_DELETION_SCHEDULED,
+    USER_REACTIVATED,
+)
+from auth_service.leaving.schemas import DEACTIVATED_EXAMPLE, DELETING_EXAMPLE, TOMBSTONE_EXAMPLE
 from auth_service.sessions.events import SESSION_COMPROMISED, SESSION_REVOKED, SESSION_STARTED, SessionResource
 from auth_service.users.events import SOURCE_NAME, USER_REGISTERED, USER_UPDATED
 from auth_service.users.schemas import USER_EXAMPLE, UserOut
@@ -21,6 +28,42 @@ EVENTS = (
         "Somebody changed their profile.",
         UserOut,
         {**USER_EXAMPLE, "version": 2},
+        optional=True,
+    ),
+    EventContract(
+        USER_DEACTIVATED,
+        SOURCE_NAME,
+        "user",
+        "Somebody has closed their account, and can open it again.",
+        UserOut,
+        DEACTIVATED_EXAMPLE,
+        optional=True,
+    ),
+    EventContract(
+        USER_DELETION_SCHEDULED,
+        SOURCE_NAME,
+        "user",
+        "Somebody has closed their account, and wants it deleted at `deletes_at`.",
+        UserOut,
+        DELETING_EXAMPLE,
+        optional=True,
+    ),
+    EventContract(
+        USER_REACTIVATED,
+        SOURCE_NAME,
+        "user",
+        "Somebody has opened their account again.",
+        UserOut,
+        {**USER_EXAMPLE, "version": 3},
+        optional=True,
+    ),
+    EventContract(
+        USER_DELETED,
+        SOURCE_NAME,
+        "user",
+        "An account was deleted for good: all that is left is an id. Whoever keeps more about it deletes that now.",
+        UserOut,
+        TOMBSTONE_EXAMPLE,
         optional=True,
     ),
     EventContract(

@@ -14,6 +14,8 @@ from auth_service.api_tokens import repository as api_tokens
 from auth_service.credentials import repository as credentials
 from auth_service.credentials.rules import ADDRESS_WINDOW, KNOWN_FOR
 from auth_service.db import IdempotencyKey, Outbox
+from auth_service.leaving import service as leaving
+from auth_service.leaving.repository import forget_events
 from auth_service.revocations import repository as revocations
 from auth_service.sessions import repository as sessions
 from auth_service.sessions.rules import RETRY_WINDOW
@@ -35,7 +37,17 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
     async def rotate_keys(session: AsyncSession) -> None:
         await rotate_keys_when_due(session, ring, access_ttl=access_ttl, every=every)
 
-    return *PURGES, Job("rotate-keys", DAY, rotate_keys)
+    mail_ring = settings.mail_sealing.ring()
+
+    async def finish_deletions(session: AsyncSession) -> bool:
+        return await leaving.finish_deletion(session, mail_ring=mail_ring)
+
+    return (
+        *PURGES,
+        Job("finish-deletions", MINUTE, finish_deletions),
+        Job("forget-events", MINUTE, forget_events),
+        Job("rotate-keys", DAY, rotate_keys),
+    )
 
 
 async def blank_successors(session: AsyncSession) -> bool:

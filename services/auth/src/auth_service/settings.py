@@ -70,6 +70,12 @@ class AuthSettings(SettingsGroup):
     api_token_max_days: int = Field(
         default=365, ge=1, le=365, description="Longest life of an API token, in days; 90 unless asked for another."
     )
+    deletion_grace_days: int = Field(
+        default=30,
+        ge=0,
+        le=365,
+        description="For how many days a deleted account can be taken back; then nothing personal is left of it.",
+    )
     password_min_length: int = Field(default=8, ge=8, le=128, description="Shortest password, in code points.")
 
     @field_validator("encryption_keys")

@@ -3,31 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from auth_service.scheduler import jobs
 from chassis.clock import utcnow
-from chassis.db.transactions import transaction
 from chassis.ids import uuid7
-
-
-@pytest.fixture
-def all_jobs(make_settings):
-    return jobs(make_settings())
-
-
-@pytest.fixture
-def run_job(database, all_jobs):
-    """Runs a job as often as it has something to do; returns how many transactions that took."""
-
-    async def run_job(name):
-        (job,) = (job for job in all_jobs if job.name == name)
-        runs, more = 0, True
-        while more:
-            async with transaction(database) as session:
-                more = await job.run(session)
-            runs += 1
-        return runs
-
-    return run_job
 
 
 @pytest.fixture
@@ -52,6 +29,8 @@ def test_the_jobs_and_how_often_they_run(all_jobs):
         ("purge-revocations", 3600.0),
         ("purge-idempotency-keys", 3600.0),
         ("purge-outbox", 3600.0),
+        ("finish-deletions", 60.0),
+        ("forget-events", 60.0),
         ("rotate-keys", 86_400.0),
     ]
 

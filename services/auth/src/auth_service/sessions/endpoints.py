@@ -51,7 +51,7 @@ form_router = fastapi.APIRouter(prefix="/api/v1/auth", tags=["auth"], route_clas
 @public("this is how an identity is obtained")
 async def log_in(request: Request, body: Credentials, session: WriteSession) -> Response:
     grant = await _log_in(request, session, body.email, body.password)
-    return reply(await _tokens(request, session, grant), headers=NO_STORE)
+    return reply(await tokens_of(request, session, grant), headers=NO_STORE)
 
 
 @form_router.post(
@@ -74,7 +74,7 @@ async def log_in_by_form(
     scope: Annotated[str, Form(max_length=500)] = "",  # noqa: ARG001 - explorers send it
 ) -> Response:
     grant = await _log_in(request, session, username, password)
-    tokens = await _tokens(request, session, grant)
+    tokens = await tokens_of(request, session, grant)
     body = tokens.model_dump(include={"access_token", "token_type", "expires_in", "refresh_token"})
     return Response(orjson.dumps(body), headers={**NO_STORE, "pragma": "no-cache"}, media_type="application/json")
 
@@ -96,7 +96,7 @@ async def log_in_by_form(
 @public("the refresh token is the credential")
 async def refresh_tokens(request: Request, body: RefreshRequest, session: WriteSession) -> Response:
     grant = await service.refresh(session, presented=body.refresh_token, terms=request.app.state.session_terms)
-    return reply(await _tokens(request, session, grant), headers=NO_STORE)
+    return reply(await tokens_of(request, session, grant), headers=NO_STORE)
 
 
 @router.post(
@@ -182,7 +182,8 @@ async def _log_in(request: Request, session: WriteSession, email: str, password:
     )
 
 
-async def _tokens(request: Request, session: WriteSession, grant: Grant) -> TokensOut:
+async def tokens_of(request: Request, session: WriteSession, grant: Grant) -> TokensOut:
+    """Return the tokens of a session that has just been started or refreshed."""
     state = request.app.state
     account = grant.account
     # No token outlives its session: after the session's end there would be nothing left to revoke.

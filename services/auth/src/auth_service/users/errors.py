@@ -15,6 +15,11 @@ class ProfileVersionConflict(VersionConflict):
     """A stale If-Match; `data.current` is the profile as it is now."""
 
 
+class LastAdmin(Conflict):
+    code = "LAST_ADMIN"
+    message = "This is the last active administrator of the instance: make somebody else one first."
+
+
 class AccountDisabled(PersistedError):
     """Persisted like all refusals of the right credentials, because the attempt is in the audit."""
 

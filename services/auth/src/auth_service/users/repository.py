@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, any_, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -35,6 +35,13 @@ async def lock(session: AsyncSession, user_id: UUID) -> RowMapping | None:
     """Return an account that stays as it is until the transaction ends."""
     query = select(account).where(account.c.id == user_id).with_for_update()
     return (await session.execute(query)).mappings().one_or_none()
+
+
+async def lock_admins(session: AsyncSession) -> frozenset[UUID]:
+    """Return the active administrators; nobody becomes or ceases to be one of them until the transaction ends."""
+    is_admin = literal_column("'admin'") == any_(account.c.roles), account.c.status == "active"
+    query = select(account.c.id).where(*is_admin).order_by(account.c.id).with_for_update()
+    return frozenset((await session.execute(query)).scalars())
 
 
 async def apply_changes(session: AsyncSession, *, user_id: UUID, values: Mapping[str, Any]) -> RowMapping:

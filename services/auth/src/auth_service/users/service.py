@@ -1,6 +1,7 @@
 """Use cases of accounts."""
 
 from typing import Any
+from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.errors import InvalidInput, Unauthenticated
@@ -14,7 +15,7 @@ from auth_service.audit.rules import AuditAction
 from auth_service.passwords import rules as passwords
 from auth_service.passwords.service import PasswordHasher
 from auth_service.users import repository
-from auth_service.users.errors import EmailInvalid, EmailTaken, ProfileVersionConflict
+from auth_service.users.errors import EmailInvalid, EmailTaken, LastAdmin, ProfileVersionConflict
 from auth_service.users.events import USER_UPDATED, user_changed, user_registered
 from auth_service.users.rules import EmailAddress, parse_email
 from auth_service.users.schemas import ProfilePatch, Registration, UserOut
@@ -73,6 +74,17 @@ async def update_profile(
     details = {"fields": sorted(changed)}
     await audit.record(session, AuditAction.PROFILE_CHANGED, subject_id=caller.user_id, actor=caller, details=details)
     return after
+
+
+async def hold_admins(session: AsyncSession, *, leaving: UUID | None = None) -> frozenset[UUID]:
+    """Return the active administrators, none of whom ceases to be one until the transaction ends.
+
+    To be called before the account of one of them is locked. Raises LastAdmin when without `leaving` there is none.
+    """
+    admins = await repository.lock_admins(session)
+    if admins == {leaving}:
+        raise LastAdmin
+    return admins
 
 
 def _checked_address(wanted: Registration, min_length: int) -> EmailAddress:

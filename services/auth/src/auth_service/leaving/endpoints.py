@@ -1,0 +1,94 @@
+from chassis.web.app import APIRouter
+from chassis.web.database import Write, WriteSession, Writing
+from chassis.web.envelope import Envelope
+from chassis.web.openapi import errors, example
+from chassis.web.preconditions import WantsMinimal
+from chassis.web.replies import NO_STORE, etag, reply
+from chassis.web.routing import public, session_only
+from fastapi import Request, Response
+from sqlalchemy import RowMapping
+
+from auth_service.credentials.errors import InvalidCredentials, TooManyFailures
+from auth_service.credentials.service import Attempt
+from auth_service.leaving import service
+from auth_service.leaving.schemas import DEACTIVATED_EXAMPLE, DELETING_EXAMPLE
+from auth_service.passwords.errors import PasswordWorkFull
+from auth_service.sessions.access import RecentlyProven
+from auth_service.sessions.endpoints import tokens_of
+from auth_service.sessions.errors import StepUpRequired
+from auth_service.sessions.schemas import TOKENS_EXAMPLE, Credentials, TokensOut
+from auth_service.users.errors import ACCOUNT_REFUSALS, LastAdmin
+from auth_service.users.schemas import UserOut
+
+router = APIRouter(prefix="/api/v1/users", tags=["users"])
+reactivation = APIRouter(prefix="/api/v1/auth", tags=["auth"])
+
+
+@router.post(
+    "/me/deactivate",
+    summary="Deactivate the own account",
+    description=(
+        "Closes the account: all sessions end, and nothing of it is deleted. `POST /api/v1/auth/reactivate` opens it "
+        "again. Needs a recent login or step-up."
+    ),
+    response_model=Envelope[UserOut],
+    responses={
+        200: example(DEACTIVATED_EXAMPLE, description="The account is deactivated."),
+        **errors(StepUpRequired, LastAdmin),
+    },
+)
+@session_only("an account is its owner's, not a program's")
+async def deactivate(request: Request, caller: RecentlyProven, write: Writing) -> Response:
+    row = await service.deactivate(write.session, caller=caller, terms=request.app.state.leaving_terms)
+    return _left(write, row)
+
+
+@router.delete(
+    "/me",
+    summary="Delete the own account",
+    description=(
+        "Closes the account at once: all sessions end. `deletes_at` says when it is deleted for good; until then "
+        "`POST /api/v1/auth/reactivate` takes it back. What is left after that is an id without personal data. Needs "
+        "a recent login or step-up. `Prefer: return=minimal` gets 204 instead."
+    ),
+    response_model=Envelope[UserOut],
+    responses={
+        200: example(DELETING_EXAMPLE, description="The account is closed, and will be deleted at `deletes_at`."),
+        204: {"description": "Closed; asked for with `Prefer: return=minimal`."},
+        **errors(StepUpRequired, LastAdmin),
+    },
+)
+@session_only("an account is its owner's, not a program's")
+async def delete(request: Request, caller: RecentlyProven, write: Writing, minimal: WantsMinimal) -> Response:
+    row = await service.schedule_deletion(write.session, caller=caller, terms=request.app.state.leaving_terms)
+    return write.no_content(NO_STORE) if minimal else _left(write, row)
+
+
+@reactivation.post(
+    "/reactivate",
+    summary="Take an account back",
+    description=(
+        "Opens an account again that its owner has deactivated, or deleted less than the grace ago, and logs in. The "
+        "same answers as of a login; for an account that is open it is one."
+    ),
+    response_model=Envelope[TokensOut],
+    responses={
+        200: example(TOKENS_EXAMPLE, description="The account is open; the tokens of a new session."),
+        **errors(InvalidCredentials, TooManyFailures, PasswordWorkFull, *ACCOUNT_REFUSALS),
+    },
+)
+@public("an account that is closed has no identity to show")
+async def reactivate(request: Request, body: Credentials, session: WriteSession) -> Response:
+    state = request.app.state
+    grant = await service.reactivate(
+        session,
+        attempt=Attempt(body.email, body.password),
+        primary=state.database.primary,
+        hasher=state.passwords,
+        terms=state.leaving_terms,
+    )
+    return reply(await tokens_of(request, session, grant), headers=NO_STORE)
+
+
+def _left(write: Write, row: RowMapping) -> Response:
+    return write.reply(UserOut.of(row), headers={**NO_STORE, "etag": etag(row["version"])})

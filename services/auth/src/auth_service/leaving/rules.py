@@ -1,0 +1,42 @@
+"""Where an account is known by, so that nothing of it is left when it is deleted."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+OWNERS = frozenset({"account_id", "caller_id", "user_id"})
+"""A row with such a column is the account's own."""
+ADDRESSES = frozenset({"canonical", "email", "email_canonical", "new_email", "new_email_canonical"})
+DIGESTS = frozenset({"account_digest", "address_digest", "email_digest"})
+"""So is one that knows the account by its address, or by the SHA-256 of its canonical form."""
+
+SPARED: Mapping[str, str] = {
+    "account": "stays as a tombstone",
+    "audit_event": "stays without what tells of a person",
+    "outbox": "goes when it has been sent: `forget_events`",
+}
+"""Tables whose rows are not simply deleted, and what becomes of them instead."""
+
+TOMBSTONE: Mapping[str, Any] = {
+    "status": "deleted",
+    "email": None,
+    "email_canonical": None,
+    "email_verified_at": None,
+    "display_name": "Deleted user",
+    "timezone": "UTC",
+    "locale": None,
+    "avatar_url": None,
+    "week_start": "monday",
+    "default_reminder_time": "09:00",
+    "roles": [],
+    "password_hash": None,
+    "password_reset_required": False,
+    "has_second_factor": False,
+    "deletes_at": None,
+}
+KEPT_OF_ACCOUNT = frozenset({"id", "kind", "version", "created_at", "updated_at"})
+
+
+def digest_of(canonical: str) -> bytes:
+    """Return by what failed logins know an address."""
+    return hashlib.sha256(canonical.encode()).digest()

@@ -1,0 +1,137 @@
+"""Use cases of leaving: deactivate, delete, take back, and the end after the grace."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from chassis.clock import rfc3339, utcnow
+from chassis.errors import Unauthenticated
+from chassis.identity import Principal
+from chassis.sealing import KeyRing
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from auth_service.account_mail.events import request_mail
+from auth_service.account_mail.rules import MailKind
+from auth_service.audit import service as audit
+from auth_service.audit.rules import AuditAction
+from auth_service.credentials import service as credentials
+from auth_service.credentials.errors import InvalidCredentials
+from auth_service.credentials.service import Attempt
+from auth_service.leaving import repository
+from auth_service.leaving.events import (
+    USER_DEACTIVATED,
+    USER_DELETED,
+    USER_DELETION_SCHEDULED,
+    USER_REACTIVATED,
+)
+from auth_service.leaving.rules import TOMBSTONE
+from auth_service.passwords.service import PasswordHasher
+from auth_service.sessions import service as sessions
+from auth_service.sessions.service import Grant, Proof, SessionTerms
+from auth_service.users import repository as users
+from auth_service.users.events import user_changed
+from auth_service.users.policies import refusal_of
+from auth_service.users.service import hold_admins
+
+
+@dataclass(frozen=True, slots=True)
+class LeavingTerms:
+    """What holds for all who leave: how long a deletion can be taken back, and what seals mails."""
+
+    sessions: SessionTerms
+    grace: timedelta
+    mail_ring: KeyRing
+
+
+async def deactivate(session: AsyncSession, *, caller: Principal, terms: LeavingTerms) -> RowMapping:
+    """Close the caller's account until they come back. Raises LastAdmin."""
+    row, is_new = await _leave(session, caller=caller, values={"status": "deactivated"}, terms=terms)
+    if is_new:
+        await user_changed(session, USER_DEACTIVATED, row, actor=caller)
+        await request_mail(session, ring=terms.mail_ring, kind=MailKind.ACCOUNT_DEACTIVATED, account=row)
+        await audit.record(session, AuditAction.ACCOUNT_DEACTIVATED, subject_id=row["id"], actor=caller)
+    return row
+
+
+async def schedule_deletion(session: AsyncSession, *, caller: Principal, terms: LeavingTerms) -> RowMapping:
+    """Close the caller's account, and delete it for good after the grace. Raises LastAdmin."""
+    values = {"status": "deleting", "deletes_at": utcnow() + terms.grace}
+    row, is_new = await _leave(session, caller=caller, values=values, terms=terms)
+    if is_new:
+        await user_changed(session, USER_DELETION_SCHEDULED, row, actor=caller)
+        when = {"deletes_at": rfc3339(row["deletes_at"])}
+        kind = MailKind.DELETION_SCHEDULED
+        await request_mail(session, ring=terms.mail_ring, kind=kind, account=row, details=when)
+        await audit.record(session, AuditAction.DELETION_REQUESTED, subject_id=row["id"], actor=caller, details=when)
+    return row
+
+
+async def reactivate(
+    session: AsyncSession, *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, terms: LeavingTerms
+) -> Grant:
+    """Take an account back that its owner has left, and start a session. Raises what a login raises."""
+    verdict = await credentials.verify_password(attempt=attempt, primary=primary, hasher=hasher)
+    account = await credentials.accept_password(session, verdict)
+    await credentials.forget_failures(session, verdict.origin)
+    await take_back(session, account_id=account["id"], terms=terms)
+    return await sessions.start_session(
+        session, account_id=account["id"], proof=Proof(("password",)), terms=terms.sessions
+    )
+
+
+async def take_back(session: AsyncSession, *, account_id: UUID, terms: LeavingTerms) -> None:
+    """Open an account again for its proved owner, unless something else stands against a session then, too.
+
+    Raises InvalidCredentials when its time has come: it is as good as deleted.
+    """
+    row = await users.lock(session, account_id)
+    if row is None or row["status"] not in {"deactivated", "deleting"}:
+        return
+    now = utcnow()
+    if row["deletes_at"] is not None and row["deletes_at"] <= now:
+        raise InvalidCredentials
+    opened: Any = {**row, "status": "active"}
+    if refusal_of(opened, verification_required=terms.sessions.verification_required) is not None:
+        return
+    values = {"status": "active", "deletes_at": None, "updated_at": now}
+    after = await users.apply_changes(session, user_id=account_id, values=values)
+    await user_changed(session, USER_REACTIVATED, after, actor=None)
+    await request_mail(session, ring=terms.mail_ring, kind=MailKind.ACCOUNT_REACTIVATED, account=after)
+    await audit.record(session, AuditAction.ACCOUNT_REACTIVATED, subject_id=account_id, actor_id=account_id)
+
+
+async def finish_deletion(session: AsyncSession, *, mail_ring: KeyRing) -> bool:
+    """Delete one account whose time has come, and leave a tombstone; tell whether there was one.
+
+    The last mail is asked for with the same commit; it and all other events about the account are deleted once they
+    have left, see `repository.forget_events`.
+    """
+    row = await repository.lock_due(session, now=utcnow())
+    if row is None:
+        return False
+    if row["email"] is not None:
+        await request_mail(session, ring=mail_ring, kind=MailKind.ACCOUNT_DELETED, account=row)
+    await repository.erase(session, row)
+    tomb = await users.apply_changes(session, user_id=row["id"], values={**TOMBSTONE, "updated_at": utcnow()})
+    await user_changed(session, USER_DELETED, tomb, actor=None)
+    await audit.record(session, AuditAction.ACCOUNT_DELETED, subject_id=row["id"])
+    return True
+
+
+async def _leave(
+    session: AsyncSession, *, caller: Principal, values: Mapping[str, Any], terms: LeavingTerms
+) -> tuple[RowMapping, bool]:
+    """Give the account its new status and end its sessions, unless it has it; tell which. Raises LastAdmin."""
+    await hold_admins(session, leaving=caller.user_id)
+    row = await users.lock(session, caller.user_id)
+    if row is not None and row["status"] == values["status"]:
+        return row, False
+    if row is None or row["status"] != "active":
+        raise Unauthenticated
+    after = await users.apply_changes(session, user_id=row["id"], values={**values, "updated_at": utcnow()})
+    lifetimes = terms.sessions.lifetimes
+    await sessions.end_sessions(session, user_id=row["id"], lifetimes=lifetimes, also=caller.session_id)
+    return after, True

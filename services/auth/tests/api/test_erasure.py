@@ -1,0 +1,232 @@
+"""After the grace nothing personal is left of an account, in whatever table."""
+
+# ruff: noqa: S608 - names of tables come from the database itself
+
+import json
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from auth_service.leaving.repository import owned_rows
+from auth_service.leaving.rules import KEPT_OF_ACCOUNT, SPARED, TOMBSTONE
+from auth_service.models import METADATA
+from auth_service.users.models import Account
+from chassis.clock import utcnow
+from chassis.db.base import table_of
+from chassis.ids import uuid7
+from sqlalchemy import Boolean, Integer, LargeBinary, String, Table, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+ME = "/api/v1/users/me"
+CANARY = "kanarienvogel"
+DUE = "UPDATE auth.account SET deletes_at = now() WHERE id = :id"
+COLUMNS = """
+    SELECT table_name, column_name, data_type FROM information_schema.columns
+    WHERE table_schema = 'auth' AND table_name <> 'schema_version' ORDER BY 1, 2
+"""
+REFERENCES = """
+    SELECT DISTINCT child.relname FROM pg_constraint JOIN pg_class child ON child.oid = conrelid
+    WHERE contype = 'f' AND confrelid = 'auth.account'::regclass
+"""
+# Columns that look as if they knew somebody, and do not have to be followed: they hold an id and no more.
+IDS_ALONE = {
+    ("api_token", "created_by"),
+    ("service_account", "created_by"),
+    ("revocation", "subject"),
+    ("outbox", "subject"),
+    ("session", "address"),
+    ("address_failures", "address"),
+}
+SUSPICIOUS = ("account", "address", "canonical", "caller", "created_by", "email", "mail", "owner", "subject", "user")
+CHECKED = {"purpose": "register", "outcome": "success", "kind": "user"}
+OF_NOBODY = {"address_failures"}
+"""Where logins failed from, whatever the account, for a day."""
+OWN_OF_ANOTHER = {"refresh_token"}
+"""Has no column of the account's; goes with its session."""
+
+
+def known_tables():
+    row = dict.fromkeys(table_of(Account).c.keys())
+    row |= {"id": uuid7(), "email": "a@example.com", "email_canonical": "a@example.com"}
+    return {table.name for table, _ in owned_rows(row)}
+
+
+async def test_every_table_that_refers_to_accounts_is_dealt_with(rows):
+    referring = {name for (name,) in await rows(REFERENCES)}
+    assert referring
+    assert referring - known_tables() - set(SPARED) == set()
+
+
+async def test_every_column_that_looks_as_if_it_knew_somebody_is_in_a_table_that_is_dealt_with(rows):
+    known = known_tables() | set(SPARED) | OWN_OF_ANOTHER
+    found = {(table, column) for table, column, _ in await rows(COLUMNS) if any(word in column for word in SUSPICIOUS)}
+    assert ("session", "user_id") in found
+    assert {(table, column) for table, column in found - IDS_ALONE if table not in known} == set()
+
+
+def test_every_column_of_an_account_is_blanked_or_kept_on_purpose():
+    assert set(TOMBSTONE) | KEPT_OF_ACCOUNT == set(table_of(Account).c.keys())
+    assert set(TOMBSTONE) & KEPT_OF_ACCOUNT == set()
+
+
+def made_up(column, user_id: UUID):
+    """A value for a column, with the canary wherever there is room for it."""
+    if column.name in {"account_id", "user_id", "caller_id"}:
+        return user_id
+    if column.name in CHECKED:
+        return CHECKED[column.name]
+    kinds = (
+        (ARRAY, list),
+        (JSONB, lambda: {"note": CANARY}),
+        (LargeBinary, lambda: CANARY.encode() + uuid7().bytes),
+        (Boolean, lambda: False),
+        (Integer, lambda: 1),
+        (String, lambda: CANARY[: column.type.length]),
+    )
+    for kind, make in kinds:
+        if isinstance(column.type, kind):
+            return make()
+    return uuid7() if column.type.python_type is UUID else utcnow() + timedelta(days=1)
+
+
+async def fill(database, table: Table, user_id: UUID):
+    values = {column.name: made_up(column, user_id) for column in table.c if column.identity is None}
+    async with database.writer.begin() as connection:
+        await connection.execute(insert(table).values(**values))
+
+
+@pytest.fixture
+def search(rows):
+    """Finds what is left of a text in any column of any table."""
+
+    async def search(*needles):
+        found = set()
+        for table, column, kind in await rows(COLUMNS):
+            if table in OF_NOBODY:
+                continue
+            text = f"encode({column}, 'escape')" if kind == "bytea" else f"{column}::text"
+            for needle in needles:
+                query = f"SELECT count(*) FROM auth.{table} WHERE position(:needle IN {text}) > 0"
+                if (await rows(query, needle=needle))[0][0]:
+                    found.add((table, column))
+        return found
+
+    return search
+
+
+@pytest.fixture
+async def gone(api, sign_up, log_in, rows, database):
+    """Somebody who has left a trace in every table, and whose time has come."""
+    account = await sign_up(f"{CANARY}-{uuid7().hex}@example.com")
+    here = {"x-client-address": "203.0.113.77", "user-agent": f"{CANARY}-phone"}
+    wrong = {**account.credentials, "password": "not-this-one-77"}
+    assert (await api.post("/api/v1/auth/login", json=wrong, headers=here)).status_code == 401
+    login = await log_in(account, **here)
+    assert (await api.post("/api/v1/auth/login", json=wrong, headers=here)).status_code == 401
+    profile = {"display_name": CANARY, "avatar_url": f"https://{CANARY}.example/a.png", "locale": "de-x-kanarien"}
+    keyed = {**login.headers, **here, "idempotency-key": CANARY}
+    assert (await api.patch(ME, json=profile, headers=keyed)).status_code == 200
+    known = known_tables()
+    for table in METADATA.sorted_tables:
+        owned = next((c.name for c in table.c if c.name in {"account_id", "user_id", "caller_id"}), None)
+        if table.name not in known or owned is None:
+            continue
+        if await rows(f"SELECT count(*) FROM auth.{table.name} WHERE {owned} = :id", id=account.id) == [(0,)]:
+            await fill(database, table, account.id)
+    await rows(
+        "INSERT INTO auth.idempotency_key VALUES (:other, 'of-an-admin', '', 200, '{}', :body, now())",
+        other=uuid7(),
+        body=json.dumps({"id": str(account.id), "email": account.email}).encode(),
+    )
+    return account, login
+
+
+async def test_nothing_personal_is_left_of_a_deleted_account(api, gone, rows, search, events, run_job):
+    account, login = gone
+    needles = (CANARY, "kanarien", account.email, "203.0.113.77")
+    found = await search(*needles)
+    assert {("account", "email"), ("audit_event", "device"), ("outbox", "data"), ("idempotency_key", "body")} <= found
+    assert ("session", "device") in found
+    assert (await api.request("DELETE", ME, headers=login.headers)).status_code == 200
+    await run_job("finish-deletions")
+    assert (await rows("SELECT status FROM auth.account WHERE id = :id", id=account.id)) == [("deleting",)]
+    await rows(DUE, id=account.id)
+    assert await run_job("finish-deletions") == 2
+    assert {table for table, _ in await search(*needles)} <= {"outbox"}
+    last = (await events(account.id))[-2:]
+    assert last == ["account_mail.requested.v1", "user.deleted.v1"]
+    await rows(
+        "UPDATE auth.outbox SET state = 'sent', sent_at = now() WHERE data->'audience'->>0 = :id", id=str(account.id)
+    )
+    await run_job("forget-events")
+    assert await search(*needles) == set()
+    assert await rows(
+        "SELECT count(*) FROM auth.login_failure WHERE account_digest = sha256(:e)", e=account.email.encode()
+    ) == [(0,)]
+
+
+async def test_what_is_left_is_a_tombstone_and_what_happened(api, gone, rows, run_job):
+    account, login = gone
+    await api.request("DELETE", ME, headers=login.headers)
+    await rows(DUE, id=account.id)
+    await run_job("finish-deletions")
+    [row] = await rows("SELECT to_jsonb(a) FROM auth.account a WHERE id = :id", id=account.id)
+    left = {name: value for name, value in row[0].items() if name not in KEPT_OF_ACCOUNT}
+    assert left == TOMBSTONE
+    noted = await rows(
+        "SELECT action, address, device, details FROM auth.audit_event WHERE subject_id = :id ORDER BY id",
+        id=account.id,
+    )
+    assert {(address, device, str(details)) for _, address, device, details in noted[:-1]} == {(None, None, "{}")}
+    actions = [action for action, *_ in noted]
+    assert (actions[0], actions[-2:]) == ("account.registered", ["account.deletion_requested", "account.deleted"])
+    [(data,)] = await rows(
+        "SELECT data FROM auth.outbox WHERE type = 'user.deleted.v1' AND subject = :id", id=account.id
+    )
+    resource = data["resource"]
+    assert (resource["email"], resource["display_name"], resource["status"]) == (None, "Deleted user", "deleted")
+    assert data["actor"] is None
+    about = "type LIKE 'account_mail%' AND data->'audience'->>0 = :id"
+    query = f"SELECT data->'resource' FROM auth.outbox WHERE {about} ORDER BY event_id"
+    mails = [mail for (mail,) in await rows(query, id=str(account.id))]
+    assert [(mail["kind"], mail["to"]) for mail in mails] == [
+        ("deletion_scheduled", account.email),
+        ("account_deleted", account.email),
+    ]
+
+
+async def test_a_deleted_account_has_no_way_back_and_its_address_is_free(api, gone, rows, run_job, sign_up):
+    account, login = gone
+    await api.request("DELETE", ME, headers=login.headers)
+    await rows(DUE, id=account.id)
+    await run_job("finish-deletions")
+    for path in ("login", "reactivate"):
+        answer = await api.post(f"/api/v1/auth/{path}", json=account.credentials)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (401, "INVALID_CREDENTIALS")
+    refresh = await api.post("/api/v1/auth/refresh", json={"refresh_token": login.tokens["refresh_token"]})
+    assert refresh.status_code == 401
+    assert (await sign_up(account.email)).id != account.id
+
+
+async def test_only_what_was_sent_or_given_up_about_the_deleted_is_forgotten(login, rows, run_job, api, sign_up):
+    other = await sign_up()
+    await api.request("DELETE", ME, headers=login.headers)
+    await rows(DUE, id=login.account.id)
+    await run_job("finish-deletions")
+    of_user = "data->'audience'->>0 = :id"
+    count = f"SELECT count(*) FROM auth.outbox WHERE {of_user}"
+    [(before,)] = await rows(count, id=str(login.account.id))
+    await run_job("forget-events")
+    assert await rows(count, id=str(login.account.id)) == [(before,)]
+    for state, type_ in (("sent", "user.registered.v1"), ("parked", "session.started.v1")):
+        await rows(
+            f"UPDATE auth.outbox SET state = '{state}' WHERE {of_user} AND type = '{type_}'", id=str(login.account.id)
+        )
+    await rows(f"UPDATE auth.outbox SET state = 'sent' WHERE {of_user}", id=str(other.id))
+    await run_job("forget-events")
+    assert await rows(count, id=str(login.account.id)) == [(before - 2,)]
+    assert await rows(count, id=str(other.id)) == [(1,)]
+
+
+def test_a_made_up_time_is_one():
+    assert isinstance(made_up(table_of(Account).c.created_at, uuid7()), datetime)

@@ -1,0 +1,197 @@
+"""Leaving: deactivate, delete, take back, and who may not."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from chassis.clock import rfc3339, utcnow
+from chassis.ids import uuid7
+
+ME = "/api/v1/users/me"
+DEACTIVATE = "/api/v1/users/me/deactivate"
+REACTIVATE = "/api/v1/auth/reactivate"
+LOGIN = "/api/v1/auth/login"
+ACCOUNT = "SELECT status, deletes_at, version FROM auth.account WHERE id = :id"
+SESSIONS = "SELECT count(*) FROM auth.session WHERE user_id = :id"
+MARKS = "SELECT count(*) FROM auth.revocation WHERE subject = :id AND kind = 'user'"
+MAILS = (
+    "SELECT data->'resource' FROM auth.outbox WHERE type = 'account_mail.requested.v1' AND data->'audience'->>0 = :id"
+)
+NOTED = "SELECT action, actor_id FROM auth.audit_event WHERE subject_id = :id AND action LIKE 'account.%' ORDER BY id"
+
+
+def codes(answer):
+    return answer.status_code, [error["code"] for error in answer.json()["errors"]]
+
+
+@pytest.fixture
+def mails(rows):
+    async def mails(user_id):
+        return [mail for (mail,) in await rows(MAILS, id=str(user_id))]
+
+    return mails
+
+
+@pytest.fixture
+def make_admin(rows):
+    async def make_admin(account):
+        await rows("UPDATE auth.account SET roles = '{user,admin}' WHERE id = :id", id=account.id)
+
+    return make_admin
+
+
+@pytest.fixture
+async def only_admin(rows, account, make_admin):
+    """Nobody else is an administrator while the test runs."""
+    query = "UPDATE auth.account SET roles = '{user}' WHERE 'admin' = ANY (roles) RETURNING id"
+    others = await rows(query)
+    await make_admin(account)
+    yield account
+    for (other,) in others:
+        await rows("UPDATE auth.account SET roles = '{user,admin}' WHERE id = :id", id=other)
+    await rows("UPDATE auth.account SET roles = '{user}' WHERE id = :id", id=account.id)
+
+
+async def test_deactivating_ends_all_sessions_and_is_told_mailed_and_noted(api, account, log_in, rows, events, mails):
+    login, _other = await log_in(account), await log_in(account)
+    answer = await api.post(DEACTIVATE, headers=login.headers)
+    assert (answer.status_code, answer.headers["etag"], answer.headers["cache-control"]) == (200, '"2"', "no-store")
+    assert (answer.json()["data"]["status"], answer.json()["data"]["deletes_at"]) == ("deactivated", None)
+    assert await rows(SESSIONS, id=account.id) == [(0,)]
+    assert await rows(MARKS, id=account.id) == [(1,)]
+    told = await events(account.id)
+    assert told.count("user.deactivated.v1") == 1
+    assert told.count("session.revoked.v1") == 2
+    assert [(mail["kind"], mail["to"]) for mail in await mails(account.id)] == [("account_deactivated", account.email)]
+    assert (await rows(NOTED, id=account.id))[1:] == [("account.deactivated", account.id)]
+    assert codes(await api.post(LOGIN, json=account.credentials)) == (403, ["ACCOUNT_DEACTIVATED"])
+    refresh = {"refresh_token": login.tokens["refresh_token"]}
+    assert codes(await api.post("/api/v1/auth/refresh", json=refresh)) == (401, ["INVALID_REFRESH_TOKEN"])
+
+
+async def test_deleting_says_when_and_ends_all_sessions(api, login, rows, events, mails):
+    account = login.account
+    before = utcnow()
+    answer = await api.request("DELETE", ME, headers=login.headers)
+    data = answer.json()["data"]
+    [(status, deletes_at, version)] = await rows(ACCOUNT, id=account.id)
+    assert (answer.status_code, data["status"], status, version) == (200, "deleting", "deleting", 2)
+    assert before + timedelta(days=30) <= deletes_at <= utcnow() + timedelta(days=30)
+    assert data["deletes_at"] == rfc3339(deletes_at)
+    assert await rows(SESSIONS, id=account.id) == [(0,)]
+    assert (await events(account.id)).count("user.deletion_scheduled.v1") == 1
+    [mail] = await mails(account.id)
+    assert (mail["kind"], mail["details"]) == ("deletion_scheduled", {"deletes_at": rfc3339(deletes_at)})
+    assert (await rows(NOTED, id=account.id))[1:] == [("account.deletion_requested", account.id)]
+    assert codes(await api.post(LOGIN, json=account.credentials)) == (403, ["ACCOUNT_DELETING"])
+
+
+async def test_deleting_204_where_no_answer_is_wanted(api, login, rows):
+    answer = await api.request("DELETE", ME, headers={**login.headers, "prefer": "return=minimal"})
+    assert (answer.status_code, answer.content, answer.headers["preference-applied"]) == (204, b"", "return=minimal")
+    assert (await rows(ACCOUNT, id=login.account.id))[0][0] == "deleting"
+
+
+async def test_the_grace_is_a_setting(open_api, login, rows):
+    async with open_api(deletion_grace_days=1) as api:
+        assert (await api.request("DELETE", ME, headers=login.headers)).status_code == 200
+    [(_, deletes_at, _)] = await rows(ACCOUNT, id=login.account.id)
+    assert timedelta(hours=23) < deletes_at - utcnow() <= timedelta(days=1)
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", DEACTIVATE), ("DELETE", ME)])
+async def test_leaving_403_without_a_recent_proof_or_with_an_api_token(
+    api, login, rows, events, test_gateway, method, path
+):
+    await rows(
+        "UPDATE auth.session SET authenticated_at = now() - interval '1 hour' WHERE id = :id", id=login.session_id
+    )
+    assert codes(await api.request(method, path, headers=login.headers)) == (403, ["STEP_UP_REQUIRED"])
+    token = test_gateway.token_headers(login.account.id, "admin:*", "tasks:write")
+    assert codes(await api.request(method, path, headers=token)) == (403, ["SESSION_REQUIRED"])
+    no_session = login.account.headers(uuid7())
+    assert codes(await api.request(method, path, headers=no_session)) == (403, ["STEP_UP_REQUIRED"])
+    assert await rows(ACCOUNT, id=login.account.id) == [("active", None, 1)]
+    assert (await events(login.account.id)).count("session.revoked.v1") == 0
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", DEACTIVATE), ("DELETE", ME)])
+async def test_leaving_409_for_the_last_administrator(api, only_admin, log_in, sign_up, make_admin, rows, method, path):
+    login = await log_in(only_admin)
+    assert codes(await api.request(method, path, headers=login.headers)) == (409, ["LAST_ADMIN"])
+    assert await rows(ACCOUNT, id=only_admin.id) == [("active", None, 1)]
+    assert await rows(SESSIONS, id=only_admin.id) == [(1,)]
+    second = await sign_up()
+    await make_admin(second)
+    await rows("UPDATE auth.account SET status = 'disabled' WHERE id = :id", id=second.id)
+    assert codes(await api.request(method, path, headers=login.headers)) == (409, ["LAST_ADMIN"])
+    await rows("UPDATE auth.account SET status = 'active' WHERE id = :id", id=second.id)
+    assert (await api.request(method, path, headers=login.headers)).status_code == 200
+
+
+async def test_of_the_last_two_administrators_who_leave_at_once_one_stays(
+    api, only_admin, log_in, sign_up, make_admin, rows
+):
+    second = await sign_up()
+    await make_admin(second)
+    logins = [await log_in(one) for one in (only_admin, second)]
+    answers = await asyncio.gather(*(api.post(DEACTIVATE, headers=one.headers) for one in logins))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    query = "SELECT count(*) FROM auth.account WHERE 'admin' = ANY (roles) AND status = 'active'"
+    assert await rows(query) == [(1,)]
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", DEACTIVATE), ("DELETE", ME)])
+async def test_an_account_that_was_disabled_meanwhile_can_not_be_left(api, login, rows, method, path):
+    """Else its owner could take it back."""
+    await rows("UPDATE auth.account SET status = 'disabled' WHERE id = :id", id=login.account.id)
+    assert codes(await api.request(method, path, headers=login.headers)) == (401, ["UNAUTHENTICATED"])
+    assert await rows(ACCOUNT, id=login.account.id) == [("disabled", None, 1)]
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", DEACTIVATE), ("DELETE", ME)])
+async def test_a_left_account_is_taken_back_by_its_password(api, login, rows, events, mails, method, path):
+    account = login.account
+    assert (await api.request(method, path, headers=login.headers)).status_code == 200
+    wrong = {**account.credentials, "password": "not-this-one-77"}
+    assert codes(await api.post(REACTIVATE, json=wrong)) == (401, ["INVALID_CREDENTIALS"])
+    assert (await rows(ACCOUNT, id=account.id))[0][0] != "active"
+    answer = await api.post(REACTIVATE, json=account.credentials)
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert answer.json()["data"]["user"]["status"] == "active"
+    assert await rows(ACCOUNT, id=account.id) == [("active", None, 3)]
+    assert (await events(account.id)).count("user.reactivated.v1") == 1
+    assert [mail["kind"] for mail in await mails(account.id)][1:] == ["account_reactivated"]
+    assert (await rows(NOTED, id=account.id))[-1] == ("account.reactivated", account.id)
+    again = await api.post(REACTIVATE, json=account.credentials)
+    assert again.status_code == 200
+    assert (await events(account.id)).count("user.reactivated.v1") == 1
+    assert (await api.post(LOGIN, json=account.credentials)).status_code == 200
+
+
+async def test_reactivate_401_alike_for_unknown_accounts_and_429_after_too_many_failures(api, account):
+    unknown = {"email": f"{uuid7().hex}@example.com", "password": "not-this-one-77"}
+    known = {**account.credentials, "password": "not-this-one-77"}
+    for body in (unknown, known):
+        answers = [codes(await api.post(REACTIVATE, json=body)) for _ in range(7)]
+        assert answers == [(401, ["INVALID_CREDENTIALS"])] * 6 + [(429, ["TOO_MANY_LOGIN_FAILURES"])]
+    login = await api.post(LOGIN, json=account.credentials)
+    assert codes(login) == (429, ["TOO_MANY_LOGIN_FAILURES"])
+
+
+async def test_reactivate_opens_nothing_that_an_administrator_has_closed(api, account, rows, events):
+    await rows("UPDATE auth.account SET status = 'disabled' WHERE id = :id", id=account.id)
+    assert codes(await api.post(REACTIVATE, json=account.credentials)) == (403, ["ACCOUNT_DISABLED"])
+    await rows(
+        "UPDATE auth.account SET status = 'deactivated', password_reset_required = true WHERE id = :id", id=account.id
+    )
+    assert codes(await api.post(REACTIVATE, json=account.credentials)) == (403, ["ACCOUNT_DEACTIVATED"])
+    assert await rows(ACCOUNT, id=account.id) == [("deactivated", None, 1)]
+    assert await events(account.id) == ["user.registered.v1"]
+
+
+async def test_reactivate_401_when_the_time_has_come(api, login, rows):
+    await api.request("DELETE", ME, headers=login.headers)
+    await rows("UPDATE auth.account SET deletes_at = now() WHERE id = :id", id=login.account.id)
+    assert codes(await api.post(REACTIVATE, json=login.account.credentials)) == (401, ["INVALID_CREDENTIALS"])
+    assert (await rows(ACCOUNT, id=login.account.id))[0][0] == "deleting"
