@@ -3,7 +3,7 @@
 import redis.asyncio as redis
 from chassis.broker.consumer import Consumer
 
-from notifications_service.account_mail.consumers import ACCOUNT_MAIL, on_mail_requested
+from notifications_service.account_mail.consumers import ACCOUNT_MAIL, on_account_mail
 from notifications_service.live.consumers import LIVE, live_consumer
 
 QUEUES = (LIVE, ACCOUNT_MAIL)
@@ -11,4 +11,4 @@ QUEUES = (LIVE, ACCOUNT_MAIL)
 
 def consumers(server: redis.Redis) -> tuple[Consumer, ...]:
     """Return the consumers of this service."""
-    return live_consumer(server), on_mail_requested
+    return live_consumer(server), on_account_mail

@@ -222,3 +222,23 @@ def schema_of_kinds() -> list[str]:
 def contract_path() -> Path:
     """The contract of the event, without the ends of its two files."""
     return CONTRACT
+
+
+@pytest.fixture(scope="session")
+def deletion_of() -> Callable[[UUID], EventEnvelope]:
+    """The event that an account is gone."""
+
+    def deletion_of(user_id: UUID) -> EventEnvelope:
+        data = {"entity_type": "user", "entity_id": str(user_id), "version": 9, "actor": None, "changes": []}
+        return EventEnvelope(
+            event_id=uuid7(),
+            type="user.deleted.v1",
+            source="/taskloom/auth",
+            subject=user_id,
+            occurred_at=utcnow(),
+            stream_id=user_id,
+            sequence=9,
+            data={**data, "audience": [str(user_id)], "request_id": "request-of-end", "resource": {"id": str(user_id)}},
+        )
+
+    return deletion_of

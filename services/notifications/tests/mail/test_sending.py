@@ -16,7 +16,7 @@ from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing
 from notifications_service.account_mail import service
-from notifications_service.account_mail.consumers import ACCOUNT_MAIL, on_mail_requested
+from notifications_service.account_mail.consumers import ACCOUNT_MAIL, on_account_mail
 from notifications_service.account_mail.rules import LAST_ATTEMPT, delay_after
 from notifications_service.account_mail.schemas import AccountMail
 from notifications_service.db import Inbox
@@ -44,7 +44,7 @@ async def publish(database, transport):
     """Hands events to a broker whose consumer is ours, until the end of the test."""
     stop = asyncio.Event()
     await transport.declare(ACCOUNT_MAIL)
-    runner = ConsumerRunner(database, table_of(Inbox), transport, on_mail_requested)
+    runner = ConsumerRunner(database, table_of(Inbox), transport, on_account_mail)
     running = asyncio.create_task(runner.run(stop))
 
     async def publish(*bodies):
@@ -452,6 +452,30 @@ def test_delays_grow_to_an_hour_and_end_after_a_day():
     assert timedelta(hours=23) < sum(delays, timedelta()) <= timedelta(hours=24)
     assert delay_after(LAST_ATTEMPT, chance=0.5) is None
     assert [delay_after(1, chance=chance).total_seconds() for chance in (0, 1)] == [4, 6]
+
+
+async def test_of_a_deleted_user_no_mail_is_kept_and_the_last_one_is_nobodys(
+    publish, post, mail_server, sending, rows, deletion_of
+):
+    gone, other = uuid7(), await post.put()
+    first = await post.put(user_id=gone)
+    async with sending(mail_server):
+        await becomes(post, first.id, "sent")
+    await post.put(user_id=gone, kind="deletion_scheduled", token_sealed=None)
+    last = await post.put(user_id=gone, kind="account_deleted", token_sealed=None, expires_at=None)
+    await publish(deletion_of(gone))
+
+    async def forgotten():
+        return await rows("SELECT id FROM notifications.mail_delivery WHERE user_id = :id", id=gone) == [(last.id,)]
+
+    await eventually(forgotten)
+    async with sending(mail_server):
+        await becomes(post, last.id, "sent")
+        await becomes(post, other.id, "sent")
+    assert [str(one["subject"]) for one in mail_server.to(last.to)] == ["Your account was deleted"]
+    row, kept = await post.row(last.id), await post.row(other.id)
+    assert (row["recipient"], row["display_name"], row["details"]) == ("", "", {})
+    assert (kept["recipient"], kept["display_name"], kept["details"]) == (other.to, "Ada", other.details)
 
 
 async def test_mails_are_forgotten_after_thirty_days(database, post, rows):

@@ -1,16 +1,19 @@
-"""Requests for mail, kept until they are sent."""
+"""Requests for mail, kept until they are sent; and the end of an account, which ends what is kept of it."""
 
 from chassis.broker.consumer import consumer
 from chassis.broker.port import Queue
 from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications_service.account_mail.schemas import MailRequested
-from notifications_service.account_mail.service import keep_mail
+from notifications_service.account_mail.schemas import DeletedUser, MailRequested
+from notifications_service.account_mail.service import forget_mails, keep_mail
 
-ACCOUNT_MAIL = Queue("notifications.account-mail", ("account_mail.requested.v1",))
+USER_DELETED = "user.deleted.v1"
+ACCOUNT_MAIL = Queue("notifications.account-mail", ("account_mail.requested.v1", USER_DELETED))
 
 
 @consumer(queue=ACCOUNT_MAIL.name, types=ACCOUNT_MAIL.patterns)
-async def on_mail_requested(event: EventEnvelope, session: AsyncSession) -> None:
-    await keep_mail(session, mail=MailRequested.model_validate(event.data).resource)
+async def on_account_mail(event: EventEnvelope, session: AsyncSession) -> None:
+    if event.type == USER_DELETED:
+        return await forget_mails(session, user_id=DeletedUser.model_validate(event.data).entity_id)
+    return await keep_mail(session, mail=MailRequested.model_validate(event.data).resource)

@@ -13,6 +13,7 @@ class MailDelivery(Base):
 
     __tablename__ = "mail_delivery"
     __table_args__ = (
+        Index("ix_mail_delivery_user_id", "user_id"),
         Index("ix_mail_delivery_next_attempt_at", "next_attempt_at", postgresql_where=text("state = 'waiting'")),
         Index("ix_mail_delivery_settled_at", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
     )

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
-from sqlalchemy import CTE, CursorResult, RowMapping, func, select, text, update
+from sqlalchemy import CTE, ColumnElement, CursorResult, RowMapping, case, delete, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.account_mail.models import MailDelivery
-from notifications_service.account_mail.rules import EXPIRED, LEASE
+from notifications_service.account_mail.rules import EXPIRED, FAREWELL, LEASE
 
 delivery = table_of(MailDelivery)
 
@@ -26,6 +26,19 @@ WAITS = text("state = 'waiting' AND (lease_until IS NULL OR lease_until <= now()
 IS_LATE = delivery.c.expires_at <= func.now()
 
 
+def _unless_last(column: ColumnElement[Any], empty: Any) -> ColumnElement[Any]:
+    return case((delivery.c.kind == FAREWELL, literal(empty, column.type)), else_=column)
+
+
+FORGOTTEN = {
+    "token_sealed": None,
+    "recipient": _unless_last(delivery.c.recipient, ""),
+    "display_name": _unless_last(delivery.c.display_name, ""),
+    "details": _unless_last(delivery.c.details, {}),
+}
+"""What is not kept of a mail that is settled."""
+
+
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> bool:
     """Add a mail, and tell the senders at commit; a second one with the same id is the same one."""
     statement = insert(delivery).values(**values, next_attempt_at=func.now()).on_conflict_do_nothing()
@@ -37,7 +50,7 @@ async def add(session: AsyncSession, values: Mapping[str, Any]) -> bool:
 async def expire(session: AsyncSession) -> Sequence[RowMapping]:
     """Give up what nobody can use any more; return which mails those are."""
     late = _chosen(select(delivery.c.id).where(WAITS, IS_LATE).limit(EXPIRED_AT_ONCE), "late")
-    final = {"state": EXPIRED, "token_sealed": None, "settled_at": func.now()}
+    final = {**FORGOTTEN, "state": EXPIRED, "settled_at": func.now()}
     statement = update(delivery).where(delivery.c.id == late.c.id).values(final)
     return (await session.execute(statement.returning(delivery.c.id, delivery.c.kind))).mappings().all()
 
@@ -61,6 +74,16 @@ async def settle(session: AsyncSession, *, mail_id: UUID, claim: int, values: Ma
     mine = (delivery.c.id == mail_id, delivery.c.claim == claim, text("state = 'waiting'"))
     statement = update(delivery).where(*mine).values(**values, lease_until=None)
     return cast("CursorResult[Any]", await session.execute(statement)).rowcount == 1
+
+
+async def close(session: AsyncSession, *, mail_id: UUID, claim: int, values: Mapping[str, Any]) -> bool:
+    """Note how a claimed mail went for good, and forget its token; False when it is somebody else's meanwhile."""
+    return await settle(session, mail_id=mail_id, claim=claim, values={**values, **FORGOTTEN})
+
+
+async def forget(session: AsyncSession, user_id: UUID) -> None:
+    """Delete all mails of a user but the last one."""
+    await session.execute(delete(delivery).where(delivery.c.user_id == user_id, delivery.c.kind != FAREWELL))
 
 
 async def purge(session: AsyncSession, *, before: datetime) -> bool:

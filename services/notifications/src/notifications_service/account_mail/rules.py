@@ -33,6 +33,10 @@ LINKS = {
 }
 
 
+FAREWELL = "account_deleted"
+"""The mail that outlives its account: nothing of it is kept beyond its sending."""
+
+
 def token_place(mail_id: UUID) -> str:
     """Return where a mail's token belongs; it is sealed for this place and opens for no other mail."""
     return f"account_mail|token|{mail_id}"

@@ -21,6 +21,12 @@ class AccountMail(BaseModel):
     requested_at: AwareDatetime
 
 
+class DeletedUser(BaseModel):
+    """The data of user.deleted."""
+
+    entity_id: UUID
+
+
 class MailRequested(BaseModel):
     """The data of account_mail.requested."""
 

@@ -23,6 +23,11 @@ async def keep_mail(session: AsyncSession, *, mail: AccountMail) -> None:
     await repository.add(session, {**values, **start})
 
 
+async def forget_mails(session: AsyncSession, *, user_id: UUID) -> None:
+    """Forget all mails of somebody who is gone, but for the one that says so."""
+    await repository.forget(session, user_id)
+
+
 async def expire_mails(session: AsyncSession) -> Sequence[RowMapping]:
     """Give up mails that are of no use any more; return their ids and kinds."""
     return await repository.expire(session)
@@ -50,5 +55,4 @@ async def note_postponed(session: AsyncSession, *, mail_id: UUID, claim: int, de
 
 
 async def _close(session: AsyncSession, mail_id: UUID, claim: int, **values: Any) -> bool:
-    final = {**values, "token_sealed": None, "settled_at": utcnow()}
-    return await repository.settle(session, mail_id=mail_id, claim=claim, values=final)
+    return await repository.close(session, mail_id=mail_id, claim=claim, values={**values, "settled_at": utcnow()})
