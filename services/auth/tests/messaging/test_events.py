@@ -14,9 +14,11 @@ from chassis.broker.port import Queue
 from chassis.broker.relay import OutboxRelay
 from chassis.broker.streams import StreamsTransport
 from chassis.clock import rfc3339, utcnow
+from chassis.context import RequestContext, bind_request
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing, SealError
+from chassis.telemetry.tracing import new_traceparent
 from jsonschema import Draft202012Validator
 from sqlalchemy import select
 from testkit.waiting import eventually
@@ -148,6 +150,8 @@ async def test_a_mail_has_what_its_text_needs_and_its_token_only_sealed(wire, ac
         "timezone": "UTC",
         "expires_at": rfc3339(until),
         "details": details,
+        "address": None,
+        "device": None,
     }
     assert requested_at >= rfc3339(until)
     assert (event["partitionkey"], event["sequence"], event["data"]["actor"]) == (str(mail_id), 1, None)
@@ -161,6 +165,30 @@ async def test_a_mail_has_what_its_text_needs_and_its_token_only_sealed(wire, ac
     ((stored,),) = await rows("SELECT data::text FROM auth.outbox WHERE stream_id = :id", id=mail_id)
     assert token not in stored
     assert token not in json.dumps(event)
+
+
+async def test_mails_by_which_an_owner_can_tell_a_stranger_say_where_the_request_came_from(account, mail_to, rows):
+    bind_request(RequestContext("request-1", new_traceparent(), "203.0.113.7", "Firefox"))
+    for kind in MailKind:
+        await mail_to(account, kind)
+    query = """
+        SELECT data->'resource'->>'kind', data->'resource'->>'address', data->'resource'->>'device' FROM auth.outbox
+        WHERE type = 'account_mail.requested.v1' AND data->'resource'->>'user_id' = :id
+    """
+    found = {kind: (address, device) for kind, address, device in await rows(query, id=str(account.id))}
+    silent = {kind for kind, origin in found.items() if origin == (None, None)}
+    assert silent == {
+        "verify_email",
+        "already_registered",
+        "reset_password",
+        "confirm_email_change",
+        "account_disabled",
+        "account_enabled",
+        "account_deleted",
+        "role_changed",
+    }
+    assert {origin for kind, origin in found.items() if kind not in silent} == {("203.0.113.7", "Firefox")}
+    assert len(found) == len(MailKind)
 
 
 async def test_a_mail_goes_elsewhere_when_told_so_and_nowhere_after_a_rollback(account, mail_to, rows):

@@ -173,10 +173,22 @@ async def test_the_example_of_the_producer_is_understood(publish, post, rows, sc
     await publish(example, newer)
     await becomes_known(post, rows, resource.id)
     row = await post.row(resource.id)
-    expected = resource.model_dump(exclude={"to"})
+    expected = resource.model_dump(exclude={"to", "address", "device"})
     assert {name: row[name] for name in expected} == expected
     assert (row["recipient"], row["state"], row["attempts"]) == (resource.to, "waiting", 0)
     await becomes_known(post, rows, future["id"])
+
+
+async def test_where_a_request_came_from_is_among_the_details(post, mail_server, sending):
+    origin = {"address": "203.0.113.7", "device": "Firefox"}
+    wanted = await post.put(kind="password_changed", token_sealed=None, details={"device": "mine"}, **origin)
+    other = await post.put(kind="password_changed", token_sealed=None, details={})
+    assert (await post.row(wanted.id))["details"] == {"address": "203.0.113.7", "device": "mine"}
+    assert (await post.row(other.id))["details"] == {}
+    async with sending(mail_server):
+        await becomes(post, wanted.id, "sent")
+    (message,) = mail_server.to(wanted.to)
+    assert "Address: 203.0.113.7\nDevice: mine\n" in message.get_body(("plain",)).get_content().replace("\r\n", "\n")
 
 
 async def test_r45_two_senders_at_once_send_each_mail_once(post, mail_server, sending):

@@ -5,12 +5,13 @@ from datetime import datetime
 from uuid import UUID
 
 from chassis.clock import utcnow
+from chassis.context import current_request
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth_service.account_mail.rules import MailKind, token_place
+from auth_service.account_mail.rules import ABOUT_A_REQUEST, MailKind, token_place
 from auth_service.account_mail.schemas import AccountMailResource
 from auth_service.users.events import publish_resource
 
@@ -34,7 +35,7 @@ async def request_mail(
     in no other form. After `expires_at` the mail is not sent any more. `details` are what the text of this kind tells
     beside, such as a device; nothing in them may be secret.
     """
-    mail_id = uuid7()
+    mail_id, request = uuid7(), current_request()
     resource = AccountMailResource(
         id=mail_id,
         user_id=account["id"],
@@ -46,6 +47,8 @@ async def request_mail(
         token_sealed=None if token is None else ring.seal(token.encode(), place=token_place(mail_id)),
         expires_at=expires_at,
         details=dict(details or {}),
+        address=request.client_address if kind in ABOUT_A_REQUEST else None,
+        device=request.client_device if kind in ABOUT_A_REQUEST else None,
         requested_at=utcnow(),
     )
     await publish_resource(

@@ -36,6 +36,33 @@ class MailKind(StrEnum):
     ROLE_CHANGED = "role_changed"
 
 
+ABOUT_A_REQUEST = frozenset(
+    {
+        MailKind.EMAIL_CHANGED,
+        MailKind.PASSWORD_CHANGED,
+        MailKind.SESSION_COMPROMISED,
+        MailKind.SIGN_IN_BLOCKED,
+        MailKind.SECOND_FACTOR_ADDED,
+        MailKind.SECOND_FACTOR_REMOVED,
+        MailKind.RECOVERY_CODES_RENEWED,
+        MailKind.RECOVERY_CODE_USED,
+        MailKind.PASSKEY_ADDED,
+        MailKind.PASSKEY_REMOVED,
+        MailKind.API_TOKEN_CREATED,
+        MailKind.SSO_LINKED,
+        MailKind.SSO_UNLINKED,
+        MailKind.ACCOUNT_DEACTIVATED,
+        MailKind.ACCOUNT_REACTIVATED,
+        MailKind.DELETION_SCHEDULED,
+    }
+)
+"""Mails by which an owner can tell a stranger's request: they say from where it came.
+
+The others may go to an address that nobody has proved, or are about what an admin did, whose address is not the owner's
+affair.
+"""
+
+
 def token_place(mail_id: UUID) -> str:
     """Return where a mail's token belongs: sealed for this place, it opens for no other mail."""
     return f"account_mail|token|{mail_id}"

@@ -8,7 +8,10 @@ from auth_service.account_mail.rules import MailKind
 
 
 class AccountMailResource(BaseModel):
-    """A mail to send about an account, with all that its text needs. The token of its link is sealed."""
+    """A mail to send about an account, with all that its text needs. The token of its link is sealed.
+
+    `address` and `device` are where the request came from, in mails by which an owner can tell a stranger's.
+    """
 
     id: UUID
     user_id: UUID
@@ -20,6 +23,8 @@ class AccountMailResource(BaseModel):
     token_sealed: str | None
     expires_at: datetime | None
     details: dict[str, str]
+    address: str | None
+    device: str | None
     requested_at: datetime
 
 
@@ -34,5 +39,7 @@ ACCOUNT_MAIL_EXAMPLE: dict[str, Any] = {
     "token_sealed": "v1.k1.q83vASNFZ4mrze8B3q2-78r-ur4AESIzRFVmd4iZqrvM3e7_",
     "expires_at": "2026-11-25T09:00:00Z",
     "details": {},
+    "address": None,
+    "device": None,
     "requested_at": "2026-11-24T09:00:00Z",
 }

@@ -18,6 +18,8 @@ class AccountMail(BaseModel):
     token_sealed: str | None = Field(default=None, max_length=4096)
     expires_at: AwareDatetime | None = None
     details: dict[str, str] = Field(default_factory=dict, max_length=50)
+    address: str | None = Field(default=None, max_length=64)
+    device: str | None = Field(default=None, max_length=1024)
     requested_at: AwareDatetime
 
 

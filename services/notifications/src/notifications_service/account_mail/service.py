@@ -18,8 +18,10 @@ CHANNEL = repository.CHANNEL
 
 async def keep_mail(session: AsyncSession, *, mail: AccountMail) -> None:
     """Note down a mail to send; the same one again changes nothing."""
-    values = mail.model_dump(exclude={"to"})
-    start = {"recipient": mail.to, "state": WAITING, "attempts": 0, "claim": 0}
+    values = mail.model_dump(exclude={"to", "address", "device", "details"})
+    origin = {"address": mail.address, "device": mail.device}
+    details = {**{name: value for name, value in origin.items() if value is not None}, **mail.details}
+    start = {"recipient": mail.to, "details": details, "state": WAITING, "attempts": 0, "claim": 0}
     await repository.add(session, {**values, **start})
 
 
