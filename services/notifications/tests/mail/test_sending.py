@@ -296,6 +296,22 @@ async def test_a_slow_server_holds_no_connection_to_the_database(post, mail_serv
         await becomes(post, wanted.id, "sent")
 
 
+async def test_r63_a_sender_that_is_told_to_end_finishes_what_is_under_way(post, mail_server, sending):
+    answer = asyncio.Event()
+
+    async def slow(_server):
+        await answer.wait()
+        return "250 OK"
+
+    mail_server.on_data = slow
+    wanted = await post.put()
+    async with sending(mail_server, seconds=10.0):
+        await eventually(lambda: _true(mail_server.recipients))
+        asyncio.get_running_loop().call_later(0.3, answer.set)
+    assert await post.state(wanted.id) == "sent"
+    assert len(mail_server.to(wanted.to)) == 1
+
+
 async def test_a_slow_server_is_given_up_and_tried_again(post, mail_server, sending):
     async def hang(_server):
         await asyncio.Event().wait()
