@@ -16,6 +16,8 @@ LOGIN = {
     "/api/v1/auth/token",
     "/api/v1/auth/refresh",
     "/api/v1/auth/reactivate",
+    "/api/v1/auth/oidc/{provider}/start",
+    "/api/v1/auth/oidc/{provider}/complete",
 }
 SAMPLE = "01900000-0000-7000-8000-000000000000"
 
@@ -102,7 +104,8 @@ async def test_user_routes_need_a_token_and_others_do_not(api, services, public_
             continue
         answer = await api.request(method, filled(path))
         assert (path, answer.status_code) == (path, 401 if secured else 200)
-    assert {request.target for request in services.auth.requests} == LOGIN
+    open_to_all = {filled(path) for path in LOGIN} | {"/api/v1/auth/oidc/providers"}
+    assert {request.target for request in services.auth.requests} == open_to_all
     for name in ("tasks", "notifications", "attachments"):
         assert services.named()[name].requests == []
 

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address
@@ -15,6 +15,7 @@ import jwt
 import pytest
 from auth_service.db import ROOT, Outbox
 from auth_service.main import create_app, openapi_document
+from auth_service.provider_settings import OidcSettings
 from auth_service.relay import OUTBOX
 from auth_service.scheduler import jobs
 from auth_service.settings import AuthSettings, Settings, TokenSettings
@@ -42,6 +43,14 @@ from testkit.identities import TestGateway
 PASSWORD = "violet-harbor-77"
 RING_KEY = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 MAIL_KEY = "m1:ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
+NOWHERE = {
+    "id": "nowhere",
+    "name": "Nowhere",
+    "issuer": "http://127.0.0.1:1",
+    "client_id": "taskloom",
+    "redirect_uris": ["https://app.example.com/done"],
+}
+"""A provider that can't be reached."""
 SCHEMAS = Path(__file__).parents[3] / "contracts" / "events" / "auth"
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
@@ -101,7 +110,7 @@ def contract() -> Contract:
 
 @pytest.fixture(scope="session")
 def make_settings(database_settings: DatabaseSettings, test_gateway: TestGateway) -> Callable[..., Settings]:
-    def make(**changed: Any) -> Settings:
+    def make(*, oidc_providers: Sequence[dict[str, Any]] = (NOWHERE,), **changed: Any) -> Settings:
         return Settings(
             process=ProcessSettings(environment="test"),
             database=database_settings,
@@ -110,6 +119,7 @@ def make_settings(database_settings: DatabaseSettings, test_gateway: TestGateway
             tokens=TokenSettings(),
             mail_sealing=MailSealingSettings(keys=SecretStr(MAIL_KEY)),
             auth=AuthSettings(**{"encryption_keys": SecretStr(RING_KEY), **changed}),
+            oidc=OidcSettings(oidc_providers=oidc_providers),
         )
 
     return make

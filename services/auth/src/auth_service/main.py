@@ -23,8 +23,11 @@ from auth_service.api_tokens.access import sees_workspaces
 from auth_service.api_tokens.rules import Peppers
 from auth_service.api_tokens.service import TokenTerms
 from auth_service.db import ROOT, SCHEMA, IdempotencyKey
+from auth_service.identity_providers import IdentityProviders
 from auth_service.leaving import endpoints as leaving
 from auth_service.leaving.service import LeavingTerms
+from auth_service.oidc import endpoints as oidc
+from auth_service.oidc.service import OidcTerms
 from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import endpoints as revocations
 from auth_service.sessions import endpoints as sessions
@@ -41,6 +44,7 @@ ROUTERS = (
     users.router,
     leaving.reactivation,
     leaving.router,
+    oidc.router,
     tokens.router,
     api_tokens.router,
     api_tokens.internal,
@@ -55,13 +59,18 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
     terms = AccessTokenTerms(settings.tokens.issuer, settings.tokens.audience)
     access_tokens = AccessTokenIssuer(ring, terms)
     hasher = PasswordHasher()
+    identity_providers = IdentityProviders(settings.oidc.oidc_providers)
+    mail_ring = settings.mail_sealing.ring()
+    sessions_terms = session_terms(settings.auth)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with transaction(database) as session:
             await ensure_keys(session, ring)
             await access_tokens.current_key(session)
+        await identity_providers.open()
         yield
+        await identity_providers.close()
         hasher.close()
 
     return create_service_app(
@@ -75,12 +84,14 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "idempotency_table": table_of(IdempotencyKey),
             "passwords": hasher,
             "password_min_length": settings.auth.password_min_length,
-            "session_terms": session_terms(settings.auth),
+            "session_terms": sessions_terms,
             "access_tokens": access_tokens,
             "sees_workspaces": sees_workspaces,
             "api_token_terms": api_token_terms(settings.auth, ring),
-            "mail_ring": settings.mail_sealing.ring(),
             "leaving_terms": leaving_terms(settings),
+            "mail_ring": mail_ring,
+            "identity_providers": identity_providers,
+            "oidc_terms": OidcTerms(ring, mail_ring, sessions_terms),
         },
     )
 

@@ -4,6 +4,7 @@ from auth_service.api_tokens.models import ApiToken
 from auth_service.audit.models import AuditEvent
 from auth_service.credentials.models import AccountFailures, AddressFailures, KnownNetwork, LoginFailure
 from auth_service.db import Base, IdempotencyKey, Outbox
+from auth_service.oidc.models import OidcFlow, OidcIdentity
 from auth_service.revocations.models import Revocation
 from auth_service.sessions.models import RefreshToken, Session
 from auth_service.tokens.models import SigningKey
@@ -21,6 +22,8 @@ __all__ = [
     "IdempotencyKey",
     "KnownNetwork",
     "LoginFailure",
+    "OidcFlow",
+    "OidcIdentity",
     "Outbox",
     "RefreshToken",
     "Revocation",

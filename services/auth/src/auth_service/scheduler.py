@@ -16,6 +16,7 @@ from auth_service.credentials.rules import ADDRESS_WINDOW, KNOWN_FOR
 from auth_service.db import IdempotencyKey, Outbox
 from auth_service.leaving import service as leaving
 from auth_service.leaving.repository import forget_events
+from auth_service.oidc import repository as oidc
 from auth_service.revocations import repository as revocations
 from auth_service.sessions import repository as sessions
 from auth_service.sessions.rules import RETRY_WINDOW
@@ -91,6 +92,7 @@ PURGES = (
     Job("purge-address-failures", MINUTE, purge_address_failures),
     Job("purge-account-failures", HOUR, purge_account_failures),
     Job("purge-known-networks", HOUR, purge_networks),
+    Job("purge-oidc-flows", HOUR, oidc.purge_flows),
     Job("purge-revocations", HOUR, revocations.purge),
     Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
     Job("purge-outbox", HOUR, purge_outbox),

@@ -10,11 +10,14 @@ from chassis.settings import (
     IdentityVerificationSettings,
     MailSealingSettings,
     ProcessSettings,
+    SettingsError,
     SettingsGroup,
     load_settings,
 )
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
+
+from auth_service.provider_settings import OidcSettings
 
 PREFIX = "AUTH_"
 YEAR = 365 * 86_400
@@ -96,8 +99,12 @@ class Settings:
     tokens: TokenSettings
     mail_sealing: MailSealingSettings
     auth: AuthSettings
+    oidc: OidcSettings
 
 
 def load() -> Settings:
     """Read the settings. Raises SettingsError with everything that is wrong."""
-    return load_settings(Settings, prefix=PREFIX)
+    settings = load_settings(Settings, prefix=PREFIX)
+    if problem := settings.oidc.fit_for(settings.process.environment):
+        raise SettingsError(problem)
+    return settings

@@ -10,12 +10,20 @@ FIELDS = {
     "/api/v1/auth/login": "email",
     "/api/v1/auth/refresh": "refresh_token",
     "/api/v1/users/me": "display_name",
+    "/api/v1/auth/tokens": "name",
+    "/api/v1/auth/oidc/{provider}/start": "redirect_uri",
+    "/api/v1/auth/oidc/{provider}/link": "redirect_uri",
+    "/api/v1/auth/oidc/{provider}/complete": "code",
 }
 ROUTES = [
     ("POST", "/api/v1/auth/register"),
     ("POST", "/api/v1/auth/login"),
     ("POST", "/api/v1/auth/refresh"),
     ("PATCH", "/api/v1/users/me"),
+    ("POST", "/api/v1/auth/tokens"),
+    ("POST", "/api/v1/auth/oidc/{provider}/start"),
+    ("POST", "/api/v1/auth/oidc/{provider}/link"),
+    ("POST", "/api/v1/auth/oidc/{provider}/complete"),
 ]
 UNPARSABLE = {
     "NaN": b'{"FIELD": NaN}',
@@ -65,11 +73,11 @@ def of_field(body, path):
 
 
 @pytest.fixture
-def send(api, account):
+def send(api, login):
     async def send(method, path, body, **headers):
-        all_headers = account.headers(**{"content-type": "application/json", **headers})
+        all_headers = {**login.headers, "content-type": "application/json", **headers}
         content = of_field(body, path) if isinstance(body, bytes) else body
-        return await api.request(method, path, content=content, headers=all_headers)
+        return await api.request(method, path.replace("{provider}", "nowhere"), content=content, headers=all_headers)
 
     return send
 

@@ -26,6 +26,7 @@ def test_the_jobs_and_how_often_they_run(all_jobs):
         ("purge-address-failures", 60.0),
         ("purge-account-failures", 3600.0),
         ("purge-known-networks", 3600.0),
+        ("purge-oidc-flows", 3600.0),
         ("purge-revocations", 3600.0),
         ("purge-idempotency-keys", 3600.0),
         ("purge-outbox", 3600.0),

@@ -44,6 +44,12 @@ async def lock_admins(session: AsyncSession) -> frozenset[UUID]:
     return frozenset((await session.execute(query)).scalars())
 
 
+async def lock_by_email(session: AsyncSession, canonical: str) -> RowMapping | None:
+    """Return the account of an address, which stays as it is until the transaction ends."""
+    query = select(account).where(account.c.email_canonical == canonical).with_for_update()
+    return (await session.execute(query)).mappings().one_or_none()
+
+
 async def apply_changes(session: AsyncSession, *, user_id: UUID, values: Mapping[str, Any]) -> RowMapping:
     """Change a locked account, and count its version on."""
     statement = update(account).where(account.c.id == user_id)

@@ -55,6 +55,31 @@ async def register(
     return row
 
 
+async def register_proven(session: AsyncSession, *, address: EmailAddress, display_name: str) -> RowMapping | None:
+    """Make an account without a password for the proved owner of an address; None when somebody has it by now."""
+    now = utcnow()
+    values = {
+        "id": uuid7(),
+        "email": address.display,
+        "email_canonical": address.canonical,
+        "email_verified_at": now,
+        "display_name": display_name,
+        "timezone": "UTC",
+        "locale": None,
+        "roles": ["user"],
+        "status": "active",
+        "password_hash": None,
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+    row = await repository.add(session, values)
+    if row is not None:
+        await user_registered(session, row)
+        await audit.record(session, AuditAction.ACCOUNT_REGISTERED, subject_id=row["id"], actor_id=row["id"])
+    return row
+
+
 async def update_profile(
     session: AsyncSession, *, caller: Principal, patch: ProfilePatch, expected_version: int | None
 ) -> RowMapping:

@@ -1,0 +1,327 @@
+"""Use cases of single sign-on: begin a flow, complete it, link and unlink."""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from chassis.clock import utcnow
+from chassis.errors import AppError
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from chassis.sealing import KeyRing
+from chassis.secret_tokens import token_digest
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from auth_service.account_mail.events import request_mail
+from auth_service.account_mail.rules import MailKind
+from auth_service.audit import service as audit
+from auth_service.audit.rules import AuditAction
+from auth_service.oidc import repository
+from auth_service.oidc.errors import (
+    IdentityNotFound,
+    LastWayIn,
+    OidcEmailTaken,
+    OidcEmailUnverified,
+    OidcIdentityLimit,
+    OidcIdentityTaken,
+    OidcRefused,
+    OidcSecondFactorRequired,
+    OidcSignUpClosed,
+    RedirectUriUnknown,
+)
+from auth_service.oidc.rules import (
+    FLOW_LIFETIME,
+    MAX_IDENTITIES,
+    NotProven,
+    Person,
+    authorization_url,
+    challenge_of,
+)
+from auth_service.oidc.schemas import FlowCompletion, FlowOut
+from auth_service.provider_settings import ProviderConfig
+from auth_service.sessions import service as sessions
+from auth_service.sessions.service import Grant, Proof, SessionTerms
+from auth_service.users import repository as users
+from auth_service.users import service as accounts
+from auth_service.users.policies import refusal_of
+
+log = structlog.get_logger()
+
+
+class Provider(Protocol):
+    """Proves people; see identity_providers."""
+
+    @property
+    def config(self) -> ProviderConfig: ...
+
+    async def prove(
+        self, *, code: str, verifier: str, nonce: str, redirect_uri: str, named_issuer: str | None
+    ) -> Person: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OidcTerms:
+    """What single sign-on needs of the service: `ring` seals what a flow keeps, `mail_ring` mails."""
+
+    ring: KeyRing
+    mail_ring: KeyRing
+    sessions: SessionTerms
+
+
+async def begin_flow(
+    session: AsyncSession,
+    *,
+    config: ProviderConfig,
+    authorization_endpoint: str,
+    redirect_uri: str,
+    terms: OidcTerms,
+    caller: Principal | None = None,
+) -> FlowOut:
+    """Begin a login, or a link for `caller`. Raises RedirectUriUnknown for an address that is not exactly configured.
+
+    The state and the flow's token are kept by their SHA-256, what is sent with the code sealed.
+    """
+    if redirect_uri not in config.redirect_uris:
+        raise RedirectUriUnknown(field="redirect_uri")
+    state, nonce, verifier, flow_token = (secrets.token_urlsafe(32) for _ in range(4))
+    flow_id, now = uuid7(), utcnow()
+    values = {
+        "id": flow_id,
+        "state_hash": token_digest(state),
+        "flow_token_hash": token_digest(flow_token),
+        "provider": config.id,
+        "redirect_uri": redirect_uri,
+        "account_id": caller.user_id if caller else None,
+        "session_id": caller.session_id if caller else None,
+        "verifier_sealed": terms.ring.seal(verifier.encode(), place=_place("verifier_sealed", flow_id)),
+        "nonce_sealed": terms.ring.seal(nonce.encode(), place=_place("nonce_sealed", flow_id)),
+        "created_at": now,
+        "expires_at": now + FLOW_LIFETIME,
+    }
+    await repository.add_flow(session, values)
+    parameters = {
+        "response_type": "code",
+        "client_id": config.client_id,
+        "redirect_uri": redirect_uri,
+        "scope": " ".join(config.scopes),
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": challenge_of(verifier),
+        "code_challenge_method": "S256",
+    }
+    return FlowOut(
+        authorization_url=authorization_url(authorization_endpoint, parameters),
+        state=state,
+        flow_token=flow_token,
+        expires_at=values["expires_at"],
+    )
+
+
+async def complete_flow(
+    session: AsyncSession, *, body: FlowCompletion, provider: Provider, primary: AsyncEngine, terms: OidcTerms
+) -> Grant | RowMapping:
+    """Return the session of a login, or the identity that a linking flow has linked.
+
+    The flow is used up first, in a transaction of its own: whatever comes of it, it is not tried twice, and no
+    connection is held while the provider is asked. Raises OidcRefused for what proves nothing,
+    IdentityProviderUnavailable, and what `_log_in` and `_link` raise.
+    """
+    try:
+        flow = await _take_flow(primary, body, provider.config.id)
+        person = await provider.prove(
+            code=body.code,
+            verifier=_open(terms.ring, flow, "verifier_sealed"),
+            nonce=_open(terms.ring, flow, "nonce_sealed"),
+            redirect_uri=flow["redirect_uri"],
+            named_issuer=body.iss,
+        )
+        await repository.lock_subject(session, **_subject(provider.config, person))
+        if flow["account_id"] is not None:
+            return await _link(session, flow=flow, config=provider.config, person=person, terms=terms)
+    except NotProven as error:
+        await _note_refusal(session, provider.config, str(error))
+        raise OidcRefused(log_detail=str(error)) from None
+    return await _log_in(session, config=provider.config, person=person, terms=terms)
+
+
+async def unlink(
+    session: AsyncSession,
+    *,
+    identity_id: UUID,
+    caller: Principal,
+    providers: Mapping[str, ProviderConfig],
+    mail_ring: KeyRing,
+) -> None:
+    """Remove an identity of the caller's. Raises IdentityNotFound, or LastWayIn when nobody could log in any more.
+
+    `providers` are those that there are: an identity of one that has gone opens nothing.
+    """
+    account = await users.lock(session, caller.user_id)
+    gone = await repository.remove(session, account_id=caller.user_id, identity_id=identity_id)
+    if account is None or gone is None:
+        raise IdentityNotFound
+    left = await repository.count_of(session, caller.user_id, providers=providers)
+    if account["password_hash"] is None and left == 0:
+        raise LastWayIn
+    details = {"provider": gone["provider"], "identity_id": str(identity_id)}
+    await audit.record(session, AuditAction.OIDC_UNLINKED, subject_id=caller.user_id, actor=caller, details=details)
+    config = providers.get(gone["provider"])
+    named = {"provider": config.name if config else gone["provider"]}
+    await request_mail(session, ring=mail_ring, kind=MailKind.SSO_UNLINKED, account=account, details=named)
+
+
+async def _take_flow(primary: AsyncEngine, body: FlowCompletion, provider_id: str) -> RowMapping:
+    """Return the flow, which nobody else gets any more. Raises NotProven where the caller may not complete it."""
+    async with primary.begin() as connection:
+        flow = await repository.take_flow(connection, token_digest(body.state), now=utcnow())
+    if flow is None:
+        raise NotProven("the state is unknown, used or expired")
+    if flow["provider"] != provider_id:
+        raise NotProven("the state is of a flow at another provider")
+    if not hmac.compare_digest(flow["flow_token_hash"], token_digest(body.flow_token)):
+        raise NotProven("the flow was begun by somebody else")
+    return flow
+
+
+async def _log_in(session: AsyncSession, *, config: ProviderConfig, person: Person, terms: OidcTerms) -> Grant:
+    """Start a session of the account that a proved person may enter, perhaps a new one.
+
+    Raises what users.policies has against the account, OidcSecondFactorRequired, and what `_account_for` raises.
+    """
+    identity = await repository.find_subject(session, **_subject(config, person))
+    account = None if identity is None else await users.lock(session, identity["account_id"])
+    if identity is None or account is None:
+        account = await _account_for(session, config, person, terms)
+    else:
+        await _check_second_factor(session, account, config, person)
+        await repository.note_use(session, identity["id"], email=_shown(person), now=utcnow())
+    proof = Proof(("oidc",), second_factor=person.second_factor)
+    return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms.sessions)
+
+
+async def _account_for(session: AsyncSession, config: ProviderConfig, person: Person, terms: OidcTerms) -> RowMapping:
+    """Return the account for somebody whose identity is new here, linked unless it may have no session.
+
+    By an address that the provider vouches for, and only where its owner confirmed it here, too: who has merely
+    signed up with it may be waiting for its owner to come. Raises OidcEmailUnverified, OidcEmailTaken,
+    OidcSignUpClosed, OidcIdentityLimit.
+    """
+    if person.address is None or not person.address_verified:
+        raise await _refused(session, config, OidcEmailUnverified())
+    account = await users.lock_by_email(session, person.address.canonical)
+    if account is None:
+        if not config.allow_sign_up:
+            raise await _refused(session, config, OidcSignUpClosed())
+        created = await accounts.register_proven(session, address=person.address, display_name=person.display_name)
+        if created is not None:
+            await _add_identity(session, account=created, config=config, person=person, used=True)
+            return created
+        account = await users.lock_by_email(session, person.address.canonical)
+    if account is None or account["email_verified_at"] is None:
+        refusal = OidcEmailTaken(hint="Log in, and call POST /api/v1/auth/oidc/{provider}/link.")
+        raise await _refused(session, config, refusal, account=account)
+    if refusal_of(account, verification_required=terms.sessions.verification_required) is None:
+        await _check_second_factor(session, account, config, person)
+        await _add_identity(session, account=account, config=config, person=person, used=True)
+        await _tell_link(session, account, config, terms)
+    return account
+
+
+async def _link(
+    session: AsyncSession, *, flow: RowMapping, config: ProviderConfig, person: Person, terms: OidcTerms
+) -> RowMapping:
+    """Link a proved person to the account that began the flow, while the session that did so lasts.
+
+    Whoever holds the flow's token is that session's holder: it was given to nobody else. Raises NotProven,
+    OidcIdentityTaken, OidcIdentityLimit.
+    """
+    account = await users.lock(session, flow["account_id"])
+    starter = Principal(flow["account_id"], flow["session_id"])
+    within = terms.sessions.step_up + FLOW_LIFETIME
+    if account is None or refusal_of(account, verification_required=False) is not None:
+        raise NotProven("the account that began to link may have no session any more")
+    if not await sessions.is_recently_proven(session, caller=starter, within=within):
+        raise NotProven("the session that began to link has ended")
+    identity = await repository.find_subject(session, **_subject(config, person))
+    if identity is not None:
+        if identity["account_id"] != account["id"]:
+            raise await _refused(session, config, OidcIdentityTaken(), account=account)
+        return identity
+    added = await _add_identity(session, account=account, config=config, person=person, used=False)
+    await _tell_link(session, account, config, terms)
+    return added
+
+
+async def _add_identity(
+    session: AsyncSession, *, account: RowMapping, config: ProviderConfig, person: Person, used: bool
+) -> RowMapping:
+    """Link an identity, which nobody has, to a locked account. Raises OidcIdentityLimit."""
+    if await repository.count_of(session, account["id"]) >= MAX_IDENTITIES:
+        raise await _refused(session, config, OidcIdentityLimit(), account=account)
+    now = utcnow()
+    identity = await repository.add_identity(
+        session,
+        {
+            "id": uuid7(),
+            "account_id": account["id"],
+            **_subject(config, person),
+            "shown_email": _shown(person),
+            "created_at": now,
+            "last_used_at": now if used else None,
+        },
+    )
+    details = {"provider": config.id, "identity_id": str(identity["id"])}
+    await audit.record(
+        session, AuditAction.OIDC_LINKED, subject_id=account["id"], actor_id=account["id"], details=details
+    )
+    return identity
+
+
+async def _check_second_factor(
+    session: AsyncSession, account: RowMapping, config: ProviderConfig, person: Person
+) -> None:
+    """Raise OidcSecondFactorRequired where the account has one, and the provider says of none (`amr`, RFC 8176)."""
+    if account["has_second_factor"] and not person.second_factor:
+        raise await _refused(session, config, OidcSecondFactorRequired(), account=account)
+
+
+async def _tell_link(session: AsyncSession, account: RowMapping, config: ProviderConfig, terms: OidcTerms) -> None:
+    details = {"provider": config.name}
+    await request_mail(session, ring=terms.mail_ring, kind=MailKind.SSO_LINKED, account=account, details=details)
+
+
+async def _refused(
+    session: AsyncSession, config: ProviderConfig, refusal: AppError, *, account: RowMapping | None = None
+) -> AppError:
+    """Note a refusal, and return it to be raised."""
+    await _note_refusal(session, config, refusal.code, account_id=account["id"] if account else None)
+    return refusal
+
+
+async def _note_refusal(
+    session: AsyncSession, config: ProviderConfig, reason: str, *, account_id: UUID | None = None
+) -> None:
+    log.info("oidc.refused", provider=config.id, reason=reason)
+    details = {"provider": config.id, "reason": reason}
+    await audit.record(session, AuditAction.OIDC_REFUSED, subject_id=account_id, outcome="refused", details=details)
+
+
+def _subject(config: ProviderConfig, person: Person) -> dict[str, str]:
+    return {"provider": config.id, "issuer": config.issuer, "subject": person.subject}
+
+
+def _shown(person: Person) -> str | None:
+    return person.address.display if person.address else None
+
+
+def _place(column: str, flow_id: UUID) -> str:
+    return f"oidc_flow|{column}|{flow_id}"
+
+
+def _open(ring: KeyRing, flow: RowMapping, column: str) -> str:
+    return ring.open(flow[column], place=_place(column, flow["id"])).decode()
