@@ -254,13 +254,32 @@ async def test_r7_cache_is_bounded_and_keeps_the_newest(auth):
     assert everything.verified == 6
 
 
-async def test_r3_unknown_key_refetches_once_in_ten_seconds(start, auth, is_refused):
-    async with start() as gateway, gateway.client() as api:
+async def test_r3_unknown_keys_refetch_once_in_ten_seconds_in_each_process(start, auth, is_refused):
+    async with start() as one, start() as other, one.client() as api, other.client() as other_api:
         fetched = auth.key_fetches
-        answers = [await api.get(PATH, headers=bearer(auth.issuer.token(header={"kid": f"k{n}"}))) for n in range(5)]
-        for answer in answers:
+        tokens = [auth.issuer.token(header={"kid": f"k{n}"}) for n in range(200)]
+        for answer in await asyncio.gather(*(api.get(PATH, headers=bearer(token)) for token in tokens)):
             is_refused(answer, 401, "INVALID_TOKEN")
         assert auth.key_fetches == fetched + 1
+        is_refused(await other_api.get(PATH, headers=bearer(tokens[0])), 401, "INVALID_TOKEN")
+        is_refused(await other_api.get(PATH, headers=bearer(tokens[1])), 401, "INVALID_TOKEN")
+        assert auth.key_fetches == fetched + 2
+
+
+async def test_r3_keys_change_under_load_and_no_request_fails(start, auth):
+    """Next becomes current, and current retired: what is published changes, what verifies never does."""
+    issuers = [auth.issuer, *(type(auth.issuer)(f"2027-{letter}") for letter in "bcde")]
+    auth.keys = {"keys": [issuer.jwk for issuer in issuers[:2]]}
+    statuses = []
+    async with start() as gateway, gateway.client() as api:
+
+        async def ask(issuer):
+            statuses.append((await api.get(PATH, headers=bearer(issuer.token()))).status_code)
+
+        for current in range(1, 4):
+            auth.keys = {"keys": [issuer.jwk for issuer in issuers[: current + 2]]}
+            await asyncio.gather(*(ask(issuers[n % (current + 1)]) for n in range(80)))
+    assert statuses == [200] * 240
 
 
 async def test_r3_key_published_a_moment_ago_is_found_by_all_who_wait(start, auth):
