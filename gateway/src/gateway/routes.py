@@ -29,6 +29,8 @@ ROUTES = (
     Route("/api/v1/auth/oidc/{}/complete", "auth", "login"),
     Route("/api/v1/auth/*", "auth"),
     Route("/api/v1/users/*", "auth"),
+    Route("/api/v1/service-accounts", "auth"),
+    Route("/api/v1/service-accounts/*", "auth"),
     Route("/.well-known/jwks.json", "auth", "public"),
     Route("/api/v1/tasks/{}/attachments", "attachments", upload=True),
     Route("/api/v1/attachments/*", "attachments"),

@@ -1,5 +1,6 @@
 """The auth service through ASGI, on a real database that its own migrations made."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import aiohttp.web
 import httpx2
 import jwt
 import pytest
@@ -31,6 +33,7 @@ from chassis.settings import (
     MailSealingSettings,
     ProcessSettings,
 )
+from chassis.tokens import IdentityVerifier
 from chassis.web.health import Health
 from fastapi import FastAPI
 from jsonschema import Draft202012Validator
@@ -108,8 +111,60 @@ def contract() -> Contract:
     return Contract(openapi_document(), tests=Path(__file__).parent)
 
 
+class TasksApi:
+    """The internal API of the tasks service, as its contract says, on a port of its own."""
+
+    def __init__(self, gateway: TestGateway) -> None:
+        self._verifier = IdentityVerifier(gateway.verify_key)
+        self.roles: dict[UUID, dict[UUID, str]] = {}
+        self.calls: list[UUID] = []
+        self.hold: asyncio.Event | None = None
+        self.answer: aiohttp.web.Response | None = None
+
+    def reset(self) -> None:
+        self.roles, self.calls = {}, []
+        self.hold = self.answer = None
+
+    def join(self, user_id: UUID, workspace_id: UUID, role: str) -> None:
+        self.roles.setdefault(user_id, {})[workspace_id] = role
+
+    async def list_memberships(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
+        user_id = self._verifier.verify(request.headers["x-taskloom-identity"]).principal.user_id
+        self.calls.append(user_id)
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.answer is not None:
+            return self.answer
+        joined = self.roles.get(user_id, {}).items()
+        rows = [{"workspace_id": str(workspace), "role": role, "joined_seq": 1} for workspace, role in joined]
+        return aiohttp.web.json_response({"memberships": rows})
+
+
 @pytest.fixture(scope="session")
-def make_settings(database_settings: DatabaseSettings, test_gateway: TestGateway) -> Callable[..., Settings]:
+async def tasks_server(test_gateway: TestGateway) -> AsyncIterator[tuple[TasksApi, str]]:
+    api = TasksApi(test_gateway)
+    app = aiohttp.web.Application()
+    app.router.add_get("/internal/memberships", api.list_memberships)
+    runner = aiohttp.web.AppRunner(app, shutdown_timeout=0)
+    await runner.setup()
+    site = aiohttp.web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0]
+    yield api, f"http://{host}:{port}"
+    await runner.cleanup()
+
+
+@pytest.fixture
+def tasks_api(tasks_server: tuple[TasksApi, str]) -> TasksApi:
+    api, _ = tasks_server
+    api.reset()
+    return api
+
+
+@pytest.fixture(scope="session")
+def make_settings(
+    database_settings: DatabaseSettings, test_gateway: TestGateway, tasks_server: tuple[TasksApi, str]
+) -> Callable[..., Settings]:
     def make(*, oidc_providers: Sequence[dict[str, Any]] = (NOWHERE,), **changed: Any) -> Settings:
         return Settings(
             process=ProcessSettings(environment="test"),
@@ -118,7 +173,7 @@ def make_settings(database_settings: DatabaseSettings, test_gateway: TestGateway
             identity=IdentityVerificationSettings(verify_key=SecretStr(test_gateway.verify_key)),
             tokens=TokenSettings(),
             mail_sealing=MailSealingSettings(keys=SecretStr(MAIL_KEY)),
-            auth=AuthSettings(**{"encryption_keys": SecretStr(RING_KEY), **changed}),
+            auth=AuthSettings(**{"encryption_keys": SecretStr(RING_KEY), "tasks_url": tasks_server[1], **changed}),
             oidc=OidcSettings(oidc_providers=oidc_providers),
         )
 

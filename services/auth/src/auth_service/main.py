@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import current_schema_check
@@ -30,9 +31,11 @@ from auth_service.oidc import endpoints as oidc
 from auth_service.oidc.service import OidcTerms
 from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import endpoints as revocations
+from auth_service.service_accounts import endpoints as service_accounts
 from auth_service.sessions import endpoints as sessions
 from auth_service.sessions.service import Lifetimes, SessionTerms
 from auth_service.settings import AuthSettings, Settings
+from auth_service.tasks_client import TasksClient
 from auth_service.tokens import endpoints as tokens
 from auth_service.tokens.service import AccessTokenIssuer, AccessTokenTerms, ensure_keys
 from auth_service.users import endpoints as users
@@ -48,6 +51,7 @@ ROUTERS = (
     tokens.router,
     api_tokens.router,
     api_tokens.internal,
+    service_accounts.router,
     revocations.internal,
 )
 TITLE = "Taskloom auth"
@@ -64,12 +68,14 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
     sessions_terms = session_terms(settings.auth)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with transaction(database) as session:
             await ensure_keys(session, ring)
             await access_tokens.current_key(session)
         await identity_providers.open()
-        yield
+        async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as client:
+            app.state.tasks = TasksClient(client, settings.auth.tasks_url)
+            yield
         await identity_providers.close()
         hasher.close()
 

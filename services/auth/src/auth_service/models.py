@@ -6,6 +6,7 @@ from auth_service.credentials.models import AccountFailures, AddressFailures, Kn
 from auth_service.db import Base, IdempotencyKey, Outbox
 from auth_service.oidc.models import OidcFlow, OidcIdentity
 from auth_service.revocations.models import Revocation
+from auth_service.service_accounts.models import ServiceAccount
 from auth_service.sessions.models import RefreshToken, Session
 from auth_service.tokens.models import SigningKey
 from auth_service.users.models import Account
@@ -27,6 +28,7 @@ __all__ = [
     "Outbox",
     "RefreshToken",
     "Revocation",
+    "ServiceAccount",
     "Session",
     "SigningKey",
 ]

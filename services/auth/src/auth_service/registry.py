@@ -13,6 +13,12 @@ from auth_service.leaving.events import (
     USER_REACTIVATED,
 )
 from auth_service.leaving.schemas import DEACTIVATED_EXAMPLE, DELETING_EXAMPLE, TOMBSTONE_EXAMPLE
+from auth_service.service_accounts.events import (
+    SERVICE_ACCOUNT_CREATED,
+    SERVICE_ACCOUNT_DELETED,
+    SERVICE_ACCOUNT_UPDATED,
+)
+from auth_service.service_accounts.schemas import SERVICE_ACCOUNT_EXAMPLE, ServiceAccountOut
 from auth_service.sessions.events import SESSION_COMPROMISED, SESSION_REVOKED, SESSION_STARTED, SessionResource
 from auth_service.users.events import SOURCE_NAME, USER_REGISTERED, USER_UPDATED
 from auth_service.users.schemas import USER_EXAMPLE, UserOut
@@ -98,5 +104,29 @@ EVENTS = (
         TokenResource,
         TOKEN_RESOURCE_EXAMPLE,
         optional=True,
+    ),
+    EventContract(
+        SERVICE_ACCOUNT_CREATED,
+        SOURCE_NAME,
+        "service_account",
+        "A service account was made for a workspace.",
+        ServiceAccountOut,
+        SERVICE_ACCOUNT_EXAMPLE,
+    ),
+    EventContract(
+        SERVICE_ACCOUNT_UPDATED,
+        SOURCE_NAME,
+        "service_account",
+        "A service account got another name or role.",
+        ServiceAccountOut,
+        SERVICE_ACCOUNT_EXAMPLE,
+    ),
+    EventContract(
+        SERVICE_ACCOUNT_DELETED,
+        SOURCE_NAME,
+        "service_account",
+        "A service account has ended.",
+        ServiceAccountOut,
+        SERVICE_ACCOUNT_EXAMPLE,
     ),
 )

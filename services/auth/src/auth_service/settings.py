@@ -41,6 +41,10 @@ class AuthSettings(SettingsGroup):
         description="Seals secrets at rest: `kid:base64(32 bytes)`, newest first, several separated by commas.",
         examples=["k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="],
     )
+    tasks_url: str = Field(
+        description="Tasks service, asked who may manage a workspace's service accounts.",
+        examples=["http://tasks:8000"],
+    )
     access_token_ttl: int = Field(default=86_400, ge=60, le=86_400, description="Life of an access token, in seconds.")
     refresh_idle_ttl: int = Field(
         default=14 * 86_400,

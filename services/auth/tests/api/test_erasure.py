@@ -38,7 +38,7 @@ IDS_ALONE = {
     ("address_failures", "address"),
 }
 SUSPICIOUS = ("account", "address", "canonical", "caller", "created_by", "email", "mail", "owner", "subject", "user")
-CHECKED = {"purpose": "register", "outcome": "success", "kind": "user"}
+CHECKED = {"purpose": "register", "outcome": "success", "kind": "user", "role": "member"}
 OF_NOBODY = {"address_failures"}
 """Where logins failed from, whatever the account, for a day."""
 OWN_OF_ANOTHER = {"refresh_token"}

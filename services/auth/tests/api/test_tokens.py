@@ -58,6 +58,7 @@ async def run_command(name, database_settings, test_gateway):
         "BROKER_URL": "redis://127.0.0.1:1",
         "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
         "AUTH_ENCRYPTION_KEYS": RING_KEYS,
+        "AUTH_TASKS_URL": "http://127.0.0.1:1",
         "MAIL_SEALING_KEYS": RING_KEYS,
     }
     process = await asyncio.create_subprocess_exec(

@@ -108,8 +108,10 @@ async def test_a_sign_up_is_one_event_with_the_users_profile(api, wire, rows):
     await eventually(marked)
 
 
-async def test_every_event_of_the_registry_is_published_as_its_contract_says(api, wire, account, log_in, rows, mail_to):
-    """A life with everything in it: two logins, a logout, a token that comes back, and a mail about it."""
+async def test_every_event_of_the_registry_is_published_as_its_contract_says(
+    api, wire, account, log_in, rows, mail_to, tasks_api, run_job
+):
+    """A life with everything in it: logins, a token that comes back, credentials of programs, and an end."""
     first, second = await log_in(account), await log_in(account)
     await api.post("/api/v1/auth/logout", headers=first.headers)
     token = {"refresh_token": second.tokens["refresh_token"]}
@@ -118,11 +120,18 @@ async def test_every_event_of_the_registry_is_published_as_its_contract_says(api
     await rows(back, id=second.session_id)
     assert (await api.post("/api/v1/auth/refresh", json=token)).status_code == 401
     await mail_to(account, MailKind.SESSION_COMPROMISED)
-    third = (await log_in(account)).headers
-    answer = await api.post("/api/v1/auth/tokens", json={"name": "CI", "scopes": ["tasks:read"]}, headers=third)
-    await api.delete(answer.headers["location"], headers=third)
-    found = await of_user(wire, account.id, 10)
-    assert {event["type"] for event in found} == {contract.type for contract in EVENTS}
+    await make_and_end_credentials_of_programs(api, (await log_in(account)).headers, account, tasks_api)
+    await change_and_end(api, account, log_in)
+    await rows("UPDATE auth.account SET deletes_at = now() WHERE id = :id", id=account.id)
+    await run_job("finish-deletions")
+    expected = {contract.type for contract in EVENTS}
+
+    async def seen():
+        return {event["type"] for event in await of_user(wire, account.id, 1)} >= expected
+
+    await eventually(seen)
+    found = await of_user(wire, account.id, 1)
+    assert {event["type"] for event in found} == expected
     for event in found:
         schema = json.loads((CONTRACTS / f"{event['type']}.schema.json").read_bytes())
         Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(event)
@@ -131,6 +140,24 @@ async def test_every_event_of_the_registry_is_published_as_its_contract_says(api
         assert [(event["type"], event["sequence"]) for event in stream] == [("session.started.v1", 1), (ended, 2)]
         resource = {"id": str(login.session_id), "user_id": str(account.id)}
         assert [event["data"]["resource"] for event in stream] == [resource, resource]
+
+
+async def make_and_end_credentials_of_programs(api, headers, account, tasks_api):
+    made = await api.post("/api/v1/auth/tokens", json={"name": "CI", "scopes": ["tasks:read"]}, headers=headers)
+    await api.delete(made.headers["location"], headers=headers)
+    tasks_api.join(account.id, workspace := uuid7(), "owner")
+    body = {"workspace_id": str(workspace), "name": "Bot"}
+    made = await api.post("/api/v1/service-accounts", json=body, headers=headers)
+    await api.patch(made.headers["location"], json={"name": "Importer"}, headers=headers)
+    await api.delete(made.headers["location"], headers=headers)
+
+
+async def change_and_end(api, account, log_in):
+    login = await log_in(account)
+    await api.patch("/api/v1/users/me", json={"display_name": "Ada L."}, headers=login.headers)
+    await api.post("/api/v1/users/me/deactivate", headers=login.headers)
+    assert (await api.post("/api/v1/auth/reactivate", json=account.credentials)).status_code == 200
+    await api.delete("/api/v1/users/me", headers=(await log_in(account)).headers)
 
 
 async def test_a_mail_has_what_its_text_needs_and_its_token_only_sealed(wire, account, mail_to, rows, make_settings):

@@ -24,5 +24,10 @@ class TokenLimitReached(Conflict):
     message = "There are as many API tokens as an account may have: revoke one first."
 
 
+class OwnerNotActive(Conflict):
+    code = "ACCOUNT_NOT_ACTIVE"
+    message = "This account may do nothing at the moment, so it gets no API token."
+
+
 class ApiTokenNotFound(NotFound):
     """The same answer whether the token never was, was revoked or is somebody else's."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
-from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.api_tokens.models import ApiToken
@@ -90,11 +90,6 @@ async def revoke(
     one = [] if token_id is None else [token.c.id == token_id]
     statement = update(token).where(*_kept_of(account_id), *one).values(revoked_at=now)
     return (await session.execute(statement.returning(*token.c))).mappings().all()
-
-
-async def delete_all_of(session: AsyncSession, account_id: UUID) -> None:
-    """Delete every token of an account, revoked and expired ones too."""
-    await session.execute(delete(token).where(token.c.account_id == account_id))
 
 
 async def purge(session: AsyncSession, *, before: datetime) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from chassis.clock import rfc3339, utcnow
-from chassis.context import current_request
 from chassis.errors import InvalidInput, Unauthenticated
 from chassis.identity import Principal
 from chassis.ids import uuid7
@@ -20,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth_service.account_mail.events import request_mail
 from auth_service.account_mail.rules import MailKind
 from auth_service.api_tokens import repository
-from auth_service.api_tokens.errors import ApiTokenNotFound, ScopeNotAllowed, TokenLimitReached
+from auth_service.api_tokens.errors import ApiTokenNotFound, OwnerNotActive, ScopeNotAllowed, TokenLimitReached
 from auth_service.api_tokens.events import token_created, token_revoked
 from auth_service.api_tokens.policies import is_active, may_act, scopes_at_use
 from auth_service.api_tokens.rules import (
@@ -70,8 +69,10 @@ async def create_token(
     workspace_id: UUID | None,
     terms: TokenTerms,
 ) -> NewToken:
-    """Make an API token for an account. Raises InvalidInput, ScopeNotAllowed, TokenLimitReached, Unauthenticated.
+    """Make an API token for an account.
 
+    Raises InvalidInput, ScopeNotAllowed, TokenLimitReached; Unauthenticated when the caller's own account may do
+    nothing any more, OwnerNotActive when another may not.
     The account is locked, so that of many at once no more are made than there may be, and none beside its end.
     """
     now = utcnow()
@@ -81,7 +82,7 @@ async def create_token(
         raise InvalidInput(details=faults)
     owner = await users.lock(session, owner_id)
     if owner is None or not may_act(owner, verification_required=terms.verification_required):
-        raise Unauthenticated
+        raise Unauthenticated if owner_id == caller.user_id else OwnerNotActive
     if scopes_at_use(wanted.scopes, owner["roles"]) != wanted.scopes:
         raise ScopeNotAllowed(field="scopes")
     if await repository.count_live(session, owner_id) >= MOST_TOKENS:
@@ -96,13 +97,11 @@ async def create_token(
 
 async def tell_by_mail(session: AsyncSession, new: NewToken, *, to: RowMapping, ring: KeyRing) -> None:
     """Tell somebody of a token that was made in their name."""
-    request = current_request()
     details = {
         "name": new.row["name"],
+        "service_account": new.owner["display_name"] if new.owner["id"] != to["id"] else None,
         "scopes": ", ".join(new.row["scopes"]),
         "expires_at": rfc3339(new.row["expires_at"]),
-        "address": request.client_address,
-        "device": request.client_device,
     }
     known = {name: value for name, value in details.items() if value is not None}
     await request_mail(session, ring=ring, kind=MailKind.API_TOKEN_CREATED, account=to, details=known)

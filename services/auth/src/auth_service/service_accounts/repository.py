@@ -1,0 +1,48 @@
+"""All SQL on service accounts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from auth_service.service_accounts.models import ServiceAccount
+
+service_account = table_of(ServiceAccount)
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
+    """Insert a service account, whose account is there."""
+    statement = insert(service_account).values(**values).returning(*service_account.c)
+    return (await session.execute(statement)).mappings().one()
+
+
+async def find(reader: AsyncSession | AsyncConnection, account_id: UUID) -> RowMapping | None:
+    """Return a service account."""
+    query = select(service_account).where(service_account.c.account_id == account_id)
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def list_of(
+    reader: AsyncConnection, workspace_id: UUID, *, limit: int, offset: int
+) -> tuple[Sequence[RowMapping], int]:
+    """Return some of a workspace's service accounts, the newest first, and how many there are."""
+    there = service_account.c.workspace_id == workspace_id
+    total = await reader.scalar(select(func.count()).where(there))
+    query = select(service_account).where(there).order_by(service_account.c.account_id.desc())
+    return (await reader.execute(query.limit(limit).offset(offset))).mappings().all(), total or 0
+
+
+async def apply_changes(session: AsyncSession, account_id: UUID, values: Mapping[str, Any]) -> RowMapping:
+    """Change a service account whose account is locked, and count its version on."""
+    statement = update(service_account).where(service_account.c.account_id == account_id)
+    statement = statement.values(**values, version=service_account.c.version + 1)
+    return (await session.execute(statement.returning(*service_account.c))).mappings().one()
+
+
+async def remove(session: AsyncSession, account_id: UUID) -> RowMapping | None:
+    """Delete a service account; return what it was, None when it is gone."""
+    statement = delete(service_account).where(service_account.c.account_id == account_id)
+    return (await session.execute(statement.returning(*service_account.c))).mappings().one_or_none()
