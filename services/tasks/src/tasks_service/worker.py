@@ -2,6 +2,6 @@
 
 from chassis.broker.consumer import Consumer
 
-from tasks_service.workspaces.consumers import on_user_registered
+from tasks_service.workspaces.consumers import on_service_account, on_user_registered
 
-CONSUMERS: tuple[Consumer, ...] = (on_user_registered,)
+CONSUMERS: tuple[Consumer, ...] = (on_user_registered, on_service_account)

@@ -38,6 +38,16 @@ async def take_numbers(session: AsyncSession, *, workspace_id: UUID, count: int)
     return cast("int", result.scalar_one())
 
 
+async def lock_next_number(session: AsyncSession, workspace_id: UUID) -> int | None:
+    """Return the sequence number that the next change will have; until the end nobody else gets one.
+
+    None for a workspace that has no log.
+    """
+    query = select(counter.c.last_seq).where(counter.c.workspace_id == workspace_id).with_for_update()
+    last: int | None = await session.scalar(query)
+    return None if last is None else last + 1
+
+
 async def audience_of(session: AsyncSession, workspace_id: UUID) -> list[UUID]:
     """Return who may see what happens in the workspace now."""
     return list((await session.execute(AUDIENCE, {"of_workspace": workspace_id})).scalars())

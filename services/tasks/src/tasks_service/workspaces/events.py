@@ -2,11 +2,12 @@
 
 from sqlalchemy import RowMapping
 
-from tasks_service.changes.schemas import ChangeDraft, differences
+from tasks_service.changes.schemas import ChangeDraft, FieldChange, differences
 from tasks_service.workspaces.schemas import MemberResource, WorkspaceResource
 
 WORKSPACE_CREATED = "workspace.created.v1"
 MEMBER_ADDED = "member.added.v1"
+MEMBER_REMOVED = "member.removed.v1"
 
 
 def workspace_created(row: RowMapping) -> ChangeDraft:
@@ -18,3 +19,9 @@ def workspace_created(row: RowMapping) -> ChangeDraft:
 def member_added(row: RowMapping) -> ChangeDraft:
     resource = MemberResource.model_validate(dict(row)).model_dump(mode="json")
     return ChangeDraft(MEMBER_ADDED, "member", row["id"], row["version"], differences(None, resource), resource)
+
+
+def member_removed(row: RowMapping) -> ChangeDraft:
+    version = row["version"] + 1
+    resource = MemberResource.model_validate({**row, "version": version}).model_dump(mode="json")
+    return ChangeDraft(MEMBER_REMOVED, "member", row["id"], version, [FieldChange("role", row["role"], None)], resource)

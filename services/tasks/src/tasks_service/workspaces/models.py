@@ -39,3 +39,14 @@ class Member(Base):
     joined_seq: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class ServiceAccount(Base):
+    """A workspace's own account for machines. One that is deleted stays: what is heard of it late changes nothing."""
+
+    __tablename__ = "service_account"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    # Of another's fact, which may name what is not here.
+    workspace_id: Mapped[UUID]
+    deleted: Mapped[bool]

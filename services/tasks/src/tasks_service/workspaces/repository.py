@@ -6,15 +6,16 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy import RowMapping, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.visibility.repository import seen, seen_by, sight_of
-from tasks_service.workspaces.models import Member, Workspace
+from tasks_service.workspaces.models import Member, ServiceAccount, Workspace
 
 workspace = table_of(Workspace)
 member = table_of(Member)
+service_account = table_of(ServiceAccount)
 
 
 async def add_personal(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | None:
@@ -31,6 +32,48 @@ async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
 async def add_member(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
     """Insert a membership."""
     return (await session.execute(insert(member).values(**values).returning(*member.c))).mappings().one()
+
+
+async def add_new_member(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | None:
+    """Insert a membership; None when there is one."""
+    statement = insert_or_skip(member).values(**values)
+    statement = statement.on_conflict_do_nothing(index_elements=["workspace_id", "user_id"])
+    return (await session.execute(statement.returning(*member.c))).mappings().one_or_none()
+
+
+async def remove_member(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> RowMapping | None:
+    """Delete a membership and return it; None when there is none."""
+    statement = delete(member).where(member.c.workspace_id == workspace_id, member.c.user_id == user_id)
+    return (await session.execute(statement.returning(*member.c))).mappings().one_or_none()
+
+
+async def exists(session: AsyncSession, workspace_id: UUID) -> bool:
+    """Tell whether there is such a workspace."""
+    return await session.scalar(select(workspace.c.id).where(workspace.c.id == workspace_id)) is not None
+
+
+async def add_service_account(session: AsyncSession, *, account_id: UUID, workspace_id: UUID) -> bool:
+    """Note a service account; tell whether it is new, which one that was deleted is not."""
+    values = {"id": account_id, "workspace_id": workspace_id, "deleted": False}
+    statement = insert_or_skip(service_account).values(**values).on_conflict_do_nothing()
+    return await session.scalar(statement.returning(service_account.c.id)) is not None
+
+
+async def delete_service_account(session: AsyncSession, *, account_id: UUID, workspace_id: UUID) -> bool:
+    """Note that a service account is gone, known or not; False when it was, or when it is another workspace's."""
+    statement = insert_or_skip(service_account).values(id=account_id, workspace_id=workspace_id, deleted=True)
+    statement = statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={"deleted": True},
+        where=(service_account.c.workspace_id == workspace_id) & ~service_account.c.deleted,
+    )
+    return await session.scalar(statement.returning(service_account.c.id)) is not None
+
+
+async def is_service_account(session: AsyncSession, user_id: UUID) -> bool:
+    """Tell whether this is a service account, or was."""
+    found = await session.scalar(select(service_account.c.id).where(service_account.c.id == user_id))
+    return found is not None
 
 
 async def list_for(

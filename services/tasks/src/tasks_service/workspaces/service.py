@@ -15,7 +15,7 @@ from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.projects import service as projects
 from tasks_service.workspaces import repository
-from tasks_service.workspaces.events import member_added, workspace_created
+from tasks_service.workspaces.events import member_added, member_removed, workspace_created
 
 PERSONAL_NAME = "Personal"
 
@@ -44,6 +44,47 @@ async def create_workspace(
     }
     await changes.record(session, workspace_id=row["id"], actor=owner, drafts=[*drafts, *made.values()])
     return row["id"], {name: draft.entity_id for name, draft in made.items()}
+
+
+async def register_person(session: AsyncSession, *, person: Principal) -> None:
+    """Make a new user's personal workspace. A machine has none, whoever calls it a user."""
+    if not await repository.is_service_account(session, person.user_id):
+        await ensure_personal_workspace(session, owner=person)
+
+
+async def add_service_account(
+    session: AsyncSession, *, account_id: UUID, workspace_id: UUID, role: str, actor: Principal
+) -> bool:
+    """Make a service account a member of its workspace, from now on; False when there is nothing to do.
+
+    That is when the workspace is unknown, or the account known: it is a member, or it was deleted.
+    """
+    if not await repository.exists(session, workspace_id):
+        return False
+    if not await repository.add_service_account(session, account_id=account_id, workspace_id=workspace_id):
+        return False
+    first = await changes_repository.lock_next_number(session, workspace_id)
+    if first is None:
+        return False
+    member = {**_new_member(workspace_id, account_id, role), "joined_seq": first}
+    row = await repository.add_new_member(session, member)
+    if row is None:
+        return False
+    await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=[member_added(row)])
+    return True
+
+
+async def remove_service_account(
+    session: AsyncSession, *, account_id: UUID, workspace_id: UUID, actor: Principal
+) -> bool:
+    """End a service account's membership; False when there is nothing to end in this workspace."""
+    if not await repository.delete_service_account(session, account_id=account_id, workspace_id=workspace_id):
+        return False
+    row = await repository.remove_member(session, workspace_id=workspace_id, user_id=account_id)
+    if row is None:
+        return False
+    await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=[member_removed(row)])
+    return True
 
 
 async def _populate(
