@@ -18,6 +18,7 @@ LOGIN = {
     "/api/v1/auth/reactivate",
     "/api/v1/auth/oidc/{provider}/start",
     "/api/v1/auth/oidc/{provider}/complete",
+    "/api/v1/auth/login/mfa",
 }
 SAMPLE = "01900000-0000-7000-8000-000000000000"
 

@@ -21,6 +21,7 @@ class Route:
 ROUTES = (
     Route("/api/v1/auth/register", "auth", "login"),
     Route("/api/v1/auth/login", "auth", "login"),
+    Route("/api/v1/auth/login/mfa", "auth", "login"),
     Route("/api/v1/auth/token", "auth", "login"),
     Route("/api/v1/auth/refresh", "auth", "login"),
     Route("/api/v1/auth/reactivate", "auth", "login"),

@@ -14,6 +14,7 @@ from uuid import UUID
 import aiohttp.web
 import httpx2
 import jwt
+import pyotp
 import pytest
 from auth_service.db import ROOT, Outbox
 from auth_service.main import create_app, openapi_document
@@ -21,6 +22,7 @@ from auth_service.provider_settings import OidcSettings
 from auth_service.relay import OUTBOX
 from auth_service.scheduler import jobs
 from auth_service.settings import AuthSettings, Settings, TokenSettings
+from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
@@ -245,6 +247,38 @@ async def account(sign_up: SignUp) -> Account:
 @pytest.fixture
 async def login(account: Account, log_in: LogIn) -> Login:
     return await log_in(account)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What an authenticator app and a sheet of paper have after one-time codes were set up."""
+
+    seed: str
+    recovery_codes: list[str]
+
+    def code(self, ahead: int = 0) -> str:
+        """The code of now, or of a later step."""
+        return pyotp.TOTP(self.seed).at(utcnow(), counter_offset=ahead)
+
+
+Enrol = Callable[[Login], Awaitable[Factor]]
+
+
+@pytest.fixture
+def enrol(api: httpx2.AsyncClient, rows: Rows) -> Enrol:
+    """Sets up one-time codes; the code that this took may be used once more."""
+
+    async def enrol(login: Login) -> Factor:
+        begun = await api.post("/api/v1/auth/mfa/totp", headers=login.headers)
+        assert begun.status_code == 200, begun.text
+        factor = Factor(begun.json()["data"]["secret"], [])
+        body = {"code": factor.code()}
+        confirmed = await api.post("/api/v1/auth/mfa/totp/confirm", json=body, headers=login.headers)
+        assert confirmed.status_code == 200, confirmed.text
+        await rows("UPDATE auth.totp SET last_step = NULL WHERE user_id = :id", id=login.account.id)
+        return Factor(factor.seed, confirmed.json()["data"]["recovery_codes"])
+
+    return enrol
 
 
 @pytest.fixture

@@ -30,7 +30,10 @@ from auth_service.leaving.service import LeavingTerms
 from auth_service.oidc import endpoints as oidc
 from auth_service.oidc.service import OidcTerms
 from auth_service.passwords.service import PasswordHasher
+from auth_service.proofs import endpoints as proofs
 from auth_service.revocations import endpoints as revocations
+from auth_service.second_factors import endpoints as second_factors
+from auth_service.second_factors.service import FactorTerms
 from auth_service.service_accounts import endpoints as service_accounts
 from auth_service.sessions import endpoints as sessions
 from auth_service.sessions.service import Lifetimes, SessionTerms
@@ -44,6 +47,8 @@ ROUTERS = (
     users.registration,
     sessions.router,
     sessions.form_router,
+    proofs.router,
+    second_factors.router,
     users.router,
     leaving.reactivation,
     leaving.router,
@@ -98,6 +103,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "mail_ring": mail_ring,
             "identity_providers": identity_providers,
             "oidc_terms": OidcTerms(ring, mail_ring, sessions_terms),
+            "factor_terms": FactorTerms(ring, mail_ring, sessions_terms.lifetimes),
         },
     )
 

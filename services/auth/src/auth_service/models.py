@@ -5,7 +5,10 @@ from auth_service.audit.models import AuditEvent
 from auth_service.credentials.models import AccountFailures, AddressFailures, KnownNetwork, LoginFailure
 from auth_service.db import Base, IdempotencyKey, Outbox
 from auth_service.oidc.models import OidcFlow, OidcIdentity
+from auth_service.passkeys.models import Challenge, Passkey
+from auth_service.proofs.models import LoginTicket
 from auth_service.revocations.models import Revocation
+from auth_service.second_factors.models import OtpTries, RecoveryCode, Totp
 from auth_service.service_accounts.models import ServiceAccount
 from auth_service.sessions.models import RefreshToken, Session
 from auth_service.tokens.models import SigningKey
@@ -20,15 +23,21 @@ __all__ = [
     "AddressFailures",
     "ApiToken",
     "AuditEvent",
+    "Challenge",
     "IdempotencyKey",
     "KnownNetwork",
     "LoginFailure",
+    "LoginTicket",
     "OidcFlow",
     "OidcIdentity",
+    "OtpTries",
     "Outbox",
+    "Passkey",
+    "RecoveryCode",
     "RefreshToken",
     "Revocation",
     "ServiceAccount",
     "Session",
     "SigningKey",
+    "Totp",
 ]

@@ -17,7 +17,10 @@ from auth_service.db import IdempotencyKey, Outbox
 from auth_service.leaving import service as leaving
 from auth_service.leaving.repository import forget_events
 from auth_service.oidc import repository as oidc
+from auth_service.proofs import repository as proofs
 from auth_service.revocations import repository as revocations
+from auth_service.second_factors import repository as second_factors
+from auth_service.second_factors.rules import PENDING_FOR, WINDOW
 from auth_service.sessions import repository as sessions
 from auth_service.sessions.rules import RETRY_WINDOW
 from auth_service.settings import Settings
@@ -75,6 +78,14 @@ async def purge_api_tokens(session: AsyncSession) -> bool:
     return await api_tokens.purge(session, before=utcnow() - EXPIRED_TOKENS_KEPT)
 
 
+async def purge_otp_tries(session: AsyncSession) -> bool:
+    return await second_factors.purge_tries(session, before=utcnow() - WINDOW)
+
+
+async def purge_unconfirmed(session: AsyncSession) -> bool:
+    return await second_factors.purge_pending(session, before=utcnow() - PENDING_FOR)
+
+
 async def purge_idempotency_keys(session: AsyncSession) -> bool:
     return await idempotency.purge(session, table_of(IdempotencyKey))
 
@@ -93,6 +104,9 @@ PURGES = (
     Job("purge-account-failures", HOUR, purge_account_failures),
     Job("purge-known-networks", HOUR, purge_networks),
     Job("purge-oidc-flows", HOUR, oidc.purge_flows),
+    Job("purge-login-tickets", MINUTE, proofs.purge),
+    Job("purge-otp-tries", MINUTE, purge_otp_tries),
+    Job("purge-unconfirmed-totp", MINUTE, purge_unconfirmed),
     Job("purge-revocations", HOUR, revocations.purge),
     Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
     Job("purge-outbox", HOUR, purge_outbox),

@@ -26,6 +26,7 @@ class Attempt:
 
     email: str
     password: str
+    otp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

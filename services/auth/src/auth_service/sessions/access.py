@@ -8,6 +8,7 @@ from chassis.web.database import Writing
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Request
 
+from auth_service.proofs import service as proofs
 from auth_service.sessions import service
 from auth_service.sessions.errors import StepUpRequired
 
@@ -16,7 +17,7 @@ async def recently_proven(request: Request, caller: CurrentPrincipal, write: Wri
     """Return the caller of a sensitive write. Raises StepUpRequired when the last proof is too old."""
     within: timedelta = request.app.state.session_terms.step_up
     if not await service.is_recently_proven(write.session, caller=caller, within=within):
-        raise StepUpRequired
+        raise StepUpRequired(data={"methods": await proofs.accepted_methods(write.session, caller.user_id)})
     return caller
 
 

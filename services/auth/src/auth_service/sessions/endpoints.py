@@ -19,6 +19,9 @@ from auth_service.credentials.errors import InvalidCredentials, TooManyFailures
 from auth_service.credentials.service import Attempt
 from auth_service.oauth_form import OAuthFormRoute
 from auth_service.passwords.errors import PasswordWorkFull
+from auth_service.proofs import service as proofs
+from auth_service.proofs.errors import MfaRequired
+from auth_service.second_factors.errors import InvalidOtp, TooManyOtpTries
 from auth_service.sessions import repository, service
 from auth_service.sessions.errors import InvalidRefreshToken, RefreshReused, SessionNotFound
 from auth_service.sessions.schemas import (
@@ -37,20 +40,34 @@ from auth_service.users.schemas import UserOut
 router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
 form_router = fastapi.APIRouter(prefix="/api/v1/auth", tags=["auth"], route_class=OAuthFormRoute)
 
+LOGIN_REFUSALS = (
+    InvalidCredentials,
+    MfaRequired,
+    InvalidOtp,
+    TooManyFailures,
+    TooManyOtpTries,
+    PasswordWorkFull,
+    *ACCOUNT_REFUSALS,
+)
+
 
 @router.post(
     "/login",
     summary="Log in",
-    description="Starts a session. The same answer for an unknown address and a wrong password.",
+    description=(
+        "Starts a session. The same answer for an unknown address and a wrong password. An account with a second "
+        "factor needs `otp` too: without it a right password is answered `MFA_REQUIRED`, with an `mfa_token` for "
+        "`POST /api/v1/auth/login/mfa` in `data`."
+    ),
     response_model=Envelope[TokensOut],
     responses={
         200: example(TOKENS_EXAMPLE, description="The tokens of the new session."),
-        **errors(InvalidCredentials, TooManyFailures, PasswordWorkFull, *ACCOUNT_REFUSALS),
+        **errors(*LOGIN_REFUSALS),
     },
 )
 @public("this is how an identity is obtained")
 async def log_in(request: Request, body: Credentials, session: WriteSession) -> Response:
-    grant = await _log_in(request, session, body.email, body.password)
+    grant = await _log_in(request, session, Attempt(body.email, body.password, body.otp))
     return reply(await tokens_of(request, session, grant), headers=NO_STORE)
 
 
@@ -62,7 +79,7 @@ async def log_in(request: Request, body: Credentials, session: WriteSession) -> 
         "enveloped; a refusal is the usual envelope with `error` and `error_description` (section 5.2) beside it."
     ),
     response_model=OAuthTokens,
-    responses=errors(InvalidCredentials, TooManyFailures, PasswordWorkFull, *ACCOUNT_REFUSALS),
+    responses=errors(*LOGIN_REFUSALS),
 )
 @public("this is how an identity is obtained")
 async def log_in_by_form(
@@ -72,8 +89,9 @@ async def log_in_by_form(
     password: Annotated[str, Form(max_length=1024)],
     grant_type: Annotated[str, Form(pattern="^password$")] = "password",  # noqa: ARG001 - fixed by the RFC
     scope: Annotated[str, Form(max_length=500)] = "",  # noqa: ARG001 - explorers send it
+    otp: Annotated[str | None, Form(max_length=64)] = None,
 ) -> Response:
-    grant = await _log_in(request, session, username, password)
+    grant = await _log_in(request, session, Attempt(username, password, otp))
     tokens = await tokens_of(request, session, grant)
     body = tokens.model_dump(include={"access_token", "token_type", "expires_in", "refresh_token"})
     return Response(orjson.dumps(body), headers={**NO_STORE, "pragma": "no-cache"}, media_type="application/json")
@@ -171,14 +189,15 @@ async def end_session(
     return write.reply(None, headers=NO_STORE)
 
 
-async def _log_in(request: Request, session: WriteSession, email: str, password: str) -> Grant:
+async def _log_in(request: Request, session: WriteSession, attempt: Attempt) -> Grant:
     state = request.app.state
-    return await service.log_in(
+    return await proofs.log_in(
         session,
-        attempt=Attempt(email, password),
+        attempt=attempt,
         primary=state.database.primary,
         hasher=state.passwords,
         terms=state.session_terms,
+        factor_terms=state.factor_terms,
     )
 
 

@@ -8,12 +8,15 @@ from auth_service.users.schemas import USER_EXAMPLE, UserOut
 
 
 class Credentials(BaseModel):
-    """E-mail and password."""
+    """E-mail and password, and a code where the account has a second factor."""
 
     model_config = ConfigDict(extra="forbid")
 
     email: str = Field(max_length=320, examples=["ada@example.com"])
     password: str = Field(max_length=1024, examples=["correct horse battery"])
+    otp: str | None = Field(
+        default=None, max_length=64, description="A one-time code or a recovery code, where the account needs one."
+    )
 
 
 class RefreshRequest(BaseModel):

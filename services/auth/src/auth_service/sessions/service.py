@@ -11,14 +11,12 @@ from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.secret_tokens import REFRESH_TOKEN, token_digest
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction, Outcome
 from auth_service.credentials import service as credentials
 from auth_service.credentials.errors import InvalidCredentials
-from auth_service.credentials.service import Attempt
-from auth_service.passwords.service import PasswordHasher
 from auth_service.revocations import service as revocations
 from auth_service.sessions import repository
 from auth_service.sessions.errors import InvalidRefreshToken, RefreshReused, SessionNotFound
@@ -64,24 +62,19 @@ class SessionTerms:
     step_up: timedelta
 
 
-async def log_in(
-    session: AsyncSession, *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, terms: SessionTerms
-) -> Grant:
-    """Start a session by a password.
-
-    Raises what `verify_password` and `accept_password` of credentials do, or what users.policies has against it.
-    """
-    verdict = await credentials.verify_password(attempt=attempt, primary=primary, hasher=hasher)
-    account = await credentials.accept_password(session, verdict)
-    await credentials.forget_failures(session, verdict.origin)
-    return await start_session(session, account_id=account["id"], proof=Proof(("password",)), terms=terms)
-
-
 async def start_session(session: AsyncSession, *, account_id: UUID, proof: Proof, terms: SessionTerms) -> Grant:
-    """Start a session for somebody who has proved to own the account: the only way to one.
+    """Start a session for somebody who has proved to own the account: the only way to one. Raises as `admit`."""
+    account = await admit(session, account_id=account_id, proof=proof, terms=terms)
+    grant = await _start(session, account=account, proof=proof, lifetimes=terms.lifetimes)
+    await credentials.note_network(session, account_id=account_id)
+    await _note_login(session, account_id, proof, session_id=grant.session_id)
+    return grant
 
-    The account is locked first, so that whoever disables it meanwhile finds the session. Raises what
-    users.policies says against a session, InvalidCredentials when the account has gone.
+
+async def admit(session: AsyncSession, *, account_id: UUID, proof: Proof, terms: SessionTerms) -> RowMapping:
+    """Return an account that may have a session, locked, so that whoever disables it meanwhile finds the session.
+
+    Raises what users.policies says against a session, InvalidCredentials when the account has gone.
     """
     account = await users.lock(session, account_id)
     if account is None:
@@ -90,10 +83,7 @@ async def start_session(session: AsyncSession, *, account_id: UUID, proof: Proof
     if refusal is not None:
         await _note_login(session, account_id, proof, refused=refusal.code)
         raise refusal
-    grant = await _start(session, account=account, proof=proof, lifetimes=terms.lifetimes)
-    await credentials.note_network(session, account_id=account_id)
-    await _note_login(session, account_id, proof, session_id=grant.session_id)
-    return grant
+    return account
 
 
 async def refresh(session: AsyncSession, *, presented: str, terms: SessionTerms) -> Grant:

@@ -1,0 +1,15 @@
+from chassis.errors import AppError, ErrorKind, PersistedError
+
+
+class MfaRequired(PersistedError):
+    """Persisted, because of the ticket. `data` has `mfa_token`, `methods`, `passkey` and `expires_at`."""
+
+    code = "MFA_REQUIRED"
+    kind = ErrorKind.UNAUTHENTICATED
+    message = "The password is right, and a second factor is needed: send `otp`, or POST /api/v1/auth/login/mfa."
+
+
+class InvalidMfaToken(AppError):
+    code = "INVALID_MFA_TOKEN"
+    kind = ErrorKind.UNAUTHENTICATED
+    message = "This login was completed, or has waited too long: log in again."

@@ -1,0 +1,190 @@
+"""Proving to be the owner of an account: by a password, then by a second factor where there is one."""
+
+from datetime import datetime
+from typing import Any, NoReturn
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.errors import PersistedError, Unauthenticated
+from chassis.identity import Principal
+from chassis.secret_tokens import token_digest
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from auth_service.audit import service as audit
+from auth_service.audit.rules import AuditAction
+from auth_service.credentials import service as credentials
+from auth_service.credentials.service import Attempt, Verdict
+from auth_service.passwords.service import PasswordHasher
+from auth_service.proofs import repository
+from auth_service.proofs.errors import InvalidMfaToken, MfaRequired
+from auth_service.proofs.rules import MFA_TOKEN, TICKET_LIFE, password_digest
+from auth_service.second_factors import service as factors
+from auth_service.second_factors.errors import InvalidOtp
+from auth_service.second_factors.service import FactorTerms
+from auth_service.sessions import service as sessions
+from auth_service.sessions.errors import StepUpRequired
+from auth_service.sessions.rules import Method
+from auth_service.sessions.service import Grant, Proof, SessionTerms
+from auth_service.users import repository as users
+
+PASSWORD = Proof(("password",))
+
+
+async def log_in(
+    session: AsyncSession,
+    *,
+    attempt: Attempt,
+    primary: AsyncEngine,
+    hasher: PasswordHasher,
+    terms: SessionTerms,
+    factor_terms: FactorTerms,
+) -> Grant:
+    """Start a session by a password, and by a second factor where the account has one.
+
+    Raises what credentials and sessions have against the password or the account, MfaRequired, InvalidOtp, or
+    TooManyOtpTries.
+    """
+    verdict = await credentials.verify_password(attempt=attempt, primary=primary, hasher=hasher)
+    found = await credentials.accept_password(session, verdict)
+    account = await sessions.admit(session, account_id=found["id"], proof=PASSWORD, terms=terms)
+    proof = await prove_second_factor(session, account=account, otp=attempt.otp, terms=factor_terms)
+    await credentials.forget_failures(session, verdict.origin)
+    return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms)
+
+
+async def complete_login(
+    session: AsyncSession, *, mfa_token: str, otp: str, terms: SessionTerms, factor_terms: FactorTerms
+) -> Grant:
+    """Start the session of a login that waited for its second factor. Raises InvalidMfaToken, and as `log_in`."""
+    digest = token_digest(mfa_token)
+    ticket = await repository.lock(session, digest, now=utcnow()) if MFA_TOKEN.fits(mfa_token) else None
+    owner = None if ticket is None else await users.find(session, ticket["user_id"])
+    if ticket is None or owner is None:
+        raise InvalidMfaToken
+    # Failures, then account: the order of locks in which every login takes them.
+    origin = credentials.origin_of(owner["email_canonical"])
+    await credentials.hold_failures(session, origin)
+    account = await sessions.admit(session, account_id=owner["id"], proof=PASSWORD, terms=terms)
+    if password_digest(account["password_hash"]) != ticket["password_digest"]:
+        raise InvalidMfaToken
+    proof = await prove_second_factor(session, account=account, otp=otp, terms=factor_terms)
+    await repository.use(session, digest)
+    await credentials.forget_failures(session, origin)
+    return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms)
+
+
+async def prove_second_factor(
+    session: AsyncSession, *, account: RowMapping, otp: str | None, terms: FactorTerms
+) -> Proof:
+    """Return the proof of somebody whose password was right; `account` is locked.
+
+    Without a second factor the password is proof enough. Raises MfaRequired with a ticket when a code is needed and
+    there is none, InvalidOtp, or TooManyOtpTries.
+    """
+    if not account["has_second_factor"]:
+        return PASSWORD
+    if otp is None:
+        await _refuse(session, account, MfaRequired(data=await _ticket(session, account)))
+    method = await factors.prove_otp(session, account=account, otp=otp, terms=terms)
+    if method is None:
+        await _refuse(session, account, InvalidOtp(field="otp"))
+    return Proof(("password", method), second_factor=True)
+
+
+async def verify_own_password(
+    *, caller: Principal, password: str, primary: AsyncEngine, hasher: PasswordHasher
+) -> Verdict:
+    """Find out whether a password is the caller's, with the throttling of logins. Raises TooManyFailures.
+
+    To be called while no session is held, as credentials.service.verify_password says.
+    """
+    async with primary.connect() as connection:
+        account = await users.find(connection, caller.user_id)
+    if account is None or account["email"] is None:
+        raise Unauthenticated
+    return await credentials.verify_password(
+        attempt=Attempt(account["email"], password), primary=primary, hasher=hasher
+    )
+
+
+async def step_up(
+    session: AsyncSession,
+    *,
+    caller: Principal,
+    verdict: Verdict | None,
+    otp: str | None,
+    terms: SessionTerms,
+    factor_terms: FactorTerms,
+) -> datetime:
+    """Renew the proof of the caller's session, and return how long it holds.
+
+    Raises StepUpRequired when what is needed was not given, InvalidCredentials, TooManyFailures, InvalidOtp or
+    TooManyOtpTries.
+    """
+    if verdict is not None:
+        await credentials.hold_failures(session, verdict.origin)
+    account = await factors.lock_owner(session, caller)
+    second_factor: bool = account["has_second_factor"]
+    if second_factor:
+        method = await _step_up_by_factor(session, account, caller, otp, factor_terms)
+    else:
+        method = await _step_up_by_password(session, account, verdict)
+    await sessions.prove(session, session_id=caller.session_id, second_factor=second_factor)
+    details = {"methods": [method]}
+    await audit.record(session, AuditAction.STEP_UP, subject_id=caller.user_id, actor=caller, details=details)
+    return utcnow() + terms.step_up
+
+
+async def accepted_methods(session: AsyncSession, user_id: UUID) -> list[str]:
+    """Return what an account may step up by."""
+    account = await users.find(session, user_id)
+    return [] if account is None else await _accepted(session, account)
+
+
+async def _accepted(session: AsyncSession, account: RowMapping) -> list[str]:
+    if account["has_second_factor"]:
+        return [*await factors.methods_of(session, account["id"])]
+    return [] if account["password_hash"] is None else ["password"]
+
+
+async def _step_up_by_factor(
+    session: AsyncSession, account: RowMapping, caller: Principal, otp: str | None, terms: FactorTerms
+) -> Method:
+    if otp is None:
+        raise StepUpRequired(data={"methods": await _accepted(session, account)})
+    method = await factors.prove_otp(session, account=account, otp=otp, terms=terms)
+    if method is not None:
+        return method
+    await audit.record(session, AuditAction.STEP_UP, subject_id=account["id"], actor=caller, outcome="refused")
+    raise InvalidOtp(field="otp")
+
+
+async def _step_up_by_password(session: AsyncSession, account: RowMapping, verdict: Verdict | None) -> Method:
+    if verdict is None:
+        raise StepUpRequired(data={"methods": await _accepted(session, account)})
+    await credentials.accept_password(session, verdict, action=AuditAction.STEP_UP)
+    await credentials.forget_failures(session, verdict.origin)
+    return "password"
+
+
+async def _ticket(session: AsyncSession, account: RowMapping) -> dict[str, Any]:
+    token, end = MFA_TOKEN.new(), utcnow() + TICKET_LIFE
+    values = {
+        "hash": token_digest(token),
+        "user_id": account["id"],
+        "password_digest": password_digest(account["password_hash"]),
+        "expires_at": end,
+    }
+    await repository.add(session, values)
+    methods = await factors.methods_of(session, account["id"])
+    return {"mfa_token": token, "methods": methods, "passkey": None, "expires_at": end}
+
+
+async def _refuse(session: AsyncSession, account: RowMapping, refusal: PersistedError) -> NoReturn:
+    details = {"methods": ["password"], "refusal": refusal.code}
+    user_id = account["id"]
+    await audit.record(
+        session, AuditAction.LOGIN, subject_id=user_id, actor_id=user_id, outcome="refused", details=details
+    )
+    raise refusal
