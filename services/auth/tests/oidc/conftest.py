@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -215,7 +216,8 @@ class Provider:
         claims = {name: value for name, value in claims.items() if name not in self.without}
         if self.sign is not None:
             return self.sign(claims)
-        return jwt.encode(claims, self.key, "RS256", headers={"kid": "good"})
+        payload = json.dumps(claims).encode()
+        return jwt.api_jws.encode(payload, self.key, "RS256", headers={"kid": "good"})
 
     async def _discover(self, _request: web.Request) -> web.Response:
         return web.json_response(
