@@ -131,6 +131,7 @@ def handshake(*fields, target=b"/api/v1/ws"):
     )
 
 
+CODES = {400: "MALFORMED_REQUEST", 401: "UNAUTHENTICATED", 414: "TARGET_TOO_LONG", 431: "HEADERS_TOO_LARGE"}
 UNREADABLE_HANDSHAKES = {
     "a field as long as may be": (handshake(b"A: " + b"x" * 8187), 401),
     "a field longer by one": (handshake(b"A: " + b"x" * 8188), 431),
@@ -148,8 +149,16 @@ UNREADABLE_HANDSHAKES = {
     "an underscore in a name": (handshake(b"A_B: x"), 400),
     "a parenthesis in a name": (handshake(b"A(B: x"), 400),
     "a NUL in a value": (handshake(b"A: x\0"), 400),
+    "the key twice": (handshake(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), 400),
+    "the version twice": (handshake(b"Sec-WebSocket-Version: 13"), 400),
+    "Upgrade twice": (handshake(b"Upgrade: websocket"), 400),
+    "Origin twice": (handshake(b"Origin: http://a", b"Origin: http://b"), 400),
+    "subprotocols that are none": (handshake(b"Sec-WebSocket-Protocol: a b"), 400),
+    "an empty list of subprotocols": (handshake(b"Sec-WebSocket-Protocol: ,,,"), 400),
+    "extensions that are none": (handshake(b"Sec-WebSocket-Extensions: ;;;"), 401),
+    "another method": (handshake().replace(b"GET", b"POST", 1), 400),
     "a body": (handshake(b"Content-Length: 2") + b"{}", 400),
-    "an empty body": (handshake(b"Content-Length: 0"), 400),
+    "an empty body": (handshake(b"Content-Length: 0"), 401),
     "chunks": (handshake(CHUNKED) + b"2\r\n{}\r\n0\r\n\r\n", 400),
 }
 
@@ -158,7 +167,9 @@ UNREADABLE_HANDSHAKES = {
 async def test_r16_handshake_is_answered_whatever_it_is_and_never_left_open(process, connect, services, data, status):
     async with connect(process.port) as raw:
         await raw.send(data)
-        assert (await raw.answer(seconds=3)).status == status
+        answer = await raw.answer(seconds=3)
+        assert (answer.status, answer.code) == (status, CODES[status])
+        assert answer.headers["ratelimit-policy"].startswith('"anonymous"')
         assert await raw.is_closed()
     assert services.notifications.sockets == []
 

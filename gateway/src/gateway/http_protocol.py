@@ -4,7 +4,6 @@ Refusals are answered by the app itself, so that they carry the envelope and the
 """
 
 import asyncio
-import binascii
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,19 +12,18 @@ from typing import Any, cast
 from chassis.errors import AppError, MalformedRequest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooManyHeaders
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
-from gateway.edge import MAX_FIELDS, MAX_HEAD
+from gateway.edge import MAX_HEAD
 from gateway.errors import HeaderFieldsTooLarge, HeadTimeout, TargetTooLong, TooManyConnections
 
 REFUSAL = "taskloom.refusal"
 GONE = "taskloom.gone"
 LINGER_SECONDS = 2.0
 SOCKET_BLOCKED_SECONDS = 5.0
-MAX_LINE = 8 * 1024
-"""Of a handshake, with the line's end; all that the WebSocket library reads."""
-REQUEST_LINE_REST = len(b"GET  HTTP/1.1\r\n")
-FIELD_LINE_REST = len(b": \r\n")
-FIELDS_OF_A_BODY = frozenset({b"content-length", b"transfer-encoding"})
+SWITCHING_PROTOCOLS = 101
 HTTP_VERSIONS = frozenset({"1.0", "1.1"})
 
 
@@ -163,12 +161,11 @@ class EdgeProtocol(HttpToolsProtocol):
             self._blocked = None
 
     def handle_websocket_upgrade(self) -> None:
-        if self._is_answering() or not _is_handshake(self.scope):  # type: ignore[arg-type]
-            self._refuse(MalformedRequest("This is no WebSocket handshake (RFC 6455, section 4.2.1)."))
-            return
-        too_large = _refusal_of_lines(self.url, self.headers)
-        if too_large is not None:
-            self._refuse(too_large)
+        refusal = _refusal_of(self.scope["method"], self.url, self.headers)
+        if self._is_answering():
+            refusal = MalformedRequest("A connection that is answering becomes no WebSocket.")
+        if refusal is not None:
+            self._refuse(refusal)
             return
         super().handle_websocket_upgrade()
         self._limits.leave(self._key)
@@ -271,12 +268,6 @@ class EdgeSocket(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self._key = self._limits.enter(self.client[0] if self.client else "")
 
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self.handshake_initiated:
-            # The whole handshake comes at once: what the library could not read now it never will.
-            self.transport.abort()
-
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._limits.leave(self._key)
@@ -297,22 +288,19 @@ class EdgeSocket(WebSocketsSansIOProtocol):
             self._blocked = None
 
 
-def _refusal_of_lines(url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> AppError | None:
-    """Return why the WebSocket library would read no further: it would say so to nobody, and keep the connection."""
-    if len(url) + REQUEST_LINE_REST > MAX_LINE:
+def _refusal_of(method: str, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> AppError | None:
+    """Return why the WebSocket library would refuse a handshake.
+
+    It would do so without the envelope, and of a request that it can't read not at all, and keep the connection.
+    """
+    library = ServerProtocol()
+    fields = b"".join(b"%b: %b\r\n" % field for field in headers)
+    library.receive_data(b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), url, fields))
+    for request in library.events_received():
+        if isinstance(request, Request) and library.accept(request).status_code == SWITCHING_PROTOCOLS:
+            return None
+    if isinstance(library.handshake_exc, RequestLineTooLong):
         return TargetTooLong()
-    if len(headers) > MAX_FIELDS or any(len(name) + len(value) + FIELD_LINE_REST > MAX_LINE for name, value in headers):
+    if isinstance(library.handshake_exc, HeaderLineTooLong | TooManyHeaders):
         return HeaderFieldsTooLarge()
-    return None
-
-
-def _is_handshake(scope: dict[str, Any]) -> bool:
-    """Tell whether a request to become a WebSocket is a complete one."""
-    given = dict(scope["headers"])
-    if not given.keys().isdisjoint(FIELDS_OF_A_BODY):
-        return False
-    try:
-        key = binascii.a2b_base64(given.get(b"sec-websocket-key", b""), strict_mode=True)
-    except binascii.Error:
-        return False
-    return scope["method"] == "GET" and len(key) == 16 and given.get(b"sec-websocket-version") == b"13"  # noqa: PLR2004 - RFC 6455
+    return MalformedRequest("This is no WebSocket handshake (RFC 6455, section 4.2.1).")
