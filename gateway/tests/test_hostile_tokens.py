@@ -74,12 +74,15 @@ def test_r2_there_are_so_many_hostile_tokens_and_no_two_are_the_same(forger):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_r2_hostile_token_is_refused_and_a_good_one_works_before_and_after(send, works, forger, tasks, name):
+async def test_r2_hostile_token_is_refused_and_a_good_one_works_before_and_after(
+    send, works, forger, auth, tasks, name
+):
     field = HOSTILE[name]
+    asked = len(auth.questions)
     assert await works()
     answer = await send(field.value(forger))
     assert_refused(answer, field.status)
-    assert len(tasks.requests) == 1
+    assert (len(tasks.requests), len(auth.requests), len(auth.questions)) == (1, 0, asked)
     assert await works()
 
 

@@ -10,6 +10,7 @@ import zlib
 from dataclasses import dataclass
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+LETTERS = frozenset(ALPHABET)
 CHECKSUM_LENGTH = 6
 MAX_BITS = 256
 
@@ -35,6 +36,8 @@ class TokenForm:
         if len(text) != length or not text.startswith(self.prefix) or not text.isascii():
             return False
         body = text[len(self.prefix) : -CHECKSUM_LENGTH]
+        if not LETTERS.issuperset(body):
+            return False
         return hmac.compare_digest(_checksum(body), text[-CHECKSUM_LENGTH:])
 
 

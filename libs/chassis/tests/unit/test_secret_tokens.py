@@ -49,6 +49,22 @@ def test_a_token_with_one_other_character_is_none(place, character):
     assert API_TOKEN.fits(changed) == (changed == token)
 
 
+@pytest.mark.parametrize("character", ["-", "_", "/", ".", " ", "%", "+", "=", "\0"])
+def test_a_character_of_another_alphabet_is_none_of_a_token_though_the_checksum_fits(character):
+    for form, prefix, length in FORMS.values():
+        body = API_TOKEN.new()[8:18].ljust(length - 1, "a") + character
+        assert not form.fits(f"{prefix}{body}{checksum_of(body)}")
+        assert form.fits(f"{prefix}{body[:-1]}b{checksum_of(body[:-1] + 'b')}")
+
+
+def checksum_of(body):
+    number, digits = zlib.crc32(body.encode()), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        digits = ALPHABET[digit] + digits
+    return digits
+
+
 def test_no_sort_of_token_is_taken_for_another():
     assert not API_TOKEN.fits(REFRESH_TOKEN.new())
     assert not REFRESH_TOKEN.fits(API_TOKEN.new())
