@@ -287,8 +287,11 @@ class Auth(Service):
             await answer(send, body=orjson.dumps(self.keys))
 
     async def _resolve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        identity = dict(scope["headers"])[b"x-taskloom-identity"].decode()
-        assert self._verifier.verify(identity).principal.kind == "service"
+        headers = dict(scope["headers"])
+        assert self._verifier.verify(headers[b"x-taskloom-identity"].decode()).principal.kind == "service"
+        if headers.get(b"content-type") != b"application/json":
+            await answer(send, 415)
+            return
         question = orjson.loads(await whole_body(receive))
         self.questions.append(question)
         found = dict(self.api_tokens.get(question["digest"], {"active": False}))

@@ -115,7 +115,7 @@ class ApiTokens:
             async with self._session.post(
                 self._url,
                 json={"digest": digest.hex(), "address": client},
-                headers={"x-taskloom-identity": identity},
+                headers={"x-taskloom-identity": identity, "content-type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=ASK_SECONDS),
                 allow_redirects=False,
             ) as response:
