@@ -19,6 +19,10 @@ LOGIN = {
     "/api/v1/auth/oidc/{provider}/start",
     "/api/v1/auth/oidc/{provider}/complete",
     "/api/v1/auth/login/mfa",
+    "/api/v1/auth/verify-email",
+    "/api/v1/auth/verify-email/resend",
+    "/api/v1/auth/password/forgot",
+    "/api/v1/auth/password/reset",
 }
 SAMPLE = "01900000-0000-7000-8000-000000000000"
 

@@ -16,12 +16,14 @@ import httpx2
 import jwt
 import pyotp
 import pytest
+from auth_service.account_mail.rules import token_place
 from auth_service.db import ROOT, Outbox
 from auth_service.main import create_app, openapi_document
 from auth_service.provider_settings import OidcSettings
 from auth_service.relay import OUTBOX
 from auth_service.scheduler import jobs
 from auth_service.settings import AuthSettings, Settings, TokenSettings
+from chassis.background import Job
 from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
@@ -293,16 +295,19 @@ def rows(database: Database) -> Rows:
     return run
 
 
+RunJob = Callable[[str], Awaitable[int]]
+
+
 @pytest.fixture
-def all_jobs(make_settings):
+def all_jobs(make_settings: Callable[..., Settings]) -> tuple[Job, ...]:
     return jobs(make_settings())
 
 
 @pytest.fixture
-def run_job(database, all_jobs):
+def run_job(database: Database, all_jobs: tuple[Job, ...]) -> RunJob:
     """Runs a job as often as it has something to do; returns how many transactions that took."""
 
-    async def run_job(name):
+    async def run_job(name: str) -> int:
         (job,) = (job for job in all_jobs if job.name == name)
         runs, more = 0, True
         while more:
@@ -312,6 +317,43 @@ def run_job(database, all_jobs):
         return runs
 
     return run_job
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A mail that was asked for, with the token of its link in the clear."""
+
+    kind: str
+    to: str
+    token: str | None
+    event: dict[str, Any]
+
+
+Mails = Callable[[str], Awaitable[list[Mail]]]
+
+
+@pytest.fixture
+def mails(database: Database, make_settings: Callable[..., Settings], run_job: RunJob) -> Mails:
+    """Does what was asked, and returns all mails to an address, the oldest first; each event fits its schema."""
+    ring = make_settings().mail_sealing.ring()
+    outbox = table_of(Outbox)
+
+    async def mails(to: str) -> list[Mail]:
+        await run_job("handle-mail-requests")
+        resource = outbox.c.data["resource"]
+        query = select(outbox).where(outbox.c.type == "account_mail.requested.v1", resource["to"].astext == to)
+        async with database.writer.connect() as connection:
+            found = (await connection.execute(query.order_by(outbox.c.event_id))).mappings().all()
+        return [opened(json.loads(OUTBOX.envelope(row).to_json())) for row in found]
+
+    def opened(event: dict[str, Any]) -> Mail:
+        check_schema(event)
+        mail = event["data"]["resource"]
+        sealed = mail["token_sealed"]
+        token = ring.open(sealed, place=token_place(UUID(mail["id"]))).decode() if sealed else None
+        return Mail(mail["kind"], mail["to"], token, event)
+
+    return mails
 
 
 Events = Callable[[UUID], Awaitable[list[str]]]

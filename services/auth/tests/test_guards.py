@@ -17,23 +17,29 @@ from chassis.web.handlers import api_routes
 from testkit.identities import TestGateway
 
 PUBLIC = {
-    "complete_login",
+    "ask_for_reset",
     "complete_flow",
+    "complete_login",
     "list_providers",
     "log_in",
     "log_in_by_form",
+    "open_verification_link",
     "reactivate",
     "read_jwks",
+    "read_reset_link",
     "refresh_tokens",
     "register",
+    "resend_verification",
+    "reset_password",
     "start_flow",
+    "verify_email",
 }
 
 
 def test_every_route_says_who_may_call_it_and_none_is_missed():
     refuse_unguarded_routes(ROUTERS)
     operations = sum(len(item) for item in openapi_document()["paths"].values())
-    assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 41
+    assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 49
     assert {route.name for route in api_routes(ROUTERS) if not is_guarded(route)} == PUBLIC
 
 

@@ -29,6 +29,7 @@ from auth_service.leaving import endpoints as leaving
 from auth_service.leaving.service import LeavingTerms
 from auth_service.oidc import endpoints as oidc
 from auth_service.oidc.service import OidcTerms
+from auth_service.password_changes import endpoints as password_changes
 from auth_service.passwords.service import PasswordHasher
 from auth_service.proofs import endpoints as proofs
 from auth_service.revocations import endpoints as revocations
@@ -42,9 +43,12 @@ from auth_service.tasks_client import TasksClient
 from auth_service.tokens import endpoints as tokens
 from auth_service.tokens.service import AccessTokenIssuer, AccessTokenTerms, ensure_keys
 from auth_service.users import endpoints as users
+from auth_service.verification import endpoints as verification
 
 ROUTERS = (
     users.registration,
+    verification.router,
+    password_changes.router,
     sessions.router,
     sessions.form_router,
     proofs.router,

@@ -4,6 +4,7 @@ from auth_service.api_tokens.models import ApiToken
 from auth_service.audit.models import AuditEvent
 from auth_service.credentials.models import AccountFailures, AddressFailures, KnownNetwork, LoginFailure
 from auth_service.db import Base, IdempotencyKey, Outbox
+from auth_service.mail_requests.models import MailRequest
 from auth_service.oidc.models import OidcFlow, OidcIdentity
 from auth_service.passkeys.models import Challenge, Passkey
 from auth_service.proofs.models import LoginTicket
@@ -13,6 +14,7 @@ from auth_service.service_accounts.models import ServiceAccount
 from auth_service.sessions.models import RefreshToken, Session
 from auth_service.tokens.models import SigningKey
 from auth_service.users.models import Account
+from auth_service.verification.models import LinkToken, MailBudget
 
 METADATA = Base.metadata
 
@@ -26,8 +28,11 @@ __all__ = [
     "Challenge",
     "IdempotencyKey",
     "KnownNetwork",
+    "LinkToken",
     "LoginFailure",
     "LoginTicket",
+    "MailBudget",
+    "MailRequest",
     "OidcFlow",
     "OidcIdentity",
     "OtpTries",

@@ -25,8 +25,10 @@ from auth_service.sessions import repository as sessions
 from auth_service.sessions.rules import RETRY_WINDOW
 from auth_service.settings import Settings
 from auth_service.tokens.service import rotate_keys_when_due
+from auth_service.verification import repository as verification
+from auth_service.verification.jobs import handle_requests
 
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+SOON, MINUTE, HOUR, DAY = 0.5, 60.0, 3600.0, 86_400.0
 FAILURES_KEPT = timedelta(days=1)
 EXPIRED_TOKENS_KEPT = timedelta(days=30)
 ROWS_OF_FAILURES_KEPT = timedelta(days=30)
@@ -46,8 +48,12 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
     async def finish_deletions(session: AsyncSession) -> bool:
         return await leaving.finish_deletion(session, mail_ring=mail_ring)
 
+    async def handle_mail_requests(session: AsyncSession) -> bool:
+        return await handle_requests(session, mail_ring)
+
     return (
         *PURGES,
+        Job("handle-mail-requests", SOON, handle_mail_requests),
         Job("finish-deletions", MINUTE, finish_deletions),
         Job("forget-events", MINUTE, forget_events),
         Job("rotate-keys", DAY, rotate_keys),
@@ -86,6 +92,14 @@ async def purge_unconfirmed(session: AsyncSession) -> bool:
     return await second_factors.purge_pending(session, before=utcnow() - PENDING_FOR)
 
 
+async def purge_links(session: AsyncSession) -> bool:
+    return await verification.purge(session, before=utcnow())
+
+
+async def purge_mail_budgets(session: AsyncSession) -> bool:
+    return await verification.purge_budgets(session, before=utcnow() - timedelta(hours=1))
+
+
 async def purge_idempotency_keys(session: AsyncSession) -> bool:
     return await idempotency.purge(session, table_of(IdempotencyKey))
 
@@ -107,6 +121,8 @@ PURGES = (
     Job("purge-login-tickets", MINUTE, proofs.purge),
     Job("purge-otp-tries", MINUTE, purge_otp_tries),
     Job("purge-unconfirmed-totp", MINUTE, purge_unconfirmed),
+    Job("purge-links", HOUR, purge_links),
+    Job("purge-mail-budgets", HOUR, purge_mail_budgets),
     Job("purge-revocations", HOUR, revocations.purge),
     Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
     Job("purge-outbox", HOUR, purge_outbox),

@@ -127,11 +127,6 @@ async def note_network(session: AsyncSession, account_id: UUID, network: str, *,
     await session.execute(statement)
 
 
-async def forget_networks(session: AsyncSession, account_id: UUID) -> None:
-    """Forget where an account has logged in from."""
-    await session.execute(delete(known).where(known.c.account_id == account_id))
-
-
 async def purge_failures(session: AsyncSession, *, before: datetime) -> bool:
     """Delete a batch of old failures by network; return whether there may be more."""
     return await delete_batch(session, failure, failure.c.last_at < before)

@@ -14,10 +14,19 @@ from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction
 from auth_service.credentials import repository
 from auth_service.credentials.errors import InvalidCredentials, TooManyFailures
-from auth_service.credentials.rules import Origin, account_digest, counted_address, delay_after, network_of
+from auth_service.credentials.rules import (
+    ACCOUNT_FAILURES,
+    Origin,
+    account_digest,
+    counted_address,
+    delay_after,
+    network_of,
+)
+from auth_service.mail_requests import service as mail_requests
+from auth_service.mail_requests.rules import RequestKind
 from auth_service.passwords.service import PasswordHasher
 from auth_service.users import repository as users
-from auth_service.users.rules import parse_email
+from auth_service.users.rules import EmailAddress, parse_email
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,7 @@ class Verdict:
     origin: Origin
     account: RowMapping | None
     fits: bool
+    address: EmailAddress | None
     # Whether the account has logged in from this network lately.
     is_known: bool = False
     fresh_hash: str | None = None
@@ -58,7 +68,7 @@ async def verify_password(*, attempt: Attempt, primary: AsyncEngine, hasher: Pas
     encoded: str | None = None if account is None else account["password_hash"]
     fits = await hasher.verify(attempt.password, encoded) and not is_closed
     stale = fits and encoded is not None and hasher.needs_rehash(encoded)
-    return Verdict(origin, account, fits, is_known, await hasher.hash(attempt.password) if stale else None)
+    return Verdict(origin, account, fits, address, is_known, await hasher.hash(attempt.password) if stale else None)
 
 
 async def accept_password(
@@ -71,7 +81,7 @@ async def accept_password(
     """
     account = verdict.account
     if account is None or not verdict.fits or await _is_closed(session, verdict):
-        await _count_failure(session, verdict.origin)
+        await _count_failure(session, verdict.origin, verdict.address)
         tried = None if account is None else account["id"]
         await audit.record(session, action, subject_id=tried, outcome="refused")
         raise InvalidCredentials
@@ -114,28 +124,23 @@ async def begin_anew(session: AsyncSession, *, canonical_email: str) -> None:
     await repository.forget_account(session, account_digest(canonical_email))
 
 
-async def forget_account(session: AsyncSession, *, account_id: UUID, canonical_email: str | None) -> None:
-    """Forget all that is noted here of an account which is about to be erased."""
-    if canonical_email is not None:
-        await begin_anew(session, canonical_email=canonical_email)
-    await repository.forget_networks(session, account_id)
-
-
 async def _is_closed(session: AsyncSession, verdict: Verdict) -> bool:
     """Tell whether the account was closed to this network since the password was looked at. Raises TooManyFailures."""
     counted = await hold_failures(session, verdict.origin)
     return counted["closed_at"] is not None and not verdict.is_known
 
 
-async def _count_failure(session: AsyncSession, origin: Origin) -> None:
+async def _count_failure(session: AsyncSession, origin: Origin, address: EmailAddress | None) -> None:
     """Count a failure. Raises TooManyFailures, as if it had come later, when others beside it brought on a block."""
     now = utcnow()
     failures = await repository.count_for_network(session, origin, now=now)
-    await repository.count_for_account(session, origin, now=now)
+    in_a_row = await repository.count_for_account(session, origin, now=now)
     is_counted = origin.address is None or await repository.count_for_address(session, origin.address, now=now)
     if failures is None or not is_counted:
         _refuse_until(_end_of(await repository.lock(session, origin, now=now)), now=now)
         raise TooManyFailures(retry_after=1)
+    if in_a_row == ACCOUNT_FAILURES and address is not None:
+        await mail_requests.ask(session, RequestKind.TELL_BLOCKED, address)
     if delay := delay_after(failures):
         await repository.put_off(session, origin, until=now + delay)
 

@@ -25,15 +25,23 @@ def is_oversized(password: str) -> bool:
     return len(password.encode()) > MAX_BYTES
 
 
-def fault_of(password: str, *, min_length: int, email: str) -> InvalidInput | None:
+def oversize_of(password: str, *, min_length: int, field: str = "password") -> InvalidInput | None:
+    """Return what is wrong with a new password that is longer than anything worth looking at, or None."""
+    return _wrong_length(min_length, field) if is_oversized(password) else None
+
+
+def fault_of(password: str, *, min_length: int, email: str, field: str = "password") -> InvalidInput | None:
     """Return what is wrong with a new password, or None. `email` is the address of its owner."""
-    wrong_length = PasswordUnacceptable(f"A password has {min_length} to {MAX_LENGTH} characters.", field="password")
     if is_oversized(password):
-        return wrong_length
+        return _wrong_length(min_length, field)
     normal = normalized(password)
     if not min_length <= len(normal) <= MAX_LENGTH:
-        return wrong_length
-    return PasswordBreached(field="password") if _is_known(normal, email) else None
+        return _wrong_length(min_length, field)
+    return PasswordBreached(field=field) if _is_known(normal, email) else None
+
+
+def _wrong_length(min_length: int, field: str) -> InvalidInput:
+    return PasswordUnacceptable(f"A password has {min_length} to {MAX_LENGTH} characters.", field=field)
 
 
 def _is_known(password: str, email: str) -> bool:

@@ -14,6 +14,7 @@ from auth_service.passwords.errors import PasswordBreached, PasswordUnacceptable
 from auth_service.users import repository, service
 from auth_service.users.errors import EmailInvalid, EmailTaken, ProfileVersionConflict
 from auth_service.users.schemas import USER_EXAMPLE, ProfilePatch, Registration, UserOut
+from auth_service.verification.schemas import ACCEPTED, ACCEPTED_EXAMPLE, AcceptedOut
 
 registration = APIRouter(prefix="/api/v1/auth", tags=["auth"])
 router = APIRouter(prefix="/api/v1/users", tags=["users"])
@@ -25,9 +26,16 @@ ETAG = {"ETag": "The profile's version, in quotes."}
     "/register",
     status_code=201,
     summary="Sign up",
-    description="Makes an account; logging in works at once. A personal workspace with an Inbox comes with it.",
+    description=(
+        "Makes an account; logging in works at once, and a personal workspace with an Inbox comes with it. Where "
+        "addresses have to be confirmed first, the answer is the same 202 for every address, and a mail tells the rest."
+    ),
     response_model=Envelope[UserOut],
     responses={
+        202: {
+            "model": Envelope[AcceptedOut],
+            **example(ACCEPTED_EXAMPLE, description="Where addresses have to be confirmed first."),
+        },
         201: example(USER_EXAMPLE, description="The new user.", headers={"Location": "Path of the own profile."}),
         **errors(EmailTaken, EmailInvalid, PasswordUnacceptable, PasswordBreached, PasswordWorkFull),
     },
@@ -35,12 +43,12 @@ ETAG = {"ETag": "The profile's version, in quotes."}
 @public("nobody has an account before signing up")
 async def register(request: Request, body: Registration, session: WriteSession) -> Response:
     state = request.app.state
+    hasher, min_length = state.passwords, state.password_min_length
+    if state.session_terms.verification_required:
+        await service.ask_to_register(session, wanted=body, hasher=hasher, min_length=min_length)
+        return reply(ACCEPTED, status=202, headers=NO_STORE)
     row = await service.register(
-        session,
-        wanted=body,
-        primary=state.database.primary,
-        hasher=state.passwords,
-        min_length=state.password_min_length,
+        session, wanted=body, primary=state.database.primary, hasher=hasher, min_length=min_length
     )
     return _user(row, status=201, headers={**NO_STORE, "location": "/api/v1/users/me"})
 

@@ -1,15 +1,18 @@
 """All SQL on accounts."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
 from sqlalchemy import RowMapping, any_, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.users.models import Account
+from auth_service.users.rules import EmailAddress
 
 account = table_of(Account)
 
@@ -20,7 +23,7 @@ async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | 
     return (await session.execute(statement.returning(*account.c))).mappings().one_or_none()
 
 
-async def find_by_email(reader: AsyncConnection, canonical: str) -> RowMapping | None:
+async def find_by_email(reader: AsyncSession | AsyncConnection, canonical: str) -> RowMapping | None:
     """Return the account of an address."""
     query = select(account).where(account.c.email_canonical == canonical)
     return (await reader.execute(query)).mappings().one_or_none()
@@ -55,6 +58,23 @@ async def apply_changes(session: AsyncSession, *, user_id: UUID, values: Mapping
     statement = update(account).where(account.c.id == user_id)
     statement = statement.values(**values, version=account.c.version + 1)
     return (await session.execute(statement.returning(*account.c))).mappings().one()
+
+
+async def change_email(
+    session: AsyncSession, *, user_id: UUID, address: EmailAddress, now: datetime
+) -> RowMapping | None:
+    """Give a locked account another address, which is proved; None when somebody else has it."""
+    values = {
+        "email": address.display,
+        "email_canonical": address.canonical,
+        "email_verified_at": now,
+        "updated_at": now,
+    }
+    try:
+        async with session.begin_nested():
+            return await apply_changes(session, user_id=user_id, values=values)
+    except IntegrityError:
+        return None
 
 
 async def set_password_hash(session: AsyncSession, *, user_id: UUID, old: str, new: str) -> None:

@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from email_validator import EmailNotValidError, validate_email
 
 MAX_EMAIL = 254
+MAX_LOCAL_PART = 64
 UTC, ETC_UTC = "UTC", "Etc/UTC"
 SCRIPT_LENGTH, REGION_LENGTH = 4, 2
 
@@ -30,6 +31,8 @@ def parse_email(text: str) -> EmailAddress | None:
     try:
         valid = validate_email(tidy, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError:
+        return None
+    if len(valid.local_part) > MAX_LOCAL_PART:
         return None
     canonical = f"{valid.local_part.lower()}@{valid.ascii_domain.lower()}"
     return EmailAddress(valid.normalized, canonical)

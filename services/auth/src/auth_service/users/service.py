@@ -12,6 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction
+from auth_service.credentials import service as credentials
+from auth_service.mail_requests import service as mail_requests
+from auth_service.mail_requests.rules import RequestKind
 from auth_service.passwords import rules as passwords
 from auth_service.passwords.service import PasswordHasher
 from auth_service.users import repository
@@ -26,58 +29,80 @@ async def register(
 ) -> RowMapping:
     """Make an account. Raises EmailInvalid, PasswordUnacceptable, PasswordBreached, InvalidInput or EmailTaken.
 
-    The address is looked up on a connection of its own, so that none is held while the password is hashed.
+    The address is looked up on a connection of its own, so that none is held while the password is hashed. The link
+    that confirms it is asked for, as somebody would who did not get it.
     """
     address = _checked_address(wanted, min_length)
     async with primary.connect() as connection:
         if await repository.find_by_email(connection, address.canonical) is not None:
             raise EmailTaken(field="email")
-    now = utcnow()
-    values = {
-        "id": uuid7(),
-        "email": address.display,
-        "email_canonical": address.canonical,
-        "display_name": wanted.display_name,
-        "timezone": "UTC",
-        "locale": None,
-        "roles": ["user"],
-        "status": "active",
-        "password_hash": await hasher.hash(wanted.password),
-        "version": 1,
-        "created_at": now,
-        "updated_at": now,
-    }
-    row = await repository.add(session, values)
+    password_hash = await hasher.hash(wanted.password)
+    row = await create_account(session, address=address, display_name=wanted.display_name, password_hash=password_hash)
     if row is None:
         raise EmailTaken(field="email")
-    await user_registered(session, row)
-    await audit.record(session, AuditAction.ACCOUNT_REGISTERED, subject_id=row["id"], actor_id=row["id"])
+    await mail_requests.ask(session, RequestKind.VERIFY, address)
     return row
 
 
-async def register_proven(session: AsyncSession, *, address: EmailAddress, display_name: str) -> RowMapping | None:
-    """Make an account without a password for the proved owner of an address; None when somebody has it by now."""
+async def ask_to_register(
+    session: AsyncSession, *, wanted: Registration, hasher: PasswordHasher, min_length: int
+) -> None:
+    """Note a registration, the same for every address: whether there is an account already, a mail tells its owner.
+
+    Raises what `register` does, but not EmailTaken.
+    """
+    address = _checked_address(wanted, min_length)
+    password_hash = await hasher.hash(wanted.password)
+    await mail_requests.ask(
+        session, RequestKind.REGISTER, address, display_name=wanted.display_name, password_hash=password_hash
+    )
+
+
+async def create_account(
+    session: AsyncSession,
+    *,
+    address: EmailAddress,
+    display_name: str,
+    password_hash: str | None,
+    proved: bool = False,
+) -> RowMapping | None:
+    """Make an account of a person, who has `proved` the address or not; None when it is taken."""
     now = utcnow()
     values = {
         "id": uuid7(),
         "email": address.display,
         "email_canonical": address.canonical,
-        "email_verified_at": now,
+        "email_verified_at": now if proved else None,
         "display_name": display_name,
         "timezone": "UTC",
         "locale": None,
         "roles": ["user"],
         "status": "active",
-        "password_hash": None,
+        "password_hash": password_hash,
         "version": 1,
         "created_at": now,
         "updated_at": now,
     }
+    # What was tried on the address before it had an account is nothing that closes it.
+    await credentials.begin_anew(session, canonical_email=address.canonical)
     row = await repository.add(session, values)
     if row is not None:
         await user_registered(session, row)
         await audit.record(session, AuditAction.ACCOUNT_REGISTERED, subject_id=row["id"], actor_id=row["id"])
     return row
+
+
+async def register_proven(session: AsyncSession, *, address: EmailAddress, display_name: str) -> RowMapping | None:
+    """Make an account without a password for the proved owner of an address; None when somebody has it by now."""
+    return await create_account(session, address=address, display_name=display_name, password_hash=None, proved=True)
+
+
+def email_of(text: str) -> EmailAddress:
+    """Return an address. Raises EmailInvalid."""
+    address = parse_email(text)
+    if address is None:
+        raise EmailInvalid(field="email")
+    return address
 
 
 async def update_profile(

@@ -1,0 +1,67 @@
+"""All SQL on mailed links."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chassis.db.base import table_of
+from chassis.db.purging import delete_batch
+from sqlalchemy import RowMapping, and_, case, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from auth_service.verification.models import LinkToken, MailBudget
+from auth_service.verification.rules import HOUR, MAIL_INTERVAL, MAILS_PER_HOUR, LinkKind
+
+link = table_of(LinkToken)
+budget = table_of(MailBudget)
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> None:
+    """Insert a link."""
+    await session.execute(insert(link).values(**values))
+
+
+async def find(
+    reader: AsyncSession | AsyncConnection, digest: bytes, *, kinds: Collection[LinkKind], now: datetime
+) -> RowMapping | None:
+    """Return a link of one of these kinds that is in force."""
+    query = select(link).where(link.c.hash == digest, link.c.kind.in_(kinds), link.c.used_at.is_(None))
+    return (await reader.execute(query.where(link.c.expires_at > now))).mappings().one_or_none()
+
+
+async def use(session: AsyncSession, digest: bytes, *, now: datetime) -> RowMapping | None:
+    """Use up a link; None when somebody else has, or its time has passed."""
+    statement = update(link).where(link.c.hash == digest, link.c.used_at.is_(None), link.c.expires_at > now)
+    return (await session.execute(statement.values(used_at=now).returning(*link.c))).mappings().one_or_none()
+
+
+async def void(session: AsyncSession, account_id: UUID, *, kinds: Collection[LinkKind], now: datetime) -> None:
+    """Make the links of an account useless that are in force."""
+    statement = update(link).where(link.c.account_id == account_id, link.c.kind.in_(kinds), link.c.used_at.is_(None))
+    await session.execute(statement.values(used_at=now))
+
+
+async def take_from_budget(session: AsyncSession, account_id: UUID, kind: str, *, now: datetime) -> bool:
+    """Note a mail of this kind; return False, and note nothing, when the account has had as many as it may have."""
+    statement = insert(budget).values(account_id=account_id, kind=kind, sent_at=[now], last_at=now)
+    column: Any = budget.c.sent_at
+    is_full = func.cardinality(column) >= MAILS_PER_HOUR
+    younger = case((is_full, column[2:MAILS_PER_HOUR]), else_=column)
+    statement = statement.on_conflict_do_update(
+        index_elements=["account_id", "kind"],
+        set_={"sent_at": func.array_append(younger, now), "last_at": now},
+        where=and_(budget.c.last_at <= now - MAIL_INTERVAL, or_(~is_full, column[1] <= now - HOUR)),
+    )
+    return await session.scalar(statement.returning(budget.c.account_id)) is not None
+
+
+async def purge(session: AsyncSession, *, before: datetime) -> bool:
+    """Delete a batch of links whose time was over by then; return whether there may be more."""
+    return await delete_batch(session, link, link.c.expires_at < before)
+
+
+async def purge_budgets(session: AsyncSession, *, before: datetime) -> bool:
+    """Delete a batch of notes on mails that were sent before then; return whether there may be more."""
+    return await delete_batch(session, budget, budget.c.last_at < before)
