@@ -36,6 +36,7 @@ ROUTES = (
     Route("/api/v1/users/*", "auth"),
     Route("/api/v1/service-accounts", "auth"),
     Route("/api/v1/service-accounts/*", "auth"),
+    Route("/api/v1/admin/*", "auth"),
     Route("/.well-known/jwks.json", "auth", "public"),
     Route("/api/v1/tasks/{}/attachments", "attachments", upload=True),
     Route("/api/v1/attachments/*", "attachments"),

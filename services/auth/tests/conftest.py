@@ -32,6 +32,7 @@ from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.settings import (
     BrokerSettings,
+    CursorSettings,
     DatabaseSettings,
     IdentityVerificationSettings,
     MailSealingSettings,
@@ -178,6 +179,7 @@ def make_settings(
             tokens=TokenSettings(),
             mail_sealing=MailSealingSettings(keys=SecretStr(MAIL_KEY)),
             auth=AuthSettings(**{"encryption_keys": SecretStr(RING_KEY), "tasks_url": tasks_server[1], **changed}),
+            cursors=CursorSettings(secret=SecretStr("a secret of at least 32 characters")),
             oidc=OidcSettings(oidc_providers=oidc_providers),
         )
 
@@ -379,3 +381,38 @@ def check_schema(event: dict[str, Any]) -> None:
     """Raise unless the event is as its contract says."""
     schema = json.loads((SCHEMAS / f"{event['type']}.schema.json").read_bytes())
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(event)
+
+
+MAILS = (
+    "SELECT data->'resource' FROM auth.outbox WHERE type = 'account_mail.requested.v1' AND data->'audience'->>0 = :id"
+)
+
+
+@pytest.fixture
+def mails_about(rows):
+    """The mails that were asked for about an account, the oldest first."""
+
+    async def mails_about(user_id):
+        return [mail for (mail,) in await rows(MAILS, id=str(user_id))]
+
+    return mails_about
+
+
+@pytest.fixture
+def make_admin(rows):
+    async def make_admin(account):
+        await rows("UPDATE auth.account SET roles = '{user,admin}' WHERE id = :id", id=account.id)
+
+    return make_admin
+
+
+@pytest.fixture
+async def only_admin(rows, account, make_admin):
+    """Nobody else is an administrator while the test runs."""
+    query = "UPDATE auth.account SET roles = '{user}' WHERE 'admin' = ANY (roles) RETURNING id"
+    others = await rows(query)
+    await make_admin(account)
+    yield account
+    for (other,) in others:
+        await rows("UPDATE auth.account SET roles = '{user,admin}' WHERE id = :id", id=other)
+    await rows("UPDATE auth.account SET roles = '{user}' WHERE id = :id", id=account.id)

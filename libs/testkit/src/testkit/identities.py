@@ -34,9 +34,9 @@ class TestGateway:
         )
         self._signer = IdentitySigner(self.private_key)
 
-    def headers(self, user_id: UUID, *, session_id: UUID | None = None) -> dict[str, str]:
+    def headers(self, user_id: UUID, *, session_id: UUID | None = None, roles: Collection[str] = ()) -> dict[str, str]:
         """Return what the gateway adds to requests of a user."""
-        principal = Principal(user_id, session_id or uuid7())
+        principal = Principal(user_id, session_id or uuid7(), roles=frozenset(roles))
         return {"x-taskloom-identity": self._signer.sign(principal, now=utcnow())}
 
     def token_headers(
@@ -48,11 +48,13 @@ class TestGateway:
         workspace_id: UUID | None = None,
         project_ids: Collection[UUID] | None = None,
         read_only: bool = False,
+        roles: Collection[str] = (),
     ) -> dict[str, str]:
         """Return what the gateway adds to requests with an API token of a user, or of a service account (`bot`)."""
         principal = Principal(
             user_id,
             token_id or uuid7(),
+            roles=frozenset(roles),
             scopes=frozenset(scopes),
             via="bot" if bot else "token",
             workspace_id=workspace_id,

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import aiohttp
+from chassis.cursors import CursorSigner
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import current_schema_check
@@ -19,10 +20,13 @@ from chassis.web.identity import IdentityCache
 from fastapi import FastAPI
 
 from auth_service import settings as settings_module
+from auth_service.administration import endpoints as administration
+from auth_service.administration.service import AdministrationTerms
 from auth_service.api_tokens import endpoints as api_tokens
 from auth_service.api_tokens.access import sees_workspaces
 from auth_service.api_tokens.rules import Peppers
 from auth_service.api_tokens.service import TokenTerms
+from auth_service.audit import endpoints as audit
 from auth_service.db import ROOT, SCHEMA, IdempotencyKey
 from auth_service.identity_providers import IdentityProviders
 from auth_service.leaving import endpoints as leaving
@@ -46,6 +50,9 @@ from auth_service.users import endpoints as users
 from auth_service.verification import endpoints as verification
 
 ROUTERS = (
+    administration.router,
+    audit.own,
+    audit.of_all,
     users.registration,
     verification.router,
     password_changes.router,
@@ -76,6 +83,8 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
     mail_ring = settings.mail_sealing.ring()
     sessions_terms = session_terms(settings.auth)
 
+    factor_terms = FactorTerms(ring, mail_ring, sessions_terms.lifetimes)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with transaction(database) as session:
@@ -103,11 +112,13 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "access_tokens": access_tokens,
             "sees_workspaces": sees_workspaces,
             "api_token_terms": api_token_terms(settings.auth, ring),
-            "leaving_terms": leaving_terms(settings),
+            "leaving_terms": leaving_terms(settings, factor_terms),
             "mail_ring": mail_ring,
             "identity_providers": identity_providers,
             "oidc_terms": OidcTerms(ring, mail_ring, sessions_terms),
-            "factor_terms": FactorTerms(ring, mail_ring, sessions_terms.lifetimes),
+            "factor_terms": factor_terms,
+            "administration_terms": administration_terms(settings),
+            "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
         },
     )
 
@@ -134,10 +145,15 @@ def api_token_terms(settings: AuthSettings, ring: KeyRing) -> TokenTerms:
     )
 
 
-def leaving_terms(settings: Settings) -> LeavingTerms:
+def leaving_terms(settings: Settings, factors: FactorTerms) -> LeavingTerms:
     """Return what holds for all who leave."""
     grace = timedelta(days=settings.auth.deletion_grace_days)
-    return LeavingTerms(session_terms(settings.auth), grace, settings.mail_sealing.ring())
+    return LeavingTerms(session_terms(settings.auth), grace, settings.mail_sealing.ring(), factors)
+
+
+def administration_terms(settings: Settings) -> AdministrationTerms:
+    """Return what holds for all that administrators do."""
+    return AdministrationTerms(session_terms(settings.auth).lifetimes, settings.mail_sealing.ring())
 
 
 def openapi_document() -> dict[str, Any]:

@@ -4,6 +4,8 @@ from chassis.outbox.contracts import EventContract
 
 from auth_service.account_mail.events import ACCOUNT_MAIL_REQUESTED
 from auth_service.account_mail.schemas import ACCOUNT_MAIL_EXAMPLE, AccountMailResource
+from auth_service.administration.events import USER_DISABLED, USER_ENABLED, USER_ROLES_CHANGED
+from auth_service.administration.schemas import ADMIN_EXAMPLE, DISABLED_EXAMPLE, ENABLED_EXAMPLE
 from auth_service.api_tokens.events import TOKEN_CREATED, TOKEN_REVOKED
 from auth_service.api_tokens.schemas import TOKEN_RESOURCE_EXAMPLE, TokenResource
 from auth_service.leaving.events import (
@@ -70,6 +72,33 @@ EVENTS = (
         "An account was deleted for good: all that is left is an id. Whoever keeps more about it deletes that now.",
         UserOut,
         TOMBSTONE_EXAMPLE,
+        optional=True,
+    ),
+    EventContract(
+        USER_DISABLED,
+        SOURCE_NAME,
+        "user",
+        "An administrator has locked somebody out.",
+        UserOut,
+        DISABLED_EXAMPLE,
+        optional=True,
+    ),
+    EventContract(
+        USER_ENABLED,
+        SOURCE_NAME,
+        "user",
+        "An administrator has let somebody in again.",
+        UserOut,
+        ENABLED_EXAMPLE,
+        optional=True,
+    ),
+    EventContract(
+        USER_ROLES_CHANGED,
+        SOURCE_NAME,
+        "user",
+        "Somebody has other roles in the instance.",
+        UserOut,
+        ADMIN_EXAMPLE,
         optional=True,
     ),
     EventContract(

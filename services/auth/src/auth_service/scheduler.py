@@ -11,6 +11,7 @@ from chassis.sealing import KeyRing
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.api_tokens import repository as api_tokens
+from auth_service.audit import repository as audit
 from auth_service.credentials import repository as credentials
 from auth_service.credentials.rules import ADDRESS_WINDOW, KNOWN_FOR
 from auth_service.db import IdempotencyKey, Outbox
@@ -44,6 +45,10 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
         await rotate_keys_when_due(session, ring, access_ttl=access_ttl, every=every)
 
     mail_ring = settings.mail_sealing.ring()
+    audit_kept = timedelta(days=settings.auth.audit_days)
+
+    async def purge_audit(session: AsyncSession) -> bool:
+        return await audit.purge(session, before=utcnow() - audit_kept)
 
     async def finish_deletions(session: AsyncSession) -> bool:
         return await leaving.finish_deletion(session, mail_ring=mail_ring)
@@ -56,6 +61,7 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
         Job("handle-mail-requests", SOON, handle_mail_requests),
         Job("finish-deletions", MINUTE, finish_deletions),
         Job("forget-events", MINUTE, forget_events),
+        Job("purge-audit", HOUR, purge_audit),
         Job("rotate-keys", DAY, rotate_keys),
     )
 

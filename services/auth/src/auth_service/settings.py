@@ -6,6 +6,7 @@ from typing import Literal
 from chassis.sealing import KeyRing
 from chassis.settings import (
     BrokerSettings,
+    CursorSettings,
     DatabaseSettings,
     IdentityVerificationSettings,
     MailSealingSettings,
@@ -83,6 +84,9 @@ class AuthSettings(SettingsGroup):
         le=365,
         description="For how many days a deleted account can be taken back; then nothing personal is left of it.",
     )
+    audit_days: int = Field(
+        default=400, ge=30, le=3650, description="For how many days the audit keeps what has happened."
+    )
     password_min_length: int = Field(default=8, ge=8, le=128, description="Shortest password, in code points.")
 
     @field_validator("encryption_keys")
@@ -102,6 +106,7 @@ class Settings:
     identity: IdentityVerificationSettings
     tokens: TokenSettings
     mail_sealing: MailSealingSettings
+    cursors: CursorSettings
     auth: AuthSettings
     oidc: OidcSettings
 

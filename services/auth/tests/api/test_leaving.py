@@ -14,9 +14,6 @@ LOGIN = "/api/v1/auth/login"
 ACCOUNT = "SELECT status, deletes_at, version FROM auth.account WHERE id = :id"
 SESSIONS = "SELECT count(*) FROM auth.session WHERE user_id = :id"
 MARKS = "SELECT count(*) FROM auth.revocation WHERE subject = :id AND kind = 'user'"
-MAILS = (
-    "SELECT data->'resource' FROM auth.outbox WHERE type = 'account_mail.requested.v1' AND data->'audience'->>0 = :id"
-)
 NOTED = "SELECT action, actor_id FROM auth.audit_event WHERE subject_id = :id AND action LIKE 'account.%' ORDER BY id"
 
 
@@ -24,35 +21,9 @@ def codes(answer):
     return answer.status_code, [error["code"] for error in answer.json()["errors"]]
 
 
-@pytest.fixture
-def mails(rows):
-    async def mails(user_id):
-        return [mail for (mail,) in await rows(MAILS, id=str(user_id))]
-
-    return mails
-
-
-@pytest.fixture
-def make_admin(rows):
-    async def make_admin(account):
-        await rows("UPDATE auth.account SET roles = '{user,admin}' WHERE id = :id", id=account.id)
-
-    return make_admin
-
-
-@pytest.fixture
-async def only_admin(rows, account, make_admin):
-    """Nobody else is an administrator while the test runs."""
-    query = "UPDATE auth.account SET roles = '{user}' WHERE 'admin' = ANY (roles) RETURNING id"
-    others = await rows(query)
-    await make_admin(account)
-    yield account
-    for (other,) in others:
-        await rows("UPDATE auth.account SET roles = '{user,admin}' WHERE id = :id", id=other)
-    await rows("UPDATE auth.account SET roles = '{user}' WHERE id = :id", id=account.id)
-
-
-async def test_deactivating_ends_all_sessions_and_is_told_mailed_and_noted(api, account, log_in, rows, events, mails):
+async def test_deactivating_ends_all_sessions_and_is_told_mailed_and_noted(
+    api, account, log_in, rows, events, mails_about
+):
     login, _other = await log_in(account), await log_in(account)
     answer = await api.post(DEACTIVATE, headers=login.headers)
     assert (answer.status_code, answer.headers["etag"], answer.headers["cache-control"]) == (200, '"2"', "no-store")
@@ -62,14 +33,16 @@ async def test_deactivating_ends_all_sessions_and_is_told_mailed_and_noted(api, 
     told = await events(account.id)
     assert told.count("user.deactivated.v1") == 1
     assert told.count("session.revoked.v1") == 2
-    assert [(mail["kind"], mail["to"]) for mail in await mails(account.id)] == [("account_deactivated", account.email)]
+    assert [(mail["kind"], mail["to"]) for mail in await mails_about(account.id)] == [
+        ("account_deactivated", account.email)
+    ]
     assert (await rows(NOTED, id=account.id))[1:] == [("account.deactivated", account.id)]
     assert codes(await api.post(LOGIN, json=account.credentials)) == (403, ["ACCOUNT_DEACTIVATED"])
     refresh = {"refresh_token": login.tokens["refresh_token"]}
     assert codes(await api.post("/api/v1/auth/refresh", json=refresh)) == (401, ["INVALID_REFRESH_TOKEN"])
 
 
-async def test_deleting_says_when_and_ends_all_sessions(api, login, rows, events, mails):
+async def test_deleting_says_when_and_ends_all_sessions(api, login, rows, events, mails_about):
     account = login.account
     before = utcnow()
     answer = await api.request("DELETE", ME, headers=login.headers)
@@ -80,7 +53,7 @@ async def test_deleting_says_when_and_ends_all_sessions(api, login, rows, events
     assert data["deletes_at"] == rfc3339(deletes_at)
     assert await rows(SESSIONS, id=account.id) == [(0,)]
     assert (await events(account.id)).count("user.deletion_scheduled.v1") == 1
-    [mail] = await mails(account.id)
+    [mail] = await mails_about(account.id)
     assert (mail["kind"], mail["details"]) == ("deletion_scheduled", {"deletes_at": rfc3339(deletes_at)})
     assert (await rows(NOTED, id=account.id))[1:] == [("account.deletion_requested", account.id)]
     assert codes(await api.post(LOGIN, json=account.credentials)) == (403, ["ACCOUNT_DELETING"])
@@ -150,7 +123,7 @@ async def test_an_account_that_was_disabled_meanwhile_can_not_be_left(api, login
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", DEACTIVATE), ("DELETE", ME)])
-async def test_a_left_account_is_taken_back_by_its_password(api, login, rows, events, mails, method, path):
+async def test_a_left_account_is_taken_back_by_its_password(api, login, rows, events, mails_about, method, path):
     account = login.account
     assert (await api.request(method, path, headers=login.headers)).status_code == 200
     wrong = {**account.credentials, "password": "not-this-one-77"}
@@ -161,7 +134,7 @@ async def test_a_left_account_is_taken_back_by_its_password(api, login, rows, ev
     assert answer.json()["data"]["user"]["status"] == "active"
     assert await rows(ACCOUNT, id=account.id) == [("active", None, 3)]
     assert (await events(account.id)).count("user.reactivated.v1") == 1
-    assert [mail["kind"] for mail in await mails(account.id)][1:] == ["account_reactivated"]
+    assert [mail["kind"] for mail in await mails_about(account.id)][1:] == ["account_reactivated"]
     assert (await rows(NOTED, id=account.id))[-1] == ("account.reactivated", account.id)
     again = await api.post(REACTIVATE, json=account.credentials)
     assert again.status_code == 200
@@ -195,3 +168,21 @@ async def test_reactivate_401_when_the_time_has_come(api, login, rows):
     await rows("UPDATE auth.account SET deletes_at = now() WHERE id = :id", id=login.account.id)
     assert codes(await api.post(REACTIVATE, json=login.account.credentials)) == (401, ["INVALID_CREDENTIALS"])
     assert (await rows(ACCOUNT, id=login.account.id))[0][0] == "deleting"
+
+
+async def test_reactivate_asks_for_a_second_factor_before_anything_is_opened(api, login, enrol, rows, events):
+    factor = await enrol(login)
+    account = login.account
+    open_one = await api.post(REACTIVATE, json=account.credentials)
+    assert codes(open_one) == (401, ["MFA_REQUIRED"])
+    await rows("UPDATE auth.account SET status = 'deactivated' WHERE id = :id", id=account.id)
+    without = await api.post(REACTIVATE, json=account.credentials)
+    assert codes(without) == (401, ["MFA_REQUIRED"])
+    ticket = {"mfa_token": without.json()["data"]["mfa_token"], "otp": factor.code()}
+    assert codes(await api.post("/api/v1/auth/login/mfa", json=ticket)) == (403, ["ACCOUNT_DEACTIVATED"])
+    assert codes(await api.post(REACTIVATE, json={**account.credentials, "otp": "000000"})) == (401, ["INVALID_OTP"])
+    assert (await rows(ACCOUNT, id=account.id))[0][0] == "deactivated"
+    assert (await events(account.id)).count("user.reactivated.v1") == 0
+    answer = await api.post(REACTIVATE, json={**account.credentials, "otp": factor.code()})
+    assert answer.status_code == 200
+    assert (await rows(ACCOUNT, id=account.id))[0][0] == "active"

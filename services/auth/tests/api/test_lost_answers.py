@@ -32,6 +32,7 @@ def start(test_gateway, tmp_path):
             "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
             "AUTH_ENCRYPTION_KEYS": RING_KEY,
             "MAIL_SEALING_KEYS": RING_KEY,
+            "CURSOR_SECRET": "a secret of at least 32 characters",
             **settings,
         }
         command = [sys.executable, "-m", "auth_service", "api"]

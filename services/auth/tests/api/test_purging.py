@@ -38,6 +38,7 @@ def test_the_jobs_and_how_often_they_run(all_jobs):
         ("handle-mail-requests", 0.5),
         ("finish-deletions", 60.0),
         ("forget-events", 60.0),
+        ("purge-audit", 3600.0),
         ("rotate-keys", 86_400.0),
     ]
 

@@ -60,6 +60,7 @@ async def run_command(name, database_settings, test_gateway):
         "AUTH_ENCRYPTION_KEYS": RING_KEYS,
         "AUTH_TASKS_URL": "http://127.0.0.1:1",
         "MAIL_SEALING_KEYS": RING_KEYS,
+        "CURSOR_SECRET": "a secret of at least 32 characters",
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "auth_service", name, env=environment, stderr=asyncio.subprocess.PIPE

@@ -1,7 +1,9 @@
 """What is kept in the audit."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
+from uuid import UUID
 
 Outcome = Literal["success", "refused"]
 
@@ -59,3 +61,8 @@ class AuditAction(StrEnum):
     ROLES_CHANGED = "admin.roles_changed"
 
     KEYS_ROTATED = "signing_keys.rotated"
+
+
+def lowest_id_at(instant: datetime) -> UUID:
+    """Return an id that is lower than those of all entries from then on (RFC 9562, section 5.7: time comes first)."""
+    return UUID(int=max(int(instant.timestamp() * 1000), 0) << 80)

@@ -1,16 +1,21 @@
-"""Writing the audit."""
+"""Writing and reading the audit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.context import current_request
+from chassis.cursors import CursorSigner
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from sqlalchemy.ext.asyncio import AsyncSession
+from chassis.paging import Paging
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.audit import repository
+from auth_service.audit.filters import AuditFilter
 from auth_service.audit.rules import AuditAction, Outcome
 
 
@@ -49,3 +54,47 @@ async def record(
             "details": dict(details or {}),
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the audit, and what `meta` says of it."""
+
+    rows: Sequence[RowMapping]
+    meta: dict[str, Any]
+
+
+async def read(
+    reader: AsyncConnection, *, caller: Principal, wanted: AuditFilter, paging: Paging, signer: CursorSigner
+) -> Page:
+    """Return a part of the audit, the newest first. Raises InvalidCursor or CursorMismatch.
+
+    It is walked by id, which follows time; one entry more than asked for tells whether there is a next part.
+    """
+    query = caller.user_id.bytes + wanted.fingerprint()
+    place, backwards = signer.read_page(paging.cursor, query=query) if paging.cursor else (None, False)
+    edge = None if place is None else UUID(str(place[0]))
+    rows = await repository.list_entries(
+        reader,
+        wanted,
+        limit=paging.per_page + 1,
+        before=None if backwards else edge,
+        after=edge if backwards else None,
+    )
+    shown, more = list(rows[: paging.per_page]), len(rows) > paging.per_page
+    if backwards:
+        shown.reverse()
+    older = bool(shown) and (more or backwards)
+    newer = bool(shown) and edge is not None and (more or not backwards)
+    cursors = {
+        "next_cursor": signer.page(query=query, after=[str(shown[-1]["id"])]) if older else None,
+        "prev_cursor": signer.page(query=query, after=[str(shown[0]["id"])], backwards=True) if newer else None,
+    }
+    return Page(shown, {"per_page": paging.per_page, **cursors, "has_more": older})
+
+
+def hidden_from(row: RowMapping, owner: Principal) -> dict[str, None]:
+    """Return what an account's owner is not told of an entry: from where somebody else did it."""
+    if row["actor_id"] in {None, owner.user_id}:
+        return {}
+    return {"address": None, "device": None, "credential_id": None}

@@ -8,16 +8,14 @@ from chassis.web.routing import public, session_only
 from fastapi import Request, Response
 from sqlalchemy import RowMapping
 
-from auth_service.credentials.errors import InvalidCredentials, TooManyFailures
 from auth_service.credentials.service import Attempt
 from auth_service.leaving import service
 from auth_service.leaving.schemas import DEACTIVATED_EXAMPLE, DELETING_EXAMPLE
-from auth_service.passwords.errors import PasswordWorkFull
 from auth_service.sessions.access import RecentlyProven
-from auth_service.sessions.endpoints import tokens_of
+from auth_service.sessions.endpoints import LOGIN_REFUSALS, tokens_of
 from auth_service.sessions.errors import StepUpRequired
 from auth_service.sessions.schemas import TOKENS_EXAMPLE, Credentials, TokensOut
-from auth_service.users.errors import ACCOUNT_REFUSALS, LastAdmin
+from auth_service.users.errors import LastAdmin
 from auth_service.users.schemas import UserOut
 
 router = APIRouter(prefix="/api/v1/users", tags=["users"])
@@ -69,12 +67,13 @@ async def delete(request: Request, caller: RecentlyProven, write: Writing, minim
     summary="Take an account back",
     description=(
         "Opens an account again that its owner has deactivated, or deleted less than the grace ago, and logs in. The "
-        "same answers as of a login; for an account that is open it is one."
+        "same answers as of a login; for an open account it is one. An account with a second factor needs `otp` "
+        "here: the `mfa_token` of `MFA_REQUIRED` opens no closed account."
     ),
     response_model=Envelope[TokensOut],
     responses={
         200: example(TOKENS_EXAMPLE, description="The account is open; the tokens of a new session."),
-        **errors(InvalidCredentials, TooManyFailures, PasswordWorkFull, *ACCOUNT_REFUSALS),
+        **errors(*LOGIN_REFUSALS),
     },
 )
 @public("an account that is closed has no identity to show")
@@ -82,7 +81,7 @@ async def reactivate(request: Request, body: Credentials, session: WriteSession)
     state = request.app.state
     grant = await service.reactivate(
         session,
-        attempt=Attempt(body.email, body.password),
+        attempt=Attempt(body.email, body.password, body.otp),
         primary=state.database.primary,
         hasher=state.passwords,
         terms=state.leaving_terms,

@@ -29,8 +29,10 @@ from auth_service.leaving.events import (
 )
 from auth_service.leaving.rules import TOMBSTONE
 from auth_service.passwords.service import PasswordHasher
+from auth_service.proofs import service as proofs
+from auth_service.second_factors.service import FactorTerms
 from auth_service.sessions import service as sessions
-from auth_service.sessions.service import Grant, Proof, SessionTerms
+from auth_service.sessions.service import Grant, SessionTerms
 from auth_service.users import repository as users
 from auth_service.users.events import user_changed
 from auth_service.users.policies import refusal_of
@@ -44,6 +46,7 @@ class LeavingTerms:
     sessions: SessionTerms
     grace: timedelta
     mail_ring: KeyRing
+    factors: FactorTerms
 
 
 async def deactivate(session: AsyncSession, *, caller: Principal, terms: LeavingTerms) -> RowMapping:
@@ -72,31 +75,38 @@ async def schedule_deletion(session: AsyncSession, *, caller: Principal, terms: 
 async def reactivate(
     session: AsyncSession, *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, terms: LeavingTerms
 ) -> Grant:
-    """Take an account back that its owner has left, and start a session. Raises what a login raises."""
+    """Take an account back that its owner has left, and start a session. Raises what a login raises.
+
+    A second factor is asked for first, as at a login; it has to come with the password here.
+    """
     verdict = await credentials.verify_password(attempt=attempt, primary=primary, hasher=hasher)
-    account = await credentials.accept_password(session, verdict)
+    found = await credentials.accept_password(session, verdict)
+    account = await users.lock(session, found["id"])
+    returns = account is not None and _may_return(account, terms)
+    if account is None or not returns:
+        account = await sessions.admit(session, account_id=found["id"], proof=proofs.PASSWORD, terms=terms.sessions)
+    proof = await proofs.prove_second_factor(session, account=account, otp=attempt.otp, terms=terms.factors)
     await credentials.forget_failures(session, verdict.origin)
-    await take_back(session, account_id=account["id"], terms=terms)
-    return await sessions.start_session(
-        session, account_id=account["id"], proof=Proof(("password",)), terms=terms.sessions
-    )
+    if returns:
+        await _take_back(session, account_id=account["id"], terms=terms)
+    return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms.sessions)
 
 
-async def take_back(session: AsyncSession, *, account_id: UUID, terms: LeavingTerms) -> None:
-    """Open an account again for its proved owner, unless something else stands against a session then, too.
+def _may_return(row: RowMapping, terms: LeavingTerms) -> bool:
+    """Tell whether the owner has left this account, and nothing else stands against a session.
 
     Raises InvalidCredentials when its time has come: it is as good as deleted.
     """
-    row = await users.lock(session, account_id)
-    if row is None or row["status"] not in {"deactivated", "deleting"}:
-        return
-    now = utcnow()
-    if row["deletes_at"] is not None and row["deletes_at"] <= now:
+    if row["status"] not in {"deactivated", "deleting"}:
+        return False
+    if row["deletes_at"] is not None and row["deletes_at"] <= utcnow():
         raise InvalidCredentials
     opened: Any = {**row, "status": "active"}
-    if refusal_of(opened, verification_required=terms.sessions.verification_required) is not None:
-        return
-    values = {"status": "active", "deletes_at": None, "updated_at": now}
+    return refusal_of(opened, verification_required=terms.sessions.verification_required) is None
+
+
+async def _take_back(session: AsyncSession, *, account_id: UUID, terms: LeavingTerms) -> None:
+    values = {"status": "active", "deletes_at": None, "updated_at": utcnow()}
     after = await users.apply_changes(session, user_id=account_id, values=values)
     await user_changed(session, USER_REACTIVATED, after, actor=None)
     await request_mail(session, ring=terms.mail_ring, kind=MailKind.ACCOUNT_REACTIVATED, account=after)

@@ -7,6 +7,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from auth_service.db import Base
 
+# The words of name and address, by which accounts are found; spelt as PostgreSQL spells it.
+WORDS = (
+    "to_tsvector('simple'::regconfig, regexp_replace((display_name::text || ' '::text) || "
+    "COALESCE(email_canonical, ''::character varying)::text, '[!-/:-@[-`{-~]+'::text, ' '::text, 'g'::text))"
+)
+
 
 class Account(Base):
     __tablename__ = "account"
@@ -16,6 +22,7 @@ class Account(Base):
         CheckConstraint("week_start IN ('monday', 'sunday', 'saturday')", name="week_start"),
         Index("ix_account_deletes_at", "deletes_at", postgresql_where=text("deletes_at IS NOT NULL")),
         Index("ix_account_deleted", "updated_at", postgresql_where=text("status = 'deleted'")),
+        Index("ix_account_words", text(WORDS), postgresql_using="gin"),
         Index("ix_account_admins", "id", postgresql_where=text("'admin' = ANY (roles)")),
     )
 

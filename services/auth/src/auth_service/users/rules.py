@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 
+USER, ADMIN = "user", "admin"
 MAX_EMAIL = 254
 MAX_LOCAL_PART = 64
 UTC, ETC_UTC = "UTC", "Etc/UTC"

@@ -1,0 +1,74 @@
+"""SQL over all accounts, for administrators."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import ColumnElement, RowMapping, any_, false, func, literal, literal_column, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from auth_service.administration.filters import UserFilter
+from auth_service.administration.rules import search_terms
+from auth_service.api_tokens.models import ApiToken
+from auth_service.audit.models import AuditEvent
+from auth_service.audit.rules import AuditAction
+from auth_service.sessions.models import Session
+from auth_service.users.models import WORDS, Account
+
+account = table_of(Account)
+api_token = table_of(ApiToken)
+audit_event = table_of(AuditEvent)
+login = table_of(Session)
+
+
+async def list_users(
+    reader: AsyncConnection, wanted: UserFilter, *, limit: int, offset: int
+) -> tuple[Sequence[RowMapping], int]:
+    """Return accounts, the newest first, and how many there are."""
+    conditions = _conditions(wanted)
+    query = select(account).where(*conditions).order_by(account.c.id.desc()).limit(limit).offset(offset)
+    total = (await reader.execute(select(func.count()).select_from(account).where(*conditions))).scalar_one()
+    return (await reader.execute(query)).mappings().all(), total
+
+
+async def find_user(reader: AsyncConnection, user_id: UUID) -> RowMapping | None:
+    """Return an account with what there is to it."""
+    now = func.now()
+    sessions = select(func.count()).where(
+        login.c.user_id == account.c.id, login.c.idle_expires_at > now, login.c.expires_at > now
+    )
+    tokens = select(func.count()).where(
+        api_token.c.account_id == account.c.id, api_token.c.revoked_at.is_(None), api_token.c.expires_at > now
+    )
+    logins = (
+        select(audit_event.c.occurred_at)
+        .where(
+            audit_event.c.subject_id == account.c.id,
+            audit_event.c.action == AuditAction.LOGIN.value,
+            audit_event.c.outcome == "success",
+        )
+        .order_by(audit_event.c.id.desc())
+        .limit(1)
+    )
+    query = select(
+        account,
+        sessions.scalar_subquery().label("session_count"),
+        tokens.scalar_subquery().label("api_token_count"),
+        logins.scalar_subquery().label("last_login_at"),
+    )
+    return (await reader.execute(query.where(account.c.id == user_id))).mappings().one_or_none()
+
+
+def _conditions(wanted: UserFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.q is not None:
+        terms = search_terms(wanted.q)
+        query = func.to_tsquery(literal_column("'simple'::regconfig"), terms)
+        conditions.append(false() if terms is None else literal_column(WORDS).op("@@", is_comparison=True)(query))
+    if wanted.status is not None:
+        conditions.append(account.c.status == wanted.status)
+    if wanted.kind is not None:
+        conditions.append(account.c.kind == wanted.kind)
+    if wanted.role is not None:
+        conditions.append(literal(wanted.role) == any_(account.c.roles))
+    return conditions

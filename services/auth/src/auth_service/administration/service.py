@@ -1,0 +1,143 @@
+"""Use cases of administrators: disable, enable, force a new password, and change roles."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.identity import Principal
+from chassis.sealing import KeyRing
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth_service.account_mail.events import request_mail
+from auth_service.account_mail.rules import MailKind
+from auth_service.administration.errors import AdministratorsOnly, NotAPerson, OwnAccount, UserNotFound
+from auth_service.administration.events import USER_DISABLED, USER_ENABLED, USER_ROLES_CHANGED
+from auth_service.audit import service as audit
+from auth_service.audit.rules import AuditAction
+from auth_service.revocations import service as revocations
+from auth_service.sessions import service as sessions
+from auth_service.sessions.service import Lifetimes
+from auth_service.users import repository as users
+from auth_service.users.errors import LastAdmin
+from auth_service.users.events import user_changed
+from auth_service.users.rules import ADMIN, USER
+from auth_service.users.service import hold_admins
+
+
+@dataclass(frozen=True, slots=True)
+class AdministrationTerms:
+    """What holds for all that administrators do."""
+
+    lifetimes: Lifetimes
+    mail_ring: KeyRing
+
+
+async def disable(
+    session: AsyncSession, *, caller: Principal, user_id: UUID, reason: str | None, terms: AdministrationTerms
+) -> RowMapping:
+    """Lock somebody out, with all sessions and API tokens. Raises OwnAccount, LastAdmin and UserNotFound."""
+    if user_id == caller.user_id:
+        raise OwnAccount
+    row = await _lock(session, user_id, caller=caller, leaving=True)
+    if row["status"] == "disabled":
+        return row
+    after = await _change(session, row, {"status": "disabled"})
+    await sessions.end_sessions(session, user_id=user_id, lifetimes=terms.lifetimes)
+    await user_changed(session, USER_DISABLED, after, actor=caller)
+    await _mail(session, MailKind.ACCOUNT_DISABLED, after, terms)
+    details = {} if reason is None else {"reason": reason}
+    await audit.record(session, AuditAction.ACCOUNT_DISABLED, subject_id=user_id, actor=caller, details=details)
+    return after
+
+
+async def enable(session: AsyncSession, *, caller: Principal, user_id: UUID, terms: AdministrationTerms) -> RowMapping:
+    """Let a disabled account in again; one that was being deleted goes on with that. Raises UserNotFound."""
+    row = await _lock(session, user_id, caller=caller)
+    if row["status"] != "disabled":
+        return row
+    after = await _change(session, row, {"status": "active" if row["deletes_at"] is None else "deleting"})
+    await user_changed(session, USER_ENABLED, after, actor=caller)
+    await _mail(session, MailKind.ACCOUNT_ENABLED, after, terms)
+    await audit.record(session, AuditAction.ACCOUNT_ENABLED, subject_id=user_id, actor=caller)
+    return after
+
+
+async def force_password_reset(
+    session: AsyncSession, *, caller: Principal, user_id: UUID, terms: AdministrationTerms
+) -> RowMapping:
+    """End all sessions of somebody, who comes in again with a new password only. Raises UserNotFound, NotAPerson."""
+    row = await _lock(session, user_id, caller=caller)
+    if row["kind"] != "human":
+        raise NotAPerson
+    if row["password_reset_required"]:
+        return row
+    after = await _change(session, row, {"password_reset_required": True})
+    await sessions.end_sessions(session, user_id=user_id, lifetimes=terms.lifetimes)
+    await audit.record(session, AuditAction.PASSWORD_RESET_FORCED, subject_id=user_id, actor=caller)
+    return after
+
+
+async def set_roles(
+    session: AsyncSession,
+    *,
+    caller: Principal | None,
+    user_id: UUID,
+    roles: Collection[str],
+    terms: AdministrationTerms,
+) -> RowMapping:
+    """Give somebody these roles in the instance. Raises UserNotFound, NotAPerson and LastAdmin.
+
+    Sessions stay; access tokens that were issued before say something else now, so they stop working. `caller` is
+    None for whoever has a shell on the server.
+    """
+    wanted = [USER, *([ADMIN] if ADMIN in roles else [])]
+    row = await _lock(session, user_id, caller=caller, leaving=ADMIN not in wanted)
+    if row["kind"] != "human":
+        raise NotAPerson
+    if list(row["roles"]) == wanted:
+        return row
+    after = await _change(session, row, {"roles": wanted})
+    now = utcnow()
+    await revocations.revoke_user(
+        session, user_id, now=now, expires_at=now + terms.lifetimes.access, including_this_second=True
+    )
+    change = {"field": "roles", "old": row["roles"], "new": wanted}
+    await user_changed(session, USER_ROLES_CHANGED, after, actor=caller, changes=[change])
+    await _mail(session, MailKind.ROLE_CHANGED, after, terms, {"roles": ", ".join(wanted)})
+    details = {"old": row["roles"], "new": wanted}
+    await audit.record(session, AuditAction.ROLES_CHANGED, subject_id=user_id, actor=caller, details=details)
+    return after
+
+
+async def _lock(session: AsyncSession, user_id: UUID, *, caller: Principal | None, leaving: bool = False) -> RowMapping:
+    """Return an account, which nobody else changes now. Raises UserNotFound, AdministratorsOnly and LastAdmin.
+
+    The administrators are held first: of two who turn against each other at once, the second is none any more.
+    """
+    admins = await hold_admins(session)
+    if caller is not None and caller.user_id not in admins:
+        raise AdministratorsOnly
+    if leaving and admins == {user_id}:
+        raise LastAdmin
+    row = await users.lock(session, user_id)
+    if row is None or row["status"] == "deleted":
+        raise UserNotFound
+    return row
+
+
+async def _change(session: AsyncSession, row: RowMapping, values: Mapping[str, Any]) -> RowMapping:
+    return await users.apply_changes(session, user_id=row["id"], values={**values, "updated_at": utcnow()})
+
+
+async def _mail(
+    session: AsyncSession,
+    kind: MailKind,
+    row: RowMapping,
+    terms: AdministrationTerms,
+    details: Mapping[str, str] | None = None,
+) -> None:
+    if row["email"] is not None:
+        await request_mail(session, ring=terms.mail_ring, kind=kind, account=row, details=details)
