@@ -77,6 +77,28 @@ async def test_401_for_unknown_and_ended_tokens_asked_once_in_five_seconds(api, 
     assert tasks.requests == []
 
 
+async def test_r23_who_invents_tokens_makes_the_auth_service_do_no_more_than_the_limit(start, auth, is_refused):
+    known = auth.api_token()
+    limits = {"anonymous_limit_per_minute": 5, "trusted_proxies": ("127.0.0.1/32",)}
+    from_one = {"x-forwarded-for": "198.51.100.23"}
+    async with start(**limits) as gateway, gateway.client(headers=from_one) as api:
+        assert (await api.get(PATH, headers=known.headers)).status_code == 200
+        asked = len(auth.questions)
+        # Of a token that has ended every question is the same one, however often its owner's script tries it.
+        ended = {"authorization": f"Bearer {API_TOKEN.new()}"}
+        is_refused(await api.get(PATH, headers=ended), 401, "INVALID_TOKEN")
+        for _ in range(4):
+            answer = await api.get(PATH, headers={"authorization": f"Bearer {API_TOKEN.new()}"})
+            is_refused(answer, 401, "INVALID_TOKEN")
+        for _ in range(20):
+            answer = await api.get(PATH, headers={"authorization": f"Bearer {API_TOKEN.new()}"})
+            is_refused(answer, 429, "RATE_LIMITED")
+            assert int(answer.headers["retry-after"]) >= 1
+        assert len(auth.questions) == asked + 5
+        assert (await api.get(PATH, headers=known.headers)).status_code == 200
+        assert (await api.get(PATH, headers=auth.user().headers)).status_code == 200
+
+
 async def test_401_without_a_question_for_what_is_no_token(api, auth, is_refused):
     good = API_TOKEN.new()
     for secret in (good[:-1], good + "0", good[:-1] + ("0" if good[-1] != "0" else "1"), "tlm_pat_", good.swapcase()):

@@ -9,13 +9,16 @@ from uuid import UUID
 import aiohttp
 import structlog
 from chassis.clock import utcnow
+from chassis.errors import RateLimited
 from chassis.identity import Principal
 from chassis.secret_tokens import API_TOKEN, token_digest
 from chassis.tokens import AccessToken, IdentitySigner
 from pydantic import AwareDatetime, BaseModel
 
 from gateway.callers import Caller, Network
+from gateway.edge import limit_key
 from gateway.errors import AuthStateUnavailable, InvalidToken
+from gateway.rate_limit import WINDOW_SECONDS, LocalLog
 from gateway.revocation import GATEWAY_ID, Revocations
 
 log = structlog.get_logger()
@@ -55,6 +58,7 @@ class ApiTokens:
         revocations: Revocations,
         signer: IdentitySigner,
         *,
+        invented_per_minute: int,
         entries: int = CACHE_ENTRIES,
     ) -> None:
         self._session = session
@@ -65,16 +69,29 @@ class ApiTokens:
         self._callers: OrderedDict[bytes, Caller] = OrderedDict()
         self._refused: OrderedDict[bytes, float] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[Caller | None]] = {}
+        self._invented = LocalLog(WINDOW_SECONDS)
+        self._invented_per_minute = invented_per_minute
 
     async def find(self, token: str, *, client: str) -> Caller:
-        """Return whose token it is. Raises InvalidToken, AddressNotAllowed or AuthStateUnavailable."""
+        """Return whose token it is. Raises InvalidToken, AddressNotAllowed, RateLimited or AuthStateUnavailable."""
         if not API_TOKEN.fits(token):
             raise InvalidToken(log_detail="not the form of an API token")
         digest = token_digest(token)
-        caller = self._known(digest) or await self._ask_once(digest, client)
+        caller = self._known(digest) or await self._ask_for(digest, client)
         if caller is None:
             raise InvalidToken(log_detail="no such API token in force")
         caller.check_address(client)
+        return caller
+
+    async def _ask_for(self, digest: bytes, client: str) -> Caller | None:
+        """Ask, unless the client has come with so many different tokens that are none: each costs auth a query."""
+        address, now = limit_key(client), asyncio.get_running_loop().time()
+        if self._invented.count(address, now=now) >= self._invented_per_minute:
+            raise RateLimited(retry_after=1, log_detail="too many API tokens that are none")
+        is_new = digest not in self._refused
+        caller = await self._ask_once(digest, client)
+        if caller is None and is_new:
+            self._invented.note(address, now=asyncio.get_running_loop().time())
         return caller
 
     def _known(self, digest: bytes) -> Caller | None:

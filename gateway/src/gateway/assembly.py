@@ -87,7 +87,9 @@ def _authenticator(
         key_of=keys.get,
     )
     url = f"{upstream_urls(settings)['auth']}/internal/api-tokens/resolve"
-    return Authenticator(verifier, keys, revocations, signer, ApiTokens(session, url, revocations, signer))
+    invented = settings.gateway.anonymous_limit_per_minute
+    api_tokens = ApiTokens(session, url, revocations, signer, invented_per_minute=invented)
+    return Authenticator(verifier, keys, revocations, signer, api_tokens)
 
 
 def _sockets(settings: Settings, revocations: Revocations) -> Sockets:

@@ -229,6 +229,10 @@ class LocalLog:
         """Count one request that was allowed elsewhere."""
         self._entries(key, now).append(now)
 
+    def count(self, key: str, *, now: float) -> int:
+        """Return how many are counted in the window that ends now."""
+        return sum(at > now - self._window for at in self._logs.get(key, ()))
+
     def __len__(self) -> int:
         return len(self._logs)
 
