@@ -110,6 +110,22 @@ def test_a_start_that_was_broken_off_goes_on_and_makes_nothing_twice(begin, star
     assert shared(start()) == (ids, titles)
 
 
+def test_the_first_person_is_an_administrator_and_a_changed_password_stops_no_start(start, status):
+    copy = start()
+    users = copy.summary["users"]
+    answers = [status(f"{copy.api}/admin/users", user["access_token"]) for user in users]
+    assert answers == [200, 403, 403]
+    change = {"current_password": users[0]["password"], "new_password": "violet-harbor-77"}
+    with httpx2.Client(timeout=10, trust_env=False) as client:
+        bearer = {"authorization": f"Bearer {users[0]['access_token']}"}
+        assert client.post(f"{copy.api}/auth/password/change", json=change, headers=bearer).status_code == 200
+    assert copy.end() == 0
+    again = start()
+    ada, ben, _cleo = again.summary["users"]
+    assert (ada["user_id"], ada["password"], ada["access_token"]) == (users[0]["user_id"], None, None)
+    assert ben["access_token"] in again.summary["curl"]
+
+
 def test_a_setting_can_come_from_a_file_and_a_start_ended_while_people_sign_up_goes_on(begin, start, status, place):
     copy = begin()
     wait_until((place / ".taskloom" / "data" / "logs" / "seed.log").exists, what="the seed")

@@ -26,10 +26,11 @@ class Summary:
 
 def curl_line(api: str, users: list[SeededUser]) -> str:
     """Return a line that can be pasted: it makes a task, or without users shows the status."""
-    if not users:
+    token = next((user.access_token for user in users if user.access_token), None)
+    if token is None:
         return f"curl -s {api}/api/v1/status"
     return (
-        f"curl -s -X POST {api}/api/v1/tasks -H 'Authorization: Bearer {users[0].access_token}' "
+        f"curl -s -X POST {api}/api/v1/tasks -H 'Authorization: Bearer {token}' "
         "-H 'Content-Type: application/json' -d '{\"title\": \"Buy milk\"}'"
     )
 
@@ -54,8 +55,15 @@ def _lines(summary: Summary) -> list[str]:
         f"  Data     {summary.data_dir}",
     ]
     for user in summary.users:
-        lines += [f"  {user.email}  password {user.password}  token:", user.access_token]
+        lines += _user_lines(user, is_admin=user is summary.users[0])
     return [*lines, "Try:", summary.curl, "Ctrl-C stops everything."]
+
+
+def _user_lines(user: SeededUser, *, is_admin: bool) -> list[str]:
+    if user.access_token is None:
+        return [f"{user.email} has changed the password, or closed the account."]
+    role = ", an administrator" if is_admin else ""
+    return [f"  {user.email}  password {user.password}{role}  token:", user.access_token]
 
 
 def _show_panel(summary: Summary) -> None:

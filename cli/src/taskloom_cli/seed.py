@@ -1,6 +1,7 @@
 """Filling a new copy, once, the way its users would: through the API."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from taskloom_cli.supervisor import run_to_end
 
 SEEDED = "seeded.json"
 CONFLICT = 409
+REFUSALS = (401, 403, 429)
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,18 @@ class SeededUser:
     """Somebody to log in as."""
 
     email: str
-    password: str
+    password: str | None
     user_id: str
-    access_token: str
+    access_token: str | None
+    """None, like the password, for somebody who has changed the password, and whom only they can log in."""
 
 
-def seed(folder: DataFolder, ports: Ports, *, environment: dict[str, str]) -> tuple[list[SeededUser], str]:
+def seed(
+    folder: DataFolder, ports: Ports, *, environments: Mapping[str, dict[str, str]]
+) -> tuple[list[SeededUser], str]:
     """Make people, workspace and tasks unless they are there; log everybody in. Return them and the workspace's id.
+
+    What there is stands in a note beside the data. The first of the people is an administrator of the instance.
 
     It calls the services themselves: whatever limits the gateway is given, they are for the people who come later.
     Raises Complaint.
@@ -42,11 +49,16 @@ def seed(folder: DataFolder, ports: Ports, *, environment: dict[str, str]) -> tu
     marker = folder.root / SEEDED
     try:
         made = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
-        enter = _log_in if made else _register
-        users = [enter(ports.api["auth"], person) for person in PEOPLE]
+        if not made:
+            _make_people(folder, ports.api["auth"], environments["auth"])
+        known: dict[str, str] = made.get("users", {})
+        users = [_enter(ports.api["auth"], person, known) for person in PEOPLE]
         signer = IdentitySigner(identity_keys(folder)[0])
         if not made:
-            made = _find_workspace(ports.api["tasks"], signer, users[0]) or _make_workspace(folder, users, environment)
+            found = _find_workspace(ports.api["tasks"], signer, users[0])
+            made = found or _make_workspace(folder, users, environments["tasks"])
+        if "users" not in made:
+            made = {**made, "users": {user.email: user.user_id for user in users}}
             _note(marker, made)
         if not made.get("complete"):
             _make_tasks(ports.api["tasks"], signer, users, made["projects"])
@@ -65,7 +77,14 @@ def _note(marker: Path, made: dict[str, Any]) -> None:
     written.replace(marker)
 
 
-def _register(port: int, person: Person) -> SeededUser:
+def _make_people(folder: DataFolder, port: int, environment: dict[str, str]) -> None:
+    for person in PEOPLE:
+        _register(port, person)
+    log = folder.logs / "grant-admin.log"
+    run_to_end([PythonChild("grant-admin", "auth_service.cli", ("grant-admin", PEOPLE[0].email), environment, log)])
+
+
+def _register(port: int, person: Person) -> None:
     registration = {"email": person.email, "password": PASSWORD, "display_name": person.display_name}
     try:
         post(port, "/api/v1/auth/register", registration)
@@ -73,11 +92,16 @@ def _register(port: int, person: Person) -> SeededUser:
         # An earlier start got as far as this person, and was ended.
         if error.status != CONFLICT:
             raise
-    return _log_in(port, person)
 
 
-def _log_in(port: int, person: Person) -> SeededUser:
-    tokens: dict[str, Any] = post(port, "/api/v1/auth/login", {"email": person.email, "password": PASSWORD})
+def _enter(port: int, person: Person, known: Mapping[str, str]) -> SeededUser:
+    """Log somebody in. A copy lives on when they have changed their password, or closed their account."""
+    try:
+        tokens: dict[str, Any] = post(port, "/api/v1/auth/login", {"email": person.email, "password": PASSWORD})
+    except CallFailed as error:
+        if error.status not in REFUSALS or person.email not in known:
+            raise
+        return SeededUser(person.email, None, known[person.email], None)
     return SeededUser(person.email, PASSWORD, tokens["user"]["id"], tokens["access_token"])
 
 

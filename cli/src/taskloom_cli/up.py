@@ -98,7 +98,7 @@ def _start(supervisor: Supervisor, folder: DataFolder, lock: int, options: Optio
     users: list[SeededUser] = []
     workspace_id = None
     if options.seed:
-        users, workspace_id = seed(folder, ports, environment=environments["tasks"])
+        users, workspace_id = seed(folder, ports, environments=environments)
     summary = _summary(folder, ports, users, workspace_id, time.monotonic() - started)
     supervisor.on_restart = lambda: _write_run_file(folder, supervisor, summary)
     supervisor.on_restart()

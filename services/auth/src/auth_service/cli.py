@@ -1,5 +1,6 @@
 """The command `auth-service`: every role of the service."""
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
@@ -10,12 +11,15 @@ from chassis.background import Background, background_roles
 from chassis.db.engine import open_database
 from chassis.db.migrations import current_schema_check
 from chassis.db.transactions import transaction
+from chassis.errors import AppError
 from chassis.roles import run_role
 from chassis.sealing import KeyRing
 
 from auth_service import settings
+from auth_service.administration import service as administration
+from auth_service.administration.errors import UserNotFound
 from auth_service.db import ROOT, SCHEMA
-from auth_service.main import openapi_document, run_api
+from auth_service.main import administration_terms, openapi_document, run_api
 from auth_service.relay import OUTBOX
 from auth_service.scheduler import jobs
 from auth_service.settings import Settings
@@ -29,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     roles = {
         "api": run_api,
         "openapi": print_openapi,
+        "grant-admin": grant_admin,
+        "revoke-admin": revoke_admin,
         "rotate-keys": rotate_keys,
         **background_roles(open_background, root=ROOT, parts=("relay", "scheduler")),
     }
@@ -65,5 +71,43 @@ async def _rotate_keys(loaded: Settings) -> None:
         async with transaction(database) as session:
             ring = KeyRing.parse(loaded.auth.encryption_keys.get_secret_value())
             await tokens.rotate_keys(session, ring, access_ttl=timedelta(seconds=loaded.auth.access_token_ttl))
+    finally:
+        await database.close()
+
+
+def grant_admin(arguments: Sequence[str]) -> int:
+    """Make the person with an address an administrator of the instance."""
+    return _set_admin("grant-admin", arguments, is_admin=True)
+
+
+def revoke_admin(arguments: Sequence[str]) -> int:
+    """Make the person with an address an administrator no more."""
+    return _set_admin("revoke-admin", arguments, is_admin=False)
+
+
+def _set_admin(command: str, arguments: Sequence[str], *, is_admin: bool) -> int:
+    parser = argparse.ArgumentParser(prog=f"auth-service {command}")
+    parser.add_argument("email", help="the address of an account that there is")
+    email: str = parser.parse_args(arguments).email
+    try:
+        roles = asyncio.run(_change_admin(settings.load(), email, is_admin=is_admin))
+    except UserNotFound:
+        sys.stderr.write(f"There is no account with the address {email}.\n")
+        return 1
+    except AppError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    sys.stdout.write(f"The roles of {email} are now: {', '.join(roles)}.\n")
+    return 0
+
+
+async def _change_admin(loaded: Settings, email: str, *, is_admin: bool) -> Sequence[str]:
+    database = open_database(loaded.database, application_name="auth-administration")
+    try:
+        async with transaction(database) as session:
+            row = await administration.set_admin(
+                session, email=email, is_admin=is_admin, terms=administration_terms(loaded)
+            )
+            return list(row["roles"])
     finally:
         await database.close()

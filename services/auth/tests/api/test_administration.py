@@ -248,7 +248,7 @@ async def test_disabling_409_for_oneself(api, admin, rows, as_admin):
     assert (await rows(ACCOUNT, id=admin.id))[0][0] == "active"
 
 
-async def test_a_forced_reset_ends_sessions_and_asks_for_a_new_password(api, admin, account, log_in, rows, as_admin):
+async def test_a_forced_reset_ends_sessions_and_mails_a_link(api, admin, account, log_in, rows, as_admin, mails_about):
     await log_in(account)
     path = f"{USERS}/{account.id}/force-password-reset"
     for _ in range(2):
@@ -257,6 +257,8 @@ async def test_a_forced_reset_ends_sessions_and_asks_for_a_new_password(api, adm
     assert await rows(ACCOUNT, id=account.id) == [("active", ["user"], True, 2)]
     assert await rows(SESSIONS, id=account.id) == [(0,)]
     assert await rows(NOTED, id=account.id) == [("admin.password_reset_forced", admin.id, {})]
+    [mail] = await mails_about(account.id)
+    assert (mail["kind"], mail["to"], mail["token_sealed"] is None) == ("reset_password", account.email, False)
     assert codes(await api.post("/api/v1/auth/login", json=account.credentials)) == (403, ["PASSWORD_RESET_REQUIRED"])
 
 
@@ -326,3 +328,10 @@ async def test_of_two_administrators_who_turn_against_each_other_at_once_one_sta
     assert sorted(answer.status_code for answer in answers) == [200, 403]
     query = "SELECT count(*) FROM auth.account WHERE 'admin' = ANY (roles) AND status = 'active'"
     assert await rows(query) == [(1,)]
+
+
+async def test_whoever_has_no_session_needs_no_mark_when_roles_change(api, admin, account, rows, as_admin):
+    """Else the token of a login right after it would be one of before."""
+    answer = await api.put(f"{USERS}/{account.id}/roles", json={"roles": ["admin"]}, headers=as_admin(admin))
+    assert answer.status_code == 200
+    assert await rows("SELECT count(*) FROM auth.revocation WHERE subject = :id", id=account.id) == [(0,)]

@@ -120,8 +120,8 @@ async def enable_user(request: Request, user_id: UUID, caller: InstanceAdmin, wr
     "/{user_id}/force-password-reset",
     summary="Force a user to choose a new password",
     description=(
-        "Ends all sessions of the user, who can log in again after a reset of the password only. For one who has to "
-        "do that already nothing happens."
+        "Ends all sessions of the user, who can log in again after a reset of the password only, and mails the link "
+        "for that. For one who has to do it already nothing happens."
     ),
     response_model=Envelope[UserOut],
     responses={

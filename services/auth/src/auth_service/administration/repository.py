@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, RowMapping, any_, false, func, literal, literal_column, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, RowMapping, any_, exists, false, func, literal, literal_column, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.administration.filters import UserFilter
 from auth_service.administration.rules import search_terms
@@ -57,6 +57,12 @@ async def find_user(reader: AsyncConnection, user_id: UUID) -> RowMapping | None
         logins.scalar_subquery().label("last_login_at"),
     )
     return (await reader.execute(query.where(account.c.id == user_id))).mappings().one_or_none()
+
+
+async def has_credentials(session: AsyncSession, user_id: UUID) -> bool:
+    """Tell whether there is a session or an API token of the account, in force or not any more."""
+    of_user = exists().where(login.c.user_id == user_id), exists().where(api_token.c.account_id == user_id)
+    return bool(await session.scalar(select(or_(*of_user))))
 
 
 def _conditions(wanted: UserFilter) -> list[ColumnElement[bool]]:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.account_mail.events import request_mail
 from auth_service.account_mail.rules import MailKind
+from auth_service.administration import repository
 from auth_service.administration.errors import AdministratorsOnly, NotAPerson, OwnAccount, UserNotFound
 from auth_service.administration.events import USER_DISABLED, USER_ENABLED, USER_ROLES_CHANGED
 from auth_service.audit import service as audit
@@ -23,8 +24,10 @@ from auth_service.sessions.service import Lifetimes
 from auth_service.users import repository as users
 from auth_service.users.errors import LastAdmin
 from auth_service.users.events import user_changed
-from auth_service.users.rules import ADMIN, USER
+from auth_service.users.rules import ADMIN, USER, parse_email
 from auth_service.users.service import hold_admins
+from auth_service.verification import service as verification
+from auth_service.verification.rules import LinkKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,10 @@ async def enable(session: AsyncSession, *, caller: Principal, user_id: UUID, ter
 async def force_password_reset(
     session: AsyncSession, *, caller: Principal, user_id: UUID, terms: AdministrationTerms
 ) -> RowMapping:
-    """End all sessions of somebody, who comes in again with a new password only. Raises UserNotFound, NotAPerson."""
+    """End all sessions of somebody, who comes in again with a new password only, and mail the link for it.
+
+    Raises UserNotFound and NotAPerson.
+    """
     row = await _lock(session, user_id, caller=caller)
     if row["kind"] != "human":
         raise NotAPerson
@@ -76,6 +82,7 @@ async def force_password_reset(
         return row
     after = await _change(session, row, {"password_reset_required": True})
     await sessions.end_sessions(session, user_id=user_id, lifetimes=terms.lifetimes)
+    await verification.send_link(session, LinkKind.RESET_PASSWORD, account_id=user_id, ring=terms.mail_ring)
     await audit.record(session, AuditAction.PASSWORD_RESET_FORCED, subject_id=user_id, actor=caller)
     return after
 
@@ -100,16 +107,30 @@ async def set_roles(
     if list(row["roles"]) == wanted:
         return row
     after = await _change(session, row, {"roles": wanted})
-    now = utcnow()
-    await revocations.revoke_user(
-        session, user_id, now=now, expires_at=now + terms.lifetimes.access, including_this_second=True
-    )
+    if await repository.has_credentials(session, user_id):
+        now = utcnow()
+        await revocations.revoke_user(
+            session, user_id, now=now, expires_at=now + terms.lifetimes.access, including_this_second=True
+        )
     change = {"field": "roles", "old": row["roles"], "new": wanted}
     await user_changed(session, USER_ROLES_CHANGED, after, actor=caller, changes=[change])
     await _mail(session, MailKind.ROLE_CHANGED, after, terms, {"roles": ", ".join(wanted)})
     details = {"old": row["roles"], "new": wanted}
     await audit.record(session, AuditAction.ROLES_CHANGED, subject_id=user_id, actor=caller, details=details)
     return after
+
+
+async def set_admin(session: AsyncSession, *, email: str, is_admin: bool, terms: AdministrationTerms) -> RowMapping:
+    """Make somebody an administrator, or one no more; for whoever has a shell on the server.
+
+    Raises UserNotFound for an address that nobody has, and LastAdmin.
+    """
+    address = parse_email(email)
+    found = None if address is None else await users.find_by_email(await session.connection(), address.canonical)
+    if found is None:
+        raise UserNotFound
+    roles = [USER, ADMIN] if is_admin else [USER]
+    return await set_roles(session, caller=None, user_id=found["id"], roles=roles, terms=terms)
 
 
 async def _lock(session: AsyncSession, user_id: UUID, *, caller: Principal | None, leaving: bool = False) -> RowMapping:

@@ -1,0 +1,74 @@
+"""Making administrators from a shell on the server."""
+
+import asyncio
+import os
+import sys
+
+import pytest
+from chassis.ids import uuid7
+
+RING_KEYS = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+ACCOUNT = "SELECT roles FROM auth.account WHERE id = :id"
+NOTED = "SELECT action, actor_id, address, details FROM auth.audit_event WHERE subject_id = :id ORDER BY id"
+
+
+@pytest.fixture
+def command(database_settings, test_gateway):
+    async def command(*arguments):
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": database_settings.url.get_secret_value(),
+            "BROKER_URL": "redis://127.0.0.1:1",
+            "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
+            "AUTH_ENCRYPTION_KEYS": RING_KEYS,
+            "AUTH_TASKS_URL": "http://127.0.0.1:1",
+            "MAIL_SEALING_KEYS": RING_KEYS,
+            "CURSOR_SECRET": "a secret of at least 32 characters",
+        }
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "auth_service", *arguments, env=environment, stdout=pipe, stderr=pipe
+        )
+        said, complaints = await process.communicate()
+        return process.returncode, said.decode(), complaints.decode()
+
+    return command
+
+
+async def test_an_administrator_is_made_and_unmade_by_address(command, login, rows, events):
+    account = login.account
+    said = f"The roles of {account.email.upper()} are now: user, admin.\n"
+    for _ in range(2):
+        assert await command("grant-admin", account.email.upper()) == (0, said, "")
+    assert await rows(ACCOUNT, id=account.id) == [(["user", "admin"],)]
+    other = await rows("SELECT count(*) FROM auth.account WHERE 'admin' = ANY (roles) AND status = 'active'")
+    helper = uuid7()
+    await rows(
+        "INSERT INTO auth.account (id, display_name, timezone, roles, version, created_at, updated_at) "
+        "VALUES (:id, 'Another', 'UTC', '{user,admin}', 1, now(), now())",
+        id=helper,
+    )
+    said = f"The roles of {account.email} are now: user.\n"
+    assert await command("revoke-admin", account.email) == (0, said, "")
+    await rows("UPDATE auth.account SET roles = '{user}' WHERE id = :id", id=helper)
+    assert other[0][0] >= 1
+    assert (await events(account.id)).count("user.roles_changed.v1") == 2
+    noted = [row for row in await rows(NOTED, id=account.id) if row[0].startswith("admin.")]
+    assert noted == [
+        ("admin.roles_changed", None, None, {"old": ["user"], "new": ["user", "admin"]}),
+        ("admin.roles_changed", None, None, {"old": ["user", "admin"], "new": ["user"]}),
+    ]
+    marks = "SELECT count(*) FROM auth.revocation WHERE subject = :id AND kind = 'user'"
+    assert await rows(marks, id=account.id) == [(2,)]
+    assert await rows("SELECT count(*) FROM auth.session WHERE user_id = :id", id=account.id) == [(1,)]
+
+
+async def test_the_last_administrator_stays_one(command, only_admin, rows):
+    sentence = "This is the last active administrator of the instance: make somebody else one first.\n"
+    assert await command("revoke-admin", only_admin.email) == (1, "", sentence)
+    assert await rows(ACCOUNT, id=only_admin.id) == [(["user", "admin"],)]
+
+
+@pytest.mark.parametrize("email", ["nobody-at-all@example.com", "no address"])
+async def test_an_address_that_nobody_has_is_said_so(command, email):
+    assert await command("grant-admin", email) == (1, "", f"There is no account with the address {email}.\n")
