@@ -53,6 +53,7 @@ class World:
 
     gateway: TestGateway
     workspace_id: UUID = field(default_factory=uuid7)
+    project_id: UUID = field(default_factory=uuid7)
     task_id: UUID = field(default_factory=uuid7)
     people: dict[str, UUID] = field(default_factory=dict)
 
@@ -82,7 +83,8 @@ class TasksApi:
         self.app = Starlette(routes=[Route("/internal/tasks/{task_id}", self._locate)])
 
     async def _locate(self, request: Request) -> Response:
-        user_id = self._verifier.verify(request.headers["x-taskloom-identity"]).principal.user_id
+        caller = self._verifier.verify(request.headers["x-taskloom-identity"]).principal
+        user_id = caller.user_id
         task_id = request.path_params["task_id"]
         self.calls.append((task_id, user_id))
         if self.hold is not None:
@@ -93,11 +95,13 @@ class TasksApi:
         role = world and next((world.role(who) for who, known in world.people.items() if known == user_id), None)
         if world is None or role is None:
             return Response(status_code=404)
+        if not (caller.reaches_workspace(world.workspace_id) and caller.reaches_project(world.project_id)):
+            return Response(status_code=404)
         return JSONResponse(
             {
                 "task_id": task_id,
                 "workspace_id": str(world.workspace_id),
-                "project_id": str(uuid7()),
+                "project_id": str(world.project_id),
                 "can_edit": role in EDITORS,
                 "role": role,
             }
@@ -259,7 +263,11 @@ async def world(unknown_world: World, database: Database) -> World:
             if role is not None:
                 member = {"workspace_id": unknown_world.workspace_id, "user_id": user_id, "role": role}
                 await locations.put_membership(session, {**member, "changed_seq": sequence, "removed": False})
-        place = {"task_id": unknown_world.task_id, "workspace_id": unknown_world.workspace_id}
+        place = {
+            "task_id": unknown_world.task_id,
+            "workspace_id": unknown_world.workspace_id,
+            "project_id": unknown_world.project_id,
+        }
         await locations.put_location(session, {**place, "changed_seq": 10, "deleted": False})
     return unknown_world
 

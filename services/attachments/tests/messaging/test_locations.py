@@ -62,6 +62,7 @@ def event(event_type, *, sequence, workspace_id, data, event_id=None):
 
 def task_event(world, event_type, sequence, **more):
     data = {"entity_type": "task", "entity_id": str(world.task_id), "resource": {"title": "x"}}
+    data["project_id"] = str(world.project_id)
     return event(event_type, sequence=sequence, workspace_id=world.workspace_id, data=data, **more)
 
 
@@ -124,6 +125,8 @@ async def test_events_feed_the_projection_and_then_nobody_is_asked(
     assert (await api.get(world.path, headers=world.headers("guest"))).status_code == 200
     created = await api.post(world.path, files={"file": ("a", b"x")}, headers=world.headers("member"))
     assert created.status_code == 201
+    in_project = world.gateway.token_headers(world.people["guest"], "tasks:read", project_ids=[world.project_id])
+    assert (await api.get(world.path, headers=in_project)).status_code == 200
     assert tasks_api.calls == []
     await send(member_event(world, "member.removed.v1", 4, "guest", "guest"))
     await when_taken_in(database, 4)

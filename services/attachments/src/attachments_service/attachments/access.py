@@ -26,7 +26,7 @@ class Found:
 async def visible_task(request: Request, task_id: UUID, caller: CurrentPrincipal) -> TaskAccess:
     """Return what the caller may do with the task's files. Raises AttachmentNotFound."""
     access: TaskAccess | None = await request.app.state.locations.find(
-        task_id, user_id=caller.user_id, identity=request.headers[HEADER]
+        task_id, caller=caller, identity=request.headers[HEADER]
     )
     if access is None:
         raise AttachmentNotFound

@@ -103,9 +103,7 @@ async def create_attachment(request: Request, access: EditableTask, caller: Curr
     file = await service.receive(sent, storage=state.storage, max_bytes=state.max_bytes)
     content = f"{file.sha256} {file.content_type} {file.name}".encode()
     async with _dropped_when_refused(file, state.storage), open_write(request, caller, content=content) as write:
-        row = await service.attach(
-            write.session, access=access, file=file, user_id=caller.user_id, limit=state.max_per_task
-        )
+        row = await service.attach(write.session, access=access, file=file, actor=caller, limit=state.max_per_task)
         created = {"location": f"/api/v1/attachments/{file.id}", "etag": etag(row["version"])}
         return write.reply(AttachmentOut.model_validate(dict(row)), status=201, headers=created)
 
@@ -234,7 +232,7 @@ async def read_content(
 async def delete_attachment(
     found: DeletableAttachment, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
 ) -> Response:
-    await service.detach(write.session, access=found.access, row=found.row, user_id=caller.user_id)
+    await service.detach(write.session, access=found.access, row=found.row, actor=caller)
     return write.no_content() if minimal else write.reply(None)
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from chassis.clock import utcnow
 from chassis.context import current_request
 from chassis.db.base import table_of
+from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from chassis.outbox.publishing import publish
@@ -21,7 +22,7 @@ ATTACHMENT_DELETED = "attachment.deleted.v1"
 
 
 async def attachment_changed(
-    session: AsyncSession, event_type: str, row: RowMapping, *, actor_id: UUID, audience: Sequence[UUID]
+    session: AsyncSession, event_type: str, row: RowMapping, *, actor: Principal, audience: Sequence[UUID]
 ) -> None:
     """Tell of a file that came or went; its stream is the file itself."""
     request = current_request()
@@ -39,7 +40,7 @@ async def attachment_changed(
             "entity_type": "attachment",
             "entity_id": str(row["id"]),
             "version": sequence,
-            "actor": {"type": "user", "id": str(actor_id), "via": "session"},
+            "actor": actor.as_actor(),
             "changes": [],
             "audience": [str(user_id) for user_id in audience],
             "request_id": request.request_id,

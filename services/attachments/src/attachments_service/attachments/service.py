@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.errors import Forbidden
+from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -56,7 +57,7 @@ async def receive(sent: SentFile, *, storage: Storage, max_bytes: int) -> Stored
 
 
 async def attach(
-    session: AsyncSession, *, access: TaskAccess, file: StoredFile, user_id: UUID, limit: int
+    session: AsyncSession, *, access: TaskAccess, file: StoredFile, actor: Principal, limit: int
 ) -> RowMapping:
     """Attach a stored file to its task. Raises TooManyAttachments."""
     if await repository.count_of_task_locked(session, access.task_id) >= limit:
@@ -71,27 +72,27 @@ async def attach(
             "size": file.size,
             "sha256": file.sha256,
             "content_type": file.content_type,
-            "created_by": user_id,
+            "created_by": actor.user_id,
             "version": 1,
             "created_at": utcnow(),
         },
     )
-    await _tell(session, ATTACHMENT_CREATED, row, actor_id=user_id)
+    await _tell(session, ATTACHMENT_CREATED, row, actor=actor)
     return row
 
 
-async def detach(session: AsyncSession, *, access: TaskAccess, row: RowMapping, user_id: UUID) -> None:
+async def detach(session: AsyncSession, *, access: TaskAccess, row: RowMapping, actor: Principal) -> None:
     """Take a file off its task; the bytes go later. Raises Forbidden or AttachmentNotFound."""
-    if not can_delete(access, created_by=row["created_by"], user_id=user_id):
+    if not can_delete(access, created_by=row["created_by"], user_id=actor.user_id):
         raise Forbidden
     if not await repository.remove(session, row["id"]):
         raise AttachmentNotFound
-    await _tell(session, ATTACHMENT_DELETED, row, actor_id=user_id)
+    await _tell(session, ATTACHMENT_DELETED, row, actor=actor)
 
 
-async def _tell(session: AsyncSession, event_type: str, row: RowMapping, *, actor_id: UUID) -> None:
-    audience = await audience_of(session, row["workspace_id"], actor_id=actor_id)
-    await attachment_changed(session, event_type, row, actor_id=actor_id, audience=audience)
+async def _tell(session: AsyncSession, event_type: str, row: RowMapping, *, actor: Principal) -> None:
+    audience = await audience_of(session, row["workspace_id"], actor_id=actor.user_id)
+    await attachment_changed(session, event_type, row, actor=actor, audience=audience)
 
 
 class _Measured:

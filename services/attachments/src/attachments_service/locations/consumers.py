@@ -27,6 +27,7 @@ async def on_change(event: EventEnvelope, session: AsyncSession) -> None:
         {
             "task_id": task.entity_id,
             "workspace_id": task.workspace_id,
+            "project_id": task.project_id,
             "changed_seq": event.sequence,
             "deleted": event.type == TASK_DELETED,
         },

@@ -13,6 +13,8 @@ class TaskLocation(Base):
 
     task_id: Mapped[UUID] = mapped_column(primary_key=True)
     workspace_id: Mapped[UUID]
+    # Not known of what was taken in before this was kept.
+    project_id: Mapped[UUID | None]
     changed_seq: Mapped[int] = mapped_column(BigInteger)
     deleted: Mapped[bool]
 

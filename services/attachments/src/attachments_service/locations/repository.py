@@ -5,8 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import Table, select
-from sqlalchemy.dialects.postgresql import insert
+from chassis.identity import Principal
+from sqlalchemy import ColumnElement, RowMapping, Table, and_, any_, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from attachments_service.locations.models import Membership, TaskLocation
@@ -35,11 +37,37 @@ async def _put(session: AsyncSession, table: Table, keys: list[str], values: Map
     await session.execute(statement)
 
 
-async def find_location(reader: AsyncConnection, task_id: UUID) -> tuple[UUID, bool] | None:
-    """Return a task's workspace and whether the task is deleted; None for an unknown task."""
-    query = select(location.c.workspace_id, location.c.deleted).where(location.c.task_id == task_id)
-    row = (await reader.execute(query)).one_or_none()
-    return None if row is None else (row.workspace_id, row.deleted)
+async def find_visible(reader: AsyncConnection, *, task_id: UUID, caller: Principal) -> RowMapping | None:
+    """Return a task's `workspace_id`, whether it is `deleted`, and the caller's `role`, within a token's restriction.
+
+    None when that is not known; a deleted task needs no role.
+    """
+    is_member = and_(
+        membership.c.workspace_id == location.c.workspace_id,
+        membership.c.user_id == caller.user_id,
+        ~membership.c.removed,
+    )
+    query = (
+        select(location.c.workspace_id, location.c.deleted, membership.c.role)
+        .select_from(location.outerjoin(membership, is_member))
+        .where(
+            location.c.task_id == task_id,
+            or_(membership.c.role.is_not(None), location.c.deleted),
+            *_within_reach(caller),
+        )
+    )
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+def _within_reach(caller: Principal) -> list[ColumnElement[bool]]:
+    """Return the conditions that an API token's restriction adds; a project that is not known is not within it."""
+    conditions: list[ColumnElement[bool]] = []
+    if caller.workspace_id is not None:
+        conditions.append(location.c.workspace_id == caller.workspace_id)
+    if caller.project_ids is not None:
+        projects = literal(sorted(caller.project_ids), ARRAY(PG_UUID(as_uuid=True)))
+        conditions.append(location.c.project_id == any_(projects))
+    return conditions
 
 
 async def members_of(session: AsyncSession, workspace_id: UUID) -> Sequence[UUID]:
@@ -50,12 +78,3 @@ async def members_of(session: AsyncSession, workspace_id: UUID) -> Sequence[UUID
         .order_by(membership.c.user_id)
     )
     return (await session.execute(query)).scalars().all()
-
-
-async def find_role(reader: AsyncConnection, *, workspace_id: UUID, user_id: UUID) -> str | None:
-    """Return a member's role."""
-    query = select(membership.c.role).where(
-        membership.c.workspace_id == workspace_id, membership.c.user_id == user_id, ~membership.c.removed
-    )
-    role: str | None = (await reader.execute(query)).scalar_one_or_none()
-    return role

@@ -11,6 +11,7 @@ class TaskData(BaseModel):
 
     entity_id: UUID
     workspace_id: UUID
+    project_id: UUID | None = None
 
 
 class MemberData(BaseModel):

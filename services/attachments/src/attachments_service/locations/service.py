@@ -5,6 +5,7 @@ from uuid import UUID
 import aiohttp
 from chassis.db.engine import Database
 from chassis.errors import ServiceUnavailable
+from chassis.identity import Principal
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,16 +31,18 @@ class Locations:
         self._session = session
         self._tasks_url = tasks_url.rstrip("/")
 
-    async def find(self, task_id: UUID, *, user_id: UUID, identity: str) -> TaskAccess | None:
-        """Return what the caller may do, or None when there is no such task for the caller."""
+    async def find(self, task_id: UUID, *, caller: Principal, identity: str) -> TaskAccess | None:
+        """Return what the caller may do, or None when there is no such task for the caller.
+
+        The tasks service is asked with the caller's identity, and so within the restriction of an API token.
+        """
         async with self._database.reader.connect() as reader:
-            known = await repository.find_location(reader, task_id)
-            if known is not None and known[1]:
-                return None
-            role = known and await repository.find_role(reader, workspace_id=known[0], user_id=user_id)
-        if known is not None and role is not None:
-            return TaskAccess(task_id, known[0], role in EDITORS, role in MANAGERS)
-        return await self._ask(task_id, identity)
+            known = await repository.find_visible(reader, task_id=task_id, caller=caller)
+        if known is None:
+            return await self._ask(task_id, identity)
+        if known["deleted"]:
+            return None
+        return TaskAccess(task_id, known["workspace_id"], known["role"] in EDITORS, known["role"] in MANAGERS)
 
     async def _ask(self, task_id: UUID, identity: str) -> TaskAccess | None:
         """Ask the tasks service; its events about this may be on their way. Raises ServiceUnavailable."""
