@@ -237,10 +237,12 @@ class Service:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/api/v1/ws"
 
-    async def open(self, user: UUID, cursor: str | None = None, **options: Any) -> Reader:
-        """Open a socket of the user."""
+    async def open(
+        self, user: UUID, cursor: str | None = None, *, headers: dict[str, str] | None = None, **options: Any
+    ) -> Reader:
+        """Open a socket of the user, or of the API token whose `headers` these are."""
         url = self.url if cursor is None else f"{self.url}?cursor={cursor}"
-        headers = self.gateway.headers(user)
+        headers = headers or self.gateway.headers(user)
         return Reader(await websockets.connect(url, additional_headers=headers, **options))
 
     @asynccontextmanager

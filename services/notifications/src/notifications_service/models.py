@@ -2,8 +2,8 @@
 
 from notifications_service.account_mail.models import MailDelivery
 from notifications_service.db import Base, Inbox
-from notifications_service.live.models import Membership, StreamEvent, StreamHead
+from notifications_service.live.models import Membership, ProjectPlace, StreamEvent, StreamHead
 
 METADATA = Base.metadata
 
-__all__ = ["METADATA", "Inbox", "MailDelivery", "Membership", "StreamEvent", "StreamHead"]
+__all__ = ["METADATA", "Inbox", "MailDelivery", "Membership", "ProjectPlace", "StreamEvent", "StreamHead"]

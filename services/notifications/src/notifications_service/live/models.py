@@ -45,3 +45,12 @@ class Membership(Base):
     joined_seq: Mapped[int] = mapped_column(BigInteger)
     changed_seq: Mapped[int] = mapped_column(BigInteger)
     removed: Mapped[bool]
+
+
+class ProjectPlace(Base):
+    """Which workspace a project is in. It never leaves it; one that is not here was made before this was kept."""
+
+    __tablename__ = "project_place"
+
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    workspace_id: Mapped[UUID]

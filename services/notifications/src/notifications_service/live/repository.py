@@ -1,6 +1,6 @@
 """All SQL on the replay store and on memberships."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,11 +12,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from notifications_service.live.models import Membership, StreamEvent, StreamHead
+from notifications_service.live.models import Membership, ProjectPlace, StreamEvent, StreamHead
 
 event = table_of(StreamEvent)
 head = table_of(StreamHead)
 membership = table_of(Membership)
+place = table_of(ProjectPlace)
 
 LOOKED_AT_ONCE = 1000
 
@@ -80,6 +81,20 @@ async def memberships(reader: AsyncConnection, users: Iterable[UUID]) -> Sequenc
     """Return the workspaces that these users may see."""
     query = select(membership).where(membership.c.user_id == any_(_uuids(users)), ~membership.c.removed)
     return (await reader.execute(query)).mappings().all()
+
+
+async def put_place(session: AsyncSession, *, project_id: UUID, workspace_id: UUID) -> None:
+    """Take in which workspace a project is in."""
+    statement = insert(place).values(project_id=project_id, workspace_id=workspace_id)
+    await session.execute(statement.on_conflict_do_nothing())
+
+
+async def places(reader: AsyncConnection, projects: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return the workspaces of these projects, as far as they are known; for none, nothing is asked."""
+    if not projects:
+        return {}
+    query = select(place.c.project_id, place.c.workspace_id).where(place.c.project_id == any_(_uuids(projects)))
+    return {row.project_id: row.workspace_id for row in (await reader.execute(query)).all()}
 
 
 async def heads(reader: AsyncConnection, workspaces: Iterable[UUID]) -> dict[UUID, int]:

@@ -12,6 +12,7 @@ from notifications_service.live import repository
 from notifications_service.live.schemas import ChangeData, MemberData
 
 MEMBER = "member"
+PROJECT = "project"
 MEMBER_REMOVED = "member.removed.v1"
 
 
@@ -34,6 +35,8 @@ async def keep(session: AsyncSession, event: EventEnvelope) -> Advance | None:
     if event.sequence > before:
         await _add(session, event, change)
     joined = await _take_in_membership(session, event, change)
+    if change.entity_type == PROJECT:
+        await repository.put_place(session, project_id=change.entity_id, workspace_id=change.workspace_id)
     after = await repository.advance_head(session, change.workspace_id, before)
     return Advance(change.workspace_id, after, joined) if after > before or joined else None
 

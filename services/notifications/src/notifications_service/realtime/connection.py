@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.cursors import CursorSigner
+from chassis.identity import Principal
 
 from notifications_service.realtime.protocol import StoredFrame, subscription_revoked
 
@@ -30,8 +31,11 @@ class Admission:
 class Connection:
     """Frames wait here in order; the hub never waits for a reader, and only the reader's own task moves it on."""
 
-    def __init__(self, user_id: UUID, signer: CursorSigner) -> None:
-        self.user_id = user_id
+    def __init__(self, caller: Principal, signer: CursorSigner) -> None:
+        self.user_id = caller.user_id
+        self.projects = caller.project_ids or frozenset()
+        """The projects that an API token is restricted to; none of a caller without that restriction."""
+        self._caller = caller
         self.positions: dict[UUID, int] = {}
         """By workspace, the last change that was dealt with."""
         self.subscribed: set[UUID] = set()
@@ -50,6 +54,12 @@ class Connection:
         """Set out from these positions, as a member by these admissions."""
         self.positions = dict(positions)
         self._known = {workspace: admission.changed_seq for workspace, admission in admissions.items()}
+
+    def sees(self, workspace: UUID, places: Mapping[UUID, UUID]) -> bool:
+        """Tell whether the caller's restriction leaves anything of a workspace; `places` are those of its projects."""
+        projects = self._caller.project_ids
+        in_project = projects is None or any(places.get(project) == workspace for project in projects)
+        return in_project and self._caller.reaches_workspace(workspace)
 
     def cursor(self) -> str:
         """Return the position after everything that was sent."""
@@ -113,7 +123,7 @@ class Connection:
         if before is None or frame.seq <= before:
             return
         self.positions[frame.workspace_id] = frame.seq
-        if self.user_id in frame.audience:
+        if self.user_id in frame.audience and self._reaches(frame):
             try:
                 await send(frame.with_cursor(self.cursor()))
             except TooSlow:
@@ -122,6 +132,10 @@ class Connection:
                 raise
         if self._is_revoked_by(frame):
             await self._revoke(frame, send)
+
+    def _reaches(self, frame: StoredFrame) -> bool:
+        """Tell whether the caller's restriction leaves a frame; what is in no project is not for some projects only."""
+        return self._caller.reaches_workspace(frame.workspace_id) and self._caller.reaches_project(frame.project_id)
 
     def _is_revoked_by(self, frame: StoredFrame) -> bool:
         """Tell whether the frame ends our membership; one older than the membership that we know is history."""

@@ -28,11 +28,15 @@ READS = TokenRule(scope="tasks:read")
 
 @router.websocket("/api/v1/ws")
 async def events_socket(socket: WebSocket) -> None:
-    """Frames of everything that the caller may see: `ready` first, then what was missed after `cursor`, then live."""
+    """Frames of everything that the caller may see: `ready` first, then what was missed after `cursor`, then live.
+
+    An API token that is restricted to a workspace gets what is in it, and one that is restricted to projects what is in
+    these: nothing about members and the workspace itself.
+    """
     state = socket.app.state
     try:
         principal = _caller(socket)
-        async with _entered(state.hub, Connection(principal.user_id, state.cursors)) as connection:
+        async with _entered(state.hub, Connection(principal, state.cursors)) as connection:
             await _set_out(socket, connection)
             await _serve(socket, connection, principal)
     except AppError as refusal:

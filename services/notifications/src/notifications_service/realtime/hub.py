@@ -214,12 +214,16 @@ class Hub:
 
     async def _admit(self, users: Iterable[UUID]) -> None:
         """Tell users' connections of what they are members of; they know what is new in it."""
+        here = list(users)
+        restricted = {project for user in here for one in self._by_user.get(user, ()) for project in one.projects}
         async with self._database.reader.connect() as reader:
-            rows = await repository.memberships(reader, users)
+            rows = await repository.memberships(reader, here)
+            places = await repository.places(reader, restricted)
         for row in rows:
             admission = Admission(row["joined_seq"], row["changed_seq"])
             for connection in self._by_user.get(row["user_id"], ()):
-                connection.admit(row["workspace_id"], admission)
+                if connection.sees(row["workspace_id"], places):
+                    connection.admit(row["workspace_id"], admission)
 
     async def _read(self, workspace: UUID, head: int) -> bool:
         """Read a workspace up to `head` and hand its frames out; False when not all of it is to be had yet."""

@@ -21,6 +21,7 @@ class StoredFrame:
 
     workspace_id: UUID
     seq: int
+    project_id: UUID | None
     audience: frozenset[UUID]
     removed_user: UUID | None
     opening: bytes
@@ -32,10 +33,12 @@ class StoredFrame:
 
 def stored_frame(row: RowMapping) -> StoredFrame:
     """Make the shared part of a frame from its row."""
+    project = row["frame"].get("project_id")
     removed = (row["frame"].get("data") or {}).get("user_id") if row["type"] == MEMBER_REMOVED else None
     return StoredFrame(
         workspace_id=row["workspace_id"],
         seq=row["seq"],
+        project_id=None if project is None else UUID(project),
         audience=frozenset(row["audience"]),
         removed_user=None if removed is None else UUID(removed),
         opening=orjson.dumps(row["frame"])[:-1],

@@ -54,8 +54,15 @@ async def set_out(
     """
     async with database.reader.connect() as reader:
         rows = await repository.memberships(reader, [connection.user_id])
-    admissions = {row["workspace_id"]: Admission(row["joined_seq"], row["changed_seq"]) for row in rows}
-    admissions = admissions or await tasks.memberships(identity)
+        places = await repository.places(reader, connection.projects)
+    admissions = {
+        row["workspace_id"]: Admission(row["joined_seq"], row["changed_seq"])
+        for row in rows
+        if connection.sees(row["workspace_id"], places)
+    }
+    if not admissions or len(places) < len(connection.projects):
+        # The answer is for the caller's identity, and so within its restriction.
+        admissions = {**await tasks.memberships(identity), **admissions}
     seen = await _heads(database, admissions) if cursor is None else cursor
     first_days = {workspace: admission.joined_seq - 1 for workspace, admission in admissions.items()}
     connection.begin(admissions, {workspace: seen.get(workspace, first) for workspace, first in first_days.items()})
