@@ -7,7 +7,7 @@ from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
 from tasks_service.relay import SOURCE_NAME
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
-from tasks_service.workspaces.events import MEMBER_ADDED, MEMBER_REMOVED, WORKSPACE_CREATED
+from tasks_service.workspaces.events import MEMBER_ADDED, MEMBER_REMOVED, MEMBER_UPDATED, WORKSPACE_CREATED
 from tasks_service.workspaces.schemas import MEMBER_EXAMPLE, WORKSPACE_EXAMPLE, MemberResource, WorkspaceResource
 
 _WORKSPACE = {name: WORKSPACE_EXAMPLE[name] for name in WorkspaceResource.model_fields}
@@ -19,6 +19,15 @@ EVENTS = (
         SOURCE_NAME,
         "member",
         "Somebody became a member of a workspace.",
+        MemberResource,
+        MEMBER_EXAMPLE,
+        stream="workspace_id",
+    ),
+    EventContract(
+        MEMBER_UPDATED,
+        SOURCE_NAME,
+        "member",
+        "A member of a workspace got another role.",
         MemberResource,
         MEMBER_EXAMPLE,
         stream="workspace_id",

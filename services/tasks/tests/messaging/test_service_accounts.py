@@ -1,6 +1,8 @@
 """From auth's service accounts to memberships: once, in any order, and never to a personal workspace."""
 
 import asyncio
+import json
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -20,7 +22,8 @@ from tasks_service.workspaces.consumers import on_service_account, on_user_regis
 from tasks_service.workspaces.service import create_workspace
 from testkit.waiting import eventually
 
-CREATED, DELETED = "service_account.created.v1", "service_account.deleted.v1"
+CREATED, UPDATED, DELETED = (f"service_account.{verb}.v1" for verb in ("created", "updated", "deleted"))
+CONTRACTS = Path(__file__).parents[4] / "contracts" / "events"
 MEMBERS = "SELECT workspace_id, role, joined_seq FROM tasks.member WHERE user_id = :id"
 LOG = "SELECT seq, type, version, actor->>'id', changes FROM tasks.change WHERE resource->>'user_id' = :id ORDER BY seq"
 
@@ -113,6 +116,49 @@ async def test_a9_a_guest_may_read_only(team, take, api, test_gateway):
     assert (await api.get("/api/v1/projects", headers=headers)).json()["meta"]["total"] == 1
 
 
+async def test_a9_a_new_role_counts_and_an_older_state_does_not(team, take, rows, api, test_gateway):
+    workspace, owner, project = team
+    account = uuid7()
+    states = [
+        account_event(CREATED, account, workspace, owner),
+        account_event(UPDATED, account, workspace, owner, sequence=3, role="guest"),
+        account_event(UPDATED, account, workspace, owner, sequence=2, role="member"),
+        account_event(UPDATED, account, workspace, owner, sequence=4, role="guest", name="Only its name"),
+    ]
+    await take(*states)
+    assert await rows(MEMBERS, id=account) == [(workspace, "guest", 4)]
+    added, updated = await rows(LOG, id=str(account))
+    assert (added[:3], updated[:3]) == ((4, "member.added.v1", 1), (5, "member.updated.v1", 2))
+    assert updated[4] == [{"field": "role", "old": "member", "new": "guest"}]
+    headers = test_gateway.token_headers(account, "tasks:write", bot=True)
+    body = {"title": "a", "project_id": str(project)}
+    assert (await api.post("/api/v1/tasks", json=body, headers=headers)).status_code == 403
+    await take(account_event(UPDATED, account, workspace, owner, sequence=5))
+    assert (await api.post("/api/v1/tasks", json=body, headers=headers)).status_code == 201
+
+
+async def test_a9_a_creation_that_comes_after_a_change_takes_nothing_back(team, take, rows):
+    workspace, owner, _ = team
+    account = uuid7()
+    changed = account_event(UPDATED, account, workspace, owner, sequence=2, role="guest")
+    await take(changed, account_event(CREATED, account, workspace, owner))
+    assert await rows(MEMBERS, id=account) == [(workspace, "guest", 4)]
+    assert [row[1] for row in await rows(LOG, id=str(account))] == ["member.added.v1"]
+
+
+@pytest.mark.parametrize("event_type", [CREATED, UPDATED, DELETED])
+async def test_a9_the_producers_examples_are_understood(team, take, rows, event_type):
+    workspace, owner, _ = team
+    account = uuid7()
+    if event_type != CREATED:
+        await take(account_event(CREATED, account, workspace, owner, sequence=0))
+    example = json.loads((CONTRACTS / "auth" / f"{event_type}.example.json").read_bytes())
+    example["id"] = str(uuid7())
+    example["data"]["resource"] |= {"id": str(account), "workspace_id": str(workspace)}
+    await take(EventEnvelope.from_json(json.dumps(example).encode()))
+    assert await rows(MEMBERS, id=account) == ([] if event_type == DELETED else [(workspace, "member", 4)])
+
+
 async def test_a9_a_deleted_service_account_is_no_member(team, take, rows, api, test_gateway):
     workspace, owner, _ = team
     account, admin = uuid7(), uuid7()
@@ -203,7 +249,7 @@ async def test_a9_a_machine_gets_no_personal_workspace(team, take, rows, how):
 async def test_a9_the_worker_has_a_queue_for_them(team, rows, database, valkey_url):
     """It is declared with all others by migrate, so that no event is without a consumer."""
     assert on_service_account in CONSUMERS
-    assert on_service_account.queue.patterns == (CREATED, DELETED)
+    assert on_service_account.queue.patterns == ("service_account.*.v1",)
     workspace, owner, _ = team
     account = uuid7()
     transport = StreamsTransport(valkey_url, prefix=f"t{uuid7().hex}")

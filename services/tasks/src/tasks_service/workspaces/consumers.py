@@ -10,7 +10,12 @@ from chassis.outbox.envelope import EventEnvelope
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tasks_service.workspaces.service import add_service_account, register_person, remove_service_account
+from tasks_service.workspaces.service import (
+    ServiceAccountState,
+    put_service_account,
+    register_person,
+    remove_service_account,
+)
 
 log = structlog.get_logger()
 
@@ -41,6 +46,7 @@ class ServiceAccountResource(BaseModel):
     workspace_id: UUID
     role: Literal["member", "guest"]
     created_by: UUID
+    version: int
 
 
 class ServiceAccountChange(BaseModel):
@@ -56,9 +62,12 @@ async def on_user_registered(event: EventEnvelope, session: AsyncSession) -> Non
         await register_person(session, person=Principal(user_id=user.id, session_id=event.event_id))
 
 
-@consumer(queue="tasks.service-accounts", types=["service_account.created.v1", SERVICE_ACCOUNT_DELETED])
+@consumer(queue="tasks.service-accounts", types=["service_account.*.v1"])
 async def on_service_account(event: EventEnvelope, session: AsyncSession) -> None:
-    """Make a service account a member of its workspace, or end that; what is wrong or late changes nothing."""
+    """Make a service account a member of its workspace, change its role, or end that.
+
+    What is wrong or late changes nothing.
+    """
     change = ServiceAccountChange.model_validate(event.data)
     account = change.resource
     actor = Principal(account.created_by if change.actor is None else change.actor.id, event.event_id)
@@ -67,9 +76,8 @@ async def on_service_account(event: EventEnvelope, session: AsyncSession) -> Non
             session, account_id=account.id, workspace_id=account.workspace_id, actor=actor
         )
     else:
-        done = await add_service_account(
-            session, account_id=account.id, workspace_id=account.workspace_id, role=account.role, actor=actor
-        )
+        state = ServiceAccountState(account.id, account.workspace_id, account.role, account.version)
+        done = await put_service_account(session, account=state, actor=actor)
     if not done:
         who = {"service_account_id": str(account.id), "workspace_id": str(account.workspace_id)}
         log.warning("service_account.ignored", type=event.type, **who)

@@ -49,4 +49,5 @@ class ServiceAccount(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     # Of another's fact, which may name what is not here.
     workspace_id: Mapped[UUID]
+    version: Mapped[int]
     deleted: Mapped[bool]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, delete, func, insert, select
+from sqlalchemy import RowMapping, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -41,6 +41,16 @@ async def add_new_member(session: AsyncSession, values: Mapping[str, Any]) -> Ro
     return (await session.execute(statement.returning(*member.c))).mappings().one_or_none()
 
 
+async def change_role(session: AsyncSession, *, workspace_id: UUID, user_id: UUID, role: str) -> RowMapping | None:
+    """Give a member another role; None when there is no such member, or it has that role."""
+    statement = (
+        update(member)
+        .where(member.c.workspace_id == workspace_id, member.c.user_id == user_id, member.c.role != role)
+        .values(role=role, version=member.c.version + 1)
+    )
+    return (await session.execute(statement.returning(*member.c))).mappings().one_or_none()
+
+
 async def remove_member(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> RowMapping | None:
     """Delete a membership and return it; None when there is none."""
     statement = delete(member).where(member.c.workspace_id == workspace_id, member.c.user_id == user_id)
@@ -52,16 +62,26 @@ async def exists(session: AsyncSession, workspace_id: UUID) -> bool:
     return await session.scalar(select(workspace.c.id).where(workspace.c.id == workspace_id)) is not None
 
 
-async def add_service_account(session: AsyncSession, *, account_id: UUID, workspace_id: UUID) -> bool:
-    """Note a service account; tell whether it is new, which one that was deleted is not."""
-    values = {"id": account_id, "workspace_id": workspace_id, "deleted": False}
-    statement = insert_or_skip(service_account).values(**values).on_conflict_do_nothing()
+async def put_service_account(session: AsyncSession, *, account_id: UUID, workspace_id: UUID, version: int) -> bool:
+    """Note a state of a service account; False for one that is not news, of another workspace, or after its end."""
+    statement = insert_or_skip(service_account).values(
+        id=account_id, workspace_id=workspace_id, version=version, deleted=False
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=["id"],
+        set_={"version": version},
+        where=(service_account.c.workspace_id == workspace_id)
+        & ~service_account.c.deleted
+        & (service_account.c.version < version),
+    )
     return await session.scalar(statement.returning(service_account.c.id)) is not None
 
 
 async def delete_service_account(session: AsyncSession, *, account_id: UUID, workspace_id: UUID) -> bool:
     """Note that a service account is gone, known or not; False when it was, or when it is another workspace's."""
-    statement = insert_or_skip(service_account).values(id=account_id, workspace_id=workspace_id, deleted=True)
+    statement = insert_or_skip(service_account).values(
+        id=account_id, workspace_id=workspace_id, version=0, deleted=True
+    )
     statement = statement.on_conflict_do_update(
         index_elements=["id"],
         set_={"deleted": True},

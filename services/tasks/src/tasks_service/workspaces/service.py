@@ -1,6 +1,7 @@
 """Making workspaces: the personal one that everybody has, and shared ones."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.projects import service as projects
 from tasks_service.workspaces import repository
-from tasks_service.workspaces.events import member_added, member_removed, workspace_created
+from tasks_service.workspaces.events import member_added, member_removed, member_updated, workspace_created
 
 PERSONAL_NAME = "Personal"
 
@@ -52,26 +53,43 @@ async def register_person(session: AsyncSession, *, person: Principal) -> None:
         await ensure_personal_workspace(session, owner=person)
 
 
-async def add_service_account(
-    session: AsyncSession, *, account_id: UUID, workspace_id: UUID, role: str, actor: Principal
-) -> bool:
-    """Make a service account a member of its workspace, from now on; False when there is nothing to do.
+@dataclass(frozen=True, slots=True)
+class ServiceAccountState:
+    """A service account as it is at a version."""
 
-    That is when the workspace is unknown, or the account known: it is a member, or it was deleted.
+    id: UUID
+    workspace_id: UUID
+    role: str
+    version: int
+
+
+async def put_service_account(session: AsyncSession, *, account: ServiceAccountState, actor: Principal) -> bool:
+    """Make a service account a member of its workspace from now on, or give it its new role.
+
+    False for what changes nothing: an unknown workspace, an older state than is known, an account that was deleted.
     """
+    workspace_id = account.workspace_id
     if not await repository.exists(session, workspace_id):
         return False
-    if not await repository.add_service_account(session, account_id=account_id, workspace_id=workspace_id):
-        return False
-    first = await changes_repository.lock_next_number(session, workspace_id)
+    is_news = await repository.put_service_account(
+        session, account_id=account.id, workspace_id=workspace_id, version=account.version
+    )
+    first = await changes_repository.lock_next_number(session, workspace_id) if is_news else None
     if first is None:
         return False
-    member = {**_new_member(workspace_id, account_id, role), "joined_seq": first}
-    row = await repository.add_new_member(session, member)
-    if row is None:
-        return False
-    await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=[member_added(row)])
+    member = {**_new_member(workspace_id, account.id, account.role), "joined_seq": first}
+    added = await repository.add_new_member(session, member)
+    draft = await _changed_role(session, account) if added is None else member_added(added)
+    if draft is not None:
+        await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=[draft])
     return True
+
+
+async def _changed_role(session: AsyncSession, account: ServiceAccountState) -> ChangeDraft | None:
+    row = await repository.change_role(
+        session, workspace_id=account.workspace_id, user_id=account.id, role=account.role
+    )
+    return None if row is None else member_updated(row)
 
 
 async def remove_service_account(
