@@ -11,10 +11,22 @@ from chassis.clock import utcnow
 from chassis.db.engine import open_database
 from chassis.ids import uuid7
 from chassis.secret_tokens import API_TOKEN
+from sqlalchemy import text
+from testkit.waiting import eventually
 
 PATH = "/api/v1/service-accounts"
 TOKEN = {"name": "CI", "scopes": ["tasks:read"]}
 INACTIVE = {"active": False}
+INSERT_TOKENS = """
+INSERT INTO auth.api_token (id, account_id, created_by, name, digest, digest_key, prefix, scopes, read_only, expires_at,
+    created_at)
+SELECT gen_random_uuid(), :id, :by, 'x', sha256((:salt || n)::bytea), 'k1', 'x', '{}', false, :until, now()
+FROM generate_series(1, :count) n
+"""
+
+
+def tokens_of(made, creator):
+    return {"id": made["id"], "by": creator.id, "salt": made["id"], "until": utcnow() + timedelta(days=1)}
 
 
 def codes(answer):
@@ -261,25 +273,29 @@ async def test_a9_a_service_that_is_not_there_or_slow_is_waited_for_one_second(
     tasks_api.hold.set()
 
 
+@pytest.mark.parametrize("index", range(8))
 async def test_no_connection_is_held_while_the_tasks_service_is_asked(
-    api, login, create, workspace, tasks_api, open_api, database_settings
+    api, login, create, workspace, tasks_api, open_api, database_settings, index
 ):
-    """With a pool of one connection, others are answered meanwhile."""
+    """With a pool of one connection, somebody else is answered meanwhile."""
     made = await create()
+    method, path, body = operations(made["id"], uuid7(), workspace)[index]
     small = open_database(database_settings.model_copy(update={"pool_size": 1}), application_name="auth-tests-small")
     async with open_api(on=small) as narrow:
+        tasks_api.reset()
         tasks_api.hold = asyncio.Event()
-        tasks_api.calls.clear()
-        asked = [
-            asyncio.create_task(narrow.request(method, path, json=body, headers=login.headers))
-            for method, path, body in operations(made["id"], uuid7(), workspace)[:6]
-        ]
-        while len(tasks_api.calls) < len(asked):
-            assert not any(task.done() for task in asked)
-            await asyncio.sleep(0.01)
-        assert (await narrow.get("/api/v1/users/me", headers=login.headers)).status_code == 200
-        tasks_api.hold.set()
-        await asyncio.gather(*asked)
+        asked = asyncio.create_task(narrow.request(method, path, json=body, headers=login.headers))
+
+        async def waits():
+            return tasks_api.calls
+
+        try:
+            await eventually(waits)
+            meanwhile = await narrow.get("/api/v1/users/me", headers=login.headers)
+            assert (meanwhile.status_code, asked.done()) == (200, False)
+        finally:
+            tasks_api.hold.set()
+            await asked
     await small.close()
 
 
@@ -359,13 +375,19 @@ async def test_a9_ending_an_account_ends_its_tokens_with_marks_and_events(
     assert (await api.delete(f"{PATH}/{(await create())['id']}", headers=minimal)).status_code == 204
 
 
-async def test_of_an_end_and_a_new_token_at_once_no_token_is_left_in_force(api, login, create, rows):
+async def test_an_end_waits_for_a_token_that_is_being_made_and_ends_it_too(api, login, account, create, rows, database):
     made = await create()
-    path = f"{PATH}/{made['id']}"
-    asked = [api.post(f"{path}/tokens", json=TOKEN, headers=login.headers) for _ in range(4)]
-    ended, *answers = await asyncio.gather(api.delete(path, headers=login.headers), *asked)
-    assert ended.status_code == 200
-    assert {answer.status_code for answer in answers} <= {201, 404, 409}
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def waits():
+        return await rows(waiting)
+
+    async with database.writer.begin() as other:
+        await other.execute(text("SELECT FROM auth.account WHERE id = :id FOR UPDATE"), {"id": made["id"]})
+        await other.execute(text(INSERT_TOKENS), {**tokens_of(made, account), "count": 1})
+        ended = asyncio.create_task(api.delete(f"{PATH}/{made['id']}", headers=login.headers))
+        await eventually(waits)
+    assert (await ended).status_code == 200
     live = "SELECT count(*) FROM auth.api_token WHERE account_id = :id AND revoked_at IS NULL"
     assert await rows(live, id=made["id"]) == [(0,)]
 
@@ -436,12 +458,7 @@ async def test_a_disabled_service_account_gets_no_token(api, login, create, rows
 
 async def test_fifty_tokens_of_a_service_account_are_in_force_at_most(api, login, account, create, rows):
     made = await create()
-    insert = """INSERT INTO auth.api_token (id, account_id, created_by, name, digest, digest_key, prefix, scopes,
-                    read_only, expires_at, created_at)
-                SELECT gen_random_uuid(), :id, :by, 'x', sha256((:salt || n)::bytea), 'k1', 'x', '{}', false, :until,
-                    now()
-                FROM generate_series(1, 49) n"""
-    await rows(insert, id=made["id"], by=account.id, salt=made["id"], until=utcnow() + timedelta(days=1))
+    await rows(INSERT_TOKENS, **tokens_of(made, account), count=49)
     asked = (api.post(f"{PATH}/{made['id']}/tokens", json=TOKEN, headers=login.headers) for _ in range(3))
     answers = await asyncio.gather(*asked)
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
