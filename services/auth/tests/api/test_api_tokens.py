@@ -333,3 +333,28 @@ async def test_tokens_that_expired_long_ago_are_purged(create, account, rows, da
         await repository.purge(session, before=utcnow() - timedelta(days=30))
     listed = "SELECT id::text FROM auth.api_token WHERE account_id = :id"
     assert await rows(listed, id=account.id) == [(kept["id"],)]
+
+
+async def test_a_new_password_ends_no_token_and_its_mail_says_how_many_go_on(
+    api, login, account, create, resolve, mails, rows
+):
+    """A reset may follow a theft: whoever has the address learns that there is more to look at."""
+    new, newer = "copper-lantern-31", "amber-window-58"
+    kept, revoked, expired = await create(), await create(), await create()
+    await api.delete(f"{PATH}/{revoked['id']}", headers=login.headers)
+    await rows("UPDATE auth.api_token SET expires_at = now() WHERE id = :id", id=expired["id"])
+    body = {"current_password": account.password, "new_password": new}
+    assert (await api.post("/api/v1/auth/password/change", json=body, headers=login.headers)).status_code == 200
+    await api.post("/api/v1/auth/password/forgot", json={"email": account.email})
+    link = (await mails(account.email))[-1]
+    answer = await api.post("/api/v1/auth/password/reset", json={"token": link.token, "password": newer})
+    assert answer.status_code == 200
+    told = [one.event["data"]["resource"] for one in await mails(account.email) if one.kind == "password_changed"]
+    assert [one["details"] for one in told] == [{"api_tokens_in_force": "1"}] * 2
+    assert (await resolve(kept["token"]))["active"] is True
+
+
+async def test_a_mail_about_a_new_password_is_silent_on_tokens_where_there_are_none(api, login, account, mails):
+    body = {"current_password": account.password, "new_password": "copper-lantern-31"}
+    assert (await api.post("/api/v1/auth/password/change", json=body, headers=login.headers)).status_code == 200
+    assert (await mails(account.email))[-1].event["data"]["resource"]["details"] == {}

@@ -149,6 +149,11 @@ def test_html_in_a_name_or_a_detail_is_text():
     assert "<script" not in html
 
 
+def test_a_mail_about_a_new_password_says_how_many_api_tokens_go_on():
+    _, text, _ = composed(kind="password_changed", details={"api_tokens_in_force": "2"})
+    assert "API tokens that go on: 2" in text.splitlines()
+
+
 def test_details_are_one_line_each_without_links_and_instants_are_in_the_users_zone():
     details = {
         "device": "Mozilla/5.0 (X11)\r\nSee http://evil.example or eve@evil.example",

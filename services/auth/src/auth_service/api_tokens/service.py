@@ -107,6 +107,11 @@ async def tell_by_mail(session: AsyncSession, new: NewToken, *, to: RowMapping, 
     await request_mail(session, ring=ring, kind=MailKind.API_TOKEN_CREATED, account=to, details=known)
 
 
+async def count_live(session: AsyncSession, *, account_id: UUID) -> int:
+    """Return how many API tokens of an account are in force: a new password ends none of them."""
+    return await repository.count_live(session, account_id)
+
+
 async def revoke_token(session: AsyncSession, *, owner_id: UUID, token_id: UUID, caller: Principal) -> None:
     """End a token of an account: within two seconds it opens nothing more. Raises ApiTokenNotFound."""
     revoked = await repository.revoke(session, owner_id, now=utcnow(), token_id=token_id)

@@ -75,7 +75,7 @@ async def read_reset_link(token: Annotated[LinkTokenText, Query()], connection: 
     summary="Reset the password by a mailed link",
     description=(
         "Sets a new password and ends all sessions; it does not log in. The link works once, and all others that "
-        "were mailed before work no more."
+        "were mailed before work no more. API tokens go on: the mail about the new password says how many there are."
     ),
     response_model=Envelope[None],
     responses={

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from auth_service.account_mail.events import request_mail
 from auth_service.account_mail.rules import MailKind
+from auth_service.api_tokens import service as api_tokens
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction
 from auth_service.credentials import service as credentials
@@ -84,7 +85,7 @@ async def reset_password(
     changes = [{"field": "email_verified", "old": False, "new": True}] if proof else []
     await user_changed(session, USER_UPDATED, after, actor=None, changes=changes)
     await audit.record(session, AuditAction.PASSWORD_RESET, subject_id=account["id"], actor_id=account["id"])
-    await request_mail(session, ring=ring, kind=MailKind.PASSWORD_CHANGED, account=after)
+    await _tell(session, after, ring)
 
 
 async def verify_own_password(*, caller: Principal, password: str, workshop: Workshop) -> Verdict:
@@ -160,7 +161,14 @@ async def change_password(
     await sessions.end_sessions(session, user_id=caller.user_id, lifetimes=lifetimes, keep=caller.session_id)
     await user_changed(session, USER_UPDATED, after, actor=caller)
     await audit.record(session, AuditAction.PASSWORD_CHANGED, subject_id=caller.user_id, actor=caller)
-    await request_mail(session, ring=ring, kind=MailKind.PASSWORD_CHANGED, account=after)
+    await _tell(session, after, ring)
+
+
+async def _tell(session: AsyncSession, account: RowMapping, ring: KeyRing) -> None:
+    """Tell the owner of a new password, and how many API tokens go on: one may be a thief's."""
+    live = await api_tokens.count_live(session, account_id=account["id"])
+    details = {"api_tokens_in_force": str(live)} if live else {}
+    await request_mail(session, ring=ring, kind=MailKind.PASSWORD_CHANGED, account=account, details=details)
 
 
 async def ask_for_email_change(

@@ -22,7 +22,11 @@ from notifications_service.account_mail.rules import LINKS
 from notifications_service.mailing.letterhead import Letterhead
 
 LONGEST_SHOWN = 200
-LABELS = {"new_email": "New address", "old_email": "Old address"}
+LABELS = {
+    "new_email": "New address",
+    "old_email": "Old address",
+    "api_tokens_in_force": "API tokens that go on",
+}
 JOINERS = "\u200c\u200d"
 LINK_LIKE = re.compile(r"://|@|www\.|\w\.[^\W\d_]", re.IGNORECASE)
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
