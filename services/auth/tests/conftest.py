@@ -383,9 +383,10 @@ def check_schema(event: dict[str, Any]) -> None:
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(event)
 
 
-MAILS = (
-    "SELECT data->'resource' FROM auth.outbox WHERE type = 'account_mail.requested.v1' AND data->'audience'->>0 = :id"
-)
+MAILS = """
+    SELECT data->'resource' FROM auth.outbox
+    WHERE type = 'account_mail.requested.v1' AND data->'audience'->>0 = :id ORDER BY event_id
+"""
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from auth_service.api_tokens.rules import Peppers
 from auth_service.api_tokens.service import TokenTerms
 from auth_service.audit import endpoints as audit
 from auth_service.db import ROOT, SCHEMA, IdempotencyKey
+from auth_service.exports import endpoints as exports
 from auth_service.identity_providers import IdentityProviders
 from auth_service.leaving import endpoints as leaving
 from auth_service.leaving.service import LeavingTerms
@@ -61,6 +62,7 @@ ROUTERS = (
     proofs.router,
     second_factors.router,
     users.router,
+    exports.router,
     leaving.reactivation,
     leaving.router,
     oidc.router,

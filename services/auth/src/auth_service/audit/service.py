@@ -18,6 +18,8 @@ from auth_service.audit import repository
 from auth_service.audit.filters import AuditFilter
 from auth_service.audit.rules import AuditAction, Outcome
 
+MOST = 10_000
+
 
 async def record(
     session: AsyncSession,
@@ -91,6 +93,11 @@ async def read(
         "prev_cursor": signer.page(query=query, after=[str(shown[0]["id"])], backwards=True) if newer else None,
     }
     return Page(shown, {"per_page": paging.per_page, **cursors, "has_more": older})
+
+
+async def all_of(session: AsyncSession, subject_id: UUID) -> Sequence[RowMapping]:
+    """Return what happened to an account, the newest first, and at most 10,000 entries."""
+    return await repository.list_entries(await session.connection(), AuditFilter(subject_id=subject_id), limit=MOST)
 
 
 def hidden_from(row: RowMapping, owner: Principal) -> dict[str, None]:
