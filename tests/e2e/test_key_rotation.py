@@ -12,14 +12,15 @@ import httpx2
 import jwt
 import pytest
 from auth_service.db import ROOT
+from auth_service.settings import Settings
 from chassis.db.migrations import upgrade
 from testkit.databases import migrated_database
+from testkit.environments import required_settings
 from testkit.servers import Server, free_port
 from testkit.waiting import eventually
 
 PASSWORD = "violet-harbor-77"
 PATHS = ("/api/v1/users/me", "/api/v1/auth/sessions")
-RING_KEY = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 ENDLESS = "1000000"
 SIGNERS_FOLLOW_SECONDS = 25
 """Ten, and what a busy machine adds."""
@@ -81,15 +82,14 @@ def pair(start_copy, postgres_url, valkey_url, test_gateway, worker_id, tmp_path
         command = [sys.executable, "-m", module, "api"]
         return Server(command, f"http://127.0.0.1:{port}", port, logs / f"{module}.log", environment=told)
 
-    auth = server(
-        "auth_service",
-        DATABASE_URL=database.url.get_secret_value(),
-        BROKER_URL="redis://127.0.0.1:1",
-        IDENTITY_VERIFY_KEY=test_gateway.verify_key,
-        AUTH_ENCRYPTION_KEYS=RING_KEY,
-        MAIL_SEALING_KEYS=RING_KEY,
-        DATABASE_POOL_WAIT_SECONDS="10",
-    )
+    told = {
+        **required_settings(Settings),
+        "DATABASE_URL": database.url.get_secret_value(),
+        "BROKER_URL": "redis://127.0.0.1:1",
+        "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
+        "DATABASE_POOL_WAIT_SECONDS": "10",
+    }
+    auth = server("auth_service", **told)
     nobody = f"http://127.0.0.1:{free_port()}"
     gateway = server(
         "gateway",

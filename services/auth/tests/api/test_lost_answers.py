@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
+from auth_service.settings import Settings
+from testkit.environments import required_settings
 from testkit.proxy import proxied
 from testkit.servers import Server, free_port
 from testkit.waiting import eventually
@@ -24,6 +26,7 @@ def start(test_gateway, tmp_path):
     async def start(url, **settings):
         port = free_port()
         environment = {
+            **required_settings(Settings),
             "PORT": str(port),
             "ADMIN_PORT": str(free_port()),
             "ENVIRONMENT": "test",
@@ -31,7 +34,6 @@ def start(test_gateway, tmp_path):
             "BROKER_URL": "redis://127.0.0.1:1",
             "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
             "AUTH_ENCRYPTION_KEYS": RING_KEY,
-            "MAIL_SEALING_KEYS": RING_KEY,
             "CURSOR_SECRET": "a secret of at least 32 characters",
             **settings,
         }
