@@ -23,6 +23,8 @@ LOGIN = {
     "/api/v1/auth/verify-email/resend",
     "/api/v1/auth/password/forgot",
     "/api/v1/auth/password/reset",
+    "/api/v1/auth/passkeys/login/options",
+    "/api/v1/auth/passkeys/login",
 }
 SAMPLE = "01900000-0000-7000-8000-000000000000"
 

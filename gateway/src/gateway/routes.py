@@ -22,6 +22,8 @@ ROUTES = (
     Route("/api/v1/auth/register", "auth", "login"),
     Route("/api/v1/auth/login", "auth", "login"),
     Route("/api/v1/auth/login/mfa", "auth", "login"),
+    Route("/api/v1/auth/passkeys/login/options", "auth", "login"),
+    Route("/api/v1/auth/passkeys/login", "auth", "login"),
     Route("/api/v1/auth/token", "auth", "login"),
     Route("/api/v1/auth/refresh", "auth", "login"),
     Route("/api/v1/auth/reactivate", "auth", "login"),

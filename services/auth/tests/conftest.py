@@ -19,6 +19,7 @@ import pytest
 from auth_service.account_mail.rules import token_place
 from auth_service.db import ROOT, Outbox
 from auth_service.main import create_app, openapi_document
+from auth_service.passkey_settings import PasskeySettings
 from auth_service.provider_settings import OidcSettings
 from auth_service.relay import OUTBOX
 from auth_service.scheduler import jobs
@@ -181,6 +182,7 @@ def make_settings(
             auth=AuthSettings(**{"encryption_keys": SecretStr(RING_KEY), "tasks_url": tasks_server[1], **changed}),
             cursors=CursorSettings(secret=SecretStr("a secret of at least 32 characters")),
             oidc=OidcSettings(oidc_providers=oidc_providers),
+            passkeys=PasskeySettings(),
         )
 
     return make

@@ -18,10 +18,12 @@ from testkit.identities import TestGateway
 
 PUBLIC = {
     "ask_for_reset",
+    "begin_passkey_login",
     "complete_flow",
     "complete_login",
     "list_providers",
     "log_in",
+    "log_in_by_passkey",
     "log_in_by_form",
     "open_verification_link",
     "reactivate",
@@ -39,7 +41,7 @@ PUBLIC = {
 def test_every_route_says_who_may_call_it_and_none_is_missed():
     refuse_unguarded_routes(ROUTERS)
     operations = sum(len(item) for item in openapi_document()["paths"].values())
-    assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 58
+    assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 66
     assert {route.name for route in api_routes(ROUTERS) if not is_guarded(route)} == PUBLIC
 
 

@@ -34,6 +34,8 @@ from auth_service.leaving import endpoints as leaving
 from auth_service.leaving.service import LeavingTerms
 from auth_service.oidc import endpoints as oidc
 from auth_service.oidc.service import OidcTerms
+from auth_service.passkeys import endpoints as passkeys
+from auth_service.passkeys.service import PasskeyTerms
 from auth_service.password_changes import endpoints as password_changes
 from auth_service.passwords.service import PasswordHasher
 from auth_service.proofs import endpoints as proofs
@@ -61,6 +63,7 @@ ROUTERS = (
     sessions.form_router,
     proofs.router,
     second_factors.router,
+    passkeys.router,
     users.router,
     exports.router,
     leaving.reactivation,
@@ -121,6 +124,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "factor_terms": factor_terms,
             "administration_terms": administration_terms(settings),
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
+            "passkey_terms": PasskeyTerms(settings.passkeys.party(), mail_ring, sessions_terms.lifetimes),
         },
     )
 

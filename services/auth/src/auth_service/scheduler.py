@@ -18,6 +18,7 @@ from auth_service.db import IdempotencyKey, Outbox
 from auth_service.leaving import service as leaving
 from auth_service.leaving.repository import forget_events
 from auth_service.oidc import repository as oidc
+from auth_service.passkeys import repository as passkeys
 from auth_service.proofs import repository as proofs
 from auth_service.revocations import repository as revocations
 from auth_service.second_factors import repository as second_factors
@@ -125,6 +126,7 @@ PURGES = (
     Job("purge-known-networks", HOUR, purge_networks),
     Job("purge-oidc-flows", HOUR, oidc.purge_flows),
     Job("purge-login-tickets", MINUTE, proofs.purge),
+    Job("purge-passkey-challenges", MINUTE, passkeys.purge_challenges),
     Job("purge-otp-tries", MINUTE, purge_otp_tries),
     Job("purge-unconfirmed-totp", MINUTE, purge_unconfirmed),
     Job("purge-links", HOUR, purge_links),

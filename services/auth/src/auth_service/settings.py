@@ -18,6 +18,7 @@ from chassis.settings import (
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from auth_service.passkey_settings import PasskeySettings
 from auth_service.provider_settings import OidcSettings
 
 PREFIX = "AUTH_"
@@ -109,11 +110,14 @@ class Settings:
     cursors: CursorSettings
     auth: AuthSettings
     oidc: OidcSettings
+    passkeys: PasskeySettings
 
 
 def load() -> Settings:
     """Read the settings. Raises SettingsError with everything that is wrong."""
     settings = load_settings(Settings, prefix=PREFIX)
     if problem := settings.oidc.fit_for(settings.process.environment):
+        raise SettingsError(problem)
+    if problem := settings.passkeys.fault():
         raise SettingsError(problem)
     return settings

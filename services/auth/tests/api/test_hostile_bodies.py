@@ -17,6 +17,13 @@ FIELDS = {
     "/api/v1/auth/email/change": "email",
     "/api/v1/users/me": "display_name",
     "/api/v1/auth/tokens": "name",
+    "/api/v1/auth/login/mfa": "mfa_token",
+    "/api/v1/auth/step-up": "otp",
+    "/api/v1/auth/mfa/totp/confirm": "code",
+    "/api/v1/auth/passkeys/register": "challenge_id",
+    "/api/v1/auth/passkeys/login/options": "email",
+    "/api/v1/auth/passkeys/login": "challenge_id",
+    "/api/v1/auth/passkeys/{passkey_id}": "name",
     "/api/v1/auth/oidc/{provider}/start": "redirect_uri",
     "/api/v1/auth/oidc/{provider}/link": "redirect_uri",
     "/api/v1/auth/oidc/{provider}/complete": "code",
@@ -33,6 +40,13 @@ ROUTES = [
     ("POST", "/api/v1/auth/email/change"),
     ("PATCH", "/api/v1/users/me"),
     ("POST", "/api/v1/auth/tokens"),
+    ("POST", "/api/v1/auth/login/mfa"),
+    ("POST", "/api/v1/auth/step-up"),
+    ("POST", "/api/v1/auth/mfa/totp/confirm"),
+    ("POST", "/api/v1/auth/passkeys/register"),
+    ("POST", "/api/v1/auth/passkeys/login/options"),
+    ("POST", "/api/v1/auth/passkeys/login"),
+    ("PATCH", "/api/v1/auth/passkeys/{passkey_id}"),
     ("POST", "/api/v1/auth/oidc/{provider}/start"),
     ("POST", "/api/v1/auth/oidc/{provider}/link"),
     ("POST", "/api/v1/auth/oidc/{provider}/complete"),
@@ -89,7 +103,8 @@ def send(api, login):
     async def send(method, path, body, **headers):
         all_headers = {**login.headers, "content-type": "application/json", **headers}
         content = of_field(body, path) if isinstance(body, bytes) else body
-        return await api.request(method, path.replace("{provider}", "nowhere"), content=content, headers=all_headers)
+        filled = path.replace("{provider}", "nowhere").replace("{passkey_id}", str(login.account.id))
+        return await api.request(method, filled, content=content, headers=all_headers)
 
     return send
 

@@ -241,7 +241,7 @@ async def test_the_form_takes_a_code_too(api, factor, account):
 @pytest.mark.parametrize(
     ("body", "field", "code"),
     [
-        ({"mfa_token": "x"}, "otp", "REQUIRED"),
+        ({"mfa_token": "x"}, None, "ONE_PROOF"),
         ({"otp": "x"}, "mfa_token", "REQUIRED"),
         ({"mfa_token": 1, "otp": "x"}, "mfa_token", "WRONG_TYPE"),
         ({"mfa_token": "x", "otp": "x" * 65}, "otp", "TOO_LONG"),
@@ -253,3 +253,16 @@ async def test_bad_second_steps_are_422(api, body, field, code):
     answer = await api.post(COMPLETE, json=body)
     assert answer.status_code == 422
     assert [(one["field"], one["code"]) for one in answer.json()["errors"]] == [(field, code)]
+
+
+async def test_taking_an_account_back_needs_the_second_factor_too(api, factor, account, rows):
+    await rows("UPDATE auth.account SET status = 'deactivated' WHERE id = :id", id=account.id)
+    refused = await api.post("/api/v1/auth/reactivate", json=account.credentials)
+    assert codes(refused) == (401, ["MFA_REQUIRED"])
+    wrong = {**account.credentials, "otp": "00000"}
+    assert codes(await api.post("/api/v1/auth/reactivate", json=wrong)) == (401, ["INVALID_OTP"])
+    assert await rows("SELECT status FROM auth.account WHERE id = :id", id=account.id) == [("deactivated",)]
+    right = {**account.credentials, "otp": factor.code()}
+    assert (await api.post("/api/v1/auth/reactivate", json=right)).status_code == 200
+    query = "SELECT methods FROM auth.session WHERE user_id = :id ORDER BY id DESC LIMIT 1"
+    assert await rows(query, id=account.id) == [(["password", "totp"],)]

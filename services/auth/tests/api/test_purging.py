@@ -28,6 +28,7 @@ def test_the_jobs_and_how_often_they_run(all_jobs):
         ("purge-known-networks", 3600.0),
         ("purge-oidc-flows", 3600.0),
         ("purge-login-tickets", 60.0),
+        ("purge-passkey-challenges", 60.0),
         ("purge-otp-tries", 60.0),
         ("purge-unconfirmed-totp", 60.0),
         ("purge-links", 3600.0),

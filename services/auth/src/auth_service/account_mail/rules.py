@@ -24,6 +24,8 @@ class MailKind(StrEnum):
     RECOVERY_CODE_USED = "recovery_code_used"
     PASSKEY_ADDED = "passkey_added"
     PASSKEY_REMOVED = "passkey_removed"
+    PASSKEY_SUSPECT = "passkey_suspect"
+    """A counter went back: there may be a copy of the passkey."""
     API_TOKEN_CREATED = "api_token_created"  # noqa: S105 - same
     SSO_LINKED = "sso_linked"
     SSO_UNLINKED = "sso_unlinked"
@@ -48,6 +50,7 @@ ABOUT_A_REQUEST = frozenset(
         MailKind.RECOVERY_CODE_USED,
         MailKind.PASSKEY_ADDED,
         MailKind.PASSKEY_REMOVED,
+        MailKind.PASSKEY_SUSPECT,
         MailKind.API_TOKEN_CREATED,
         MailKind.SSO_LINKED,
         MailKind.SSO_UNLINKED,

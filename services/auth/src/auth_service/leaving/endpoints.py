@@ -85,6 +85,7 @@ async def reactivate(request: Request, body: Credentials, session: WriteSession)
         primary=state.database.primary,
         hasher=state.passwords,
         terms=state.leaving_terms,
+        passkey_terms=state.passkey_terms,
     )
     return reply(await tokens_of(request, session, grant), headers=NO_STORE)
 

@@ -28,6 +28,7 @@ from auth_service.leaving.events import (
     USER_REACTIVATED,
 )
 from auth_service.leaving.rules import TOMBSTONE
+from auth_service.passkeys.service import PasskeyTerms
 from auth_service.passwords.service import PasswordHasher
 from auth_service.proofs import service as proofs
 from auth_service.second_factors.service import FactorTerms
@@ -73,7 +74,13 @@ async def schedule_deletion(session: AsyncSession, *, caller: Principal, terms: 
 
 
 async def reactivate(
-    session: AsyncSession, *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, terms: LeavingTerms
+    session: AsyncSession,
+    *,
+    attempt: Attempt,
+    primary: AsyncEngine,
+    hasher: PasswordHasher,
+    terms: LeavingTerms,
+    passkey_terms: PasskeyTerms,
 ) -> Grant:
     """Take an account back that its owner has left, and start a session. Raises what a login raises.
 
@@ -85,7 +92,9 @@ async def reactivate(
     returns = account is not None and _may_return(account, terms)
     if account is None or not returns:
         account = await sessions.admit(session, account_id=found["id"], proof=proofs.PASSWORD, terms=terms.sessions)
-    proof = await proofs.prove_second_factor(session, account=account, otp=attempt.otp, terms=terms.factors)
+    proof = await proofs.prove_second_factor(
+        session, account=account, otp=attempt.otp, factor_terms=terms.factors, passkey_terms=passkey_terms
+    )
     await credentials.forget_failures(session, verdict.origin)
     if returns:
         await _take_back(session, account_id=account["id"], terms=terms)

@@ -1,18 +1,32 @@
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Self
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from auth_service.passkeys.schemas import UsedPasskey
+from auth_service.users.schemas import NotNull
 
 OTP_LENGTH = 64
 
 
 class MfaLogin(BaseModel):
-    """The second step of a login: the token of the first, and a code."""
+    """The second step of a login: the token of the first, and a code or a passkey."""
 
     model_config = ConfigDict(extra="forbid")
 
     mfa_token: str = Field(max_length=200)
-    otp: str = Field(max_length=OTP_LENGTH, description="A one-time code or a recovery code.", examples=["123456"])
+    otp: str | None = Field(
+        default=None, max_length=OTP_LENGTH, description="A one-time code or a recovery code.", examples=["123456"]
+    )
+    credential: UsedPasskey | None = Field(default=None, description="A passkey, by the options of the first step.")
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.otp is None) == (self.credential is None):
+            raise PydanticCustomError("ONE_PROOF", "Give either otp or credential.")
+        return self
 
 
 class StepUp(BaseModel):
@@ -20,8 +34,16 @@ class StepUp(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    password: str | None = Field(default=None, max_length=1024)
-    otp: str | None = Field(default=None, max_length=OTP_LENGTH, description="A one-time code or a recovery code.")
+    password: Annotated[str | None, NotNull] = Field(default=None, max_length=1024)
+    otp: Annotated[str | None, NotNull] = Field(
+        default=None, max_length=OTP_LENGTH, description="A one-time code or a recovery code."
+    )
+    challenge_id: Annotated[UUID | None, NotNull] = Field(
+        default=None, description="From `POST /api/v1/auth/step-up/options`."
+    )
+    credential: Annotated[UsedPasskey | None, NotNull] = Field(
+        default=None, description="A passkey in answer to the challenge."
+    )
 
 
 class StepUpOut(BaseModel):

@@ -1,5 +1,6 @@
 """Proving to be the owner of an account: by a password, then by a second factor where there is one."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 from uuid import UUID
@@ -15,12 +16,18 @@ from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction
 from auth_service.credentials import service as credentials
 from auth_service.credentials.service import Attempt, Verdict
+from auth_service.passkeys import service as passkeys
+from auth_service.passkeys.errors import PasskeyRefused
+from auth_service.passkeys.rules import Purpose
+from auth_service.passkeys.schemas import ChallengeOut, UsedPasskey
+from auth_service.passkeys.service import PasskeyTerms
 from auth_service.passwords.service import PasswordHasher
 from auth_service.proofs import repository
 from auth_service.proofs.errors import InvalidMfaToken, MfaRequired
 from auth_service.proofs.rules import MFA_TOKEN, TICKET_LIFE, password_digest
+from auth_service.proofs.schemas import MfaLogin, StepUp
 from auth_service.second_factors import service as factors
-from auth_service.second_factors.errors import InvalidOtp
+from auth_service.second_factors.errors import InvalidOtp, NoSecondFactor
 from auth_service.second_factors.service import FactorTerms
 from auth_service.sessions import service as sessions
 from auth_service.sessions.errors import StepUpRequired
@@ -31,6 +38,15 @@ from auth_service.users import repository as users
 PASSWORD = Proof(("password",))
 
 
+@dataclass(frozen=True, slots=True)
+class GivenPasskey:
+    """A passkey that somebody gives, and what for."""
+
+    challenge_id: UUID | None
+    credential: UsedPasskey
+    purpose: Purpose
+
+
 async def log_in(
     session: AsyncSession,
     *,
@@ -39,6 +55,7 @@ async def log_in(
     hasher: PasswordHasher,
     terms: SessionTerms,
     factor_terms: FactorTerms,
+    passkey_terms: PasskeyTerms,
 ) -> Grant:
     """Start a session by a password, and by a second factor where the account has one.
 
@@ -48,17 +65,27 @@ async def log_in(
     verdict = await credentials.verify_password(attempt=attempt, primary=primary, hasher=hasher)
     found = await credentials.accept_password(session, verdict)
     account = await sessions.admit(session, account_id=found["id"], proof=PASSWORD, terms=terms)
-    proof = await prove_second_factor(session, account=account, otp=attempt.otp, terms=factor_terms)
+    proof = await prove_second_factor(
+        session, account=account, otp=attempt.otp, factor_terms=factor_terms, passkey_terms=passkey_terms
+    )
     await credentials.forget_failures(session, verdict.origin)
     return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms)
 
 
 async def complete_login(
-    session: AsyncSession, *, mfa_token: str, otp: str, terms: SessionTerms, factor_terms: FactorTerms
+    session: AsyncSession,
+    *,
+    step: MfaLogin,
+    terms: SessionTerms,
+    factor_terms: FactorTerms,
+    passkey_terms: PasskeyTerms,
 ) -> Grant:
-    """Start the session of a login that waited for its second factor. Raises InvalidMfaToken, and as `log_in`."""
-    digest = token_digest(mfa_token)
-    ticket = await repository.lock(session, digest, now=utcnow()) if MFA_TOKEN.fits(mfa_token) else None
+    """Start the session of a login that waited for its second factor.
+
+    Raises InvalidMfaToken, PasskeyRefused, and as `log_in`.
+    """
+    digest = token_digest(step.mfa_token)
+    ticket = await repository.lock(session, digest, now=utcnow()) if MFA_TOKEN.fits(step.mfa_token) else None
     owner = None if ticket is None else await users.find(session, ticket["user_id"])
     if ticket is None or owner is None:
         raise InvalidMfaToken
@@ -68,14 +95,24 @@ async def complete_login(
     account = await sessions.admit(session, account_id=owner["id"], proof=PASSWORD, terms=terms)
     if password_digest(account["password_hash"]) != ticket["password_digest"]:
         raise InvalidMfaToken
-    proof = await prove_second_factor(session, account=account, otp=otp, terms=factor_terms)
+    if step.credential is None:
+        proof = await prove_otp(session, account=account, otp=step.otp or "", terms=factor_terms)
+    else:
+        given = GivenPasskey(ticket["challenge_id"], step.credential, "second_factor")
+        await _prove_passkey(session, account, given, passkey_terms, action=AuditAction.LOGIN)
+        proof = Proof(("password", "passkey"), second_factor=True)
     await repository.use(session, digest)
     await credentials.forget_failures(session, origin)
     return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms)
 
 
 async def prove_second_factor(
-    session: AsyncSession, *, account: RowMapping, otp: str | None, terms: FactorTerms
+    session: AsyncSession,
+    *,
+    account: RowMapping,
+    otp: str | None,
+    factor_terms: FactorTerms,
+    passkey_terms: PasskeyTerms,
 ) -> Proof:
     """Return the proof of somebody whose password was right; `account` is locked.
 
@@ -85,7 +122,13 @@ async def prove_second_factor(
     if not account["has_second_factor"]:
         return PASSWORD
     if otp is None:
-        await _refuse(session, account, MfaRequired(data=await _ticket(session, account)))
+        data = await _ticket(session, account, passkey_terms)
+        await _refuse(session, account, MfaRequired(data=data))
+    return await prove_otp(session, account=account, otp=otp, terms=factor_terms)
+
+
+async def prove_otp(session: AsyncSession, *, account: RowMapping, otp: str, terms: FactorTerms) -> Proof:
+    """Return the proof of a right password and a right code. Raises InvalidOtp or TooManyOtpTries."""
     method = await factors.prove_otp(session, account=account, otp=otp, terms=terms)
     if method is None:
         await _refuse(session, account, InvalidOtp(field="otp"))
@@ -108,28 +151,40 @@ async def verify_own_password(
     )
 
 
+async def begin_step_up(session: AsyncSession, *, caller: Principal, terms: PasskeyTerms) -> ChallengeOut:
+    """Return options to step up by a passkey. Raises NoSecondFactor when the caller has none."""
+    begun = await passkeys.begin_proof(session, user_id=caller.user_id, purpose="step_up", terms=terms)
+    if begun is None:
+        raise NoSecondFactor
+    return begun
+
+
 async def step_up(
     session: AsyncSession,
     *,
     caller: Principal,
+    given: StepUp,
     verdict: Verdict | None,
-    otp: str | None,
     terms: SessionTerms,
     factor_terms: FactorTerms,
+    passkey_terms: PasskeyTerms,
 ) -> datetime:
-    """Renew the proof of the caller's session, and return how long it holds.
+    """Renew the proof of the caller's session, and return how long it holds; `verdict` is on the given password.
 
-    Raises StepUpRequired when what is needed was not given, InvalidCredentials, TooManyFailures, InvalidOtp or
-    TooManyOtpTries.
+    Raises StepUpRequired when what is needed was not given, InvalidCredentials, TooManyFailures, InvalidOtp,
+    TooManyOtpTries or PasskeyRefused.
     """
     if verdict is not None:
         await credentials.hold_failures(session, verdict.origin)
     account = await factors.lock_owner(session, caller)
     second_factor: bool = account["has_second_factor"]
-    if second_factor:
-        method = await _step_up_by_factor(session, account, caller, otp, factor_terms)
-    else:
+    if not second_factor:
         method = await _step_up_by_password(session, account, verdict)
+    elif given.credential is not None:
+        passkey = GivenPasskey(given.challenge_id, given.credential, "step_up")
+        method = await _prove_passkey(session, account, passkey, passkey_terms, action=AuditAction.STEP_UP)
+    else:
+        method = await _step_up_by_code(session, account, caller, given.otp, factor_terms)
     await sessions.prove(session, session_id=caller.session_id, second_factor=second_factor)
     details = {"methods": [method]}
     await audit.record(session, AuditAction.STEP_UP, subject_id=caller.user_id, actor=caller, details=details)
@@ -148,7 +203,7 @@ async def _accepted(session: AsyncSession, account: RowMapping) -> list[str]:
     return [] if account["password_hash"] is None else ["password"]
 
 
-async def _step_up_by_factor(
+async def _step_up_by_code(
     session: AsyncSession, account: RowMapping, caller: Principal, otp: str | None, terms: FactorTerms
 ) -> Method:
     if otp is None:
@@ -168,17 +223,38 @@ async def _step_up_by_password(session: AsyncSession, account: RowMapping, verdi
     return "password"
 
 
-async def _ticket(session: AsyncSession, account: RowMapping) -> dict[str, Any]:
+async def _prove_passkey(
+    session: AsyncSession, account: RowMapping, given: GivenPasskey, terms: PasskeyTerms, *, action: AuditAction
+) -> Method:
+    try:
+        await passkeys.prove(
+            session,
+            user_id=account["id"],
+            challenge_id=given.challenge_id,
+            credential=given.credential,
+            purpose=given.purpose,
+            terms=terms,
+        )
+    except PasskeyRefused as refusal:
+        details = {"methods": ["passkey"], "refusal": refusal.code}
+        await audit.record(session, action, subject_id=account["id"], outcome="refused", details=details)
+        raise
+    return "passkey"
+
+
+async def _ticket(session: AsyncSession, account: RowMapping, terms: PasskeyTerms) -> dict[str, Any]:
     token, end = MFA_TOKEN.new(), utcnow() + TICKET_LIFE
+    begun = await passkeys.begin_proof(session, user_id=account["id"], purpose="second_factor", terms=terms)
     values = {
         "hash": token_digest(token),
         "user_id": account["id"],
         "password_digest": password_digest(account["password_hash"]),
+        "challenge_id": begun and begun.challenge_id,
         "expires_at": end,
     }
     await repository.add(session, values)
     methods = await factors.methods_of(session, account["id"])
-    return {"mfa_token": token, "methods": methods, "passkey": None, "expires_at": end}
+    return {"mfa_token": token, "methods": methods, "passkey": begun and begun.public_key, "expires_at": end}
 
 
 async def _refuse(session: AsyncSession, account: RowMapping, refusal: PersistedError) -> NoReturn:

@@ -198,6 +198,7 @@ async def _log_in(request: Request, session: WriteSession, attempt: Attempt) -> 
         hasher=state.passwords,
         terms=state.session_terms,
         factor_terms=state.factor_terms,
+        passkey_terms=state.passkey_terms,
     )
 
 

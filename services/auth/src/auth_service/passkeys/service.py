@@ -1,0 +1,280 @@
+"""Use cases of passkeys: register, log in, prove, rename, remove."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from chassis.clock import utcnow
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from chassis.sealing import KeyRing
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+from webauthn.helpers import base64url_to_bytes
+
+from auth_service.account_mail.events import request_mail
+from auth_service.account_mail.rules import MailKind
+from auth_service.audit import service as audit
+from auth_service.audit.rules import AuditAction
+from auth_service.passkeys import repository
+from auth_service.passkeys.errors import (
+    LastCredential,
+    PasskeyNotAccepted,
+    PasskeyNotFound,
+    PasskeyRefused,
+    PasskeyTaken,
+    TooManyPasskeys,
+)
+from auth_service.passkeys.rules import (
+    CHALLENGE_LIFE,
+    MAX_PASSKEYS,
+    Purpose,
+    RelyingParty,
+    Unverifiable,
+    assertion_options,
+    new_challenge,
+    registration_options,
+    user_handle,
+    verify_assertion,
+    verify_registration,
+)
+from auth_service.passkeys.schemas import ChallengeOut, PasskeyRegistration, UsedPasskey
+from auth_service.second_factors import service as factors
+from auth_service.sessions import service as sessions
+from auth_service.sessions.service import Grant, Lifetimes, Proof, SessionTerms
+from auth_service.users import repository as users
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyTerms:
+    """What passkeys need of the service."""
+
+    party: RelyingParty
+    mail_ring: KeyRing
+    lifetimes: Lifetimes
+
+
+async def begin_registration(session: AsyncSession, *, caller: Principal, terms: PasskeyTerms) -> ChallengeOut:
+    """Return options for a new passkey of the caller. Raises TooManyPasskeys."""
+    account = await factors.lock_owner(session, caller)
+    known = [row["credential_id"] for row in await repository.list_of(session, caller.user_id)]
+    if len(known) >= MAX_PASSKEYS:
+        raise TooManyPasskeys
+    challenge = new_challenge()
+    options = registration_options(
+        terms.party,
+        user_id=account["id"],
+        name=account["email"],
+        display_name=account["display_name"],
+        challenge=challenge,
+        known=known,
+    )
+    return await _keep(session, challenge, options, purpose="registration", user_id=caller.user_id)
+
+
+async def register(
+    session: AsyncSession, *, caller: Principal, wanted: PasskeyRegistration, terms: PasskeyTerms
+) -> RowMapping:
+    """Add a passkey, and end all other sessions. Raises PasskeyNotAccepted, PasskeyTaken or TooManyPasskeys."""
+    account, now = await factors.lock_owner(session, caller), utcnow()
+    challenge = await repository.take_challenge(
+        session, wanted.challenge_id, purpose="registration", user_id=caller.user_id, now=now
+    )
+    if challenge is None:
+        raise PasskeyNotAccepted(field="challenge_id")
+    try:
+        made = verify_registration(terms.party, _plain(wanted.credential), challenge=challenge)
+    except Unverifiable as reason:
+        raise PasskeyNotAccepted(field="credential", log_detail=str(reason)) from None
+    if len(await repository.list_of(session, caller.user_id)) >= MAX_PASSKEYS:
+        raise TooManyPasskeys
+    values = {
+        "id": uuid7(),
+        "user_id": caller.user_id,
+        "credential_id": made.credential_id,
+        "public_key": made.public_key,
+        "sign_count": made.sign_count,
+        "transports": wanted.credential.response.transports,
+        "backup_eligible": made.backup_eligible,
+        "backed_up": made.backed_up,
+        "name": wanted.name,
+        "created_at": now,
+    }
+    row = await repository.add(session, values)
+    if row is None:
+        raise PasskeyTaken
+    await sessions.prove(session, session_id=caller.session_id, second_factor=True)
+    await _tell_change(session, account, caller, row, AuditAction.PASSKEY_ADDED, MailKind.PASSKEY_ADDED, terms)
+    return row
+
+
+async def begin_login(session: AsyncSession, *, terms: PasskeyTerms) -> ChallengeOut:
+    """Return options for a login without a password; they are the same for everybody, but for the challenge."""
+    challenge = new_challenge()
+    options = assertion_options(terms.party, challenge=challenge, allowed=[], verify_user=True)
+    return await _keep(session, challenge, options, purpose="login", user_id=None)
+
+
+async def log_in(
+    session: AsyncSession, *, challenge_id: UUID, credential: UsedPasskey, terms: PasskeyTerms, rules: SessionTerms
+) -> Grant:
+    """Start a session by a passkey, which has verified its user. Raises PasskeyRefused, or as sessions.admit."""
+    challenge = await repository.take_challenge(session, challenge_id, purpose="login", user_id=None, now=utcnow())
+    if challenge is None or credential.response.user_handle is None:
+        raise PasskeyRefused
+    used = await _use(session, credential, challenge=challenge, user_id=None, verify_user=True, terms=terms)
+    proof = Proof(("passkey",), second_factor=True)
+    return await sessions.start_session(session, account_id=used["user_id"], proof=proof, terms=rules)
+
+
+async def begin_proof(
+    session: AsyncSession, *, user_id: UUID, purpose: Purpose, terms: PasskeyTerms
+) -> ChallengeOut | None:
+    """Return options to prove to own an account by one of its passkeys; None when it has none."""
+    allowed = [row["credential_id"] for row in await repository.list_of(session, user_id)]
+    if not allowed:
+        return None
+    challenge = new_challenge()
+    options = assertion_options(terms.party, challenge=challenge, allowed=allowed, verify_user=False)
+    return await _keep(session, challenge, options, purpose=purpose, user_id=user_id)
+
+
+async def prove(
+    session: AsyncSession,
+    *,
+    user_id: UUID,
+    challenge_id: UUID | None,
+    credential: UsedPasskey,
+    purpose: Purpose,
+    terms: PasskeyTerms,
+) -> None:
+    """Accept a passkey as the second factor of an account. Raises PasskeyRefused."""
+    challenge = None
+    if challenge_id is not None:
+        challenge = await repository.take_challenge(
+            session, challenge_id, purpose=purpose, user_id=user_id, now=utcnow()
+        )
+    if challenge is None:
+        raise PasskeyRefused
+    await _use(session, credential, challenge=challenge, user_id=user_id, verify_user=False, terms=terms)
+
+
+async def rename(session: AsyncSession, *, caller: Principal, passkey_id: UUID, name: str) -> RowMapping:
+    """Give a passkey another name. Raises PasskeyNotFound."""
+    row = await repository.rename(session, passkey_id, user_id=caller.user_id, name=name)
+    if row is None:
+        raise PasskeyNotFound
+    details = {"passkey_id": str(passkey_id)}
+    await audit.record(session, AuditAction.PASSKEY_CHANGED, subject_id=caller.user_id, actor=caller, details=details)
+    return row
+
+
+async def find(session: AsyncSession, *, caller: Principal, passkey_id: UUID) -> RowMapping:
+    """Return one of the caller's passkeys. Raises PasskeyNotFound."""
+    for row in await repository.list_of(session, caller.user_id):
+        if row["id"] == passkey_id:
+            return row
+    raise PasskeyNotFound
+
+
+async def remove(session: AsyncSession, *, caller: Principal, passkey_id: UUID, terms: PasskeyTerms) -> None:
+    """Remove a passkey, and end all other sessions. Raises PasskeyNotFound or LastCredential."""
+    account = await factors.lock_owner(session, caller)
+    row = await repository.remove(session, passkey_id, user_id=caller.user_id)
+    if row is None:
+        raise PasskeyNotFound
+    if account["password_hash"] is None and not await repository.has_another_way(session, caller.user_id):
+        raise LastCredential
+    await _tell_change(session, account, caller, row, AuditAction.PASSKEY_REMOVED, MailKind.PASSKEY_REMOVED, terms)
+
+
+async def _keep(
+    session: AsyncSession, challenge: bytes, options: dict[str, Any], *, purpose: Purpose, user_id: UUID | None
+) -> ChallengeOut:
+    challenge_id, end = uuid7(), utcnow() + CHALLENGE_LIFE
+    values = {"id": challenge_id, "purpose": purpose, "user_id": user_id, "challenge": challenge, "expires_at": end}
+    await repository.add_challenge(session, values)
+    return ChallengeOut(challenge_id=challenge_id, public_key=options, expires_at=end)
+
+
+async def _use(
+    session: AsyncSession,
+    credential: UsedPasskey,
+    *,
+    challenge: bytes,
+    user_id: UUID | None,
+    verify_user: bool,
+    terms: PasskeyTerms,
+) -> RowMapping:
+    """Return the passkey that signed the challenge, its use noted; `user_id` is whose it has to be, if anybody's."""
+    plain = _plain(credential)
+    found = await _locked(session, plain, user_id)
+    try:
+        said = verify_assertion(
+            terms.party, plain, challenge=challenge, public_key=found["public_key"], verify_user=verify_user
+        )
+    except Unverifiable as reason:
+        raise PasskeyRefused(log_detail=str(reason)) from None
+    now = utcnow()
+    if not await repository.note_use(
+        session, found["id"], sign_count=said.sign_count, backed_up=said.backed_up, now=now
+    ):
+        await _suspect(session, found, said.sign_count, terms)
+    return found
+
+
+async def _locked(session: AsyncSession, plain: dict[str, Any], user_id: UUID | None) -> RowMapping:
+    """Return the passkey that an answer names, its account locked first, as by whoever removes passkeys."""
+    try:
+        credential_id = base64url_to_bytes(plain["rawId"])
+        handle = plain["response"].get("userHandle")
+        named = None if handle is None else base64url_to_bytes(handle)
+    except ValueError:
+        raise PasskeyRefused from None
+    found = await repository.find_by_credential(session, credential_id)
+    if found is None or user_id not in {None, found["user_id"]}:
+        raise PasskeyRefused
+    if named is not None and named != user_handle(found["user_id"]):
+        raise PasskeyRefused(log_detail="the user handle is not the account's")
+    await users.lock(session, found["user_id"])
+    found = await repository.find_by_credential(session, credential_id)
+    if found is None:
+        raise PasskeyRefused
+    return found
+
+
+async def _suspect(session: AsyncSession, found: RowMapping, sign_count: int, terms: PasskeyTerms) -> None:
+    """Refuse a counter that has not risen, and tell the owner: there may be a copy of the passkey."""
+    details = {"passkey_id": str(found["id"]), "counter": sign_count, "known": found["sign_count"]}
+    await audit.record(
+        session, AuditAction.PASSKEY_SUSPECT, subject_id=found["user_id"], outcome="refused", details=details
+    )
+    account = await users.find(session, found["user_id"])
+    if account is not None:
+        kind, name = MailKind.PASSKEY_SUSPECT, {"name": found["name"]}
+        await request_mail(session, ring=terms.mail_ring, kind=kind, account=account, details=name)
+    raise PasskeyRefused(log_detail="the counter has not risen")
+
+
+async def _tell_change(
+    session: AsyncSession,
+    account: RowMapping,
+    caller: Principal,
+    row: RowMapping,
+    action: AuditAction,
+    mail: MailKind,
+    terms: PasskeyTerms,
+) -> None:
+    await factors.settle(session, caller.user_id)
+    await sessions.end_sessions(session, user_id=caller.user_id, lifetimes=terms.lifetimes, keep=caller.session_id)
+    details = {"passkey_id": str(row["id"])}
+    await audit.record(session, action, subject_id=caller.user_id, actor=caller, details=details)
+    await request_mail(session, ring=terms.mail_ring, kind=mail, account=account, details={"name": row["name"]})
+
+
+def _plain(credential: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = credential.model_dump(by_alias=True, exclude_none=True)
+    return plain
