@@ -14,6 +14,7 @@ from testkit.waiting import eventually
 
 PATH = "/api/v1/tasks"
 SPACE = uuid7()
+SCOPES = ["admin:*", "comments:write", "tasks:delete", "tasks:read", "tasks:write", "webhooks:manage"]
 
 
 @pytest.fixture
@@ -248,3 +249,80 @@ async def test_r6_a_ticket_of_a_token_is_worth_nothing_after_a_mark(gateway, api
 async def test_a_ticket_needs_the_scope_that_the_socket_needs(api, auth, is_refused):
     token = auth.api_token(scopes=["tasks:write"])
     is_refused(await api.post("/api/v1/ws-tickets", headers=token.headers), 403, "INSUFFICIENT_SCOPE")
+
+
+async def test_the_auth_service_is_not_asked_about_ever_more_guesses(start, auth, is_refused):
+    elsewhere = {"x-forwarded-for": "198.51.100.77"}
+    async with (
+        start(anonymous_limit_per_minute=3, trusted_proxies=("127.0.0.0/8",)) as gateway,
+        gateway.client() as api,
+    ):
+        good = auth.api_token()
+        for number in range(12):
+            headers = {"authorization": f"Bearer {API_TOKEN.new()}", **elsewhere}
+            answer = await api.get(PATH, headers=headers)
+            assert answer.status_code == (401 if number < 3 else 429), number
+        assert int(answer.headers["retry-after"]) >= 1
+        assert len(auth.questions) == 3
+        is_refused(await api.get(PATH, headers={**good.headers, **elsewhere}), 429, "RATE_LIMITED")
+        assert len(auth.questions) == 3
+
+
+async def test_a_known_token_works_beside_the_guesses_of_its_address(start, auth):
+    elsewhere = {"x-forwarded-for": "198.51.100.78"}
+    async with (
+        start(anonymous_limit_per_minute=3, trusted_proxies=("127.0.0.0/8",)) as gateway,
+        gateway.client() as api,
+    ):
+        good = {**auth.api_token().headers, **elsewhere}
+        assert (await api.get(PATH, headers=good)).status_code == 200
+        for _ in range(5):
+            await api.get(PATH, headers={"authorization": f"Bearer {API_TOKEN.new()}", **elsewhere})
+        assert (await api.get(PATH, headers=good)).status_code == 200
+
+
+WRONG_ANSWERS = {
+    "without an end": {"expires_at": None},
+    "without a user": {"user_id": None},
+    "of an unknown kind": {"kind": "robot"},
+    "with a network that is none": {"ip_allowlist": ["127.0.0.1/8"]},
+    "with a project that is none": {"project_ids": ["inbox"]},
+    "neither yes nor no": {"active": "perhaps"},
+}
+
+
+@pytest.mark.parametrize("name", WRONG_ANSWERS)
+async def test_503_for_an_answer_that_is_none(api, auth, is_refused, name):
+    token = auth.api_token(**WRONG_ANSWERS[name])
+    is_refused(await api.get(PATH, headers=token.headers), 503, "AUTH_STATE_UNAVAILABLE")
+    token.found.update(
+        expires_at="2099-01-01T00:00:00Z",
+        user_id=str(uuid7()),
+        kind="user",
+        ip_allowlist=None,
+        project_ids=None,
+        active=True,
+    )
+    assert (await api.get(PATH, headers=token.headers)).status_code == 200
+
+
+async def test_a_token_of_a_hundred_projects_is_vouched_for(api, auth, vouched):
+    projects = [str(uuid5(SPACE, str(number))) for number in range(100)]
+    token = auth.api_token(project_ids=projects, workspace_id=projects[0], scopes=SCOPES, roles=["user", "admin"])
+    assert (await api.get(PATH, headers=token.headers)).status_code == 200
+    assert len(vouched().project_ids) == 100
+
+
+async def test_r6_sockets_of_tokens_end_when_marks_may_be_missed(start, auth):
+    """A token lives for months, its mark for an hour: after a long silence nobody can tell."""
+    async with start(revocations_max_age_seconds=1) as gateway:
+        token, user = auth.api_token(), auth.user()
+        async with (
+            websockets.connect(gateway.socket_url, additional_headers=token.headers) as socket,
+            websockets.connect(gateway.socket_url, additional_headers=user.headers) as of_session,
+        ):
+            auth.marks_broken = True
+            await asyncio.wait_for(socket.wait_closed(), 5)
+            assert socket.close_code == 4401
+            await of_session.send("b")
+            assert await of_session.recv() == "b"

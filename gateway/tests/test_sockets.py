@@ -89,7 +89,7 @@ async def test_r53_ticket_is_bound_to_the_network(start, user, services):
 async def test_r53_ticket_is_kept_as_a_digest_for_thirty_seconds(gateway, user, valkey_url):
     ticket = await ticket_of(gateway, user)
     async with redis.Redis.from_url(valkey_url) as server:
-        key = "taskloom:ticket:" + hashlib.sha256(ticket.encode()).hexdigest()
+        key = "taskloom:ws-ticket:" + hashlib.sha256(ticket.encode()).hexdigest()
         assert 25 <= await server.ttl(key) <= 30
         assert not [name async for name in server.scan_iter(f"*{ticket}*")]
 
@@ -102,7 +102,7 @@ async def test_r27_handshake_that_crashes_500_and_is_counted(gateway, user, serv
     crashed, unauthenticated = refused_with(500), refused_with(401)
     ticket = await ticket_of(gateway, user)
     async with redis.Redis.from_url(valkey_url) as server:
-        await server.set("taskloom:ticket:" + hashlib.sha256(ticket.encode()).hexdigest(), b"not JSON", ex=30)
+        await server.set("taskloom:ws-ticket:" + hashlib.sha256(ticket.encode()).hexdigest(), b"not JSON", ex=30)
     status, code, headers = await refusal_of(f"{gateway.socket_url}?ticket={ticket}")
     assert (status, code) == (500, "INTERNAL_ERROR")
     assert headers["x-request-id"]

@@ -87,8 +87,8 @@ def _authenticator(
         key_of=keys.get,
     )
     url = f"{upstream_urls(settings)['auth']}/internal/api-tokens/resolve"
-    invented = settings.gateway.anonymous_limit_per_minute
-    api_tokens = ApiTokens(session, url, revocations, signer, invented_per_minute=invented)
+    guesses = settings.gateway.anonymous_limit_per_minute
+    api_tokens = ApiTokens(session, url, revocations, signer, guesses_per_minute=guesses)
     return Authenticator(verifier, keys, revocations, signer, api_tokens)
 
 
@@ -100,6 +100,7 @@ def _sockets(settings: Settings, revocations: Revocations) -> Sockets:
         check=revocations.check,
     )
     revocations.on_marks(sockets.end_revoked)
+    revocations.on_silence(sockets.end_unsure)
     return sockets
 
 

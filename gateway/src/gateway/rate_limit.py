@@ -225,13 +225,14 @@ class LocalLog:
         reset = entries[max(0, len(entries) - quota.limit)] + self._window - now
         return Decision(allowed, quota.limit, max(0, quota.limit - len(entries)), reset, quota.policy)
 
+    def full_for(self, key: str, limit: int, *, now: float) -> float:
+        """Return for how many seconds more there are `limit` entries in the window; 0 when there is a place."""
+        recent = [at for at in self._logs.get(key, ()) if at > now - self._window]
+        return recent[len(recent) - limit] + self._window - now if len(recent) >= limit else 0.0
+
     def note(self, key: str, *, now: float) -> None:
         """Count one request that was allowed elsewhere."""
         self._entries(key, now).append(now)
-
-    def count(self, key: str, *, now: float) -> int:
-        """Return how many are counted in the window that ends now."""
-        return sum(at > now - self._window for at in self._logs.get(key, ()))
 
     def __len__(self) -> int:
         return len(self._logs)

@@ -58,6 +58,7 @@ class Revocations:
         self._signer = signer
         self._max_age = max_age
         self._listeners: list[Callable[[Marks], None]] = []
+        self._silence_listeners: list[Callable[[], None]] = []
         self._sessions: dict[UUID, float] = {}
         self._users: dict[UUID, tuple[float, float]] = {}
         self._users_marked_at: dict[UUID, int] = {}
@@ -76,7 +77,7 @@ class Revocations:
 
     def check(self, caller: Caller) -> None:
         """Raise InvalidToken for a revoked token, AuthStateUnavailable when that can't be told."""
-        if _now() - self._fresh_at > self._max_age:
+        if self._is_stale():
             raise AuthStateUnavailable(retry_after=2)
         if self.concern(caller):
             raise InvalidToken
@@ -99,6 +100,10 @@ class Revocations:
         """Call `listener` with the marks that come in from now on."""
         self._listeners.append(listener)
 
+    def on_silence(self, listener: Callable[[], None]) -> None:
+        """Call `listener` again and again while what is known is too old to be trusted."""
+        self._silence_listeners.append(listener)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the set fresh until `stop` is set."""
         rounds = 0
@@ -108,12 +113,18 @@ class Revocations:
                     pass
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 log.warning("revocations.unavailable", reason=type(error).__name__)
+            if self._is_stale():
+                for listener in self._silence_listeners:
+                    listener()
             rounds += 1
             if rounds % PURGE_EVERY == 0:
                 self._purge()
             AGE.set(_now() - self._fresh_at)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), POLL_SECONDS)
+
+    def _is_stale(self) -> bool:
+        return _now() - self._fresh_at > self._max_age
 
     async def _fetch(self) -> bool:
         """Take in one answer; tell whether there is more."""

@@ -75,6 +75,13 @@ class Sockets:
                 if issued_before or not socket.token.principal.is_session:
                     socket.ending.set()
 
+    def end_unsure(self) -> None:
+        """End the sockets of API tokens: they live longer than the marks that might be missed meanwhile (R6)."""
+        for sockets in self._by_session.values():
+            for socket in sockets:
+                if not socket.token.principal.is_session:
+                    socket.ending.set()
+
     async def serve(
         self,
         scope: Scope,

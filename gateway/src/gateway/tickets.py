@@ -78,4 +78,4 @@ def network_key(client: str) -> str:
 
 
 def _key(ticket: str) -> str:
-    return "taskloom:ticket:" + hashlib.sha256(ticket.encode()).hexdigest()
+    return "taskloom:ws-ticket:" + hashlib.sha256(ticket.encode()).hexdigest()

@@ -21,6 +21,8 @@ from chassis.identity import CallerKind, Principal, Via
 
 ALGORITHM = "EdDSA"
 MAX_TOKEN_CHARACTERS = 4096
+MAX_IDENTITY_CHARACTERS = 8192
+"""An API token may be bound to a hundred projects, all of which the identity names."""
 LEEWAY_SECONDS = 30
 
 ACCESS_TYPE = "at+jwt"
@@ -85,8 +87,8 @@ class AccessTokenVerifier:
 
 def key_id(token: str, expected_type: str) -> str:
     """Return the `kid` of a token's header, refusing oversized tokens and headers that are not ours."""
-    if len(token) > MAX_TOKEN_CHARACTERS:
-        raise TokenError("longer than 4 KiB")
+    if len(token) > (MAX_IDENTITY_CHARACTERS if expected_type == IDENTITY_TYPE else MAX_TOKEN_CHARACTERS):
+        raise TokenError("too long")
     if not COMPACT_FORM.fullmatch(token):
         raise TokenError("not a JWT")
     header = _object(token.partition(".")[0])

@@ -241,7 +241,7 @@ def test_r2_any_text_is_refused_and_nothing_else_is_raised(text):
 
 
 def test_r1_a_token_of_more_than_4_kib_is_refused_though_it_is_signed():
-    with pytest.raises(TokenError, match="longer than 4 KiB"):
+    with pytest.raises(TokenError, match="too long"):
         VERIFIER.verify(access_token(scope="x" * 4096))
 
 

@@ -29,7 +29,6 @@ SECONDS = Histogram(
 ABORTED = 499
 """What the log and the metrics say of a request whose client went away before its end; nginx's number for it."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-DEVICE_LENGTH = 256
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/internal/revocations"})
 ASKED_METHOD = "taskloom.asked_method"
 """Where the scope has the method HEAD that is answered by GET, for endpoints whose body costs something."""
@@ -47,7 +46,7 @@ def context_from(headers: Headers) -> RequestContext:
         request_id,
         traceparent,
         client_address=_address(headers.get("x-client-address")),
-        client_device=printable(headers.get("user-agent", ""))[:DEVICE_LENGTH] or None,
+        client_device=printable(headers.get("user-agent", "")) or None,
     )
 
 
