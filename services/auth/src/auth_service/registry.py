@@ -124,7 +124,15 @@ EVENTS = (
         AccountMailResource,
         ACCOUNT_MAIL_EXAMPLE,
     ),
-    EventContract(TOKEN_CREATED, SOURCE_NAME, "token", "An API token was made.", TokenResource, TOKEN_RESOURCE_EXAMPLE),
+    EventContract(
+        TOKEN_CREATED,
+        SOURCE_NAME,
+        "token",
+        "An API token was made.",
+        TokenResource,
+        TOKEN_RESOURCE_EXAMPLE,
+        optional=True,
+    ),
     EventContract(
         TOKEN_REVOKED,
         SOURCE_NAME,

@@ -109,7 +109,7 @@ async def test_a_sign_up_is_one_event_with_the_users_profile(api, wire, rows):
 
 
 async def test_every_event_of_the_registry_is_published_as_its_contract_says(
-    api, wire, account, log_in, rows, mail_to, tasks_api, run_job
+    api, wire, account, log_in, rows, mail_to, tasks_api, run_job, sign_up, make_admin, test_gateway
 ):
     """A life with everything in it: logins, a token that comes back, credentials of programs, and an end."""
     first, second = await log_in(account), await log_in(account)
@@ -121,15 +121,17 @@ async def test_every_event_of_the_registry_is_published_as_its_contract_says(
     assert (await api.post("/api/v1/auth/refresh", json=token)).status_code == 401
     await mail_to(account, MailKind.SESSION_COMPROMISED)
     await make_and_end_credentials_of_programs(api, (await log_in(account)).headers, account, tasks_api)
+    await make_admin(admin := await sign_up())
+    await be_administered(api, account, test_gateway.headers(admin.id, roles=["user", "admin"]))
     await change_and_end(api, account, log_in)
     await rows("UPDATE auth.account SET deletes_at = now() WHERE id = :id", id=account.id)
     await run_job("finish-deletions")
     expected = {contract.type for contract in EVENTS}
 
-    async def seen():
+    async def all_seen():
         return {event["type"] for event in await of_user(wire, account.id, 1)} >= expected
 
-    await eventually(seen)
+    await eventually(all_seen)
     found = await of_user(wire, account.id, 1)
     assert {event["type"] for event in found} == expected
     for event in found:
@@ -150,6 +152,14 @@ async def make_and_end_credentials_of_programs(api, headers, account, tasks_api)
     made = await api.post("/api/v1/service-accounts", json=body, headers=headers)
     await api.patch(made.headers["location"], json={"name": "Importer"}, headers=headers)
     await api.delete(made.headers["location"], headers=headers)
+
+
+async def be_administered(api, account, headers):
+    path = f"/api/v1/admin/users/{account.id}"
+    for action in ("disable", "enable"):
+        assert (await api.post(f"{path}/{action}", headers=headers)).status_code == 200
+    for roles in (["user", "admin"], ["user"]):
+        assert (await api.put(f"{path}/roles", json={"roles": roles}, headers=headers)).status_code == 200
 
 
 async def change_and_end(api, account, log_in):
@@ -242,3 +252,8 @@ async def test_the_contracts_that_are_committed_are_those_of_the_code():
         assert json.loads((CONTRACTS / f"{contract.type}.schema.json").read_bytes()) == contract.json_schema()
         example = json.loads((CONTRACTS / f"{contract.type}.example.json").read_bytes())
         Draft202012Validator(contract.json_schema()).validate(example)
+
+
+def test_what_nobody_takes_is_published_without_asking_for_somebody_who_does():
+    asked_for = {contract.type for contract in EVENTS if not contract.optional}
+    assert not any(kind.startswith(("token.", "session.")) for kind in asked_for)
