@@ -66,6 +66,15 @@ async def test_a9_a_service_account_acts_by_its_token_until_it_is_ended(api, sig
     token = answer.json()["data"]["token"]
     profile = (await api.get("/api/v1/users/me", headers=bearer(token))).json()["data"]
     assert profile.items() >= {"id": account["id"], "email": None, "display_name": "Importer"}.items()
+
+    async def seen_workspaces():
+        listed = await api.get("/api/v1/workspaces", headers=bearer(token))
+        return [(one["id"], one["role"]) for one in listed.json()["data"]]
+
+    assert await eventually(seen_workspaces) == [(workspace, "member")]
+    task = (await api.post("/api/v1/tasks", json={"title": "Import"}, headers=user.headers)).json()["data"]
+    listed = (await api.get("/api/v1/tasks", headers=bearer(token))).json()["data"]
+    assert [one["id"] for one in listed] == [task["id"]]
     assert (await api.delete(made.headers["location"], headers=user.headers)).status_code == 200
 
     async def ended():
