@@ -228,18 +228,25 @@ async def test_a_verification_in_the_id_token_does_not_vouch_for_an_address_from
     [
         ("  Ada \u202e\u0000\n Lovelace\t", "Ada Lovelace"),
         ("x" * 5000, "x" * 100),
+        ("\u00e4" * 101, "\u00e4" * 100),
         ("\u200b\u202e\n", None),
         ("", None),
         (None, None),
         ({"a": 1}, None),
         ("\U0001f600 <script>", "\U0001f600 <script>"),
     ],
-    ids=["controls", "long", "invisible", "empty", "null", "object", "markup"],
+    ids=["controls", "long", "longer than a column", "invisible", "empty", "null", "object", "markup"],
 )
 async def test_a_hostile_name_becomes_a_harmless_one(enter, provider, name, shown):
     provider.claims = {"name": name}
     user = (await enter()).json()["data"]["user"]
     assert user["display_name"] == (shown or provider.email.partition("@")[0])
+
+
+async def test_a_long_address_makes_no_long_name(enter, provider):
+    provider.email, provider.without = f"{uuid7().hex}{'a' * 150}@example.com", {"name"}
+    user = (await enter()).json()["data"]["user"]
+    assert user["display_name"] == provider.email[:100]
 
 
 class TestLinking:
@@ -274,6 +281,17 @@ class TestLinking:
         ):
             answer = await sso.api.request(method, path, headers=headers)
             assert codes(answer) == (403, ["SESSION_REQUIRED"]), path
+
+    async def test_a_flows_token_is_told_once_and_never_stored(self, sso, login, rows):
+        body = {"redirect_uri": "http://127.0.0.1:3999/login/done"}
+        headers = {**login.headers, "idempotency-key": uuid7().hex}
+        first = await sso.api.post("/api/v1/auth/oidc/scripted/link", json=body, headers=headers)
+        again = await sso.api.post("/api/v1/auth/oidc/scripted/link", json=body, headers=headers)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert again.json()["data"] == {**first.json()["data"], "flow_token": None}
+        token = first.json()["data"]["flow_token"]
+        stored = await rows("SELECT count(*) FROM auth.idempotency_key WHERE position(:t IN body) > 0", t=token.encode())
+        assert stored == [(0,)]
 
     async def test_a_link_dies_with_the_session_that_began_it(self, sso, provider, login, counts):
         flow = await sso.start_link(login)

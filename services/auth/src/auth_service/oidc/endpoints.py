@@ -160,7 +160,8 @@ async def start_link(request: Request, reached: ProviderOfCaller, caller: Recent
         terms=request.app.state.oidc_terms,
         caller=caller,
     )
-    return write.reply(flow, status=201, headers=NO_STORE)
+    kept = flow.model_copy(update={"flow_token": None})
+    return write.reply(flow, status=201, headers=NO_STORE, kept=kept)
 
 
 @router.post(

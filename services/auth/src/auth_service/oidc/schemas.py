@@ -25,11 +25,11 @@ class FlowStart(BaseModel):
 
 
 class FlowOut(BaseModel):
-    """A flow that has begun."""
+    """A flow that has begun. Its token is told this once; it is null in the replay of an idempotency key."""
 
     authorization_url: str = Field(description="Where to send the browser.")
     state: str = Field(description="Comes back beside the code.")
-    flow_token: str = Field(description="To be kept where it began, and sent with the code: it never leaves for there.")
+    flow_token: str | None = Field(description="To be kept where the flow began; not for the provider.")
     expires_at: datetime
 
 
