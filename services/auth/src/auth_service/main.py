@@ -89,6 +89,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
     sessions_terms = session_terms(settings.auth)
 
     factor_terms = FactorTerms(ring, mail_ring, sessions_terms.lifetimes)
+    passkey_terms = PasskeyTerms(settings.passkeys.party(), mail_ring, sessions_terms.lifetimes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -120,11 +121,11 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "leaving_terms": leaving_terms(settings, factor_terms),
             "mail_ring": mail_ring,
             "identity_providers": identity_providers,
-            "oidc_terms": OidcTerms(ring, mail_ring, sessions_terms),
+            "oidc_terms": OidcTerms(ring, mail_ring, sessions_terms, factor_terms, passkey_terms),
             "factor_terms": factor_terms,
             "administration_terms": administration_terms(settings),
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
-            "passkey_terms": PasskeyTerms(settings.passkeys.party(), mail_ring, sessions_terms.lifetimes),
+            "passkey_terms": passkey_terms,
         },
     )
 

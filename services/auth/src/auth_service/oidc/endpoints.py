@@ -21,7 +21,6 @@ from auth_service.oidc.errors import (
     OidcIdentityLimit,
     OidcIdentityTaken,
     OidcRefused,
-    OidcSecondFactorRequired,
     OidcSignUpClosed,
     ProviderNotFound,
     RedirectUriUnknown,
@@ -35,6 +34,7 @@ from auth_service.oidc.schemas import (
     IdentityOut,
     ProviderOut,
 )
+from auth_service.proofs.errors import MfaRequired
 from auth_service.sessions.access import RecentlyProven
 from auth_service.sessions.endpoints import tokens_of
 from auth_service.sessions.errors import StepUpRequired
@@ -169,7 +169,8 @@ async def start_link(request: Request, reached: ProviderOfCaller, caller: Recent
     summary="Complete a login or a link",
     description=(
         "Exchanges the code, and logs in as whom the provider proves. A new identity opens the account whose address "
-        "is confirmed here and by the provider, or a new one. Whatever the outcome, the flow has been used up."
+        "is confirmed here and by the provider, or a new one. A second factor may be needed, too. Whatever the "
+        "outcome, the flow has been used up."
     ),
     response_model=Envelope[TokensOut | IdentityOut],
     responses={
@@ -178,7 +179,7 @@ async def start_link(request: Request, reached: ProviderOfCaller, caller: Recent
             OidcRefused,
             OidcEmailUnverified,
             OidcSignUpClosed,
-            OidcSecondFactorRequired,
+            MfaRequired,
             *ACCOUNT_REFUSALS,
             ProviderNotFound,
             OidcEmailTaken,

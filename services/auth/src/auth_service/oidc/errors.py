@@ -68,9 +68,3 @@ class OidcIdentityLimit(PersistedError):
 class LastWayIn(Conflict):
     code = "OIDC_LAST_WAY_IN"
     message = "Nobody could log in to this account any more: set a password first."
-
-
-class OidcSecondFactorRequired(PersistedError):
-    code = "OIDC_SECOND_FACTOR_REQUIRED"
-    kind = ErrorKind.FORBIDDEN
-    message = "Your account has a second factor, which the identity provider did not ask for: log in another way."

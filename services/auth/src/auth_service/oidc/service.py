@@ -30,7 +30,6 @@ from auth_service.oidc.errors import (
     OidcIdentityLimit,
     OidcIdentityTaken,
     OidcRefused,
-    OidcSecondFactorRequired,
     OidcSignUpClosed,
     RedirectUriUnknown,
 )
@@ -43,7 +42,10 @@ from auth_service.oidc.rules import (
     challenge_of,
 )
 from auth_service.oidc.schemas import FlowCompletion, FlowOut
+from auth_service.passkeys.service import PasskeyTerms
+from auth_service.proofs import service as proofs
 from auth_service.provider_settings import ProviderConfig
+from auth_service.second_factors.service import FactorTerms
 from auth_service.sessions import service as sessions
 from auth_service.sessions.service import Grant, Proof, SessionTerms
 from auth_service.users import repository as users
@@ -51,6 +53,8 @@ from auth_service.users import service as accounts
 from auth_service.users.policies import refusal_of
 
 log = structlog.get_logger()
+
+FIRST = Proof(("oidc",))
 
 
 class Provider(Protocol):
@@ -71,6 +75,8 @@ class OidcTerms:
     ring: KeyRing
     mail_ring: KeyRing
     sessions: SessionTerms
+    factors: FactorTerms
+    passkeys: PasskeyTerms
 
 
 async def begin_flow(
@@ -131,8 +137,10 @@ async def complete_flow(
     connection is held while the provider is asked. Raises OidcRefused for what proves nothing,
     IdentityProviderUnavailable, and what `_log_in` and `_link` raise.
     """
+    flow: RowMapping | None = None
     try:
-        flow = await _take_flow(primary, body, provider.config.id)
+        flow = await _take_flow(primary, body.state)
+        _check_flow(flow, body, provider.config.id)
         person = await provider.prove(
             code=body.code,
             verifier=_open(terms.ring, flow, "verifier_sealed"),
@@ -144,7 +152,7 @@ async def complete_flow(
         if flow["account_id"] is not None:
             return await _link(session, flow=flow, config=provider.config, person=person, terms=terms)
     except NotProven as error:
-        await _note_refusal(session, provider.config, str(error))
+        await _note_refusal(session, provider.config, str(error), account_id=flow["account_id"] if flow else None)
         raise OidcRefused(log_detail=str(error)) from None
     return await _log_in(session, config=provider.config, person=person, terms=terms)
 
@@ -175,41 +183,52 @@ async def unlink(
     await request_mail(session, ring=mail_ring, kind=MailKind.SSO_UNLINKED, account=account, details=named)
 
 
-async def _take_flow(primary: AsyncEngine, body: FlowCompletion, provider_id: str) -> RowMapping:
-    """Return the flow, which nobody else gets any more. Raises NotProven where the caller may not complete it."""
+async def _take_flow(primary: AsyncEngine, state: str) -> RowMapping:
+    """Use a flow up, and return it. Raises NotProven when there is none to use."""
     async with primary.begin() as connection:
-        flow = await repository.take_flow(connection, token_digest(body.state), now=utcnow())
+        flow = await repository.take_flow(connection, token_digest(state), now=utcnow())
     if flow is None:
         raise NotProven("the state is unknown, used or expired")
+    return flow
+
+
+def _check_flow(flow: RowMapping, body: FlowCompletion, provider_id: str) -> None:
+    """Raise NotProven unless the flow is one at this provider, and of whoever completes it."""
     if flow["provider"] != provider_id:
         raise NotProven("the state is of a flow at another provider")
     if not hmac.compare_digest(flow["flow_token_hash"], token_digest(body.flow_token)):
         raise NotProven("the flow was begun by somebody else")
-    return flow
 
 
 async def _log_in(session: AsyncSession, *, config: ProviderConfig, person: Person, terms: OidcTerms) -> Grant:
     """Start a session of the account that a proved person may enter, perhaps a new one.
 
-    Raises what users.policies has against the account, OidcSecondFactorRequired, and what `_account_for` raises.
+    An account that is new to the identity is linked only when its owner has come in: not before a second factor, so
+    that then there is no link. Raises what users.policies has against the account, MfaRequired, and what
+    `_account_for` and `_add_identity` raise.
     """
-    identity = await repository.find_subject(session, **_subject(config, person))
-    account = None if identity is None else await users.lock(session, identity["account_id"])
-    if identity is None or account is None:
-        account = await _account_for(session, config, person, terms)
+    identity, is_new = await repository.find_subject(session, **_subject(config, person)), False
+    if identity is not None:
+        account_id = identity["account_id"]
     else:
-        await _check_second_factor(session, account, config, person)
+        account_id, is_new = await _account_for(session, config, person)
+    account = await sessions.admit(session, account_id=account_id, proof=FIRST, terms=terms.sessions)
+    proof = await _prove_factor(session, account, person, terms)
+    if identity is not None:
         await repository.note_use(session, identity["id"], email=_shown(person), now=utcnow())
-    proof = Proof(("oidc",), second_factor=person.second_factor)
-    return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms.sessions)
+    else:
+        await _add_identity(session, account=account, config=config, person=person, used=True)
+        if not is_new:
+            await _tell_link(session, account, config, terms)
+    return await sessions.start_session(session, account_id=account_id, proof=proof, terms=terms.sessions)
 
 
-async def _account_for(session: AsyncSession, config: ProviderConfig, person: Person, terms: OidcTerms) -> RowMapping:
-    """Return the account for somebody whose identity is new here, linked unless it may have no session.
+async def _account_for(session: AsyncSession, config: ProviderConfig, person: Person) -> tuple[UUID, bool]:
+    """Return the account for somebody whose identity is new here, and whether it was made just now.
 
     By an address that the provider vouches for, and only where its owner confirmed it here, too: who has merely
     signed up with it may be waiting for its owner to come. Raises OidcEmailUnverified, OidcEmailTaken,
-    OidcSignUpClosed, OidcIdentityLimit.
+    OidcSignUpClosed.
     """
     if person.address is None or not person.address_verified:
         raise await _refused(session, config, OidcEmailUnverified())
@@ -219,17 +238,12 @@ async def _account_for(session: AsyncSession, config: ProviderConfig, person: Pe
             raise await _refused(session, config, OidcSignUpClosed())
         created = await accounts.register_proven(session, address=person.address, display_name=person.display_name)
         if created is not None:
-            await _add_identity(session, account=created, config=config, person=person, used=True)
-            return created
+            return created["id"], True
         account = await users.lock_by_email(session, person.address.canonical)
     if account is None or account["email_verified_at"] is None:
         refusal = OidcEmailTaken(hint="Log in, and call POST /api/v1/auth/oidc/{provider}/link.")
         raise await _refused(session, config, refusal, account=account)
-    if refusal_of(account, verification_required=terms.sessions.verification_required) is None:
-        await _check_second_factor(session, account, config, person)
-        await _add_identity(session, account=account, config=config, person=person, used=True)
-        await _tell_link(session, account, config, terms)
-    return account
+    return account["id"], False
 
 
 async def _link(
@@ -282,12 +296,13 @@ async def _add_identity(
     return identity
 
 
-async def _check_second_factor(
-    session: AsyncSession, account: RowMapping, config: ProviderConfig, person: Person
-) -> None:
-    """Raise OidcSecondFactorRequired where the account has one, and the provider says of none (`amr`, RFC 8176)."""
-    if account["has_second_factor"] and not person.second_factor:
-        raise await _refused(session, config, OidcSecondFactorRequired(), account=account)
+async def _prove_factor(session: AsyncSession, account: RowMapping, person: Person, terms: OidcTerms) -> Proof:
+    """Return the proof of somebody who may enter. Raises MfaRequired unless the provider has asked (`amr`)."""
+    if person.second_factor:
+        return Proof(FIRST.methods, second_factor=True)
+    return await proofs.prove_second_factor(
+        session, account=account, otp=None, factor_terms=terms.factors, passkey_terms=terms.passkeys, first=FIRST
+    )
 
 
 async def _tell_link(session: AsyncSession, account: RowMapping, config: ProviderConfig, terms: OidcTerms) -> None:

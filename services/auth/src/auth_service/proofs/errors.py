@@ -6,7 +6,7 @@ class MfaRequired(PersistedError):
 
     code = "MFA_REQUIRED"
     kind = ErrorKind.UNAUTHENTICATED
-    message = "The password is right, and a second factor is needed: send `otp`, or POST /api/v1/auth/login/mfa."
+    message = "A second factor is needed, too: send `otp`, or POST /api/v1/auth/login/mfa."
 
 
 class InvalidMfaToken(AppError):

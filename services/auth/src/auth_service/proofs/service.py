@@ -89,18 +89,19 @@ async def complete_login(
     owner = None if ticket is None else await users.find(session, ticket["user_id"])
     if ticket is None or owner is None:
         raise InvalidMfaToken
+    first = Proof((ticket["method"],))
     # Failures, then account: the order of locks in which every login takes them.
     origin = credentials.origin_of(owner["email_canonical"])
     await credentials.hold_failures(session, origin)
-    account = await sessions.admit(session, account_id=owner["id"], proof=PASSWORD, terms=terms)
+    account = await sessions.admit(session, account_id=owner["id"], proof=first, terms=terms)
     if password_digest(account["password_hash"]) != ticket["password_digest"]:
         raise InvalidMfaToken
     if step.credential is None:
-        proof = await prove_otp(session, account=account, otp=step.otp or "", terms=factor_terms)
+        proof = await prove_otp(session, account=account, otp=step.otp or "", terms=factor_terms, first=first)
     else:
         given = GivenPasskey(ticket["challenge_id"], step.credential, "second_factor")
         await _prove_passkey(session, account, given, passkey_terms, action=AuditAction.LOGIN)
-        proof = Proof(("password", "passkey"), second_factor=True)
+        proof = Proof((*first.methods, "passkey"), second_factor=True)
     await repository.use(session, digest)
     await credentials.forget_failures(session, origin)
     return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms)
@@ -113,26 +114,29 @@ async def prove_second_factor(
     otp: str | None,
     factor_terms: FactorTerms,
     passkey_terms: PasskeyTerms,
+    first: Proof = PASSWORD,
 ) -> Proof:
-    """Return the proof of somebody whose password was right; `account` is locked.
+    """Return the proof of somebody whose first one, such as the password, was right; `account` is locked.
 
-    Without a second factor the password is proof enough. Raises MfaRequired with a ticket when a code is needed and
+    Without a second factor that is proof enough. Raises MfaRequired with a ticket when a code is needed and
     there is none, InvalidOtp, or TooManyOtpTries.
     """
     if not account["has_second_factor"]:
-        return PASSWORD
+        return first
     if otp is None:
-        data = await _ticket(session, account, passkey_terms)
-        await _refuse(session, account, MfaRequired(data=data))
-    return await prove_otp(session, account=account, otp=otp, terms=factor_terms)
+        data = await _ticket(session, account, passkey_terms, first)
+        await _refuse(session, account, first, MfaRequired(data=data))
+    return await prove_otp(session, account=account, otp=otp, terms=factor_terms, first=first)
 
 
-async def prove_otp(session: AsyncSession, *, account: RowMapping, otp: str, terms: FactorTerms) -> Proof:
-    """Return the proof of a right password and a right code. Raises InvalidOtp or TooManyOtpTries."""
+async def prove_otp(
+    session: AsyncSession, *, account: RowMapping, otp: str, terms: FactorTerms, first: Proof = PASSWORD
+) -> Proof:
+    """Return the proof of a right first one and a right code. Raises InvalidOtp or TooManyOtpTries."""
     method = await factors.prove_otp(session, account=account, otp=otp, terms=terms)
     if method is None:
-        await _refuse(session, account, InvalidOtp(field="otp"))
-    return Proof(("password", method), second_factor=True)
+        await _refuse(session, account, first, InvalidOtp(field="otp"))
+    return Proof((*first.methods, method), second_factor=True)
 
 
 async def verify_own_password(
@@ -242,12 +246,13 @@ async def _prove_passkey(
     return "passkey"
 
 
-async def _ticket(session: AsyncSession, account: RowMapping, terms: PasskeyTerms) -> dict[str, Any]:
+async def _ticket(session: AsyncSession, account: RowMapping, terms: PasskeyTerms, first: Proof) -> dict[str, Any]:
     token, end = MFA_TOKEN.new(), utcnow() + TICKET_LIFE
     begun = await passkeys.begin_proof(session, user_id=account["id"], purpose="second_factor", terms=terms)
     values = {
         "hash": token_digest(token),
         "user_id": account["id"],
+        "method": first.methods[0],
         "password_digest": password_digest(account["password_hash"]),
         "challenge_id": begun and begun.challenge_id,
         "expires_at": end,
@@ -257,8 +262,8 @@ async def _ticket(session: AsyncSession, account: RowMapping, terms: PasskeyTerm
     return {"mfa_token": token, "methods": methods, "passkey": begun and begun.public_key, "expires_at": end}
 
 
-async def _refuse(session: AsyncSession, account: RowMapping, refusal: PersistedError) -> NoReturn:
-    details = {"methods": ["password"], "refusal": refusal.code}
+async def _refuse(session: AsyncSession, account: RowMapping, first: Proof, refusal: PersistedError) -> NoReturn:
+    details = {"methods": list(first.methods), "refusal": refusal.code}
     user_id = account["id"]
     await audit.record(
         session, AuditAction.LOGIN, subject_id=user_id, actor_id=user_id, outcome="refused", details=details
