@@ -53,6 +53,15 @@ class KeyRing:
             for kid, key in self._keys.items()
         }
 
+    @property
+    def newest(self) -> str:
+        """The id of the key that seals."""
+        return self._newest
+
+    def knows(self, kid: str) -> bool:
+        """Tell whether what was sealed with this key can be opened."""
+        return kid in self._ciphers
+
     def seal(self, plain: bytes, *, place: str) -> str:
         """Encrypt `plain` with the newest key for `place`."""
         nonce = secrets.token_bytes(NONCE_BYTES)

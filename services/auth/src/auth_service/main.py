@@ -41,7 +41,7 @@ from auth_service.passwords.service import PasswordHasher
 from auth_service.proofs import endpoints as proofs
 from auth_service.revocations import endpoints as revocations
 from auth_service.second_factors import endpoints as second_factors
-from auth_service.second_factors.service import FactorTerms
+from auth_service.second_factors.service import FactorTerms, check_seeds
 from auth_service.service_accounts import endpoints as service_accounts
 from auth_service.sessions import endpoints as sessions
 from auth_service.sessions.service import Lifetimes, SessionTerms
@@ -95,6 +95,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with transaction(database) as session:
             await ensure_keys(session, ring)
+            await check_seeds(session, ring)
             await access_tokens.current_key(session)
         await identity_providers.open()
         async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as client:

@@ -23,6 +23,7 @@ from auth_service.proofs import repository as proofs
 from auth_service.revocations import repository as revocations
 from auth_service.second_factors import repository as second_factors
 from auth_service.second_factors.rules import PENDING_FOR, WINDOW
+from auth_service.second_factors.service import reseal_seeds
 from auth_service.sessions import repository as sessions
 from auth_service.sessions.rules import RETRY_WINDOW
 from auth_service.settings import Settings
@@ -54,6 +55,9 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
     async def finish_deletions(session: AsyncSession) -> bool:
         return await leaving.finish_deletion(session, mail_ring=mail_ring)
 
+    async def reseal(session: AsyncSession) -> bool:
+        return await reseal_seeds(session, ring)
+
     async def handle_mail_requests(session: AsyncSession) -> bool:
         return await handle_requests(session, mail_ring)
 
@@ -64,6 +68,7 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
         Job("forget-events", MINUTE, forget_events),
         Job("purge-audit", HOUR, purge_audit),
         Job("rotate-keys", DAY, rotate_keys),
+        Job("reseal-totp-seeds", HOUR, reseal),
     )
 
 

@@ -41,6 +41,7 @@ def test_the_jobs_and_how_often_they_run(all_jobs):
         ("forget-events", 60.0),
         ("purge-audit", 3600.0),
         ("rotate-keys", 86_400.0),
+        ("reseal-totp-seeds", 3600.0),
     ]
 
 

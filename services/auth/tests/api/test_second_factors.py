@@ -5,9 +5,13 @@ import json
 
 import pyotp
 import pytest
+from auth_service.second_factors.service import check_seeds, reseal_seeds
 from chassis.clock import utcnow
+from chassis.db.transactions import transaction
+from chassis.sealing import KeyRing, SealError
 
 MFA = "/api/v1/auth/mfa"
+RING_KEY = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 TOTP = f"{MFA}/totp"
 CONFIRM = f"{TOTP}/confirm"
 CODES = f"{MFA}/recovery-codes"
@@ -258,3 +262,34 @@ async def test_no_secret_is_in_an_event_or_the_audit(api, account, log_in, enrol
     text = json.dumps([row[0] for row in kept])
     for secret in (factor.seed, *factor.recovery_codes, account.password):
         assert secret not in text
+
+
+async def test_r43_seeds_are_sealed_anew_with_the_newest_key(login, enrol, rows, database):
+    factor = await enrol(login)
+    both = KeyRing.parse(f"k2:{'B' * 43}=,{RING_KEY}")
+    async with transaction(database) as session:
+        await check_seeds(session, both)
+        assert await reseal_seeds(session, both) is False
+    query = "SELECT id, secret_sealed FROM auth.totp WHERE user_id = :id"
+    ((totp_id, sealed),) = await rows(query, id=login.account.id)
+    assert sealed.startswith("v1.k2.")
+    assert both.open(sealed, place=f"totp|secret_sealed|{totp_id}").decode() == factor.seed
+    with pytest.raises(SealError, match="k2"):
+        async with transaction(database) as session:
+            await check_seeds(session, KeyRing.parse(RING_KEY))
+    await rows("DELETE FROM auth.totp")  # sealed with a key that no other test has
+
+
+@pytest.mark.parametrize("path", [TOTP, CODES])
+async def test_a_replay_tells_no_secret(api, login, enrol, rows, path):
+    """The answer that an idempotency key keeps is without what is shown once."""
+    if path == CODES:
+        await enrol(login)
+    headers = {**login.headers, "idempotency-key": "the-same"}
+    first, second = [(await api.post(path, headers=headers)).json()["data"] for _ in range(2)]
+    secret = "secret" if path == TOTP else "recovery_codes"
+    assert first[secret] is not None
+    assert second[secret] is None
+    kept = await rows("SELECT body FROM auth.idempotency_key WHERE caller_id = :id", id=login.account.id)
+    assert len(kept) == 1
+    assert str(first[secret][0] if path == CODES else first[secret]).encode() not in kept[0][0]

@@ -124,6 +124,24 @@ async def delete_all(session: AsyncSession, user_id: UUID) -> None:
         await session.execute(delete(table).where(table.c.user_id == user_id))
 
 
+async def kids(reader: AsyncSession) -> set[str]:
+    """Return the ids of the keys that seeds are sealed with."""
+    query = select(func.split_part(totp.c.secret_sealed, ".", 2)).distinct()
+    return set((await reader.execute(query)).scalars())
+
+
+async def lock_sealed_with_others(session: AsyncSession, kid: str, *, limit: int) -> Sequence[RowMapping]:
+    """Return a batch of generators whose seeds are sealed with another key than this one, locked."""
+    older = func.split_part(totp.c.secret_sealed, ".", 2) != kid
+    query = select(totp.c.id, totp.c.secret_sealed).where(older).limit(limit).with_for_update(skip_locked=True)
+    return (await session.execute(query)).mappings().all()
+
+
+async def reseal(session: AsyncSession, totp_id: UUID, sealed: str) -> None:
+    """Keep a seed as it was sealed anew."""
+    await session.execute(update(totp).where(totp.c.id == totp_id).values(secret_sealed=sealed))
+
+
 async def purge_tries(session: AsyncSession, *, before: datetime) -> bool:
     """Delete a batch of tries that count no more; return whether there may be more."""
     return await delete_batch(session, tried, tried.c.began_at < before)

@@ -48,6 +48,8 @@ from auth_service.users import repository as users
 
 log = structlog.get_logger()
 
+RESEALED_AT_ONCE = 100
+
 
 @dataclass(frozen=True, slots=True)
 class FactorTerms:
@@ -154,6 +156,27 @@ async def lock_owner(session: AsyncSession, caller: Principal) -> RowMapping:
     if account is None:
         raise Unauthenticated
     return account
+
+
+async def check_seeds(session: AsyncSession, ring: KeyRing) -> None:
+    """Raise SealError when a seed is sealed with a key that the ring has not, which a restart must not hide (R43)."""
+    missing = sorted(kid for kid in await repository.kids(session) if not ring.knows(kid))
+    if missing:
+        raise SealError(f"secrets of second factors are sealed with keys that are not in the ring: {missing}")
+
+
+async def reseal_seeds(session: AsyncSession, ring: KeyRing) -> bool:
+    """Seal a batch of seeds with the newest key (R43); return whether there may be more."""
+    rows = await repository.lock_sealed_with_others(session, ring.newest, limit=RESEALED_AT_ONCE)
+    for row in rows:
+        place = seed_place(row["id"])
+        try:
+            seed = ring.open(row["secret_sealed"], place=place)
+        except SealError:
+            log.error("totp.seed_unreadable", totp_id=str(row["id"]))  # noqa: TRY400 - its trace would show values
+            continue
+        await repository.reseal(session, row["id"], ring.seal(seed, place=place))
+    return len(rows) == RESEALED_AT_ONCE
 
 
 async def _use(session: AsyncSession, account: RowMapping, otp: str, terms: FactorTerms) -> FactorMethod | None:
