@@ -3,7 +3,11 @@
 import asyncio
 from uuid import UUID
 
+import pyotp
 import pytest
+from auth_service.scheduler import jobs
+from chassis.clock import utcnow
+from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from testkit.authenticator import BE, BS, ORIGIN, UP, UV, Authenticator, decode, encode
 
@@ -20,6 +24,15 @@ MAILS = """
     SELECT data->'resource'->>'kind' FROM auth.outbox WHERE data->>'entity_type' = 'account_mail'
     AND data->'resource'->>'user_id' = :id ORDER BY event_id
 """
+LEFT = """
+    SELECT (SELECT count(*) FROM auth.login_ticket WHERE user_id = :id),
+        (SELECT count(*) FROM auth.passkey_challenge WHERE user_id = :id),
+        (SELECT count(*) FROM auth.otp_tries WHERE user_id = :id), (SELECT count(*) FROM auth.totp WHERE user_id = :id)
+"""
+EXPIRE = [
+    "UPDATE auth.login_ticket SET expires_at = now() - interval '1 s' WHERE user_id = :id",
+    "UPDATE auth.passkey_challenge SET expires_at = now() - interval '1 s' WHERE user_id = :id",
+]
 AUDIT = "SELECT action, outcome, details FROM auth.audit_event WHERE subject_id = :id ORDER BY id"
 
 
@@ -355,6 +368,9 @@ async def test_a_challenge_is_for_its_purpose_and_account(api, login, begin, pas
     begun = await begin(BEGIN_LOGIN)
     body = {"challenge_id": begun["challenge_id"], "credential": passkey.get(begun["public_key"])}
     assert codes(await api.post(STEP_UP, json=body, headers=login.headers)) == (401, ["INVALID_PASSKEY"])
+    begun = await begin(BEGIN, login.headers)
+    body = {"challenge_id": begun["challenge_id"], "credential": passkey.get(begun["public_key"])}
+    assert codes(await api.post(STEP_UP, json=body, headers=login.headers)) == (401, ["INVALID_PASSKEY"])
     other = await log_in(await sign_up())
     theirs = Authenticator()
     await register(other, theirs)
@@ -478,3 +494,58 @@ async def test_removing_both_factors_at_once_leaves_none(api, login, passkey, en
     assert sorted(answer.status_code for answer in answers) == [200, 200]
     query = "SELECT has_second_factor FROM auth.account WHERE id = :id"
     assert await rows(query, id=login.account.id) == [(False,)]
+
+
+async def test_confirming_codes_while_the_passkey_is_removed_leaves_a_second_factor(api, login, passkey, rows):
+    secret = (await api.post("/api/v1/auth/mfa/totp", headers=login.headers)).json()["data"]["secret"]
+    (listed,) = (await api.get(PASSKEYS, headers=login.headers)).json()["data"]
+    body = {"code": pyotp.TOTP(secret).at(utcnow())}
+    confirmed, removed = await asyncio.gather(
+        api.post("/api/v1/auth/mfa/totp/confirm", json=body, headers=login.headers),
+        api.delete(f"{PASSKEYS}/{listed['id']}", headers=login.headers),
+    )
+    assert (confirmed.status_code, removed.status_code) == (200, 200)
+    has = "SELECT has_second_factor, (SELECT count(*) FROM auth.recovery_code WHERE user_id = :id) FROM auth.account"
+    assert await rows(f"{has} WHERE id = :id", id=login.account.id) == [(True, 10)]
+
+
+async def test_removing_codes_while_a_passkey_is_added_leaves_a_second_factor(api, login, enrol, begin, rows):
+    await enrol(login)
+    begun = await begin(BEGIN, login.headers)
+    credential = Authenticator().create(begun["public_key"])
+    body = {"challenge_id": begun["challenge_id"], "credential": credential}
+    answers = await asyncio.gather(
+        api.delete("/api/v1/auth/mfa/totp", headers=login.headers),
+        api.post(REGISTER, json=body, headers=login.headers),
+    )
+    assert [answer.status_code for answer in answers] == [200, 201]
+    query = "SELECT has_second_factor FROM auth.account WHERE id = :id"
+    assert await rows(query, id=login.account.id) == [(True,)]
+
+
+async def test_what_has_expired_is_purged_and_nothing_else(
+    api, login, passkey, begin, enrol, rows, make_settings, database
+):
+    factor = await enrol(login)
+    await api.post(BY_PASSWORD, json={**login.account.credentials, "otp": "00000"})
+    for _ in range(2):
+        await api.post(BY_PASSWORD, json=login.account.credentials)
+
+    async def purge():
+        for job in jobs(make_settings()):
+            if job.name in {
+                "purge-login-tickets",
+                "purge-passkey-challenges",
+                "purge-otp-tries",
+                "purge-unconfirmed-totp",
+            }:
+                async with transaction(database) as session:
+                    await job.run(session)
+        return (await rows(LEFT, id=login.account.id))[0]
+
+    assert await purge() == (2, 2, 1, 1)
+    for statement in EXPIRE:
+        await rows(statement, id=login.account.id)
+    await rows("UPDATE auth.otp_tries SET began_at = now() - interval '6 min' WHERE user_id = :id", id=login.account.id)
+    assert await purge() == (0, 0, 0, 1)
+    assert len(factor.recovery_codes) == 10
