@@ -30,6 +30,8 @@ def read(monkeypatch, test_gateway):
             "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
             "AUTH_ENCRYPTION_KEYS": ring,
             "MAIL_SEALING_KEYS": ring,
+            "CURSOR_SECRET": "c" * 32,
+            "AUTH_TASKS_URL": "http://127.0.0.1:1",
             "ENVIRONMENT": "development",
             **({} if value is None else {VARIABLE: value if isinstance(value, str) else json.dumps(value)}),
             **environment,
