@@ -31,12 +31,12 @@ class User:
 
 
 @contextmanager
-def running_copy(folder: Path, **settings: str) -> Iterator[dict[str, Any]]:
+def running_copy(folder: Path, *, seeded: bool = False, **settings: str) -> Iterator[dict[str, Any]]:
     """Run a copy of the embedded default that keeps nothing; yield what it says of itself."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options = ["--ephemeral", "--json", "--no-seed", "--port", str(port)]
+    options = ["--ephemeral", "--json", *([] if seeded else ["--no-seed"]), "--port", str(port)]
     command = [sys.executable, "-m", "taskloom_cli.main", "up", *options]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env={**os.environ, **settings})
     line = process.stdout.readline()
