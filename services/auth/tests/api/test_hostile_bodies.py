@@ -2,6 +2,7 @@
 
 import pytest
 from auth_service.main import ROUTERS
+from chassis.ids import uuid7
 from chassis.web.handlers import api_routes
 
 DEEP = b'{"email":' + b"[" * 100 + b"]" * 100 + b"}"
@@ -29,6 +30,9 @@ FIELDS = {
     "/api/v1/auth/oidc/{provider}/start": "redirect_uri",
     "/api/v1/auth/oidc/{provider}/link": "redirect_uri",
     "/api/v1/auth/oidc/{provider}/complete": "code",
+    "/api/v1/service-accounts": "name",
+    "/api/v1/service-accounts/{account_id}": "name",
+    "/api/v1/service-accounts/{account_id}/tokens": "name",
 }
 ROUTES = [
     ("POST", "/api/v1/auth/register"),
@@ -54,9 +58,14 @@ ROUTES = [
     ("POST", "/api/v1/auth/oidc/{provider}/start"),
     ("POST", "/api/v1/auth/oidc/{provider}/link"),
     ("POST", "/api/v1/auth/oidc/{provider}/complete"),
+    ("POST", "/api/v1/service-accounts"),
+    ("PATCH", "/api/v1/service-accounts/{account_id}"),
+    ("POST", "/api/v1/service-accounts/{account_id}/tokens"),
 ]
 # A body that may be left out, or be null: test_administration has what is wrong with one.
 OPTIONAL = {("POST", "/api/v1/admin/users/{user_id}/disable")}
+# What only the gateway asks: test_resolving_api_tokens.
+INTERNAL = {("POST", "/internal/api-tokens/resolve")}
 UNPARSABLE = {
     "NaN": b'{"FIELD": NaN}',
     "infinity": b'{"FIELD": -Infinity}',
@@ -105,7 +114,18 @@ def of_field(body, path):
 
 
 @pytest.fixture
-async def send(api, login, make_admin, test_gateway):
+async def service_account(api, login, tasks_api):
+    """A service account that the caller administers."""
+    workspace = uuid7()
+    tasks_api.join(login.account.id, workspace, "owner")
+    body = {"workspace_id": str(workspace), "name": "robot"}
+    answer = await api.post("/api/v1/service-accounts", json=body, headers=login.headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["data"]["id"]
+
+
+@pytest.fixture
+async def send(api, login, make_admin, test_gateway, service_account):
     await make_admin(login.account)
     identity = test_gateway.headers(login.account.id, session_id=login.session_id, roles=["user", "admin"])
 
@@ -113,7 +133,7 @@ async def send(api, login, make_admin, test_gateway):
         all_headers = {**identity, "content-type": "application/json", **headers}
         content = of_field(body, path) if isinstance(body, bytes) else body
         filled = path.replace("{provider}", "nowhere").replace("{passkey_id}", str(login.account.id))
-        filled = filled.replace("{user_id}", str(login.account.id))
+        filled = filled.replace("{user_id}", str(login.account.id)).replace("{account_id}", service_account)
         return await api.request(method, filled, content=content, headers=all_headers)
 
     return send
@@ -125,7 +145,7 @@ def test_every_route_with_a_json_body_is_attacked_here():
         for route in api_routes(ROUTERS)
         if route.body_field is not None and type(route.body_field.field_info).__name__ == "Body"
     }
-    assert with_body == {*ROUTES, *OPTIONAL}
+    assert with_body == {*ROUTES, *OPTIONAL, *INTERNAL}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

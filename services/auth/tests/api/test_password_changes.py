@@ -321,3 +321,42 @@ async def test_r10_what_is_tried_on_an_address_of_nobody_closes_no_account_that_
     assert (await log_in_by(nobody, WRONG)).status_code == 401
     assert await mails(nobody) == []
     assert await rows(ROWS, d=digest(nobody)) == [(0,)]
+
+
+WAYS_IN = """
+    SELECT (SELECT count(*) FROM auth.totp WHERE user_id = :id),
+           (SELECT count(*) FROM auth.recovery_code WHERE user_id = :id),
+           (SELECT count(*) FROM auth.passkey WHERE user_id = :id),
+           (SELECT count(*) FROM auth.oidc_identity WHERE account_id = :id),
+           (SELECT count(*) FROM auth.api_token WHERE account_id = :id AND revoked_at IS NULL),
+           (SELECT has_second_factor FROM auth.account WHERE id = :id)
+"""
+PASSKEY = r"""
+    INSERT INTO auth.passkey (id, user_id, credential_id, public_key, sign_count, name, transports, backup_eligible,
+                              backed_up, created_at)
+    VALUES (:key, :id, :credential, '\x00', 0, 'stranger', '{}', false, false, now())
+"""
+IDENTITY = """
+    INSERT INTO auth.oidc_identity (id, account_id, provider, issuer, subject, shown_email, created_at, last_used_at)
+    VALUES (:key, :id, 'corp', 'https://corp.example', :subject, NULL, now(), now())
+"""
+
+
+@pytest.mark.parametrize("proved", [False, True])
+async def test_a_reset_that_proves_the_address_leaves_no_way_in_from_before(
+    api, account, log_in, enrol, reset_token, rows, proved
+):
+    """Somebody signed up with another's address, and prepared to come back (pre-hijacking)."""
+    if proved:
+        await rows("UPDATE auth.account SET email_verified_at = now() WHERE id = :id", id=account.id)
+    login = await log_in(account)
+    body = {"name": "stranger", "scopes": ["tasks:read"]}
+    assert (await api.post("/api/v1/auth/tokens", json=body, headers=login.headers)).status_code == 201
+    await enrol(login)
+    key = uuid7()
+    await rows(PASSKEY, key=key, id=account.id, credential=key.bytes)
+    await rows(IDENTITY, key=key, id=account.id, subject=str(key))
+    token = await reset_token(account.email)
+    assert (await api.post(RESET, json={"token": token, "password": NEW})).status_code == 200
+    left = (1, 10, 1, 1, 1, True) if proved else (0, 0, 0, 0, 0, False)
+    assert await rows(WAYS_IN, id=account.id) == [left]

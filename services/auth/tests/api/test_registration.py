@@ -42,6 +42,12 @@ async def test_register_201_with_location_and_etag(api, rows, events, address):
         "version": 1,
         "created_at": "",
         "updated_at": "",
+        "kind": "human",
+        "status": "active",
+        "avatar_url": None,
+        "week_start": "monday",
+        "default_reminder_time": "09:00",
+        "deletes_at": None,
     }
     assert data["created_at"] == data["updated_at"]
     assert await events(data["id"]) == ["user.registered.v1"]

@@ -50,6 +50,12 @@ class Verdict:
     is_known: bool = False
     fresh_hash: str | None = None
 
+    @property
+    def hash(self) -> str | None:
+        """What is stored of the password, if it fits."""
+        stored: str | None = None if self.account is None else self.account["password_hash"]
+        return self.fresh_hash or stored
+
 
 async def verify_password(*, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher) -> Verdict:
     """Find out whether a password is the account's, the same work for unknown accounts. Raises TooManyFailures.
@@ -89,6 +95,12 @@ async def accept_password(
         stale = account["password_hash"]
         await users.set_password_hash(session, user_id=account["id"], old=stale, new=verdict.fresh_hash)
     return account
+
+
+def confirm_password(verdict: Verdict, account: RowMapping) -> None:
+    """Look again, now that the account is locked. Raises InvalidCredentials when it has got another password since."""
+    if account["password_hash"] != verdict.hash:
+        raise InvalidCredentials
 
 
 async def hold_failures(session: AsyncSession, origin: Origin) -> RowMapping:

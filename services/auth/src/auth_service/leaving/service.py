@@ -92,6 +92,7 @@ async def reactivate(
     returns = account is not None and _may_return(account, terms)
     if account is None or not returns:
         account = await sessions.admit(session, account_id=found["id"], proof=proofs.PASSWORD, terms=terms.sessions)
+    credentials.confirm_password(verdict, account)
     proof = await proofs.prove_second_factor(
         session, account=account, otp=attempt.otp, factor_terms=terms.factors, passkey_terms=passkey_terms
     )

@@ -72,6 +72,11 @@ async def count_of(session: AsyncSession, account_id: UUID, *, providers: Collec
     return (await session.execute(query)).scalar_one()
 
 
+async def remove_all(session: AsyncSession, account_id: UUID) -> None:
+    """Delete all identities of an account."""
+    await session.execute(delete(identity).where(identity.c.account_id == account_id))
+
+
 async def remove(session: AsyncSession, *, account_id: UUID, identity_id: UUID) -> RowMapping | None:
     """Delete an identity of an account, and return it."""
     statement = delete(identity).where(identity.c.id == identity_id, identity.c.account_id == account_id)

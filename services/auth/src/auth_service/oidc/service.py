@@ -183,6 +183,11 @@ async def unlink(
     await request_mail(session, ring=mail_ring, kind=MailKind.SSO_UNLINKED, account=account, details=named)
 
 
+async def unlink_all(session: AsyncSession, *, account_id: UUID) -> None:
+    """Take all identities from a locked account."""
+    await repository.remove_all(session, account_id)
+
+
 async def _take_flow(primary: AsyncEngine, state: str) -> RowMapping:
     """Use a flow up, and return it. Raises NotProven when there is none to use."""
     async with primary.begin() as connection:

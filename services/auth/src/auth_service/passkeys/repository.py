@@ -79,6 +79,11 @@ async def remove(session: AsyncSession, passkey_id: UUID, *, user_id: UUID) -> R
     return (await session.execute(statement.returning(*passkey.c))).mappings().one_or_none()
 
 
+async def remove_all(session: AsyncSession, user_id: UUID) -> None:
+    """Delete all passkeys of an account."""
+    await session.execute(delete(passkey).where(passkey.c.user_id == user_id))
+
+
 async def has_another_way(session: AsyncSession, user_id: UUID) -> bool:
     """Tell whether somebody without a password can log in: by a passkey, or by an identity provider."""
     by_passkey = exists().where(passkey.c.user_id == user_id)

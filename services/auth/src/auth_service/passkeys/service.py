@@ -191,6 +191,11 @@ async def remove(session: AsyncSession, *, caller: Principal, passkey_id: UUID, 
     await _tell_change(session, account, caller, row, AuditAction.PASSKEY_REMOVED, MailKind.PASSKEY_REMOVED, terms)
 
 
+async def remove_all(session: AsyncSession, *, user_id: UUID) -> None:
+    """Remove all passkeys of a locked account, whose second factors are settled afterwards."""
+    await repository.remove_all(session, user_id)
+
+
 async def _keep(
     session: AsyncSession, challenge: bytes, options: dict[str, Any], *, purpose: Purpose, user_id: UUID | None
 ) -> ChallengeOut:

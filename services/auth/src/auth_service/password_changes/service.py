@@ -18,9 +18,12 @@ from auth_service.audit.rules import AuditAction
 from auth_service.credentials import service as credentials
 from auth_service.credentials.errors import InvalidCredentials
 from auth_service.credentials.service import Attempt, Verdict
+from auth_service.oidc import service as oidc
+from auth_service.passkeys import service as passkeys
 from auth_service.password_changes.errors import PasswordUnchanged, WrongPassword
 from auth_service.passwords import rules
 from auth_service.passwords.service import PasswordHasher
+from auth_service.second_factors import service as factors
 from auth_service.sessions import service as sessions
 from auth_service.sessions.service import Lifetimes
 from auth_service.users import repository as users
@@ -72,6 +75,8 @@ async def reset_password(
 ) -> None:
     """Use up the link: new password, no session, no other link, no failures counted, and a proved address.
 
+    Where that is proved only now, no way in from before is left either.
+
     Raises LinkTokenInvalid.
     """
     await credentials.begin_anew(session, canonical_email=new.account["email_canonical"])
@@ -79,6 +84,8 @@ async def reset_password(
     was_proved = account["email_verified_at"] is not None
     proves = link["email_canonical"] == account["email_canonical"]
     proof = {"email_verified_at": utcnow()} if proves and not was_proved else {}
+    if not was_proved:
+        await _drop_ways_in(session, account, credential_id=link["id"])
     after = await _set_password(session, account["id"], new.hash, **proof)
     await verification.void_links(session, account_id=account["id"])
     await sessions.end_sessions(session, user_id=account["id"], lifetimes=lifetimes)
@@ -86,6 +93,18 @@ async def reset_password(
     await user_changed(session, USER_UPDATED, after, actor=None, changes=changes)
     await audit.record(session, AuditAction.PASSWORD_RESET, subject_id=account["id"], actor_id=account["id"])
     await _tell(session, after, ring)
+
+
+async def _drop_ways_in(session: AsyncSession, account: RowMapping, *, credential_id: UUID) -> None:
+    """Remove all but the password by which somebody could come in, from an account whose address was never proved.
+
+    Whoever opened it may have been a stranger who waited for the owner of the address to come (pre-hijacking).
+    """
+    owner = Principal(account["id"], credential_id)
+    await passkeys.remove_all(session, user_id=account["id"])
+    await factors.remove_all(session, user_id=account["id"])
+    await oidc.unlink_all(session, account_id=account["id"])
+    await api_tokens.revoke_all_of(session, owner_id=account["id"], caller=owner)
 
 
 async def verify_own_password(*, caller: Principal, password: str, workshop: Workshop) -> Verdict:

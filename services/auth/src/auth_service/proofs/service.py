@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction
 from auth_service.credentials import service as credentials
+from auth_service.credentials.errors import InvalidCredentials
 from auth_service.credentials.service import Attempt, Verdict
 from auth_service.passkeys import service as passkeys
 from auth_service.passkeys.errors import PasskeyRefused
@@ -65,6 +66,7 @@ async def log_in(
     verdict = await credentials.verify_password(attempt=attempt, primary=primary, hasher=hasher)
     found = await credentials.accept_password(session, verdict)
     account = await sessions.admit(session, account_id=found["id"], proof=PASSWORD, terms=terms)
+    credentials.confirm_password(verdict, account)
     proof = await prove_second_factor(
         session, account=account, otp=attempt.otp, factor_terms=factor_terms, passkey_terms=passkey_terms
     )
@@ -223,6 +225,8 @@ async def _step_up_by_password(session: AsyncSession, account: RowMapping, verdi
     if verdict is None:
         raise StepUpRequired(data={"methods": await _accepted(session, account)})
     await credentials.accept_password(session, verdict, action=AuditAction.STEP_UP)
+    if verdict.account is None or account["password_hash"] != verdict.account["password_hash"]:
+        raise InvalidCredentials
     await credentials.forget_failures(session, verdict.origin)
     return "password"
 

@@ -150,6 +150,12 @@ async def settle(session: AsyncSession, user_id: UUID) -> None:
         await repository.replace_codes(session, user_id, [])
 
 
+async def remove_all(session: AsyncSession, *, user_id: UUID) -> None:
+    """Remove generator and recovery codes from a locked account; its passkeys are removed before."""
+    await repository.delete_all(session, user_id)
+    await settle(session, user_id)
+
+
 async def lock_owner(session: AsyncSession, caller: Principal) -> RowMapping:
     """Return the caller's account, locked: changes of its factors come one after the other. Raises Unauthenticated."""
     account = await users.lock(session, caller.user_id)
