@@ -16,7 +16,7 @@ from chassis.context import RequestContext
 from chassis.telemetry.logs import configure_logs
 from opentelemetry import trace
 from chassis.telemetry.tracing import configure_tracing
-configure_logs(service="sample", level="{level}", form="json")
+configure_logs(service="sample", level="{level}", form="{form}")
 configure_tracing(service="sample")
 log = structlog.get_logger()
 {body}
@@ -24,16 +24,21 @@ log = structlog.get_logger()
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
+def written(body, *, level="INFO", form="json", **environment):
+    """Run code in a process of its own and return what it logged."""
+    command = [sys.executable, "-c", PROGRAM.format(body=body, level=level, form=form)]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    done = subprocess.run(command, env=kept | environment, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == ""
+    return done.stderr
+
+
 @pytest.fixture
 def logged():
     """Runs code in a process of its own and returns the lines that it logged."""
 
-    def logged(body, *, level="INFO", **environment):
-        command = [sys.executable, "-c", PROGRAM.format(body=body, level=level)]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-        done = subprocess.run(command, env=kept | environment, capture_output=True, text=True, timeout=30, check=True)
-        assert done.stdout == ""
-        return [json.loads(line) for line in done.stderr.rstrip("\n").split("\n")]
+    def logged(body, **options):
+        return [json.loads(line) for line in written(body, **options).rstrip("\n").split("\n")]
 
     return logged
 
@@ -88,6 +93,26 @@ def test_r65_an_exception_is_within_its_line(logged):
     assert line["exception"].endswith("ZeroDivisionError: division by zero")
 
 
+CRASH = """
+def crash(value):
+    copy = "".join(value)
+    raise ValueError("login of ann@example.com")
+try:
+    crash(["hunt", "er2"])
+except ValueError:
+    log.exception("ours")
+    logging.getLogger("lib").exception("theirs")
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_r65_a_traceback_shows_no_local_variables(form):
+    text = written(CRASH, form=form)
+    assert text.count("ValueError: login of ***@example.com") == 2
+    assert text.count("in crash") == 2
+    assert "hunter2" not in text
+
+
 def test_r65_libraries_write_the_same_lines_from_warnings_on(logged):
     body = 'logging.getLogger("lib").info("quiet"); logging.getLogger("lib").warning("loud from ann@example.com")'
     [line] = logged(body)
@@ -98,7 +123,7 @@ def test_a_log_that_can_t_be_written_ends_nothing():
     """/dev/full takes nothing, as a full disk does."""
     body = 'for _ in range(3):\n    log.info("x", text="y" * 10_000)\n    logging.warning("x")\nprint("went on")'
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-c", PROGRAM.format(body=body, level="INFO")]
+        command = [sys.executable, "-c", PROGRAM.format(body=body, level="INFO", form="json")]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=30, check=False)
     assert done.stdout == "went on\n"
 

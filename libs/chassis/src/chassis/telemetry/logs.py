@@ -39,13 +39,16 @@ def configure_logs(*, service: str, level: str, form: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         _name_the_service(service),
-        *([structlog.processors.format_exc_info] if form == "json" else []),
+        structlog.processors.format_exc_info,
         redact,
     ]
     render: list[structlog.typing.Processor] = (
         [structlog.processors.JSONRenderer(serializer=_dumps)]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # The renderer's own tracebacks show local variables, passwords among them.
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     structlog.configure(
         processors=[*shared, *render],
