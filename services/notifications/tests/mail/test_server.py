@@ -53,12 +53,28 @@ async def test_a_mail_that_is_taken_arrives_once(mail_server):
 
 
 @pytest.mark.parametrize(
-    ("code", "permanent"), [(421, False), (450, False), (452, False), (550, True), (552, True), (554, True)]
+    ("answer", "permanent"),
+    [
+        *(("421 not ada", False), ("450 not ada", False), ("452 4.1.1 not ada", False), ("450 5.1.1 not ada", False)),
+        *(("550 not ada@example.com", True), ("551 not ada", True), ("553 not ada", True)),
+        *(("550 5.1.1 no such user ada", True), ("550 5.2.1 ada is disabled", True), ("556 5.1.10 no mail", True)),
+        *(("530 authentication required", False), ("530 5.7.0 must issue STARTTLS first", False)),
+        *(("550 5.7.1 relaying denied", False), ("554 5.7.1 relay access denied", False), ("554 no", False)),
+        *(("550 5.1.8 sender's domain not found", False), ("553 5.1.7 sender rejected", False)),
+        *(("502 not implemented", False), ("552 5.2.2 ada's mailbox is full", False)),
+    ],
 )
-async def test_a_refusal_is_for_good_from_500_on(mail_server, code, permanent):
-    mail_server.on_recipient = answers(f"{code} not ada@example.com")
-    assert await refused(at(mail_server)) == (f"recipient_{code}", permanent)
-    mail_server.on_recipient, mail_server.on_data = answers("250 OK"), answers(f"{code} not this of ada@example.com")
+async def test_only_a_refusal_of_the_address_itself_is_for_good(mail_server, answer, permanent):
+    mail_server.on_recipient = answers(answer)
+    assert await refused(at(mail_server)) == (f"recipient_{answer[:3]}", permanent)
+    assert mail_server.messages == []
+
+
+@pytest.mark.parametrize(
+    ("code", "permanent"), [(421, False), (451, False), (530, False), (550, True), (552, True), (554, True)]
+)
+async def test_a_refusal_of_the_text_is_for_good_from_500_on(mail_server, code, permanent):
+    mail_server.on_data = answers(f"{code} not this of ada@example.com")
     assert await refused(at(mail_server)) == (f"data_{code}", permanent)
     assert mail_server.messages == []
 

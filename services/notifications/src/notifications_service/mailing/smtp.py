@@ -1,6 +1,7 @@
 """A mail server: what a URL says of it, and one conversation with it."""
 
 import asyncio
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -18,6 +19,14 @@ from chassis.settings import is_url
 SECONDS = 15.0
 GOODBYE_SECONDS = 2.0
 PERMANENT = 500
+UNAUTHENTICATED = 530
+WRONG_ADDRESS = frozenset({550, 551, 553})
+"""No such mailbox, not here any more, no such name (RFC 5321, section 4.2.3)."""
+ENHANCED = re.compile(r"5\.(\d{1,3})\.(\d{1,3})\b")
+"""What a permanent failure is about (RFC 3463, section 3)."""
+OF_ADDRESSES, OF_POLICY = "1", "7"
+OF_SENDERS = frozenset({"7", "8"})
+"""Among those of addresses: it is ours that is refused."""
 PORTS = {"smtp": 25, "smtps": 465}
 EXPECTED_URL = "expected smtp://host:port or smtps://host:port, perhaps with user:password@ and ?starttls=required"
 
@@ -103,13 +112,22 @@ async def _say_goodbye(client: SMTP) -> None:
 def _undelivered(error: Exception) -> Undelivered:
     """Tell what a failure means; what the server said is left out, since it may name the recipient.
 
-    Only a refusal of this recipient or of this text is for good. Whatever else is refused, such as our login, is to be
-    mended here, and the mail should leave then.
+    Only a refusal of this recipient or of this text is for good. Whatever else is refused, such as our login or that we
+    relay, is to be mended here, and the mail should leave then.
     """
     if isinstance(error, SMTPRecipientsRefused):
-        code = error.recipients[0].code
-        return Undelivered(f"recipient_{code}", permanent=code >= PERMANENT)
+        refusal = error.recipients[0]
+        return Undelivered(f"recipient_{refusal.code}", permanent=_is_wrong_address(refusal.code, refusal.message))
     if isinstance(error, SMTPDataError):
-        return Undelivered(f"data_{error.code}", permanent=error.code >= PERMANENT)
+        return Undelivered(f"data_{error.code}", permanent=error.code >= PERMANENT and error.code != UNAUTHENTICATED)
     name = type(error).__name__
     return Undelivered(f"{name}_{error.code}" if isinstance(error, SMTPResponseException) else name)
+
+
+def _is_wrong_address(code: int, answer: str) -> bool:
+    """Tell whether an address was refused for what it is, and not because of the sender or a policy of the server."""
+    status = ENHANCED.match(answer.strip())
+    subject, detail = status.groups() if status and code >= PERMANENT else ("", "")
+    if subject == OF_ADDRESSES:
+        return detail not in OF_SENDERS
+    return code in WRONG_ADDRESS and subject != OF_POLICY
