@@ -9,7 +9,7 @@ from testkit.hostile.fields import sized
 from testkit.hostile.forger import Forger
 from testkit.hostile.vectors import HOSTILE, values
 
-COUNT = 1244
+COUNT = 1260
 LONGEST_IN_A_HANDSHAKE = 8192 - len(b"Authorization: \r\n")
 PATH = "/api/v1/tasks"
 CODES = {400: {"MALFORMED_REQUEST"}, 401: {"INVALID_TOKEN", "UNAUTHENTICATED"}, 431: {"HEADERS_TOO_LARGE"}}

@@ -65,7 +65,7 @@ def test_the_good_token_is_good_and_the_same_every_time(forger):
     for size in range(900, 904):
         assert len(sized(forger, size)) == size
         assert verifier.verify(sized(forger, size))
-    with pytest.raises(TokenError, match="4 KiB"):
+    with pytest.raises(TokenError, match="too long"):
         verifier.verify(sized(forger, 4097))
 
 

@@ -26,6 +26,8 @@ MAX_IDENTITY_CHARACTERS = 8192
 LEEWAY_SECONDS = 30
 
 ACCESS_TYPE = "at+jwt"
+TOKEN_VERSION = 1
+"""The claim `ver` of access tokens (R1): what their claims mean. One that says something else is not understood."""
 
 IDENTITY_TYPE = "taskloom-identity+jwt"
 IDENTITY_ISSUER = "taskloom-gateway"
@@ -81,6 +83,8 @@ class AccessTokenVerifier:
         claims = _decode(token, key, issuer=self._issuer, audience=self._audience, required=("nbf",))
         if claims["exp"] - claims["iat"] > self._max_lifetime:
             raise TokenError("lives longer than allowed")
+        if type(claims.get("ver")) is not int or claims["ver"] != TOKEN_VERSION:
+            raise TokenError("another version")
         principal = _principal(claims)
         return AccessToken(principal, str(claims["jti"]), int(claims["iat"]), int(claims["exp"]))
 

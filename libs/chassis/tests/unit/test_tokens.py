@@ -69,6 +69,7 @@ def claims_with(**changed):
         "iat": issued,
         "nbf": issued,
         "exp": issued + LIFETIME,
+        "ver": 1,
         **changed,
     }
     return {name: value for name, value in claims.items() if value != MISSING}
@@ -128,6 +129,11 @@ def test_r1_leeway_is_thirty_seconds():
         {"jti": 7},
         {"jti": "token-1"},
         {"nbf": MISSING},
+        {"ver": MISSING},
+        {"ver": 2},
+        {"ver": True},
+        {"ver": 1.0},
+        {"ver": "1"},
         {"nbf": True},
         {"nbf": "12"},
         {"nbf": -1},

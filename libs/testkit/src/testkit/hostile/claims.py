@@ -57,6 +57,22 @@ NO_ID: dict[str, Any] = {
     "long": "a" * 1000,
     "lone surrogate": "\ud800",
 }
+NO_VERSION: dict[str, Any] = {
+    "missing": MISSING,
+    "null": None,
+    "true": True,
+    "false": False,
+    "0": 0,
+    "2": 2,
+    "negative": -1,
+    "a float": 1.0,
+    "a fraction": 1.5,
+    "huge": 10**30,
+    "a text": "1",
+    "empty text": "",
+    "list": [1],
+    "object": {"1": 1},
+}
 DUPLICATED = {
     "sub": "01990000-0000-7000-8000-000000000009",
     "sid": "01990000-0000-7000-8000-000000000009",
@@ -67,6 +83,7 @@ DUPLICATED = {
     "iss": "evil",
     "aud": "evil",
     "roles": ["admin"],
+    "ver": 2,
 }
 
 
@@ -281,7 +298,9 @@ def _shapes() -> dict[str, Make]:
     return vectors
 
 
+VERSIONS: dict[str, Make] = {f"R1 ver: {what}": make(ver=value) for what, value in NO_VERSION.items()}
 CLAIMS: dict[str, Make] = {
+    **VERSIONS,
     **_instants(),
     **_times(),
     **_names(),

@@ -236,10 +236,13 @@ def _padded(value: dict[str, Any], spaces: int) -> bytes:
     return json.dumps(value).encode() + b" " * spaces
 
 
+TOO_LONG: dict[str, Make] = {
+    f"R1 good but for its {size} characters": using(sized, size) for size in (4097, 4098, 5000, 8192 - 7)
+}
 TOKENS: dict[str, Make] = {
     **{f"R14 an API token {name}": using(lambda _, t: t, text) for name, text in LOOK_ALIKES.items()},
     **{f"RFC 6750 2.1 {name}": using(lambda _, t: t, text) for name, text in OPAQUE.items()},
-    **{f"R1 good but for its {size} characters": using(sized, size) for size in (4097, 4098, 5000, 8192 - 7)},
+    **TOO_LONG,
     "R14 an API token before a good token": lambda f: f"tlm_pat_{f.token()}",
     "R21 the gateway's own identity": lambda f: f.identity,
     "R1 claims without a header": lambda f: part(f.claims()),

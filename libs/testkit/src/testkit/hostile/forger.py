@@ -70,6 +70,7 @@ class Forger:
             "exp": self.now - 1 + self.lifetime,
             "roles": ["user"],
             "scope": "",
+            "ver": 1,
         }
         return {name: value for name, value in {**claims, **changes}.items() if value is not MISSING}
 

@@ -13,7 +13,7 @@ import structlog
 from chassis.clock import utcnow
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing
-from chassis.tokens import ACCESS_TYPE, ALGORITHM
+from chassis.tokens import ACCESS_TYPE, ALGORITHM, TOKEN_VERSION
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -24,7 +24,6 @@ log = structlog.get_logger()
 
 REFRESH_SECONDS = 10.0
 PUBLISHED_AFTER_RETIREMENT = timedelta(hours=1)
-TOKEN_VERSION = 1
 
 
 async def ensure_keys(session: AsyncSession, ring: KeyRing) -> None:
