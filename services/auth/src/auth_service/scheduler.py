@@ -29,7 +29,7 @@ from auth_service.sessions.rules import RETRY_WINDOW
 from auth_service.settings import Settings
 from auth_service.tokens.service import rotate_keys_when_due
 from auth_service.verification import repository as verification
-from auth_service.verification.jobs import handle_requests
+from auth_service.verification.jobs import handle_request
 
 SOON, MINUTE, HOUR, DAY = 0.5, 60.0, 3600.0, 86_400.0
 FAILURES_KEPT = timedelta(days=1)
@@ -59,7 +59,7 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
         return await reseal_seeds(session, ring)
 
     async def handle_mail_requests(session: AsyncSession) -> bool:
-        return await handle_requests(session, mail_ring)
+        return await handle_request(session, mail_ring)
 
     return (
         *PURGES,

@@ -183,3 +183,40 @@ async def test_r10_a_refusal_costs_the_same_statements_for_every_account(
     assert [[status for status, _ in one] for one in seen.values()] == [[401] * 6 + [429]] * 4
     assert seen["known"] == seen["unknown"] == seen["closed, wrong"] == seen["closed, right"]
     assert [len(made) for _, made in seen["known"]] == [6] * 5 + [7, 1]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_r10_signing_up_with_an_address_lifts_no_block_on_it(
+    open_api, attempt, account, new_address, mails, rows, known
+):
+    """Neither for somebody who has an account, nor for an address of nobody: the end of one would tell which."""
+    email, here = account.email if known else unknown(), new_address()
+    await mails(email)
+    for _ in range(6):
+        assert codes(await attempt(email, address=here)) == REFUSED
+    await rows(
+        "UPDATE auth.login_failure SET blocked_until = now() + interval '60 s' WHERE account_digest = :d",
+        d=digest(email),
+    )
+    body = {"email": email, "password": "violet-harbor-77", "display_name": "Eve"}
+    async with open_api(email_verification="required") as strict:
+        assert (await strict.post("/api/v1/auth/register", json=body)).status_code == 202
+    assert [mail.kind for mail in await mails(email)][-1] == ("already_registered" if known else "verify_email")
+    assert codes(await attempt(email, address=here)) == PUT_OFF
+    assert await rows(ROW, d=digest(email)) == ([(6, False)] if known else [])
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_r10_the_hundredth_failure_lifts_no_block(attempt, account, new_address, mails, rows, known):
+    email, here = account.email if known else unknown(), new_address()
+    for _ in range(6):
+        assert codes(await attempt(email, address=here)) == REFUSED
+    await rows(
+        "UPDATE auth.login_failure SET blocked_until = now() + interval '60 s' WHERE account_digest = :d",
+        d=digest(email),
+    )
+    await rows(SET_ROW, d=digest(email), n=99)
+    assert codes(await attempt(email, address=new_address())) == REFUSED
+    await mails(email)
+    assert codes(await attempt(email, address=here)) == PUT_OFF
+    assert await rows(ROW, d=digest(email)) == ([(100, True)] if known else [])

@@ -257,6 +257,16 @@ async def test_one_request_that_fails_stops_no_other_and_is_given_up_after_five_
     assert capfd.readouterr().out.count("mail_request.failed") == 5
 
 
+async def test_each_request_is_done_in_a_transaction_of_its_own(api, account, sign_up, run_job, rows):
+    """Whoever holds one account's row waits for no other's: two in a circle would be a deadlock."""
+    await run_job("handle-mail-requests")
+    for one in (account, await sign_up()):
+        await api.post(RESEND, json={"email": one.email})
+    await api.post(RESEND, json={"email": new_email()})
+    assert await run_job("handle-mail-requests") == 5
+    assert await rows("SELECT count(*) FROM auth.mail_request WHERE not_before <= now()") == [(0,)]
+
+
 async def test_a_request_that_nobody_waits_for_any_more_is_dropped(api, account, mails, rows):
     await mails(account.email)
     await rows(LATER, id=account.id)

@@ -114,6 +114,11 @@ async def forget(session: AsyncSession, origin: Origin) -> None:
 async def forget_account(session: AsyncSession, account_digest: bytes) -> None:
     """Begin anew for an account, from everywhere."""
     await session.execute(delete(failure).where(failure.c.account_digest == account_digest))
+    await forget_row(session, account_digest)
+
+
+async def forget_row(session: AsyncSession, account_digest: bytes) -> None:
+    """Begin anew with the failures of an account in a row, also when they closed it."""
     await session.execute(delete(by_account).where(by_account.c.account_digest == account_digest))
 
 

@@ -132,8 +132,16 @@ async def note_network(session: AsyncSession, *, account_id: UUID) -> None:
 
 
 async def begin_anew(session: AsyncSession, *, canonical_email: str) -> None:
-    """Forget the failures of an account from everywhere: its password is a new one, or the account itself is."""
+    """Forget the failures of an account from everywhere: its owner has given it a new password."""
     await repository.forget_account(session, account_digest(canonical_email))
+
+
+async def forget_row(session: AsyncSession, *, canonical_email: str) -> None:
+    """Forget the failures in a row on an address that is nobody's, or was until now, and that they closed it.
+
+    Blocks of networks stay: whoever sees one end too early would know that nobody had the address.
+    """
+    await repository.forget_row(session, account_digest(canonical_email))
 
 
 async def _is_closed(session: AsyncSession, verdict: Verdict) -> bool:

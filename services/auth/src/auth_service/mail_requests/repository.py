@@ -1,6 +1,6 @@
 """All SQL on requests for mail."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,10 +19,10 @@ async def add(session: AsyncSession, values: Mapping[str, Any]) -> None:
     await session.execute(insert(mail_request).values(**values))
 
 
-async def claim(session: AsyncSession, *, now: datetime, limit: int) -> Sequence[RowMapping]:
-    """Return the oldest requests that are due, locked; those that somebody else holds are left out."""
-    query = select(mail_request).where(mail_request.c.not_before <= now).order_by(mail_request.c.id).limit(limit)
-    return (await session.execute(query.with_for_update(skip_locked=True))).mappings().all()
+async def claim(session: AsyncSession, *, now: datetime) -> RowMapping | None:
+    """Return the oldest request that is due, locked; those that somebody else holds are left out."""
+    query = select(mail_request).where(mail_request.c.not_before <= now).order_by(mail_request.c.id).limit(1)
+    return (await session.execute(query.with_for_update(skip_locked=True))).mappings().one_or_none()
 
 
 async def remove(session: AsyncSession, request_id: UUID) -> None:

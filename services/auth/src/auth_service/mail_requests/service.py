@@ -1,7 +1,5 @@
 """Asking for mail in a way that is the same for every address, and taking the requests up."""
 
-from collections.abc import Sequence
-
 from chassis.clock import utcnow
 from chassis.context import current_request
 from chassis.ids import uuid7
@@ -41,9 +39,9 @@ async def ask(
     await repository.add(session, values)
 
 
-async def claim(session: AsyncSession, *, limit: int) -> Sequence[RowMapping]:
-    """Return the oldest requests that are due, for the caller alone until its transaction ends."""
-    return await repository.claim(session, now=utcnow(), limit=limit)
+async def claim(session: AsyncSession) -> RowMapping | None:
+    """Return the oldest request that is due, for the caller alone until its transaction ends."""
+    return await repository.claim(session, now=utcnow())
 
 
 async def finish(session: AsyncSession, request: RowMapping) -> None:

@@ -13,7 +13,6 @@ from auth_service.users.errors import (
     PasswordResetRequired,
 )
 
-STATUSES = ("active", "deactivated", "disabled", "deleting", "deleted")
 REFUSALS: Mapping[str, type[PersistedError]] = {
     "deactivated": AccountDeactivated,
     "disabled": AccountDisabled,

@@ -83,10 +83,10 @@ async def create_account(
         "created_at": now,
         "updated_at": now,
     }
-    # What was tried on the address before it had an account is nothing that closes it.
-    await credentials.begin_anew(session, canonical_email=address.canonical)
     row = await repository.add(session, values)
     if row is not None:
+        # What was tried on the address before it had an account is nothing that closes it.
+        await credentials.forget_row(session, canonical_email=address.canonical)
         await user_registered(session, row)
         await audit.record(session, AuditAction.ACCOUNT_REGISTERED, subject_id=row["id"], actor_id=row["id"])
     return row

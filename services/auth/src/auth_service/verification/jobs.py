@@ -21,19 +21,21 @@ from auth_service.verification.rules import USABLE_STATUSES, LinkKind
 
 log = structlog.get_logger()
 
-BATCH = 50
 
+async def handle_request(session: AsyncSession, ring: KeyRing) -> bool:
+    """Do the next of what was asked; return whether there was something. What fails is tried again later.
 
-async def handle_requests(session: AsyncSession, ring: KeyRing) -> bool:
-    """Do a batch of what was asked, in order; return whether there may be more. One that fails stops no other."""
+    One at a time, because each locks an account: two in a transaction could wait for each other's with a login.
+    """
+    request = await mail_requests.claim(session)
+    if request is None:
+        return False
     before = current_request()
-    claimed = await mail_requests.claim(session, limit=BATCH)
     try:
-        for request in claimed:
-            await _try(session, request, ring)
+        await _try(session, request, ring)
     finally:
         bind_request(before)
-    return len(claimed) == BATCH
+    return True
 
 
 async def _try(session: AsyncSession, request: RowMapping, ring: KeyRing) -> None:
@@ -87,9 +89,9 @@ async def _send_reset(session: AsyncSession, account: RowMapping, ring: KeyRing)
 async def _tell_blocked(
     session: AsyncSession, account: RowMapping | None, address: EmailAddress, ring: KeyRing
 ) -> None:
-    """Tell the owner that only known networks may log in; what was counted for an address of nobody is forgotten."""
+    """Tell the owner that only known networks may log in; an address of nobody is not closed."""
     if account is None:
-        await credentials.begin_anew(session, canonical_email=address.canonical)
+        await credentials.forget_row(session, canonical_email=address.canonical)
         return
     await service.send_notice(session, MailKind.SIGN_IN_BLOCKED, account=account, ring=ring)
     await audit.record(session, AuditAction.SIGN_IN_BLOCKED, subject_id=account["id"], outcome="refused")
