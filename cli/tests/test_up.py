@@ -132,7 +132,7 @@ def test_a_setting_can_come_from_a_file_and_a_start_ended_while_people_sign_up_g
     assert copy.kill() == -signal.SIGKILL
     limit = place / "limit"
     limit.write_text("2\n", encoding="utf-8")
-    copy = start(GATEWAY_RATE_LIMIT_PER_MINUTE_FILE=str(limit))
+    copy = start(GATEWAY_RATE_LIMIT_PER_MINUTE_FILE=str(limit), GATEWAY_REDIS_PATIENCE_MS="5000")
     token = copy.summary["users"][0]["access_token"]
     assert [status(f"{copy.api}/users/me", token) for _ in range(3)] == [200, 200, 429]
 

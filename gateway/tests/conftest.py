@@ -469,8 +469,9 @@ async def running_gateway(start: Start) -> AsyncIterator[Running]:
 
 
 @pytest.fixture
-def gateway(running_gateway: Running, services: Services) -> Running:
-    """A gateway without limits that matter, in this process."""
+async def gateway(running_gateway: Running, services: Services) -> Running:
+    """A gateway without limits that matter, in this process, which stands still while no asynchronous test runs."""
+    await knows_revocations(running_gateway, services.auth)
     return running_gateway
 
 
