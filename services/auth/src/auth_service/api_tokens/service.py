@@ -36,6 +36,7 @@ from auth_service.api_tokens.schemas import BotTokenCreate
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction
 from auth_service.revocations import service as revocations
+from auth_service.sessions import service as sessions
 from auth_service.users import repository as users
 
 MARKED_FOR = timedelta(hours=1)
@@ -72,7 +73,7 @@ async def create_token(
     """Make an API token for an account.
 
     Raises InvalidInput, ScopeNotAllowed, TokenLimitReached; Unauthenticated when the caller's own account may do
-    nothing any more, OwnerNotActive when another may not.
+    nothing any more or the session has ended, OwnerNotActive when another may not.
     The account is locked, so that of many at once no more are made than there may be, and none beside its end.
     """
     now = utcnow()
@@ -83,6 +84,7 @@ async def create_token(
     owner = await users.lock(session, owner_id)
     if owner is None or not may_act(owner, verification_required=terms.verification_required):
         raise Unauthenticated if owner_id == caller.user_id else OwnerNotActive
+    await sessions.require(session, caller)
     if scopes_at_use(wanted.scopes, owner["roles"]) != wanted.scopes:
         raise ScopeNotAllowed(field="scopes")
     if await repository.count_live(session, owner_id) >= MOST_TOKENS:

@@ -169,9 +169,9 @@ async def unlink(
 
     `providers` are those that there are: an identity of one that has gone opens nothing.
     """
-    account = await users.lock(session, caller.user_id)
+    account = await sessions.lock_caller(session, caller)
     gone = await repository.remove(session, account_id=caller.user_id, identity_id=identity_id)
-    if account is None or gone is None:
+    if gone is None:
         raise IdentityNotFound
     left = await repository.count_of(session, caller.user_id, providers=providers)
     if account["password_hash"] is None and left == 0:

@@ -59,7 +59,7 @@ class PasskeyTerms:
 
 async def begin_registration(session: AsyncSession, *, caller: Principal, terms: PasskeyTerms) -> ChallengeOut:
     """Return options for a new passkey of the caller. Raises TooManyPasskeys."""
-    account = await factors.lock_owner(session, caller)
+    account = await sessions.lock_caller(session, caller)
     known = [row["credential_id"] for row in await repository.list_of(session, caller.user_id)]
     if len(known) >= MAX_PASSKEYS:
         raise TooManyPasskeys
@@ -79,7 +79,7 @@ async def register(
     session: AsyncSession, *, caller: Principal, wanted: PasskeyRegistration, terms: PasskeyTerms
 ) -> RowMapping:
     """Add a passkey, and end all other sessions. Raises PasskeyNotAccepted, PasskeyTaken or TooManyPasskeys."""
-    account, now = await factors.lock_owner(session, caller), utcnow()
+    account, now = await sessions.lock_caller(session, caller), utcnow()
     challenge = await repository.take_challenge(
         session, wanted.challenge_id, purpose="registration", user_id=caller.user_id, now=now
     )
@@ -182,7 +182,7 @@ async def find(session: AsyncSession, *, caller: Principal, passkey_id: UUID) ->
 
 async def remove(session: AsyncSession, *, caller: Principal, passkey_id: UUID, terms: PasskeyTerms) -> None:
     """Remove a passkey, and end all other sessions. Raises PasskeyNotFound or LastCredential."""
-    account = await factors.lock_owner(session, caller)
+    account = await sessions.lock_caller(session, caller)
     row = await repository.remove(session, passkey_id, user_id=caller.user_id)
     if row is None:
         raise PasskeyNotFound

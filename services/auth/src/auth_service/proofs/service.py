@@ -182,7 +182,7 @@ async def step_up(
     """
     if verdict is not None:
         await credentials.hold_failures(session, verdict.origin)
-    account = await factors.lock_owner(session, caller)
+    account = await sessions.lock_caller(session, caller)
     second_factor: bool = account["has_second_factor"]
     if not second_factor:
         method = await _step_up_by_password(session, account, verdict)

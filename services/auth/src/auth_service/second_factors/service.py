@@ -7,7 +7,6 @@ from uuid import UUID
 
 import structlog
 from chassis.clock import utcnow
-from chassis.errors import Unauthenticated
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing, SealError
@@ -44,7 +43,6 @@ from auth_service.second_factors.rules import (
 from auth_service.second_factors.schemas import MfaOut, TotpSetupOut
 from auth_service.sessions import service as sessions
 from auth_service.sessions.service import Lifetimes
-from auth_service.users import repository as users
 
 log = structlog.get_logger()
 
@@ -62,7 +60,7 @@ class FactorTerms:
 
 async def begin_totp(session: AsyncSession, *, caller: Principal, terms: FactorTerms) -> TotpSetupOut:
     """Make a seed, in place of an earlier one that was not confirmed. Raises TotpAlreadyEnabled."""
-    account = await lock_owner(session, caller)
+    account = await sessions.lock_caller(session, caller)
     totp_id, seed, now = uuid7(), new_seed(), utcnow()
     sealed = terms.ring.seal(seed.encode(), place=seed_place(totp_id))
     values = {"id": totp_id, "user_id": caller.user_id, "secret_sealed": sealed, "created_at": now}
@@ -77,7 +75,7 @@ async def confirm_totp(session: AsyncSession, *, caller: Principal, code: str, t
 
     Raises TotpNotPending, InvalidOtp, or TooManyOtpTries.
     """
-    account, now = await lock_owner(session, caller), utcnow()
+    account, now = await sessions.lock_caller(session, caller), utcnow()
     pending = await repository.find_totp(session, caller.user_id)
     if pending is None or pending["confirmed_at"] is not None or pending["created_at"] + PENDING_FOR <= now:
         raise TotpNotPending
@@ -95,7 +93,7 @@ async def confirm_totp(session: AsyncSession, *, caller: Principal, code: str, t
 
 async def disable_totp(session: AsyncSession, *, caller: Principal, terms: FactorTerms) -> None:
     """Remove the generator, and the recovery codes with the last second factor. Raises TotpNotEnabled."""
-    account = await lock_owner(session, caller)
+    account = await sessions.lock_caller(session, caller)
     if not await repository.delete_totp(session, caller.user_id):
         raise TotpNotEnabled
     await settle(session, caller.user_id)
@@ -104,7 +102,7 @@ async def disable_totp(session: AsyncSession, *, caller: Principal, terms: Facto
 
 async def renew_recovery_codes(session: AsyncSession, *, caller: Principal, terms: FactorTerms) -> list[str]:
     """Return new recovery codes, which void the old ones. Raises NoSecondFactor."""
-    account = await lock_owner(session, caller)
+    account = await sessions.lock_caller(session, caller)
     if not account["has_second_factor"]:
         raise NoSecondFactor
     codes = await _new_codes(session, caller.user_id)
@@ -154,14 +152,6 @@ async def remove_all(session: AsyncSession, *, user_id: UUID) -> None:
     """Remove generator and recovery codes from a locked account; its passkeys are removed before."""
     await repository.delete_all(session, user_id)
     await settle(session, user_id)
-
-
-async def lock_owner(session: AsyncSession, caller: Principal) -> RowMapping:
-    """Return the caller's account, locked: changes of its factors come one after the other. Raises Unauthenticated."""
-    account = await users.lock(session, caller.user_id)
-    if account is None:
-        raise Unauthenticated
-    return account
 
 
 async def check_seeds(session: AsyncSession, ring: KeyRing) -> None:

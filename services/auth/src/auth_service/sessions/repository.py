@@ -76,6 +76,13 @@ async def find_proof(session: AsyncSession, session_id: UUID) -> RowMapping | No
     return (await session.execute(query)).mappings().one_or_none()
 
 
+async def exists_of(session: AsyncSession, *, user_id: UUID, session_id: UUID) -> bool:
+    """Tell whether a user has this session, as of now: not as of before a wait for a lock."""
+    query = select(exists().where(login.c.id == session_id, login.c.user_id == user_id))
+    found: bool = (await session.execute(query)).scalar_one()
+    return found
+
+
 async def end(session: AsyncSession, *, user_id: UUID, session_id: UUID | None, keep: UUID | None = None) -> list[UUID]:
     """Delete one session of a user, or all of them but `keep`; return the ids of those that were there."""
     statement = delete(login).where(login.c.user_id == user_id)

@@ -1,4 +1,4 @@
-"""Use cases of sessions: log in, refresh, log out."""
+"""Use cases of sessions: start, refresh and end them, and see that whoever asks has one."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.context import current_request
+from chassis.errors import Unauthenticated
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.secret_tokens import REFRESH_TOKEN, token_digest
@@ -154,6 +155,25 @@ async def end_session(session: AsyncSession, *, caller: Principal, session_id: U
     await _revoke(session, ended, lifetimes)
     details = {"session_id": str(session_id)}
     await audit.record(session, AuditAction.SESSION_ENDED, subject_id=caller.user_id, actor=caller, details=details)
+
+
+async def lock_caller(session: AsyncSession, caller: Principal) -> RowMapping:
+    """Return the caller's account, locked, for what only its owner may do. Raises Unauthenticated as `require`."""
+    account = await users.lock(session, caller.user_id)
+    if account is None:
+        raise Unauthenticated
+    await require(session, caller)
+    return account
+
+
+async def require(session: AsyncSession, caller: Principal) -> None:
+    """Raise Unauthenticated when the caller's session has ended.
+
+    To be called right after an account was locked: whoever held it before may have ended the session, by which what
+    was found out while waiting is worth nothing.
+    """
+    if not await repository.exists_of(session, user_id=caller.user_id, session_id=caller.session_id):
+        raise Unauthenticated
 
 
 async def prove(session: AsyncSession, *, session_id: UUID, second_factor: bool) -> None:
