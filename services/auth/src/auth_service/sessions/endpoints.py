@@ -113,7 +113,10 @@ async def log_in_by_form(
 )
 @public("the refresh token is the credential")
 async def refresh_tokens(request: Request, body: RefreshRequest, session: WriteSession) -> Response:
-    grant = await service.refresh(session, presented=body.refresh_token, terms=request.app.state.session_terms)
+    state = request.app.state
+    grant = await service.refresh(
+        session, presented=body.refresh_token, terms=state.session_terms, mail_ring=state.mail_ring
+    )
     return reply(await tokens_of(request, session, grant), headers=NO_STORE)
 
 

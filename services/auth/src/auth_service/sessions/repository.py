@@ -24,6 +24,13 @@ async def add(session: AsyncSession, values: Mapping[str, Any], token_hash: byte
     await session.execute(insert(token).values(hash=token_hash, session_id=values["id"]))
 
 
+async def find_owner(session: AsyncSession, token_hash: bytes) -> UUID | None:
+    """Return whose session a refresh token is of."""
+    query = select(login.c.user_id).join(token, token.c.session_id == login.c.id).where(token.c.hash == token_hash)
+    found: UUID | None = await session.scalar(query)
+    return found
+
+
 async def lock_by_token(session: AsyncSession, token_hash: bytes) -> RowMapping | None:
     """Return the session of a refresh token, locked, so that uses of one family come one after the other."""
     query = (
