@@ -57,7 +57,7 @@ LOGIN_REFUSALS = (
     description=(
         "Starts a session. The same answer for an unknown address and a wrong password. An account with a second "
         "factor needs `otp` too: without it a right password is answered `MFA_REQUIRED`, with an `mfa_token` for "
-        "`POST /api/v1/auth/login/mfa` in `data`."
+        "`POST /api/v1/auth/login/mfa` in `data`. An account has at most 100 sessions: the next login ends the oldest."
     ),
     response_model=Envelope[TokensOut],
     responses={

@@ -100,6 +100,13 @@ async def end(session: AsyncSession, *, user_id: UUID, session_id: UUID | None, 
     return list((await session.execute(statement.returning(login.c.id))).scalars())
 
 
+async def end_oldest(session: AsyncSession, user_id: UUID, *, most: int) -> list[UUID]:
+    """Delete the oldest sessions of a locked account that are in force, beyond so many; return their ids."""
+    in_force = login.c.user_id == user_id, login.c.idle_expires_at > func.now(), login.c.expires_at > func.now()
+    beyond = select(login.c.id).where(*in_force).order_by(login.c.id.desc()).offset(most)
+    return list((await session.execute(delete(login).where(login.c.id.in_(beyond)).returning(login.c.id))).scalars())
+
+
 async def list_of(
     reader: AsyncConnection, user_id: UUID, *, limit: int, offset: int
 ) -> tuple[Sequence[RowMapping], int]:

@@ -24,8 +24,8 @@ from auth_service.credentials.errors import InvalidCredentials
 from auth_service.revocations import service as revocations
 from auth_service.sessions import repository
 from auth_service.sessions.errors import InvalidRefreshToken, RefreshReused, SessionNotFound
-from auth_service.sessions.events import session_compromised, session_revoked, session_started
-from auth_service.sessions.rules import RETRY_WINDOW, Method, open_successor, seal_successor
+from auth_service.sessions.events import session_compromised, session_started, sessions_revoked
+from auth_service.sessions.rules import MOST_SESSIONS, RETRY_WINDOW, Method, open_successor, seal_successor
 from auth_service.users import repository as users
 from auth_service.users.policies import refusal_of
 
@@ -67,11 +67,15 @@ class SessionTerms:
 
 
 async def start_session(session: AsyncSession, *, account_id: UUID, proof: Proof, terms: SessionTerms) -> Grant:
-    """Start a session for somebody who has proved to own the account: the only way to one. Raises as `admit`."""
+    """Start a session for somebody who has proved to own the account: the only way to one. Raises as `admit`.
+
+    Where there are too many then, the oldest ends.
+    """
     account = await admit(session, account_id=account_id, proof=proof, terms=terms)
     grant = await _start(session, account=account, proof=proof, lifetimes=terms.lifetimes)
     await credentials.note_network(session, account_id=account_id)
     await _note_login(session, account_id, proof, session_id=grant.session_id)
+    await _end_oldest(session, account_id=account_id, lifetimes=terms.lifetimes)
     return grant
 
 
@@ -199,9 +203,19 @@ async def _end(
     session: AsyncSession, *, user_id: UUID, session_id: UUID | None, keep: UUID | None = None
 ) -> list[UUID]:
     ended = await repository.end(session, user_id=user_id, session_id=session_id, keep=keep)
-    for one in ended:
-        await session_revoked(session, session_id=one, user_id=user_id)
+    await sessions_revoked(session, session_ids=ended, user_id=user_id)
     return ended
+
+
+async def _end_oldest(session: AsyncSession, *, account_id: UUID, lifetimes: Lifetimes) -> None:
+    ended = await repository.end_oldest(session, account_id, most=MOST_SESSIONS)
+    await sessions_revoked(session, session_ids=ended, user_id=account_id)
+    for one in ended:
+        details = {"session_id": str(one), "reason": "too_many"}
+        await audit.record(
+            session, AuditAction.SESSION_ENDED, subject_id=account_id, actor_id=account_id, details=details
+        )
+    await _revoke(session, ended, lifetimes)
 
 
 async def _revoke(session: AsyncSession, session_ids: Collection[UUID], lifetimes: Lifetimes) -> None:
