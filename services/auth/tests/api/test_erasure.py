@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - names of tables come from the database itself
 
+import asyncio
 import json
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,9 +14,11 @@ from auth_service.models import METADATA
 from auth_service.users.models import Account
 from chassis.clock import utcnow
 from chassis.db.base import table_of
+from chassis.db.transactions import transaction
 from chassis.ids import uuid7
-from sqlalchemy import Boolean, Integer, LargeBinary, String, Table, insert
+from sqlalchemy import Boolean, Integer, LargeBinary, String, Table, insert, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from testkit.waiting import eventually
 
 ME = "/api/v1/users/me"
 CANARY = "kanarienvogel"
@@ -49,6 +52,12 @@ OF_NOBODY = {"address_failures"}
 """Where logins failed from, whatever the account, for a day."""
 OWN_OF_ANOTHER = {"refresh_token"}
 """Has no column of the account's; goes with its session."""
+
+
+@pytest.fixture(autouse=True)
+async def none_is_due(run_job):
+    """Other tests may have left somebody whose time has come."""
+    await run_job("finish-deletions")
 
 
 def known_tables():
@@ -233,6 +242,109 @@ async def test_only_what_was_sent_or_given_up_about_the_deleted_is_forgotten(log
     await run_job("forget-events")
     assert await rows(count, id=str(login.account.id)) == [(before - 2,)]
     assert await rows(count, id=str(other.id)) == [(1,)]
+
+
+async def leave_and_be_due(api, log_in, rows, account, ago):
+    login = await log_in(account)
+    assert (await api.request("DELETE", ME, headers=login.headers)).status_code == 200
+    due = f"UPDATE auth.account SET deletes_at = now() - interval '{ago}' WHERE id = :id"
+    await rows(due, id=account.id)
+
+
+STATE = "SELECT status, deletion_not_before > now() FROM auth.account WHERE id = :id"
+
+
+async def test_an_account_that_can_not_be_deleted_is_put_off_and_keeps_no_other(
+    api, account, sign_up, log_in, rows, run_job, database
+):
+    other = await sign_up()
+    await leave_and_be_due(api, log_in, rows, account, "2 days")
+    await leave_and_be_due(api, log_in, rows, other, "1 day")
+    async with database.writer.begin() as connection:
+        held = text("SELECT 1 FROM auth.known_network WHERE account_id = :id FOR UPDATE").bindparams(id=account.id)
+        assert (await connection.execute(held)).all()
+        assert await run_job("finish-deletions") == 3
+    assert await rows(STATE, id=account.id) == [("deleting", True)]
+    assert await rows(STATE, id=other.id) == [("deleted", None)]
+    assert await rows("SELECT count(*) FROM auth.known_network WHERE account_id = :id", id=account.id) == [(1,)]
+    assert await run_job("finish-deletions") == 1
+    await rows("UPDATE auth.account SET deletion_not_before = now() WHERE id = :id", id=account.id)
+    assert await run_job("finish-deletions") == 2
+    assert await rows(STATE, id=account.id) == [("deleted", None)]
+
+
+async def test_of_several_that_are_due_the_first_goes_first(
+    api, account, sign_up, log_in, rows, run_job, all_jobs, database
+):
+    first = await sign_up()
+    await leave_and_be_due(api, log_in, rows, account, "1 day")
+    await leave_and_be_due(api, log_in, rows, first, "2 days")
+    (job,) = (job for job in all_jobs if job.name == "finish-deletions")
+    async with transaction(database) as session:
+        assert await job.run(session)
+    assert [(await rows(STATE, id=one.id))[0][0] for one in (first, account)] == ["deleted", "deleting"]
+    await run_job("finish-deletions")
+
+
+async def test_a_long_audit_is_blanked_in_parts(api, account, sign_up, log_in, rows, run_job):
+    other = await sign_up()
+    many = """
+        INSERT INTO auth.audit_event
+            (id, occurred_at, action, outcome, actor_id, subject_id, address, request_id, details)
+        SELECT gen_random_uuid(), now(), 'login', 'success', :actor, :subject, '203.0.113.7', 'r', '{"a": 1}'
+        FROM generate_series(1, 1500)
+    """
+    await rows(many, actor=account.id, subject=account.id)
+    await rows(many, actor=account.id, subject=other.id)
+    await leave_and_be_due(api, log_in, rows, account, "1 day")
+    assert await run_job("finish-deletions") == 3
+    assert await rows(STATE, id=account.id) == [("deleted", None)]
+    about = "SELECT count(*), count(address), count(nullif(details, '{}')) FROM auth.audit_event"
+    [(count, addresses, details)] = await rows(f"{about} WHERE subject_id = :id", id=account.id)
+    assert (count > 1500, addresses, details) == (True, 0, 0)
+    [(count, addresses, details)] = await rows(
+        f"{about} WHERE subject_id = :id AND actor_id = :by", id=other.id, by=account.id
+    )
+    assert (count, addresses, details) == (1500, 0, 1500)
+
+
+async def test_answers_about_the_deleted_are_found_among_many(api, account, log_in, rows, run_job):
+    many = """
+        INSERT INTO auth.idempotency_key
+        SELECT gen_random_uuid(), 'k', '', 200, '{}',
+            convert_to(CASE WHEN n % 400 = 0 THEN :told ELSE 'x' END, 'UTF8'), now()
+        FROM generate_series(1, 1200) n
+    """
+    await rows("DELETE FROM auth.idempotency_key")
+    await rows(many, told=f'{{"id":"{account.id}"}}')
+    await leave_and_be_due(api, log_in, rows, account, "1 day")
+    assert await run_job("finish-deletions") == 2
+    assert await rows("SELECT count(*) FROM auth.idempotency_key") == [(1197,)]
+    await rows("DELETE FROM auth.idempotency_key")
+
+
+async def test_a_login_and_a_deletion_at_once_wait_for_each_other_in_one_order(
+    api, account, log_in, rows, run_job, database
+):
+    """A login holds what is noted of failures, and then the account."""
+    wrong = {**account.credentials, "password": "not-this-one-77"}
+    await leave_and_be_due(api, log_in, rows, account, "1 day")
+    assert (await api.post("/api/v1/auth/login", json=wrong)).status_code == 401
+    digest = {"email": account.email.encode(), "id": account.id}
+    async with database.writer.begin() as connection:
+        failures = "SELECT 1 FROM auth.login_failure WHERE account_digest = sha256(:email) FOR UPDATE"
+        assert (await connection.execute(text(failures), {"email": digest["email"]})).all()
+        deletion = asyncio.create_task(run_job("finish-deletions"))
+
+        async def waits():
+            query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%failure%'"
+            return (await rows(query))[0][0] > 0
+
+        await eventually(waits)
+        free = "SELECT 1 FROM auth.account WHERE id = :id FOR UPDATE NOWAIT"
+        assert (await connection.execute(text(free), {"id": digest["id"]})).all()
+    assert await deletion == 2
+    assert await rows(STATE, id=account.id) == [("deleted", None)]
 
 
 def test_a_made_up_time_is_one():

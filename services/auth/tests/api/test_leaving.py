@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 from chassis.clock import rfc3339, utcnow
 from chassis.ids import uuid7
+from sqlalchemy import text
+from testkit.waiting import eventually
 
 ME = "/api/v1/users/me"
 DEACTIVATE = "/api/v1/users/me/deactivate"
@@ -57,6 +59,19 @@ async def test_deleting_says_when_and_ends_all_sessions(api, login, rows, events
     assert (mail["kind"], mail["details"]) == ("deletion_scheduled", {"deletes_at": rfc3339(deletes_at)})
     assert (await rows(NOTED, id=account.id))[1:] == [("account.deletion_requested", account.id)]
     assert codes(await api.post(LOGIN, json=account.credentials)) == (403, ["ACCOUNT_DELETING"])
+
+
+async def test_r33_deleting_412_for_a_stale_version(api, login, rows, events):
+    await api.patch(ME, json={"display_name": "Ada L."}, headers=login.headers)
+    stale = await api.request("DELETE", ME, headers={**login.headers, "if-match": '"1"'})
+    assert codes(stale) == (412, ["VERSION_CONFLICT"])
+    assert stale.json()["data"]["current"]["version"] == 2
+    assert await rows(ACCOUNT, id=login.account.id) == [("active", None, 2)]
+    assert await rows(SESSIONS, id=login.account.id) == [(1,)]
+    bad = await api.request("DELETE", ME, headers={**login.headers, "if-match": "2"})
+    assert codes(bad) == (400, ["IF_MATCH_MALFORMED"])
+    assert (await events(login.account.id)).count("user.deletion_scheduled.v1") == 0
+    assert (await api.request("DELETE", ME, headers={**login.headers, "if-match": '"2"'})).status_code == 200
 
 
 async def test_deleting_204_where_no_answer_is_wanted(api, login, rows):
@@ -115,6 +130,36 @@ async def test_of_the_last_two_administrators_who_leave_at_once_one_stays(
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", DEACTIVATE), ("DELETE", ME)])
+async def test_who_is_no_administrator_waits_for_none(api, login, sign_up, make_admin, database, method, path):
+    admin = await sign_up()
+    await make_admin(admin)
+    async with database.writer.begin() as connection:
+        held = text("SELECT 1 FROM auth.account WHERE id = :id FOR UPDATE").bindparams(id=admin.id)
+        await connection.execute(held)
+        assert (await api.request(method, path, headers=login.headers)).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", DEACTIVATE), ("DELETE", ME)])
+async def test_who_became_an_administrator_while_leaving_has_to_come_again(
+    api, login, make_admin, database, rows, method, path
+):
+    """The other administrators were not held, so this might be the last one."""
+    account = login.account
+    async with database.writer.begin() as connection:
+        promoted = text("UPDATE auth.account SET roles = '{user,admin}' WHERE id = :id").bindparams(id=account.id)
+        await connection.execute(promoted)
+        leaving = asyncio.create_task(api.request(method, path, headers=login.headers))
+
+        async def waits():
+            query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%account%'"
+            return (await rows(query))[0][0] > 0
+
+        await eventually(waits)
+    assert codes(await leaving) == (401, ["UNAUTHENTICATED"])
+    assert (await rows(ACCOUNT, id=account.id))[0][0] == "active"
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", DEACTIVATE), ("DELETE", ME)])
 async def test_an_account_that_was_disabled_meanwhile_can_not_be_left(api, login, rows, method, path):
     """Else its owner could take it back."""
     await rows("UPDATE auth.account SET status = 'disabled' WHERE id = :id", id=login.account.id)
@@ -155,12 +200,30 @@ async def test_reactivate_401_alike_for_unknown_accounts_and_429_after_too_many_
 async def test_reactivate_opens_nothing_that_an_administrator_has_closed(api, account, rows, events):
     await rows("UPDATE auth.account SET status = 'disabled' WHERE id = :id", id=account.id)
     assert codes(await api.post(REACTIVATE, json=account.credentials)) == (403, ["ACCOUNT_DISABLED"])
+    assert await rows(ACCOUNT, id=account.id) == [("disabled", None, 1)]
+    assert await events(account.id) == ["user.registered.v1"]
+
+
+async def test_a_left_account_whose_password_has_to_be_another_says_so_and_comes_back_after_a_reset(
+    api, account, rows, mails
+):
     await rows(
         "UPDATE auth.account SET status = 'deactivated', password_reset_required = true WHERE id = :id", id=account.id
     )
-    assert codes(await api.post(REACTIVATE, json=account.credentials)) == (403, ["ACCOUNT_DEACTIVATED"])
+    assert codes(await api.post(LOGIN, json=account.credentials)) == (403, ["ACCOUNT_DEACTIVATED"])
+    assert codes(await api.post(REACTIVATE, json=account.credentials)) == (403, ["PASSWORD_RESET_REQUIRED"])
     assert await rows(ACCOUNT, id=account.id) == [("deactivated", None, 1)]
-    assert await events(account.id) == ["user.registered.v1"]
+    noted = (
+        "SELECT details->>'refusal' FROM auth.audit_event WHERE subject_id = :id AND outcome = 'refused' ORDER BY id"
+    )
+    assert await rows(noted, id=account.id) == [("ACCOUNT_DEACTIVATED",), ("PASSWORD_RESET_REQUIRED",)]
+    assert (await api.post("/api/v1/auth/password/forgot", json={"email": account.email})).status_code == 202
+    token = (await mails(account.email))[-1].token
+    body = {"token": token, "password": "another-harbor-78"}
+    assert (await api.post("/api/v1/auth/password/reset", json=body)).status_code < 300
+    again = await api.post(REACTIVATE, json={"email": account.email, "password": "another-harbor-78"})
+    assert again.status_code == 200
+    assert (await rows(ACCOUNT, id=account.id))[0][0] == "active"
 
 
 async def test_reactivate_401_when_the_time_has_come(api, login, rows):

@@ -2,7 +2,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Write, WriteSession, Writing
 from chassis.web.envelope import Envelope
 from chassis.web.openapi import errors, example
-from chassis.web.preconditions import WantsMinimal
+from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed, WantsMinimal
 from chassis.web.replies import NO_STORE, etag, reply
 from chassis.web.routing import public, session_only
 from fastapi import Request, Response
@@ -15,7 +15,7 @@ from auth_service.sessions.access import RecentlyProven
 from auth_service.sessions.endpoints import LOGIN_REFUSALS, tokens_of
 from auth_service.sessions.errors import StepUpRequired
 from auth_service.sessions.schemas import TOKENS_EXAMPLE, Credentials, TokensOut
-from auth_service.users.errors import LastAdmin
+from auth_service.users.errors import LastAdmin, UserVersionConflict
 from auth_service.users.schemas import UserOut
 
 router = APIRouter(prefix="/api/v1/users", tags=["users"])
@@ -53,12 +53,15 @@ async def deactivate(request: Request, caller: RecentlyProven, write: Writing) -
     responses={
         200: example(DELETING_EXAMPLE, description="The account is closed, and will be deleted at `deletes_at`."),
         204: {"description": "Closed; asked for with `Prefer: return=minimal`."},
-        **errors(StepUpRequired, LastAdmin),
+        **errors(StepUpRequired, LastAdmin, UserVersionConflict, IfMatchMalformed),
     },
 )
 @session_only("an account is its owner's, not a program's")
-async def delete(request: Request, caller: RecentlyProven, write: Writing, minimal: WantsMinimal) -> Response:
-    row = await service.schedule_deletion(write.session, caller=caller, terms=request.app.state.leaving_terms)
+async def delete(
+    request: Request, caller: RecentlyProven, write: Writing, version: ExpectedVersion, minimal: WantsMinimal
+) -> Response:
+    terms = request.app.state.leaving_terms
+    row = await service.schedule_deletion(write.session, caller=caller, terms=terms, expected_version=version)
     return write.no_content(NO_STORE) if minimal else _left(write, row)
 
 

@@ -1,30 +1,36 @@
 """All SQL on deleting for good: what there is of an account, in whatever table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.db.base import table_of
-from chassis.db.purging import delete_batch
+from chassis.db.purging import BATCH, delete_batch
 from chassis.outbox.models import NEW
 from sqlalchemy import (
     ColumnElement,
+    CursorResult,
     LargeBinary,
     RowMapping,
     Table,
     Text,
     bindparam,
-    cast,
     delete,
     func,
+    literal,
     literal_column,
     or_,
     select,
+    tuple_,
     update,
 )
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.audit.models import AuditEvent
+from auth_service.credentials.models import AccountFailures, LoginFailure
 from auth_service.db import IdempotencyKey, Outbox
 from auth_service.leaving.rules import ADDRESSES, DIGESTS, OWNERS, SPARED, digest_of
 from auth_service.models import METADATA
@@ -35,22 +41,49 @@ audit_event = table_of(AuditEvent)
 idempotency_key = table_of(IdempotencyKey)
 outbox = table_of(Outbox)
 
+FAILURES = (table_of(LoginFailure), table_of(AccountFailures))
+
+READ_AT_ONCE = 500
 EVENTS_KEPT = timedelta(days=14)
 """An event that was not sent within this time after a deletion goes with the outbox's own purge."""
 
 
-async def lock_due(session: AsyncSession, *, now: datetime) -> RowMapping | None:
-    """Return one account whose time has come, locked; of several processes each gets another one."""
-    query = select(account).where(account.c.deletes_at <= now).limit(1).with_for_update(skip_locked=True)
+async def find_due(session: AsyncSession, *, now: datetime) -> RowMapping | None:
+    """Return the account whose time came first, without those that are put off."""
+    query = select(account).where(*_is_due(now)).order_by(account.c.deletes_at, account.c.id).limit(1)
     return (await session.execute(query)).mappings().one_or_none()
 
 
+async def lock_due(session: AsyncSession, user_id: UUID, *, now: datetime) -> RowMapping | None:
+    """Return an account, locked, if its time has come and nobody else has it now."""
+    query = select(account).where(account.c.id == user_id, *_is_due(now)).with_for_update(skip_locked=True)
+    return (await session.execute(query)).mappings().one_or_none()
+
+
+async def put_off(session: AsyncSession, user_id: UUID, *, until: datetime) -> None:
+    """Do not delete an account before then."""
+    await session.execute(update(account).where(account.c.id == user_id).values(deletion_not_before=until))
+
+
+def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    not_before = account.c.deletion_not_before
+    return account.c.deletes_at <= now, or_(not_before.is_(None), not_before <= now)
+
+
+async def forget_failures(session: AsyncSession, row: RowMapping) -> None:
+    """Delete what is noted of failed logins of an account, in the order in which logins take it."""
+    if row["email_canonical"] is not None:
+        digest = digest_of(row["email_canonical"])
+        for table in FAILURES:
+            await session.execute(delete(table).where(table.c.account_digest == digest))
+
+
 async def erase(session: AsyncSession, row: RowMapping) -> None:
-    """Delete all that is an account's own, in every table of the schema, and blank the audit."""
+    """Delete all that is an account's own, in every table of the schema, but for failed logins and the audit."""
     for table, condition in owned_rows(row):
-        await session.execute(delete(table).where(condition))
-    await _forget_answers_about(session, row)
-    await _blank_audit(session, row)
+        if table not in FAILURES:
+            await session.execute(delete(table).where(condition))
+    await _forget_answers_about(session, row["id"])
 
 
 def owned_rows(row: RowMapping) -> Iterator[tuple[Table, ColumnElement[bool]]]:
@@ -72,24 +105,38 @@ def _conditions(table: Table, row: RowMapping) -> Iterator[ColumnElement[bool]]:
             yield column == digest_of(row["email_canonical"])
 
 
-async def _forget_answers_about(session: AsyncSession, row: RowMapping) -> None:
-    """Delete answers that an administrator was given about the account."""
-    wanted = bindparam("needle", str(row["id"]).encode(), type_=LargeBinary)
-    found = func.position(wanted.op("IN")(idempotency_key.c.body)) > 0
-    await session.execute(delete(idempotency_key).where(found))
+async def _forget_answers_about(session: AsyncSession, user_id: UUID) -> None:
+    """Delete answers that an administrator was given about the account; a batch at a time, as each has to be read."""
+    wanted = bindparam("needle", str(user_id).encode(), type_=LargeBinary)
+    key = tuple_(idempotency_key.c.caller_id, idempotency_key.c.key)
+    is_about = (func.position(wanted.op("IN")(idempotency_key.c.body)) > 0).label("is_about")
+    query = select(*key.clauses, is_about).order_by(*key.clauses).limit(READ_AT_ONCE)
+    batch = (await session.execute(query)).all()
+    while batch:
+        if told := [(one.caller_id, one.key) for one in batch if one.is_about]:
+            await session.execute(delete(idempotency_key).where(key.in_(told)))
+        last = tuple_(literal(batch[-1].caller_id), literal(batch[-1].key))
+        batch = (await session.execute(query.where(key > last))).all()
 
 
-async def _blank_audit(session: AsyncSession, row: RowMapping) -> None:
-    """Keep what happened and when, and nothing of from where or with what."""
-    nowhere = {"address": None, "device": None}
-    about = update(audit_event).where(audit_event.c.subject_id == row["id"])
-    await session.execute(about.values(**nowhere, details={}))
-    await session.execute(update(audit_event).where(audit_event.c.actor_id == row["id"]).values(**nowhere))
+async def blank_audit(session: AsyncSession, user_id: UUID) -> bool:
+    """Keep what happened and when, and nothing of from where or with what; return whether there may be more of it."""
+    somewhere = or_(audit_event.c.address.is_not(None), audit_event.c.device.is_not(None))
+    nowhere: dict[str, Any] = {"address": None, "device": None}
+    about = audit_event.c.subject_id == user_id, or_(somewhere, audit_event.c.details != {})
+    is_more = await _blank(session, about, {**nowhere, "details": {}})
+    return await _blank(session, (audit_event.c.actor_id == user_id, somewhere), nowhere) or is_more
+
+
+async def _blank(session: AsyncSession, conditions: Sequence[ColumnElement[bool]], values: Mapping[str, Any]) -> bool:
+    chosen = select(audit_event.c.id).where(*conditions).order_by(audit_event.c.id).limit(BATCH)
+    statement = update(audit_event).where(audit_event.c.id.in_(chosen)).values(**values)
+    return cast("CursorResult[Any]", await session.execute(statement)).rowcount == BATCH
 
 
 async def forget_events(session: AsyncSession) -> bool:
     """Delete a batch of what has left, or was given up, about deleted accounts; tell whether there may be more."""
     since = utcnow() - EVENTS_KEPT
-    deleted = select(cast(account.c.id, Text)).where(account.c.status == "deleted", account.c.updated_at > since)
+    deleted = select(sql_cast(account.c.id, Text)).where(account.c.status == "deleted", account.c.updated_at > since)
     whose: ColumnElement[str] = literal_column("outbox.data -> 'audience' ->> 0", Text)
     return await delete_batch(session, outbox, outbox.c.state != NEW, whose.in_(deleted))

@@ -32,7 +32,9 @@ TOMBSTONE: Mapping[str, Any] = {
     "password_hash": None,
     "password_reset_required": False,
     "has_second_factor": False,
+    "status_before": None,
     "deletes_at": None,
+    "deletion_not_before": None,
 }
 KEPT_OF_ACCOUNT = frozenset({"id", "kind", "version", "created_at", "updated_at"})
 

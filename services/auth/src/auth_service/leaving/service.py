@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from chassis.clock import rfc3339, utcnow
 from chassis.errors import Unauthenticated
 from chassis.identity import Principal
@@ -35,9 +36,17 @@ from auth_service.second_factors.service import FactorTerms
 from auth_service.sessions import service as sessions
 from auth_service.sessions.service import Grant, SessionTerms
 from auth_service.users import repository as users
+from auth_service.users.errors import UserVersionConflict
 from auth_service.users.events import user_changed
 from auth_service.users.policies import refusal_of
+from auth_service.users.rules import ADMIN
+from auth_service.users.schemas import UserOut
 from auth_service.users.service import hold_admins
+
+log = structlog.get_logger()
+
+PUT_OFF = timedelta(hours=1)
+"""How long an account that could not be deleted lets others go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +69,12 @@ async def deactivate(session: AsyncSession, *, caller: Principal, terms: Leaving
     return row
 
 
-async def schedule_deletion(session: AsyncSession, *, caller: Principal, terms: LeavingTerms) -> RowMapping:
-    """Close the caller's account, and delete it for good after the grace. Raises LastAdmin."""
+async def schedule_deletion(
+    session: AsyncSession, *, caller: Principal, terms: LeavingTerms, expected_version: int | None = None
+) -> RowMapping:
+    """Close the caller's account, and delete it for good after the grace. Raises LastAdmin and UserVersionConflict."""
     values = {"status": "deleting", "deletes_at": utcnow() + terms.grace}
-    row, is_new = await _leave(session, caller=caller, values=values, terms=terms)
+    row, is_new = await _leave(session, caller=caller, values=values, terms=terms, expected_version=expected_version)
     if is_new:
         await user_changed(session, USER_DELETION_SCHEDULED, row, actor=caller)
         when = {"deletes_at": rfc3339(row["deletes_at"])}
@@ -89,7 +100,7 @@ async def reactivate(
     verdict = await credentials.verify_password(attempt=attempt, primary=primary, hasher=hasher)
     found = await credentials.accept_password(session, verdict)
     account = await users.lock(session, found["id"])
-    returns = account is not None and _may_return(account, terms)
+    returns = account is not None and await _may_return(session, account, terms)
     if account is None or not returns:
         account = await sessions.admit(session, account_id=found["id"], proof=proofs.PASSWORD, terms=terms.sessions)
     credentials.confirm_password(verdict, account)
@@ -102,17 +113,24 @@ async def reactivate(
     return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms.sessions)
 
 
-def _may_return(row: RowMapping, terms: LeavingTerms) -> bool:
-    """Tell whether the owner has left this account, and nothing else stands against a session.
+async def _may_return(session: AsyncSession, row: RowMapping, terms: LeavingTerms) -> bool:
+    """Tell whether the owner has left this account.
 
-    Raises InvalidCredentials when its time has come: it is as good as deleted.
+    Raises InvalidCredentials when its time has come: it is as good as deleted; and what else stands against a session,
+    which its owner could not learn otherwise.
     """
     if row["status"] not in {"deactivated", "deleting"}:
         return False
     if row["deletes_at"] is not None and row["deletes_at"] <= utcnow():
         raise InvalidCredentials
     opened: Any = {**row, "status": "active"}
-    return refusal_of(opened, verification_required=terms.sessions.verification_required) is None
+    refusal = refusal_of(opened, verification_required=terms.sessions.verification_required)
+    if refusal is not None:
+        details = {"methods": list(proofs.PASSWORD.methods), "refusal": refusal.code}
+        mine = {"subject_id": row["id"], "actor_id": row["id"]}
+        await audit.record(session, AuditAction.LOGIN, outcome="refused", details=details, **mine)
+        raise refusal
+    return True
 
 
 async def _take_back(session: AsyncSession, *, account_id: UUID, terms: LeavingTerms) -> None:
@@ -124,14 +142,35 @@ async def _take_back(session: AsyncSession, *, account_id: UUID, terms: LeavingT
 
 
 async def finish_deletion(session: AsyncSession, *, mail_ring: KeyRing) -> bool:
-    """Delete one account whose time has come, and leave a tombstone; tell whether there was one.
+    """Delete one account whose time has come, or a part of what there is of it; tell whether there was one.
 
-    The last mail is asked for with the same commit; it and all other events about the account are deleted once they
-    have left, see `repository.forget_events`.
+    One that can't be deleted now is put off, so that it keeps no other from its end.
     """
-    row = await repository.lock_due(session, now=utcnow())
+    due = await repository.find_due(session, now=utcnow())
+    if due is None:
+        return False
+    try:
+        async with session.begin_nested():
+            return await _finish(session, due, mail_ring)
+    except Exception:
+        log.exception("deletion.put_off", account_id=str(due["id"]))
+        await repository.put_off(session, due["id"], until=utcnow() + PUT_OFF)
+        return True
+
+
+async def _finish(session: AsyncSession, due: RowMapping, mail_ring: KeyRing) -> bool:
+    """Leave a tombstone of an account; return False when somebody else has it now.
+
+    What is noted of failed logins goes first, as logins take it before the account. The last mail is asked for with the
+    same commit; it and all other events about the account are deleted once they have left, see
+    `repository.forget_events`.
+    """
+    await repository.forget_failures(session, due)
+    row = await repository.lock_due(session, due["id"], now=utcnow())
     if row is None:
         return False
+    if await repository.blank_audit(session, row["id"]):
+        return True
     if row["email"] is not None:
         await request_mail(session, ring=mail_ring, kind=MailKind.ACCOUNT_DELETED, account=row)
     await repository.erase(session, row)
@@ -142,16 +181,40 @@ async def finish_deletion(session: AsyncSession, *, mail_ring: KeyRing) -> bool:
 
 
 async def _leave(
-    session: AsyncSession, *, caller: Principal, values: Mapping[str, Any], terms: LeavingTerms
+    session: AsyncSession,
+    *,
+    caller: Principal,
+    values: Mapping[str, Any],
+    terms: LeavingTerms,
+    expected_version: int | None = None,
 ) -> tuple[RowMapping, bool]:
-    """Give the account its new status and end its sessions, unless it has it; tell which. Raises LastAdmin."""
-    await hold_admins(session, leaving=caller.user_id)
-    row = await users.lock(session, caller.user_id)
-    if row is not None and row["status"] == values["status"]:
+    """Give the account its new status and end its sessions, unless it has it; tell which.
+
+    Raises LastAdmin and UserVersionConflict.
+    """
+    row = await _lock(session, caller.user_id)
+    if row["status"] == values["status"]:
         return row, False
-    if row is None or row["status"] != "active":
+    if row["status"] != "active":
         raise Unauthenticated
+    if expected_version not in (None, row["version"]):
+        raise UserVersionConflict(data={"current": UserOut.of(row).model_dump(mode="json")})
     after = await users.apply_changes(session, user_id=row["id"], values={**values, "updated_at": utcnow()})
     lifetimes = terms.sessions.lifetimes
     await sessions.end_sessions(session, user_id=row["id"], lifetimes=lifetimes, also=caller.session_id)
     return after, True
+
+
+async def _lock(session: AsyncSession, user_id: UUID) -> RowMapping:
+    """Return an account, locked, with the other administrators held before it if it is one. Raises LastAdmin.
+
+    Raises Unauthenticated for one that became an administrator meanwhile: no access token of before counts any more.
+    """
+    found = await users.find(session, user_id)
+    is_admin = found is not None and ADMIN in found["roles"]
+    if is_admin:
+        await hold_admins(session, leaving=user_id)
+    row = await users.lock(session, user_id)
+    if row is None or (ADMIN in row["roles"] and not is_admin):
+        raise Unauthenticated
+    return row

@@ -15,6 +15,10 @@ class ProfileVersionConflict(VersionConflict):
     """A stale If-Match; `data.current` is the profile as it is now."""
 
 
+class UserVersionConflict(VersionConflict):
+    """A stale If-Match; `data.current` is the account as it is now."""
+
+
 class LastAdmin(Conflict):
     code = "LAST_ADMIN"
     message = "This is the last active administrator of the instance: make somebody else one first."

@@ -47,8 +47,12 @@ class Account(Base):
     password_reset_required: Mapped[bool] = mapped_column(server_default=false())
     # Whether a TOTP generator or a passkey is set up: kept here, so that a login learns it with the account.
     has_second_factor: Mapped[bool] = mapped_column(server_default=false())
+    # What a disabled account was before, and is again when it is enabled.
+    status_before: Mapped[str | None] = mapped_column(String(12))
     # When the account is deleted for good; its owner can take it back until then.
     deletes_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # A deletion that failed is tried again from then on.
+    deletion_not_before: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
