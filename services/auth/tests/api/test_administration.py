@@ -16,6 +16,7 @@ NOTED = """
     SELECT action, actor_id, details FROM auth.audit_event
     WHERE subject_id = :id AND action LIKE 'admin.%' ORDER BY id
 """
+ANY = {"if-match": "*"}
 ACTIONS = ["disable", "enable", "force-password-reset"]
 
 
@@ -53,7 +54,7 @@ def calls(user_id):
 async def refused(api, rows, target, headers, expected):
     before = await rows(ACCOUNT, id=target.id)
     for method, path, body in calls(target.id):
-        answer = await api.request(method, path, json=body, headers=headers)
+        answer = await api.request(method, path, json=body, headers={**headers, **ANY})
         assert codes(answer) == expected, (method, path)
     assert await rows(ACCOUNT, id=target.id) == before
     assert await rows(NOTED, id=target.id) == []
@@ -92,7 +93,7 @@ async def test_admin_404_for_nobody_and_for_tombstones(api, admin, account, rows
     await rows("UPDATE auth.account SET status = 'deleted' WHERE id = :id", id=account.id)
     for user_id in (uuid7(), account.id):
         for method, path, body in calls(user_id)[3:]:
-            answer = await api.request(method, path, json=body, headers=as_admin(admin))
+            answer = await api.request(method, path, json=body, headers=as_admin(admin, **ANY))
             assert codes(answer) == (404, ["NOT_FOUND"]), (method, path)
     assert codes(await api.get(f"{USERS}/{uuid7()}", headers=as_admin(admin))) == (404, ["NOT_FOUND"])
 
@@ -235,6 +236,31 @@ async def test_a_deletion_that_was_asked_for_goes_on_whatever_an_administrator_d
     assert (await rows(ACCOUNT, id=account.id))[0][0] == "deleted"
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/users/me/deactivate"), ("DELETE", "/api/v1/users/me")])
+async def test_enabling_opens_no_account_that_its_owner_has_left(api, admin, login, rows, as_admin, method, path):
+    account = login.account
+    assert (await api.request(method, path, headers=login.headers)).status_code == 200
+    [left] = await rows("SELECT status, deletes_at FROM auth.account WHERE id = :id", id=account.id)
+    for _ in range(2):
+        await api.post(f"{USERS}/{account.id}/disable", headers=as_admin(admin))
+    answer = await api.post(f"{USERS}/{account.id}/enable", headers=as_admin(admin))
+    assert answer.json()["data"]["status"] == left[0]
+    kept = await rows("SELECT status, deletes_at, status_before FROM auth.account WHERE id = :id", id=account.id)
+    assert kept == [(*left, None)]
+    refusal = {"deactivated": "ACCOUNT_DEACTIVATED", "deleting": "ACCOUNT_DELETING"}[left[0]]
+    assert codes(await api.post("/api/v1/auth/login", json=account.credentials)) == (403, [refusal])
+
+
+@pytest.mark.parametrize(("days", "status"), [(None, "active"), (1, "deleting")])
+async def test_enabling_what_an_older_release_has_disabled(api, admin, account, rows, as_admin, days, status):
+    ends = None if days is None else utcnow() + timedelta(days=days)
+    await rows(
+        "UPDATE auth.account SET status = 'disabled', deletes_at = :ends WHERE id = :id", ends=ends, id=account.id
+    )
+    answer = await api.post(f"{USERS}/{account.id}/enable", headers=as_admin(admin))
+    assert answer.json()["data"]["status"] == status
+
+
 @pytest.mark.parametrize("body", [{"reason": ""}, {"reason": "a" * 501}, {"reasons": "x"}, {"reason": 7}])
 async def test_disabling_422_for_a_bad_reason(api, admin, account, rows, as_admin, body):
     answer = await api.post(f"{USERS}/{account.id}/disable", json=body, headers=as_admin(admin))
@@ -248,7 +274,9 @@ async def test_disabling_409_for_oneself(api, admin, rows, as_admin):
     assert (await rows(ACCOUNT, id=admin.id))[0][0] == "active"
 
 
-async def test_a_forced_reset_ends_sessions_and_mails_a_link(api, admin, account, log_in, rows, as_admin, mails_about):
+async def test_a_forced_reset_ends_sessions_and_mails_a_link(
+    api, admin, account, log_in, rows, events, as_admin, mails_about
+):
     await log_in(account)
     path = f"{USERS}/{account.id}/force-password-reset"
     for _ in range(2):
@@ -257,6 +285,10 @@ async def test_a_forced_reset_ends_sessions_and_mails_a_link(api, admin, account
     assert await rows(ACCOUNT, id=account.id) == [("active", ["user"], True, 2)]
     assert await rows(SESSIONS, id=account.id) == [(0,)]
     assert await rows(NOTED, id=account.id) == [("admin.password_reset_forced", admin.id, {})]
+    assert (await events(account.id)).count("user.updated.v1") == 1
+    query = "SELECT data->'changes', data->'version' FROM auth.outbox WHERE type = 'user.updated.v1' AND subject = :id"
+    change = {"field": "password_reset_required", "old": False, "new": True}
+    assert await rows(query, id=account.id) == [([change], 2)]
     [mail] = await mails_about(account.id)
     assert (mail["kind"], mail["to"], mail["token_sealed"] is None) == ("reset_password", account.email, False)
     assert codes(await api.post("/api/v1/auth/login", json=account.credentials)) == (403, ["PASSWORD_RESET_REQUIRED"])
@@ -269,7 +301,7 @@ async def test_roles_change_without_ending_sessions_and_make_old_access_tokens_i
     path = f"{USERS}/{account.id}/roles"
     before = utcnow()
     for _ in range(2):
-        answer = await api.put(path, json={"roles": ["admin"]}, headers=as_admin(admin))
+        answer = await api.put(path, json={"roles": ["admin"]}, headers=as_admin(admin, **ANY))
         assert (answer.status_code, answer.json()["data"]["roles"]) == (200, ["user", "admin"])
     assert await rows(ACCOUNT, id=account.id) == [("active", ["user", "admin"], False, 2)]
     assert await rows(SESSIONS, id=account.id) == [(1,)]
@@ -284,9 +316,26 @@ async def test_roles_change_without_ending_sessions_and_make_old_access_tokens_i
     assert await rows(query, id=account.id) == [([{"field": "roles", **details}],)]
 
 
+async def test_r33_roles_are_for_the_version_that_was_seen(api, admin, account, rows, as_admin):
+    path, body = f"{USERS}/{account.id}/roles", {"roles": ["admin"]}
+    seen = (await api.get(f"{USERS}/{account.id}", headers=as_admin(admin))).headers["etag"]
+    assert seen == '"1"'
+    await api.patch("/api/v1/users/me", json={"display_name": "Ada L."}, headers=account.headers())
+    assert codes(await api.put(path, json=body, headers=as_admin(admin))) == (428, ["IF_MATCH_REQUIRED"])
+    stale = await api.put(path, json=body, headers=as_admin(admin, **{"if-match": seen}))
+    assert codes(stale) == (412, ["VERSION_CONFLICT"])
+    current = stale.json()["data"]["current"]
+    assert (current["version"], current["display_name"], current["roles"]) == (2, "Ada L.", ["user"])
+    bad = await api.put(path, json=body, headers=as_admin(admin, **{"if-match": "2"}))
+    assert codes(bad) == (400, ["IF_MATCH_MALFORMED"])
+    assert (await rows(ACCOUNT, id=account.id))[0][1] == ["user"]
+    done = await api.put(path, json=body, headers=as_admin(admin, **{"if-match": '"2"'}))
+    assert (done.status_code, done.headers["etag"]) == (200, '"3"')
+
+
 @pytest.mark.parametrize("roles", [["root"], "admin", ["user", "admin", "user"], None, [7]])
 async def test_roles_422_for_what_are_none(api, admin, account, rows, as_admin, roles):
-    answer = await api.put(f"{USERS}/{account.id}/roles", json={"roles": roles}, headers=as_admin(admin))
+    answer = await api.put(f"{USERS}/{account.id}/roles", json={"roles": roles}, headers=as_admin(admin, **ANY))
     assert answer.status_code == 422
     assert (await rows(ACCOUNT, id=account.id))[0][1] == ["user"]
 
@@ -294,7 +343,7 @@ async def test_roles_422_for_what_are_none(api, admin, account, rows, as_admin, 
 async def test_a_program_has_no_password_and_does_not_administer(api, admin, account, rows, as_admin):
     await rows("UPDATE auth.account SET kind = 'service', email = NULL WHERE id = :id", id=account.id)
     roles = {"roles": ["admin"]}
-    assert codes(await api.put(f"{USERS}/{account.id}/roles", json=roles, headers=as_admin(admin))) == (
+    assert codes(await api.put(f"{USERS}/{account.id}/roles", json=roles, headers=as_admin(admin, **ANY))) == (
         409,
         ["NOT_A_PERSON"],
     )
@@ -306,10 +355,13 @@ async def test_a_program_has_no_password_and_does_not_administer(api, admin, acc
 
 async def test_the_last_administrator_can_not_step_down(api, only_admin, rows, as_admin, sign_up, make_admin):
     path = f"{USERS}/{only_admin.id}/roles"
-    assert codes(await api.put(path, json={"roles": ["user"]}, headers=as_admin(only_admin))) == (409, ["LAST_ADMIN"])
+    assert codes(await api.put(path, json={"roles": ["user"]}, headers=as_admin(only_admin, **ANY))) == (
+        409,
+        ["LAST_ADMIN"],
+    )
     assert (await rows(ACCOUNT, id=only_admin.id))[0][1] == ["user", "admin"]
     await make_admin(await sign_up())
-    assert (await api.put(path, json={"roles": ["user"]}, headers=as_admin(only_admin))).status_code == 200
+    assert (await api.put(path, json={"roles": ["user"]}, headers=as_admin(only_admin, **ANY))).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -322,7 +374,8 @@ async def test_of_two_administrators_who_turn_against_each_other_at_once_one_sta
     await make_admin(second)
     pairs = [(only_admin, second), (second, only_admin)]
     requests = [
-        api.request(method, f"{USERS}/{target.id}/{action}", json=body, headers=as_admin(who)) for who, target in pairs
+        api.request(method, f"{USERS}/{target.id}/{action}", json=body, headers=as_admin(who, **ANY))
+        for who, target in pairs
     ]
     answers = await asyncio.gather(*requests)
     assert sorted(answer.status_code for answer in answers) == [200, 403]
@@ -332,6 +385,6 @@ async def test_of_two_administrators_who_turn_against_each_other_at_once_one_sta
 
 async def test_whoever_has_no_session_needs_no_mark_when_roles_change(api, admin, account, rows, as_admin):
     """Else the token of a login right after it would be one of before."""
-    answer = await api.put(f"{USERS}/{account.id}/roles", json={"roles": ["admin"]}, headers=as_admin(admin))
+    answer = await api.put(f"{USERS}/{account.id}/roles", json={"roles": ["admin"]}, headers=as_admin(admin, **ANY))
     assert answer.status_code == 200
     assert await rows("SELECT count(*) FROM auth.revocation WHERE subject = :id", id=account.id) == [(0,)]

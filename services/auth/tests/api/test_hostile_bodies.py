@@ -130,7 +130,8 @@ async def send(api, login, make_admin, test_gateway, service_account):
     identity = test_gateway.headers(login.account.id, session_id=login.session_id, roles=["user", "admin"])
 
     async def send(method, path, body, **headers):
-        all_headers = {**identity, "content-type": "application/json", **headers}
+        conditional = {"if-match": "*"} if method == "PUT" else {}
+        all_headers = {**identity, "content-type": "application/json", **conditional, **headers}
         content = of_field(body, path) if isinstance(body, bytes) else body
         filled = path.replace("{provider}", "nowhere").replace("{passkey_id}", str(login.account.id))
         filled = filled.replace("{user_id}", str(login.account.id)).replace("{account_id}", service_account)

@@ -159,7 +159,9 @@ async def be_administered(api, account, headers):
     for action in ("disable", "enable"):
         assert (await api.post(f"{path}/{action}", headers=headers)).status_code == 200
     for roles in (["user", "admin"], ["user"]):
-        assert (await api.put(f"{path}/roles", json={"roles": roles}, headers=headers)).status_code == 200
+        assert (
+            await api.put(f"{path}/roles", json={"roles": roles}, headers={**headers, "if-match": "*"})
+        ).status_code == 200
 
 
 async def change_and_end(api, account, log_in):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header
 
-from chassis.errors import MalformedRequest
+from chassis.errors import AppError, ErrorKind, MalformedRequest
 
 ETAG = re.compile(r'"(0|[1-9][0-9]*)"')
 MAX_DIGITS = 18
@@ -16,10 +16,19 @@ class IfMatchMalformed(MalformedRequest):
     message = 'If-Match takes one entity tag, the ETag of the resource, such as "7".'
 
 
+class IfMatchRequired(AppError):
+    code = "IF_MATCH_REQUIRED"
+    kind = ErrorKind.PRECONDITION_REQUIRED
+    message = "This replaces all that is there: send the ETag of what you have seen as If-Match."
+
+
+IfMatch = Annotated[
+    str | None, Header(description='The ETag that the change was made for, such as `"7"`; stale ones get 412.')
+]
+
+
 def expected_version(
-    if_match: Annotated[
-        str | None, Header(description='The ETag that the change was made for, such as `"7"`; stale ones get 412.')
-    ] = None,
+    if_match: IfMatch = None,
 ) -> int | None:
     """Return the version in If-Match; None without the header or for `*`. Raises IfMatchMalformed."""
     if if_match is None or if_match.strip() == "*":
@@ -33,6 +42,17 @@ def expected_version(
 
 ExpectedVersion = Annotated[int | None, Depends(expected_version)]
 """The version that the caller's change is for, or None when it is for whatever is there."""
+
+
+def required_version(version: ExpectedVersion, if_match: IfMatch = None) -> int | None:
+    """Return the version in If-Match; None for `*`. Raises IfMatchRequired without the header (RFC 6585, section 3)."""
+    if if_match is None:
+        raise IfMatchRequired
+    return version
+
+
+RequiredVersion = Annotated[int | None, Depends(required_version)]
+"""The same where a change replaces what others may have changed, so that the header has to be there (R33)."""
 
 
 def wants_minimal(

@@ -6,6 +6,7 @@ from chassis.web.database import PrimaryConnection, Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.openapi import enveloped, errors, example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.preconditions import IfMatchMalformed, IfMatchRequired, RequiredVersion
 from chassis.web.replies import etag, list_etag, reply, to_json, unless_unchanged
 from chassis.web.routing import scope
 from fastapi import Request, Response
@@ -23,11 +24,12 @@ from auth_service.administration.schemas import (
     RolesPut,
     UserDetailOut,
 )
-from auth_service.users.errors import LastAdmin
+from auth_service.users.errors import LastAdmin, UserVersionConflict
 from auth_service.users.schemas import USER_EXAMPLE, UserOut
 
 router = APIRouter(prefix="/api/v1/admin/users", tags=["admin"])
 
+ETAG = {"ETag": "The account's version, in quotes."}
 PAGE_EXAMPLE = enveloped([USER_EXAMPLE], page=1, per_page=20, total=1)
 
 
@@ -58,10 +60,12 @@ async def list_users(
 @router.get(
     "/{user_id}",
     summary="Read a user",
-    description="One account, with how it is used. For administrators of the instance.",
+    description=(
+        "One account, with how it is used. The ETag is of the account alone. For administrators of the instance."
+    ),
     response_model=Envelope[UserDetailOut],
     responses={
-        200: example(USER_DETAIL_EXAMPLE, description="The user."),
+        200: example(USER_DETAIL_EXAMPLE, description="The user.", headers=ETAG),
         **errors(AdministratorsOnly, UserNotFound),
     },
 )
@@ -70,7 +74,7 @@ async def read_user(user_id: UUID, _caller: InstanceAdmin, connection: PrimaryCo
     row = await repository.find_user(connection, user_id)
     if row is None:
         raise UserNotFound
-    return reply(UserDetailOut.of(row))
+    return reply(UserDetailOut.of(row), headers={"etag": etag(row["version"])})
 
 
 @router.post(
@@ -103,7 +107,10 @@ async def disable_user(
 @router.post(
     "/{user_id}/enable",
     summary="Enable a user",
-    description="Lets a disabled account in again. For any other nothing happens.",
+    description=(
+        "Makes a disabled account what it was before: one that its owner had left is `deactivated` or `deleting` "
+        "again. For any other nothing happens."
+    ),
     response_model=Envelope[UserOut],
     responses={
         200: example(ENABLED_EXAMPLE, description="The user is not disabled."),
@@ -141,18 +148,29 @@ async def force_password_reset(request: Request, user_id: UUID, caller: Instance
     summary="Set the roles of a user",
     description=(
         "Gives the user exactly these roles in the instance; `user` is always one of them. Sessions stay, but access "
-        "tokens of before stop working, within two seconds: refresh them."
+        "tokens of before stop working, within two seconds: refresh them. `If-Match` is required."
     ),
     response_model=Envelope[UserOut],
     responses={
         200: example(ADMIN_EXAMPLE, description="The user with the roles."),
-        **errors(AdministratorsOnly, UserNotFound, NotAPerson, LastAdmin),
+        **errors(
+            *(AdministratorsOnly, UserNotFound, NotAPerson, LastAdmin),
+            *(UserVersionConflict, IfMatchMalformed, IfMatchRequired),
+        ),
     },
 )
 @scope("admin:*")
-async def set_roles(request: Request, user_id: UUID, body: RolesPut, caller: InstanceAdmin, write: Writing) -> Response:
-    terms = request.app.state.administration_terms
-    row = await service.set_roles(write.session, caller=caller, user_id=user_id, roles=body.roles, terms=terms)
+async def set_roles(
+    request: Request, user_id: UUID, body: RolesPut, caller: InstanceAdmin, write: Writing, version: RequiredVersion
+) -> Response:
+    row = await service.set_roles(
+        write.session,
+        caller=caller,
+        user_id=user_id,
+        roles=body.roles,
+        terms=request.app.state.administration_terms,
+        expected_version=version,
+    )
     return _reply(write, row)
 
 

@@ -22,9 +22,10 @@ from auth_service.revocations import service as revocations
 from auth_service.sessions import service as sessions
 from auth_service.sessions.service import Lifetimes
 from auth_service.users import repository as users
-from auth_service.users.errors import LastAdmin
-from auth_service.users.events import user_changed
+from auth_service.users.errors import LastAdmin, UserVersionConflict
+from auth_service.users.events import USER_UPDATED, user_changed
 from auth_service.users.rules import ADMIN, USER, parse_email
+from auth_service.users.schemas import UserOut
 from auth_service.users.service import hold_admins
 from auth_service.verification import service as verification
 from auth_service.verification.rules import LinkKind
@@ -47,7 +48,7 @@ async def disable(
     row = await _lock(session, user_id, caller=caller, leaving=True)
     if row["status"] == "disabled":
         return row
-    after = await _change(session, row, {"status": "disabled"})
+    after = await _change(session, row, {"status": "disabled", "status_before": row["status"]})
     await sessions.end_sessions(session, user_id=user_id, lifetimes=terms.lifetimes)
     await user_changed(session, USER_DISABLED, after, actor=caller)
     await _mail(session, MailKind.ACCOUNT_DISABLED, after, terms)
@@ -57,11 +58,13 @@ async def disable(
 
 
 async def enable(session: AsyncSession, *, caller: Principal, user_id: UUID, terms: AdministrationTerms) -> RowMapping:
-    """Let a disabled account in again; one that was being deleted goes on with that. Raises UserNotFound."""
+    """Make a disabled account what it was; one that its owner has left stays so. Raises UserNotFound."""
     row = await _lock(session, user_id, caller=caller)
     if row["status"] != "disabled":
         return row
-    after = await _change(session, row, {"status": "active" if row["deletes_at"] is None else "deleting"})
+    # One that was disabled by an older release does not know.
+    status = row["status_before"] or ("active" if row["deletes_at"] is None else "deleting")
+    after = await _change(session, row, {"status": status, "status_before": None})
     await user_changed(session, USER_ENABLED, after, actor=caller)
     await _mail(session, MailKind.ACCOUNT_ENABLED, after, terms)
     await audit.record(session, AuditAction.ACCOUNT_ENABLED, subject_id=user_id, actor=caller)
@@ -82,6 +85,8 @@ async def force_password_reset(
         return row
     after = await _change(session, row, {"password_reset_required": True})
     await sessions.end_sessions(session, user_id=user_id, lifetimes=terms.lifetimes)
+    change = {"field": "password_reset_required", "old": False, "new": True}
+    await user_changed(session, USER_UPDATED, after, actor=caller, changes=[change])
     await verification.send_link(session, LinkKind.RESET_PASSWORD, account_id=user_id, ring=terms.mail_ring)
     await audit.record(session, AuditAction.PASSWORD_RESET_FORCED, subject_id=user_id, actor=caller)
     return after
@@ -94,8 +99,9 @@ async def set_roles(
     user_id: UUID,
     roles: Collection[str],
     terms: AdministrationTerms,
+    expected_version: int | None = None,
 ) -> RowMapping:
-    """Give somebody these roles in the instance. Raises UserNotFound, NotAPerson and LastAdmin.
+    """Give somebody these roles in the instance. Raises UserNotFound, NotAPerson, UserVersionConflict and LastAdmin.
 
     Sessions stay; access tokens that were issued before say something else now, so they stop working. `caller` is
     None for whoever has a shell on the server.
@@ -104,6 +110,8 @@ async def set_roles(
     row = await _lock(session, user_id, caller=caller, leaving=ADMIN not in wanted)
     if row["kind"] != "human":
         raise NotAPerson
+    if expected_version not in (None, row["version"]):
+        raise UserVersionConflict(data={"current": UserOut.of(row).model_dump(mode="json")})
     if list(row["roles"]) == wanted:
         return row
     after = await _change(session, row, {"roles": wanted})
