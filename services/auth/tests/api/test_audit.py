@@ -1,8 +1,10 @@
 """Reading the audit: one's own, and as an administrator all."""
 
 import re
+import secrets
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import auth_service
 import pytest
@@ -136,6 +138,24 @@ async def test_administrators_read_all_and_filter(api, account, log_in, as_admin
     assert await found(**{"from": rfc3339(at + timedelta(days=1))}) == []
     newest = await api.get(ALL, params={"per_page": 1}, headers=as_admin)
     assert actions(newest) == ["admin.account_disabled"]
+
+
+async def test_the_bounds_of_time_are_bounds_of_ids_so_that_the_index_has_them(api, account, as_admin, rows):
+    """An entry whose id is of another day is not looked at, whatever its time."""
+    noon = utcnow()
+    for days, seconds in ((-1, 0), (0, -0.5), (0, 0.5), (1, 0)):
+        at = noon + timedelta(days=days, seconds=seconds)
+        one = UUID(int=lowest_id_at(at).int + secrets.randbits(60))
+        await rows(INSERT, id=one, at=noon, subject=account.id)
+
+    async def count(**bounds):
+        answer = await api.get(ALL, params={"user_id": str(account.id), "action": "login", **bounds}, headers=as_admin)
+        return len(actions(answer))
+
+    assert await count() == 4
+    assert await count(to=rfc3339(noon + timedelta(milliseconds=1))) == 3
+    assert await count(**{"from": rfc3339(noon - timedelta(milliseconds=1))}) == 3
+    assert await count(to=rfc3339(noon - timedelta(milliseconds=1))) == 0
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,9 @@ async def read_own_audit(
     "/audit",
     summary="Read the audit",
     description=(
-        "All that happened to the security of accounts, the newest first; `from` and `to` bound its time. Entries "
-        "never change. For administrators of the instance."
+        "All that happened to the security of accounts, the newest first; `from` and `to` bound its time. An entry "
+        "changes only when its account is deleted for good: then it tells no more from where and with what. For "
+        "administrators of the instance."
     ),
     response_model=PageEnvelope[AuditEntryOut],
     responses={**FOUND, **errors(AdministratorsOnly, InvalidCursor, CursorMismatch)},

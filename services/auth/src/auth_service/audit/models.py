@@ -10,7 +10,7 @@ from auth_service.db import Base
 
 
 class AuditEvent(Base):
-    """Something that happened to the security of an account; never changed, and without secrets."""
+    """Something that happened to the security of an account; without secrets, and blanked when that is deleted."""
 
     __tablename__ = "audit_event"
     __table_args__ = (

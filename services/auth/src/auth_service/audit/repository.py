@@ -1,7 +1,7 @@
 """All SQL on the audit. Entries are added and after their time deleted; nothing here changes one."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,9 @@ from auth_service.audit.models import AuditEvent
 from auth_service.audit.rules import lowest_id_at
 
 audit_event = table_of(AuditEvent)
+
+ID_MARGIN = timedelta(seconds=1)
+"""By how much an id and the time of its entry may differ."""
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> None:
@@ -53,9 +56,11 @@ def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
         audit_event.c.outcome: wanted.outcome,
     }
     conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
-    # Ids tell the time, too, and every index ends with them.
+    # Ids tell the time, too, and every index ends with them; they are made a moment before it is noted.
     if wanted.since is not None:
-        conditions += [audit_event.c.occurred_at >= wanted.since, audit_event.c.id >= lowest_id_at(wanted.since)]
+        lowest = lowest_id_at(wanted.since - ID_MARGIN)
+        conditions += [audit_event.c.occurred_at >= wanted.since, audit_event.c.id >= lowest]
     if wanted.until is not None:
-        conditions.append(audit_event.c.occurred_at < wanted.until)
+        lowest = lowest_id_at(wanted.until + ID_MARGIN)
+        conditions += [audit_event.c.occurred_at < wanted.until, audit_event.c.id < lowest]
     return conditions
