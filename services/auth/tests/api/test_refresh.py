@@ -10,12 +10,15 @@ import jwt
 import pytest
 from chassis.db.engine import open_database
 from chassis.secret_tokens import REFRESH_TOKEN
+from sqlalchemy import text
+from testkit.waiting import eventually
 
 FORM = re.compile(r"tlm_rt_[0-9A-Za-z]{43}[0-9A-Za-z]{6}")
 BACK_DATE = """
     UPDATE auth.refresh_token SET replaced_at = replaced_at - make_interval(secs => :s) WHERE session_id = :id
 """
 SESSION = "SELECT count(*) FROM auth.session WHERE id = :id"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 def codes(answer):
@@ -97,9 +100,35 @@ async def test_r5_the_token_before_after_ten_seconds_ends_the_session(refresh, l
         "user.registered.v1",
         "session.started.v1",
         "session.compromised.v1",
+        "account_mail.requested.v1",
     ]
     for token in (first, second):
         assert codes(await refresh(token)) == (401, ["INVALID_REFRESH_TOKEN"])
+
+
+async def test_r5_the_owner_is_told_by_mail_once_that_somebody_has_a_copy(api, refresh, login, mails_about):
+    first = login.tokens["refresh_token"]
+    token_of(await refresh(token_of(await refresh(first))))
+    headers = {"user-agent": "Thief/1.0"}
+    answers = [await api.post("/api/v1/auth/refresh", json={"refresh_token": first}, headers=headers) for _ in range(2)]
+    assert [codes(answer)[1] for answer in answers] == [["REFRESH_REUSED"], ["INVALID_REFRESH_TOKEN"]]
+    (mail,) = await mails_about(login.account.id)
+    assert (mail["kind"], mail["to"], mail["token_sealed"]) == ("session_compromised", login.account.email, None)
+    assert mail["device"] == "Thief/1.0"
+
+
+async def test_a_refresh_during_a_change_of_roles_tells_the_new_ones(refresh, login, rows, database):
+    async def waits():
+        return await rows(WAITING) == [(1,)]
+
+    async with database.writer.begin() as other:
+        change = "UPDATE auth.account SET roles = '{user,admin}' WHERE id = :id"
+        await other.execute(text(change), {"id": login.account.id})
+        sent = asyncio.create_task(refresh(login.tokens["refresh_token"]))
+        await eventually(waits)
+    token = (await sent).json()["data"]["access_token"]
+    assert jwt.decode(token, options={"verify_signature": False})["roles"] == ["admin", "user"]
+    await rows("UPDATE auth.account SET roles = '{user}' WHERE id = :id", id=login.account.id)
 
 
 async def test_r5_any_older_token_ends_the_session_at_once(refresh, login, log_in, rows):

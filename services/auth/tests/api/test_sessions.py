@@ -200,6 +200,30 @@ async def test_sessions_are_listed_newest_first_a_page_at_a_time(api, account, l
     assert (beyond.status_code, beyond.json()["data"]) == (200, [])
 
 
+FILL = """
+    INSERT INTO auth.session (id, user_id, created_at, last_used_at, idle_expires_at, expires_at)
+    SELECT one, :id, now(), now(), now() + :left, now() + :left FROM unnest(CAST(:ids AS uuid[])) one
+"""
+HOUR = timedelta(hours=1)
+
+
+async def test_the_login_after_the_hundredth_ends_the_oldest_session(account, log_in, rows, events):
+    ids = [uuid7() for _ in range(99)]
+    await rows(FILL, id=account.id, ids=ids, left=HOUR)
+    await rows(FILL, id=account.id, ids=[uuid7() for _ in range(4)], left=-HOUR)
+    await log_in(account)
+    assert (await events(account.id)).count("session.revoked.v1") == 0
+    login = await log_in(account)
+    query = "SELECT id FROM auth.session WHERE user_id = :id AND expires_at > now() ORDER BY id"
+    left = [one for (one,) in await rows(query, id=account.id)]
+    assert (len(left), left[0], left[-1]) == (100, ids[1], login.session_id)
+    assert (await events(account.id)).count("session.revoked.v1") == 1
+    assert await rows("SELECT kind FROM auth.revocation WHERE subject = :id", id=ids[0]) == [("session",)]
+    noted = "SELECT details FROM auth.audit_event WHERE subject_id = :id AND action = 'session.ended'"
+    assert await rows(noted, id=account.id) == [({"session_id": str(ids[0]), "reason": "too_many"},)]
+    await rows("DELETE FROM auth.session WHERE user_id = :id", id=account.id)
+
+
 async def test_an_unchanged_list_of_sessions_is_304(api, login, log_in):
     first = await api.get("/api/v1/auth/sessions", headers=login.headers)
     asked = {**login.headers, "if-none-match": first.headers["etag"]}

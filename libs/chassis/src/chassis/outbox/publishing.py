@@ -6,10 +6,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.outbox.envelope import EventEnvelope
 
 
-async def publish(session: AsyncSession, table: Table, envelope: EventEnvelope) -> None:
-    """Add the event to the outbox `table`; it leaves after the commit, or never if there is none."""
-    row = envelope.model_dump(exclude={"source"})
-    await session.execute(insert(table), [row])
+async def publish(session: AsyncSession, table: Table, *envelopes: EventEnvelope) -> None:
+    """Add events to the outbox `table`, in one statement; they leave after the commit, or never if there is none."""
+    if not envelopes:
+        return
+    rows = [envelope.model_dump(exclude={"source"}) for envelope in envelopes]
+    await session.execute(insert(table), rows)
     await wake_relay(session, relay_channel(table))
 
 

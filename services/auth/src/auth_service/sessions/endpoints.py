@@ -57,7 +57,7 @@ LOGIN_REFUSALS = (
     description=(
         "Starts a session. The same answer for an unknown address and a wrong password. An account with a second "
         "factor needs `otp` too: without it a right password is answered `MFA_REQUIRED`, with an `mfa_token` for "
-        "`POST /api/v1/auth/login/mfa` in `data`."
+        "`POST /api/v1/auth/login/mfa` in `data`. An account has at most 100 sessions: the next login ends the oldest."
     ),
     response_model=Envelope[TokensOut],
     responses={
@@ -113,7 +113,10 @@ async def log_in_by_form(
 )
 @public("the refresh token is the credential")
 async def refresh_tokens(request: Request, body: RefreshRequest, session: WriteSession) -> Response:
-    grant = await service.refresh(session, presented=body.refresh_token, terms=request.app.state.session_terms)
+    state = request.app.state
+    grant = await service.refresh(
+        session, presented=body.refresh_token, terms=state.session_terms, mail_ring=state.mail_ring
+    )
     return reply(await tokens_of(request, session, grant), headers=NO_STORE)
 
 

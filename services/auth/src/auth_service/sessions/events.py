@@ -1,11 +1,16 @@
 """Facts about sessions."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
+from chassis.db.base import table_of
+from chassis.outbox.envelope import EventEnvelope
+from chassis.outbox.publishing import publish
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth_service.users.events import publish_fact
+from auth_service.db import Outbox
+from auth_service.users.events import fact_of
 
 SESSION_STARTED = "session.started.v1"
 SESSION_REVOKED = "session.revoked.v1"
@@ -22,18 +27,20 @@ class SessionResource(BaseModel):
 
 
 async def session_started(session: AsyncSession, *, session_id: UUID, user_id: UUID) -> None:
-    await _publish(session, SESSION_STARTED, session_id, user_id, STARTED)
+    await publish(session, table_of(Outbox), _fact(SESSION_STARTED, session_id, user_id, STARTED))
 
 
-async def session_revoked(session: AsyncSession, *, session_id: UUID, user_id: UUID) -> None:
-    await _publish(session, SESSION_REVOKED, session_id, user_id, ENDED)
+async def sessions_revoked(session: AsyncSession, *, session_ids: Iterable[UUID], user_id: UUID) -> None:
+    """Each is a fact of its own, and all are added at once, since somebody may have many."""
+    facts = [_fact(SESSION_REVOKED, one, user_id, ENDED) for one in session_ids]
+    await publish(session, table_of(Outbox), *facts)
 
 
 async def session_compromised(session: AsyncSession, *, session_id: UUID, user_id: UUID) -> None:
     """A refresh token came back after its use: somebody has a copy."""
-    await _publish(session, SESSION_COMPROMISED, session_id, user_id, ENDED)
+    await publish(session, table_of(Outbox), _fact(SESSION_COMPROMISED, session_id, user_id, ENDED))
 
 
-async def _publish(session: AsyncSession, event_type: str, session_id: UUID, user_id: UUID, version: int) -> None:
+def _fact(event_type: str, session_id: UUID, user_id: UUID, version: int) -> EventEnvelope:
     resource = SessionResource(id=session_id, user_id=user_id).model_dump(mode="json")
-    await publish_fact(session, event_type, "session", session_id, version, user_id, resource)
+    return fact_of(event_type, "session", session_id, version, user_id, resource)

@@ -24,6 +24,13 @@ async def add(session: AsyncSession, values: Mapping[str, Any], token_hash: byte
     await session.execute(insert(token).values(hash=token_hash, session_id=values["id"]))
 
 
+async def find_owner(session: AsyncSession, token_hash: bytes) -> UUID | None:
+    """Return whose session a refresh token is of."""
+    query = select(login.c.user_id).join(token, token.c.session_id == login.c.id).where(token.c.hash == token_hash)
+    found: UUID | None = await session.scalar(query)
+    return found
+
+
 async def lock_by_token(session: AsyncSession, token_hash: bytes) -> RowMapping | None:
     """Return the session of a refresh token, locked, so that uses of one family come one after the other."""
     query = (
@@ -91,6 +98,13 @@ async def end(session: AsyncSession, *, user_id: UUID, session_id: UUID | None, 
     if keep is not None:
         statement = statement.where(login.c.id != keep)
     return list((await session.execute(statement.returning(login.c.id))).scalars())
+
+
+async def end_oldest(session: AsyncSession, user_id: UUID, *, most: int) -> list[UUID]:
+    """Delete the oldest sessions of a locked account that are in force, beyond so many; return their ids."""
+    in_force = login.c.user_id == user_id, login.c.idle_expires_at > func.now(), login.c.expires_at > func.now()
+    beyond = select(login.c.id).where(*in_force).order_by(login.c.id.desc()).offset(most)
+    return list((await session.execute(delete(login).where(login.c.id.in_(beyond)).returning(login.c.id))).scalars())
 
 
 async def list_of(

@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 Method = Literal["password", "totp", "recovery_code", "passkey", "oidc"]
 
+MOST_SESSIONS = 100
+"""Of an account at once: they are ended in one transaction, which must not take long."""
 RETRY_WINDOW = timedelta(seconds=10)
 SEAL_PLACE = "refresh_token|successor"
 

@@ -10,10 +10,13 @@ from chassis.context import current_request
 from chassis.errors import Unauthenticated
 from chassis.identity import Principal
 from chassis.ids import uuid7
+from chassis.sealing import KeyRing
 from chassis.secret_tokens import REFRESH_TOKEN, token_digest
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth_service.account_mail.events import request_mail
+from auth_service.account_mail.rules import MailKind
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction, Outcome
 from auth_service.credentials import service as credentials
@@ -21,8 +24,8 @@ from auth_service.credentials.errors import InvalidCredentials
 from auth_service.revocations import service as revocations
 from auth_service.sessions import repository
 from auth_service.sessions.errors import InvalidRefreshToken, RefreshReused, SessionNotFound
-from auth_service.sessions.events import session_compromised, session_revoked, session_started
-from auth_service.sessions.rules import RETRY_WINDOW, Method, open_successor, seal_successor
+from auth_service.sessions.events import session_compromised, session_started, sessions_revoked
+from auth_service.sessions.rules import MOST_SESSIONS, RETRY_WINDOW, Method, open_successor, seal_successor
 from auth_service.users import repository as users
 from auth_service.users.policies import refusal_of
 
@@ -64,11 +67,15 @@ class SessionTerms:
 
 
 async def start_session(session: AsyncSession, *, account_id: UUID, proof: Proof, terms: SessionTerms) -> Grant:
-    """Start a session for somebody who has proved to own the account: the only way to one. Raises as `admit`."""
+    """Start a session for somebody who has proved to own the account: the only way to one. Raises as `admit`.
+
+    Where there are too many then, the oldest ends.
+    """
     account = await admit(session, account_id=account_id, proof=proof, terms=terms)
     grant = await _start(session, account=account, proof=proof, lifetimes=terms.lifetimes)
     await credentials.note_network(session, account_id=account_id)
     await _note_login(session, account_id, proof, session_id=grant.session_id)
+    await _end_oldest(session, account_id=account_id, lifetimes=terms.lifetimes)
     return grant
 
 
@@ -87,27 +94,28 @@ async def admit(session: AsyncSession, *, account_id: UUID, proof: Proof, terms:
     return account
 
 
-async def refresh(session: AsyncSession, *, presented: str, terms: SessionTerms) -> Grant:
+async def refresh(session: AsyncSession, *, presented: str, terms: SessionTerms, mail_ring: KeyRing) -> Grant:
     """Replace a refresh token. Raises InvalidRefreshToken, or RefreshReused when an old one comes back.
 
     The token before the current one gets the same successor again for 10 seconds: its caller may have lost
-    the answer.
+    the answer. The account is held, so that what its new access token says is not older than a mark on older ones.
     """
     if not REFRESH_TOKEN.fits(presented):
         raise InvalidRefreshToken
     digest = token_digest(presented)
+    account = await _hold_owner(session, digest, terms=terms)
     login = await repository.lock_by_token(session, digest)
     now = utcnow()
     if login is None or min(login["idle_expires_at"], login["expires_at"]) <= now:
         raise InvalidRefreshToken
     used = await repository.find_token(session, digest)
-    account = await users.find(session, login["user_id"])
-    if used is None or account is None:
-        raise InvalidRefreshToken
-    if refusal_of(account, verification_required=terms.verification_required) is not None:
+    if used is None:
         raise InvalidRefreshToken
     lifetimes = terms.lifetimes
-    successor = await _successor(session, presented=presented, used=used, login=login, lifetimes=lifetimes, now=now)
+    successor = await _successor(session, presented=presented, used=used, now=now)
+    if successor is None:
+        await _compromised(session, account=account, session_id=login["id"], lifetimes=lifetimes, mail_ring=mail_ring)
+        raise RefreshReused
     idle_end = min(now + lifetimes.idle, login["expires_at"])
     address = current_request().client_address
     await repository.touch(session, login["id"], now=now, idle_expires_at=idle_end, address=address)
@@ -123,6 +131,7 @@ async def log_out(session: AsyncSession, *, caller: Principal, lifetimes: Lifeti
 
 async def log_out_everywhere(session: AsyncSession, *, caller: Principal, lifetimes: Lifetimes) -> None:
     """End all sessions of the caller; whatever access token was issued before stops working."""
+    await users.lock(session, caller.user_id)
     await end_sessions(session, user_id=caller.user_id, lifetimes=lifetimes, also=caller.session_id)
     await audit.record(session, AuditAction.LOGOUT_ALL, subject_id=caller.user_id, actor=caller)
 
@@ -194,42 +203,64 @@ async def _end(
     session: AsyncSession, *, user_id: UUID, session_id: UUID | None, keep: UUID | None = None
 ) -> list[UUID]:
     ended = await repository.end(session, user_id=user_id, session_id=session_id, keep=keep)
-    for one in ended:
-        await session_revoked(session, session_id=one, user_id=user_id)
+    await sessions_revoked(session, session_ids=ended, user_id=user_id)
     return ended
+
+
+async def _end_oldest(session: AsyncSession, *, account_id: UUID, lifetimes: Lifetimes) -> None:
+    ended = await repository.end_oldest(session, account_id, most=MOST_SESSIONS)
+    await sessions_revoked(session, session_ids=ended, user_id=account_id)
+    for one in ended:
+        details = {"session_id": str(one), "reason": "too_many"}
+        await audit.record(
+            session, AuditAction.SESSION_ENDED, subject_id=account_id, actor_id=account_id, details=details
+        )
+    await _revoke(session, ended, lifetimes)
 
 
 async def _revoke(session: AsyncSession, session_ids: Collection[UUID], lifetimes: Lifetimes) -> None:
     await revocations.revoke_sessions(session, sorted(session_ids), expires_at=utcnow() + lifetimes.access)
 
 
-async def _successor(
-    session: AsyncSession, *, presented: str, used: RowMapping, login: RowMapping, lifetimes: Lifetimes, now: datetime
-) -> str:
+async def _hold_owner(session: AsyncSession, digest: bytes, *, terms: SessionTerms) -> RowMapping:
+    """Return the account of a refresh token, held before its session is: the order in which others lock the two."""
+    owner_id = await repository.find_owner(session, digest)
+    account = None if owner_id is None else await users.hold(session, owner_id)
+    if account is None or refusal_of(account, verification_required=terms.verification_required) is not None:
+        raise InvalidRefreshToken
+    return account
+
+
+async def _successor(session: AsyncSession, *, presented: str, used: RowMapping, now: datetime) -> str | None:
+    """Return the token after one that is presented; None when it was used before, and is no retry."""
     if used["replaced_at"] is None:
         successor = REFRESH_TOKEN.new()
         await repository.replace_token(
             session,
             old=used["hash"],
             new=token_digest(successor),
-            session_id=login["id"],
+            session_id=used["session_id"],
             sealed=seal_successor(successor, under=presented),
             now=now,
         )
         return successor
     if await _is_retry(session, used, now):
         return open_successor(used["successor_sealed"], under=presented)
-    await repository.end(session, user_id=login["user_id"], session_id=login["id"])
-    await session_compromised(session, session_id=login["id"], user_id=login["user_id"])
+    return None
+
+
+async def _compromised(
+    session: AsyncSession, *, account: RowMapping, session_id: UUID, lifetimes: Lifetimes, mail_ring: KeyRing
+) -> None:
+    """End a session of which somebody has a copy, and tell its owner."""
+    user_id = account["id"]
+    await repository.end(session, user_id=user_id, session_id=session_id)
+    await session_compromised(session, session_id=session_id, user_id=user_id)
     await audit.record(
-        session,
-        AuditAction.REFRESH_REUSED,
-        subject_id=login["user_id"],
-        credential_id=login["id"],
-        outcome="refused",
+        session, AuditAction.REFRESH_REUSED, subject_id=user_id, credential_id=session_id, outcome="refused"
     )
-    await revocations.revoke_sessions(session, [login["id"]], expires_at=now + lifetimes.access)
-    raise RefreshReused
+    await request_mail(session, ring=mail_ring, kind=MailKind.SESSION_COMPROMISED, account=account)
+    await _revoke(session, [session_id], lifetimes)
 
 
 async def _is_retry(session: AsyncSession, used: RowMapping, now: datetime) -> bool:

@@ -60,8 +60,15 @@ async def publish_fact(
     resource: dict[str, Any],
 ) -> None:
     """Add an event about what a user did; its stream is the entity, its audience the user whom it concerns."""
-    await publish_resource(
-        session,
+    event = fact_of(event_type, entity_type, entity_id, version, user_id, resource)
+    await publish(session, table_of(Outbox), event)
+
+
+def fact_of(
+    event_type: str, entity_type: str, entity_id: UUID, version: int, user_id: UUID, resource: dict[str, Any]
+) -> EventEnvelope:
+    """Return an event as `publish_fact` adds it."""
+    return event_of(
         event_type,
         entity_type=entity_type,
         entity_id=entity_id,
@@ -85,6 +92,31 @@ async def publish_resource(
     changes: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Add an event to the outbox; its stream is the entity, and `actor` is None for what the service does itself."""
+    event = event_of(
+        event_type,
+        entity_type=entity_type,
+        entity_id=entity_id,
+        version=version,
+        actor=actor,
+        audience=audience,
+        resource=resource,
+        changes=changes,
+    )
+    await publish(session, table_of(Outbox), event)
+
+
+def event_of(
+    event_type: str,
+    *,
+    entity_type: str,
+    entity_id: UUID,
+    version: int,
+    actor: dict[str, Any] | None,
+    audience: UUID,
+    resource: dict[str, Any],
+    changes: Sequence[dict[str, Any]] = (),
+) -> EventEnvelope:
+    """Return an event as `publish_resource` adds it."""
     request = current_request()
     data = {
         "entity_type": entity_type,
@@ -96,18 +128,14 @@ async def publish_resource(
         "request_id": request.request_id,
         "resource": resource,
     }
-    await publish(
-        session,
-        table_of(Outbox),
-        EventEnvelope(
-            event_id=uuid7(),
-            type=event_type,
-            source=SOURCE_NAME,
-            subject=entity_id,
-            occurred_at=utcnow(),
-            stream_id=entity_id,
-            sequence=version,
-            traceparent=request.traceparent,
-            data=data,
-        ),
+    return EventEnvelope(
+        event_id=uuid7(),
+        type=event_type,
+        source=SOURCE_NAME,
+        subject=entity_id,
+        occurred_at=utcnow(),
+        stream_id=entity_id,
+        sequence=version,
+        traceparent=request.traceparent,
+        data=data,
     )
