@@ -7,6 +7,7 @@ import pytest
 from chassis.clock import rfc3339, utcnow
 from chassis.ids import uuid7
 from sqlalchemy import text
+from testkit.authenticator import Authenticator
 from testkit.waiting import eventually
 
 ME = "/api/v1/users/me"
@@ -231,6 +232,47 @@ async def test_reactivate_401_when_the_time_has_come(api, login, rows):
     await rows("UPDATE auth.account SET deletes_at = now() WHERE id = :id", id=login.account.id)
     assert codes(await api.post(REACTIVATE, json=login.account.credentials)) == (401, ["INVALID_CREDENTIALS"])
     assert (await rows(ACCOUNT, id=login.account.id))[0][0] == "deleting"
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", DEACTIVATE), ("DELETE", ME)])
+async def test_a_left_account_is_taken_back_by_its_password_and_passkey(api, login, rows, events, method, path):
+    passkey, account = await passkey_of(api, login), login.account
+    assert (await api.request(method, path, headers=login.headers)).status_code == 200
+    data = (await api.post(REACTIVATE, json=account.credentials)).json()["data"]
+    assert sorted(data) == ["challenge_id", "expires_at", "methods", "mfa_token", "passkey"]
+    proof = {"challenge_id": data["challenge_id"], "credential": passkey.get(data["passkey"])}
+    wrong = {**account.credentials, "password": "not-this-one-77"}
+    assert codes(await api.post(REACTIVATE, json={**wrong, **proof})) == (401, ["INVALID_CREDENTIALS"])
+    both = {**account.credentials, **proof, "otp": "123456"}
+    assert codes(await api.post(REACTIVATE, json=both)) == (422, ["ONE_PROOF"])
+    answer = await api.post(REACTIVATE, json={**account.credentials, **proof})
+    assert answer.status_code == 200, answer.text
+    assert await rows(ACCOUNT, id=account.id) == [("active", None, 3)]
+    assert (await events(account.id)).count("user.reactivated.v1") == 1
+    query = "SELECT methods, second_factor_at IS NOT NULL FROM auth.session WHERE user_id = :id"
+    assert await rows(query, id=account.id) == [(["password", "passkey"], True)]
+
+
+async def test_reactivate_401_for_a_passkey_that_does_not_answer_the_challenge(api, login, rows):
+    passkey, account = await passkey_of(api, login), login.account
+    await api.post(DEACTIVATE, headers=login.headers)
+    data = (await api.post(REACTIVATE, json=account.credentials)).json()["data"]
+    body = {**account.credentials, "challenge_id": data["challenge_id"], "credential": passkey.get(data["passkey"])}
+    for bad in ({**body, "challenge_id": str(uuid7())}, {k: v for k, v in body.items() if k != "challenge_id"}):
+        assert codes(await api.post(REACTIVATE, json=bad)) == (401, ["INVALID_PASSKEY"])
+    passkey.origin = "https://evil.example"
+    bad = {**body, "credential": passkey.get(data["passkey"])}
+    assert codes(await api.post(REACTIVATE, json=bad)) == (401, ["INVALID_PASSKEY"])
+    assert codes(await api.post(REACTIVATE, json=body)) == (401, ["INVALID_PASSKEY"]), "the challenge is used up"
+    assert (await rows(ACCOUNT, id=account.id))[0][0] == "deactivated"
+
+
+async def passkey_of(api, login):
+    path, passkey = "/api/v1/auth/passkeys/register", Authenticator()
+    begun = (await api.post(f"{path}/options", headers=login.headers)).json()["data"]
+    body = {"challenge_id": begun["challenge_id"], "credential": passkey.create(begun["public_key"])}
+    assert (await api.post(path, json=body, headers=login.headers)).status_code == 201
+    return passkey
 
 
 async def test_reactivate_asks_for_a_second_factor_before_anything_is_opened(api, login, enrol, rows, events):

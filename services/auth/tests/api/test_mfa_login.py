@@ -48,7 +48,7 @@ async def test_login_401_mfa_required_with_what_is_needed_next(log_in_with, fact
     assert codes(answer) == (401, ["MFA_REQUIRED"])
     assert answer.headers["cache-control"] == "no-store"
     data = answer.json()["data"]
-    assert list(data) == ["mfa_token", "methods", "passkey", "expires_at"]
+    assert list(data) == ["mfa_token", "methods", "passkey", "challenge_id", "expires_at"]
     assert (data["methods"], data["passkey"]) == (["totp", "recovery_code"], None)
     kept = await rows("SELECT hash FROM auth.login_ticket WHERE user_id = :id", id=account.id)
     assert kept == [(hashlib.sha256(data["mfa_token"].encode()).digest(),)]

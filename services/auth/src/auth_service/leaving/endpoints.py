@@ -10,11 +10,13 @@ from sqlalchemy import RowMapping
 
 from auth_service.credentials.service import Attempt
 from auth_service.leaving import service
-from auth_service.leaving.schemas import DEACTIVATED_EXAMPLE, DELETING_EXAMPLE
+from auth_service.leaving.schemas import DEACTIVATED_EXAMPLE, DELETING_EXAMPLE, Reactivation
+from auth_service.passkeys.errors import PasskeyRefused
+from auth_service.proofs.service import GivenPasskey
 from auth_service.sessions.access import RecentlyProven
 from auth_service.sessions.endpoints import LOGIN_REFUSALS, tokens_of
 from auth_service.sessions.errors import StepUpRequired
-from auth_service.sessions.schemas import TOKENS_EXAMPLE, Credentials, TokensOut
+from auth_service.sessions.schemas import TOKENS_EXAMPLE, TokensOut
 from auth_service.users.errors import LastAdmin, UserVersionConflict
 from auth_service.users.schemas import UserOut
 
@@ -71,16 +73,16 @@ async def delete(
     description=(
         "Opens an account again that its owner has deactivated, or deleted less than the grace ago, and logs in. The "
         "same answers as of a login; for an open account it is one. An account with a second factor needs `otp` "
-        "here: the `mfa_token` of `MFA_REQUIRED` opens no closed account."
+        "here, or a passkey in answer to the challenge of `MFA_REQUIRED`, whose `mfa_token` opens no closed account."
     ),
     response_model=Envelope[TokensOut],
     responses={
         200: example(TOKENS_EXAMPLE, description="The account is open; the tokens of a new session."),
-        **errors(*LOGIN_REFUSALS),
+        **errors(*LOGIN_REFUSALS, PasskeyRefused),
     },
 )
 @public("an account that is closed has no identity to show")
-async def reactivate(request: Request, body: Credentials, session: WriteSession) -> Response:
+async def reactivate(request: Request, body: Reactivation, session: WriteSession) -> Response:
     state = request.app.state
     grant = await service.reactivate(
         session,
@@ -88,9 +90,16 @@ async def reactivate(request: Request, body: Credentials, session: WriteSession)
         primary=state.database.primary,
         hasher=state.passwords,
         terms=state.leaving_terms,
+        passkey=_passkey_of(body),
         passkey_terms=state.passkey_terms,
     )
     return reply(await tokens_of(request, session, grant), headers=NO_STORE)
+
+
+def _passkey_of(body: Reactivation) -> GivenPasskey | None:
+    if body.credential is None:
+        return None
+    return GivenPasskey(body.challenge_id, body.credential, "second_factor")
 
 
 def _left(write: Write, row: RowMapping) -> Response:

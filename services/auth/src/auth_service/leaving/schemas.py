@@ -1,6 +1,30 @@
-from typing import Any
+from typing import Annotated, Any, Self
+from uuid import UUID
 
-from auth_service.users.schemas import USER_EXAMPLE
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from auth_service.passkeys.schemas import UsedPasskey
+from auth_service.sessions.schemas import Credentials
+from auth_service.users.schemas import USER_EXAMPLE, NotNull
+
+
+class Reactivation(Credentials):
+    """E-mail and password, and a code or a passkey where the account has a second factor."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    challenge_id: Annotated[UUID | None, NotNull] = Field(default=None, description="From the data of `MFA_REQUIRED`.")
+    credential: Annotated[UsedPasskey | None, NotNull] = Field(
+        default=None, description="A passkey, by the options in the data of `MFA_REQUIRED`."
+    )
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if self.otp is not None and self.credential is not None:
+            raise PydanticCustomError("ONE_PROOF", "Give either otp or credential.")
+        return self
+
 
 DEACTIVATED_EXAMPLE: dict[str, Any] = {**USER_EXAMPLE, "status": "deactivated", "version": 2}
 DELETING_EXAMPLE: dict[str, Any] = {

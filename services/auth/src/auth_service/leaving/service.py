@@ -32,6 +32,7 @@ from auth_service.leaving.rules import TOMBSTONE
 from auth_service.passkeys.service import PasskeyTerms
 from auth_service.passwords.service import PasswordHasher
 from auth_service.proofs import service as proofs
+from auth_service.proofs.service import GivenPasskey
 from auth_service.second_factors.service import FactorTerms
 from auth_service.sessions import service as sessions
 from auth_service.sessions.service import Grant, SessionTerms
@@ -91,6 +92,7 @@ async def reactivate(
     primary: AsyncEngine,
     hasher: PasswordHasher,
     terms: LeavingTerms,
+    passkey: GivenPasskey | None,
     passkey_terms: PasskeyTerms,
 ) -> Grant:
     """Take an account back that its owner has left, and start a session. Raises what a login raises.
@@ -105,7 +107,12 @@ async def reactivate(
         account = await sessions.admit(session, account_id=found["id"], proof=proofs.PASSWORD, terms=terms.sessions)
     credentials.confirm_password(verdict, account)
     proof = await proofs.prove_second_factor(
-        session, account=account, otp=attempt.otp, factor_terms=terms.factors, passkey_terms=passkey_terms
+        session,
+        account=account,
+        otp=attempt.otp,
+        passkey=passkey,
+        factor_terms=terms.factors,
+        passkey_terms=passkey_terms,
     )
     await credentials.forget_failures(session, verdict.origin)
     if returns:

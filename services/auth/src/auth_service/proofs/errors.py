@@ -2,7 +2,7 @@ from chassis.errors import AppError, ErrorKind, PersistedError
 
 
 class MfaRequired(PersistedError):
-    """Persisted, because of the ticket. `data` has `mfa_token`, `methods`, `passkey` and `expires_at`."""
+    """Persisted for its ticket. `data` has `mfa_token`, `methods`, `passkey`, `challenge_id` and `expires_at`."""
 
     code = "MFA_REQUIRED"
     kind = ErrorKind.UNAUTHENTICATED

@@ -102,8 +102,7 @@ async def complete_login(
         proof = await prove_otp(session, account=account, otp=step.otp or "", terms=factor_terms, first=first)
     else:
         given = GivenPasskey(ticket["challenge_id"], step.credential, "second_factor")
-        await _prove_passkey(session, account, given, passkey_terms, action=AuditAction.LOGIN)
-        proof = Proof((*first.methods, "passkey"), second_factor=True)
+        proof = await _add_passkey(session, account, given, passkey_terms, first=first)
     await repository.use(session, digest)
     await credentials.forget_failures(session, origin)
     return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms)
@@ -117,14 +116,17 @@ async def prove_second_factor(
     factor_terms: FactorTerms,
     passkey_terms: PasskeyTerms,
     first: Proof = PASSWORD,
+    passkey: GivenPasskey | None = None,
 ) -> Proof:
     """Return the proof of somebody whose first one, such as the password, was right; `account` is locked.
 
-    Without a second factor that is proof enough. Raises MfaRequired with a ticket when a code is needed and
-    there is none, InvalidOtp, or TooManyOtpTries.
+    Without a second factor that is proof enough. Raises MfaRequired with a ticket when one is needed and there is
+    neither a code nor a passkey, InvalidOtp, TooManyOtpTries, or PasskeyRefused.
     """
     if not account["has_second_factor"]:
         return first
+    if passkey is not None:
+        return await _add_passkey(session, account, passkey, passkey_terms, first=first)
     if otp is None:
         data = await _ticket(session, account, passkey_terms, first)
         await _refuse(session, account, first, MfaRequired(data=data))
@@ -231,6 +233,13 @@ async def _step_up_by_password(session: AsyncSession, account: RowMapping, verdi
     return "password"
 
 
+async def _add_passkey(
+    session: AsyncSession, account: RowMapping, given: GivenPasskey, terms: PasskeyTerms, *, first: Proof
+) -> Proof:
+    method = await _prove_passkey(session, account, given, terms, action=AuditAction.LOGIN)
+    return Proof((*first.methods, method), second_factor=True)
+
+
 async def _prove_passkey(
     session: AsyncSession, account: RowMapping, given: GivenPasskey, terms: PasskeyTerms, *, action: AuditAction
 ) -> Method:
@@ -263,7 +272,13 @@ async def _ticket(session: AsyncSession, account: RowMapping, terms: PasskeyTerm
     }
     await repository.add(session, values)
     methods = await factors.methods_of(session, account["id"])
-    return {"mfa_token": token, "methods": methods, "passkey": begun and begun.public_key, "expires_at": end}
+    return {
+        "mfa_token": token,
+        "methods": methods,
+        "passkey": begun and begun.public_key,
+        "challenge_id": begun and begun.challenge_id,
+        "expires_at": end,
+    }
 
 
 async def _refuse(session: AsyncSession, account: RowMapping, first: Proof, refusal: PersistedError) -> NoReturn:
