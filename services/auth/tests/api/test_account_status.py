@@ -46,9 +46,11 @@ async def test_refresh_401_for_an_account_that_may_have_no_session(api, login, r
     assert codes(await api.post("/api/v1/auth/refresh", json=body)) == (401, ["INVALID_REFRESH_TOKEN"])
 
 
-async def test_login_403_before_the_address_is_confirmed_where_that_is_required(open_api, account, rows):
+async def test_login_401_before_the_address_is_confirmed_where_that_is_required(open_api, account, rows):
     async with open_api(email_verification="required") as strict:
-        assert codes(await strict.post("/api/v1/auth/login", json=account.credentials)) == (403, ["EMAIL_NOT_VERIFIED"])
+        for path in ("login", "reactivate"):
+            refused = await strict.post(f"/api/v1/auth/{path}", json=account.credentials)
+            assert codes(refused) == (401, ["INVALID_CREDENTIALS"])
         await rows("UPDATE auth.account SET email_verified_at = now() WHERE id = :id", id=account.id)
         answer = await strict.post("/api/v1/auth/login", json=account.credentials)
         assert answer.status_code == 200

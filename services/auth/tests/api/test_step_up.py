@@ -73,7 +73,8 @@ async def test_step_up_401_by_a_wrong_password_which_counts_as_at_the_login(api,
     assert refused.headers["retry-after"] == "1"
     assert codes(await api.post("/api/v1/auth/login", json=stale.account.credentials))[0] == 429
     assert codes(await api.post(TOTP, headers=stale.headers)) == (403, ["STEP_UP_REQUIRED"])
-    assert [row[0] for row in await rows(AUDIT, id=stale.account.id)] == ["refused"] * 6
+    noted = [row[:2] for row in await rows(AUDIT, id=stale.account.id)]
+    assert noted == [("refused", stale.session_id)] * 6
     await rows("UPDATE auth.login_failure SET blocked_until = now() WHERE account_digest = :d", d=digest)
     assert (await step_up(stale, password=stale.account.password)).status_code == 200
     assert await rows("SELECT failures FROM auth.login_failure WHERE account_digest = :d", d=digest) == []

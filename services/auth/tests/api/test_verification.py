@@ -188,7 +188,7 @@ async def test_r11_required_a_sign_up_makes_the_account_later_and_the_link_opens
     ((user_id,),) = await rows("SELECT id FROM auth.account WHERE email_canonical = :e", e=email)
     assert await events(user_id) == ["user.registered.v1", "account_mail.requested.v1"]
     refused = await strict.post("/api/v1/auth/login", json=credentials)
-    assert codes(refused) == (403, [(None, "EMAIL_NOT_VERIFIED")])
+    assert codes(refused) == (401, [(None, "INVALID_CREDENTIALS")])
     assert (await strict.post(VERIFY, json={"token": mail.token})).status_code == 200
     assert (await strict.post("/api/v1/auth/login", json=credentials)).status_code == 200
     query = "SELECT address, device, request_id FROM auth.audit_event WHERE subject_id = :id ORDER BY id LIMIT 1"
@@ -196,6 +196,26 @@ async def test_r11_required_a_sign_up_makes_the_account_later_and_the_link_opens
     assert mail.event["data"]["request_id"] == "a-request-of-mine"
     assert mail.event["traceparent"][:36]
     assert await rows(REQUESTS, e=email) == []
+
+
+async def test_r11_required_a_sign_up_does_not_tell_by_the_next_login_whether_there_was_an_account(
+    strict, account, mails, rows, new_address, statements
+):
+    """Somebody signs up with an address, known or not, and tries the password that they chose themselves."""
+    await rows("UPDATE auth.account SET email_verified_at = now() WHERE id = :id", id=account.id)
+    chosen, seen = "another-harbor-99", {}
+    for email in (account.email, new_email()):
+        assert (await strict.post("/api/v1/auth/register", json=registration(email, chosen))).status_code == 202
+        await mails(email)
+        here, seen[email] = {"x-client-address": new_address()}, []
+        for path in ["login"] * 4 + ["reactivate"] * 4:
+            statements.clear()
+            body = {"email": email, "password": chosen}
+            answer = await strict.post(f"/api/v1/auth/{path}", json=body, headers=here)
+            seen[email].append((shape(answer), list(statements)))
+    known, unknown = seen.values()
+    assert [status for (status, *_), _ in known] == [401] * 6 + [429] * 2
+    assert known == unknown
 
 
 async def test_r11_required_a_taken_address_tells_its_owner_and_changes_nothing(strict, account, mails, rows, events):

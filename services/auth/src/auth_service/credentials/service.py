@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.context import current_request
+from chassis.identity import Principal
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
@@ -57,11 +58,15 @@ class Verdict:
         return self.fresh_hash or stored
 
 
-async def verify_password(*, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher) -> Verdict:
+async def verify_password(
+    *, attempt: Attempt, primary: AsyncEngine, hasher: PasswordHasher, verification_required: bool = False
+) -> Verdict:
     """Find out whether a password is the account's, the same work for unknown accounts. Raises TooManyFailures.
 
-    A right one does not fit either from an unknown network of an account that had too many failures. What is read is
-    read on a connection of its own, so that none is held while the password is hashed.
+    A right one does not fit either from an unknown network of an account that had too many failures. Nor does it, with
+    `verification_required`, for an address that was never proved: anybody may have signed up with that, and would
+    learn from another answer whether there was an account before. What is read is read on a connection of its own, so
+    that none is held while the password is hashed.
     """
     address = parse_email(attempt.email)
     canonical = "" if address is None else address.canonical
@@ -72,24 +77,26 @@ async def verify_password(*, attempt: Attempt, primary: AsyncEngine, hasher: Pas
         account = await users.find_by_email(connection, canonical)
     is_known, is_closed = standing["is_known"], standing["is_closed"] and not standing["is_known"]
     encoded: str | None = None if account is None else account["password_hash"]
-    fits = await hasher.verify(attempt.password, encoded) and not is_closed
+    is_proved = account is not None and (account["email_verified_at"] is not None or not verification_required)
+    fits = await hasher.verify(attempt.password, encoded) and is_proved and not is_closed
     stale = fits and encoded is not None and hasher.needs_rehash(encoded)
     return Verdict(origin, account, fits, address, is_known, await hasher.hash(attempt.password) if stale else None)
 
 
 async def accept_password(
-    session: AsyncSession, verdict: Verdict, *, action: AuditAction = AuditAction.LOGIN
+    session: AsyncSession, verdict: Verdict, *, action: AuditAction = AuditAction.LOGIN, actor: Principal | None = None
 ) -> RowMapping:
     """Return the account of a right password. Raises InvalidCredentials, which counts, or TooManyFailures.
 
-    `action` is what the password was for. A refusal takes the same statements for every account, known or not.
-    Failures from before stay counted until `forget_failures`, which is for who has come in.
+    `action` is what the password was for, `actor` whose session tries it. A refusal takes the same statements for
+    every account, known or not. Failures from before stay counted until `forget_failures`, which is for who has come
+    in.
     """
     account = verdict.account
     if account is None or not verdict.fits or await _is_closed(session, verdict):
         await _count_failure(session, verdict.origin, verdict.address)
         tried = None if account is None else account["id"]
-        await audit.record(session, action, subject_id=tried, outcome="refused")
+        await audit.record(session, action, subject_id=tried, actor=actor, outcome="refused")
         raise InvalidCredentials
     if verdict.fresh_hash:
         stale = account["password_hash"]

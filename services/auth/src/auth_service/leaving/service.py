@@ -99,7 +99,10 @@ async def reactivate(
 
     A second factor is asked for first, as at a login; it has to come with the password here.
     """
-    verdict = await credentials.verify_password(attempt=attempt, primary=primary, hasher=hasher)
+    required = terms.sessions.verification_required
+    verdict = await credentials.verify_password(
+        attempt=attempt, primary=primary, hasher=hasher, verification_required=required
+    )
     found = await credentials.accept_password(session, verdict)
     account = await users.lock(session, found["id"])
     returns = account is not None and await _may_return(session, account, terms)

@@ -63,7 +63,9 @@ async def log_in(
     Raises what credentials and sessions have against the password or the account, MfaRequired, InvalidOtp, or
     TooManyOtpTries.
     """
-    verdict = await credentials.verify_password(attempt=attempt, primary=primary, hasher=hasher)
+    verdict = await credentials.verify_password(
+        attempt=attempt, primary=primary, hasher=hasher, verification_required=terms.verification_required
+    )
     found = await credentials.accept_password(session, verdict)
     account = await sessions.admit(session, account_id=found["id"], proof=PASSWORD, terms=terms)
     credentials.confirm_password(verdict, account)
@@ -187,7 +189,7 @@ async def step_up(
     account = await sessions.lock_caller(session, caller)
     second_factor: bool = account["has_second_factor"]
     if not second_factor:
-        method = await _step_up_by_password(session, account, verdict)
+        method = await _step_up_by_password(session, account, caller, verdict)
     elif given.credential is not None:
         passkey = GivenPasskey(given.challenge_id, given.credential, "step_up")
         method = await _prove_passkey(session, account, passkey, passkey_terms, action=AuditAction.STEP_UP)
@@ -223,10 +225,12 @@ async def _step_up_by_code(
     raise InvalidOtp(field="otp")
 
 
-async def _step_up_by_password(session: AsyncSession, account: RowMapping, verdict: Verdict | None) -> Method:
+async def _step_up_by_password(
+    session: AsyncSession, account: RowMapping, caller: Principal, verdict: Verdict | None
+) -> Method:
     if verdict is None:
         raise StepUpRequired(data={"methods": await _accepted(session, account)})
-    await credentials.accept_password(session, verdict, action=AuditAction.STEP_UP)
+    await credentials.accept_password(session, verdict, action=AuditAction.STEP_UP, actor=caller)
     if verdict.account is None or account["password_hash"] != verdict.account["password_hash"]:
         raise InvalidCredentials
     await credentials.forget_failures(session, verdict.origin)
