@@ -61,3 +61,43 @@ async def test_login_403_when_the_account_was_disabled_while_its_password_was_lo
     login = api.post("/api/v1/auth/login", json=account.credentials)
     disabled = "UPDATE auth.account SET status = 'disabled' WHERE id = :id"
     assert codes(await while_locked(account.id, login, disabled)) == (403, ["ACCOUNT_DISABLED"])
+
+
+EMAIL = "/api/v1/auth/email/change"
+CHANGES = {
+    EMAIL: lambda account: {"email": f"new.{account.email}", "password": account.password},
+    "/api/v1/auth/password/change": lambda account: {
+        "current_password": account.password,
+        "new_password": "green-lantern-orbit-9",
+    },
+}
+MEANWHILE = {
+    "the password": (NEW_PASSWORD, (403, ["WRONG_PASSWORD"])),
+    "the session": ("DELETE FROM auth.session WHERE user_id = :id", (401, ["UNAUTHENTICATED"])),
+}
+LEFT = """
+    SELECT (SELECT count(*) FROM auth.link_token WHERE account_id = :id AND kind = 'change_email'),
+           (SELECT version FROM auth.account WHERE id = :id)
+"""
+
+
+@pytest.mark.parametrize("name", MEANWHILE)
+@pytest.mark.parametrize("path", CHANGES)
+async def test_a_change_is_refused_when_what_it_was_proved_by_went_meanwhile(
+    api, login, rows, while_locked, path, name
+):
+    change, expected = MEANWHILE[name]
+    request = api.post(path, json=CHANGES[path](login.account), headers=login.headers)
+    assert codes(await while_locked(login.account.id, request, change)) == expected
+    assert await rows(LEFT, id=login.account.id) == [(0, 1)]
+
+
+async def test_another_address_of_somebody_without_password_401_when_the_session_was_ended_meanwhile(
+    api, login, rows, while_locked
+):
+    await rows("UPDATE auth.account SET password_hash = NULL WHERE id = :id", id=login.account.id)
+    change, expected = MEANWHILE["the session"]
+    body = {"email": f"new.{login.account.email}"}
+    request = api.post(EMAIL, json=body, headers=login.headers)
+    assert codes(await while_locked(login.account.id, request, change)) == expected
+    assert await rows(LEFT, id=login.account.id) == [(0, 1)]

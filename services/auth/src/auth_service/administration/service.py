@@ -50,6 +50,7 @@ async def disable(
         return row
     after = await _change(session, row, {"status": "disabled", "status_before": row["status"]})
     await sessions.end_sessions(session, user_id=user_id, lifetimes=terms.lifetimes)
+    await verification.void_links(session, account_id=user_id)
     await user_changed(session, USER_DISABLED, after, actor=caller)
     await _mail(session, MailKind.ACCOUNT_DISABLED, after, terms)
     details = {} if reason is None else {"reason": reason}
@@ -87,7 +88,10 @@ async def force_password_reset(
     await sessions.end_sessions(session, user_id=user_id, lifetimes=terms.lifetimes)
     change = {"field": "password_reset_required", "old": False, "new": True}
     await user_changed(session, USER_UPDATED, after, actor=caller, changes=[change])
-    await verification.send_link(session, LinkKind.RESET_PASSWORD, account_id=user_id, ring=terms.mail_ring)
+    await verification.void_links(session, account_id=user_id)
+    await verification.send_link(
+        session, LinkKind.RESET_PASSWORD, account_id=user_id, ring=terms.mail_ring, beyond_budget=True
+    )
     await audit.record(session, AuditAction.PASSWORD_RESET_FORCED, subject_id=user_id, actor=caller)
     return after
 

@@ -9,7 +9,6 @@ from chassis.web.replies import NO_STORE, reply
 from chassis.web.routing import public, session_only, takes_idempotency_key
 from fastapi import Query, Request, Response
 
-from auth_service.audit.rules import AuditAction
 from auth_service.credentials.errors import TooManyFailures
 from auth_service.mail_requests import service as mail_requests
 from auth_service.mail_requests.rules import RequestKind
@@ -23,7 +22,7 @@ from auth_service.users.errors import EmailInvalid
 from auth_service.users.service import email_of
 from auth_service.verification import service as verification
 from auth_service.verification.access import ProvenApart
-from auth_service.verification.errors import LinkTokenInvalid
+from auth_service.verification.errors import LinkTokenInvalid, TooManyMails
 from auth_service.verification.rules import LinkKind
 from auth_service.verification.schemas import (
     ACCEPTED,
@@ -37,7 +36,7 @@ from auth_service.verification.schemas import (
 )
 
 router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
-BAD_PASSWORDS = (PasswordUnacceptable, PasswordBreached, PasswordUnchanged)
+BAD_PASSWORDS = (PasswordUnacceptable, PasswordBreached)
 
 
 @router.post(
@@ -100,7 +99,7 @@ async def reset_password(request: Request, body: PasswordReset, session: WriteSe
     response_model=Envelope[None],
     responses={
         200: example(None, description="The password is changed."),
-        **errors(WrongPassword, TooManyFailures, *BAD_PASSWORDS, PasswordWorkFull),
+        **errors(WrongPassword, TooManyFailures, *BAD_PASSWORDS, PasswordUnchanged, PasswordWorkFull),
     },
 )
 @session_only("an account is its owner's, not a program's")
@@ -128,13 +127,14 @@ async def change_password(request: Request, body: PasswordChange, caller: Curren
     status_code=202,
     summary="Ask for another address",
     description=(
-        "Mails a link to the new address; the account has it when the link is opened within 24 hours. The answer is "
-        "the same whether the address is free or not. The password is needed where the account has one."
+        "Mails a link to the new address; the account has it when the link is used within 24 hours, by `POST "
+        "/api/v1/auth/verify-email`, and while this session lasts. The answer is the same whether the address is free "
+        "or not. The password is needed where the account has one."
     ),
     response_model=Envelope[AcceptedOut],
     responses={
         202: example(ACCEPTED_EXAMPLE, description="A link is on its way to the new address."),
-        **errors(EmailInvalid, WrongPassword, StepUpRequired, TooManyFailures, PasswordWorkFull),
+        **errors(EmailInvalid, WrongPassword, StepUpRequired, TooManyFailures, TooManyMails, PasswordWorkFull),
     },
 )
 @session_only("an account is its owner's, not a program's")
@@ -144,10 +144,8 @@ async def ask_for_email_change(request: Request, body: EmailChange, caller: Prov
     address = email_of(body.email)
     verdict = await service.verify_if_any(caller=caller, password=body.password, workshop=_workshop(request))
     async with open_write(request, caller, content=await request.body()) as write:
-        if verdict is not None:
-            await service.accept_own_password(write.session, verdict, action=AuditAction.EMAIL_CHANGE_REQUESTED)
         await service.ask_for_email_change(
-            write.session, caller=caller, address=address, ring=request.app.state.mail_ring
+            write.session, caller=caller, verdict=verdict, address=address, ring=request.app.state.mail_ring
         )
         return write.reply(ACCEPTED, status=202, headers=NO_STORE)
 

@@ -30,6 +30,7 @@ from auth_service.users import repository as users
 from auth_service.users.events import USER_UPDATED, user_changed
 from auth_service.users.rules import EmailAddress
 from auth_service.verification import service as verification
+from auth_service.verification.errors import TooManyMails
 from auth_service.verification.rules import LinkKind
 
 
@@ -53,7 +54,8 @@ class Workshop:
 async def prepare_reset(*, token: str, password: str, workshop: Workshop) -> NewPassword:
     """Look at a link and hash the new password, while no session is held.
 
-    Raises LinkTokenInvalid, PasswordUnacceptable, PasswordBreached or PasswordUnchanged.
+    The password may be the one so far: to say so would tell it to whoever holds the link, which stays.
+    Raises LinkTokenInvalid, PasswordUnacceptable or PasswordBreached.
     """
     oversized = rules.oversize_of(password, min_length=workshop.min_length)
     if oversized is not None:
@@ -65,8 +67,6 @@ async def prepare_reset(*, token: str, password: str, workshop: Workshop) -> New
     fault = rules.fault_of(password, min_length=workshop.min_length, email=account["email_canonical"])
     if fault is not None:
         raise fault
-    if await workshop.hasher.verify(password, account["password_hash"]):
-        raise PasswordUnchanged(field="password")
     return NewPassword(account, await workshop.hasher.hash(password))
 
 
@@ -128,10 +128,19 @@ async def verify_if_any(*, caller: Principal, password: str | None, workshop: Wo
     return await verify_own_password(caller=caller, password=password or "", workshop=workshop)
 
 
-async def accept_own_password(session: AsyncSession, verdict: Verdict, *, action: AuditAction) -> None:
-    """Go on with a right password. Raises WrongPassword, which counts as a failed login, or TooManyFailures."""
+async def _lock_proved(
+    session: AsyncSession, caller: Principal, verdict: Verdict | None, *, action: AuditAction
+) -> None:
+    """Lock the caller's account, whose password is right, if it has one: also now, and the session has not ended.
+
+    Raises WrongPassword, which counts as a failed login, TooManyFailures, or Unauthenticated.
+    """
+    if verdict is None:
+        await sessions.lock_caller(session, caller)
+        return
     try:
-        await credentials.accept_password(session, verdict, action=action)
+        await credentials.accept_password(session, verdict, action=action, actor=caller)
+        credentials.confirm_password(verdict, await sessions.lock_caller(session, caller))
     except InvalidCredentials:
         raise WrongPassword from None
     await credentials.forget_failures(session, verdict.origin)
@@ -165,16 +174,11 @@ async def change_password(
     lifetimes: Lifetimes,
     ring: KeyRing,
 ) -> None:
-    """Take the new password, and end all other sessions. Raises WrongPassword or TooManyFailures.
+    """Take the new password, and end all other sessions. Raises WrongPassword, TooManyFailures or Unauthenticated.
 
     Of two changes at once the second has proved a password that is none any more.
     """
-    await accept_own_password(session, verdict, action=AuditAction.PASSWORD_CHANGED)
-    account = await users.lock(session, caller.user_id)
-    if account is None or verdict.account is None:
-        raise Unauthenticated
-    if account["password_hash"] != (verdict.fresh_hash or verdict.account["password_hash"]):
-        raise WrongPassword
+    await _lock_proved(session, caller, verdict, action=AuditAction.PASSWORD_CHANGED)
     after = await _set_password(session, caller.user_id, new_hash)
     await verification.void_links(session, account_id=caller.user_id)
     await sessions.end_sessions(session, user_id=caller.user_id, lifetimes=lifetimes, keep=caller.session_id)
@@ -191,17 +195,25 @@ async def _tell(session: AsyncSession, account: RowMapping, ring: KeyRing) -> No
 
 
 async def ask_for_email_change(
-    session: AsyncSession, *, caller: Principal, address: EmailAddress, ring: KeyRing
+    session: AsyncSession, *, caller: Principal, verdict: Verdict | None, address: EmailAddress, ring: KeyRing
 ) -> None:
-    """Mail a link to a new address, whoever else has it: that is found out when it is used."""
-    await verification.send_link(
+    """Mail a link to a new address, whoever else has it: that is found out when it is used.
+
+    Raises WrongPassword, TooManyFailures, Unauthenticated or TooManyMails.
+    """
+    await _lock_proved(session, caller, verdict, action=AuditAction.EMAIL_CHANGE_REQUESTED)
+    kind = LinkKind.CHANGE_EMAIL
+    sent = await verification.send_link(
         session,
-        LinkKind.CHANGE_EMAIL,
+        kind,
         account_id=caller.user_id,
         ring=ring,
         to=address,
         session_id=caller.session_id,
     )
+    if not sent:
+        wait = await verification.seconds_until_mail(session, kind, account_id=caller.user_id)
+        raise TooManyMails(retry_after=wait)
     await audit.record(session, AuditAction.EMAIL_CHANGE_REQUESTED, subject_id=caller.user_id, actor=caller)
 
 

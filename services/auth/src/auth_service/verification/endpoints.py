@@ -1,9 +1,9 @@
 from typing import Annotated
 
 from chassis.web.app import APIRouter
-from chassis.web.database import WriteSession
+from chassis.web.database import PrimaryConnection, WriteSession
 from chassis.web.envelope import Envelope
-from chassis.web.openapi import Responses, errors, example
+from chassis.web.openapi import errors, example
 from chassis.web.replies import NO_STORE, reply
 from chassis.web.routing import public
 from fastapi import Query, Request, Response
@@ -17,8 +17,11 @@ from auth_service.verification.errors import LinkTokenInvalid
 from auth_service.verification.schemas import (
     ACCEPTED,
     ACCEPTED_EXAMPLE,
+    ADDRESS_LINK_EXAMPLE,
+    CONFIRM_BY,
     VERIFIED_EXAMPLE,
     AcceptedOut,
+    AddressLinkOut,
     AddressOnly,
     LinkTokenText,
     LinkUse,
@@ -27,40 +30,44 @@ from auth_service.verification.schemas import (
 
 router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
 
-WHAT_IT_DOES = (
-    "Takes the token of a mailed link, once: as the proof of the account's address, or to give the account the new "
-    "address that was asked for, which ends its other sessions."
-)
-VERIFIED: Responses = {
-    200: example(VERIFIED_EXAMPLE, description="The address is confirmed."),
-    **errors(LinkTokenInvalid, EmailTaken),
-}
-
 
 @router.post(
     "/verify-email",
     summary="Confirm an address",
-    description=WHAT_IT_DOES,
+    description=(
+        "Takes the token of a mailed link, once: as the proof of the account's address, or to give the account the new "
+        "address that was asked for, which ends its other sessions."
+    ),
     response_model=Envelope[VerifiedOut],
-    responses=VERIFIED,
+    responses={
+        200: example(VERIFIED_EXAMPLE, description="The address is confirmed."),
+        **errors(LinkTokenInvalid, EmailTaken),
+    },
 )
 @public("the mailed token is the credential")
 async def verify_email(request: Request, body: LinkUse, session: WriteSession) -> Response:
-    return await _confirm(request, session, body.token)
+    state = request.app.state
+    lifetimes = state.session_terms.lifetimes
+    account = await service.confirm_email(session, token=body.token, lifetimes=lifetimes, ring=state.mail_ring)
+    return reply(VerifiedOut(email=account["email"], verified=True), headers=NO_STORE)
 
 
 @router.get(
     "/verify-email",
-    summary="Confirm an address by opening the link",
-    description=f"{WHAT_IT_DOES} The same as the POST, for a link that is opened as it is.",
-    response_model=Envelope[VerifiedOut],
-    responses=VERIFIED,
+    summary="Look at a link to confirm an address",
+    description=(
+        "Tells whether the link is in force, and confirms nothing: programs open links, too, before anybody has seen "
+        "the mail. The POST confirms."
+    ),
+    response_model=Envelope[AddressLinkOut],
+    responses={200: example(ADDRESS_LINK_EXAMPLE, description="The link is in force."), **errors(LinkTokenInvalid)},
 )
 @public("the mailed token is the credential")
-async def open_verification_link(
-    request: Request, token: Annotated[LinkTokenText, Query()], session: WriteSession
-) -> Response:
-    return await _confirm(request, session, token)
+async def read_verification_link(token: Annotated[LinkTokenText, Query()], connection: PrimaryConnection) -> Response:
+    link = await service.find_link(connection, token, kinds=service.OF_ADDRESSES)
+    kind, expires_at = link["kind"], link["expires_at"]
+    found = AddressLinkOut(valid=True, kind=kind, expires_at=expires_at, confirm_by=CONFIRM_BY)
+    return reply(found, headers=NO_STORE)
 
 
 @router.post(
@@ -78,10 +85,3 @@ async def open_verification_link(
 async def resend_verification(body: AddressOnly, session: WriteSession) -> Response:
     await mail_requests.ask(session, RequestKind.VERIFY, email_of(body.email))
     return reply(ACCEPTED, status=202, headers=NO_STORE)
-
-
-async def _confirm(request: Request, session: WriteSession, token: str) -> Response:
-    state = request.app.state
-    lifetimes = state.session_terms.lifetimes
-    account = await service.confirm_email(session, token=token, lifetimes=lifetimes, ring=state.mail_ring)
-    return reply(VerifiedOut(email=account["email"], verified=True), headers=NO_STORE)

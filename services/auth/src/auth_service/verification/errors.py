@@ -1,4 +1,4 @@
-from chassis.errors import InvalidInput
+from chassis.errors import AppError, ErrorKind, InvalidInput
 
 
 class LinkTokenInvalid(InvalidInput):
@@ -6,3 +6,11 @@ class LinkTokenInvalid(InvalidInput):
 
     code = "LINK_TOKEN_INVALID"
     message = "This link is not valid any more: ask for a new one."
+
+
+class TooManyMails(AppError):
+    """For somebody who has a session; who has none is told nothing."""
+
+    code = "TOO_MANY_MAILS"
+    kind = ErrorKind.RATE_LIMITED
+    message = "There was such a mail just now: wait as long as Retry-After says."

@@ -25,7 +25,7 @@ class LinkToken(Base):
     # Where it was mailed to, and thus what it proves.
     email: Mapped[str] = mapped_column(String(254))
     email_canonical: Mapped[str] = mapped_column(String(254))
-    # By which it was asked for, and which goes on after it.
+    # By which it was asked for, and which goes on after it; the link works no longer than that lasts.
     session_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -7,15 +7,17 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
-from sqlalchemy import RowMapping, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, case, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from auth_service.sessions.models import Session
 from auth_service.verification.models import LinkToken, MailBudget
 from auth_service.verification.rules import HOUR, MAIL_INTERVAL, MAILS_PER_HOUR, LinkKind
 
 link = table_of(LinkToken)
 budget = table_of(MailBudget)
+login = table_of(Session)
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> None:
@@ -27,13 +29,13 @@ async def find(
     reader: AsyncSession | AsyncConnection, digest: bytes, *, kinds: Collection[LinkKind], now: datetime
 ) -> RowMapping | None:
     """Return a link of one of these kinds that is in force."""
-    query = select(link).where(link.c.hash == digest, link.c.kind.in_(kinds), link.c.used_at.is_(None))
-    return (await reader.execute(query.where(link.c.expires_at > now))).mappings().one_or_none()
+    query = select(link).where(link.c.hash == digest, link.c.kind.in_(kinds), *_in_force(now))
+    return (await reader.execute(query)).mappings().one_or_none()
 
 
 async def use(session: AsyncSession, digest: bytes, *, now: datetime) -> RowMapping | None:
-    """Use up a link; None when somebody else has, or its time has passed."""
-    statement = update(link).where(link.c.hash == digest, link.c.used_at.is_(None), link.c.expires_at > now)
+    """Use up a link; None when somebody else has, its time has passed, or the session that asked for it has ended."""
+    statement = update(link).where(link.c.hash == digest, *_in_force(now))
     return (await session.execute(statement.values(used_at=now).returning(*link.c))).mappings().one_or_none()
 
 
@@ -57,6 +59,16 @@ async def take_from_budget(session: AsyncSession, account_id: UUID, kind: str, *
     return await session.scalar(statement.returning(budget.c.account_id)) is not None
 
 
+async def free_at(session: AsyncSession, account_id: UUID, kind: str) -> datetime | None:
+    """Return from when on the account may have another mail of this kind; None when it has had none lately."""
+    column: Any = budget.c.sent_at
+    is_full = func.cardinality(column) >= MAILS_PER_HOUR
+    at = func.greatest(budget.c.last_at + MAIL_INTERVAL, case((is_full, column[1] + HOUR)))
+    query = select(at).where(budget.c.account_id == account_id, budget.c.kind == kind)
+    found: datetime | None = await session.scalar(query)
+    return found
+
+
 async def purge(session: AsyncSession, *, before: datetime) -> bool:
     """Delete a batch of links whose time was over by then; return whether there may be more."""
     return await delete_batch(session, link, link.c.expires_at < before)
@@ -65,3 +77,8 @@ async def purge(session: AsyncSession, *, before: datetime) -> bool:
 async def purge_budgets(session: AsyncSession, *, before: datetime) -> bool:
     """Delete a batch of notes on mails that were sent before then; return whether there may be more."""
     return await delete_batch(session, budget, budget.c.last_at < before)
+
+
+def _in_force(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    asker_is_there = or_(link.c.session_id.is_(None), exists().where(login.c.id == link.c.session_id))
+    return link.c.used_at.is_(None), link.c.expires_at > now, asker_is_there

@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -55,6 +55,17 @@ class AcceptedOut(BaseModel):
     accepted: bool
 
 
+class AddressLinkOut(BaseModel):
+    """A link to confirm an address by that is in force."""
+
+    valid: bool
+    kind: Literal["verify_email", "change_email"] = Field(
+        description="Whether it proves the account's address, or gives the account a new one."
+    )
+    expires_at: datetime
+    confirm_by: str = Field(description="What confirms the address; opening the link does not.")
+
+
 class VerifiedOut(BaseModel):
     """The address that is confirmed now."""
 
@@ -72,3 +83,10 @@ ACCEPTED = AcceptedOut(accepted=True)
 ACCEPTED_EXAMPLE: dict[str, Any] = {"accepted": True}
 VERIFIED_EXAMPLE: dict[str, Any] = {"email": "ada@example.com", "verified": True}
 LINK_EXAMPLE: dict[str, Any] = {"expires_at": "2026-11-25T09:10:00Z"}
+CONFIRM_BY = "POST /api/v1/auth/verify-email {token}"
+ADDRESS_LINK_EXAMPLE: dict[str, Any] = {
+    "valid": True,
+    "kind": "verify_email",
+    "expires_at": "2026-11-25T09:00:00Z",
+    "confirm_by": CONFIRM_BY,
+}

@@ -1,5 +1,6 @@
 """Links that are mailed, and what confirming an address does."""
 
+import math
 from collections.abc import Collection
 from typing import TypeGuard
 from uuid import UUID
@@ -15,6 +16,7 @@ from auth_service.account_mail.events import request_mail
 from auth_service.account_mail.rules import MailKind
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction
+from auth_service.credentials import service as credentials
 from auth_service.sessions import service as sessions
 from auth_service.sessions.service import Lifetimes
 from auth_service.users import repository as users
@@ -37,17 +39,20 @@ async def send_link(
     ring: KeyRing,
     to: EmailAddress | None = None,
     session_id: UUID | None = None,
+    beyond_budget: bool = False,
 ) -> bool:
     """Mail a link, to the account's own address unless `to` says otherwise; older ones of its kind work no more.
 
-    Return False when there was none to send: the account can't be used, or has had as many mails as it may have.
-    `session_id` is the session that asked, and that a change of address does not end.
+    Return False when there was none to send: the account can't be used, or has had as many mails as it may have, and
+    this one is not `beyond_budget`. `session_id` is the session that asked: the link works no longer than it lasts, and
+    a change of address does not end it.
     """
     account = await users.lock(session, account_id)
     if not _is_usable(account):
         return False
     now = utcnow()
-    if not await repository.take_from_budget(session, account_id, MAIL_OF[kind].value, now=now):
+    has_budget = await repository.take_from_budget(session, account_id, MAIL_OF[kind].value, now=now)
+    if not has_budget and not beyond_budget:
         return False
     await repository.void(session, account_id, kinds=(kind,), now=now)
     token, expires_at = new_token(), now + LIFETIMES[kind]
@@ -75,6 +80,12 @@ async def send_link(
         expires_at=expires_at,
     )
     return True
+
+
+async def seconds_until_mail(session: AsyncSession, kind: LinkKind, *, account_id: UUID) -> int:
+    """Return how long an account has to wait, in seconds, before `send_link` sends a link of this kind again."""
+    free_at = await repository.free_at(session, account_id, MAIL_OF[kind].value)
+    return 1 if free_at is None else max(1, math.ceil((free_at - utcnow()).total_seconds()))
 
 
 async def send_notice(session: AsyncSession, kind: MailKind, *, account: RowMapping, ring: KeyRing) -> None:
@@ -111,6 +122,7 @@ async def void_links(session: AsyncSession, *, account_id: UUID) -> None:
 
 async def confirm_email(session: AsyncSession, *, token: str, lifetimes: Lifetimes, ring: KeyRing) -> RowMapping:
     """Take a mailed link as the proof of an address, and return the account. Raises LinkTokenInvalid or EmailTaken."""
+    await _forget_failures(session, await find_link(session, token, kinds=OF_ADDRESSES))
     link, account = await use_link(session, token, kinds=OF_ADDRESSES)
     if link["kind"] == LinkKind.CHANGE_EMAIL:
         return await _change_email(session, account, link, lifetimes, ring)
@@ -143,6 +155,17 @@ async def _change_email(
     await audit.record(session, AuditAction.EMAIL_CHANGED, subject_id=after["id"], actor_id=after["id"])
     await request_mail(session, ring=ring, kind=MailKind.EMAIL_CHANGED, account=after, to=account["email"])
     return after
+
+
+async def _forget_failures(session: AsyncSession, link: RowMapping) -> None:
+    """Forget what closed either address of a change: one is nobody's after it, the other was nobody's.
+
+    Before the account is locked, as at a login: failures, then account.
+    """
+    account = await users.find(session, link["account_id"])
+    if link["kind"] == LinkKind.CHANGE_EMAIL and account is not None and account["email_canonical"] is not None:
+        for canonical in sorted({account["email_canonical"], link["email_canonical"]}):
+            await credentials.forget_row(session, canonical_email=canonical)
 
 
 def usable(account: RowMapping | None) -> RowMapping:
