@@ -355,7 +355,7 @@ IDENTITY = """
 
 @pytest.mark.parametrize("proved", [False, True])
 async def test_a_reset_that_proves_the_address_leaves_no_way_in_from_before(
-    api, account, log_in, enrol, reset_token, rows, proved
+    api, account, log_in, enrol, reset_token, rows, mails_about, proved
 ):
     """Somebody signed up with another's address, and prepared to come back (pre-hijacking)."""
     if proved:
@@ -371,3 +371,6 @@ async def test_a_reset_that_proves_the_address_leaves_no_way_in_from_before(
     assert (await api.post(RESET, json={"token": token, "password": NEW})).status_code == 200
     left = (1, 10, 1, 1, 1, True) if proved else (0, 0, 0, 0, 0, False)
     assert await rows(WAYS_IN, id=account.id) == [left]
+    told = [mail["details"] for mail in await mails_about(account.id) if mail["kind"] == "password_changed"]
+    goes_on = {"api_tokens_in_force": "1", "passkeys_in_force": "1", "identities_in_force": "1"}
+    assert told == [goes_on if proved else {}]

@@ -149,9 +149,15 @@ def test_html_in_a_name_or_a_detail_is_text():
     assert "<script" not in html
 
 
-def test_a_mail_about_a_new_password_says_how_many_api_tokens_go_on():
-    _, text, _ = composed(kind="password_changed", details={"api_tokens_in_force": "2"})
-    assert "API tokens that go on: 2" in text.splitlines()
+def test_a_mail_about_a_new_password_says_how_many_other_ways_in_go_on():
+    details = {"api_tokens_in_force": "2", "passkeys_in_force": "1", "identities_in_force": "3"}
+    _, text, _ = composed(kind="password_changed", details=details)
+    shown = [line for line in text.splitlines() if line.endswith((": 1", ": 2", ": 3"))]
+    assert shown == [
+        "API tokens that go on: 2",
+        "Accounts elsewhere that still log in: 3",
+        "Passkeys that still log in: 1",
+    ]
 
 
 def test_details_are_one_line_each_without_links_and_instants_are_in_the_users_zone():

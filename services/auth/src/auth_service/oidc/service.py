@@ -183,6 +183,11 @@ async def unlink(
     await request_mail(session, ring=mail_ring, kind=MailKind.SSO_UNLINKED, account=account, details=named)
 
 
+async def count_identities(session: AsyncSession, *, account_id: UUID) -> int:
+    """Return how many identities an account has: a new password ends none of them."""
+    return await repository.count_of(session, account_id)
+
+
 async def unlink_all(session: AsyncSession, *, account_id: UUID) -> None:
     """Take all identities from a locked account."""
     await repository.remove_all(session, account_id)

@@ -79,6 +79,12 @@ async def remove(session: AsyncSession, passkey_id: UUID, *, user_id: UUID) -> R
     return (await session.execute(statement.returning(*passkey.c))).mappings().one_or_none()
 
 
+async def count_of(session: AsyncSession, user_id: UUID) -> int:
+    """Return how many passkeys an account has."""
+    query = select(func.count()).select_from(passkey).where(passkey.c.user_id == user_id)
+    return (await session.execute(query)).scalar_one()
+
+
 async def remove_all(session: AsyncSession, user_id: UUID) -> None:
     """Delete all passkeys of an account."""
     await session.execute(delete(passkey).where(passkey.c.user_id == user_id))

@@ -191,6 +191,11 @@ async def remove(session: AsyncSession, *, caller: Principal, passkey_id: UUID, 
     await _tell_change(session, account, caller, row, AuditAction.PASSKEY_REMOVED, MailKind.PASSKEY_REMOVED, terms)
 
 
+async def count(session: AsyncSession, *, user_id: UUID) -> int:
+    """Return how many passkeys an account has: a new password ends none of them."""
+    return await repository.count_of(session, user_id)
+
+
 async def remove_all(session: AsyncSession, *, user_id: UUID) -> None:
     """Remove all passkeys of a locked account, whose second factors are settled afterwards."""
     await repository.remove_all(session, user_id)

@@ -188,9 +188,13 @@ async def change_password(
 
 
 async def _tell(session: AsyncSession, account: RowMapping, ring: KeyRing) -> None:
-    """Tell the owner of a new password, and how many API tokens go on: one may be a thief's."""
-    live = await api_tokens.count_live(session, account_id=account["id"])
-    details = {"api_tokens_in_force": str(live)} if live else {}
+    """Tell the owner of a new password, and how many other ways in go on: one may be a thief's."""
+    ways = {
+        "api_tokens_in_force": await api_tokens.count_live(session, account_id=account["id"]),
+        "passkeys_in_force": await passkeys.count(session, user_id=account["id"]),
+        "identities_in_force": await oidc.count_identities(session, account_id=account["id"]),
+    }
+    details = {name: str(number) for name, number in ways.items() if number}
     await request_mail(session, ring=ring, kind=MailKind.PASSWORD_CHANGED, account=account, details=details)
 
 

@@ -26,6 +26,8 @@ LABELS = {
     "new_email": "New address",
     "old_email": "Old address",
     "api_tokens_in_force": "API tokens that go on",
+    "identities_in_force": "Accounts elsewhere that still log in",
+    "passkeys_in_force": "Passkeys that still log in",
 }
 JOINERS = "\u200c\u200d"
 LINK_LIKE = re.compile(r"://|@|www\.|\w\.[^\W\d_]", re.IGNORECASE)
