@@ -24,7 +24,8 @@ async def test_all_that_is_held_about_a_user_is_in_one_document(api, account, lo
     answer = await api.post(EXPORT, headers=login.headers)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     data = answer.json()["data"]
-    assert set(data) == {"exported_at", "profile", "records", "audit"}
+    assert set(data) == {"exported_at", "profile", "records", "audit", "cut"}
+    assert data["cut"] == []
     assert data["exported_at"] >= before.strftime("%Y-%m-%dT%H:%M:%S")
     assert (data["profile"]["id"], data["profile"]["email"]) == (str(account.id), account.email)
     records = data["records"]
@@ -65,6 +66,45 @@ def test_no_column_that_sounds_like_a_secret_is_told():
     assert ("session", "device") in told
     words = ("secret", "seal", "hash", "digest", "password", "cipher", "private", "pepper")
     assert {one for one in told if any(word in one[1] for word in words)} == set()
+
+
+async def test_what_others_did_with_the_own_address_is_not_in_an_export(api, login, sign_up, log_in, rows):
+    mine, other = login.account, await log_in(await sign_up())
+    await rows(
+        "INSERT INTO auth.link_token (id, account_id, kind, hash, email, email_canonical, session_id, created_at,"
+        " expires_at) VALUES (:id, :owner, 'change_email', :hash, :email, :email, :session, now(), now())",
+        id=uuid7(),
+        owner=other.account.id,
+        hash=uuid7().bytes,
+        email=mine.email,
+        session=other.session_id,
+    )
+    here = {"x-client-address": "198.51.100.9", "user-agent": "mallory"}
+    forgot = await api.post("/api/v1/auth/password/forgot", json={"email": mine.email}, headers=here)
+    assert forgot.status_code == 202
+    answer = await api.post(EXPORT, headers=login.headers)
+    strange = (str(other.account.id), str(other.session_id), "198.51.100.9", "mallory")
+    assert [one for one in strange if one in answer.text] == []
+    assert answer.json()["data"]["records"]["link_token"] == []
+    assert "mail_request" not in answer.json()["data"]["records"]
+
+
+async def test_an_export_says_what_there_is_more_of(api, login, rows):
+    many = """
+        INSERT INTO auth.audit_event (id, occurred_at, action, outcome, subject_id, request_id, details)
+        SELECT gen_random_uuid(), now(), 'login', 'success', :id, 'r', '{}' FROM generate_series(1, 10000)
+    """
+    await rows(many, id=login.account.id)
+    data = (await api.post(EXPORT, headers=login.headers)).json()["data"]
+    assert (len(data["audit"]), data["cut"]) == (10_000, ["audit"])
+    await rows("DELETE FROM auth.audit_event WHERE subject_id = :id AND request_id = 'r'", id=login.account.id)
+
+
+async def test_no_copy_of_an_export_is_kept(api, login, rows):
+    for _ in range(2):
+        answer = await api.post(EXPORT, headers={**login.headers, "idempotency-key": "once"})
+        assert (answer.status_code, "idempotency-replayed" in answer.headers) == (200, False)
+    assert await rows("SELECT count(*) FROM auth.idempotency_key WHERE caller_id = :id", id=login.account.id) == [(0,)]
 
 
 async def test_somebody_elses_data_is_not_in_an_export(api, login, sign_up, log_in):

@@ -142,6 +142,14 @@ class Write:
         self._kept = None if kept is None else reply(kept, status=status, meta=meta, headers=headers)
         return self._answer
 
+    def reply_afresh(self, data: BaseModel, *, headers: Mapping[str, str] | None = None) -> Response:
+        """Answer the request and keep nothing: the same one with the same key is answered anew.
+
+        For what changes nothing, and of which no copy is to lie anywhere.
+        """
+        self._request = None
+        return reply(data, headers=headers)
+
     def no_content(self, headers: Mapping[str, str] | None = None) -> Response:
         """Answer 204 with the caller's `Prefer: return=minimal` applied (RFC 7240)."""
         self._answer = Response(b"", 204, {**(headers or {}), "preference-applied": "return=minimal"})

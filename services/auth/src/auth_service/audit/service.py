@@ -18,8 +18,6 @@ from auth_service.audit import repository
 from auth_service.audit.filters import AuditFilter
 from auth_service.audit.rules import AuditAction, Outcome
 
-MOST = 10_000
-
 
 async def record(
     session: AsyncSession,
@@ -95,9 +93,9 @@ async def read(
     return Page(shown, {"per_page": paging.per_page, **cursors, "has_more": older})
 
 
-async def all_of(session: AsyncSession, subject_id: UUID) -> Sequence[RowMapping]:
-    """Return what happened to an account, the newest first, and at most 10,000 entries."""
-    return await repository.list_entries(await session.connection(), AuditFilter(subject_id=subject_id), limit=MOST)
+async def newest_of(session: AsyncSession, subject_id: UUID, *, limit: int) -> Sequence[RowMapping]:
+    """Return what happened to an account, the newest first."""
+    return await repository.list_entries(await session.connection(), AuditFilter(subject_id=subject_id), limit=limit)
 
 
 def hidden_from(row: RowMapping, owner: Principal) -> dict[str, None]:

@@ -19,7 +19,8 @@ router = APIRouter(prefix="/api/v1/users", tags=["users"])
     summary="Export the own data",
     description=(
         "All that the auth service holds about the caller, as one document: profile, sessions, API tokens, second "
-        "factors, identities, known networks and audit. Nothing in it lets anybody in. Needs a recent login or step-up."
+        "factors, identities, known networks and audit. Nothing in it lets anybody in, and no copy of it is kept: the "
+        "same request again is answered anew, whatever its idempotency key. Needs a recent login or step-up."
     ),
     response_model=Envelope[DataExportOut],
     responses={
@@ -29,4 +30,4 @@ router = APIRouter(prefix="/api/v1/users", tags=["users"])
 )
 @session_only("an account is its owner's, not a program's")
 async def export_data(caller: RecentlyProven, write: Writing) -> Response:
-    return write.reply(await service.export_data(write.session, caller=caller), headers=NO_STORE)
+    return write.reply_afresh(await service.export_data(write.session, caller=caller), headers=NO_STORE)

@@ -16,6 +16,12 @@ class DataExportOut(BaseModel):
         description="What there is beside the profile, by kind: sessions, API tokens, second factors, identities …"
     )
     audit: list[AuditEntryOut] = Field(description="What happened to the account, the newest first.")
+    cut: list[str] = Field(
+        description=(
+            "The kinds of which there is more than the 10,000 that are here; `GET /api/v1/users/me/audit` has all of "
+            "`audit`."
+        )
+    )
 
 
 DATA_EXPORT_EXAMPLE: dict[str, Any] = {
@@ -31,4 +37,5 @@ DATA_EXPORT_EXAMPLE: dict[str, Any] = {
         ],
     },
     "audit": [AUDIT_EXAMPLE],
+    "cut": [],
 }

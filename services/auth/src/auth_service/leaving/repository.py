@@ -89,17 +89,31 @@ async def erase(session: AsyncSession, row: RowMapping) -> None:
 def owned_rows(row: RowMapping) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     """Yield each table that knows the account, with the condition for its rows; what refers to others comes first."""
     for table in reversed(METADATA.sorted_tables):
-        conditions = [] if table.name in SPARED else list(_conditions(table, row))
+        conditions = [] if table.name in SPARED else [*_by_owner(table, row), *_by_address(table, row)]
         if conditions:
             yield table, or_(*conditions)
 
 
-def _conditions(table: Table, row: RowMapping) -> Iterator[ColumnElement[bool]]:
-    addresses = [one for one in (row["email"], row["email_canonical"]) if one is not None]
+def own_rows(row: RowMapping) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    """Yield the same tables, with the condition for rows that are nobody else's.
+
+    A row with an owner is its owner's, such as a link to this address that somebody else has asked for.
+    """
+    for table, condition in owned_rows(row):
+        owners = list(_by_owner(table, row))
+        yield table, or_(*owners) if owners else condition
+
+
+def _by_owner(table: Table, row: RowMapping) -> Iterator[ColumnElement[bool]]:
     for column in table.c:
         if column.name in OWNERS:
             yield column == row["id"]
-        elif column.name in ADDRESSES and addresses:
+
+
+def _by_address(table: Table, row: RowMapping) -> Iterator[ColumnElement[bool]]:
+    addresses = [one for one in (row["email"], row["email_canonical"]) if one is not None]
+    for column in table.c:
+        if column.name in ADDRESSES and addresses:
             yield column.in_(addresses)
         elif column.name in DIGESTS and row["email_canonical"] is not None:
             yield column == digest_of(row["email_canonical"])
