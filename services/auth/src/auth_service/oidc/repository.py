@@ -1,6 +1,6 @@
 """All SQL on single sign-on."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -64,11 +64,9 @@ async def list_of(reader: AsyncConnection, account_id: UUID) -> Sequence[RowMapp
     return (await reader.execute(query)).mappings().all()
 
 
-async def count_of(session: AsyncSession, account_id: UUID, *, providers: Collection[str] | None = None) -> int:
-    """Return how many identities a locked account has, perhaps only those of some providers."""
+async def count_of(session: AsyncSession, account_id: UUID) -> int:
+    """Return how many identities a locked account has."""
     query = select(func.count()).select_from(identity).where(identity.c.account_id == account_id)
-    if providers is not None:
-        query = query.where(identity.c.provider.in_(providers))
     return (await session.execute(query)).scalar_one()
 
 

@@ -42,6 +42,7 @@ from auth_service.oidc.rules import (
     challenge_of,
 )
 from auth_service.oidc.schemas import FlowCompletion, FlowOut
+from auth_service.passkeys import service as passkeys
 from auth_service.passkeys.service import PasskeyTerms
 from auth_service.proofs import service as proofs
 from auth_service.provider_settings import ProviderConfig
@@ -173,9 +174,9 @@ async def unlink(
     gone = await repository.remove(session, account_id=caller.user_id, identity_id=identity_id)
     if gone is None:
         raise IdentityNotFound
-    left = await repository.count_of(session, caller.user_id, providers=providers)
-    if account["password_hash"] is None and left == 0:
+    if not await passkeys.has_way_in(session, account, providers=providers):
         raise LastWayIn
+    await proofs.void_tickets(session, user_id=caller.user_id, method="oidc")
     details = {"provider": gone["provider"], "identity_id": str(identity_id)}
     await audit.record(session, AuditAction.OIDC_UNLINKED, subject_id=caller.user_id, actor=caller, details=details)
     config = providers.get(gone["provider"])
@@ -223,6 +224,9 @@ async def _log_in(session: AsyncSession, *, config: ProviderConfig, person: Pers
     else:
         account_id, is_new = await _account_for(session, config, person)
     account = await sessions.admit(session, account_id=account_id, proof=FIRST, terms=terms.sessions)
+    if identity is not None and await repository.find_subject(session, **_subject(config, person)) is None:
+        unlinked = OidcRefused(log_detail="the identity was unlinked meanwhile")
+        raise await _refused(session, config, unlinked, account=account)
     proof = await _prove_factor(session, account, person, terms)
     if identity is not None:
         await repository.note_use(session, identity["id"], email=_shown(person), now=utcnow())

@@ -163,6 +163,12 @@ async def rename_passkey(passkey_id: UUID, body: PasskeyPatch, caller: CurrentPr
 async def remove_passkey(
     request: Request, passkey_id: UUID, caller: RecentlyProven, write: Writing, minimal: WantsMinimal
 ) -> Response:
-    terms = request.app.state.passkey_terms
-    await service.remove(write.session, caller=caller, passkey_id=passkey_id, terms=terms)
+    state = request.app.state
+    await service.remove(
+        write.session,
+        caller=caller,
+        passkey_id=passkey_id,
+        providers=state.identity_providers.configs,
+        terms=state.passkey_terms,
+    )
     return write.no_content(NO_STORE) if minimal else write.reply(None, headers=NO_STORE)

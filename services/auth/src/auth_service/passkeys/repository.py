@@ -1,6 +1,6 @@
 """All SQL on passkeys and their challenges."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -90,10 +90,10 @@ async def remove_all(session: AsyncSession, user_id: UUID) -> None:
     await session.execute(delete(passkey).where(passkey.c.user_id == user_id))
 
 
-async def has_another_way(session: AsyncSession, user_id: UUID) -> bool:
-    """Tell whether somebody without a password can log in: by a passkey, or by an identity provider."""
+async def has_another_way(session: AsyncSession, user_id: UUID, *, providers: Collection[str]) -> bool:
+    """Tell whether somebody without a password can log in: by a passkey, or by one of these identity providers."""
     by_passkey = exists().where(passkey.c.user_id == user_id)
-    by_provider = exists().where(identity.c.account_id == user_id)
+    by_provider = exists().where(identity.c.account_id == user_id, identity.c.provider.in_(providers))
     found: bool = (await session.execute(select(or_(by_passkey, by_provider)))).scalar_one()
     return found
 

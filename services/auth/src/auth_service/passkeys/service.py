@@ -1,5 +1,6 @@
 """Use cases of passkeys: register, log in, prove, rename, remove."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -122,10 +123,13 @@ async def log_in(
     session: AsyncSession, *, challenge_id: UUID, credential: UsedPasskey, terms: PasskeyTerms, rules: SessionTerms
 ) -> Grant:
     """Start a session by a passkey, which has verified its user. Raises PasskeyRefused, or as sessions.admit."""
-    challenge = await repository.take_challenge(session, challenge_id, purpose="login", user_id=None, now=utcnow())
-    if challenge is None or credential.response.user_handle is None:
-        raise PasskeyRefused
-    used = await _use(session, credential, challenge=challenge, user_id=None, verify_user=True, terms=terms)
+    try:
+        used = await _use_for_login(session, challenge_id, credential, terms)
+    except PasskeyRefused as refusal:
+        owner_id = await _owner_of(session, _plain(credential))
+        details = {"methods": ["passkey"], "refusal": refusal.code}
+        await audit.record(session, AuditAction.LOGIN, subject_id=owner_id, outcome="refused", details=details)
+        raise
     proof = Proof(("passkey",), second_factor=True)
     return await sessions.start_session(session, account_id=used["user_id"], proof=proof, terms=rules)
 
@@ -180,13 +184,15 @@ async def find(session: AsyncSession, *, caller: Principal, passkey_id: UUID) ->
     raise PasskeyNotFound
 
 
-async def remove(session: AsyncSession, *, caller: Principal, passkey_id: UUID, terms: PasskeyTerms) -> None:
+async def remove(
+    session: AsyncSession, *, caller: Principal, passkey_id: UUID, providers: Collection[str], terms: PasskeyTerms
+) -> None:
     """Remove a passkey, and end all other sessions. Raises PasskeyNotFound or LastCredential."""
     account = await sessions.lock_caller(session, caller)
     row = await repository.remove(session, passkey_id, user_id=caller.user_id)
     if row is None:
         raise PasskeyNotFound
-    if account["password_hash"] is None and not await repository.has_another_way(session, caller.user_id):
+    if not await has_way_in(session, account, providers=providers):
         raise LastCredential
     await _tell_change(session, account, caller, row, AuditAction.PASSKEY_REMOVED, MailKind.PASSKEY_REMOVED, terms)
 
@@ -194,6 +200,13 @@ async def remove(session: AsyncSession, *, caller: Principal, passkey_id: UUID, 
 async def count(session: AsyncSession, *, user_id: UUID) -> int:
     """Return how many passkeys an account has: a new password ends none of them."""
     return await repository.count_of(session, user_id)
+
+
+async def has_way_in(session: AsyncSession, account: RowMapping, *, providers: Collection[str]) -> bool:
+    """Tell whether anybody can log in to a locked account: by password, passkey, or one of the providers there are."""
+    if account["password_hash"] is not None:
+        return True
+    return await repository.has_another_way(session, account["id"], providers=providers)
 
 
 async def remove_all(session: AsyncSession, *, user_id: UUID) -> None:
@@ -208,6 +221,24 @@ async def _keep(
     values = {"id": challenge_id, "purpose": purpose, "user_id": user_id, "challenge": challenge, "expires_at": end}
     await repository.add_challenge(session, values)
     return ChallengeOut(challenge_id=challenge_id, public_key=options, expires_at=end)
+
+
+async def _use_for_login(
+    session: AsyncSession, challenge_id: UUID, credential: UsedPasskey, terms: PasskeyTerms
+) -> RowMapping:
+    challenge = await repository.take_challenge(session, challenge_id, purpose="login", user_id=None, now=utcnow())
+    if challenge is None or credential.response.user_handle is None:
+        raise PasskeyRefused
+    return await _use(session, credential, challenge=challenge, user_id=None, verify_user=True, terms=terms)
+
+
+async def _owner_of(session: AsyncSession, plain: dict[str, Any]) -> UUID | None:
+    """Return whose passkey an answer names, if anybody's, whatever else is wrong with it."""
+    try:
+        found = await repository.find_by_credential(session, base64url_to_bytes(plain["rawId"]))
+    except ValueError:
+        return None
+    return None if found is None else found["user_id"]
 
 
 async def _use(

@@ -7,7 +7,7 @@ from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Request
 
 from auth_service.credentials.service import Verdict
-from auth_service.proofs import service
+from auth_service.password_changes.service import Workshop, verify_own_password
 from auth_service.proofs.schemas import StepUp
 
 
@@ -24,9 +24,8 @@ async def given_proof(request: Request, body: StepUp, caller: CurrentPrincipal) 
     if body.password is None:
         return Given(body, None)
     state = request.app.state
-    verdict = await service.verify_own_password(
-        caller=caller, password=body.password, primary=state.database.primary, hasher=state.passwords
-    )
+    workshop = Workshop(state.database.primary, state.passwords, state.password_min_length)
+    verdict = await verify_own_password(caller=caller, password=body.password, workshop=workshop)
     return Given(body, verdict)
 
 

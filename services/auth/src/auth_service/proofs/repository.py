@@ -26,9 +26,9 @@ async def lock(session: AsyncSession, digest: bytes, *, now: datetime) -> RowMap
     return (await session.execute(query)).mappings().one_or_none()
 
 
-async def delete_of(session: AsyncSession, user_id: UUID) -> None:
-    """Delete all tickets of an account."""
-    await session.execute(delete(ticket).where(ticket.c.user_id == user_id))
+async def delete_of(session: AsyncSession, user_id: UUID, *, method: str) -> None:
+    """Delete the tickets of an account whose first proof was of this method."""
+    await session.execute(delete(ticket).where(ticket.c.user_id == user_id, ticket.c.method == method))
 
 
 async def use(session: AsyncSession, digest: bytes) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from chassis.clock import utcnow
-from chassis.errors import PersistedError, Unauthenticated
+from chassis.errors import PersistedError
 from chassis.identity import Principal
 from chassis.secret_tokens import token_digest
 from sqlalchemy import RowMapping
@@ -145,20 +145,9 @@ async def prove_otp(
     return Proof((*first.methods, method), second_factor=True)
 
 
-async def verify_own_password(
-    *, caller: Principal, password: str, primary: AsyncEngine, hasher: PasswordHasher
-) -> Verdict:
-    """Find out whether a password is the caller's, with the throttling of logins. Raises TooManyFailures.
-
-    To be called while no session is held, as credentials.service.verify_password says.
-    """
-    async with primary.connect() as connection:
-        account = await users.find(connection, caller.user_id)
-    if account is None or account["email"] is None:
-        raise Unauthenticated
-    return await credentials.verify_password(
-        attempt=Attempt(account["email"], password), primary=primary, hasher=hasher
-    )
+async def void_tickets(session: AsyncSession, *, user_id: UUID, method: Method) -> None:
+    """Let no login go on whose first proof was of a method that an account, which is locked, has no more."""
+    await repository.delete_of(session, user_id, method=method)
 
 
 async def begin_step_up(session: AsyncSession, *, caller: Principal, terms: PasskeyTerms) -> ChallengeOut:
