@@ -1,9 +1,18 @@
 """Every table of the service, for migrations and the guards that compare them with the code."""
 
-from notifications_service.account_mail.models import MailDelivery
+from notifications_service.account_mail.models import DeletedUser, MailDelivery
 from notifications_service.db import Base, Inbox
 from notifications_service.live.models import Membership, ProjectPlace, StreamEvent, StreamHead
 
 METADATA = Base.metadata
 
-__all__ = ["METADATA", "Inbox", "MailDelivery", "Membership", "ProjectPlace", "StreamEvent", "StreamHead"]
+__all__ = [
+    "METADATA",
+    "DeletedUser",
+    "Inbox",
+    "MailDelivery",
+    "Membership",
+    "ProjectPlace",
+    "StreamEvent",
+    "StreamHead",
+]

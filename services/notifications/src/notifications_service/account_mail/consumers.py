@@ -5,7 +5,7 @@ from chassis.broker.port import Queue
 from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications_service.account_mail.schemas import DeletedUser, MailRequested
+from notifications_service.account_mail.schemas import MailRequested, UserDeletion
 from notifications_service.account_mail.service import forget_mails, keep_mail
 
 USER_DELETED = "user.deleted.v1"
@@ -15,5 +15,5 @@ ACCOUNT_MAIL = Queue("notifications.account-mail", ("account_mail.requested.v1",
 @consumer(queue=ACCOUNT_MAIL.name, types=ACCOUNT_MAIL.patterns)
 async def on_account_mail(event: EventEnvelope, session: AsyncSession) -> None:
     if event.type == USER_DELETED:
-        return await forget_mails(session, user_id=DeletedUser.model_validate(event.data).entity_id)
+        return await forget_mails(session, user_id=UserDeletion.model_validate(event.data).entity_id)
     return await keep_mail(session, mail=MailRequested.model_validate(event.data).resource)

@@ -37,3 +37,11 @@ class MailDelivery(Base):
     lease_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     reason: Mapped[str | None] = mapped_column(String(64))
     settled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class DeletedUser(Base):
+    """Somebody who is gone. Kept for good: a request for mail may come back from the dead letters at any time."""
+
+    __tablename__ = "deleted_user"
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -7,14 +7,28 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
-from sqlalchemy import CTE, ColumnElement, CursorResult, RowMapping, case, delete, func, literal, select, text, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    CursorResult,
+    RowMapping,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications_service.account_mail.models import MailDelivery
+from notifications_service.account_mail.models import DeletedUser, MailDelivery
 from notifications_service.account_mail.rules import EXPIRED, FAREWELL, LEASE
 
 delivery = table_of(MailDelivery)
+deleted_user = table_of(DeletedUser)
 
 CHANNEL = "notifications_mail"
 """Where senders are told that there is something to send."""
@@ -81,8 +95,19 @@ async def close(session: AsyncSession, *, mail_id: UUID, claim: int, values: Map
     return await settle(session, mail_id=mail_id, claim=claim, values={**values, **FORGOTTEN})
 
 
+async def hold_user(session: AsyncSession, user_id: UUID) -> None:
+    """Let nobody else note or forget mails of a user until the transaction ends."""
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"account_mail:{user_id}", 0))))
+
+
+async def is_deleted(session: AsyncSession, user_id: UUID) -> bool:
+    """Tell whether a user was deleted."""
+    return bool(await session.scalar(select(exists().where(deleted_user.c.user_id == user_id))))
+
+
 async def forget(session: AsyncSession, user_id: UUID) -> None:
-    """Delete all mails of a user but the last one."""
+    """Note that a user was deleted, and delete all mails of theirs but the last one."""
+    await session.execute(insert(deleted_user).values(user_id=user_id).on_conflict_do_nothing())
     await session.execute(delete(delivery).where(delivery.c.user_id == user_id, delivery.c.kind != FAREWELL))
 
 

@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 
 class AccountMail(BaseModel):
-    """A mail to send. A kind that is not known here yet is kept until a release comes that knows it."""
+    """A mail to send. A kind that is not known here is tried for a day: a release may come that knows it."""
 
     id: UUID
     user_id: UUID
@@ -23,7 +23,7 @@ class AccountMail(BaseModel):
     requested_at: AwareDatetime
 
 
-class DeletedUser(BaseModel):
+class UserDeletion(BaseModel):
     """The data of user.deleted."""
 
     entity_id: UUID

@@ -10,14 +10,17 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.account_mail import repository
-from notifications_service.account_mail.rules import FAILED, SENT, WAITING
+from notifications_service.account_mail.rules import FAILED, FAREWELL, SENT, WAITING
 from notifications_service.account_mail.schemas import AccountMail
 
 CHANNEL = repository.CHANNEL
 
 
 async def keep_mail(session: AsyncSession, *, mail: AccountMail) -> None:
-    """Note down a mail to send; the same one again changes nothing."""
+    """Note down a mail to send; the same one again changes nothing. Who is deleted gets none but the last one."""
+    await repository.hold_user(session, mail.user_id)
+    if mail.kind != FAREWELL and await repository.is_deleted(session, mail.user_id):
+        return
     values = mail.model_dump(exclude={"to", "address", "device", "details"})
     origin = {"address": mail.address, "device": mail.device}
     details = {**{name: value for name, value in origin.items() if value is not None}, **mail.details}
@@ -26,7 +29,8 @@ async def keep_mail(session: AsyncSession, *, mail: AccountMail) -> None:
 
 
 async def forget_mails(session: AsyncSession, *, user_id: UUID) -> None:
-    """Forget all mails of somebody who is gone, but for the one that says so."""
+    """Forget all mails of somebody who is gone, those that are asked for later, too, but for the one that says so."""
+    await repository.hold_user(session, user_id)
     await repository.forget(session, user_id)
 
 
