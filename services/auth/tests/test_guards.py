@@ -25,7 +25,7 @@ PUBLIC = {
     "log_in",
     "log_in_by_passkey",
     "log_in_by_form",
-    "open_verification_link",
+    "read_verification_link",
     "reactivate",
     "read_jwks",
     "read_reset_link",
