@@ -17,6 +17,7 @@ from auth_service.credentials.rules import ADDRESS_WINDOW, KNOWN_FOR
 from auth_service.db import IdempotencyKey, Outbox
 from auth_service.leaving import service as leaving
 from auth_service.leaving.repository import forget_events
+from auth_service.leaving.rules import End
 from auth_service.oidc import repository as oidc
 from auth_service.passkeys import repository as passkeys
 from auth_service.proofs import repository as proofs
@@ -55,14 +56,21 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
     async def finish_deletions(session: AsyncSession) -> bool:
         return await leaving.finish_deletion(session, mail_ring=mail_ring)
 
+    async def purge_unproved(session: AsyncSession) -> bool:
+        return await leaving.finish_deletion(session, mail_ring=mail_ring, end=End.UNPROVED)
+
     async def reseal(session: AsyncSession) -> bool:
         return await reseal_seeds(session, ring)
 
     async def handle_mail_requests(session: AsyncSession) -> bool:
         return await handle_request(session, mail_ring)
 
+    # Elsewhere an account is used before its address is proved.
+    is_required = settings.auth.email_verification == "required"
+    unproved = (Job("purge-unproved-accounts", HOUR, purge_unproved),) if is_required else ()
     return (
         *PURGES,
+        *unproved,
         Job("handle-mail-requests", SOON, handle_mail_requests),
         Job("finish-deletions", MINUTE, finish_deletions),
         Job("forget-events", MINUTE, forget_events),

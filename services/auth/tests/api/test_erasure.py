@@ -11,6 +11,7 @@ import pytest
 from auth_service.leaving.repository import owned_rows
 from auth_service.leaving.rules import KEPT_OF_ACCOUNT, SPARED, TOMBSTONE
 from auth_service.models import METADATA
+from auth_service.scheduler import jobs
 from auth_service.users.models import Account
 from chassis.clock import utcnow
 from chassis.db.base import table_of
@@ -349,3 +350,59 @@ async def test_a_login_and_a_deletion_at_once_wait_for_each_other_in_one_order(
 
 def test_a_made_up_time_is_one():
     assert isinstance(made_up(table_of(Account).c.created_at, uuid7()), datetime)
+
+
+@pytest.fixture
+def purge_unproved(database, make_settings):
+    """Runs the job that there is where addresses have to be proved."""
+
+    async def purge_unproved():
+        (job,) = (
+            job for job in jobs(make_settings(email_verification="required")) if job.name == "purge-unproved-accounts"
+        )
+        more = True
+        while more:
+            async with transaction(database) as session:
+                more = await job.run(session)
+
+    return purge_unproved
+
+
+AGE = "UPDATE auth.account SET created_at = now() - make_interval(days => :age) WHERE id = :id"
+STATUS = "SELECT status, email FROM auth.account WHERE id = :id"
+KEPT = {
+    "waits for the proof": (6, "SELECT 1"),
+    "is older than what is noted of logins": (91, "SELECT 1"),
+    "is proved": (8, "UPDATE auth.account SET email_verified_at = now() WHERE id = :id"),
+    "was used": (8, "INSERT INTO auth.known_network VALUES (:id, '192.0.2.0/24', now())"),
+    "has a link": (
+        8,
+        "UPDATE auth.link_token SET used_at = NULL, expires_at = now() + interval '1 h' WHERE account_id = :id",
+    ),
+    "was left": (8, "UPDATE auth.account SET status = 'deactivated' WHERE id = :id"),
+}
+
+
+async def test_an_address_that_nobody_proves_is_free_again_after_a_week(
+    api, sign_up, mails, mails_about, rows, events, purge_unproved
+):
+    account = await sign_up()
+    await mails(account.email)
+    await rows("UPDATE auth.link_token SET expires_at = now() WHERE account_id = :id", id=account.id)
+    await rows(AGE, id=account.id, age=8)
+    await purge_unproved()
+    assert await rows(STATUS, id=account.id) == [("deleted", None)]
+    assert (await events(account.id))[-1] == "user.deleted.v1"
+    assert [mail["kind"] for mail in await mails_about(account.id)] == ["verify_email"]
+    assert (await sign_up(account.email)).id != account.id
+
+
+@pytest.mark.parametrize("name", KEPT)
+async def test_no_other_account_goes_with_those_that_nobody_proves(sign_up, mails, rows, purge_unproved, name):
+    account, (age, change) = await sign_up(), KEPT[name]
+    await mails(account.email)
+    await rows("UPDATE auth.link_token SET expires_at = now() WHERE account_id = :id", id=account.id)
+    await rows(AGE, id=account.id, age=age)
+    await rows(change, **({"id": account.id} if ":id" in change else {}))
+    await purge_unproved()
+    assert (await rows(STATUS, id=account.id))[0][1] == account.email

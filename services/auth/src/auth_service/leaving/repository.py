@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    exists,
     func,
     literal,
     literal_column,
@@ -30,15 +31,19 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.audit.models import AuditEvent
-from auth_service.credentials.models import AccountFailures, LoginFailure
+from auth_service.credentials.models import AccountFailures, KnownNetwork, LoginFailure
+from auth_service.credentials.rules import KNOWN_FOR
 from auth_service.db import IdempotencyKey, Outbox
-from auth_service.leaving.rules import ADDRESSES, DIGESTS, OWNERS, SPARED, digest_of
+from auth_service.leaving.rules import ADDRESSES, DIGESTS, OWNERS, SPARED, UNPROVED_FOR, End, digest_of
 from auth_service.models import METADATA
 from auth_service.users.models import Account
+from auth_service.verification.models import LinkToken
 
 account = table_of(Account)
 audit_event = table_of(AuditEvent)
 idempotency_key = table_of(IdempotencyKey)
+known_network = table_of(KnownNetwork)
+link = table_of(LinkToken)
 outbox = table_of(Outbox)
 
 FAILURES = (table_of(LoginFailure), table_of(AccountFailures))
@@ -48,15 +53,16 @@ EVENTS_KEPT = timedelta(days=14)
 """An event that was not sent within this time after a deletion goes with the outbox's own purge."""
 
 
-async def find_due(session: AsyncSession, *, now: datetime) -> RowMapping | None:
+async def find_due(session: AsyncSession, end: End, *, now: datetime) -> RowMapping | None:
     """Return the account whose time came first, without those that are put off."""
-    query = select(account).where(*_is_due(now)).order_by(account.c.deletes_at, account.c.id).limit(1)
+    first = account.c.deletes_at if end is End.OF_GRACE else account.c.created_at
+    query = select(account).where(*_is_due(end, now)).order_by(first, account.c.id).limit(1)
     return (await session.execute(query)).mappings().one_or_none()
 
 
-async def lock_due(session: AsyncSession, user_id: UUID, *, now: datetime) -> RowMapping | None:
+async def lock_due(session: AsyncSession, user_id: UUID, end: End, *, now: datetime) -> RowMapping | None:
     """Return an account, locked, if its time has come and nobody else has it now."""
-    query = select(account).where(account.c.id == user_id, *_is_due(now)).with_for_update(skip_locked=True)
+    query = select(account).where(account.c.id == user_id, *_is_due(end, now)).with_for_update(skip_locked=True)
     return (await session.execute(query)).mappings().one_or_none()
 
 
@@ -65,9 +71,23 @@ async def put_off(session: AsyncSession, user_id: UUID, *, until: datetime) -> N
     await session.execute(update(account).where(account.c.id == user_id).values(deletion_not_before=until))
 
 
-def _is_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _is_due(end: End, now: datetime) -> tuple[ColumnElement[bool], ...]:
     not_before = account.c.deletion_not_before
-    return account.c.deletes_at <= now, or_(not_before.is_(None), not_before <= now)
+    has_come = (account.c.deletes_at <= now,) if end is End.OF_GRACE else _was_never_used(now)
+    return *has_come, or_(not_before.is_(None), not_before <= now)
+
+
+def _was_never_used(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Tell it of accounts that are younger than what is noted of logins, and that no link waits for."""
+    return (
+        account.c.email_verified_at.is_(None),
+        account.c.kind == "human",
+        account.c.status == "active",
+        account.c.created_at < now - UNPROVED_FOR,
+        account.c.created_at > now - KNOWN_FOR,
+        ~exists().where(known_network.c.account_id == account.c.id),
+        ~exists().where(link.c.account_id == account.c.id, link.c.used_at.is_(None), link.c.expires_at > now),
+    )
 
 
 async def forget_failures(session: AsyncSession, row: RowMapping) -> None:

@@ -2,7 +2,22 @@
 
 import hashlib
 from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
 from typing import Any
+
+
+class End(StrEnum):
+    """Why an account is deleted for good."""
+
+    OF_GRACE = "of_grace"
+    """Its owner wanted it, and the time is over in which it could be taken back."""
+    UNPROVED = "unproved"
+    """Nobody has proved the address, without which nobody could log in."""
+
+
+UNPROVED_FOR = timedelta(days=7)
+"""So long an account waits for the proof of its address."""
 
 OWNERS = frozenset({"account_id", "caller_id", "user_id"})
 """A row with such a column is the account's own."""

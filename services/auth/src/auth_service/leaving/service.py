@@ -28,7 +28,7 @@ from auth_service.leaving.events import (
     USER_DELETION_SCHEDULED,
     USER_REACTIVATED,
 )
-from auth_service.leaving.rules import TOMBSTONE
+from auth_service.leaving.rules import TOMBSTONE, End
 from auth_service.passkeys.service import PasskeyTerms
 from auth_service.passwords.service import PasswordHasher
 from auth_service.proofs import service as proofs
@@ -151,24 +151,24 @@ async def _take_back(session: AsyncSession, *, account_id: UUID, terms: LeavingT
     await audit.record(session, AuditAction.ACCOUNT_REACTIVATED, subject_id=account_id, actor_id=account_id)
 
 
-async def finish_deletion(session: AsyncSession, *, mail_ring: KeyRing) -> bool:
+async def finish_deletion(session: AsyncSession, *, mail_ring: KeyRing, end: End = End.OF_GRACE) -> bool:
     """Delete one account whose time has come, or a part of what there is of it; tell whether there was one.
 
     One that can't be deleted now is put off, so that it keeps no other from its end.
     """
-    due = await repository.find_due(session, now=utcnow())
+    due = await repository.find_due(session, end, now=utcnow())
     if due is None:
         return False
     try:
         async with session.begin_nested():
-            return await _finish(session, due, mail_ring)
+            return await _finish(session, due, mail_ring, end)
     except Exception:
         log.exception("deletion.put_off", account_id=str(due["id"]))
         await repository.put_off(session, due["id"], until=utcnow() + PUT_OFF)
         return True
 
 
-async def _finish(session: AsyncSession, due: RowMapping, mail_ring: KeyRing) -> bool:
+async def _finish(session: AsyncSession, due: RowMapping, mail_ring: KeyRing, end: End) -> bool:
     """Leave a tombstone of an account; return False when somebody else has it now.
 
     What is noted of failed logins goes first, as logins take it before the account. The last mail is asked for with the
@@ -176,12 +176,12 @@ async def _finish(session: AsyncSession, due: RowMapping, mail_ring: KeyRing) ->
     `repository.forget_events`.
     """
     await repository.forget_failures(session, due)
-    row = await repository.lock_due(session, due["id"], now=utcnow())
+    row = await repository.lock_due(session, due["id"], end, now=utcnow())
     if row is None:
         return False
     if await repository.blank_audit(session, row["id"]):
         return True
-    if row["email"] is not None:
+    if row["email"] is not None and end is End.OF_GRACE:
         await request_mail(session, ring=mail_ring, kind=MailKind.ACCOUNT_DELETED, account=row)
     await repository.erase(session, row)
     tomb = await users.apply_changes(session, user_id=row["id"], values={**TOMBSTONE, "updated_at": utcnow()})

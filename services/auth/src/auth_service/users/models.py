@@ -21,6 +21,7 @@ class Account(Base):
         CheckConstraint("status IN ('active', 'deactivated', 'disabled', 'deleting', 'deleted')", name="status"),
         CheckConstraint("week_start IN ('monday', 'sunday', 'saturday')", name="week_start"),
         Index("ix_account_deletes_at", "deletes_at", postgresql_where=text("deletes_at IS NOT NULL")),
+        Index("ix_account_unproved", "created_at", postgresql_where=text("email_verified_at IS NULL")),
         Index("ix_account_deleted", "updated_at", postgresql_where=text("status = 'deleted'")),
         Index("ix_account_words", text(WORDS), postgresql_using="gin"),
         Index("ix_account_admins", "id", postgresql_where=text("'admin' = ANY (roles)")),
