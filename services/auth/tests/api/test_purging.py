@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from chassis.clock import utcnow
 from chassis.ids import uuid7
+from sqlalchemy import text
 
 
 @pytest.fixture
@@ -43,6 +44,23 @@ def test_the_jobs_and_how_often_they_run(all_jobs):
         ("rotate-keys", 86_400.0),
         ("reseal-totp-seeds", 3600.0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (
+            "auth.refresh_token WHERE successor_sealed IS NOT NULL AND replaced_at < now()",
+            "ix_refresh_token_replaced_at",
+        ),
+        ("auth.totp WHERE confirmed_at IS NULL AND created_at < now()", "ix_totp_pending"),
+    ],
+)
+async def test_what_is_looked_for_every_minute_has_an_index(database, query, index):
+    async with database.writer.begin() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = (await connection.execute(text(f"EXPLAIN SELECT FROM {query} LIMIT 1000"))).scalars().all()
+    assert index in "\n".join(plan)
 
 
 async def test_no_transaction_deletes_or_blanks_more_than_a_thousand_rows(login, log_in, rows, run_job):

@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, LargeBinary, SmallInteger, String
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, LargeBinary, SmallInteger, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from auth_service.db import Base
@@ -11,6 +11,7 @@ class Totp(Base):
     """A generator of one-time codes (RFC 6238); it counts once a first code of it was shown."""
 
     __tablename__ = "totp"
+    __table_args__ = (Index("ix_totp_pending", "created_at", postgresql_where=text("confirmed_at IS NULL")),)
 
     # Replaced with the seed, which is sealed for it.
     id: Mapped[UUID] = mapped_column(primary_key=True)

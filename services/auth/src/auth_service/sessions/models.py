@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, String, func
+from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, String, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -33,7 +33,10 @@ class RefreshToken(Base):
     """One token of a family, by its SHA-256; used ones stay, so that a second use is recognised."""
 
     __tablename__ = "refresh_token"
-    __table_args__ = (Index("ix_refresh_token_session_id", "session_id"),)
+    __table_args__ = (
+        Index("ix_refresh_token_session_id", "session_id"),
+        Index("ix_refresh_token_replaced_at", "replaced_at", postgresql_where=text("successor_sealed IS NOT NULL")),
+    )
 
     hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     session_id: Mapped[UUID] = mapped_column(ForeignKey("session.id", ondelete="CASCADE"))
