@@ -1,6 +1,7 @@
 """The command `taskloom`."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,24 @@ def up(
     from taskloom_cli.up import up as start  # noqa: PLC0415 - same
 
     sys.exit(start(Options(ephemeral=ephemeral, reset=reset, port=port, seed=not no_seed, as_json=as_json)))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def service(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="auth, tasks, notifications or attachments.")],
+    *,
+    data: Annotated[Path, typer.Option(help="Data folder of the copy that runs.")] = Path(".taskloom/data"),
+) -> None:
+    """Run a service's own command beside the copy that runs here, such as `auth rotate-keys`; `--help` lists them."""
+    from taskloom_cli.commands import run_service_command  # noqa: PLC0415 - so that --help does not wait for it
+    from taskloom_cli.complaints import Complaint  # noqa: PLC0415 - same
+
+    try:
+        sys.exit(run_service_command(name, context.args, data=data))
+    except Complaint as complaint:
+        print(complaint, file=sys.stderr)
+        sys.exit(2)
 
 
 @app.command()

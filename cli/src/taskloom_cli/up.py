@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from taskloom_cli.api_client import is_ready
 from taskloom_cli.children import PythonChild, begin_preloading
+from taskloom_cli.commands import RUN_FILE
 from taskloom_cli.complaints import Complaint
 from taskloom_cli.data import DataFolder, explain, hold, open_folder
 from taskloom_cli.environment import (
@@ -97,14 +98,22 @@ def _start(supervisor: Supervisor, folder: DataFolder, lock: int, options: Optio
     _wait_until_ready(supervisor, ports)
     users: list[SeededUser] = []
     workspace_id = None
-    if options.seed:
+    if options.seed and _may_be_seeded(supervisor, environments["auth"]):
         users, workspace_id = seed(folder, ports, environments=environments)
     summary = _summary(folder, ports, users, workspace_id, time.monotonic() - started)
-    supervisor.on_restart = lambda: _write_run_file(folder, supervisor, summary)
+    supervisor.on_restart = lambda: _write_run_file(folder, supervisor, summary, ports)
     supervisor.on_restart()
     # Whoever reads that it is ready may end it at once, and that is no broken start.
     supervisor.starting = False
     show(summary, as_json=options.as_json)
+
+
+def _may_be_seeded(supervisor: Supervisor, auth: Mapping[str, str]) -> bool:
+    """Tell whether the example's people could log in: nobody confirms their addresses."""
+    if auth.get("AUTH_EMAIL_VERIFICATION") != "required":
+        return True
+    supervisor.say("The example data needs AUTH_EMAIL_VERIFICATION=optional: this copy begins empty.")
+    return False
 
 
 def choose_ports(gateway: int) -> Ports:
@@ -219,14 +228,14 @@ def _summary(
     )
 
 
-def _write_run_file(folder: DataFolder, supervisor: Supervisor, summary: Summary) -> None:
+def _write_run_file(folder: DataFolder, supervisor: Supervisor, summary: Summary, ports: Ports) -> None:
     """Leave a note of what runs, without tokens."""
     pids = {one.child.name: one.process.pid for one in supervisor.children}
     pids |= {server.name: server.process.pid for server in supervisor.servers}
-    note = {**asdict(summary), "users": [user.email for user in summary.users], "curl": None, "pids": pids}
-    written = folder.root / "run.json.new"
-    written.write_text(json.dumps(note, indent=2), encoding="utf-8")
-    written.replace(folder.root / "run.json")
+    shown = {**asdict(summary), "users": [user.email for user in summary.users], "curl": None}
+    written = folder.root / f"{RUN_FILE}.new"
+    written.write_text(json.dumps({**shown, "pids": pids, "ports": asdict(ports)}, indent=2), encoding="utf-8")
+    written.replace(folder.root / RUN_FILE)
 
 
 @contextmanager
@@ -237,4 +246,4 @@ def _removed_at_end(folder: DataFolder) -> Iterator[None]:
         if folder.ephemeral:
             folder.remove()
         else:
-            (folder.root / "run.json").unlink(missing_ok=True)
+            (folder.root / RUN_FILE).unlink(missing_ok=True)

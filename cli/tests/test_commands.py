@@ -1,0 +1,54 @@
+"""Commands of a service beside the copy that runs."""
+
+import subprocess
+import sys
+
+import httpx2
+import pytest
+
+PASSWORD = "violet-harbor-77"
+
+
+@pytest.fixture
+def service(place):
+    """Runs `taskloom service` as a person would, in the copy's folder."""
+
+    def service(*arguments, data=None):
+        options = ["--data", str(data)] if data else []
+        command = [sys.executable, "-m", "taskloom_cli.main", "service", *options, *arguments]
+        return subprocess.run(command, check=False, cwd=place, capture_output=True, text=True, timeout=60)
+
+    return service
+
+
+def test_keys_rotate_and_an_administrator_is_made_beside_the_copy(start, service):
+    copy = start("--no-seed")
+    with httpx2.Client(base_url=copy.api) as client:
+        registration = {"email": "boss@example.com", "password": PASSWORD, "display_name": "Boss"}
+        assert client.post("/auth/register", json=registration).status_code == 201
+        keys = f"{copy.summary['api']}/.well-known/jwks.json"
+        before = {key["kid"] for key in client.get(keys).json()["keys"]}
+        assert service("auth", "rotate-keys").returncode == 0
+        assert len({key["kid"] for key in client.get(keys).json()["keys"]} - before) == 1
+
+        unknown = service("auth", "grant-admin", "nobody@example.com")
+        assert unknown.returncode != 0
+        assert service("auth", "grant-admin", "boss@example.com").returncode == 0
+        tokens = client.post("/auth/login", json={"email": "boss@example.com", "password": PASSWORD}).json()["data"]
+        headers = {"authorization": f"Bearer {tokens['access_token']}"}
+        assert client.get("/admin/users", headers=headers).status_code == 200
+
+
+def test_what_can_not_be_run_is_said_in_a_sentence(service, tmp_path):
+    nothing = service("auth", "rotate-keys", data=tmp_path)
+    assert (nothing.returncode, nothing.stdout) == (2, "")
+    assert nothing.stderr.startswith(f"Nothing runs in {tmp_path}: ")
+    assert service("payments", "rotate-keys").stderr == (
+        "There is no service payments: there are auth, tasks, notifications, attachments.\n"
+    )
+
+
+def test_where_addresses_have_to_be_confirmed_it_begins_empty_and_says_so(start):
+    copy = start("--ephemeral", AUTH_EMAIL_VERIFICATION="required")
+    assert copy.summary["users"] == []
+    assert copy.errors() == "The example data needs AUTH_EMAIL_VERIFICATION=optional: this copy begins empty.\n"
