@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -78,57 +79,79 @@ ROUTERS = (
 TITLE = "Taskloom auth"
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is opened with the app, or works on keys, and is shared by its requests."""
+
+    ring: KeyRing
+    mail_ring: KeyRing
+    access_tokens: AccessTokenIssuer
+    passwords: PasswordHasher
+    identity_providers: IdentityProviders
+
+
 def create_app(settings: Settings, *, database: Database, health: Health) -> FastAPI:
     """Make the app with everything that its requests need. Its start makes and opens the signing keys."""
-    ring = KeyRing.parse(settings.auth.encryption_keys.get_secret_value())
-    terms = AccessTokenTerms(settings.tokens.issuer, settings.tokens.audience)
-    access_tokens = AccessTokenIssuer(ring, terms)
-    hasher = PasswordHasher()
-    identity_providers = IdentityProviders(settings.oidc.oidc_providers)
-    mail_ring = settings.mail_sealing.ring()
-    sessions_terms = session_terms(settings.auth)
-
-    factor_terms = FactorTerms(ring, mail_ring, sessions_terms.lifetimes)
-    passkey_terms = PasskeyTerms(settings.passkeys.party(), mail_ring, sessions_terms.lifetimes)
+    opened = opened_with(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with transaction(database) as session:
-            await ensure_keys(session, ring)
-            await check_seeds(session, ring)
-            await access_tokens.current_key(session)
-        await identity_providers.open()
+            await ensure_keys(session, opened.ring)
+            await check_seeds(session, opened.ring)
+            await opened.access_tokens.current_key(session)
+        await opened.identity_providers.open()
         async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as client:
             app.state.tasks = TasksClient(client, settings.auth.tasks_url)
             yield
-        await identity_providers.close()
-        hasher.close()
+        await opened.identity_providers.close()
+        opened.passwords.close()
 
-    return create_service_app(
-        title=TITLE,
-        routers=ROUTERS,
-        health=health,
-        lifespan=lifespan,
-        state={
-            "database": database,
-            "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
-            "idempotency_table": table_of(IdempotencyKey),
-            "passwords": hasher,
-            "password_min_length": settings.auth.password_min_length,
-            "session_terms": sessions_terms,
-            "access_tokens": access_tokens,
-            "sees_workspaces": sees_workspaces,
-            "api_token_terms": api_token_terms(settings.auth, ring),
-            "leaving_terms": leaving_terms(settings, factor_terms),
-            "mail_ring": mail_ring,
-            "identity_providers": identity_providers,
-            "oidc_terms": OidcTerms(ring, mail_ring, sessions_terms, factor_terms, passkey_terms),
-            "factor_terms": factor_terms,
-            "administration_terms": administration_terms(settings),
-            "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
-            "passkey_terms": passkey_terms,
-        },
+    state = {"database": database, **shared(settings, opened), **all_terms(settings, opened)}
+    return create_service_app(title=TITLE, routers=ROUTERS, health=health, lifespan=lifespan, state=state)
+
+
+def opened_with(settings: Settings) -> Opened:
+    """Return what the app is opened with."""
+    ring = KeyRing.parse(settings.auth.encryption_keys.get_secret_value())
+    return Opened(
+        ring=ring,
+        mail_ring=settings.mail_sealing.ring(),
+        access_tokens=AccessTokenIssuer(ring, AccessTokenTerms(settings.tokens.issuer, settings.tokens.audience)),
+        passwords=PasswordHasher(),
+        identity_providers=IdentityProviders(settings.oidc.oidc_providers),
     )
+
+
+def shared(settings: Settings, opened: Opened) -> dict[str, Any]:
+    """Return what requests find in the app's state to work with."""
+    return {
+        "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
+        "idempotency_table": table_of(IdempotencyKey),
+        "passwords": opened.passwords,
+        "password_min_length": settings.auth.password_min_length,
+        "access_tokens": opened.access_tokens,
+        "sees_workspaces": sees_workspaces,
+        "mail_ring": opened.mail_ring,
+        "identity_providers": opened.identity_providers,
+        "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
+    }
+
+
+def all_terms(settings: Settings, opened: Opened) -> dict[str, Any]:
+    """Return what holds for requests of each kind, as they find it in the app's state."""
+    ring, mail_ring, rules = opened.ring, opened.mail_ring, session_terms(settings.auth)
+    factor_terms = FactorTerms(ring, mail_ring, rules.lifetimes)
+    passkey_terms = PasskeyTerms(settings.passkeys.party(), mail_ring, rules.lifetimes)
+    return {
+        "session_terms": rules,
+        "factor_terms": factor_terms,
+        "passkey_terms": passkey_terms,
+        "oidc_terms": OidcTerms(ring, mail_ring, rules, factor_terms, passkey_terms),
+        "api_token_terms": api_token_terms(settings.auth, ring),
+        "leaving_terms": leaving_terms(settings, factor_terms),
+        "administration_terms": administration_terms(settings),
+    }
 
 
 def session_terms(settings: AuthSettings) -> SessionTerms:

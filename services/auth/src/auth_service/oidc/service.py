@@ -4,7 +4,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
@@ -80,6 +80,16 @@ class OidcTerms:
     passkeys: PasskeyTerms
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What is drawn at random for a flow: nobody can guess it."""
+
+    state: str
+    nonce: str
+    verifier: str
+    flow_token: str
+
+
 async def begin_flow(
     session: AsyncSession,
     *,
@@ -95,37 +105,22 @@ async def begin_flow(
     """
     if redirect_uri not in config.redirect_uris:
         raise RedirectUriUnknown(field="redirect_uri")
-    state, nonce, verifier, flow_token = (secrets.token_urlsafe(32) for _ in range(4))
-    flow_id, now = uuid7(), utcnow()
+    drawn, now = Drawn(*(secrets.token_urlsafe(32) for _ in range(4))), utcnow()
     values = {
-        "id": flow_id,
-        "state_hash": token_digest(state),
-        "flow_token_hash": token_digest(flow_token),
+        **_kept(drawn, terms.ring),
         "provider": config.id,
         "redirect_uri": redirect_uri,
         "account_id": caller.user_id if caller else None,
         "session_id": caller.session_id if caller else None,
-        "verifier_sealed": terms.ring.seal(verifier.encode(), place=_place("verifier_sealed", flow_id)),
-        "nonce_sealed": terms.ring.seal(nonce.encode(), place=_place("nonce_sealed", flow_id)),
         "created_at": now,
         "expires_at": now + FLOW_LIFETIME,
     }
     await repository.add_flow(session, values)
-    parameters = {
-        "response_type": "code",
-        "client_id": config.client_id,
-        "redirect_uri": redirect_uri,
-        "scope": " ".join(config.scopes),
-        "state": state,
-        "nonce": nonce,
-        "code_challenge": challenge_of(verifier),
-        "code_challenge_method": "S256",
-    }
     return FlowOut(
-        authorization_url=authorization_url(authorization_endpoint, parameters),
-        state=state,
-        flow_token=flow_token,
-        expires_at=values["expires_at"],
+        authorization_url=authorization_url(authorization_endpoint, _asked(drawn, config, redirect_uri)),
+        state=drawn.state,
+        flow_token=drawn.flow_token,
+        expires_at=now + FLOW_LIFETIME,
     )
 
 
@@ -192,6 +187,32 @@ async def count_identities(session: AsyncSession, *, account_id: UUID) -> int:
 async def unlink_all(session: AsyncSession, *, account_id: UUID) -> None:
     """Take all identities from a locked account."""
     await repository.remove_all(session, account_id)
+
+
+def _kept(drawn: Drawn, ring: KeyRing) -> dict[str, Any]:
+    """Return what is stored of what was drawn for a flow."""
+    flow_id = uuid7()
+    return {
+        "id": flow_id,
+        "state_hash": token_digest(drawn.state),
+        "flow_token_hash": token_digest(drawn.flow_token),
+        "verifier_sealed": ring.seal(drawn.verifier.encode(), place=_place("verifier_sealed", flow_id)),
+        "nonce_sealed": ring.seal(drawn.nonce.encode(), place=_place("nonce_sealed", flow_id)),
+    }
+
+
+def _asked(drawn: Drawn, config: ProviderConfig, redirect_uri: str) -> dict[str, str]:
+    """Return what the browser asks the provider (OpenID Connect Core, section 3.1.2.1, and RFC 7636)."""
+    return {
+        "response_type": "code",
+        "client_id": config.client_id,
+        "redirect_uri": redirect_uri,
+        "scope": " ".join(config.scopes),
+        "state": drawn.state,
+        "nonce": drawn.nonce,
+        "code_challenge": challenge_of(drawn.verifier),
+        "code_challenge_method": "S256",
+    }
 
 
 async def _take_flow(primary: AsyncEngine, state: str) -> RowMapping:
