@@ -182,6 +182,21 @@ def test_details_are_one_line_each_without_links_and_instants_are_in_the_users_z
     assert not [one for one in "\u202e\u202c\u200f" if one in text + html]
 
 
+@pytest.mark.parametrize("key", ["name", "expires_at"])
+@pytest.mark.parametrize(
+    "value",
+    ["2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-01T00:00:00+99:99"],
+)
+def test_what_looks_like_an_instant_and_is_none_is_shown_as_it_is(key, value):
+    _, text, _ = composed(kind="api_token_created", details={key: value})
+    assert f"{key.replace('_', ' ').capitalize()}: {value}" in text.splitlines()
+
+
+def test_a_name_stays_a_name_even_if_it_is_an_instant():
+    _, text, _ = composed(kind="api_token_created", details={"name": "2026-12-24T09:00:00Z"})
+    assert "Name: 2026-12-24T09:00:00Z" in text.splitlines()
+
+
 @pytest.mark.parametrize("zone", ["", "Nowhere/Land", "../../etc/passwd", "/etc/passwd", "a\0b"])
 def test_an_unknown_zone_is_utc(zone):
     _, text, _ = composed(timezone=zone)

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from contextlib import suppress
 from datetime import datetime
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -97,8 +98,10 @@ def shown_name(name: str) -> str | None:
 
 def shown_detail(key: str, value: str, zone: ZoneInfo) -> str:
     """Return a detail as it is shown; only an address is left such that it could become a link."""
-    if INSTANT.fullmatch(value):
-        return shown_time(datetime.fromisoformat(value), zone)
+    # Names are given by anybody, and may look like an instant without being one.
+    if key.endswith("_at") and INSTANT.fullmatch(value):
+        with suppress(ValueError, OverflowError):
+            return shown_time(datetime.fromisoformat(value), zone)
     tidy = shown(value)
     if key.endswith("email"):
         return tidy
