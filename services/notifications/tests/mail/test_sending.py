@@ -23,6 +23,7 @@ from notifications_service.db import Inbox
 from notifications_service.scheduler import jobs
 from notifications_service.worker import QUEUES, consumers
 from prometheus_client import REGISTRY
+from sqlalchemy import event
 from testkit.waiting import eventually
 
 LINK = "https://app.example/#/password/reset?token=a-token%2Bof%2Fa%20link"
@@ -385,6 +386,20 @@ async def test_an_outcome_is_noted_when_the_database_comes_back(post, mail_serve
         another = await post.put()
         await becomes(post, another.id, "sent")
     assert len(mail_server.to(wanted.to)) == 1
+
+
+async def test_a_connection_that_is_lost_before_it_listens_ends_no_sender(post, mail_server, sending, distant_database):
+    lost = []
+
+    def lose(dbapi_connection, _record, _proxy):
+        dbapi_connection.driver_connection.terminate()
+        lost.append(dbapi_connection)
+
+    event.listen(distant_database.writer.sync_engine, "checkout", lose, once=True)
+    wanted = await post.put()
+    async with sending(mail_server, on=distant_database):
+        await becomes(post, wanted.id, "sent")
+    assert len(lost) == 1
 
 
 async def test_a_mail_that_is_of_no_use_any_more_is_not_sent(post, mail_server, sending):

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+import asyncpg
 import structlog
 from chassis.db.engine import Database
 from chassis.db.transactions import transaction
@@ -29,7 +30,7 @@ MAILS = Counter("taskloom_mails_total", "Mails by kind and by how an attempt to 
 AT_ONCE = 8
 POLL_SECONDS = 2.0
 PAUSE_SECONDS = 1.0
-TROUBLE = (SQLAlchemyError, OSError)
+TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 Note = Callable[[AsyncSession], Awaitable[bool]]
 
