@@ -20,7 +20,7 @@ def run_service_command(service: str, arguments: Sequence[str], *, data: Path) -
     """
     if service not in SERVICES:
         raise Complaint(f"There is no service {service}: there are {', '.join(SERVICES)}.")
-    folder = DataFolder(data, ephemeral=False)
+    folder = DataFolder(data.resolve(), ephemeral=False)
     environment = process_environments(folder, _ports_of(folder), read_passwords(folder))[service]
     command = [sys.executable, "-m", f"{service}_service", *arguments]
     return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - a service of ours

@@ -57,7 +57,7 @@ def current_caller(request: Request) -> Caller:
     if caller is None:
         raise Unauthenticated
     if not caller.token.principal.is_session:
-        check_token(caller.token.principal, token_rule(request.scope["endpoint"]))
+        check_token(caller.token.principal, token_rule(request.scope["endpoint"]), method=request.method)
     return caller
 
 

@@ -152,6 +152,12 @@ class InsufficientScope(AppError):
         return cls(detail.message, details=[detail], headers={"www-authenticate": challenge})
 
 
+class TokenRestricted(AppError):
+    code = "TOKEN_RESTRICTED"
+    kind = ErrorKind.FORBIDDEN
+    message = "This API token is restricted to a part, and this is about the whole."
+
+
 class TokenReadOnly(AppError):
     code = "TOKEN_READ_ONLY"
     kind = ErrorKind.FORBIDDEN

@@ -8,6 +8,8 @@ CallerKind = Literal["user", "service"]
 Via = Literal["session", "token", "bot"]
 
 READ_SUFFIX = ":read"
+WHOLE_SUFFIX = ":*"
+"""A scope that ends so is about the whole instance, whatever workspace or project something is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +21,8 @@ class Principal:
     calls that a process of the system makes for itself.
 
     The rest bounds what an API token may do; a session has none of it. `scopes` are all that it may do;
-    `workspace_id` and `project_ids` are all that it may see, None meaning whatever its user may see; `read_only`
-    leaves of its scopes those that end in `:read`. What a caller may do with a given object is never in here: that is
+    `workspace_id` and `project_ids` are all that it may see, None meaning whatever its user may see; with
+    `read_only` it reads only. What a caller may do with a given object is never in here: that is
     decided beside the data.
     """
 

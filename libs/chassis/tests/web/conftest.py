@@ -182,6 +182,18 @@ async def crash() -> Response:
     raise RuntimeError("the detail that nobody may see")
 
 
+@other.get("/all-notes")
+@scope("notes:*")
+async def count_all_notes(principal: CurrentPrincipal) -> Response:
+    return reply(None)
+
+
+@other.post("/all-notes")
+@scope("notes:*")
+async def change_all_notes(principal: CurrentPrincipal) -> Response:
+    return reply(None)
+
+
 @other.get("/internal")
 async def for_services(caller: CallingService) -> Response:
     return reply(None)

@@ -1,5 +1,7 @@
 """API tokens do what their scopes say, and sessions whatever their user may."""
 
+from uuid import UUID
+
 import fastapi
 import pytest
 from chassis.ids import uuid7
@@ -45,6 +47,23 @@ async def test_a_read_only_token_reads_and_does_no_more(api, test_gateway):
     assert (await api.get(NOTES, headers=headers)).status_code == 200
     answer = await api.post(NOTES, json=WRITE, headers=headers)
     assert (answer.status_code, codes(answer)) == (403, ["TOKEN_READ_ONLY"])
+
+
+async def test_a_read_only_token_reads_by_get_whatever_the_scope_is_called(api, test_gateway):
+    headers = test_gateway.token_headers(uuid7(), "notes:*", read_only=True)
+    assert (await api.get("/api/v1/all-notes", headers=headers)).status_code == 200
+    assert (await api.head("/api/v1/all-notes", headers=headers)).status_code == 200
+    answer = await api.post("/api/v1/all-notes", headers=headers)
+    assert (answer.status_code, codes(answer)) == (403, ["TOKEN_READ_ONLY"])
+
+
+@pytest.mark.parametrize("bounds", [{"workspace_id": UUID(int=1)}, {"project_ids": [UUID(int=2)]}], ids=str)
+async def test_a_token_for_a_part_does_nothing_with_the_whole(api, test_gateway, bounds):
+    headers = test_gateway.token_headers(uuid7(), "notes:*", "notes:read", **bounds)
+    for method in ("GET", "POST"):
+        answer = await api.request(method, "/api/v1/all-notes", headers=headers)
+        assert (answer.status_code, codes(answer)) == (403, ["TOKEN_RESTRICTED"])
+    assert (await api.get(NOTES, headers=headers)).status_code == 200
 
 
 async def test_what_is_for_sessions_takes_no_token_and_what_is_for_all_takes_any(api, test_gateway, rows):

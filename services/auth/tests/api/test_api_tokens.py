@@ -5,6 +5,7 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from auth_service.api_tokens import repository
@@ -188,6 +189,14 @@ async def test_the_scope_of_admins_is_for_admins(api, login, account, rows, crea
     assert (await create(scopes=["tasks:read", "admin:*"]))["scopes"] == ["tasks:read", "admin:*"]
 
 
+@pytest.mark.parametrize("bounds", [{"workspace_id": str(UUID(int=1))}, {"project_ids": [str(UUID(int=2))]}], ids=str)
+async def test_the_scope_of_admins_is_for_the_whole_and_no_part(api, login, account, rows, bounds):
+    await rows("UPDATE auth.account SET roles = '{user,admin}' WHERE id = :id", id=account.id)
+    answer = await api.post(PATH, json={**BODY, "scopes": ["admin:*"], **bounds}, headers=login.headers)
+    assert codes(answer) == (422, [("scopes", "SCOPE_NOT_CONFINED")])
+    assert await rows(CREATED_AT, id=account.id) == [(0,)]
+
+
 async def test_a_token_needs_a_session_that_was_just_proved(api, login, account, rows, test_gateway, create):
     made = await create()
     bearer = test_gateway.token_headers(account.id, *SCOPES)
@@ -339,6 +348,7 @@ async def test_a_new_password_ends_no_token_and_its_mail_says_how_many_go_on(
     api, login, account, create, resolve, mails, rows
 ):
     """A reset may follow a theft: whoever has the address learns that there is more to look at."""
+    await rows("UPDATE auth.account SET email_verified_at = now() WHERE id = :id", id=account.id)
     new, newer = "copper-lantern-31", "amber-window-58"
     kept, revoked, expired = await create(), await create(), await create()
     await api.delete(f"{PATH}/{revoked['id']}", headers=login.headers)

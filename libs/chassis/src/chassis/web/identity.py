@@ -6,12 +6,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from chassis.clock import utcnow
-from chassis.errors import InsufficientScope, NotFound, SessionRequired, TokenReadOnly, Unauthenticated
-from chassis.identity import READ_SUFFIX, Principal
+from chassis.errors import InsufficientScope, NotFound, SessionRequired, TokenReadOnly, TokenRestricted, Unauthenticated
+from chassis.identity import READ_SUFFIX, WHOLE_SUFFIX, Principal
 from chassis.tokens import IdentityVerifier, TokenError, VerifiedIdentity
 from chassis.web.routing import TokenRule, token_rule
 
 HEADER = "x-taskloom-identity"
+READING = frozenset({"GET", "HEAD"})
 CACHE_ENTRIES = 10_000
 
 
@@ -59,19 +60,26 @@ async def current_principal(request: Request) -> Principal:
     if principal.kind != "user":
         raise Unauthenticated
     if not principal.is_session:
-        check_token(principal, token_rule(request.scope["endpoint"]))
+        check_token(principal, token_rule(request.scope["endpoint"]), method=request.method)
     return principal
 
 
-def check_token(principal: Principal, rule: TokenRule | None) -> None:
-    """Check an API token against a route's rule. Raises InsufficientScope, TokenReadOnly, SessionRequired."""
+def check_token(principal: Principal, rule: TokenRule | None, *, method: str = "GET") -> None:
+    """Check an API token against a route's rule.
+
+    Raises InsufficientScope, TokenRestricted, TokenReadOnly, SessionRequired.
+
+    Reading is what a GET does, and whatever asks for a scope that ends in `:read`, such as a search by POST.
+    """
     if rule is None or (rule.scope is None and not rule.any_token):
         raise SessionRequired
     if rule.scope is None:
         return
     if rule.scope not in principal.scopes:
         raise InsufficientScope.of(rule.scope)
-    if principal.read_only and not rule.scope.endswith(READ_SUFFIX):
+    if principal.is_restricted and rule.scope.endswith(WHOLE_SUFFIX):
+        raise TokenRestricted
+    if principal.read_only and method not in READING and not rule.scope.endswith(READ_SUFFIX):
         raise TokenReadOnly
 
 

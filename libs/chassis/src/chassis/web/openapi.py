@@ -21,11 +21,12 @@ from chassis.errors import (
     ServiceUnavailable,
     SessionRequired,
     TokenReadOnly,
+    TokenRestricted,
     Unauthenticated,
     UnsupportedMediaType,
     error_classes,
 )
-from chassis.identity import READ_SUFFIX
+from chassis.identity import READ_SUFFIX, WHOLE_SUFFIX
 from chassis.web.envelope import ErrorEnvelope
 from chassis.web.handlers import api_routes
 from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK, TokenRule, token_rule
@@ -123,7 +124,7 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
     operation["security"] = [] if is_public else [{"bearer": [rule.scope] if rule and rule.scope else []}]
     operation["x-api-tokens"] = _token_access(rule)
     _restore_examples(operation["responses"], route.responses)
-    common = [*EVERYWHERE, *(() if is_public else (Unauthenticated,)), *_token_refusals(rule)]
+    common = [*EVERYWHERE, *(() if is_public else (Unauthenticated,)), *_token_refusals(rule, method)]
     if method in BODY_METHODS and "requestBody" in operation:
         common.extend(WITH_BODY)
     if _takes_idempotency_key(route):
@@ -139,12 +140,14 @@ def _token_access(rule: TokenRule | None) -> str:
     return rule.scope or ("any" if rule.any_token else "none")
 
 
-def _token_refusals(rule: TokenRule | None) -> tuple[type[AppError], ...]:
+def _token_refusals(rule: TokenRule | None, method: str) -> tuple[type[AppError], ...]:
     if rule is None or rule.any_token:
         return ()
     if rule.scope is None:
         return (SessionRequired,)
-    return (InsufficientScope,) if rule.scope.endswith(READ_SUFFIX) else (InsufficientScope, TokenReadOnly)
+    reads = method == "GET" or rule.scope.endswith(READ_SUFFIX)
+    whole = (TokenRestricted,) if rule.scope.endswith(WHOLE_SUFFIX) else ()
+    return (InsufficientScope, *whole) if reads else (InsufficientScope, *whole, TokenReadOnly)
 
 
 def _takes_idempotency_key(route: APIRoute) -> bool:

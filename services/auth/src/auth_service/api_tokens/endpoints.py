@@ -20,6 +20,7 @@ from auth_service.api_tokens.errors import (
     InvalidExpiry,
     InvalidScope,
     ScopeNotAllowed,
+    ScopeNotConfined,
     TokenLimitReached,
 )
 from auth_service.api_tokens.policies import scopes_at_use
@@ -55,7 +56,7 @@ internal = APIRouter(prefix="/internal/api-tokens", tags=["internal"])
     response_model=Envelope[NewTokenOut],
     responses={
         201: example(NEW_TOKEN_EXAMPLE, description="The token.", headers={"Location": "Path of the token."}),
-        **errors(InvalidScope, InvalidExpiry, ScopeNotAllowed, StepUpRequired, TokenLimitReached),
+        **errors(InvalidScope, InvalidExpiry, ScopeNotAllowed, ScopeNotConfined, StepUpRequired, TokenLimitReached),
     },
 )
 @session_only("a token must not make others")

@@ -8,6 +8,13 @@ class InvalidScope(InvalidInput):
     message = "There is no such scope, or it is given twice."
 
 
+class ScopeNotConfined(InvalidInput):
+    """Administration is of the whole instance: a token for a part of it can't have that."""
+
+    code = "SCOPE_NOT_CONFINED"
+    message = "A token that is restricted to a workspace or to projects can't administer the instance."
+
+
 class InvalidExpiry(InvalidInput):
     code = "INVALID_EXPIRY"
     message = "An API token ends in the future, and not later than this server allows."

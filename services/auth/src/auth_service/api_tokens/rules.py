@@ -13,7 +13,8 @@ from chassis.sealing import KeyRing
 from auth_service.api_tokens.errors import InvalidExpiry, InvalidScope
 
 PURPOSE = "taskloom api token pepper"
-SCOPES = ("tasks:read", "tasks:write", "tasks:delete", "comments:write", "webhooks:manage", "admin:*")
+ADMINISTRATION = "admin:*"
+SCOPES = ("tasks:read", "tasks:write", "tasks:delete", "comments:write", "webhooks:manage", ADMINISTRATION)
 DEFAULT_LIFE = timedelta(days=90)
 MOST_TOKENS = 50
 """So many tokens of one account may be in force."""

@@ -19,10 +19,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth_service.account_mail.events import request_mail
 from auth_service.account_mail.rules import MailKind
 from auth_service.api_tokens import repository
-from auth_service.api_tokens.errors import ApiTokenNotFound, OwnerNotActive, ScopeNotAllowed, TokenLimitReached
+from auth_service.api_tokens.errors import (
+    ApiTokenNotFound,
+    OwnerNotActive,
+    ScopeNotAllowed,
+    ScopeNotConfined,
+    TokenLimitReached,
+)
 from auth_service.api_tokens.events import token_created, token_revoked
 from auth_service.api_tokens.policies import is_active, may_act, scopes_at_use
 from auth_service.api_tokens.rules import (
+    ADMINISTRATION,
     DEFAULT_LIFE,
     MOST_TOKENS,
     NOTED_EVERY,
@@ -72,8 +79,8 @@ async def create_token(
 ) -> NewToken:
     """Make an API token for an account.
 
-    Raises InvalidInput, ScopeNotAllowed, TokenLimitReached; Unauthenticated when the caller's own account may do
-    nothing any more or the session has ended, OwnerNotActive when another may not.
+    Raises InvalidInput, ScopeNotConfined, ScopeNotAllowed, TokenLimitReached; Unauthenticated when the caller's own
+    account may do nothing any more or the session has ended, OwnerNotActive when another may not.
     The account is locked, so that of many at once no more are made than there may be, and none beside its end.
     """
     now = utcnow()
@@ -87,6 +94,8 @@ async def create_token(
     await sessions.require(session, caller)
     if scopes_at_use(wanted.scopes, owner["roles"]) != wanted.scopes:
         raise ScopeNotAllowed(field="scopes")
+    if ADMINISTRATION in wanted.scopes and (workspace_id is not None or wanted.project_ids is not None):
+        raise ScopeNotConfined(field="scopes")
     if await repository.count_live(session, owner_id) >= MOST_TOKENS:
         raise TokenLimitReached
     text = API_TOKEN.new()

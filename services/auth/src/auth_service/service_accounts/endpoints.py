@@ -21,6 +21,7 @@ from auth_service.api_tokens.errors import (
     InvalidScope,
     OwnerNotActive,
     ScopeNotAllowed,
+    ScopeNotConfined,
     TokenLimitReached,
 )
 from auth_service.api_tokens.schemas import (
@@ -175,7 +176,14 @@ async def delete_service_account(
             headers={"Location": "Path of the token."},
         ),
         **errors(
-            *REFUSALS, InvalidScope, InvalidExpiry, ScopeNotAllowed, StepUpRequired, TokenLimitReached, OwnerNotActive
+            *REFUSALS,
+            InvalidScope,
+            InvalidExpiry,
+            ScopeNotAllowed,
+            ScopeNotConfined,
+            StepUpRequired,
+            TokenLimitReached,
+            OwnerNotActive,
         ),
     },
 )
