@@ -522,6 +522,15 @@ async def test_r26_breaker_opens_after_five_failures_and_one_probe_closes_it(sta
         assert [await ask() for _ in range(3)] == [503, 200, 200]
 
 
+async def test_r26_a_service_that_waits_in_vain_for_another_does_not_open_the_breaker(start, user, tasks, reply):
+    tasks.behave = lambda _scope, _receive, send: reply(send, 504, b'{"success":false,"data":null}')
+    async with start() as gateway, gateway.client() as api:
+        answers = [await api.post(PATH, headers=user.headers) for _ in range(25)]
+    assert [answer.status_code for answer in answers] == [504] * 25
+    assert answers[-1].content == b'{"success":false,"data":null}'
+    assert len(tasks.requests) == 25
+
+
 async def test_r26_half_of_twenty_failures_opens_the_breaker(start, user, tasks, reply):
     tasks.behave = Script(reply, *[200, 503] * 10, 200)
     async with start() as gateway, gateway.client() as api:

@@ -3,9 +3,10 @@
 from uuid import UUID
 
 import aiohttp
-from chassis.errors import ServiceUnavailable
 from chassis.web.identity import HEADER
 from pydantic import BaseModel
+
+from auth_service.service_accounts.errors import TasksUnanswered
 
 QUESTION_SECONDS = 1.0
 RETRY_AFTER = 2
@@ -32,12 +33,12 @@ class TasksClient:
     async def role_in(self, workspace_id: UUID, *, identity: str) -> str | None:
         """Return the role in a workspace of the caller with this identity header; None for one who is no member.
 
-        Raises ServiceUnavailable without an answer.
+        Raises TasksUnanswered without an answer.
         """
         try:
             known = MembershipsIn.model_validate_json(await self._ask(identity)).memberships
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise ServiceUnavailable(retry_after=RETRY_AFTER, log_detail=type(error).__name__) from None
+            raise TasksUnanswered(retry_after=RETRY_AFTER, log_detail=type(error).__name__) from None
         return next((one.role for one in known if one.workspace_id == workspace_id), None)
 
     async def _ask(self, identity: str) -> bytes:

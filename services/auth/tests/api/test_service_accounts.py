@@ -247,7 +247,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("answer", BROKEN)
-async def test_a9_without_an_answer_of_the_tasks_service_it_is_503_and_nothing_happens(
+async def test_a9_without_an_answer_of_the_tasks_service_it_is_504_and_nothing_happens(
     api, login, create, workspace, tasks_api, rows, answer
 ):
     made = await create()
@@ -256,7 +256,7 @@ async def test_a9_without_an_answer_of_the_tasks_service_it_is_503_and_nothing_h
     for method, path, body in (operations(made["id"], uuid7(), workspace)[index] for index in (0, 1, 4)):
         tasks_api.answer = BROKEN[answer]()
         found = await api.request(method, path, json=body, headers=login.headers)
-        assert (*codes(found), found.headers["retry-after"]) == (503, [(None, "SERVICE_UNAVAILABLE")], "2")
+        assert (*codes(found), found.headers["retry-after"]) == (504, [(None, "SERVICE_UNAVAILABLE")], "2")
     assert await rows("SELECT count(*) FROM auth.outbox") == before
 
 
@@ -265,10 +265,10 @@ async def test_a9_a_service_that_is_not_there_or_slow_is_waited_for_one_second(
 ):
     query = {"workspace_id": str(workspace)}
     async with open_api(tasks_url="http://127.0.0.1:1") as lonely:
-        assert (await lonely.get(PATH, params=query, headers=login.headers)).status_code == 503
+        assert (await lonely.get(PATH, params=query, headers=login.headers)).status_code == 504
     tasks_api.hold = asyncio.Event()
     began = time.monotonic()
-    assert (await api.get(PATH, params=query, headers=login.headers)).status_code == 503
+    assert (await api.get(PATH, params=query, headers=login.headers)).status_code == 504
     assert 0.9 < time.monotonic() - began < 5
     tasks_api.hold.set()
 

@@ -199,10 +199,10 @@ async def test_a_client_proves_itself_as_the_provider_can_take_it(open_api, prov
     assert "client_secret" not in public
 
 
-async def test_503_where_no_way_of_proving_the_client_is_known(sso, provider, enter, counts):
+async def test_504_where_no_way_of_proving_the_client_is_known(sso, provider, enter, counts):
     before = await counts()
     provider.discovery = {"token_endpoint_auth_methods_supported": ["private_key_jwt"]}
-    assert codes(await enter()) == (503, ["IDENTITY_PROVIDER_UNAVAILABLE"])
+    assert codes(await enter()) == (504, ["IDENTITY_PROVIDER_UNAVAILABLE"])
     assert await counts() == before
 
 

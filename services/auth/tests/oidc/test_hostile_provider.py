@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 REFUSED = (401, ["OIDC_REFUSED"])
-UNAVAILABLE = (503, ["IDENTITY_PROVIDER_UNAVAILABLE"])
+UNAVAILABLE = (504, ["IDENTITY_PROVIDER_UNAVAILABLE"])
 UNVERIFIED = (403, ["OIDC_EMAIL_UNVERIFIED"])
 LARGE = 64 * 1024 + 1
 
@@ -348,7 +348,7 @@ PATHS = ("/.well-known/openid-configuration", "/jwks", "/token")
 
 
 @pytest.mark.parametrize("name", BROKEN)
-async def test_a_provider_that_can_not_be_used_is_503(sso, provider, counts, name):
+async def test_a_provider_that_can_not_be_used_is_504(sso, provider, counts, name):
     """At the token endpoint, and for the keys; each within seconds and without a step elsewhere."""
     before, began = await counts(), time.monotonic()
     for path in ("/token", "/jwks"):
@@ -365,7 +365,7 @@ async def test_a_provider_that_can_not_be_used_is_503(sso, provider, counts, nam
 
 
 @pytest.mark.parametrize("name", BROKEN)
-async def test_a_discovery_that_can_not_be_used_is_503_and_asked_for_again(sso, provider, rows, name):
+async def test_a_discovery_that_can_not_be_used_is_504_and_asked_for_again(sso, provider, rows, name):
     flows = await rows("SELECT count(*) FROM auth.oidc_flow")
     provider.answers = {PATHS[0]: BROKEN[name]}
     body = {"redirect_uri": "http://127.0.0.1:3999/login/done"}
@@ -376,7 +376,7 @@ async def test_a_discovery_that_can_not_be_used_is_503_and_asked_for_again(sso, 
     assert "/elsewhere" not in provider.asked
 
 
-async def test_503_for_a_provider_that_is_not_there(api, login):
+async def test_504_for_a_provider_that_is_not_there(api, login):
     body = {"redirect_uri": "https://app.example.com/done"}
     for action, headers in (("start", {}), ("link", login.headers)):
         answer = await api.post(f"/api/v1/auth/oidc/nowhere/{action}", json=body, headers=headers)
@@ -400,7 +400,7 @@ DISCOVERIES = {
 
 
 @pytest.mark.parametrize("name", DISCOVERIES)
-async def test_a_discovery_document_that_is_not_the_providers_is_503(sso, provider, name):
+async def test_a_discovery_document_that_is_not_the_providers_is_504(sso, provider, name):
     provider.discovery = DISCOVERIES[name] or {"issuer": f"{provider.issuer}/"}
     body = {"redirect_uri": "http://127.0.0.1:3999/login/done"}
     assert codes(await sso.api.post("/api/v1/auth/oidc/scripted/start", json=body)) == UNAVAILABLE

@@ -10,10 +10,13 @@ class IdentityNotFound(NotFound):
 
 
 class IdentityProviderUnavailable(AppError):
-    """It can't be reached, or what it answers is no OpenID Connect."""
+    """It can't be reached, or what it answers is no OpenID Connect.
+
+    504, not 503: the gateway takes the latter for a failure of this service, and after five asks it nothing more.
+    """
 
     code = "IDENTITY_PROVIDER_UNAVAILABLE"
-    kind = ErrorKind.UNAVAILABLE
+    kind = ErrorKind.GATEWAY_TIMEOUT
     message = "The identity provider can't be used at the moment: try again shortly, or log in another way."
 
 

@@ -25,7 +25,7 @@ async def administered_workspace(
     _caller: CurrentPrincipal,
     workspace_id: Annotated[UUID, Query(description="Whose service accounts.")],
 ) -> UUID:
-    """Return a workspace that the caller administers. Raises ServiceAccountNotFound, Forbidden, ServiceUnavailable."""
+    """Return a workspace that the caller administers. Raises ServiceAccountNotFound, Forbidden, TasksUnanswered."""
     await _check(request, workspace_id)
     return workspace_id
 

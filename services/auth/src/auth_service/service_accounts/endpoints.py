@@ -33,7 +33,7 @@ from auth_service.api_tokens.schemas import (
 )
 from auth_service.service_accounts import repository, service
 from auth_service.service_accounts.access import AdministeredAccount, AdministeredWorkspace, AllowedAccount
-from auth_service.service_accounts.errors import ServiceAccountNotFound, ServiceAccountVersionConflict
+from auth_service.service_accounts.errors import ServiceAccountNotFound, ServiceAccountVersionConflict, TasksUnanswered
 from auth_service.service_accounts.schemas import (
     SERVICE_ACCOUNT_EXAMPLE,
     ServiceAccountOut,
@@ -46,7 +46,7 @@ from auth_service.users import repository as users
 router = APIRouter(prefix="/api/v1/service-accounts", tags=["service accounts"])
 
 ETAG = {"ETag": "The account's version, in quotes."}
-REFUSALS = (ServiceAccountNotFound, Forbidden)
+REFUSALS = (ServiceAccountNotFound, Forbidden, TasksUnanswered)
 WORKSPACE_EXAMPLE = SERVICE_ACCOUNT_EXAMPLE["workspace_id"]
 BOT_TOKEN_EXAMPLE = {**TOKEN_EXAMPLE, "workspace_id": WORKSPACE_EXAMPLE}
 

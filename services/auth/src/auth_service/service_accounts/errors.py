@@ -1,4 +1,4 @@
-from chassis.errors import NotFound, VersionConflict
+from chassis.errors import ErrorKind, NotFound, ServiceUnavailable, VersionConflict
 
 
 class ServiceAccountNotFound(NotFound):
@@ -7,3 +7,9 @@ class ServiceAccountNotFound(NotFound):
 
 class ServiceAccountVersionConflict(VersionConflict):
     """A stale If-Match; `data.current` is the account as it is now."""
+
+
+class TasksUnanswered(ServiceUnavailable):
+    """The tasks service does not answer: 504, so that the gateway does not take it for a failure of this service."""
+
+    kind = ErrorKind.GATEWAY_TIMEOUT
