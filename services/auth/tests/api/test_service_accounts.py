@@ -23,6 +23,15 @@ INSERT INTO auth.api_token (id, account_id, created_by, name, digest, digest_key
 SELECT gen_random_uuid(), :id, :by, 'x', sha256((:salt || n)::bytea), 'k1', 'x', '{}', false, :until, now()
 FROM generate_series(1, :count) n
 """
+INSERT_ACCOUNTS = """
+WITH made AS (
+    INSERT INTO auth.account (id, kind, display_name, timezone, roles, version, created_at, updated_at)
+    SELECT gen_random_uuid(), 'service', 'x', 'UTC', '{user}', 1, now(), now() FROM generate_series(1, :count)
+    RETURNING id
+)
+INSERT INTO auth.service_account (account_id, workspace_id, name, role, created_by, version, created_at, updated_at)
+SELECT id, :workspace, 'x', 'member', :by, 1, now(), now() FROM made
+"""
 
 
 def tokens_of(made, creator):
@@ -462,3 +471,20 @@ async def test_fifty_tokens_of_a_service_account_are_in_force_at_most(api, login
     asked = (api.post(f"{PATH}/{made['id']}/tokens", json=TOKEN, headers=login.headers) for _ in range(3))
     answers = await asyncio.gather(*asked)
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
+
+
+async def test_a_workspace_has_fifty_service_accounts_at_most(api, login, account, workspace, create, rows, tasks_api):
+    await rows(INSERT_ACCOUNTS, workspace=workspace, by=account.id, count=49)
+    body = {"workspace_id": str(workspace), "name": "Importer"}
+    answers = await asyncio.gather(*(api.post(PATH, json=body, headers=login.headers) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    refused = next(answer for answer in answers if answer.status_code == 409)
+    assert codes(refused) == (409, [(None, "SERVICE_ACCOUNT_LIMIT_REACHED")])
+    (made,) = (answer.json()["data"]["id"] for answer in answers if answer.status_code == 201)
+    count = "SELECT count(*) FROM auth.service_account WHERE workspace_id = :id"
+    assert await rows(count, id=workspace) == [(50,)]
+    assert (await api.delete(f"{PATH}/{made}", headers=login.headers)).status_code == 200
+    await create()
+    another = uuid7()
+    tasks_api.join(account.id, another, "owner")
+    await create(workspace_id=str(another))

@@ -18,6 +18,8 @@ SCOPES = ("tasks:read", "tasks:write", "tasks:delete", "comments:write", "webhoo
 DEFAULT_LIFE = timedelta(days=90)
 MOST_TOKENS = 50
 """So many tokens of one account may be in force."""
+MOST_SERVICE_ACCOUNTS = 50
+"""So many service accounts, each with tokens and a rate limit of its own, may a workspace have."""
 NOTED_EVERY = timedelta(minutes=1)
 """Uses are noted at most so often (R14)."""
 

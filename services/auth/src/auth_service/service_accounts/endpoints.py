@@ -33,7 +33,12 @@ from auth_service.api_tokens.schemas import (
 )
 from auth_service.service_accounts import repository, service
 from auth_service.service_accounts.access import AdministeredAccount, AdministeredWorkspace, AllowedAccount
-from auth_service.service_accounts.errors import ServiceAccountNotFound, ServiceAccountVersionConflict, TasksUnanswered
+from auth_service.service_accounts.errors import (
+    ServiceAccountLimitReached,
+    ServiceAccountNotFound,
+    ServiceAccountVersionConflict,
+    TasksUnanswered,
+)
 from auth_service.service_accounts.schemas import (
     SERVICE_ACCOUNT_EXAMPLE,
     ServiceAccountOut,
@@ -57,14 +62,14 @@ BOT_TOKEN_EXAMPLE = {**TOKEN_EXAMPLE, "workspace_id": WORKSPACE_EXAMPLE}
     summary="Make a service account",
     description=(
         "An account for a program, as a member of a workspace whose owners and admins manage it. It has no address and "
-        "no password: it acts by API tokens alone. It stays when its creator goes."
+        "no password: it acts by API tokens alone. It stays when its creator goes. A workspace may have 50."
     ),
     response_model=Envelope[ServiceAccountOut],
     responses={
         201: example(
             SERVICE_ACCOUNT_EXAMPLE, description="The account.", headers={**ETAG, "Location": "Path of the account."}
         ),
-        **errors(*REFUSALS, StepUpRequired),
+        **errors(*REFUSALS, StepUpRequired, ServiceAccountLimitReached),
     },
 )
 @session_only("a token must not make accounts")

@@ -1,8 +1,13 @@
-from chassis.errors import ErrorKind, NotFound, ServiceUnavailable, VersionConflict
+from chassis.errors import Conflict, ErrorKind, NotFound, ServiceUnavailable, VersionConflict
 
 
 class ServiceAccountNotFound(NotFound):
     """The same answer whether there is no such account, or no such workspace, or the caller is no member of it."""
+
+
+class ServiceAccountLimitReached(Conflict):
+    code = "SERVICE_ACCOUNT_LIMIT_REACHED"
+    message = "There are as many service accounts as a workspace may have: end one first."
 
 
 class ServiceAccountVersionConflict(VersionConflict):

@@ -25,6 +25,17 @@ async def find(reader: AsyncSession | AsyncConnection, account_id: UUID) -> RowM
     return (await reader.execute(query)).mappings().one_or_none()
 
 
+async def lock_workspace(session: AsyncSession, workspace_id: UUID) -> None:
+    """Let service accounts of one workspace be made one after the other."""
+    key = func.hashtextextended(f"service accounts {workspace_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+async def count_of(session: AsyncSession, workspace_id: UUID) -> int:
+    """Return how many service accounts a workspace has; it gets no more while it is locked."""
+    return await session.scalar(select(func.count()).where(service_account.c.workspace_id == workspace_id)) or 0
+
+
 async def list_of(
     reader: AsyncConnection, workspace_id: UUID, *, limit: int, offset: int
 ) -> tuple[Sequence[RowMapping], int]:

@@ -9,10 +9,15 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.api_tokens import service as api_tokens
+from auth_service.api_tokens.rules import MOST_SERVICE_ACCOUNTS
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction
 from auth_service.service_accounts import repository
-from auth_service.service_accounts.errors import ServiceAccountNotFound, ServiceAccountVersionConflict
+from auth_service.service_accounts.errors import (
+    ServiceAccountLimitReached,
+    ServiceAccountNotFound,
+    ServiceAccountVersionConflict,
+)
 from auth_service.service_accounts.events import (
     service_account_created,
     service_account_deleted,
@@ -23,7 +28,14 @@ from auth_service.users import repository as users
 
 
 async def create_account(session: AsyncSession, *, wanted: ServiceAccountCreate, caller: Principal) -> RowMapping:
-    """Make a service account: an account without address and password, so that nobody logs in to it."""
+    """Make a service account: an account without address and password, so that nobody logs in to it.
+
+    Raises ServiceAccountLimitReached. The workspace is locked, so that of many at once no more are made than there may
+    be.
+    """
+    await repository.lock_workspace(session, wanted.workspace_id)
+    if await repository.count_of(session, wanted.workspace_id) >= MOST_SERVICE_ACCOUNTS:
+        raise ServiceAccountLimitReached
     now, account_id = utcnow(), uuid7()
     times = {"version": 1, "created_at": now, "updated_at": now}
     identity = {"id": account_id, "kind": "service", "display_name": wanted.name, "timezone": "UTC", "roles": ["user"]}
