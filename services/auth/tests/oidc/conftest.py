@@ -231,7 +231,7 @@ class Provider:
             }
         )
 
-    async def _jwks(self, _request: web.Request) -> web.Response:
+    async def jwks(self, _request: web.Request) -> web.Response:
         return web.json_response({"keys": self.published or [jwk(self.key, "good", use="sig", alg="RS256")]})
 
     async def token(self, request: web.Request) -> web.Response:
@@ -251,7 +251,7 @@ class Provider:
         }
         return web.json_response({name: value for name, value in body.items() if value is not None})
 
-    async def _userinfo(self, _request: web.Request) -> web.Response:
+    async def tell_userinfo(self, _request: web.Request) -> web.Response:
         return web.json_response(self.userinfo or {"sub": self.subject})
 
     @asynccontextmanager
@@ -259,9 +259,9 @@ class Provider:
         """Be there, on a port of its own."""
         app = web.Application(middlewares=[self._middleware])
         app.router.add_get("/.well-known/openid-configuration", self._discover)
-        app.router.add_get("/jwks", self._jwks)
+        app.router.add_get("/jwks", self.jwks)
         app.router.add_post("/token", self.token)
-        app.router.add_get("/userinfo", self._userinfo)
+        app.router.add_get("/userinfo", self.tell_userinfo)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, HOST, self.port)

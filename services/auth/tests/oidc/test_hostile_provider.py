@@ -376,6 +376,28 @@ async def test_a_discovery_that_can_not_be_used_is_504_and_asked_for_again(sso, 
     assert "/elsewhere" not in provider.asked
 
 
+async def test_what_one_request_asks_of_a_provider_is_waited_for_2_4_seconds_altogether(
+    sso, provider, enter, nothing_comes_of_it
+):
+    """Each answer alone is soon enough; the gateway waits for 3 seconds."""
+
+    def late(handler):
+        async def answer(request):
+            await asyncio.sleep(0.9)
+            return await handler(request)
+
+        return answer
+
+    provider.without = {"email", "email_verified"}
+    provider.userinfo = {"sub": provider.subject, "email": provider.email, "email_verified": True}
+    handlers = {"/token": provider.token, "/jwks": provider.jwks, "/userinfo": provider.tell_userinfo}
+    provider.answers = {path: late(handler) for path, handler in handlers.items()}
+    assert await nothing_comes_of_it() == UNAVAILABLE
+    assert provider.asked[-1] == "/userinfo"
+    del provider.answers["/jwks"]
+    assert (await enter()).status_code == 200
+
+
 async def test_504_for_a_provider_that_is_not_there(api, login):
     body = {"redirect_uri": "https://app.example.com/done"}
     for action, headers in (("start", {}), ("link", login.headers)):
