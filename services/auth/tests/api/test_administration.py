@@ -290,7 +290,7 @@ async def test_a_forced_reset_ends_sessions_and_mails_a_link(
     change = {"field": "password_reset_required", "old": False, "new": True}
     assert await rows(query, id=account.id) == [([change], 2)]
     [mail] = await mails_about(account.id)
-    assert (mail["kind"], mail["to"], mail["token_sealed"] is None) == ("reset_password", account.email, False)
+    assert (mail["kind"], mail["to"], mail["token_sealed"] is None) == ("reset_password_forced", account.email, False)
     assert codes(await api.post("/api/v1/auth/login", json=account.credentials)) == (403, ["PASSWORD_RESET_REQUIRED"])
 
 

@@ -373,4 +373,5 @@ async def test_a_reset_that_proves_the_address_leaves_no_way_in_from_before(
     assert await rows(WAYS_IN, id=account.id) == [left]
     told = [mail["details"] for mail in await mails_about(account.id) if mail["kind"] == "password_changed"]
     goes_on = {"api_tokens_in_force": "1", "passkeys_in_force": "1", "identities_in_force": "1"}
-    assert told == [goes_on if proved else {}]
+    names = ("api_tokens", "passkeys", "identities", "second_factors")
+    assert told == [goes_on if proved else {f"{name}_removed": "1" for name in names}]

@@ -220,6 +220,7 @@ async def test_mails_by_which_an_owner_can_tell_a_stranger_say_where_the_request
         "verify_email",
         "already_registered",
         "reset_password",
+        "reset_password_forced",
         "confirm_email_change",
         "account_disabled",
         "account_enabled",

@@ -10,6 +10,7 @@ class MailKind(StrEnum):
     VERIFY_EMAIL = "verify_email"
     ALREADY_REGISTERED = "already_registered"
     RESET_PASSWORD = "reset_password"  # noqa: S105 - a name, not a password
+    RESET_PASSWORD_FORCED = "reset_password_forced"  # noqa: S105 - same
     CONFIRM_EMAIL_CHANGE = "confirm_email_change"
     """Goes to the new address."""
     EMAIL_CHANGED = "email_changed"

@@ -90,7 +90,12 @@ async def force_password_reset(
     await user_changed(session, USER_UPDATED, after, actor=caller, changes=[change])
     await verification.void_links(session, account_id=user_id)
     await verification.send_link(
-        session, LinkKind.RESET_PASSWORD, account_id=user_id, ring=terms.mail_ring, beyond_budget=True
+        session,
+        LinkKind.RESET_PASSWORD,
+        account_id=user_id,
+        ring=terms.mail_ring,
+        beyond_budget=True,
+        mail=MailKind.RESET_PASSWORD_FORCED,
     )
     await audit.record(session, AuditAction.PASSWORD_RESET_FORCED, subject_id=user_id, actor=caller)
     return after

@@ -74,7 +74,9 @@ async def read_reset_link(token: Annotated[LinkTokenText, Query()], connection: 
     summary="Reset the password by a mailed link",
     description=(
         "Sets a new password and ends all sessions; it does not log in. The link works once, and all others that "
-        "were mailed before work no more. API tokens go on: the mail about the new password says how many there are."
+        "were mailed before work no more. API tokens, passkeys and linked accounts go on, and the mail about the new "
+        "password says how many; where this is the first proof of the address they are removed, since somebody else "
+        "may have opened the account."
     ),
     response_model=Envelope[None],
     responses={

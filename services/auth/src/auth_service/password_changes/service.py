@@ -1,6 +1,8 @@
 """Choosing a new password: by a mailed link, or by the one so far; and proving the one so far."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from uuid import UUID
 
 from chassis.clock import utcnow
@@ -32,6 +34,8 @@ from auth_service.users.rules import EmailAddress
 from auth_service.verification import service as verification
 from auth_service.verification.errors import TooManyMails
 from auth_service.verification.rules import LinkKind
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +88,30 @@ async def reset_password(
     was_proved = account["email_verified_at"] is not None
     proves = link["email_canonical"] == account["email_canonical"]
     proof = {"email_verified_at": utcnow()} if proves and not was_proved else {}
-    if not was_proved:
-        await _drop_ways_in(session, account, credential_id=link["id"])
+    dropped = {} if was_proved else await _drop_ways_in(session, account, credential_id=link["id"])
     after = await _set_password(session, account["id"], new.hash, **proof)
     await verification.void_links(session, account_id=account["id"])
     await sessions.end_sessions(session, user_id=account["id"], lifetimes=lifetimes)
     changes = [{"field": "email_verified", "old": False, "new": True}] if proof else []
     await user_changed(session, USER_UPDATED, after, actor=None, changes=changes)
     await audit.record(session, AuditAction.PASSWORD_RESET, subject_id=account["id"], actor_id=account["id"])
-    await _tell(session, after, ring)
+    await _tell(session, after, ring, dropped)
 
 
-async def _drop_ways_in(session: AsyncSession, account: RowMapping, *, credential_id: UUID) -> None:
+async def _drop_ways_in(session: AsyncSession, account: RowMapping, *, credential_id: UUID) -> Mapping[str, int]:
     """Remove all but the password by which somebody could come in, from an account whose address was never proved.
 
     Whoever opened it may have been a stranger who waited for the owner of the address to come (pre-hijacking).
+    Return how many of what there were.
     """
+    there = await _ways_in(session, account["id"])
     owner = Principal(account["id"], credential_id)
     await passkeys.remove_all(session, user_id=account["id"])
     await factors.remove_all(session, user_id=account["id"])
     await oidc.unlink_all(session, account_id=account["id"])
     await api_tokens.revoke_all_of(session, owner_id=account["id"], caller=owner)
+    factors_there = {"second_factors": 1} if account["has_second_factor"] else {}
+    return {f"{name}_removed": number for name, number in (there | factors_there).items()}
 
 
 async def verify_own_password(*, caller: Principal, password: str, workshop: Workshop) -> Verdict:
@@ -187,15 +194,21 @@ async def change_password(
     await _tell(session, after, ring)
 
 
-async def _tell(session: AsyncSession, account: RowMapping, ring: KeyRing) -> None:
-    """Tell the owner of a new password, and how many other ways in go on: one may be a thief's."""
-    ways = {
-        "api_tokens_in_force": await api_tokens.count_live(session, account_id=account["id"]),
-        "passkeys_in_force": await passkeys.count(session, user_id=account["id"]),
-        "identities_in_force": await oidc.count_identities(session, account_id=account["id"]),
-    }
-    details = {name: str(number) for name, number in ways.items() if number}
+async def _tell(
+    session: AsyncSession, account: RowMapping, ring: KeyRing, dropped: Mapping[str, int] = NOTHING
+) -> None:
+    """Tell the owner of a new password, and how many other ways in go on, or were removed: one may be a thief's."""
+    ways = {f"{name}_in_force": number for name, number in (await _ways_in(session, account["id"])).items()}
+    details = {name: str(number) for name, number in (ways | dict(dropped)).items() if number}
     await request_mail(session, ring=ring, kind=MailKind.PASSWORD_CHANGED, account=account, details=details)
+
+
+async def _ways_in(session: AsyncSession, account_id: UUID) -> dict[str, int]:
+    return {
+        "api_tokens": await api_tokens.count_live(session, account_id=account_id),
+        "passkeys": await passkeys.count(session, user_id=account_id),
+        "identities": await oidc.count_identities(session, account_id=account_id),
+    }
 
 
 async def ask_for_email_change(
@@ -207,6 +220,8 @@ async def ask_for_email_change(
     """
     await _lock_proved(session, caller, verdict, action=AuditAction.EMAIL_CHANGE_REQUESTED)
     kind = LinkKind.CHANGE_EMAIL
+    # Whoever asks again has mistyped the first address, whose mailbox has a link.
+    await verification.void_links(session, account_id=caller.user_id, kinds=(kind,))
     sent = await verification.send_link(
         session,
         kind,

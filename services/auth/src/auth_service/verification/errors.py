@@ -1,4 +1,4 @@
-from chassis.errors import AppError, ErrorKind, InvalidInput
+from chassis.errors import ErrorKind, InvalidInput, PersistedError
 
 
 class LinkTokenInvalid(InvalidInput):
@@ -8,8 +8,8 @@ class LinkTokenInvalid(InvalidInput):
     message = "This link is not valid any more: ask for a new one."
 
 
-class TooManyMails(AppError):
-    """For somebody who has a session; who has none is told nothing."""
+class TooManyMails(PersistedError):
+    """For somebody who has a session; who has none is told nothing. Persisted, since an older link is given up."""
 
     code = "TOO_MANY_MAILS"
     kind = ErrorKind.RATE_LIMITED

@@ -40,12 +40,13 @@ async def send_link(
     to: EmailAddress | None = None,
     session_id: UUID | None = None,
     beyond_budget: bool = False,
+    mail: MailKind | None = None,
 ) -> bool:
     """Mail a link, to the account's own address unless `to` says otherwise; older ones of its kind work no more.
 
     Return False when there was none to send: the account can't be used, or has had as many mails as it may have, and
     this one is not `beyond_budget`. `session_id` is the session that asked: the link works no longer than it lasts, and
-    a change of address does not end it.
+    a change of address does not end it. `mail` is another mail for the link than the usual one.
     """
     account = await users.lock(session, account_id)
     if not _is_usable(account):
@@ -73,7 +74,7 @@ async def send_link(
     await request_mail(
         session,
         ring=ring,
-        kind=MAIL_OF[kind],
+        kind=mail or MAIL_OF[kind],
         account=account,
         to=address.display,
         token=token,
@@ -115,9 +116,9 @@ async def use_link(session: AsyncSession, token: str, *, kinds: Collection[LinkK
     return link, account
 
 
-async def void_links(session: AsyncSession, *, account_id: UUID) -> None:
-    """Make all links useless that were mailed to an account."""
-    await repository.void(session, account_id, kinds=ALL_KINDS, now=utcnow())
+async def void_links(session: AsyncSession, *, account_id: UUID, kinds: Collection[LinkKind] = ALL_KINDS) -> None:
+    """Make the links useless that were mailed to an account, perhaps only those of some kinds."""
+    await repository.void(session, account_id, kinds=tuple(kinds), now=utcnow())
 
 
 async def confirm_email(session: AsyncSession, *, token: str, lifetimes: Lifetimes, ring: KeyRing) -> RowMapping:

@@ -26,10 +26,12 @@ class Link:
     more: tuple[tuple[str, str], ...] = ()
 
 
+NEW_PASSWORD = Link("/password/reset", "Choose a new password", (("password", "the new password"),))
 LINKS = {
     "verify_email": Link("/verify-email", "Confirm this address"),
     "confirm_email_change": Link("/verify-email", "Confirm the new address"),
-    "reset_password": Link("/password/reset", "Choose a new password", (("password", "the new password"),)),
+    "reset_password": NEW_PASSWORD,
+    "reset_password_forced": NEW_PASSWORD,
 }
 
 

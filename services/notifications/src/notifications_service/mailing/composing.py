@@ -27,6 +27,10 @@ LABELS = {
     "new_email": "New address",
     "old_email": "Old address",
     "api_tokens_in_force": "API tokens that go on",
+    "api_tokens_removed": "API tokens from before, ended",
+    "identities_removed": "Accounts elsewhere from before, removed",
+    "passkeys_removed": "Passkeys from before, removed",
+    "second_factors_removed": "Second factors from before, removed",
     "identities_in_force": "Accounts elsewhere that still log in",
     "passkeys_in_force": "Passkeys that still log in",
 }
