@@ -5,7 +5,7 @@ from auth_service.audit.models import AuditEvent
 from auth_service.credentials.models import AccountFailures, AddressFailures, KnownNetwork, LoginFailure
 from auth_service.db import Base, IdempotencyKey, Outbox
 from auth_service.mail_requests.models import MailRequest
-from auth_service.oidc.models import OidcFlow, OidcIdentity
+from auth_service.oidc.models import OidcFlow, OidcIdentity, OidcUnlinked
 from auth_service.passkeys.models import Challenge, Passkey
 from auth_service.proofs.models import LoginTicket
 from auth_service.revocations.models import Revocation
@@ -35,6 +35,7 @@ __all__ = [
     "MailRequest",
     "OidcFlow",
     "OidcIdentity",
+    "OidcUnlinked",
     "OtpTries",
     "Outbox",
     "Passkey",

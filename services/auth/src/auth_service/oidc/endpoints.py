@@ -20,6 +20,7 @@ from auth_service.oidc.errors import (
     OidcEmailUnverified,
     OidcIdentityLimit,
     OidcIdentityTaken,
+    OidcIdentityUnlinked,
     OidcRefused,
     OidcSignUpClosed,
     ProviderNotFound,
@@ -83,8 +84,9 @@ async def list_identities(caller: CurrentPrincipal, connection: PrimaryConnectio
     "/identities/{identity_id}",
     summary="Unlink an identity",
     description=(
-        "It opens the account no more; sessions that it opened go on. Needs a recent proof. The last way into an "
-        "account can't be removed. `Prefer: return=minimal` gets 204 instead."
+        "It opens the account no more, also not by its address, until it is linked again; sessions that it opened go "
+        "on. Needs a recent proof. The last way into an account can't be removed. `Prefer: return=minimal` gets 204 "
+        "instead."
     ),
     response_model=Envelope[None],
     responses={
@@ -184,6 +186,7 @@ async def start_link(request: Request, reached: ProviderOfCaller, caller: Recent
             ProviderNotFound,
             OidcEmailTaken,
             OidcIdentityTaken,
+            OidcIdentityUnlinked,
             OidcIdentityLimit,
             IdentityProviderUnavailable,
         ),

@@ -50,6 +50,14 @@ class OidcEmailTaken(PersistedError):
     message = "There is an account with your address, which was never confirmed here: log in to it and link it."
 
 
+class OidcIdentityUnlinked(PersistedError):
+    """Told only to somebody whom the provider has proved to own the account's address."""
+
+    code = "OIDC_IDENTITY_UNLINKED"
+    kind = ErrorKind.CONFLICT
+    message = "Your account has unlinked this identity: log in another way and link it again."
+
+
 class OidcSignUpClosed(PersistedError):
     code = "OIDC_SIGN_UP_CLOSED"
     kind = ErrorKind.FORBIDDEN

@@ -50,3 +50,15 @@ class OidcIdentity(Base):
     shown_email: Mapped[str | None] = mapped_column(String(254))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class OidcUnlinked(Base):
+    """Somebody at a provider whom an account has shut out: only its owner lets them in again, by linking them."""
+
+    __tablename__ = "oidc_unlinked"
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    provider: Mapped[str] = mapped_column(String(32), primary_key=True)
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    unlinked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -8,13 +8,15 @@ from uuid import UUID
 from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, delete, exists, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from auth_service.oidc.models import OidcFlow, OidcIdentity
+from auth_service.oidc.models import OidcFlow, OidcIdentity, OidcUnlinked
 
 flow = table_of(OidcFlow)
 identity = table_of(OidcIdentity)
+unlinked = table_of(OidcUnlinked)
 
 
 async def add_flow(session: AsyncSession, values: Mapping[str, Any]) -> None:
@@ -79,3 +81,31 @@ async def remove(session: AsyncSession, *, account_id: UUID, identity_id: UUID) 
     """Delete an identity of an account, and return it."""
     statement = delete(identity).where(identity.c.id == identity_id, identity.c.account_id == account_id)
     return (await session.execute(statement.returning(*identity.c))).mappings().one_or_none()
+
+
+async def shut_out(session: AsyncSession, *, gone: RowMapping, now: datetime) -> None:
+    """Remember an identity that its locked account has unlinked."""
+    names = ("account_id", "provider", "issuer", "subject")
+    statement = upsert(unlinked).values(**{name: gone[name] for name in names}, unlinked_at=now)
+    await session.execute(statement.on_conflict_do_nothing())
+
+
+async def is_shut_out(session: AsyncSession, *, account_id: UUID, provider: str, issuer: str, subject: str) -> bool:
+    """Tell whether a locked account has unlinked this person, and not linked them since."""
+    query = select(exists().where(*_of(account_id, provider, issuer, subject)))
+    found: bool = (await session.execute(query)).scalar_one()
+    return found
+
+
+async def let_in(session: AsyncSession, *, account_id: UUID, provider: str, issuer: str, subject: str) -> None:
+    """Forget that a locked account has unlinked this person."""
+    await session.execute(delete(unlinked).where(*_of(account_id, provider, issuer, subject)))
+
+
+def _of(account_id: UUID, provider: str, issuer: str, subject: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        unlinked.c.account_id == account_id,
+        unlinked.c.provider == provider,
+        unlinked.c.issuer == issuer,
+        unlinked.c.subject == subject,
+    )

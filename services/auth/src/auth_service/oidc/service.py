@@ -29,6 +29,7 @@ from auth_service.oidc.errors import (
     OidcEmailUnverified,
     OidcIdentityLimit,
     OidcIdentityTaken,
+    OidcIdentityUnlinked,
     OidcRefused,
     OidcSignUpClosed,
     RedirectUriUnknown,
@@ -56,6 +57,7 @@ from auth_service.users.policies import refusal_of
 log = structlog.get_logger()
 
 FIRST = Proof(("oidc",))
+HINT = "Log in, and call POST /api/v1/auth/oidc/{provider}/link."
 
 
 class Provider(Protocol):
@@ -171,6 +173,7 @@ async def unlink(
         raise IdentityNotFound
     if not await passkeys.has_way_in(session, account, providers=providers):
         raise LastWayIn
+    await repository.shut_out(session, gone=gone, now=utcnow())
     await proofs.void_tickets(session, user_id=caller.user_id, method="oidc")
     details = {"provider": gone["provider"], "identity_id": str(identity_id)}
     await audit.record(session, AuditAction.OIDC_UNLINKED, subject_id=caller.user_id, actor=caller, details=details)
@@ -263,7 +266,7 @@ async def _account_for(session: AsyncSession, config: ProviderConfig, person: Pe
 
     By an address that the provider vouches for, and only where its owner confirmed it here, too: who has merely
     signed up with it may be waiting for its owner to come. Raises OidcEmailUnverified, OidcEmailTaken,
-    OidcSignUpClosed.
+    OidcIdentityUnlinked, OidcSignUpClosed.
     """
     if person.address is None or not person.address_verified:
         raise await _refused(session, config, OidcEmailUnverified())
@@ -276,8 +279,10 @@ async def _account_for(session: AsyncSession, config: ProviderConfig, person: Pe
             return created["id"], True
         account = await users.lock_by_email(session, person.address.canonical)
     if account is None or account["email_verified_at"] is None:
-        refusal = OidcEmailTaken(hint="Log in, and call POST /api/v1/auth/oidc/{provider}/link.")
+        refusal = OidcEmailTaken(hint=HINT)
         raise await _refused(session, config, refusal, account=account)
+    if await repository.is_shut_out(session, account_id=account["id"], **_subject(config, person)):
+        raise await _refused(session, config, OidcIdentityUnlinked(hint=HINT), account=account)
     return account["id"], False
 
 
@@ -302,6 +307,7 @@ async def _link(
             raise await _refused(session, config, OidcIdentityTaken(), account=account)
         return identity
     added = await _add_identity(session, account=account, config=config, person=person, used=False)
+    await repository.let_in(session, account_id=account["id"], **_subject(config, person))
     await _tell_link(session, account, config, terms)
     return added
 
