@@ -1,11 +1,13 @@
 """What the gateway says of the system: documents, error codes, status (R64), and its own contract."""
 
+import ast
 import asyncio
 import json
 import re
 
 import pytest
 from chassis.errors import error_classes
+from chassis.web.validation import CODES
 from gateway.api import STATIC, own_document
 from openapi_spec_validator import validate
 from testkit.contract import Contract
@@ -196,3 +198,23 @@ async def test_r64_status_is_asked_for_once_a_second_and_redirects_are_not_follo
                 return len(asked) == 2
 
             await eventually(asked_again, seconds=4)
+
+
+def coded_literals(folder):
+    """Every code that is written as text where an error about a field is made."""
+    for path in folder.glob("**/src/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("PydanticCustomError", "ErrorDetail"):
+                first = node.args[0] if node.args else None
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    yield first.value
+
+
+def test_every_code_that_is_written_anywhere_is_in_the_catalogue(contracts_folder):
+    root = contracts_folder.parents[1]
+    written = {code for part in ("libs/chassis", "services", "gateway") for code in coded_literals(root / part)}
+    assert len(written) >= 15
+    documents = [*contracts(contracts_folder).values(), own_document()]
+    listed = {entry["code"] for one in documents for entry in one["x-error-codes"]}
+    assert written - listed == set()
+    assert {code for code, _ in CODES.values()} <= listed

@@ -76,6 +76,10 @@ ROUTERS = (
     service_accounts.router,
     revocations.internal,
 )
+FIELD_CODES = {
+    "INVALID_NETWORK": "This is neither an address nor a network in CIDR form.",
+    "ONE_PROOF": "Give either otp or credential.",
+}
 TITLE = "Taskloom auth"
 
 
@@ -108,7 +112,9 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
         opened.passwords.close()
 
     state = {"database": database, **shared(settings, opened), **all_terms(settings, opened)}
-    return create_service_app(title=TITLE, routers=ROUTERS, health=health, lifespan=lifespan, state=state)
+    return create_service_app(
+        title=TITLE, routers=ROUTERS, field_codes=FIELD_CODES, health=health, lifespan=lifespan, state=state
+    )
 
 
 def opened_with(settings: Settings) -> Opened:
@@ -189,7 +195,9 @@ def administration_terms(settings: Settings) -> AdministrationTerms:
 
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document, which needs no settings."""
-    return create_service_app(title=TITLE, routers=ROUTERS, health=Health(), state={}).openapi()
+    return create_service_app(
+        title=TITLE, routers=ROUTERS, field_codes=FIELD_CODES, health=Health(), state={}
+    ).openapi()
 
 
 def run_api(_arguments: Sequence[str]) -> int:

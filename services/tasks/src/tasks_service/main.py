@@ -24,6 +24,10 @@ from tasks_service.workspaces import endpoints as workspaces
 from tasks_service.workspaces import repository as workspaces_repository
 
 ROUTERS = (tasks.router, projects.router, workspaces.router, permissions.router, tasks.internal, workspaces.internal)
+FIELD_CODES = {
+    "INVALID_DUE": "A due has exactly one of date, at and local.",
+    "ACTION_OF_ANOTHER_TYPE": "This action is of another type of resource.",
+}
 TITLE = "Taskloom tasks"
 
 
@@ -32,6 +36,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
     return create_service_app(
         title=TITLE,
         routers=ROUTERS,
+        field_codes=FIELD_CODES,
         health=health,
         state={
             "database": database,
@@ -46,7 +51,9 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
 
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document, which needs no settings."""
-    return create_service_app(title=TITLE, routers=ROUTERS, health=Health(), state={}).openapi()
+    return create_service_app(
+        title=TITLE, routers=ROUTERS, field_codes=FIELD_CODES, health=Health(), state={}
+    ).openapi()
 
 
 def run_api(_arguments: Sequence[str]) -> int:

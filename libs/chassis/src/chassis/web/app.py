@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from types import MappingProxyType
 from typing import Any
 
 import fastapi
@@ -22,7 +23,9 @@ from chassis.web.identity import calling_service, current_principal
 from chassis.web.middleware import RequestMiddleware
 from chassis.web.openapi import complete_document
 from chassis.web.routing import PUBLIC_MARK, StrictRoute, token_rule
+from chassis.web.validation import FIELD_CODES
 
+NONE_OF_ITS_OWN: Mapping[str, str] = MappingProxyType({})
 MAX_BODY_BYTES = 1024 * 1024
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -45,11 +48,13 @@ def create_app(
     health: Health,
     state: Mapping[str, Any],
     lifespan: Lifespan | None = None,
+    field_codes: Mapping[str, str] = NONE_OF_ITS_OWN,
 ) -> FastAPI:
     """Return the app of a service.
 
-    `state` is what the request dependencies of chassis.web look for: `database`, `identities`,
-    `idempotency_table`, and whatever the service's own need. Raises UnguardedRoute.
+    `field_codes` are codes about single fields that are the service's own, with a sentence each. `state` is what the
+    request dependencies of chassis.web look for: `database`, `identities`, `idempotency_table`, and whatever the
+    service's own need. Raises UnguardedRoute.
     """
     app = FastAPI(
         title=title,
@@ -75,7 +80,7 @@ def create_app(
     app.add_exception_handler(Replay, _on_replay)
     app.add_middleware(RequestMiddleware)
     app.add_middleware(BodyLimitInEnvelope)
-    complete_document(app, routers)
+    complete_document(app, routers, {**FIELD_CODES, **field_codes})
     return app
 
 

@@ -31,6 +31,7 @@ from chassis.web.envelope import ErrorEnvelope
 from chassis.web.handlers import api_routes
 from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK, TokenRule, token_rule
 from chassis.web.status import STATUS_OF_KIND
+from chassis.web.validation import FIELD_CODES
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -82,21 +83,21 @@ def enveloped(data: Any, **meta: Any) -> dict[str, Any]:
     }
 
 
-def complete_document(app: FastAPI, routers: Sequence[object]) -> None:
-    """Make `app.openapi()` say what holds for all operations."""
+def complete_document(app: FastAPI, routers: Sequence[object], field_codes: Mapping[str, str] = FIELD_CODES) -> None:
+    """Make `app.openapi()` say what holds for all operations; `field_codes` are those of single fields."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
-            _add_common_parts(document, routers)
+            _add_common_parts(document, routers, field_codes)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend the document
 
 
-def _add_common_parts(document: dict[str, Any], routers: Sequence[object]) -> None:
+def _add_common_parts(document: dict[str, Any], routers: Sequence[object], field_codes: Mapping[str, str]) -> None:
     components = document.setdefault("components", {})
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     schemas = components.setdefault("schemas", {})
@@ -105,15 +106,21 @@ def _add_common_parts(document: dict[str, Any], routers: Sequence[object]) -> No
         schemas.setdefault(name, schema)
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    document["x-error-codes"] = error_catalogue()
+    document["x-error-codes"] = error_catalogue(field_codes)
     for route in api_routes(tuple(routers)):
         for method in route.methods or ():
             _complete(document["paths"].get(route.path_format, {}).get(method.lower()), route, method)
 
 
-def error_catalogue() -> list[dict[str, Any]]:
-    """Return every code that this process knows, with its status and sentence."""
-    return [{"code": cls.code, "status": STATUS_OF_KIND[cls.kind], "message": cls.message} for cls in error_classes()]
+def error_catalogue(field_codes: Mapping[str, str] = FIELD_CODES) -> list[dict[str, Any]]:
+    """Return every code that this process knows, with its status and sentence; those of single fields are 422."""
+    of_fields = {code: {"code": code, "status": 422, "message": text} for code, text in field_codes.items()}
+    of_errors = {
+        cls.code: {"code": cls.code, "status": STATUS_OF_KIND[cls.kind], "message": cls.message}
+        for cls in error_classes()
+    }
+    merged = of_fields | of_errors
+    return [merged[code] for code in sorted(merged)]
 
 
 def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) -> None:

@@ -35,6 +35,33 @@ CODES = {
     "timezone_aware": ("TIMEZONE_REQUIRED", "This instant needs an offset, such as Z."),
     "string_pattern_mismatch": ("INVALID_FORMAT", "This does not have the expected form."),
 }
+FIELD_CODES = {
+    "REQUIRED": "This field is required.",
+    "INVALID_ID": "This is not a valid id (a UUID).",
+    "NOT_ALLOWED": "This is not one of the allowed values.",
+    "TIMEZONE_REQUIRED": "This instant needs an offset, such as Z.",
+    "TOO_LONG": "This is longer than it may be.",
+    "TOO_SHORT": "This is shorter than it may be.",
+    "TOO_MANY": "These are more entries than there may be.",
+    "TOO_FEW": "These are fewer entries than there may be.",
+    "TOO_SMALL": "This is less than it may be.",
+    "TOO_LARGE": "This is more than it may be.",
+    "WRONG_TYPE": "This is not of the right type.",
+    "INVALID_FORMAT": "This does not have the expected form.",
+    "INVALID_VALUE": "This value is not valid.",
+    "NOT_NULLABLE": "This can't be cleared.",
+    "NULL_CHARACTER": "Text must not contain the character U+0000.",
+    "READ_ONLY_FIELD": "This field is not for you to set.",
+    "REPEATED_ENTRY": "Each entry may be given only once.",
+    "REPEATED_FIELD": "This field may be given only once.",
+    "REPEATED_PARAMETER": "This parameter may be given only once.",
+    "UNKNOWN_FIELD": "There is no such field here.",
+    "INVALID_TIMEZONE": "A timezone is an IANA name such as Europe/Berlin.",
+    "INVALID_URL": "This is not an acceptable URL.",
+    "DATE_OUT_OF_RANGE": "Years run from 1970 to 2100.",
+}
+"""Every code that says what is wrong with one field or parameter, for the catalogue; all of them are 422."""
+
 DATE_TYPES = ("date", "datetime", "time")
 PARAMETER_LOCATIONS = frozenset({"query", "path", "header", "cookie"})
 
