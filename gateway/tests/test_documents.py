@@ -214,7 +214,7 @@ def test_every_code_that_is_written_anywhere_is_in_the_catalogue(contracts_folde
     root = contracts_folder.parents[1]
     written = {code for part in ("libs/chassis", "services", "gateway") for code in coded_literals(root / part)}
     assert len(written) >= 15
-    documents = [*contracts(contracts_folder).values(), own_document()]
-    listed = {entry["code"] for one in documents for entry in one["x-error-codes"]}
+    public = json.loads((contracts_folder / "public.openapi.json").read_bytes())
+    listed = {entry["code"] for entry in public["x-error-codes"]}
     assert written - listed == set()
     assert {code for code, _ in CODES.values()} <= listed
