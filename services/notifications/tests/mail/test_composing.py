@@ -160,6 +160,16 @@ def test_a_mail_about_a_new_password_says_how_many_other_ways_in_go_on():
     ]
 
 
+def test_a_mail_about_a_new_passkey_promises_a_login_only_to_one_that_verifies_its_user():
+    _, text, html = composed(kind="passkey_added")
+    told = (
+        "Your account has a new passkey. Whoever holds it can use it as a second step of a login, "
+        "and where it asks for a PIN, a fingerprint or a face, log in with it alone."
+    )
+    assert told in " ".join(text.split())
+    assert told in " ".join(html.split())
+
+
 def test_details_are_one_line_each_without_links_and_instants_are_in_the_users_zone():
     details = {
         "device": "Mozilla/5.0 (X11)\r\nSee http://evil.example or eve@evil.example",
