@@ -26,7 +26,8 @@ MAX_BYTES = 64 * 1024
 MAX_KEYS = 50
 KEPT_SECONDS = 3600.0
 REFETCH_SECONDS = 10.0
-OUR_FAULT = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type"})
+CLIENT_REFUSED = frozenset({"invalid_client", "unauthorized_client"})
+OUR_FAULT = CLIENT_REFUSED | {"unsupported_grant_type"}
 """Errors of a token endpoint (RFC 6749, section 5.2) that no caller can bring about."""
 FAILURES = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
@@ -180,6 +181,8 @@ class IdentityProvider:
         status, body = await self._ask("POST", found.token_endpoint, data=form, headers=headers)
         answer = self._object(body, "token") if status in {200, 400, 401} else {}
         error = answer.get("error")
+        if isinstance(error, str) and error in CLIENT_REFUSED:
+            log.error("oidc.client_refused", provider=self.config.id, error=error)
         if status == 400 and isinstance(error, str) and error not in OUR_FAULT:  # noqa: PLR2004 - RFC 6749, 5.2
             raise NotProven("the provider does not take the code")
         if status != 200:  # noqa: PLR2004 - RFC 6749, section 5.1
@@ -235,6 +238,8 @@ class IdentityProvider:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=SECONDS),
             ) as response:
+                if response.headers.get("content-encoding", "identity").lower() != "identity":
+                    raise self._unavailable(method, "packed, though asked for as it is")
                 body = bytearray()
                 async for chunk in response.content.iter_chunked(8192):
                     body += chunk
@@ -268,7 +273,9 @@ class IdentityProviders:
 
     async def open(self) -> None:
         """Make the client; nothing is fetched before it is needed."""
-        self._session = aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+        self._session = aiohttp.ClientSession(
+            trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        )
         self._providers = {name: IdentityProvider(one, self._session) for name, one in self.configs.items()}
 
     async def close(self) -> None:

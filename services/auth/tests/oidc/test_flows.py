@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -224,6 +225,17 @@ async def test_after_a_change_of_keys_an_unknown_one_is_looked_for_at_most_once_
     provider.sign = lambda claims: jwt.encode(claims, keys.other, "RS256", headers={"kid": "next"})
     assert codes(await enter()) == REFUSED
     assert provider.asked.count("/jwks") == 1
+
+
+@pytest.mark.parametrize("column", ["verifier_sealed", "nonce_sealed"])
+async def test_a_flow_that_can_not_be_opened_any_more_is_refused(sso, provider, rows, counts, refusals, column):
+    """As after a change of the keys that was too quick."""
+    before, flow = await counts(), await sso.start()
+    state = hashlib.sha256(flow["state"].encode()).digest()
+    await rows(f"UPDATE auth.oidc_flow SET {column} = 'k0:AAAA' WHERE state_hash = :state", state=state)  # noqa: S608
+    assert codes(await sso.complete(flow, provider.authorize(flow["authorization_url"]))) == REFUSED
+    assert await counts() == before
+    assert await refusals() == ("refused", {"provider": "scripted", "reason": "what the flow keeps can't be opened"})
 
 
 async def test_what_a_provider_adds_to_its_endpoints_query_stays(sso, provider):

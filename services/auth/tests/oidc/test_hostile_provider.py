@@ -12,9 +12,11 @@ import httpx2
 import jwt
 import pytest
 from aiohttp import web
+from auth_service.oidc.rules import Expected, NotProven, UnknownKey, verify_id_token
 from chassis.ids import uuid7
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from structlog.testing import capture_logs
 
 REFUSED = (401, ["OIDC_REFUSED"])
 UNAVAILABLE = (504, ["IDENTITY_PROVIDER_UNAVAILABLE"])
@@ -277,6 +279,35 @@ async def test_a_key_that_does_not_serve_is_401(provider, keys, nothing_comes_of
     assert await nothing_comes_of_it() == REFUSED
 
 
+def without_id(key):
+    return {name: value for name, value in published(key, "rsa").items() if name != "kid"}
+
+
+@pytest.mark.parametrize("sort", ["another key", "another type of key"])
+async def test_keys_without_ids_may_have_changed(provider, keys, sort):
+    """Then a signature that does not fit tells it, and the keys are asked for as they are for an unknown id."""
+    expected = Expected(provider.issuer, "taskloom", "n", None)
+    now = int(time.time())
+    claims = {"iss": provider.issuer, "sub": "s", "aud": "taskloom", "iat": now, "exp": now + 60, "nonce": "n"}
+    token = jwt.encode(claims, keys.good, "RS256")
+    old = without_id(keys.other) if sort == "another key" else {"kty": "EC", "crv": "P-256"}
+    with pytest.raises(UnknownKey):
+        verify_id_token(token, keys=[old], expected=expected)
+    assert verify_id_token(token, keys=[without_id(keys.good)], expected=expected)["sub"] == "s"
+    named = jwt.encode(claims, keys.good, "RS256", headers={"kid": "one"})
+    with pytest.raises(NotProven) as caught:
+        verify_id_token(named, keys=[{**without_id(keys.other), "kid": "one"}], expected=expected)
+    assert caught.type is NotProven
+
+
+async def test_a_wrong_signature_without_a_key_id_asks_for_the_keys_at_most_once_in_ten_seconds(provider, enter, keys):
+    provider.published = [without_id(keys.good)]
+    provider.sign = lambda claims: jwt.encode(claims, keys.other, "RS256")
+    for _ in range(3):
+        assert codes(await enter()) == REFUSED
+    assert provider.asked.count("/jwks") == 1
+
+
 @pytest.mark.parametrize(
     "more",
     [{"id_token": None}, {"id_token": 7}, {"id_token": ["x"]}, {"access_token": None}, {"access_token": "a b"}],
@@ -444,6 +475,33 @@ async def test_a_discovery_document_that_is_not_the_providers_is_504(sso, provid
 async def test_whose_fault_a_refused_code_is(provider, nothing_comes_of_it, status, error, expected):
     provider.answers = {"/token": answering(json.dumps(error).encode(), status)}
     assert await nothing_comes_of_it() == expected
+
+
+@pytest.mark.parametrize("error", ["invalid_client", "unauthorized_client"])
+@pytest.mark.parametrize("status", [400, 401])
+async def test_a_client_that_the_provider_does_not_know_is_an_error_in_the_log(provider, enter, error, status):
+    """Nobody can log in there before the configuration is mended."""
+    provider.answers = {"/token": answering(json.dumps({"error": error}).encode(), status)}
+    with capture_logs() as logs:
+        assert codes(await enter()) == UNAVAILABLE
+    assert [one for one in logs if one["event"] == "oidc.client_refused"] == [
+        {"event": "oidc.client_refused", "log_level": "error", "provider": "scripted", "error": error}
+    ]
+
+
+@pytest.mark.parametrize("path", ["/token", "/jwks"])
+async def test_an_answer_that_is_packed_is_not_unpacked(sso, provider, counts, path):
+    """Whatever it is: it was asked for as it is."""
+    handler = {"/token": provider.token, "/jwks": provider.jwks}[path]
+
+    async def packed(request):
+        body = gzip.compress((await handler(request)).body)
+        return web.Response(body=body, headers={"content-type": "application/json", "content-encoding": "gzip"})
+
+    before, flow = await counts(), await sso.start()
+    provider.answers = {path: packed}
+    assert codes(await sso.complete(flow, provider.authorize(flow["authorization_url"]))) == UNAVAILABLE
+    assert await counts() == before
 
 
 USERINFO = {

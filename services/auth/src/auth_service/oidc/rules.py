@@ -34,7 +34,7 @@ class NotProven(Exception):
 
 
 class UnknownKey(NotProven):
-    """The token is signed with a key that is not among those that are known."""
+    """The token may be signed with a key that is not among those that are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,10 @@ def verify_id_token(token: str, *, keys: Sequence[Claims], expected: Expected) -
             leeway=LEEWAY_SECONDS,
             options={"require": REQUIRED},
         )
+    except jwt.InvalidSignatureError:
+        # Without its id, a key that has been changed is known by this alone.
+        refusal = UnknownKey if header.get("kid") is None else NotProven
+        raise refusal("the ID token is refused: InvalidSignatureError") from None
     except MALFORMED as error:
         raise NotProven(f"the ID token is refused: {type(error).__name__}") from None
     _check_party(claims, expected.client_id)
@@ -149,7 +153,7 @@ def _key(keys: Sequence[Claims], kid: object, algorithm: str) -> Claims:
         and key.get("alg", algorithm) == algorithm
         and (kid is None or key.get("kid") == kid)
     ]
-    if not fitting and kid is not None:
+    if not fitting:
         raise UnknownKey("signed with a key that the provider does not publish")
     if len(fitting) != 1:
         raise NotProven("it is not clear which key the ID token is signed with")

@@ -12,7 +12,7 @@ from chassis.clock import utcnow
 from chassis.errors import AppError
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from chassis.sealing import KeyRing
+from chassis.sealing import KeyRing, SealError
 from chassis.secret_tokens import token_digest
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -380,4 +380,7 @@ def _place(column: str, flow_id: UUID) -> str:
 
 
 def _open(ring: KeyRing, flow: RowMapping, column: str) -> str:
-    return ring.open(flow[column], place=_place(column, flow["id"])).decode()
+    try:
+        return ring.open(flow[column], place=_place(column, flow["id"])).decode()
+    except SealError:
+        raise NotProven("what the flow keeps can't be opened") from None
