@@ -8,6 +8,9 @@ import stat
 import httpx2
 import psutil
 import pytest
+from taskloom_cli.data import DataFolder
+from taskloom_cli.environment import EVERYWHERE, Ports, process_environments, read_passwords
+from taskloom_cli.seed import seed
 from taskloom_cli.seed_data import TASKS
 from testkit.servers import wait_until
 
@@ -115,6 +118,7 @@ def test_the_first_person_is_an_administrator_and_a_changed_password_stops_no_st
     users = copy.summary["users"]
     answers = [status(f"{copy.api}/admin/users", user["access_token"]) for user in users]
     assert answers == [200, 403, 403]
+    assert [user["is_admin"] for user in users] == [True, False, False]
     change = {"current_password": users[0]["password"], "new_password": "violet-harbor-77"}
     with httpx2.Client(timeout=10, trust_env=False) as client:
         bearer = {"authorization": f"Bearer {users[0]['access_token']}"}
@@ -124,6 +128,38 @@ def test_the_first_person_is_an_administrator_and_a_changed_password_stops_no_st
     ada, ben, _cleo = again.summary["users"]
     assert (ada["user_id"], ada["password"], ada["access_token"]) == (users[0]["user_id"], None, None)
     assert ben["access_token"] in again.summary["curl"]
+
+
+def test_a_stranger_with_the_address_of_the_example_is_made_no_administrator(begin, start, status):
+    copy = start("--no-seed")
+    stranger = {"email": PEOPLE[0], "password": "violet-harbor-77"}
+    with httpx2.Client(timeout=10, trust_env=False) as client:
+        registration = client.post(f"{copy.api}/auth/register", json={**stranger, "display_name": "Eve"})
+        assert registration.status_code == 201
+        assert copy.end() == 0
+        refused = begin()
+        assert refused.read_line() == ""
+        assert refused.process.wait(30) == 2
+        assert "The example data could not be made (401: " in refused.errors()
+        copy = start("--no-seed")
+        token = client.post(f"{copy.api}/auth/login", json=stranger).json()["data"]["access_token"]
+    assert status(f"{copy.api}/admin/users", token) == 403
+
+
+def test_where_other_machines_reach_a_copy_nobody_of_the_example_is_an_administrator(start, status):
+    copy = start("--no-seed")
+    folder = DataFolder(copy.data, ephemeral=False)
+    ports = Ports(**json.loads((copy.data / "run.json").read_text(encoding="utf-8"))["ports"])
+    environments = process_environments(folder, ports, read_passwords(folder))
+    # As if it had been started with HOST=0.0.0.0, without serving other machines for it.
+    environments["gateway"]["HOST"] = EVERYWHERE
+    said = []
+    users, _ = seed(folder, ports, environments=environments, say=said.append)
+    assert [user.email for user in users] == PEOPLE
+    assert status(f"{copy.api}/admin/users", users[0].access_token) == 403
+    assert [user.is_admin for user in users] == [False, False, False]
+    (sentence,) = said
+    assert sentence.startswith("Other machines reach this copy, and everybody knows the password of ada@example.com: ")
 
 
 def test_a_setting_can_come_from_a_file_and_a_start_ended_while_people_sign_up_goes_on(begin, start, status, place):

@@ -55,14 +55,14 @@ def _lines(summary: Summary) -> list[str]:
         f"  Data     {summary.data_dir}",
     ]
     for user in summary.users:
-        lines += _user_lines(user, is_admin=user is summary.users[0])
+        lines += _user_lines(user)
     return [*lines, "Try:", summary.curl, "Ctrl-C stops everything."]
 
 
-def _user_lines(user: SeededUser, *, is_admin: bool) -> list[str]:
+def _user_lines(user: SeededUser) -> list[str]:
     if user.access_token is None:
         return [f"{user.email} has changed the password, or closed the account."]
-    role = ", an administrator" if is_admin else ""
+    role = ", an administrator" if user.is_admin else ""
     return [f"  {user.email}  password {user.password}{role}  token:", user.access_token]
 
 

@@ -1,7 +1,8 @@
 """Filling a new copy, once, the way its users would: through the API."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,17 @@ from taskloom_cli.children import PythonChild
 from taskloom_cli.complaints import Complaint
 from taskloom_cli.data import DataFolder, identity_keys
 from taskloom_cli.environment import Ports
+from taskloom_cli.ports import HOST
 from taskloom_cli.seed_data import PASSWORD, PEOPLE, PROJECTS, TASKS, WORKSPACE, Person
 from taskloom_cli.supervisor import run_to_end
 
 SEEDED = "seeded.json"
 CONFLICT = 409
 REFUSALS = (401, 403, 429)
+REACHED = (
+    "Other machines reach this copy, and everybody knows the password of {email}: change it before you make an "
+    "administrator of that account, or if it is one."
+)
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,16 @@ class SeededUser:
     user_id: str
     access_token: str | None
     """None, like the password, for somebody who has changed the password, and whom only they can log in."""
+    is_admin: bool
 
 
 def seed(
-    folder: DataFolder, ports: Ports, *, environments: Mapping[str, dict[str, str]]
+    folder: DataFolder, ports: Ports, *, environments: Mapping[str, dict[str, str]], say: Callable[[str], None]
 ) -> tuple[list[SeededUser], str]:
     """Make people, workspace and tasks unless they are there; log everybody in. Return them and the workspace's id.
 
-    What there is stands in a note beside the data. The first of the people is an administrator of the instance.
+    What there is stands in a note beside the data. The first of the people is an administrator of the instance, unless
+    other machines reach this copy: everybody knows the password. `say` gets a sentence about that.
 
     It calls the services themselves: whatever limits the gateway is given, they are for the people who come later.
     Raises Complaint.
@@ -49,10 +57,13 @@ def seed(
     marker = folder.root / SEEDED
     try:
         made = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
+        is_reached = environments["gateway"]["HOST"] != HOST
         if not made:
-            _make_people(folder, ports.api["auth"], environments["auth"])
+            _make_people(folder, ports.api["auth"], environments["auth"], has_admin=not is_reached)
         known: dict[str, str] = made.get("users", {})
         users = [_enter(ports.api["auth"], person, known) for person in PEOPLE]
+        if is_reached and users[0].password is not None:
+            say(REACHED.format(email=users[0].email))
         signer = IdentitySigner(identity_keys(folder)[0])
         if not made:
             found = _find_workspace(ports.api["tasks"], signer, users[0])
@@ -77,14 +88,22 @@ def _note(marker: Path, made: dict[str, Any]) -> None:
     written.replace(marker)
 
 
-def _make_people(folder: DataFolder, port: int, environment: dict[str, str]) -> None:
-    for person in PEOPLE:
-        _register(port, person)
+def _make_people(folder: DataFolder, port: int, environment: dict[str, str], *, has_admin: bool) -> None:
+    is_new, *_ = [_register(port, person) for person in PEOPLE]
+    if not has_admin:
+        return
+    if not is_new:
+        # Somebody else may have registered with this address: then the password is another, and this raises.
+        _enter(port, PEOPLE[0], {})
     log = folder.logs / "grant-admin.log"
     run_to_end([PythonChild("grant-admin", "auth_service.cli", ("grant-admin", PEOPLE[0].email), environment, log)])
+    if not is_new:
+        # Roles have changed: access tokens of this very second are void.
+        time.sleep(1)
 
 
-def _register(port: int, person: Person) -> None:
+def _register(port: int, person: Person) -> bool:
+    """Return False when there is an account with the address."""
     registration = {"email": person.email, "password": PASSWORD, "display_name": person.display_name}
     try:
         post(port, "/api/v1/auth/register", registration)
@@ -92,6 +111,8 @@ def _register(port: int, person: Person) -> None:
         # An earlier start got as far as this person, and was ended.
         if error.status != CONFLICT:
             raise
+        return False
+    return True
 
 
 def _enter(port: int, person: Person, known: Mapping[str, str]) -> SeededUser:
@@ -101,8 +122,10 @@ def _enter(port: int, person: Person, known: Mapping[str, str]) -> SeededUser:
     except CallFailed as error:
         if error.status not in REFUSALS or person.email not in known:
             raise
-        return SeededUser(person.email, None, known[person.email], None)
-    return SeededUser(person.email, PASSWORD, tokens["user"]["id"], tokens["access_token"])
+        return SeededUser(person.email, None, known[person.email], None, is_admin=False)
+    user = tokens["user"]
+    is_admin = "admin" in user["roles"]
+    return SeededUser(person.email, PASSWORD, user["id"], tokens["access_token"], is_admin=is_admin)
 
 
 def _make_tasks(port: int, signer: IdentitySigner, users: list[SeededUser], projects: dict[str, str]) -> None:

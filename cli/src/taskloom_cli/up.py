@@ -99,7 +99,7 @@ def _start(supervisor: Supervisor, folder: DataFolder, lock: int, options: Optio
     users: list[SeededUser] = []
     workspace_id = None
     if options.seed and _may_be_seeded(supervisor, environments["auth"]):
-        users, workspace_id = seed(folder, ports, environments=environments)
+        users, workspace_id = seed(folder, ports, environments=environments, say=supervisor.say)
     summary = _summary(folder, ports, users, workspace_id, time.monotonic() - started)
     supervisor.on_restart = lambda: _write_run_file(folder, supervisor, summary, ports)
     supervisor.on_restart()
