@@ -250,6 +250,25 @@ async def account(sign_up: SignUp) -> Account:
     return await sign_up()
 
 
+Confirm = Callable[[Account], Awaitable[Account]]
+
+
+@pytest.fixture
+def confirm(rows: Rows) -> Confirm:
+    """Lets somebody have confirmed their address, without a link: only then an account is told of what happens."""
+
+    async def confirm(account: Account) -> Account:
+        await rows("UPDATE auth.account SET email_verified_at = now() WHERE id = :id", id=account.id)
+        return account
+
+    return confirm
+
+
+@pytest.fixture
+async def confirmed(account: Account, confirm: Confirm) -> Account:
+    return await confirm(account)
+
+
 @pytest.fixture
 async def login(account: Account, log_in: LogIn) -> Login:
     return await log_in(account)

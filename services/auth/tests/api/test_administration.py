@@ -180,6 +180,7 @@ async def test_a_user_is_shown_with_how_the_account_is_used(api, admin, account,
     assert not {"password_hash", "email_canonical"} & shown.keys()
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_disabling_ends_sessions_marks_the_user_and_is_told_once(
     api, admin, account, log_in, rows, events, mails_about, as_admin
 ):
@@ -203,6 +204,7 @@ async def test_disabling_ends_sessions_marks_the_user_and_is_told_once(
     assert codes(await api.post("/api/v1/auth/login", json=account.credentials)) == (403, ["ACCOUNT_DISABLED"])
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_enabling_lets_somebody_in_again_and_is_told_once(
     api, admin, account, rows, events, mails_about, as_admin
 ):
@@ -274,6 +276,7 @@ async def test_disabling_409_for_oneself(api, admin, rows, as_admin):
     assert (await rows(ACCOUNT, id=admin.id))[0][0] == "active"
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_a_forced_reset_ends_sessions_and_mails_a_link(
     api, admin, account, log_in, rows, events, as_admin, mails_about
 ):
@@ -294,6 +297,7 @@ async def test_a_forced_reset_ends_sessions_and_mails_a_link(
     assert codes(await api.post("/api/v1/auth/login", json=account.credentials)) == (403, ["PASSWORD_RESET_REQUIRED"])
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_roles_change_without_ending_sessions_and_make_old_access_tokens_invalid(
     api, admin, account, log_in, rows, events, mails_about, as_admin
 ):

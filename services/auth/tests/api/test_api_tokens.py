@@ -295,6 +295,7 @@ async def test_r6_revoking_ends_the_token_with_mark_event_and_audit(api, login, 
     ]
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_its_owner_is_told_by_mail(create, account, rows):
     made = await create(name="Deploy", scopes=["tasks:read", "tasks:write"])
     query = """SELECT data -> 'resource' FROM auth.outbox

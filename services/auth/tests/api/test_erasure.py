@@ -182,8 +182,9 @@ async def test_nothing_personal_is_left_of_a_deleted_account(api, gone, rows, se
     ) == [(0,)]
 
 
-async def test_what_is_left_is_a_tombstone_and_what_happened(api, gone, rows, run_job):
+async def test_what_is_left_is_a_tombstone_and_what_happened(api, gone, rows, run_job, confirm):
     account, login = gone
+    await confirm(account)
     await api.request("DELETE", ME, headers=login.headers)
     await rows(DUE, id=account.id)
     await run_job("finish-deletions")

@@ -24,6 +24,7 @@ def codes(answer):
     return answer.status_code, [error["code"] for error in answer.json()["errors"]]
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_deactivating_ends_all_sessions_and_is_told_mailed_and_noted(
     api, account, log_in, rows, events, mails_about
 ):
@@ -45,6 +46,7 @@ async def test_deactivating_ends_all_sessions_and_is_told_mailed_and_noted(
     assert codes(await api.post("/api/v1/auth/refresh", json=refresh)) == (401, ["INVALID_REFRESH_TOKEN"])
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_deleting_says_when_and_ends_all_sessions(api, login, rows, events, mails_about):
     account = login.account
     before = utcnow()
@@ -169,6 +171,7 @@ async def test_an_account_that_was_disabled_meanwhile_can_not_be_left(api, login
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", DEACTIVATE), ("DELETE", ME)])
+@pytest.mark.usefixtures("confirmed")
 async def test_a_left_account_is_taken_back_by_its_password(api, login, rows, events, mails_about, method, path):
     account = login.account
     assert (await api.request(method, path, headers=login.headers)).status_code == 200

@@ -138,6 +138,7 @@ async def test_a_wrong_code_is_no_wrong_password_and_forgets_none(log_in_with, f
     assert await rows(failures, d=digest) == []
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_r13_each_recovery_code_works_once_in_any_form_and_its_owner_is_told(log_in_with, factor, account, rows):
     first, second, third = factor.recovery_codes[:3]
     for form in (first, second.lower(), third.replace("-", "")):

@@ -94,6 +94,7 @@ def mails(rows):
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "EdDSA"])
+@pytest.mark.usefixtures("confirmed")
 async def test_a_passkey_is_registered_and_logs_in_without_a_password(
     api, account, log_in, register, enter, rows, mails, algorithm
 ):
@@ -197,6 +198,7 @@ async def test_step_up_options_409_without_a_passkey(api, login):
     assert codes(await api.post(BEGIN_STEP_UP, headers=login.headers)) == (409, ["NO_SECOND_FACTOR"])
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_a_passkey_is_listed_renamed_and_removed_by_its_owner_alone(
     api, login, passkey, sign_up, log_in, rows, mails
 ):
@@ -261,6 +263,7 @@ async def test_flags_of_copies_are_kept_and_followed(login, register, enter, row
     assert await rows(query, id=login.account.id) == [(True, True)]
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_a_counter_that_does_not_rise_is_refused_noted_and_told(login, register, enter, rows, mails):
     authenticator = Authenticator(counts=True, counter=5)
     await register(login, authenticator)

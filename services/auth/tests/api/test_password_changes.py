@@ -215,7 +215,7 @@ async def test_of_fifty_changes_at_once_one_succeeds(api, account, login, log_in
 
 
 async def test_another_address_is_confirmed_by_its_owner_and_the_old_one_is_told(
-    api, account, log_in, mails, rows, events
+    api, account, log_in, mails, rows, events, confirm
 ):
     other, mine = await log_in(account), await log_in(account)
     (confirmation,) = await mails(account.email)
@@ -230,6 +230,7 @@ async def test_another_address_is_confirmed_by_its_owner_and_the_old_one_is_told
     assert (me["email"], me["email_verified"]) == (account.email, False)
     opened = (await api.get(VERIFY, params={"token": mail.token})).json()["data"]
     assert (opened["valid"], opened["kind"]) == (True, "change_email")
+    await confirm(account)
     answer = await api.post(VERIFY, json={"token": mail.token})
     assert (answer.status_code, answer.json()["data"]) == (200, {"email": stored, "verified": True})
     assert await rows(SESSIONS, id=account.id) == [(mine.session_id,)]
@@ -242,6 +243,15 @@ async def test_another_address_is_confirmed_by_its_owner_and_the_old_one_is_told
     assert (await api.post("/api/v1/auth/login", json=account.credentials)).status_code == 401
     assert (await events(account.id)).count("user.updated.v1") == 1
     assert ("email.changed", "success") in await rows(AUDIT, id=account.id)
+
+
+async def test_an_old_address_that_nobody_confirmed_is_not_told(api, account, login, mails):
+    new = f"{uuid7().hex}@example.org"
+    body = {"email": new, "password": account.password}
+    assert (await api.post(EMAIL, json=body, headers=login.headers)).status_code == 202
+    (mail,) = await mails(new)
+    assert (await api.post(VERIFY, json={"token": mail.token})).status_code == 200
+    assert [one.kind for one in await mails(account.email)] == ["verify_email"]
 
 
 async def test_a_change_to_a_taken_address_is_answered_the_same_and_fails_at_the_link(
@@ -304,9 +314,10 @@ async def test_another_address_needs_a_recent_proof(api, account, login, rows):
 
 
 async def test_r10_the_hundredth_failure_is_mailed_once_and_a_reset_opens_the_account(
-    api, account, log_in_by, mails, reset_token, rows
+    api, account, log_in_by, mails, reset_token, rows, confirm
 ):
     await mails(account.email)
+    await confirm(account)
     failing = "INSERT INTO auth.account_failures (account_digest, failures, last_at) VALUES (:d, 98, now())"
     await rows(failing, d=digest(account.email))
     for _ in range(4):

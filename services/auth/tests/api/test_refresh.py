@@ -82,6 +82,7 @@ async def test_r5_a_lost_answer_is_given_again_within_ten_seconds(refresh, login
     assert third not in (first, second)
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_r5_the_token_before_after_ten_seconds_ends_the_session(refresh, login, later, rows, events, api):
     first = login.tokens["refresh_token"]
     second = token_of(await refresh(first))
@@ -106,6 +107,7 @@ async def test_r5_the_token_before_after_ten_seconds_ends_the_session(refresh, l
         assert codes(await refresh(token)) == (401, ["INVALID_REFRESH_TOKEN"])
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_r5_the_owner_is_told_by_mail_once_that_somebody_has_a_copy(api, refresh, login, mails_about):
     first = login.tokens["refresh_token"]
     token_of(await refresh(token_of(await refresh(first))))

@@ -151,6 +151,7 @@ async def test_r13_confirm_429_after_five_tries_and_the_right_code_too(api, logi
     assert await rows("SELECT tries FROM auth.otp_tries WHERE user_id = :id", id=login.account.id) == []
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_r6_confirming_ends_all_other_sessions_and_this_one_has_proved_both(
     api, account, log_in, enrol, rows, mails
 ):
@@ -167,6 +168,7 @@ async def test_r6_confirming_ends_all_other_sessions_and_this_one_has_proved_bot
 
 
 @pytest.mark.parametrize("prefer", [None, "return=minimal"])
+@pytest.mark.usefixtures("confirmed")
 async def test_removing_totp_voids_the_recovery_codes_and_ends_other_sessions(
     api, account, log_in, enrol, mfa, rows, mails, prefer
 ):
@@ -191,6 +193,7 @@ async def test_a_pending_seed_is_nothing_to_remove(api, login):
     assert codes(await api.delete(TOTP, headers=login.headers)) == (404, ["NOT_FOUND"])
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_renewed_recovery_codes_void_the_old_ones(api, account, log_in, enrol, mails, rows):
     login = await log_in(account)
     assert codes(await api.post(CODES, headers=login.headers)) == (409, ["NO_SECOND_FACTOR"])

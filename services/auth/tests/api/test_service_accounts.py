@@ -401,6 +401,7 @@ async def test_an_end_waits_for_a_token_that_is_being_made_and_ends_it_too(api, 
     assert await rows(live, id=made["id"]) == [(0,)]
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_a9_a_token_of_a_service_account_is_confined_to_its_workspace(
     api, login, account, create, workspace, resolve, rows
 ):

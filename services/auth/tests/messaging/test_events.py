@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -206,15 +207,15 @@ async def test_a_mail_has_what_its_text_needs_and_its_token_only_sealed(wire, ac
     assert token not in json.dumps(event)
 
 
-async def test_mails_by_which_an_owner_can_tell_a_stranger_say_where_the_request_came_from(account, mail_to, rows):
+async def test_mails_by_which_an_owner_can_tell_a_stranger_say_where_the_request_came_from(confirmed, mail_to, rows):
     bind_request(RequestContext("request-1", new_traceparent(), "203.0.113.7", "Firefox"))
     for kind in MailKind:
-        await mail_to(account, kind)
+        await mail_to(confirmed, kind)
     query = """
         SELECT data->'resource'->>'kind', data->'resource'->>'address', data->'resource'->>'device' FROM auth.outbox
         WHERE type = 'account_mail.requested.v1' AND data->'resource'->>'user_id' = :id
     """
-    found = {kind: (address, device) for kind, address, device in await rows(query, id=str(account.id))}
+    found = {kind: (address, device) for kind, address, device in await rows(query, id=str(confirmed.id))}
     silent = {kind for kind, origin in found.items() if origin == (None, None)}
     assert silent == {
         "verify_email",
@@ -231,15 +232,61 @@ async def test_mails_by_which_an_owner_can_tell_a_stranger_say_where_the_request
     assert len(found) == len(MailKind)
 
 
-async def test_a_mail_goes_elsewhere_when_told_so_and_nowhere_after_a_rollback(account, mail_to, rows):
-    mail_id = await mail_to(account, MailKind.EMAIL_CHANGED, to="old@example.com")
+async def test_a_mail_goes_elsewhere_when_told_so_and_nowhere_after_a_rollback(confirmed, mail_to, rows):
+    mail_id = await mail_to(confirmed, MailKind.EMAIL_CHANGED, to="old@example.com")
     with pytest.raises(KeyError):
-        await mail_to(account, MailKind.PASSWORD_CHANGED, then=KeyError)
+        await mail_to(confirmed, MailKind.PASSWORD_CHANGED, then=KeyError)
     query = """
         SELECT stream_id, data->'resource'->>'to' FROM auth.outbox
         WHERE type = 'account_mail.requested.v1' AND data->'resource'->>'user_id' = :id
     """
-    assert await rows(query, id=str(account.id)) == [(mail_id, "old@example.com")]
+    assert await rows(query, id=str(confirmed.id)) == [(mail_id, "old@example.com")]
+
+
+LINKS = ["verify_email", "already_registered", "reset_password", "confirm_email_change"]
+
+
+async def test_an_address_that_was_never_confirmed_gets_no_notices(account, mail_to, mails_about):
+    asked = [await mail_to(account, kind) for kind in MailKind]
+    found = [mail["kind"] for mail in await mails_about(account.id)]
+    assert sorted(found) == sorted([*LINKS, "password_changed", "account_deleted"])
+    assert asked.count(None) == len(MailKind) - 6
+
+
+async def test_an_address_that_was_never_confirmed_gets_twenty_notices_an_hour_of_those_that_it_gets(
+    account, mail_to, mails_about
+):
+    asked = [await mail_to(account, MailKind.PASSWORD_CHANGED) for _ in range(21)]
+    assert [one is None for one in asked] == [False] * 20 + [True]
+    assert len(await mails_about(account.id)) == 20
+
+
+async def test_an_account_gets_twenty_notices_an_hour_and_those_of_a_theft_beyond(
+    confirmed, mail_to, mails_about, rows
+):
+    kinds = [MailKind.API_TOKEN_CREATED, MailKind.PASSKEY_ADDED]
+    asked = [await mail_to(confirmed, kinds[number % 2]) for number in range(22)]
+    assert [one is None for one in asked] == [False] * 20 + [True] * 2
+    always = [MailKind.SESSION_COMPROMISED, MailKind.PASSWORD_CHANGED, MailKind.EMAIL_CHANGED, MailKind.ACCOUNT_DELETED]
+    for kind in [*always, *(MailKind(link) for link in LINKS)]:
+        assert await mail_to(confirmed, kind) is not None
+    assert len(await mails_about(confirmed.id)) == 28
+    hour = "UPDATE auth.mail_budget SET sent_at[1] = now() - interval '1 h' WHERE account_id = :id"
+    await rows(hour, id=confirmed.id)
+    asked = [await mail_to(confirmed, MailKind.PASSKEY_ADDED) for _ in range(2)]
+    assert [one is None for one in asked] == [False, True]
+
+
+async def test_of_notices_at_once_no_more_than_twenty_are_asked_for(confirmed, mail_to):
+    asked = await asyncio.gather(*(mail_to(confirmed, MailKind.PASSKEY_ADDED) for _ in range(25)))
+    assert sorted(one is None for one in asked) == [False] * 20 + [True] * 5
+
+
+async def test_a_notice_that_nobody_could_send_for_a_week_is_of_no_use(confirmed, mail_to, mails_about):
+    await mail_to(confirmed, MailKind.PASSKEY_ADDED)
+    (mail,) = await mails_about(confirmed.id)
+    ends, asked = (datetime.fromisoformat(mail[name]) for name in ("expires_at", "requested_at"))
+    assert ends - asked == timedelta(days=7)
 
 
 async def test_a_refused_request_publishes_nothing(api, account, events):

@@ -338,6 +338,7 @@ class TestLinking:
         assert await counts() == before
         assert await mails(login.account.id) == []
 
+    @pytest.mark.usefixtures("confirmed")
     async def test_linking_the_same_again_changes_nothing(self, sso, provider, login, mails, counts):
         async def link():
             flow = await sso.start_link(login)
@@ -366,6 +367,7 @@ class TestLinking:
         assert codes(answer) == (409, ["OIDC_IDENTITY_LIMIT"])
         assert await counts() == before
 
+    @pytest.mark.usefixtures("confirmed")
     async def test_unlink(self, sso, provider, login, rows, mails):
         flow = await sso.start_link(login)
         linked = (await sso.complete(flow, provider.authorize(flow["authorization_url"]))).json()["data"]

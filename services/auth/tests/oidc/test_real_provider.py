@@ -95,6 +95,7 @@ async def test_the_session_works_and_the_password_login_of_such_an_account_does_
     assert codes(wrong) == (401, ["INVALID_CREDENTIALS"])
 
 
+@pytest.mark.usefixtures("confirmed")
 async def test_link_then_log_in_by_it(real, browser, account, login, rows, mails, log_in_there, email):
     """The address there is another one: who was logged in is what counts."""
     await browser.have(email=email, email_verified=False, name="Somebody")

@@ -1,5 +1,6 @@
 """Which mails there are about accounts."""
 
+from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -37,6 +38,21 @@ class MailKind(StrEnum):
     DELETION_SCHEDULED = "deletion_scheduled"
     ACCOUNT_DELETED = "account_deleted"
     ROLE_CHANGED = "role_changed"
+
+
+NOTICES_PER_HOUR = 20
+NOTICE_LIFE = timedelta(days=7)
+"""Longer no notice waits for a server that takes it."""
+NOTICES = "notices"
+"""What all notices together are counted as."""
+ASKED_BY_ADDRESS = frozenset(
+    {MailKind.VERIFY_EMAIL, MailKind.CONFIRM_EMAIL_CHANGE, MailKind.RESET_PASSWORD, MailKind.ALREADY_REGISTERED}
+)
+"""No notices: they are for an address that may be unproved, and each kind has a limit of its own."""
+TO_ANY_ADDRESS = frozenset({MailKind.PASSWORD_CHANGED, MailKind.ACCOUNT_DELETED})
+"""Notices that go to an address that was never confirmed, too: the owner of a new account is to know of its loss."""
+ALWAYS_SENT = frozenset({MailKind.SESSION_COMPROMISED, MailKind.PASSWORD_CHANGED, MailKind.EMAIL_CHANGED})
+"""Notices of a confirmed address that a flood of others must not keep away."""
 
 
 ABOUT_A_REQUEST = frozenset(

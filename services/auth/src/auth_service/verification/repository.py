@@ -1,13 +1,13 @@
 """All SQL on mailed links."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
-from sqlalchemy import ColumnElement, RowMapping, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, case, exists, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -45,16 +45,28 @@ async def void(session: AsyncSession, account_id: UUID, *, kinds: Collection[Lin
     await session.execute(statement.values(used_at=now))
 
 
-async def take_from_budget(session: AsyncSession, account_id: UUID, kind: str, *, now: datetime) -> bool:
-    """Note a mail of this kind; return False, and note nothing, when the account has had as many as it may have."""
+async def take_from_budget(
+    session: AsyncSession,
+    account_id: UUID,
+    kind: str,
+    *,
+    now: datetime,
+    most: int = MAILS_PER_HOUR,
+    interval: timedelta | None = MAIL_INTERVAL,
+) -> bool:
+    """Note a mail of this kind; return False, and note nothing, when the account has had as many as it may have.
+
+    It may have `most` an hour, each `interval` after the last if that is given.
+    """
     statement = insert(budget).values(account_id=account_id, kind=kind, sent_at=[now], last_at=now)
     column: Any = budget.c.sent_at
-    is_full = func.cardinality(column) >= MAILS_PER_HOUR
-    younger = case((is_full, column[2:MAILS_PER_HOUR]), else_=column)
+    is_full = func.cardinality(column) >= most
+    younger = case((is_full, column[2:most]), else_=column)
+    has_waited = true() if interval is None else budget.c.last_at <= now - interval
     statement = statement.on_conflict_do_update(
         index_elements=["account_id", "kind"],
         set_={"sent_at": func.array_append(younger, now), "last_at": now},
-        where=and_(budget.c.last_at <= now - MAIL_INTERVAL, or_(~is_full, column[1] <= now - HOUR)),
+        where=and_(has_waited, or_(~is_full, column[1] <= now - HOUR)),
     )
     return await session.scalar(statement.returning(budget.c.account_id)) is not None
 
