@@ -243,14 +243,14 @@ async def test_a_mail_goes_elsewhere_when_told_so_and_nowhere_after_a_rollback(c
     assert await rows(query, id=str(confirmed.id)) == [(mail_id, "old@example.com")]
 
 
-LINKS = ["verify_email", "already_registered", "reset_password", "confirm_email_change"]
+LINKS = ["verify_email", "already_registered", "reset_password", "reset_password_forced", "confirm_email_change"]
 
 
 async def test_an_address_that_was_never_confirmed_gets_no_notices(account, mail_to, mails_about):
     asked = [await mail_to(account, kind) for kind in MailKind]
     found = [mail["kind"] for mail in await mails_about(account.id)]
     assert sorted(found) == sorted([*LINKS, "password_changed", "account_deleted"])
-    assert asked.count(None) == len(MailKind) - 6
+    assert asked.count(None) == len(MailKind) - 7
 
 
 async def test_an_address_that_was_never_confirmed_gets_twenty_notices_an_hour_of_those_that_it_gets(
@@ -270,7 +270,7 @@ async def test_an_account_gets_twenty_notices_an_hour_and_those_of_a_theft_beyon
     always = [MailKind.SESSION_COMPROMISED, MailKind.PASSWORD_CHANGED, MailKind.EMAIL_CHANGED, MailKind.ACCOUNT_DELETED]
     for kind in [*always, *(MailKind(link) for link in LINKS)]:
         assert await mail_to(confirmed, kind) is not None
-    assert len(await mails_about(confirmed.id)) == 28
+    assert len(await mails_about(confirmed.id)) == 29
     hour = "UPDATE auth.mail_budget SET sent_at[1] = now() - interval '1 h' WHERE account_id = :id"
     await rows(hour, id=confirmed.id)
     asked = [await mail_to(confirmed, MailKind.PASSKEY_ADDED) for _ in range(2)]

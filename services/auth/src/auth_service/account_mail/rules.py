@@ -46,7 +46,13 @@ NOTICE_LIFE = timedelta(days=7)
 NOTICES = "notices"
 """What all notices together are counted as."""
 ASKED_BY_ADDRESS = frozenset(
-    {MailKind.VERIFY_EMAIL, MailKind.CONFIRM_EMAIL_CHANGE, MailKind.RESET_PASSWORD, MailKind.ALREADY_REGISTERED}
+    {
+        MailKind.VERIFY_EMAIL,
+        MailKind.CONFIRM_EMAIL_CHANGE,
+        MailKind.RESET_PASSWORD,
+        MailKind.RESET_PASSWORD_FORCED,
+        MailKind.ALREADY_REGISTERED,
+    }
 )
 """No notices: they are for an address that may be unproved, and each kind has a limit of its own."""
 TO_ANY_ADDRESS = frozenset({MailKind.PASSWORD_CHANGED, MailKind.ACCOUNT_DELETED})
