@@ -20,6 +20,8 @@ TRACES = """
         (SELECT array_agg(c ORDER BY c.hash) FROM auth.recovery_code c WHERE user_id = :id),
         (SELECT count(*) FROM auth.api_token WHERE created_by = :id),
         (SELECT count(*) FROM auth.oidc_identity WHERE account_id = :id),
+        (SELECT array_agg(a) FROM auth.account a WHERE id = :id),
+        (SELECT count(*) FROM auth.outbox WHERE data -> 'audience' ->> 0 = CAST(:id AS text)),
         (SELECT count(*) FROM auth.audit_event WHERE subject_id = :id)
 """
 IDENTITY = """
@@ -105,6 +107,11 @@ async def test_no_identity_is_unlinked(login, rows, ended_while_waiting):
     identity_id = uuid7()
     await rows(IDENTITY, id=identity_id, owner=login.account.id, subject=identity_id.hex)
     await ended_while_waiting(login, "DELETE", f"/api/v1/auth/oidc/identities/{identity_id}")
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v1/users/me/deactivate"), ("DELETE", "/api/v1/users/me")])
+async def test_no_account_is_left(login, ended_while_waiting, method, path):
+    await ended_while_waiting(login, method, path)
 
 
 async def test_an_ended_session_confirms_no_one_time_codes(api, login, rows):

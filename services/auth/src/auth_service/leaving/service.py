@@ -62,11 +62,10 @@ class LeavingTerms:
 
 async def deactivate(session: AsyncSession, *, caller: Principal, terms: LeavingTerms) -> RowMapping:
     """Close the caller's account until they come back. Raises LastAdmin."""
-    row, is_new = await _leave(session, caller=caller, values={"status": "deactivated"}, terms=terms)
-    if is_new:
-        await user_changed(session, USER_DEACTIVATED, row, actor=caller)
-        await request_mail(session, ring=terms.mail_ring, kind=MailKind.ACCOUNT_DEACTIVATED, account=row)
-        await audit.record(session, AuditAction.ACCOUNT_DEACTIVATED, subject_id=row["id"], actor=caller)
+    row = await _leave(session, caller=caller, values={"status": "deactivated"}, terms=terms)
+    await user_changed(session, USER_DEACTIVATED, row, actor=caller)
+    await request_mail(session, ring=terms.mail_ring, kind=MailKind.ACCOUNT_DEACTIVATED, account=row)
+    await audit.record(session, AuditAction.ACCOUNT_DEACTIVATED, subject_id=row["id"], actor=caller)
     return row
 
 
@@ -75,13 +74,12 @@ async def schedule_deletion(
 ) -> RowMapping:
     """Close the caller's account, and delete it for good after the grace. Raises LastAdmin and UserVersionConflict."""
     values = {"status": "deleting", "deletes_at": utcnow() + terms.grace}
-    row, is_new = await _leave(session, caller=caller, values=values, terms=terms, expected_version=expected_version)
-    if is_new:
-        await user_changed(session, USER_DELETION_SCHEDULED, row, actor=caller)
-        when = {"deletes_at": rfc3339(row["deletes_at"])}
-        kind = MailKind.DELETION_SCHEDULED
-        await request_mail(session, ring=terms.mail_ring, kind=kind, account=row, details=when)
-        await audit.record(session, AuditAction.DELETION_REQUESTED, subject_id=row["id"], actor=caller, details=when)
+    row = await _leave(session, caller=caller, values=values, terms=terms, expected_version=expected_version)
+    await user_changed(session, USER_DELETION_SCHEDULED, row, actor=caller)
+    when = {"deletes_at": rfc3339(row["deletes_at"])}
+    kind = MailKind.DELETION_SCHEDULED
+    await request_mail(session, ring=terms.mail_ring, kind=kind, account=row, details=when)
+    await audit.record(session, AuditAction.DELETION_REQUESTED, subject_id=row["id"], actor=caller, details=when)
     return row
 
 
@@ -197,34 +195,27 @@ async def _leave(
     values: Mapping[str, Any],
     terms: LeavingTerms,
     expected_version: int | None = None,
-) -> tuple[RowMapping, bool]:
-    """Give the account its new status and end its sessions, unless it has it; tell which.
-
-    Raises LastAdmin and UserVersionConflict.
-    """
-    row = await _lock(session, caller.user_id)
-    if row["status"] == values["status"]:
-        return row, False
-    if row["status"] != "active":
-        raise Unauthenticated
+) -> RowMapping:
+    """Close the caller's account, and end its sessions. Raises LastAdmin, UserVersionConflict or Unauthenticated."""
+    row = await _lock(session, caller)
     if expected_version not in (None, row["version"]):
         raise UserVersionConflict(data={"current": UserOut.of(row).model_dump(mode="json")})
     after = await users.apply_changes(session, user_id=row["id"], values={**values, "updated_at": utcnow()})
-    lifetimes = terms.sessions.lifetimes
-    await sessions.end_sessions(session, user_id=row["id"], lifetimes=lifetimes, also=caller.session_id)
-    return after, True
+    await sessions.end_sessions(session, user_id=row["id"], lifetimes=terms.sessions.lifetimes)
+    return after
 
 
-async def _lock(session: AsyncSession, user_id: UUID) -> RowMapping:
-    """Return an account, locked, with the other administrators held before it if it is one. Raises LastAdmin.
+async def _lock(session: AsyncSession, caller: Principal) -> RowMapping:
+    """Return the caller's account, locked, with the other administrators held before it if it is one. Raises LastAdmin.
 
-    Raises Unauthenticated for one that became an administrator meanwhile: no access token of before counts any more.
+    Raises Unauthenticated when the session has ended, or the account is closed or became an administrator's meanwhile:
+    no access token of before counts any more.
     """
-    found = await users.find(session, user_id)
+    found = await users.find(session, caller.user_id)
     is_admin = found is not None and ADMIN in found["roles"]
     if is_admin:
-        await hold_admins(session, leaving=user_id)
-    row = await users.lock(session, user_id)
-    if row is None or (ADMIN in row["roles"] and not is_admin):
+        await hold_admins(session, leaving=caller.user_id)
+    row = await sessions.lock_caller(session, caller)
+    if row["status"] != "active" or (ADMIN in row["roles"] and not is_admin):
         raise Unauthenticated
     return row
