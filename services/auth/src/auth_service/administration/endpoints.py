@@ -87,7 +87,7 @@ async def read_user(user_id: UUID, _caller: InstanceAdmin, connection: PrimaryCo
     response_model=Envelope[UserOut],
     responses={
         200: example(DISABLED_EXAMPLE, description="The user is disabled."),
-        **errors(AdministratorsOnly, UserNotFound, OwnAccount, LastAdmin),
+        **errors(AdministratorsOnly, UserNotFound, OwnAccount),
     },
 )
 @scope("admin:*")

@@ -42,10 +42,10 @@ class AdministrationTerms:
 async def disable(
     session: AsyncSession, *, caller: Principal, user_id: UUID, reason: str | None, terms: AdministrationTerms
 ) -> RowMapping:
-    """Lock somebody out, with all sessions and API tokens. Raises OwnAccount, LastAdmin and UserNotFound."""
+    """Lock somebody out, with all sessions and API tokens. Raises OwnAccount and UserNotFound."""
     if user_id == caller.user_id:
         raise OwnAccount
-    row = await _lock(session, user_id, caller=caller, leaving=True)
+    row = await _lock(session, user_id, caller=caller)
     if row["status"] == "disabled":
         return row
     after = await _change(session, row, {"status": "disabled", "status_before": row["status"]})
