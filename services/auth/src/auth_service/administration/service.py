@@ -52,7 +52,7 @@ async def disable(
     await sessions.end_sessions(session, user_id=user_id, lifetimes=terms.lifetimes)
     await verification.void_links(session, account_id=user_id)
     await user_changed(session, USER_DISABLED, after, actor=caller)
-    await _mail(session, MailKind.ACCOUNT_DISABLED, after, terms)
+    await request_mail(session, ring=terms.mail_ring, kind=MailKind.ACCOUNT_DISABLED, account=after)
     details = {} if reason is None else {"reason": reason}
     await audit.record(session, AuditAction.ACCOUNT_DISABLED, subject_id=user_id, actor=caller, details=details)
     return after
@@ -67,7 +67,7 @@ async def enable(session: AsyncSession, *, caller: Principal, user_id: UUID, ter
     status = row["status_before"] or ("active" if row["deletes_at"] is None else "deleting")
     after = await _change(session, row, {"status": status, "status_before": None})
     await user_changed(session, USER_ENABLED, after, actor=caller)
-    await _mail(session, MailKind.ACCOUNT_ENABLED, after, terms)
+    await request_mail(session, ring=terms.mail_ring, kind=MailKind.ACCOUNT_ENABLED, account=after)
     await audit.record(session, AuditAction.ACCOUNT_ENABLED, subject_id=user_id, actor=caller)
     return after
 
@@ -131,7 +131,8 @@ async def set_roles(
         )
     change = {"field": "roles", "old": row["roles"], "new": wanted}
     await user_changed(session, USER_ROLES_CHANGED, after, actor=caller, changes=[change])
-    await _mail(session, MailKind.ROLE_CHANGED, after, terms, {"roles": ", ".join(wanted)})
+    told = {"roles": ", ".join(wanted)}
+    await request_mail(session, ring=terms.mail_ring, kind=MailKind.ROLE_CHANGED, account=after, details=told)
     details = {"old": row["roles"], "new": wanted}
     await audit.record(session, AuditAction.ROLES_CHANGED, subject_id=user_id, actor=caller, details=details)
     return after
@@ -168,14 +169,3 @@ async def _lock(session: AsyncSession, user_id: UUID, *, caller: Principal | Non
 
 async def _change(session: AsyncSession, row: RowMapping, values: Mapping[str, Any]) -> RowMapping:
     return await users.apply_changes(session, user_id=row["id"], values={**values, "updated_at": utcnow()})
-
-
-async def _mail(
-    session: AsyncSession,
-    kind: MailKind,
-    row: RowMapping,
-    terms: AdministrationTerms,
-    details: Mapping[str, str] | None = None,
-) -> None:
-    if row["email"] is not None:
-        await request_mail(session, ring=terms.mail_ring, kind=kind, account=row, details=details)

@@ -154,9 +154,7 @@ async def _change_email(
     changes = [{"field": "email", "old": account["email"], "new": after["email"]}]
     await user_changed(session, USER_UPDATED, after, actor=None, changes=changes)
     await audit.record(session, AuditAction.EMAIL_CHANGED, subject_id=after["id"], actor_id=after["id"])
-    # Told is the old address, which may be a stranger's if nobody has confirmed it.
-    if account["email_verified_at"] is not None:
-        await request_mail(session, ring=ring, kind=MailKind.EMAIL_CHANGED, account=after, to=account["email"])
+    await request_mail(session, ring=ring, kind=MailKind.EMAIL_CHANGED, account=account)
     return after
 
 
