@@ -33,7 +33,7 @@ EVENTS = (
         USER_UPDATED,
         SOURCE_NAME,
         "user",
-        "A profile or an address was changed, an address was confirmed, or a new password is asked for.",
+        "A profile, an address or a password was changed, an address was confirmed, or a new password is asked for.",
         UserOut,
         {**USER_EXAMPLE, "version": 2},
         optional=True,

@@ -1,4 +1,4 @@
-"""The process of periodic work. Each job has one table, so that a failure of one undoes nothing of another."""
+"""The process of periodic work. Each job has its own transactions: a failure of one undoes nothing of another."""
 
 from datetime import timedelta
 

@@ -47,9 +47,9 @@ async def request_mail(
     the text of this kind tells beside, such as a device; nothing in them may be secret.
 
     Return None, and ask for nothing, when it is a notice that the account may not have. Anybody can sign up with a
-    stranger's address, so one that was never confirmed is only told of a new password and of the account's end. Of all
-    notices an account has 20 an hour; only with a confirmed address those of a session's copy, a new password and a new
-    address are never too many. The caller has locked the account, or waits for no lock after this.
+    stranger's address, so one that was never confirmed is only told of a new password and of the account's end. Of
+    notices an account has 20 an hour. Of its end it is told in any case, and at a confirmed address of a session's
+    copy, a new password and a new address. The caller has locked the account, or waits for no lock after this.
     """
     now = utcnow()
     if not await _may_have(session, kind, account, now):

@@ -54,7 +54,7 @@ ASKED_BY_ADDRESS = frozenset(
         MailKind.ALREADY_REGISTERED,
     }
 )
-"""No notices: they are for an address that may be unproved, and each kind has a limit of its own."""
+"""No notices: they are for an address that may be unproved. What others can bring on is counted by kind."""
 TO_ANY_ADDRESS = frozenset({MailKind.PASSWORD_CHANGED, MailKind.ACCOUNT_DELETED})
 """Notices that go to an address that was never confirmed, too: the owner of a new account is to know of its loss."""
 ALWAYS_SENT = frozenset({MailKind.SESSION_COMPROMISED, MailKind.PASSWORD_CHANGED, MailKind.EMAIL_CHANGED})

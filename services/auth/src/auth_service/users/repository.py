@@ -47,7 +47,7 @@ async def hold(session: AsyncSession, user_id: UUID) -> RowMapping | None:
 
 
 async def lock_admins(session: AsyncSession) -> frozenset[UUID]:
-    """Return the active administrators; nobody becomes or ceases to be one of them until the transaction ends."""
+    """Return the active administrators; none of them ceases to be one until the transaction ends."""
     is_admin = literal_column("'admin'") == any_(account.c.roles), account.c.status == "active"
     query = select(account.c.id).where(*is_admin).order_by(account.c.id).with_for_update()
     return frozenset((await session.execute(query)).scalars())
@@ -84,6 +84,6 @@ async def change_email(
 
 
 async def set_password_hash(session: AsyncSession, *, user_id: UUID, old: str, new: str) -> None:
-    """Replace a hash by one with today's parameters, unless it was changed meanwhile."""
+    """Put another hash of the same password in the place of one, unless somebody else has replaced that."""
     statement = update(account).where(account.c.id == user_id, account.c.password_hash == old)
     await session.execute(statement.values(password_hash=new))

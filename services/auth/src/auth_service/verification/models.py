@@ -29,12 +29,12 @@ class LinkToken(Base):
     session_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    # When it was used, or replaced by another.
+    # When it was used, or made useless.
     used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class MailBudget(Base):
-    """When an account was sent mails of one kind lately, the oldest first."""
+    """When an account was sent mails of one kind, or notices of whatever kind, lately; the oldest first."""
 
     __tablename__ = "mail_budget"
     __table_args__ = (Index("ix_mail_budget_last_at", "last_at"),)
