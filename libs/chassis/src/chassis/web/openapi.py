@@ -72,6 +72,12 @@ def example(value: Any, *, description: str, headers: Mapping[str, str] | None =
     }
 
 
+def page_example(entry: Any, *, description: str) -> dict[str, Any]:
+    """Return the documentation of a page with one entry."""
+    shown = enveloped([entry], page=1, per_page=20, total=1)
+    return {"description": description, "content": {"application/json": {"example": shown}}}
+
+
 def enveloped(data: Any, **meta: Any) -> dict[str, Any]:
     """Return an example answer around `data`."""
     return {

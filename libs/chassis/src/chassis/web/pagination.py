@@ -1,13 +1,16 @@
 """Lists, a page at a time: by page number with a total, or by cursor without one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Response
+from pydantic import BaseModel
 
 from chassis.errors import InvalidInput
-from chassis.paging import Paging
+from chassis.paging import Paging, page_meta
+from chassis.web.envelope import success_body
+from chassis.web.replies import JSON, PRIVATE, list_etag, to_json, unless_unchanged
 
 MAX_PER_PAGE = 100
 DEFAULT_PER_PAGE = 20
@@ -58,6 +61,24 @@ PagesQuery = Annotated[Paging, Depends(pages)]
 
 PagingQuery = Annotated[Paging, Depends(pages_or_cursor)]
 """A list that is read by page number or by cursor."""
+
+
+def page_reply(request: Request, entries: Sequence[BaseModel], paging: Paging, total: int) -> Response:
+    """Answer with a page of a list, of whose entries there are `total`."""
+    meta, links = page_meta(paging, total), page_links(request, paging, total)
+    return list_reply(request, entries, meta=meta, links=links)
+
+
+def list_reply(
+    request: Request, entries: Sequence[BaseModel], *, meta: dict[str, Any], links: Mapping[str, str]
+) -> Response:
+    """Answer with a part of a list, or 304 when it and its `meta` are what the caller has.
+
+    The entries are serialized once, for the body and for the entity tag.
+    """
+    data = to_json(entries)
+    headers = {**PRIVATE, **links, "etag": list_etag(data + repr(meta).encode())}
+    return unless_unchanged(request, Response(success_body(data, meta), 200, headers, JSON))
 
 
 def page_links(request: Request, wanted: Paging, total: int) -> dict[str, str]:

@@ -3,16 +3,15 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 from chassis.errors import AppError, Forbidden
-from chassis.paging import page_meta
 from chassis.web.app import APIRouter
 from chassis.web.database import ReadConnection, Replay, Writing, open_write
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.middleware import ASKED_METHOD
-from chassis.web.openapi import enveloped, errors, example
-from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.openapi import errors, example, page_example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import WantsMinimal
-from chassis.web.replies import PRIVATE, etag, list_etag, reply, to_json, unless_unchanged
+from chassis.web.replies import PRIVATE, etag, reply, unless_unchanged
 from chassis.web.routing import scope, takes_idempotency_key
 from fastapi import Header, Request, Response
 from fastapi.responses import StreamingResponse
@@ -139,10 +138,7 @@ async def _dropped_when_refused(file: StoredFile, storage: Storage) -> AsyncIter
     description="The files of a task that you can see, the oldest first.",
     response_model=PageEnvelope[AttachmentOut],
     responses={
-        200: {
-            "description": "One page of files.",
-            "content": {"application/json": {"example": enveloped([ATTACHMENT_EXAMPLE], page=1, per_page=20, total=1)}},
-        },
+        200: page_example(ATTACHMENT_EXAMPLE, description="One page of files."),
         304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(AttachmentNotFound, PageTooDeep),
     },
@@ -153,8 +149,7 @@ async def list_attachments(
 ) -> Response:
     rows, total = await repository.list_of_task(connection, access.task_id, limit=paging.per_page, offset=paging.offset)
     files = [AttachmentOut.model_validate(dict(row)) for row in rows]
-    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(files) + str(total).encode())}
-    return unless_unchanged(request, reply(files, meta=page_meta(paging, total), headers=headers))
+    return page_reply(request, files, paging, total)
 
 
 @router.get(

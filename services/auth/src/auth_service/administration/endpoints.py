@@ -1,13 +1,12 @@
 from uuid import UUID
 
-from chassis.paging import page_meta
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
-from chassis.web.openapi import enveloped, errors, example
-from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.openapi import errors, example, page_example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed, IfMatchRequired, RequiredVersion
-from chassis.web.replies import etag, list_etag, reply, to_json, unless_unchanged
+from chassis.web.replies import etag, reply
 from chassis.web.routing import scope
 from fastapi import Request, Response
 from sqlalchemy import RowMapping
@@ -30,7 +29,6 @@ from auth_service.users.schemas import USER_EXAMPLE, UserOut
 router = APIRouter(prefix="/api/v1/admin/users", tags=["admin"])
 
 ETAG = {"ETag": "The account's version, in quotes."}
-PAGE_EXAMPLE = enveloped([USER_EXAMPLE], page=1, per_page=20, total=1)
 
 
 @router.get(
@@ -42,7 +40,7 @@ PAGE_EXAMPLE = enveloped([USER_EXAMPLE], page=1, per_page=20, total=1)
     ),
     response_model=PageEnvelope[UserOut],
     responses={
-        200: {"description": "One page of users.", "content": {"application/json": {"example": PAGE_EXAMPLE}}},
+        200: page_example(USER_EXAMPLE, description="One page of users."),
         304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(AdministratorsOnly, PageTooDeep),
     },
@@ -53,8 +51,7 @@ async def list_users(
 ) -> Response:
     rows, total = await repository.list_users(connection, wanted, limit=paging.per_page, offset=paging.offset)
     users = [UserOut.of(row) for row in rows]
-    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(users) + str(total).encode())}
-    return unless_unchanged(request, reply(users, meta=page_meta(paging, total), headers=headers))
+    return page_reply(request, users, paging, total)
 
 
 @router.get(

@@ -1,13 +1,12 @@
 from uuid import UUID
 
 from chassis.errors import NotFound
-from chassis.paging import page_meta
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CallingService, CurrentPrincipal
-from chassis.web.openapi import enveloped, errors, example
-from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.openapi import errors, example, page_example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import WantsMinimal
 from chassis.web.replies import NO_STORE, list_etag, reply, to_json, unless_unchanged
 from chassis.web.routing import session_only
@@ -81,10 +80,7 @@ async def create_token(request: Request, body: TokenCreate, caller: RecentlyProv
     description="All that were not revoked, the newest first. Expired ones are shown for 30 days.",
     response_model=PageEnvelope[TokenOut],
     responses={
-        200: {
-            "description": "One page of tokens.",
-            "content": {"application/json": {"example": enveloped([TOKEN_EXAMPLE], page=1, per_page=20, total=1)}},
-        },
+        200: page_example(TOKEN_EXAMPLE, description="One page of tokens."),
         304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(PageTooDeep),
     },
@@ -95,8 +91,7 @@ async def list_tokens(
 ) -> Response:
     rows, total = await repository.list_of(connection, caller.user_id, limit=paging.per_page, offset=paging.offset)
     tokens = [TokenOut.of(row) for row in rows]
-    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(tokens) + str(total).encode())}
-    return unless_unchanged(request, reply(tokens, meta=page_meta(paging, total), headers=headers))
+    return page_reply(request, tokens, paging, total)
 
 
 @router.get(

@@ -1,15 +1,14 @@
 from uuid import UUID
 
 from chassis.errors import Forbidden
-from chassis.paging import page_meta
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import enveloped, errors, example
-from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.openapi import errors, example, page_example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed, WantsMinimal
-from chassis.web.replies import NO_STORE, etag, list_etag, reply, to_json, unless_unchanged
+from chassis.web.replies import NO_STORE, etag, reply, unless_unchanged
 from chassis.web.routing import session_only
 from fastapi import Request, Response
 
@@ -85,12 +84,7 @@ async def create_service_account(wanted: AllowedAccount, caller: RecentlyProven,
     description="For its owners and admins, the newest first.",
     response_model=PageEnvelope[ServiceAccountOut],
     responses={
-        200: {
-            "description": "One page of accounts.",
-            "content": {
-                "application/json": {"example": enveloped([SERVICE_ACCOUNT_EXAMPLE], page=1, per_page=20, total=1)}
-            },
-        },
+        200: page_example(SERVICE_ACCOUNT_EXAMPLE, description="One page of accounts."),
         304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(*REFUSALS, PageTooDeep),
     },
@@ -101,8 +95,7 @@ async def list_service_accounts(
 ) -> Response:
     rows, total = await repository.list_of(connection, workspace_id, limit=paging.per_page, offset=paging.offset)
     accounts = [ServiceAccountOut.of(row) for row in rows]
-    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(accounts) + str(total).encode())}
-    return unless_unchanged(request, reply(accounts, meta=page_meta(paging, total), headers=headers))
+    return page_reply(request, accounts, paging, total)
 
 
 @router.get(
@@ -219,10 +212,7 @@ async def create_service_account_token(
     description="All that were not revoked, the newest first. Expired ones are shown for 30 days.",
     response_model=PageEnvelope[TokenOut],
     responses={
-        200: {
-            "description": "One page of tokens.",
-            "content": {"application/json": {"example": enveloped([BOT_TOKEN_EXAMPLE], page=1, per_page=20, total=1)}},
-        },
+        200: page_example(BOT_TOKEN_EXAMPLE, description="One page of tokens."),
         304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(*REFUSALS, PageTooDeep),
     },
@@ -234,8 +224,7 @@ async def list_service_account_tokens(
     owner = account["account_id"]
     rows, total = await tokens.list_of(connection, owner, limit=paging.per_page, offset=paging.offset)
     found = [TokenOut.of(row) for row in rows]
-    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(found) + str(total).encode())}
-    return unless_unchanged(request, reply(found, meta=page_meta(paging, total), headers=headers))
+    return page_reply(request, found, paging, total)
 
 
 @router.delete(

@@ -3,15 +3,14 @@ from uuid import UUID
 
 import fastapi
 import orjson
-from chassis.paging import page_meta
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import enveloped, errors, example
-from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
+from chassis.web.openapi import errors, example, page_example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import WantsMinimal
-from chassis.web.replies import NO_STORE, list_etag, reply, to_json, unless_unchanged
+from chassis.web.replies import NO_STORE, reply
 from chassis.web.routing import public, session_only
 from fastapi import Form, Request, Response
 
@@ -152,10 +151,7 @@ async def log_out_everywhere(request: Request, caller: CurrentPrincipal, write: 
     description="All logins that are in force, the newest first.",
     response_model=PageEnvelope[SessionOut],
     responses={
-        200: {
-            "description": "One page of sessions.",
-            "content": {"application/json": {"example": enveloped([SESSION_EXAMPLE], page=1, per_page=20, total=1)}},
-        },
+        200: page_example(SESSION_EXAMPLE, description="One page of sessions."),
         304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(PageTooDeep),
     },
@@ -166,8 +162,7 @@ async def list_sessions(
 ) -> Response:
     rows, total = await repository.list_of(connection, caller.user_id, limit=paging.per_page, offset=paging.offset)
     sessions = [SessionOut.model_validate({**row, "current": row["id"] == caller.session_id}) for row in rows]
-    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(sessions) + str(total).encode())}
-    return unless_unchanged(request, reply(sessions, meta=page_meta(paging, total), headers=headers))
+    return page_reply(request, sessions, paging, total)
 
 
 @router.delete(

@@ -1,13 +1,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from chassis.paging import page_meta
 from chassis.web.app import APIRouter
 from chassis.web.envelope import PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import enveloped, errors
-from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
-from chassis.web.replies import list_etag, reply, to_json, unless_unchanged
+from chassis.web.openapi import errors, page_example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.routing import scope
 from fastapi import Query, Request, Response
 
@@ -25,10 +23,7 @@ router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
     description="The projects that you can see, the oldest first; each id goes into `project_id` of a new task.",
     response_model=PageEnvelope[ProjectOut],
     responses={
-        200: {
-            "description": "One page of projects.",
-            "content": {"application/json": {"example": enveloped([PROJECT_EXAMPLE], page=1, per_page=20, total=1)}},
-        },
+        200: page_example(PROJECT_EXAMPLE, description="One page of projects."),
         304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(PageTooDeep, NotYetConsistent),
     },
@@ -45,5 +40,4 @@ async def list_projects(
         connection, caller, workspace_id=workspace_id, limit=paging.per_page, offset=paging.offset
     )
     projects = [ProjectOut.model_validate(dict(row)) for row in rows]
-    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(projects) + str(total).encode())}
-    return unless_unchanged(request, reply(projects, meta=page_meta(paging, total), headers=headers))
+    return page_reply(request, projects, paging, total)

@@ -8,10 +8,10 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import enveloped, errors, example
-from chassis.web.pagination import PageAndCursor, PageTooDeep, PagingQuery, cursor_links, page_links
+from chassis.web.openapi import errors, example, page_example
+from chassis.web.pagination import PageAndCursor, PageTooDeep, PagingQuery, cursor_links, list_reply, page_links
 from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed, WantsMinimal
-from chassis.web.replies import etag, list_etag, reply, to_json, unless_unchanged
+from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, scope
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy import RowMapping
@@ -81,10 +81,7 @@ async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincip
     ),
     response_model=PageEnvelope[TaskView],
     responses={
-        200: {
-            "description": "One page of tasks.",
-            "content": {"application/json": {"example": enveloped([TASK_EXAMPLE], page=1, per_page=20, total=1)}},
-        },
+        200: page_example(TASK_EXAMPLE, description="One page of tasks."),
         304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(InvalidCursor, CursorMismatch, PageAndCursor, PageTooDeep, NotYetConsistent),
     },
@@ -104,8 +101,7 @@ async def list_tasks(
     tasks = [_shown(row, caller, include) for row in page.rows]
     in_pages = paging.cursor is None
     links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
-    tag = list_etag(to_json(tasks) + repr(page.meta).encode())
-    return unless_unchanged(request, reply(tasks, meta=page.meta, headers={**links, "etag": tag}))
+    return list_reply(request, tasks, meta=page.meta, links=links)
 
 
 @router.get(

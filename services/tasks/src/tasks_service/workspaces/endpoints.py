@@ -1,11 +1,9 @@
-from chassis.paging import page_meta
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection
 from chassis.web.envelope import PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import enveloped, errors
-from chassis.web.pagination import PagesQuery, PageTooDeep, page_links
-from chassis.web.replies import list_etag, reply, to_json, unless_unchanged
+from chassis.web.openapi import errors, page_example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.routing import any_credential, scope
 from fastapi import Request, Response
 
@@ -27,10 +25,7 @@ internal = APIRouter(prefix="/internal/memberships", tags=["internal"])
     ),
     response_model=PageEnvelope[WorkspaceOut],
     responses={
-        200: {
-            "description": "One page of workspaces.",
-            "content": {"application/json": {"example": enveloped([WORKSPACE_EXAMPLE], page=1, per_page=20, total=1)}},
-        },
+        200: page_example(WORKSPACE_EXAMPLE, description="One page of workspaces."),
         304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(PageTooDeep, NotYetConsistent),
     },
@@ -43,8 +38,7 @@ async def list_workspaces(
     workspaces = [
         WorkspaceOut.model_validate({**row, "personal": row["personal_owner_id"] is not None}) for row in rows
     ]
-    headers = {**page_links(request, paging, total), "etag": list_etag(to_json(workspaces) + str(total).encode())}
-    return unless_unchanged(request, reply(workspaces, meta=page_meta(paging, total), headers=headers))
+    return page_reply(request, workspaces, paging, total)
 
 
 @internal.get(
