@@ -384,6 +384,15 @@ def auth(services: Services) -> Auth:
 
 
 @pytest.fixture
+async def auth_of_its_own(auth: Auth, test_gateway: TestGateway) -> AsyncIterator[tuple[Auth, str]]:
+    """An auth service with the same keys that only the gateways of the test ask, and its URL."""
+    own = Auth(test_gateway)
+    own.issuer, own.keys = auth.issuer, auth.keys
+    async with serving(own) as port:
+        yield own, f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
 def tasks(services: Services) -> Service:
     return services.tasks
 

@@ -254,8 +254,14 @@ async def test_r7_cache_is_bounded_and_keeps_the_newest(auth):
     assert everything.verified == 6
 
 
-async def test_r3_unknown_keys_refetch_once_in_ten_seconds_in_each_process(start, auth, is_refused):
-    async with start() as one, start() as other, one.client() as api, other.client() as other_api:
+async def test_r3_unknown_keys_refetch_once_in_ten_seconds_in_each_process(start, auth_of_its_own, is_refused):
+    auth, url = auth_of_its_own
+    async with (
+        start(auth_url=url) as one,
+        start(auth_url=url) as other,
+        one.client() as api,
+        other.client() as other_api,
+    ):
         fetched = auth.key_fetches
         tokens = [auth.issuer.token(header={"kid": f"k{n}"}) for n in range(200)]
         for answer in await asyncio.gather(*(api.get(PATH, headers=bearer(token)) for token in tokens)):
