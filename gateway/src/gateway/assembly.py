@@ -139,8 +139,8 @@ def upstream_urls(settings: Settings) -> dict[str, str]:
     """Return the services' addresses by name."""
     gateway = settings.gateway
     return {
-        "auth": gateway.auth_url.rstrip("/"),
-        "tasks": gateway.tasks_url.rstrip("/"),
-        "notifications": gateway.notifications_url.rstrip("/"),
-        "attachments": gateway.attachments_url.rstrip("/"),
+        "auth": gateway.auth_url,
+        "tasks": gateway.tasks_url,
+        "notifications": gateway.notifications_url,
+        "attachments": gateway.attachments_url,
     }

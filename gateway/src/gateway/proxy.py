@@ -106,7 +106,7 @@ class Proxy:
 
     def __init__(self, session: aiohttp.ClientSession, upstreams: Mapping[str, str]) -> None:
         self._session = session
-        self._upstreams = {name: Upstream(url.rstrip("/")) for name, url in upstreams.items()}
+        self._upstreams = {name: Upstream(url) for name, url in upstreams.items()}
 
     async def forward(self, scope: Scope, receive: Receive, send: Send, forwarding: Forwarding) -> None:
         """Forward and answer. Raises the refusals of gateway.errors before an answer began, then AnswerBrokenOff."""

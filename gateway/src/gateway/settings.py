@@ -4,23 +4,13 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Annotated
 
-from chassis.settings import CommaSeparated, ProcessSettings, RedisSettings, SettingsGroup, is_url, load_settings
+from chassis.settings import CommaSeparated, HttpUrl, ProcessSettings, RedisSettings, SettingsGroup, load_settings
 from chassis.tokens import IdentitySigner
 from cryptography.exceptions import UnsupportedAlgorithm
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 PREFIX = "GATEWAY_"
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _http(value: str) -> str:
-    if not is_url(value, ("http", "https")) or "?" in value or "#" in value:
-        raise ValueError("expected a URL that begins with http:// or https://, with a host and without a query")
-    return value
 
 
 def _signing_key(value: SecretStr) -> SecretStr:
@@ -31,10 +21,6 @@ def _signing_key(value: SecretStr) -> SecretStr:
     return value
 
 
-Listed = Annotated[CommaSeparated, BeforeValidator(_split)]
-HttpUrl = Annotated[str, AfterValidator(_http)]
-
-
 class EdgeSettings(SettingsGroup):
     """What the outside world may be and do."""
 
@@ -43,17 +29,17 @@ class EdgeSettings(SettingsGroup):
         validation_alias="PUBLIC_BASE_URL",
         description="Where clients reach the API; used in documents, never taken from a request.",
     )
-    allowed_hosts: Listed = Field(
+    allowed_hosts: CommaSeparated = Field(
         default=("localhost", "127.0.0.1", "[::1]"),
         validation_alias="ALLOWED_HOSTS",
         description="Values of the Host header that are served, without ports, separated by commas.",
     )
-    cors_allow_origins: Listed = Field(
+    cors_allow_origins: CommaSeparated = Field(
         default=(),
         validation_alias="CORS_ALLOW_ORIGINS",
         description="Origins whose pages may call the API, exactly as browsers send them, separated by commas.",
     )
-    trusted_proxies: Listed = Field(
+    trusted_proxies: CommaSeparated = Field(
         default=(),
         validation_alias="TRUSTED_PROXIES",
         description="Networks of the proxies in front, whose X-Forwarded-For is believed, separated by commas.",

@@ -55,7 +55,7 @@ class Sockets:
     """All open sockets of this process."""
 
     def __init__(self, upstream: str, *, limit: int, per_user: int, check: Callable[[Caller], None]) -> None:
-        self._upstream = upstream.replace("http", "ws", 1).rstrip("/")
+        self._upstream = upstream.replace("http", "ws", 1)
         self._limit = limit
         self._per_user = per_user
         self._check = check

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import pytest
 from chassis.roles import run_role
@@ -16,7 +16,7 @@ from chassis.settings import (
     SettingsGroup,
     load_settings,
 )
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 URL = "postgresql://sample:pass-of-sample@127.0.0.1/sample"
@@ -27,7 +27,7 @@ class SampleSettings(SettingsGroup):
 
     rate_limit: int = Field(default=100, ge=1)
     mode: Literal["fast", "safe"] = "safe"
-    hosts: Annotated[CommaSeparated, BeforeValidator(lambda text: tuple(str(text).split(",")))] = ()
+    hosts: CommaSeparated = ()
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,15 @@
 """In whose name passkeys are asked for (WebAuthn)."""
 
-from typing import Annotated, Any
-
-from chassis.settings import CommaSeparated, SettingsGroup, is_url
-from pydantic import BeforeValidator, Field, field_validator
+from chassis.settings import CommaSeparated, HttpUrl, SettingsGroup
+from pydantic import Field
 
 from auth_service.passkeys.rules import RelyingParty, relying_party
-
-
-def _split(value: Any) -> Any:
-    return tuple(one.strip() for one in value.split(",") if one.strip()) if isinstance(value, str) else value
 
 
 class PasskeySettings(SettingsGroup):
     """Where clients reach this installation, and what browsers know it by."""
 
-    public_base_url: str = Field(
+    public_base_url: HttpUrl = Field(
         default="http://127.0.0.1:8080",
         validation_alias="PUBLIC_BASE_URL",
         description="Where clients reach the API; passkeys are of its host, unless the settings below say otherwise.",
@@ -26,19 +20,12 @@ class PasskeySettings(SettingsGroup):
         description="Domain of passkeys; changing it voids all of them. By default the host of PUBLIC_BASE_URL.",
         examples=["example.com"],
     )
-    origins: Annotated[CommaSeparated, BeforeValidator(_split)] = Field(
+    origins: CommaSeparated = Field(
         default=(),
         validation_alias="AUTH_PASSKEY_ORIGINS",
         description="Origins of the pages and apps that may ask for them. By default the origin of PUBLIC_BASE_URL.",
         examples=["https://app.example.com"],
     )
-
-    @field_validator("public_base_url")
-    @classmethod
-    def _http(cls, value: str) -> str:
-        if not is_url(value, ("http", "https")):
-            raise ValueError("expected a URL that begins with http:// or https://, with a host")
-        return value
 
     def fault(self) -> str | None:
         """Return what is wrong with the settings together, or None."""

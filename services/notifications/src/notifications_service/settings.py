@@ -7,39 +7,41 @@ from chassis.settings import (
     BrokerSettings,
     CursorSettings,
     DatabaseSettings,
+    HttpUrl,
     IdentityVerificationSettings,
     MailSealingSettings,
     ProcessSettings,
     RedisSettings,
+    SettingsError,
     SettingsGroup,
     is_url,
     load_settings,
 )
-from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from notifications_service.mailing.letterhead import Letterhead, parse_sender
 from notifications_service.mailing.smtp import SmtpServer
 
 PREFIX = "NOTIFICATIONS_"
-DEFAULT_SENDER = "Taskloom <no-reply@localhost>"
+LOCAL = "localhost"
+DEFAULT_SENDER = f"Taskloom <no-reply@{LOCAL}>"
+EXAMPLE_SENDER = "Taskloom <no-reply@example.com>"
 
 
-def _http(value: str) -> str:
+def _page(value: str) -> str:
+    """Accept what HttpUrl accepts, and pages that an app tells apart behind a #."""
     if not is_url(value, ("http", "https")) or "?" in value:
         raise ValueError("expected a URL that begins with http:// or https://, with a host and without a query")
     return value.rstrip("/")
 
 
-HttpUrl = Annotated[str, AfterValidator(_http)]
+PageUrl = Annotated[str, AfterValidator(_page)]
 
 
 class MailSettings(SettingsGroup):
     """How mail leaves, and what it says of this installation."""
 
-    environment: str = Field(
-        default="development", validation_alias="ENVIRONMENT", description="Which kind of installation this is."
-    )
     smtp_url: SecretStr | None = Field(
         default=None,
         validation_alias="SMTP_URL",
@@ -49,17 +51,16 @@ class MailSettings(SettingsGroup):
     )
     mail_from: str | None = Field(
         default=None,
-        validate_default=True,
         validation_alias="MAIL_FROM",
         description=f"The sender of mails; {DEFAULT_SENDER} without it.",
-        examples=["Taskloom <no-reply@example.com>"],
+        examples=[EXAMPLE_SENDER],
     )
     public_base_url: HttpUrl = Field(
         default="http://127.0.0.1:8080",
         validation_alias="PUBLIC_BASE_URL",
         description="Where clients reach the API; never taken from a request.",
     )
-    account_links_url: HttpUrl | None = Field(
+    account_links_url: PageUrl | None = Field(
         default=None,
         validation_alias="ACCOUNT_LINKS_URL",
         description="What links in mails begin with, an app's pages; PUBLIC_BASE_URL/api/v1/auth without it.",
@@ -75,12 +76,18 @@ class MailSettings(SettingsGroup):
 
     @field_validator("mail_from")
     @classmethod
-    def _sender(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _sender(cls, value: str | None) -> str | None:
         if value is not None:
             parse_sender(value)
-        elif info.data.get("environment") == "production" and info.data.get("smtp_url") is not None:
-            raise ValueError("in production mail needs a sender of its own")
         return value
+
+    @property
+    def sends_in_its_own_name(self) -> bool:
+        """Whether others take mails from this sender. `localhost` is one for a server next door, as a catcher is."""
+        if self.server is None:
+            return True
+        is_local = self.letterhead.sender.domain == LOCAL
+        return self.mail_from is not None and not (is_local and "." in self.server.host)
 
     @property
     def server(self) -> SmtpServer | None:
@@ -137,7 +144,10 @@ class ApiSettings:
 
 def load() -> Settings:
     """Read the settings of the background roles. Raises SettingsError with everything that is wrong."""
-    return load_settings(Settings, prefix=PREFIX)
+    settings = load_settings(Settings, prefix=PREFIX)
+    if settings.process.environment == "production" and not settings.mail.sends_in_its_own_name:
+        raise SettingsError(f"MAIL_FROM: in production mail needs a sender of its own (for example {EXAMPLE_SENDER}).")
+    return settings
 
 
 def load_api() -> ApiSettings:

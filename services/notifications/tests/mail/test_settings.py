@@ -52,10 +52,15 @@ def test_links_begin_with_what_is_set(load):
         ({"MAIL_FROM": "secret"}, "MAIL_FROM: Value error, expected Name <name@domain>"),
         ({"ACCOUNT_LINKS_URL": "javascript:secret"}, "ACCOUNT_LINKS_URL: Value error, expected a URL"),
         ({"ACCOUNT_LINKS_URL": "https://app.example/?secret"}, "ACCOUNT_LINKS_URL: Value error, expected a URL"),
+        ({"PUBLIC_BASE_URL": "https://api.example/#secret"}, "PUBLIC_BASE_URL: Value error, expected a URL"),
         ({"PUBLIC_BASE_URL": "ftp://secret"}, "PUBLIC_BASE_URL: Value error, expected a URL"),
         (
             {"ENVIRONMENT": "production", "SMTP_URL": "smtp://mail"},
-            "MAIL_FROM: Value error, in production mail needs a sender of its own (for example Taskloom <",
+            "MAIL_FROM: in production mail needs a sender of its own (for example Taskloom <",
+        ),
+        (
+            {"ENVIRONMENT": "production", "SMTP_URL": "smtp://mail.example", "MAIL_FROM": "Me <no-reply@localhost>"},
+            "MAIL_FROM: in production mail needs a sender of its own (for example Taskloom <",
         ),
     ],
 )
