@@ -131,13 +131,10 @@ async def _may_return(session: AsyncSession, row: RowMapping, terms: LeavingTerm
         return False
     if row["deletes_at"] is not None and row["deletes_at"] <= utcnow():
         raise InvalidCredentials
-    opened: Any = {**row, "status": "active"}
+    opened = {**row, "status": "active"}
     refusal = refusal_of(opened, verification_required=terms.sessions.verification_required)
     if refusal is not None:
-        details = {"methods": list(proofs.PASSWORD.methods), "refusal": refusal.code}
-        mine = {"subject_id": row["id"], "actor_id": row["id"]}
-        await audit.record(session, AuditAction.LOGIN, outcome="refused", details=details, **mine)
-        raise refusal
+        await proofs.refuse(session, row, proofs.PASSWORD, refusal)
     return True
 
 

@@ -131,7 +131,7 @@ async def prove_second_factor(
         return await _add_passkey(session, account, passkey, passkey_terms, first=first)
     if otp is None:
         data = await _ticket(session, account, passkey_terms, first)
-        await _refuse(session, account, first, MfaRequired(data=data))
+        await refuse(session, account, first, MfaRequired(data=data))
     return await prove_otp(session, account=account, otp=otp, terms=factor_terms, first=first)
 
 
@@ -141,8 +141,18 @@ async def prove_otp(
     """Return the proof of a right first one and a right code. Raises InvalidOtp or TooManyOtpTries."""
     method = await factors.prove_otp(session, account=account, otp=otp, terms=terms)
     if method is None:
-        await _refuse(session, account, first, InvalidOtp(field="otp"))
+        await refuse(session, account, first, InvalidOtp(field="otp"))
     return Proof((*first.methods, method), second_factor=True)
+
+
+async def refuse(session: AsyncSession, account: RowMapping, first: Proof, refusal: PersistedError) -> NoReturn:
+    """Note that a login failed after its first proof was right, and raise what it failed by."""
+    details = {"methods": list(first.methods), "refusal": refusal.code}
+    user_id = account["id"]
+    await audit.record(
+        session, AuditAction.LOGIN, subject_id=user_id, actor_id=user_id, outcome="refused", details=details
+    )
+    raise refusal
 
 
 async def void_tickets(session: AsyncSession, *, user_id: UUID, method: Method) -> None:
@@ -272,12 +282,3 @@ async def _ticket(session: AsyncSession, account: RowMapping, terms: PasskeyTerm
         "challenge_id": begun and begun.challenge_id,
         "expires_at": end,
     }
-
-
-async def _refuse(session: AsyncSession, account: RowMapping, first: Proof, refusal: PersistedError) -> NoReturn:
-    details = {"methods": list(first.methods), "refusal": refusal.code}
-    user_id = account["id"]
-    await audit.record(
-        session, AuditAction.LOGIN, subject_id=user_id, actor_id=user_id, outcome="refused", details=details
-    )
-    raise refusal

@@ -1,6 +1,7 @@
 """Whether an account may have a session now."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from chassis.errors import PersistedError
 from sqlalchemy import RowMapping
@@ -22,7 +23,7 @@ REFUSALS: Mapping[str, type[PersistedError]] = {
 }
 
 
-def refusal_of(account: RowMapping, *, verification_required: bool) -> PersistedError | None:
+def refusal_of(account: RowMapping | Mapping[str, Any], *, verification_required: bool) -> PersistedError | None:
     """Return what stands between this account and a session, or None.
 
     To be told only to somebody who has proved to be its owner: it says that there is such an account.
