@@ -139,7 +139,7 @@ async def note_network(session: AsyncSession, *, account_id: UUID) -> None:
 
 
 async def begin_anew(session: AsyncSession, *, canonical_email: str) -> None:
-    """Forget the failures of an account from everywhere: its owner has given it a new password."""
+    """Forget the failures of an account from everywhere: its owner has given it a new password, or it ends."""
     await repository.forget_account(session, account_digest(canonical_email))
 
 

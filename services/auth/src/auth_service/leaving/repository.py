@@ -32,9 +32,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.audit.models import AuditEvent
 from auth_service.credentials.models import AccountFailures, KnownNetwork, LoginFailure
-from auth_service.credentials.rules import KNOWN_FOR
+from auth_service.credentials.rules import KNOWN_FOR, account_digest
 from auth_service.db import IdempotencyKey, Outbox
-from auth_service.leaving.rules import ADDRESSES, DIGESTS, OWNERS, SPARED, UNPROVED_FOR, End, digest_of
+from auth_service.leaving.rules import ADDRESSES, DIGESTS, OWNERS, SPARED, UNPROVED_FOR, End
 from auth_service.models import METADATA
 from auth_service.users.models import Account
 from auth_service.verification.models import LinkToken
@@ -90,14 +90,6 @@ def _was_never_used(now: datetime) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-async def forget_failures(session: AsyncSession, row: RowMapping) -> None:
-    """Delete what is noted of failed logins of an account, in the order in which logins take it."""
-    if row["email_canonical"] is not None:
-        digest = digest_of(row["email_canonical"])
-        for table in FAILURES:
-            await session.execute(delete(table).where(table.c.account_digest == digest))
-
-
 async def erase(session: AsyncSession, row: RowMapping) -> None:
     """Delete all that is an account's own, in every table of the schema, but for failed logins and the audit."""
     for table, condition in owned_rows(row):
@@ -136,7 +128,7 @@ def _by_address(table: Table, row: RowMapping) -> Iterator[ColumnElement[bool]]:
         if column.name in ADDRESSES and addresses:
             yield column.in_(addresses)
         elif column.name in DIGESTS and row["email_canonical"] is not None:
-            yield column == digest_of(row["email_canonical"])
+            yield column == account_digest(row["email_canonical"])
 
 
 async def _forget_answers_about(session: AsyncSession, user_id: UUID) -> None:

@@ -1,6 +1,5 @@
 """Where an account is known by, so that nothing of it is left when it is deleted."""
 
-import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -21,8 +20,8 @@ UNPROVED_FOR = timedelta(days=7)
 
 OWNERS = frozenset({"account_id", "caller_id", "user_id"})
 """A row with such a column is the account's own."""
-ADDRESSES = frozenset({"canonical", "email", "email_canonical", "new_email", "new_email_canonical"})
-DIGESTS = frozenset({"account_digest", "address_digest", "email_digest"})
+ADDRESSES = frozenset({"email", "email_canonical"})
+DIGESTS = frozenset({"account_digest"})
 """So is one that knows the account by its address, or by the SHA-256 of its canonical form."""
 
 SPARED: Mapping[str, str] = {
@@ -52,8 +51,3 @@ TOMBSTONE: Mapping[str, Any] = {
     "deletion_not_before": None,
 }
 KEPT_OF_ACCOUNT = frozenset({"id", "kind", "version", "created_at", "updated_at"})
-
-
-def digest_of(canonical: str) -> bytes:
-    """Return by what failed logins know an address."""
-    return hashlib.sha256(canonical.encode()).digest()

@@ -170,7 +170,8 @@ async def _finish(session: AsyncSession, due: RowMapping, mail_ring: KeyRing, en
     same commit; it and all other events about the account are deleted once they have left, see
     `repository.forget_events`.
     """
-    await repository.forget_failures(session, due)
+    if due["email_canonical"] is not None:
+        await credentials.begin_anew(session, canonical_email=due["email_canonical"])
     row = await repository.lock_due(session, due["id"], end, now=utcnow())
     if row is None:
         return False
