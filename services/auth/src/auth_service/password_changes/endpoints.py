@@ -88,9 +88,7 @@ async def read_reset_link(token: Annotated[LinkTokenText, Query()], connection: 
 async def reset_password(request: Request, body: PasswordReset, session: WriteSession) -> Response:
     new = await service.prepare_reset(token=body.token, password=body.password, workshop=_workshop(request))
     state = request.app.state
-    await service.reset_password(
-        session, token=body.token, new=new, lifetimes=state.session_terms.lifetimes, ring=state.mail_ring
-    )
+    await service.reset_password(session, new=new, lifetimes=state.session_terms.lifetimes, ring=state.mail_ring)
     return reply(None, headers=NO_STORE)
 
 

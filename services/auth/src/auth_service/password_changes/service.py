@@ -40,8 +40,9 @@ NOTHING: Mapping[str, int] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class NewPassword:
-    """A new password that is acceptable: its hash, and the account that it is for, as it was when looked at."""
+    """A new password that is acceptable: its hash, the link by which it comes, and the account as it was then."""
 
+    link: RowMapping
     account: RowMapping
     hash: str
 
@@ -71,12 +72,10 @@ async def prepare_reset(*, token: str, password: str, workshop: Workshop) -> New
     fault = rules.fault_of(password, min_length=workshop.min_length, email=account["email_canonical"])
     if fault is not None:
         raise fault
-    return NewPassword(account, await workshop.hasher.hash(password))
+    return NewPassword(link, account, await workshop.hasher.hash(password))
 
 
-async def reset_password(
-    session: AsyncSession, *, token: str, new: NewPassword, lifetimes: Lifetimes, ring: KeyRing
-) -> None:
+async def reset_password(session: AsyncSession, *, new: NewPassword, lifetimes: Lifetimes, ring: KeyRing) -> None:
     """Use up the link: new password, no session, no other link, no failures counted, and a proved address.
 
     Where that is proved only now, no way in from before is left either.
@@ -84,7 +83,7 @@ async def reset_password(
     Raises LinkTokenInvalid.
     """
     await credentials.begin_anew(session, canonical_email=new.account["email_canonical"])
-    link, account = await verification.use_link(session, token, kinds=(LinkKind.RESET_PASSWORD,))
+    link, account = new.link, await verification.use_link(session, new.link)
     was_proved = account["email_verified_at"] is not None
     proves = link["email_canonical"] == account["email_canonical"]
     proof = {"email_verified_at": utcnow()} if proves and not was_proved else {}

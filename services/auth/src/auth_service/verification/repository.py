@@ -33,10 +33,10 @@ async def find(
     return (await reader.execute(query)).mappings().one_or_none()
 
 
-async def use(session: AsyncSession, digest: bytes, *, now: datetime) -> RowMapping | None:
-    """Use up a link; None when somebody else has, its time has passed, or the session that asked for it has ended."""
-    statement = update(link).where(link.c.hash == digest, *_in_force(now))
-    return (await session.execute(statement.values(used_at=now).returning(*link.c))).mappings().one_or_none()
+async def use(session: AsyncSession, link_id: UUID, *, now: datetime) -> bool:
+    """Use up a link; False when somebody else has, its time has passed, or the session that asked for it has ended."""
+    statement = update(link).where(link.c.id == link_id, *_in_force(now)).values(used_at=now)
+    return await session.scalar(statement.returning(link.c.id)) is not None
 
 
 async def void(session: AsyncSession, account_id: UUID, *, kinds: Collection[LinkKind], now: datetime) -> None:

@@ -103,17 +103,16 @@ async def find_link(reader: AsyncSession | AsyncConnection, token: str, *, kinds
     return found
 
 
-async def use_link(session: AsyncSession, token: str, *, kinds: Collection[LinkKind]) -> tuple[RowMapping, RowMapping]:
-    """Use up a link, and return it with its account, which is locked. Raises LinkTokenInvalid.
+async def use_link(session: AsyncSession, link: RowMapping) -> RowMapping:
+    """Use up a link that `find_link` has found, and return its account, which is locked. Raises LinkTokenInvalid.
 
     The account is locked before any of its links, here and wherever links change, so that nobody waits in a circle.
     """
-    found = await find_link(session, token, kinds=kinds)
-    account = await users.lock(session, found["account_id"])
-    link = await repository.use(session, found["hash"], now=utcnow())
-    if link is None or not _is_usable(account):
+    account = await users.lock(session, link["account_id"])
+    is_used = await repository.use(session, link["id"], now=utcnow())
+    if not is_used:
         raise LinkTokenInvalid(field="token")
-    return link, account
+    return usable(account)
 
 
 async def void_links(session: AsyncSession, *, account_id: UUID, kinds: Collection[LinkKind] = ALL_KINDS) -> None:
@@ -123,10 +122,10 @@ async def void_links(session: AsyncSession, *, account_id: UUID, kinds: Collecti
 
 async def confirm_email(session: AsyncSession, *, token: str, lifetimes: Lifetimes, ring: KeyRing) -> RowMapping:
     """Take a mailed link as the proof of an address, and return the account. Raises LinkTokenInvalid or EmailTaken."""
-    await _forget_failures(session, await find_link(session, token, kinds=OF_ADDRESSES))
-    link, account = await use_link(session, token, kinds=OF_ADDRESSES)
+    link = await find_link(session, token, kinds=OF_ADDRESSES)
     if link["kind"] == LinkKind.CHANGE_EMAIL:
-        return await _change_email(session, account, link, lifetimes, ring)
+        return await _change_email(session, link, lifetimes, ring)
+    account = await use_link(session, link)
     if link["email_canonical"] != account["email_canonical"]:
         raise LinkTokenInvalid(field="token")
     if account["email_verified_at"] is not None:
@@ -141,10 +140,10 @@ async def confirm_email(session: AsyncSession, *, token: str, lifetimes: Lifetim
     return after
 
 
-async def _change_email(
-    session: AsyncSession, account: RowMapping, link: RowMapping, lifetimes: Lifetimes, ring: KeyRing
-) -> RowMapping:
+async def _change_email(session: AsyncSession, link: RowMapping, lifetimes: Lifetimes, ring: KeyRing) -> RowMapping:
     """Swap the address, tell the old one, and end all sessions but the one that asked for it."""
+    await _forget_failures(session, link)
+    account = await use_link(session, link)
     address = EmailAddress(link["email"], link["email_canonical"])
     after = await users.change_email(session, user_id=account["id"], address=address, now=utcnow())
     if after is None:
@@ -164,7 +163,7 @@ async def _forget_failures(session: AsyncSession, link: RowMapping) -> None:
     Before the account is locked, as at a login: failures, then account.
     """
     account = await users.find(session, link["account_id"])
-    if link["kind"] == LinkKind.CHANGE_EMAIL and account is not None and account["email_canonical"] is not None:
+    if account is not None and account["email_canonical"] is not None:
         for canonical in sorted({account["email_canonical"], link["email_canonical"]}):
             await credentials.forget_row(session, canonical_email=canonical)
 
