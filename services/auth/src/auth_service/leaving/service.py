@@ -39,7 +39,6 @@ from auth_service.sessions.service import Grant, SessionTerms
 from auth_service.users import repository as users
 from auth_service.users.errors import UserVersionConflict
 from auth_service.users.events import user_changed
-from auth_service.users.policies import refusal_of
 from auth_service.users.rules import ADMIN
 from auth_service.users.schemas import UserOut
 from auth_service.users.service import hold_admins
@@ -103,9 +102,9 @@ async def reactivate(
     )
     found = await credentials.accept_password(session, verdict)
     account = await users.lock(session, found["id"])
-    returns = account is not None and await _may_return(session, account, terms)
-    if account is None or not returns:
-        account = await sessions.admit(session, account_id=found["id"], proof=proofs.PASSWORD, terms=terms.sessions)
+    if account is None:
+        raise InvalidCredentials
+    returns = await _may_return(session, account, terms)
     credentials.confirm_password(verdict, account)
     proof = await proofs.prove_second_factor(
         session,
@@ -117,8 +116,8 @@ async def reactivate(
     )
     await credentials.forget_failures(session, verdict.origin)
     if returns:
-        await _take_back(session, account_id=account["id"], terms=terms)
-    return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms.sessions)
+        account = await _take_back(session, account_id=account["id"], terms=terms)
+    return await sessions.start_session(session, account=account, proof=proof, terms=terms.sessions)
 
 
 async def _may_return(session: AsyncSession, row: RowMapping, terms: LeavingTerms) -> bool:
@@ -127,23 +126,22 @@ async def _may_return(session: AsyncSession, row: RowMapping, terms: LeavingTerm
     Raises InvalidCredentials when its time has come: it is as good as deleted; and what else stands against a session,
     which its owner could not learn otherwise.
     """
-    if row["status"] not in {"deactivated", "deleting"}:
-        return False
-    if row["deletes_at"] is not None and row["deletes_at"] <= utcnow():
+    has_left = row["status"] in {"deactivated", "deleting"}
+    if has_left and row["deletes_at"] is not None and row["deletes_at"] <= utcnow():
         raise InvalidCredentials
-    opened = {**row, "status": "active"}
-    refusal = refusal_of(opened, verification_required=terms.sessions.verification_required)
-    if refusal is not None:
-        await proofs.refuse(session, row, proofs.PASSWORD, refusal)
-    return True
+    opened = {**row, "status": "active"} if has_left else row
+    await sessions.check_account(session, account=opened, proof=proofs.PASSWORD, terms=terms.sessions)
+    return has_left
 
 
-async def _take_back(session: AsyncSession, *, account_id: UUID, terms: LeavingTerms) -> None:
+async def _take_back(session: AsyncSession, *, account_id: UUID, terms: LeavingTerms) -> RowMapping:
+    """Open an account again, and return it."""
     values = {"status": "active", "deletes_at": None, "updated_at": utcnow()}
     after = await users.apply_changes(session, user_id=account_id, values=values)
     await user_changed(session, USER_REACTIVATED, after, actor=None)
     await request_mail(session, ring=terms.mail_ring, kind=MailKind.ACCOUNT_REACTIVATED, account=after)
     await audit.record(session, AuditAction.ACCOUNT_REACTIVATED, subject_id=account_id, actor_id=account_id)
+    return after
 
 
 async def finish_deletion(session: AsyncSession, *, mail_ring: KeyRing, end: End = End.OF_GRACE) -> bool:

@@ -258,7 +258,7 @@ async def _log_in(session: AsyncSession, *, config: ProviderConfig, person: Pers
         await _add_identity(session, account=account, config=config, person=person, used=True)
         if not is_new:
             await _tell_link(session, account, config, terms)
-    return await sessions.start_session(session, account_id=account_id, proof=proof, terms=terms.sessions)
+    return await sessions.start_session(session, account=account, proof=proof, terms=terms.sessions)
 
 
 async def _account_for(session: AsyncSession, config: ProviderConfig, person: Person) -> tuple[UUID, bool]:

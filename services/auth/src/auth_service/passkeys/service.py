@@ -131,7 +131,8 @@ async def log_in(
         await audit.record(session, AuditAction.LOGIN, subject_id=owner_id, outcome="refused", details=details)
         raise
     proof = Proof(("passkey",), second_factor=True)
-    return await sessions.start_session(session, account_id=used["user_id"], proof=proof, terms=rules)
+    account = await sessions.admit(session, account_id=used["user_id"], proof=proof, terms=rules)
+    return await sessions.start_session(session, account=account, proof=proof, terms=rules)
 
 
 async def begin_proof(
@@ -155,7 +156,7 @@ async def prove(
     purpose: Purpose,
     terms: PasskeyTerms,
 ) -> None:
-    """Accept a passkey as the second factor of an account. Raises PasskeyRefused."""
+    """Accept a passkey as the second factor of an account, which is locked. Raises PasskeyRefused."""
     challenge = None
     if challenge_id is not None:
         challenge = await repository.take_challenge(
@@ -268,7 +269,10 @@ async def _use(
 
 
 async def _locked(session: AsyncSession, plain: dict[str, Any], user_id: UUID | None) -> RowMapping:
-    """Return the passkey that an answer names, its account locked first, as by whoever removes passkeys."""
+    """Return the passkey that an answer names, its account locked first, as by whoever removes passkeys.
+
+    With `user_id` that account has to be its, and is locked already.
+    """
     try:
         credential_id = base64url_to_bytes(plain["rawId"])
         handle = plain["response"].get("userHandle")
@@ -280,6 +284,8 @@ async def _locked(session: AsyncSession, plain: dict[str, Any], user_id: UUID | 
         raise PasskeyRefused
     if named is not None and named != user_handle(found["user_id"]):
         raise PasskeyRefused(log_detail="the user handle is not the account's")
+    if user_id is not None:
+        return found
     await users.lock(session, found["user_id"])
     found = await repository.find_by_credential(session, credential_id)
     if found is None:

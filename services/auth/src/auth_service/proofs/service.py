@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
-from chassis.errors import PersistedError
 from chassis.identity import Principal
 from chassis.secret_tokens import token_digest
 from sqlalchemy import RowMapping
@@ -73,7 +72,7 @@ async def log_in(
         session, account=account, otp=attempt.otp, factor_terms=factor_terms, passkey_terms=passkey_terms
     )
     await credentials.forget_failures(session, verdict.origin)
-    return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms)
+    return await sessions.start_session(session, account=account, proof=proof, terms=terms)
 
 
 async def complete_login(
@@ -101,13 +100,13 @@ async def complete_login(
     if password_digest(account["password_hash"]) != ticket["password_digest"]:
         raise InvalidMfaToken
     if step.credential is None:
-        proof = await prove_otp(session, account=account, otp=step.otp or "", terms=factor_terms, first=first)
+        proof = await _prove_otp(session, account=account, otp=step.otp or "", terms=factor_terms, first=first)
     else:
         given = GivenPasskey(ticket["challenge_id"], step.credential, "second_factor")
         proof = await _add_passkey(session, account, given, passkey_terms, first=first)
     await repository.use(session, digest)
     await credentials.forget_failures(session, origin)
-    return await sessions.start_session(session, account_id=account["id"], proof=proof, terms=terms)
+    return await sessions.start_session(session, account=account, proof=proof, terms=terms)
 
 
 async def prove_second_factor(
@@ -131,28 +130,8 @@ async def prove_second_factor(
         return await _add_passkey(session, account, passkey, passkey_terms, first=first)
     if otp is None:
         data = await _ticket(session, account, passkey_terms, first)
-        await refuse(session, account, first, MfaRequired(data=data))
-    return await prove_otp(session, account=account, otp=otp, terms=factor_terms, first=first)
-
-
-async def prove_otp(
-    session: AsyncSession, *, account: RowMapping, otp: str, terms: FactorTerms, first: Proof = PASSWORD
-) -> Proof:
-    """Return the proof of a right first one and a right code. Raises InvalidOtp or TooManyOtpTries."""
-    method = await factors.prove_otp(session, account=account, otp=otp, terms=terms)
-    if method is None:
-        await refuse(session, account, first, InvalidOtp(field="otp"))
-    return Proof((*first.methods, method), second_factor=True)
-
-
-async def refuse(session: AsyncSession, account: RowMapping, first: Proof, refusal: PersistedError) -> NoReturn:
-    """Note that a login failed after its first proof was right, and raise what it failed by."""
-    details = {"methods": list(first.methods), "refusal": refusal.code}
-    user_id = account["id"]
-    await audit.record(
-        session, AuditAction.LOGIN, subject_id=user_id, actor_id=user_id, outcome="refused", details=details
-    )
-    raise refusal
+        await sessions.refuse(session, account=account, proof=first, refusal=MfaRequired(data=data))
+    return await _prove_otp(session, account=account, otp=otp, terms=factor_terms, first=first)
 
 
 async def void_tickets(session: AsyncSession, *, user_id: UUID, method: Method) -> None:
@@ -234,6 +213,16 @@ async def _step_up_by_password(
         raise InvalidCredentials
     await credentials.forget_failures(session, verdict.origin)
     return "password"
+
+
+async def _prove_otp(
+    session: AsyncSession, *, account: RowMapping, otp: str, terms: FactorTerms, first: Proof
+) -> Proof:
+    """Return the proof of a right first one and a right code. Raises InvalidOtp or TooManyOtpTries."""
+    method = await factors.prove_otp(session, account=account, otp=otp, terms=terms)
+    if method is None:
+        await sessions.refuse(session, account=account, proof=first, refusal=InvalidOtp(field="otp"))
+    return Proof((*first.methods, method), second_factor=True)
 
 
 async def _add_passkey(

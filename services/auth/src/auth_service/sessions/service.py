@@ -1,13 +1,14 @@
 """Use cases of sessions: start, refresh and end them, and see that whoever asks has one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, NoReturn
 from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.context import current_request
-from chassis.errors import Unauthenticated
+from chassis.errors import PersistedError, Unauthenticated
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing
@@ -28,6 +29,8 @@ from auth_service.sessions.events import session_compromised, session_started, s
 from auth_service.sessions.rules import MOST_SESSIONS, RETRY_WINDOW, Method, open_successor, seal_successor
 from auth_service.users import repository as users
 from auth_service.users.policies import refusal_of
+
+Fields = RowMapping | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +69,43 @@ class SessionTerms:
     step_up: timedelta
 
 
-async def start_session(session: AsyncSession, *, account_id: UUID, proof: Proof, terms: SessionTerms) -> Grant:
-    """Start a session for somebody who has proved to own the account: the only way to one. Raises as `admit`.
+async def start_session(session: AsyncSession, *, account: RowMapping, proof: Proof, terms: SessionTerms) -> Grant:
+    """Start a session for somebody who has proved to own the account: the only way to one.
 
-    Where there are too many then, the oldest ends.
+    `account` is as it was read by the lock on it, or by a later change. Raises as `check_account`. Where there are too
+    many sessions then, the oldest ends.
     """
-    account = await admit(session, account_id=account_id, proof=proof, terms=terms)
+    await check_account(session, account=account, proof=proof, terms=terms)
     grant = await _start(session, account=account, proof=proof, lifetimes=terms.lifetimes)
-    await credentials.note_network(session, account_id=account_id)
-    await _note_login(session, account_id, proof, session_id=grant.session_id)
-    await _end_oldest(session, account_id=account_id, lifetimes=terms.lifetimes)
+    await credentials.note_network(session, account_id=account["id"])
+    await _note_login(session, account["id"], proof, session_id=grant.session_id)
+    await _end_oldest(session, account_id=account["id"], lifetimes=terms.lifetimes)
     return grant
 
 
 async def admit(session: AsyncSession, *, account_id: UUID, proof: Proof, terms: SessionTerms) -> RowMapping:
     """Return an account that may have a session, locked, so that whoever disables it meanwhile finds the session.
 
-    Raises what users.policies says against a session, InvalidCredentials when the account has gone.
+    Raises as `check_account`, or InvalidCredentials when the account has gone.
     """
     account = await users.lock(session, account_id)
     if account is None:
         raise InvalidCredentials
+    await check_account(session, account=account, proof=proof, terms=terms)
+    return account
+
+
+async def check_account(session: AsyncSession, *, account: Fields, proof: Proof, terms: SessionTerms) -> None:
+    """Raise what users.policies says against a session of an account, for whoever has proved to own it by `proof`."""
     refusal = refusal_of(account, verification_required=terms.verification_required)
     if refusal is not None:
-        await _note_login(session, account_id, proof, refused=refusal.code)
-        raise refusal
-    return account
+        await refuse(session, account=account, proof=proof, refusal=refusal)
+
+
+async def refuse(session: AsyncSession, *, account: Fields, proof: Proof, refusal: PersistedError) -> NoReturn:
+    """Note that a login was refused after a proof that was right, and raise the refusal."""
+    await _note_login(session, account["id"], proof, refused=refusal.code)
+    raise refusal
 
 
 async def refresh(session: AsyncSession, *, presented: str, terms: SessionTerms, mail_ring: KeyRing) -> Grant:
