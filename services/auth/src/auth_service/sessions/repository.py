@@ -24,11 +24,11 @@ async def add(session: AsyncSession, values: Mapping[str, Any], token_hash: byte
     await session.execute(insert(token).values(hash=token_hash, session_id=values["id"]))
 
 
-async def find_owner(session: AsyncSession, token_hash: bytes) -> UUID | None:
-    """Return whose session a refresh token is of."""
-    query = select(login.c.user_id).join(token, token.c.session_id == login.c.id).where(token.c.hash == token_hash)
-    found: UUID | None = await session.scalar(query)
-    return found
+async def hold_owner(session: AsyncSession, token_hash: bytes) -> RowMapping | None:
+    """Return the account of a refresh token, which nobody changes until the transaction ends; others may hold it."""
+    query = select(account).join(login, login.c.user_id == account.c.id).join(token, token.c.session_id == login.c.id)
+    query = query.where(token.c.hash == token_hash).with_for_update(read=True, of=account)
+    return (await session.execute(query)).mappings().one_or_none()
 
 
 async def lock_by_token(session: AsyncSession, token_hash: bytes) -> RowMapping | None:

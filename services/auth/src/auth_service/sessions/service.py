@@ -238,8 +238,7 @@ async def _revoke(session: AsyncSession, session_ids: Collection[UUID], lifetime
 
 async def _hold_owner(session: AsyncSession, digest: bytes, *, terms: SessionTerms) -> RowMapping:
     """Return the account of a refresh token, held before its session is: the order in which others lock the two."""
-    owner_id = await repository.find_owner(session, digest)
-    account = None if owner_id is None else await users.hold(session, owner_id)
+    account = await repository.hold_owner(session, digest)
     if account is None or refusal_of(account, verification_required=terms.verification_required) is not None:
         raise InvalidRefreshToken
     return account

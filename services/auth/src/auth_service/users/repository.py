@@ -40,12 +40,6 @@ async def lock(session: AsyncSession, user_id: UUID) -> RowMapping | None:
     return (await session.execute(query)).mappings().one_or_none()
 
 
-async def hold(session: AsyncSession, user_id: UUID) -> RowMapping | None:
-    """Return an account that nobody changes until the transaction ends; others may hold it, too."""
-    query = select(account).where(account.c.id == user_id).with_for_update(read=True)
-    return (await session.execute(query)).mappings().one_or_none()
-
-
 async def lock_admins(session: AsyncSession) -> frozenset[UUID]:
     """Return the active administrators; none of them ceases to be one until the transaction ends."""
     is_admin = literal_column("'admin'") == any_(account.c.roles), account.c.status == "active"
