@@ -158,10 +158,14 @@ async def resolve(session: AsyncSession, *, sha256: bytes, address: str | None, 
 
 async def _note_use(session: AsyncSession, found: RowMapping, *, now: datetime, address: str | None) -> None:
     token_id, before = found["id"], now - NOTED_EVERY
-    if not is_allowed_at(found["ip_allowlist"], address):
+    is_allowed = is_allowed_at(found["ip_allowlist"], address)
+    noted_at: datetime | None = found["last_used_at" if is_allowed else "used_elsewhere_at"]
+    if noted_at is not None and noted_at > before:
+        return
+    if not is_allowed:
         if await repository.note_use_elsewhere(session, token_id, now=now, before=before):
             await _audit_use(session, found, AuditAction.API_TOKEN_USED_ELSEWHERE, address)
-    elif found["last_used_at"] is not None:
+    elif noted_at is not None:
         await repository.note_use(session, token_id, now=now, before=before, address=address)
     elif await repository.note_first_use(session, token_id, now=now, address=address):
         await _audit_use(session, found, AuditAction.API_TOKEN_FIRST_USED, address)
