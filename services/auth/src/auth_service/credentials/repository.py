@@ -44,7 +44,7 @@ async def standing(reader: AsyncConnection, origin: Origin, canonical: str, *, n
 async def lock(session: AsyncSession, origin: Origin, *, now: datetime) -> RowMapping:
     """Lock what is counted for this origin until the transaction ends, and return how it stands; one row in any case.
 
-    The rows are locked in the order in which failures are counted.
+    The rows are locked in the order in which failures are counted. `is_noted` says whether `forget` has any to delete.
     """
     network = select(failure.c.blocked_until).where(*_of(origin)).with_for_update().cte("network")
     row = select(by_account.c.blocked_at)
@@ -56,6 +56,7 @@ async def lock(session: AsyncSession, origin: Origin, *, now: datetime) -> RowMa
         select(network.c.blocked_until).scalar_subquery().label("blocked_until"),
         select(in_a_row.c.blocked_at).scalar_subquery().label("closed_at"),
         select(address.c.full_until).scalar_subquery().label("full_until"),
+        or_(exists(select(network)), exists(select(in_a_row))).label("is_noted"),
     )
     return (await session.execute(query)).mappings().one()
 

@@ -85,15 +85,15 @@ async def verify_password(
 
 async def accept_password(
     session: AsyncSession, verdict: Verdict, *, action: AuditAction = AuditAction.LOGIN, actor: Principal | None = None
-) -> RowMapping:
-    """Return the account of a right password. Raises InvalidCredentials, which counts, or TooManyFailures.
+) -> tuple[RowMapping, RowMapping]:
+    """Return the account of a right password, and what is counted of failures, locked, as by `hold_failures`.
 
-    `action` is what the password was for, `actor` whose session tries it. A refusal takes the same statements for
-    every account, known or not. Failures from before stay counted until `forget_failures`, which is for who has come
-    in.
+    Raises InvalidCredentials, which counts, or TooManyFailures. `action` is what the password was for, `actor` whose
+    session tries it. A refusal takes the same statements for every account, known or not. Failures from before stay
+    counted until `forget_failures`, which is for who has come in.
     """
-    account = verdict.account
-    if account is None or not verdict.fits or await _is_closed(session, verdict):
+    account, counted = verdict.account, await _hold_open(session, verdict)
+    if account is None or counted is None:
         await _count_failure(session, verdict.origin, verdict.address)
         tried = None if account is None else account["id"]
         await audit.record(session, action, subject_id=tried, actor=actor, outcome="refused")
@@ -101,7 +101,7 @@ async def accept_password(
     if verdict.fresh_hash:
         stale = account["password_hash"]
         await users.set_password_hash(session, user_id=account["id"], old=stale, new=verdict.fresh_hash)
-    return account
+    return account, counted
 
 
 def confirm_password(verdict: Verdict, account: RowMapping) -> None:
@@ -121,9 +121,13 @@ async def hold_failures(session: AsyncSession, origin: Origin) -> RowMapping:
     return counted
 
 
-async def forget_failures(session: AsyncSession, origin: Origin) -> None:
-    """Begin anew after a success: for this network, and with the failures in a row."""
-    await repository.forget(session, origin)
+async def forget_failures(session: AsyncSession, origin: Origin, *, counted: RowMapping) -> None:
+    """Begin anew after a success: for this network, and with the failures in a row.
+
+    `counted` is what was locked of them; most often there is nothing to forget.
+    """
+    if counted["is_noted"]:
+        await repository.forget(session, origin)
 
 
 def origin_of(canonical: str) -> Origin:
@@ -151,10 +155,15 @@ async def forget_row(session: AsyncSession, *, canonical_email: str) -> None:
     await repository.forget_row(session, account_digest(canonical_email))
 
 
-async def _is_closed(session: AsyncSession, verdict: Verdict) -> bool:
-    """Tell whether the account was closed to this network since the password was looked at. Raises TooManyFailures."""
+async def _hold_open(session: AsyncSession, verdict: Verdict) -> RowMapping | None:
+    """Lock what is counted of failures for a password that fits, and return it. Raises TooManyFailures.
+
+    None for one that doesn't fit, and when the account was closed to this network since the password was looked at.
+    """
+    if not verdict.fits:
+        return None
     counted = await hold_failures(session, verdict.origin)
-    return counted["closed_at"] is not None and not verdict.is_known
+    return None if counted["closed_at"] is not None and not verdict.is_known else counted
 
 
 async def _count_failure(session: AsyncSession, origin: Origin, address: EmailAddress | None) -> None:

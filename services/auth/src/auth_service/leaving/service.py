@@ -100,7 +100,7 @@ async def reactivate(
     verdict = await credentials.verify_password(
         attempt=attempt, primary=primary, hasher=hasher, verification_required=required
     )
-    found = await credentials.accept_password(session, verdict)
+    found, counted = await credentials.accept_password(session, verdict)
     account = await users.lock(session, found["id"])
     if account is None:
         raise InvalidCredentials
@@ -114,7 +114,7 @@ async def reactivate(
         factor_terms=terms.factors,
         passkey_terms=passkey_terms,
     )
-    await credentials.forget_failures(session, verdict.origin)
+    await credentials.forget_failures(session, verdict.origin, counted=counted)
     if returns:
         account = await _take_back(session, account_id=account["id"], terms=terms)
     return await sessions.start_session(session, account=account, proof=proof, terms=terms.sessions)

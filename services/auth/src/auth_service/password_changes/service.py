@@ -145,11 +145,11 @@ async def _lock_proved(
         await sessions.lock_caller(session, caller)
         return
     try:
-        await credentials.accept_password(session, verdict, action=action, actor=caller)
+        _, counted = await credentials.accept_password(session, verdict, action=action, actor=caller)
         credentials.confirm_password(verdict, await sessions.lock_caller(session, caller))
     except InvalidCredentials:
         raise WrongPassword from None
-    await credentials.forget_failures(session, verdict.origin)
+    await credentials.forget_failures(session, verdict.origin, counted=counted)
 
 
 async def prepare_change(*, caller: Principal, current: str, wanted: str, workshop: Workshop) -> tuple[Verdict, str]:

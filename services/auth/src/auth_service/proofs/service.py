@@ -65,13 +65,13 @@ async def log_in(
     verdict = await credentials.verify_password(
         attempt=attempt, primary=primary, hasher=hasher, verification_required=terms.verification_required
     )
-    found = await credentials.accept_password(session, verdict)
+    found, counted = await credentials.accept_password(session, verdict)
     account = await sessions.admit(session, account_id=found["id"], proof=PASSWORD, terms=terms)
     credentials.confirm_password(verdict, account)
     proof = await prove_second_factor(
         session, account=account, otp=attempt.otp, factor_terms=factor_terms, passkey_terms=passkey_terms
     )
-    await credentials.forget_failures(session, verdict.origin)
+    await credentials.forget_failures(session, verdict.origin, counted=counted)
     return await sessions.start_session(session, account=account, proof=proof, terms=terms)
 
 
@@ -95,7 +95,7 @@ async def complete_login(
     first = Proof((ticket["method"],))
     # Failures, then account: the order of locks in which every login takes them.
     origin = credentials.origin_of(owner["email_canonical"])
-    await credentials.hold_failures(session, origin)
+    counted = await credentials.hold_failures(session, origin)
     account = await sessions.admit(session, account_id=owner["id"], proof=first, terms=terms)
     if password_digest(account["password_hash"]) != ticket["password_digest"]:
         raise InvalidMfaToken
@@ -105,7 +105,7 @@ async def complete_login(
         given = GivenPasskey(ticket["challenge_id"], step.credential, "second_factor")
         proof = await _add_passkey(session, account, given, passkey_terms, first=first)
     await repository.use(session, digest)
-    await credentials.forget_failures(session, origin)
+    await credentials.forget_failures(session, origin, counted=counted)
     return await sessions.start_session(session, account=account, proof=proof, terms=terms)
 
 
@@ -208,10 +208,10 @@ async def _step_up_by_password(
 ) -> Method:
     if verdict is None:
         raise StepUpRequired(data={"methods": await _accepted(session, account)})
-    await credentials.accept_password(session, verdict, action=AuditAction.STEP_UP, actor=caller)
+    _, counted = await credentials.accept_password(session, verdict, action=AuditAction.STEP_UP, actor=caller)
     if verdict.account is None or account["password_hash"] != verdict.account["password_hash"]:
         raise InvalidCredentials
-    await credentials.forget_failures(session, verdict.origin)
+    await credentials.forget_failures(session, verdict.origin, counted=counted)
     return "password"
 
 
