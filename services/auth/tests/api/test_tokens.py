@@ -168,6 +168,14 @@ async def test_r3_rotations_at_once_come_one_after_the_other(database, rows):
     assert await rows(KEYS) == [("current", 1), ("next", 1), ("retired", before + 5)]
 
 
+async def test_r3_a_rotation_is_in_the_audit_and_nobody_is_said_to_have_done_it(database_settings, test_gateway, rows):
+    noted = """SELECT outcome, actor_id, subject_id, credential_id, address, device, details FROM auth.audit_event
+               WHERE action = 'signing_keys.rotated' ORDER BY id"""
+    before = await rows(noted)
+    await run_command("rotate-keys", database_settings, test_gateway)
+    assert await rows(noted) == [*before, ("success", None, None, None, None, None, {})]
+
+
 async def run_rotation(database, settings):
     (job,) = (job for job in jobs(settings) if job.name == "rotate-keys")
     async with transaction(database) as session:

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from auth_service.audit import service as audit
+from auth_service.audit.rules import AuditAction
 from auth_service.tokens import repository
 
 log = structlog.get_logger()
@@ -45,6 +47,7 @@ async def rotate_keys(session: AsyncSession, ring: KeyRing, *, access_ttl: timed
     await repository.retire_current(session, published_until=until)
     await repository.promote_next(session)
     await repository.add(session, _new_key(repository.NEXT, ring))
+    await audit.record(session, AuditAction.KEYS_ROTATED, subject_id=None)
 
 
 async def rotate_keys_when_due(
