@@ -149,14 +149,15 @@ def all_terms(settings: Settings, opened: Opened) -> dict[str, Any]:
     ring, mail_ring, rules = opened.ring, opened.mail_ring, session_terms(settings.auth)
     factor_terms = FactorTerms(ring, mail_ring, rules.lifetimes)
     passkey_terms = PasskeyTerms(settings.passkeys.party(), mail_ring, rules.lifetimes)
+    grace = timedelta(days=settings.auth.deletion_grace_days)
     return {
         "session_terms": rules,
         "factor_terms": factor_terms,
         "passkey_terms": passkey_terms,
         "oidc_terms": OidcTerms(ring, mail_ring, rules, factor_terms, passkey_terms),
         "api_token_terms": api_token_terms(settings.auth, ring),
-        "leaving_terms": leaving_terms(settings, factor_terms),
-        "administration_terms": administration_terms(settings),
+        "leaving_terms": LeavingTerms(rules, grace, mail_ring, factor_terms),
+        "administration_terms": AdministrationTerms(rules.lifetimes, mail_ring),
     }
 
 
@@ -182,14 +183,8 @@ def api_token_terms(settings: AuthSettings, ring: KeyRing) -> TokenTerms:
     )
 
 
-def leaving_terms(settings: Settings, factors: FactorTerms) -> LeavingTerms:
-    """Return what holds for all who leave."""
-    grace = timedelta(days=settings.auth.deletion_grace_days)
-    return LeavingTerms(session_terms(settings.auth), grace, settings.mail_sealing.ring(), factors)
-
-
 def administration_terms(settings: Settings) -> AdministrationTerms:
-    """Return what holds for all that administrators do."""
+    """Return what holds for administrators whom a command makes, without an app."""
     return AdministrationTerms(session_terms(settings.auth).lifetimes, settings.mail_sealing.ring())
 
 
