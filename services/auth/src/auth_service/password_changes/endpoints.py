@@ -17,11 +17,11 @@ from auth_service.password_changes.errors import PasswordUnchanged, WrongPasswor
 from auth_service.password_changes.schemas import PasswordChange, PasswordReset
 from auth_service.password_changes.service import Workshop
 from auth_service.passwords.errors import PasswordBreached, PasswordUnacceptable, PasswordWorkFull
+from auth_service.sessions.access import ProvenApart
 from auth_service.sessions.errors import StepUpRequired
 from auth_service.users.errors import EmailInvalid
 from auth_service.users.service import email_of
 from auth_service.verification import service as verification
-from auth_service.verification.access import ProvenApart
 from auth_service.verification.errors import LinkTokenInvalid, TooManyMails
 from auth_service.verification.rules import LinkKind
 from auth_service.verification.schemas import (
