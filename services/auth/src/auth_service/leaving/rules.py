@@ -50,4 +50,3 @@ TOMBSTONE: Mapping[str, Any] = {
     "deletes_at": None,
     "deletion_not_before": None,
 }
-KEPT_OF_ACCOUNT = frozenset({"id", "kind", "version", "created_at", "updated_at"})
