@@ -204,6 +204,16 @@ async def test_disabling_ends_sessions_marks_the_user_and_is_told_once(
     assert codes(await api.post("/api/v1/auth/login", json=account.credentials)) == (403, ["ACCOUNT_DISABLED"])
 
 
+async def test_what_a_token_of_an_administrator_does_is_told_with_the_token(api, admin, account, rows, test_gateway):
+    token_id = uuid7()
+    headers = test_gateway.token_headers(admin.id, "admin:*", token_id=token_id, roles=["user", "admin"])
+    assert (await api.post(f"{USERS}/{account.id}/disable", headers=headers)).status_code == 200
+    [(actor,)] = await rows(
+        "SELECT data->'actor' FROM auth.outbox WHERE type = 'user.disabled.v1' AND subject = :id", id=account.id
+    )
+    assert actor == {"type": "user", "id": str(admin.id), "via": "token", "token_id": str(token_id)}
+
+
 @pytest.mark.usefixtures("confirmed")
 async def test_enabling_lets_somebody_in_again_and_is_told_once(
     api, admin, account, rows, events, mails_about, as_admin

@@ -23,7 +23,7 @@ from auth_service.account_mail.rules import (
     token_place,
 )
 from auth_service.account_mail.schemas import AccountMailResource
-from auth_service.users.events import publish_resource
+from auth_service.users.events import event_of, publish_events
 from auth_service.verification import repository as budgets
 
 ACCOUNT_MAIL_REQUESTED = "account_mail.requested.v1"
@@ -70,8 +70,7 @@ async def request_mail(
         device=request.client_device if kind in ABOUT_A_REQUEST else None,
         requested_at=now,
     )
-    await publish_resource(
-        session,
+    event = event_of(
         ACCOUNT_MAIL_REQUESTED,
         entity_type="account_mail",
         entity_id=mail_id,
@@ -80,6 +79,7 @@ async def request_mail(
         audience=account["id"],
         resource=resource.model_dump(mode="json"),
     )
+    await publish_events(session, event)
     return mail_id
 
 

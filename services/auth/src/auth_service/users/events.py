@@ -36,18 +36,22 @@ async def user_changed(
     changes: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Tell what was done with an account, by whom, and how it is now; `actor` is None for the service itself."""
-    by = None if actor is None else {"type": "user", "id": str(actor.user_id), "via": actor.via}
-    await publish_resource(
-        session,
+    event = event_of(
         event_type,
         entity_type="user",
         entity_id=row["id"],
         version=row["version"],
-        actor=by,
+        actor=None if actor is None else actor.as_actor(),
         audience=row["id"],
         resource=UserOut.of(row).model_dump(mode="json"),
         changes=changes,
     )
+    await publish_events(session, event)
+
+
+async def publish_events(session: AsyncSession, *events: EventEnvelope) -> None:
+    """Add events to the outbox."""
+    await publish(session, table_of(Outbox), *events)
 
 
 async def publish_fact(
@@ -60,8 +64,7 @@ async def publish_fact(
     resource: dict[str, Any],
 ) -> None:
     """Add an event about what a user did; its stream is the entity, its audience the user whom it concerns."""
-    event = fact_of(event_type, entity_type, entity_id, version, user_id, resource)
-    await publish(session, table_of(Outbox), event)
+    await publish_events(session, fact_of(event_type, entity_type, entity_id, version, user_id, resource))
 
 
 def fact_of(
@@ -79,44 +82,18 @@ def fact_of(
     )
 
 
-async def publish_resource(
-    session: AsyncSession,
-    event_type: str,
-    *,
-    entity_type: str,
-    entity_id: UUID,
-    version: int,
-    actor: dict[str, Any] | None,
-    audience: UUID,
-    resource: dict[str, Any],
-    changes: Sequence[dict[str, Any]] = (),
-) -> None:
-    """Add an event to the outbox; its stream is the entity, and `actor` is None for what the service does itself."""
-    event = event_of(
-        event_type,
-        entity_type=entity_type,
-        entity_id=entity_id,
-        version=version,
-        actor=actor,
-        audience=audience,
-        resource=resource,
-        changes=changes,
-    )
-    await publish(session, table_of(Outbox), event)
-
-
 def event_of(
     event_type: str,
     *,
     entity_type: str,
     entity_id: UUID,
     version: int,
-    actor: dict[str, Any] | None,
+    actor: dict[str, str] | None,
     audience: UUID,
     resource: dict[str, Any],
     changes: Sequence[dict[str, Any]] = (),
 ) -> EventEnvelope:
-    """Return an event as `publish_resource` adds it."""
+    """Return an event; its stream is the entity, and `actor` is None for what the service does itself."""
     request = current_request()
     data = {
         "entity_type": entity_type,
