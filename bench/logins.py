@@ -11,17 +11,15 @@ many there are. A login costs one Argon2id hash (19 MiB, 2 passes), of which the
 import argparse
 import asyncio
 import statistics
-import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx2
-import psutil
 from chassis.clock import utcnow
+from measure import cpu_seconds
+from run import RESULTS, commit
 from stack import PASSWORD, Copy, User, make_users, running_copy
 
-RESULTS = Path(__file__).with_name("results")
 READERS = 8
 MEASURED = ("gateway", "auth", "auth-background", "tasks", "PostgreSQL")
 
@@ -52,8 +50,7 @@ def main() -> int:
     text = _as_text({"reads alone": alone, "logins alone": logins, "both": both}, options)
     print(text)
     RESULTS.mkdir(exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-    (RESULTS / f"{utcnow():%Y-%m-%d}-logins-{commit.strip()}.txt").write_text(text, encoding="utf-8")
+    (RESULTS / f"{utcnow():%Y-%m-%d}-logins-{commit()}.txt").write_text(text, encoding="utf-8")
     return 0
 
 
@@ -110,13 +107,7 @@ async def _timed(times: list[float], request: Callable[[], Awaitable[httpx2.Resp
 
 
 def _cpu(copy: Copy) -> dict[str, float]:
-    used: dict[str, float] = {}
-    for name, pid in copy.pids().items():
-        if name in MEASURED:
-            whole = psutil.Process(pid)
-            spent = [one.cpu_times() for one in (whole, *whole.children(recursive=True))]
-            used[name] = sum(times.user + times.system for times in spent)
-    return used
+    return {name: cpu_seconds(pid) for name, pid in copy.pids().items() if name in MEASURED}
 
 
 def _as_text(phases: Mapping[str, Phase], options: argparse.Namespace) -> str:

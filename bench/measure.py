@@ -45,10 +45,10 @@ def measure(url: str, lines: Sequence[str], pids: Mapping[str, int], *, seconds:
         file.write("".join(f"{line}\n" for line in lines))
         file.flush()
         _wrk(url, file.name, seconds=2, connections=connections)
-        before = {name: _cpu_seconds(pid) for name, pid in pids.items()}
+        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         said = _wrk(url, file.name, seconds=seconds, connections=connections)
     requests = int(_found(r"(\d+) requests in", said))
-    spent = {name: (_cpu_seconds(pid) - before[name]) / requests * 1e6 for name, pid in pids.items()}
+    spent = {name: (cpu_seconds(pid) - before[name]) / requests * 1e6 for name, pid in pids.items()}
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     failed = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
     errors = (int(refused.group(1)) if refused else 0) + (sum(map(int, failed.groups())) if failed else 0)
@@ -61,7 +61,7 @@ def _wrk(url: str, requests: str, *, seconds: int, connections: int) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Return the time of a process and of those that it started."""
     first = psutil.Process(pid)
     times = [one.cpu_times() for one in (first, *first.children(recursive=True))]

@@ -48,7 +48,7 @@ def main() -> int:
     text = _as_text(report, options)
     print(text)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{utcnow():%Y-%m-%d}-{_commit()}.txt").write_text(text, encoding="utf-8")
+    (RESULTS / f"{utcnow():%Y-%m-%d}-{commit()}.txt").write_text(text, encoding="utf-8")
     return 1 if any(one.errors for one in (*report.ours.values(), *report.floor.values())) else 0
 
 
@@ -85,7 +85,7 @@ def _scenarios(
 
 def _as_text(report: Report, options: argparse.Namespace) -> str:
     lines = [
-        f"{utcnow():%Y-%m-%d %H:%M} UTC, commit {_commit()}, {platform.machine()}, Python {platform.python_version()}",
+        f"{utcnow():%Y-%m-%d %H:%M} UTC, commit {commit()}, {platform.machine()}, Python {platform.python_version()}",
         f"wrk here, {options.connections} connections, {options.seconds} s a scenario, {options.users} users",
         "",
         f"{'':24}{'requests/s':>12}{'of floor':>10}{'p50 ms':>9}{'p99 ms':>9}{'errors':>8}   CPU us a request",
@@ -111,7 +111,8 @@ def _row(name: str, result: Result, share: float) -> str:
     return f"{name:24}{figures}   {cpu}"
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the short id of the commit that is measured."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=RESULTS.parent).stdout.strip()
 
