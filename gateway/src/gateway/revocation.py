@@ -7,6 +7,7 @@ token valid again.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NamedTuple
 from uuid import UUID
 
 import aiohttp
@@ -49,6 +50,17 @@ class Marks(BaseModel):
     users: list[UserMark]
 
 
+class UserLimit(NamedTuple):
+    """What all marks of a user come to; instants in seconds since the epoch, `position` is that of the last one."""
+
+    not_before: float
+    expires_at: float
+    position: int
+
+
+NO_LIMIT = UserLimit(not_before=0.0, expires_at=0.0, position=0)
+
+
 class Revocations:
     """Which sessions are revoked, and from when on users' tokens count; trusted for `max_age` seconds."""
 
@@ -60,8 +72,7 @@ class Revocations:
         self._listeners: list[Callable[[Marks], None]] = []
         self._silence_listeners: list[Callable[[], None]] = []
         self._sessions: dict[UUID, float] = {}
-        self._users: dict[UUID, tuple[float, float]] = {}
-        self._users_marked_at: dict[UUID, int] = {}
+        self._users: dict[UUID, UserLimit] = {}
         self._cursor = 0
         self._fresh_at = float("-inf")
 
@@ -91,10 +102,12 @@ class Revocations:
         principal = caller.token.principal
         if principal.session_id in self._sessions:
             return True
-        if caller.marks_seen is not None:
-            return self._users_marked_at.get(principal.user_id, 0) > caller.marks_seen
         limit = self._users.get(principal.user_id)
-        return limit is not None and caller.token.issued_at < limit[0]
+        if limit is None:
+            return False
+        if caller.marks_seen is not None:
+            return limit.position > caller.marks_seen
+        return caller.token.issued_at < limit.not_before
 
     def on_marks(self, listener: Callable[[Marks], None]) -> None:
         """Call `listener` with the marks that come in from now on."""
@@ -149,10 +162,12 @@ class Revocations:
         for mark in marks.sessions:
             self._sessions[mark.sid] = mark.expires_at.timestamp()
         for of_user in marks.users:
-            earlier, end = self._users.get(of_user.user_id, (0.0, 0.0))
-            not_before, expires_at = of_user.not_before.timestamp(), of_user.expires_at.timestamp()
-            self._users[of_user.user_id] = max(earlier, not_before), max(end, expires_at)
-            self._users_marked_at[of_user.user_id] = marks.cursor
+            earlier = self._users.get(of_user.user_id, NO_LIMIT)
+            self._users[of_user.user_id] = UserLimit(
+                not_before=max(earlier.not_before, of_user.not_before.timestamp()),
+                expires_at=max(earlier.expires_at, of_user.expires_at.timestamp()),
+                position=marks.cursor,
+            )
         self._cursor = marks.cursor
         if marks.sessions or marks.users:
             for listener in self._listeners:
@@ -161,8 +176,7 @@ class Revocations:
     def _purge(self) -> None:
         now = utcnow().timestamp()
         self._sessions = {session: end for session, end in self._sessions.items() if end > now}
-        self._users = {user: mark for user, mark in self._users.items() if mark[1] > now}
-        self._users_marked_at = {user: at for user, at in self._users_marked_at.items() if user in self._users}
+        self._users = {user: limit for user, limit in self._users.items() if limit.expires_at > now}
 
 
 def _now() -> float:
