@@ -37,6 +37,16 @@ async def refusal(api, token, *, seconds=2.0):
     return await eventually(refused, seconds=seconds)
 
 
+async def the_mark_is_known(auth):
+    """Wait until the gateway has asked for marks, and has had the answer: it asks for the next ones after that."""
+    asked = auth.asked
+
+    async def asked_again():
+        return auth.asked > asked + 1
+
+    await eventually(asked_again, seconds=5)
+
+
 async def test_the_service_learns_whose_the_token_is_and_what_bounds_it(api, auth, vouched):
     workspace, projects = uuid5(SPACE, "w"), {uuid5(SPACE, "a"), uuid5(SPACE, "b")}
     token = auth.api_token(
@@ -151,8 +161,7 @@ async def test_r6_an_answer_that_a_mark_has_overtaken_is_not_believed(api, auth,
             return
         token.found["active"] = False
         auth.revoke_user(token.user_id, before=time.time())
-        asked = auth.asked
-        await eventually(lambda: asyncio.sleep(0, auth.asked > asked + 1), seconds=5)
+        await the_mark_is_known(auth)
 
     auth.before_answer = disable
     is_refused(await api.get(PATH, headers=token.headers), 401, "INVALID_TOKEN")
@@ -238,8 +247,7 @@ async def test_r6_a_ticket_of_a_token_is_worth_nothing_after_a_mark(gateway, api
     token = auth.api_token()
     ticket = (await api.post("/api/v1/ws-tickets", headers=token.headers)).json()["data"]["ticket"]
     auth.revoke_user(token.user_id, before=time.time() - 3600)
-    asked = auth.asked
-    await eventually(lambda: asyncio.sleep(0, auth.asked > asked + 1), seconds=5)
+    await the_mark_is_known(auth)
     with pytest.raises(websockets.InvalidStatus) as refused:
         async with websockets.connect(f"{gateway.socket_url}?ticket={ticket}"):
             pass
