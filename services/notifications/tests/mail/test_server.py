@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import ipaddress
 import ssl
+from contextlib import asynccontextmanager
 
 import pytest
 from aiosmtpd.smtp import AuthResult
@@ -113,6 +114,53 @@ async def test_a_server_that_says_nothing_at_all_is_given_up():
     assert "Timeout" in (await refused(SmtpServer("127.0.0.1", port, seconds=0.3)))[0]
     await asyncio.wait_for(ended.wait(), 5)
     server.close()
+
+
+@asynccontextmanager
+async def scripted(*answers):
+    """A server that says these bytes whatever it is told, and then waits; `ended` is set when its client has gone."""
+
+    async def talk(reader, writer):
+        for answer in answers:
+            writer.write(answer)
+            await reader.readline()
+        await reader.read()
+        writer.close()
+        ended.set()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    yield SmtpServer("127.0.0.1", server.sockets[0].getsockname()[1], seconds=5.0), ended
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ((b"HTTP/1.1 400 Bad Request\r\n\r\n",), "SMTPResponseException_-1"),
+        ((b"\xff\xfe\x00\r\n",), "SMTPResponseException_-1"),
+        ((b"\r\n",), "SMTPResponseException_-1"),
+        ((b"999 what\r\n",), "SMTPConnectResponseError_999"),
+        ((b"220 " + b"x" * 70_000 + b"\r\n",), "SMTPResponseException_-1"),
+        ((b"220 hi\r\n", b"\x00\xff\r\n"), "SMTPResponseException_-1"),
+        (
+            (b"220 hi\r\n", b"250-\xff\r\n250 SIZE=\x00 AUTH=\r\n", b"25O ok\r\n", b"250 ok\r\n"),
+            "SMTPResponseException_-1",
+        ),
+    ],
+    ids=["http", "bytes", "empty", "code", "long", "hello", "sender"],
+)
+async def test_what_is_no_answer_of_a_mail_server_is_tried_again(answers, reason):
+    async with scripted(*answers) as (server, ended):
+        assert await refused(server) == (reason, False)
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_a_conversation_that_is_called_off_is_hung_up():
+    async with scripted(b"220 hi\r\n", b"250 hi\r\n") as (server, ended):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(server.deliver(MESSAGE, **GOAL), 0.3)
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 @pytest.mark.parametrize("goodbye", [die, hang])

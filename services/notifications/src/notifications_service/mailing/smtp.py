@@ -18,6 +18,8 @@ from chassis.settings import is_url
 
 SECONDS = 15.0
 GOODBYE_SECONDS = 2.0
+TROUBLE = (SMTPException, OSError)
+"""What a server or the way to it may do to a conversation; a timeout is an OSError, too."""
 PERMANENT = 500
 UNAUTHENTICATED = 530
 WRONG_ADDRESS = frozenset({550, 551, 553})
@@ -96,17 +98,18 @@ class SmtpServer:
             async with asyncio.timeout(self.seconds):
                 await client.connect()
                 await client.sendmail(sender, [recipient], message)
-        except Exception as error:
-            client.close()
+        except TROUBLE as error:
             raise _undelivered(error) from error
-        await _say_goodbye(client)
+        else:
+            await _say_goodbye(client)
+        finally:
+            client.close()
 
 
 async def _say_goodbye(client: SMTP) -> None:
-    with suppress(SMTPException, OSError, TimeoutError):
+    with suppress(*TROUBLE):
         async with asyncio.timeout(GOODBYE_SECONDS):
             await client.quit()
-    client.close()
 
 
 def _undelivered(error: Exception) -> Undelivered:
