@@ -415,6 +415,23 @@ async def test_a_mail_that_is_of_no_use_any_more_is_not_sent(post, mail_server, 
     assert counted("reset_password", "expired") == before + 1
 
 
+async def test_mails_are_given_up_and_claimed_in_one_transaction(post, mail_server, sending, rows):
+    answer = asyncio.Event()
+
+    async def slow(_server):
+        await answer.wait()
+        return "250 OK"
+
+    mail_server.on_data = slow
+    late, wanted = await post.put(expires_at=utcnow() - timedelta(seconds=1)), await post.put()
+    async with sending(mail_server):
+        await eventually(lambda: _true(mail_server.recipients))
+        assert [await post.state(one.id) for one in (late, wanted)] == ["expired", "waiting"]
+        assert len(await rows("SELECT DISTINCT xmin::text FROM notifications.mail_delivery")) == 1
+        answer.set()
+        await becomes(post, wanted.id, "sent")
+
+
 async def test_a_mail_that_runs_out_while_it_waits_for_its_next_attempt_is_not_sent(post, mail_server, sending):
     mail_server.on_data = answers("451 later")
     wanted = await post.put()

@@ -53,12 +53,10 @@ FORGOTTEN = {
 """What is not kept of a mail that is settled."""
 
 
-async def add(session: AsyncSession, values: Mapping[str, Any]) -> bool:
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Add a mail, and tell the senders at commit; a second one with the same id is the same one."""
-    statement = insert(delivery).values(**values, next_attempt_at=func.now()).on_conflict_do_nothing()
-    result = cast("CursorResult[Any]", await session.execute(statement))
+    await session.execute(insert(delivery).values(**values, next_attempt_at=func.now()).on_conflict_do_nothing())
     await session.execute(select(func.pg_notify(CHANNEL, "")))
-    return result.rowcount == 1
 
 
 async def expire(session: AsyncSession) -> Sequence[RowMapping]:

@@ -122,17 +122,15 @@ class MailSender:
 
     async def _send_due(self) -> bool:
         """Send one batch; return whether there may be more."""
+        mailer = self._mailer
         async with transaction(self._database) as session:
             expired = await service.expire_mails(session)
+            claimed = [] if mailer is None else await service.claim_mails(session, limit=AT_ONCE)
         for mail in expired:
             _count(mail, "expired")
             log.warning("mail.expired", mail_id=str(mail["id"]), kind=mail["kind"])
-        return self._mailer is not None and await self._send_batch(self._mailer)
-
-    async def _send_batch(self, mailer: Mailer) -> bool:
-        async with transaction(self._database) as session:
-            claimed = await service.claim_mails(session, limit=AT_ONCE)
-        await asyncio.gather(*(self._send(mailer, mail) for mail in claimed))
+        if mailer is not None:
+            await asyncio.gather(*(self._send(mailer, mail) for mail in claimed))
         return bool(claimed)
 
     async def _send(self, mailer: Mailer, mail: RowMapping) -> None:
