@@ -50,7 +50,7 @@ FORGOTTEN = {
     "display_name": _unless_last(delivery.c.display_name, ""),
     "details": _unless_last(delivery.c.details, {}),
 }
-"""What is not kept of a mail that is settled."""
+"""What becomes of a mail that is settled: its token goes, and of the last one also whom it was for and what it told."""
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> None:
