@@ -56,8 +56,7 @@ def current_caller(request: Request) -> Caller:
     caller: Caller | None = request.scope.get("taskloom.caller")
     if caller is None:
         raise Unauthenticated
-    if not caller.token.principal.is_session:
-        check_token(caller.token.principal, token_rule(request.scope["endpoint"]), method=request.method)
+    check_token(caller.token.principal, token_rule(request.scope["endpoint"]), method=request.method)
     return caller
 
 

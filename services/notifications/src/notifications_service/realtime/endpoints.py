@@ -58,8 +58,7 @@ def _caller(socket: WebSocket) -> Principal:
     principal: Principal = socket.app.state.identities.principal(socket.headers.get(HEADER))
     if principal.kind != "user":
         raise Unauthenticated
-    if not principal.is_session:
-        check_token(principal, READS)
+    check_token(principal, READS)
     return principal
 
 
