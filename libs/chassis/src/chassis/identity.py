@@ -6,6 +6,7 @@ from uuid import UUID
 
 CallerKind = Literal["user", "service"]
 Via = Literal["session", "token", "bot"]
+ScopeRefusal = Literal["INSUFFICIENT_SCOPE", "TOKEN_RESTRICTED", "TOKEN_READ_ONLY"]
 
 READ_SUFFIX = ":read"
 WHOLE_SUFFIX = ":*"
@@ -53,6 +54,22 @@ class Principal:
         Tokens of one user may see different things, so what one was answered must not be replayed to another.
         """
         return self.user_id if self.is_session else self.session_id
+
+    def scope_refusal(self, scope: str, *, reads: bool = False) -> ScopeRefusal | None:
+        """Tell what keeps an API token from doing what asks for a scope; None when nothing does, as for sessions.
+
+        Only reading is what asks for a scope that ends in `:read`, such as a search by POST, and whatever the caller
+        says `reads`, such as a GET for any scope.
+        """
+        if self.is_session:
+            return None
+        if scope not in self.scopes:
+            return "INSUFFICIENT_SCOPE"
+        if self.is_restricted and scope.endswith(WHOLE_SUFFIX):
+            return "TOKEN_RESTRICTED"
+        if self.read_only and not reads and not scope.endswith(READ_SUFFIX):
+            return "TOKEN_READ_ONLY"
+        return None
 
     def reaches_workspace(self, workspace_id: UUID) -> bool:
         """Tell whether the restriction leaves a workspace; who is a member of it is another question."""

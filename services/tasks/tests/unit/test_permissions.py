@@ -1,10 +1,14 @@
 """The table of roles, cell by cell, and what an API token takes away from it."""
 
+from dataclasses import replace
 from typing import get_args
 from uuid import UUID
 
 import pytest
+from chassis.errors import AppError
 from chassis.identity import Principal
+from chassis.web.identity import check_token
+from chassis.web.routing import TokenRule
 from tasks_service.permissions.policies import can, role_allows
 from tasks_service.permissions.rules import RULES, Action
 from tasks_service.permissions.schemas import Decision, Held
@@ -90,11 +94,41 @@ def test_a10_a_read_only_token_reads(action):
 @pytest.mark.parametrize("action", MAY)
 def test_a8_a_token_reaches_what_it_is_restricted_to(action):
     beyond = {"workspace.edit", "workspace.create_project", "workspace.manage_members"}
-    assert can(token(workspace_id=WORKSPACE), action, held(action)).allowed
-    assert can(token(workspace_id=OTHER), action, held(action)).reason == "NOT_FOUND"
+    if action != "workspace.manage_members":
+        assert can(token(workspace_id=WORKSPACE), action, held(action)).allowed
+        assert can(token(workspace_id=OTHER), action, held(action)).reason == "NOT_FOUND"
     in_project = can(token(project_ids=frozenset({PROJECT})), action, held(action))
     assert in_project.reason == ("TOKEN_RESTRICTED" if action in beyond else "ALLOWED")
     assert in_project.via == ("token:project_ids" if action in beyond else "workspace_role:owner")
     elsewhere = can(token(project_ids=frozenset({OTHER})), action, held(action))
     if not action.startswith("workspace."):
         assert elsewhere.reason == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("workspace", [WORKSPACE, OTHER])
+@pytest.mark.parametrize("resource", [True, False])
+def test_a8_a_token_for_a_workspace_does_nothing_that_is_about_the_instance(resource, workspace):
+    wanted = held("workspace.manage_members") if resource else None
+    refused = Decision(allowed=False, reason="TOKEN_RESTRICTED", via="token:workspace_id")
+    bound = token(workspace_id=workspace)
+    assert can(bound, "workspace.manage_members", wanted) == refused
+    assert can(replace(bound, read_only=True), "workspace.manage_members", wanted) == refused
+
+
+BOUNDS = ({}, {"workspace_id": WORKSPACE}, {"project_ids": frozenset({PROJECT})})
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+@pytest.mark.parametrize("scopes", [ALL_SCOPES, frozenset({"tasks:read"})], ids=len)
+@pytest.mark.parametrize("action", MAY)
+def test_a10_what_is_said_of_a_tokens_scopes_is_what_a_request_is_refused_for(action, scopes, bounds, read_only):
+    """Of what is absent, `can` says what it refuses before it looks, as a request by POST is refused."""
+    caller = token(*scopes, read_only=read_only, **bounds)
+    try:
+        check_token(caller, TokenRule(SCOPES[action]), method="POST")
+    except AppError as refusal:
+        said = refusal.code
+    else:
+        said = "NOT_FOUND"
+    assert can(caller, action, None).reason == said

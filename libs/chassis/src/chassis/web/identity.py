@@ -1,18 +1,31 @@
 """The caller of a service: only what the gateway's signed header says (R21)."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from chassis.clock import utcnow
-from chassis.errors import InsufficientScope, NotFound, SessionRequired, TokenReadOnly, TokenRestricted, Unauthenticated
-from chassis.identity import READ_SUFFIX, WHOLE_SUFFIX, Principal
+from chassis.errors import (
+    AppError,
+    InsufficientScope,
+    NotFound,
+    SessionRequired,
+    TokenReadOnly,
+    TokenRestricted,
+    Unauthenticated,
+)
+from chassis.identity import Principal, ScopeRefusal
 from chassis.tokens import IdentityVerifier, TokenError, VerifiedIdentity
 from chassis.web.routing import TokenRule, token_rule
 
 HEADER = "x-taskloom-identity"
 READING = frozenset({"GET", "HEAD"})
+REFUSALS: Mapping[ScopeRefusal, type[AppError]] = {
+    "TOKEN_RESTRICTED": TokenRestricted,
+    "TOKEN_READ_ONLY": TokenReadOnly,
+}
 CACHE_ENTRIES = 10_000
 
 
@@ -67,8 +80,6 @@ def check_token(principal: Principal, rule: TokenRule | None, *, method: str = "
     """Check an API token against a route's rule; a session may do whatever its user may.
 
     Raises InsufficientScope, TokenRestricted, TokenReadOnly, SessionRequired.
-
-    Reading is what a GET does, and whatever asks for a scope that ends in `:read`, such as a search by POST.
     """
     if principal.is_session:
         return
@@ -76,12 +87,11 @@ def check_token(principal: Principal, rule: TokenRule | None, *, method: str = "
         raise SessionRequired
     if rule.scope is None:
         return
-    if rule.scope not in principal.scopes:
+    refusal = principal.scope_refusal(rule.scope, reads=method in READING)
+    if refusal == "INSUFFICIENT_SCOPE":
         raise InsufficientScope.of(rule.scope)
-    if principal.is_restricted and rule.scope.endswith(WHOLE_SUFFIX):
-        raise TokenRestricted
-    if principal.read_only and method not in READING and not rule.scope.endswith(READ_SUFFIX):
-        raise TokenReadOnly
+    if refusal is not None:
+        raise REFUSALS[refusal]
 
 
 async def calling_service(request: Request) -> Principal:

@@ -1,8 +1,8 @@
 """Who may do what: the one pure decision that every endpoint and every question uses."""
 
-from chassis.identity import READ_SUFFIX, Principal
+from chassis.identity import Principal, ScopeRefusal
 
-from tasks_service.permissions.rules import RULES, Action, Reason, Rule
+from tasks_service.permissions.rules import RULES, Action, Reason
 from tasks_service.permissions.schemas import Decision, Held
 
 
@@ -12,9 +12,9 @@ def can(actor: Principal, action: Action, resource: Held | None) -> Decision:
     The order is that of the refusals of a request, so an answer tells a token no more than a request would.
     """
     rule = RULES[action]
-    refusal = None if actor.is_session else _token_refusal(actor, rule)
+    refusal = actor.scope_refusal(rule.scope)
     if refusal is not None:
-        return refusal
+        return Decision(allowed=False, reason=refusal, via=_barrier(actor, refusal, rule.scope))
     if resource is None or not _reaches(actor, resource):
         return Decision(allowed=False, reason="NOT_FOUND", via=None)
     if rule.beyond_projects and actor.project_ids is not None:
@@ -29,12 +29,12 @@ def role_allows(role: str, action: Action) -> bool:
     return role in RULES[action].roles
 
 
-def _token_refusal(actor: Principal, rule: Rule) -> Decision | None:
-    if rule.scope not in actor.scopes:
-        return Decision(allowed=False, reason="INSUFFICIENT_SCOPE", via=f"token_scope:{rule.scope}")
-    if actor.read_only and not rule.scope.endswith(READ_SUFFIX):
-        return Decision(allowed=False, reason="TOKEN_READ_ONLY", via="token:read_only")
-    return None
+def _barrier(actor: Principal, refusal: ScopeRefusal, scope: str) -> str:
+    if refusal == "INSUFFICIENT_SCOPE":
+        return f"token_scope:{scope}"
+    if refusal == "TOKEN_READ_ONLY":
+        return "token:read_only"
+    return "token:workspace_id" if actor.project_ids is None else "token:project_ids"
 
 
 def _reaches(actor: Principal, resource: Held) -> bool:

@@ -80,14 +80,16 @@ class DecisionOut(BaseModel):
     allowed: bool
     reason: Reason = Field(
         description=(
-            "What decided, in the order in which a request would be refused: the token's scope, whether it may write, "
-            "whether the resource is there for you, what the token reaches, and your role."
+            "What decided, in the order in which a request would be refused: the token's scope, whether it is "
+            "too restricted for that scope, whether it may write, whether the resource is there for you, what the "
+            "token reaches, and your role."
         )
     )
     via: str | None = Field(
         description=(
             "By what: `workspace_role:<role>` that you have, `token_scope:<scope>` that the token lacks, or the "
-            "restriction of the token (`token:read_only`, `token:project_ids`); null for what is not there."
+            "restriction of the token (`token:read_only`, `token:workspace_id`, `token:project_ids`); null for what is "
+            "not there."
         ),
         examples=["workspace_role:member"],
     )
