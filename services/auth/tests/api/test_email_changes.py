@@ -6,6 +6,7 @@ import pytest
 from chassis.ids import uuid7
 
 EMAIL, VERIFY = "/api/v1/auth/email/change", "/api/v1/auth/verify-email"
+RESET = "/api/v1/auth/password/reset"
 INVALID = (422, [("token", "LINK_TOKEN_INVALID")])
 CLOSE = """
     INSERT INTO auth.account_failures (account_digest, failures, blocked_at, last_at) VALUES (:d, 100, now(), now())
@@ -96,6 +97,19 @@ async def test_a_second_factor_ends_the_changes_that_other_sessions_asked_for(ap
     assert codes(await api.post(VERIFY, json={"token": token})) == INVALID
 
 
+async def test_r11_a_link_in_the_old_mailbox_resets_no_password_after_the_change(api, login, asked, new, mails):
+    assert (await api.post("/api/v1/auth/password/forgot", json={"email": login.account.email})).status_code == 202
+    *_, in_old_mailbox = await mails(login.account.email)
+    assert in_old_mailbox.kind == "reset_password"
+    assert (await api.get(RESET, params={"token": in_old_mailbox.token})).status_code == 200
+    assert (await api.post(VERIFY, json={"token": await asked(login, new)})).status_code == 200
+    assert codes(await api.get(RESET, params={"token": in_old_mailbox.token})) == INVALID
+    answer = await api.post(RESET, json={"token": in_old_mailbox.token, "password": "amber-lantern-41"})
+    assert codes(answer) == INVALID
+    credentials = {"email": new, "password": login.account.password}
+    assert (await api.post("/api/v1/auth/login", json=credentials)).status_code == 200
+
+
 @pytest.mark.parametrize("action", ["disable", "force-password-reset"])
 async def test_what_an_administrator_does_ends_all_links_from_before(
     api, login, asked, new, sign_up, make_admin, test_gateway, mails, rows, action
@@ -124,9 +138,8 @@ async def test_r11_a_forced_reset_is_mailed_however_many_mails_others_asked_for(
     assert (await api.post(path, headers=headers)).status_code == 200
     *_, before, forced = await mails(account.email)
     assert (before.kind, forced.kind) == ("reset_password", "reset_password_forced")
-    reset = "/api/v1/auth/password/reset"
-    assert codes(await api.get(reset, params={"token": asked_by_somebody.token})) == INVALID
-    assert (await api.get(reset, params={"token": forced.token})).status_code == 200
+    assert codes(await api.get(RESET, params={"token": asked_by_somebody.token})) == INVALID
+    assert (await api.get(RESET, params={"token": forced.token})).status_code == 200
 
 
 async def test_r10_what_was_tried_on_either_address_of_a_change_closes_neither(
