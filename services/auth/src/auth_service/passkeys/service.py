@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import structlog
 from chassis.clock import utcnow
 from chassis.identity import Principal
 from chassis.ids import uuid7
@@ -45,8 +44,6 @@ from auth_service.second_factors import service as factors
 from auth_service.sessions import service as sessions
 from auth_service.sessions.service import Grant, Lifetimes, Proof, SessionTerms
 from auth_service.users import repository as users
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +119,15 @@ async def begin_login(session: AsyncSession, *, terms: PasskeyTerms) -> Challeng
 async def log_in(
     session: AsyncSession, *, challenge_id: UUID, credential: UsedPasskey, terms: PasskeyTerms, rules: SessionTerms
 ) -> Grant:
-    """Start a session by a passkey, which has verified its user. Raises PasskeyRefused, or as sessions.admit."""
+    """Start a session by a passkey, which has verified its user. Raises PasskeyRefused, or as start_session."""
     try:
-        used = await _use_for_login(session, challenge_id, credential, terms)
+        account = await _use_for_login(session, challenge_id, credential, terms)
     except PasskeyRefused as refusal:
         owner_id = await _owner_of(session, _plain(credential))
         details = {"methods": ["passkey"], "refusal": refusal.code}
         await audit.record(session, AuditAction.LOGIN, subject_id=owner_id, outcome="refused", details=details)
         raise
     proof = Proof(("passkey",), second_factor=True)
-    account = await sessions.admit(session, account_id=used["user_id"], proof=proof, terms=rules)
     return await sessions.start_session(session, account=account, proof=proof, terms=rules)
 
 
@@ -150,21 +146,21 @@ async def begin_proof(
 async def prove(
     session: AsyncSession,
     *,
-    user_id: UUID,
+    account: RowMapping,
     challenge_id: UUID | None,
     credential: UsedPasskey,
     purpose: Purpose,
     terms: PasskeyTerms,
 ) -> None:
-    """Accept a passkey as the second factor of an account, which is locked. Raises PasskeyRefused."""
+    """Accept a passkey as the second factor of a locked account. Raises PasskeyRefused."""
     challenge = None
     if challenge_id is not None:
         challenge = await repository.take_challenge(
-            session, challenge_id, purpose=purpose, user_id=user_id, now=utcnow()
+            session, challenge_id, purpose=purpose, user_id=account["id"], now=utcnow()
         )
     if challenge is None:
         raise PasskeyRefused
-    await _use(session, credential, challenge=challenge, user_id=user_id, verify_user=False, terms=terms)
+    await _use(session, credential, challenge=challenge, account=account, verify_user=False, terms=terms)
 
 
 async def rename(session: AsyncSession, *, caller: Principal, passkey_id: UUID, name: str) -> RowMapping:
@@ -230,7 +226,7 @@ async def _use_for_login(
     challenge = await repository.take_challenge(session, challenge_id, purpose="login", user_id=None, now=utcnow())
     if challenge is None or credential.response.user_handle is None:
         raise PasskeyRefused
-    return await _use(session, credential, challenge=challenge, user_id=None, verify_user=True, terms=terms)
+    return await _use(session, credential, challenge=challenge, account=None, verify_user=True, terms=terms)
 
 
 async def _owner_of(session: AsyncSession, plain: dict[str, Any]) -> UUID | None:
@@ -247,13 +243,13 @@ async def _use(
     credential: UsedPasskey,
     *,
     challenge: bytes,
-    user_id: UUID | None,
+    account: RowMapping | None,
     verify_user: bool,
     terms: PasskeyTerms,
 ) -> RowMapping:
-    """Return the passkey that signed the challenge, its use noted; `user_id` is whose it has to be, if anybody's."""
+    """Return whose passkey signed the challenge, its use noted; `account` is whose it has to be, if anybody's."""
     plain = _plain(credential)
-    found = await _locked(session, plain, user_id)
+    owner, found = await _locked(session, plain, account)
     try:
         said = verify_assertion(
             terms.party, plain, challenge=challenge, public_key=found["public_key"], verify_user=verify_user
@@ -264,14 +260,16 @@ async def _use(
     if not await repository.note_use(
         session, found["id"], sign_count=said.sign_count, backed_up=said.backed_up, now=now
     ):
-        await _suspect(session, found, said.sign_count, terms)
-    return found
+        await _suspect(session, owner, found, said.sign_count, terms)
+    return owner
 
 
-async def _locked(session: AsyncSession, plain: dict[str, Any], user_id: UUID | None) -> RowMapping:
-    """Return the passkey that an answer names, its account locked first, as by whoever removes passkeys.
+async def _locked(
+    session: AsyncSession, plain: dict[str, Any], account: RowMapping | None
+) -> tuple[RowMapping, RowMapping]:
+    """Return the passkey that an answer names, and before it its account, locked first, as by who removes passkeys.
 
-    With `user_id` that account has to be its, and is locked already.
+    A given `account` has to be that one, and is locked already.
     """
     try:
         credential_id = base64url_to_bytes(plain["rawId"])
@@ -280,29 +278,29 @@ async def _locked(session: AsyncSession, plain: dict[str, Any], user_id: UUID | 
     except ValueError:
         raise PasskeyRefused from None
     found = await repository.find_by_credential(session, credential_id)
-    if found is None or user_id not in {None, found["user_id"]}:
+    if found is None or (account is not None and account["id"] != found["user_id"]):
         raise PasskeyRefused
     if named is not None and named != user_handle(found["user_id"]):
         raise PasskeyRefused(log_detail="the user handle is not the account's")
-    if user_id is not None:
-        return found
-    await users.lock(session, found["user_id"])
+    if account is not None:
+        return account, found
+    account = await users.lock(session, found["user_id"])
     found = await repository.find_by_credential(session, credential_id)
-    if found is None:
+    if account is None or found is None:
         raise PasskeyRefused
-    return found
+    return account, found
 
 
-async def _suspect(session: AsyncSession, found: RowMapping, sign_count: int, terms: PasskeyTerms) -> None:
+async def _suspect(
+    session: AsyncSession, account: RowMapping, found: RowMapping, sign_count: int, terms: PasskeyTerms
+) -> None:
     """Refuse a counter that has not risen, and tell the owner: there may be a copy of the passkey."""
     details = {"passkey_id": str(found["id"]), "counter": sign_count, "known": found["sign_count"]}
     await audit.record(
-        session, AuditAction.PASSKEY_SUSPECT, subject_id=found["user_id"], outcome="refused", details=details
+        session, AuditAction.PASSKEY_SUSPECT, subject_id=account["id"], outcome="refused", details=details
     )
-    account = await users.find(session, found["user_id"])
-    if account is not None:
-        kind, name = MailKind.PASSKEY_SUSPECT, {"name": found["name"]}
-        await request_mail(session, ring=terms.mail_ring, kind=kind, account=account, details=name)
+    kind, name = MailKind.PASSKEY_SUSPECT, {"name": found["name"]}
+    await request_mail(session, ring=terms.mail_ring, kind=kind, account=account, details=name)
     raise PasskeyRefused(log_detail="the counter has not risen")
 
 

@@ -238,7 +238,7 @@ async def _prove_passkey(
     try:
         await passkeys.prove(
             session,
-            user_id=account["id"],
+            account=account,
             challenge_id=given.challenge_id,
             credential=given.credential,
             purpose=given.purpose,

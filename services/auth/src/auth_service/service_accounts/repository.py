@@ -53,7 +53,7 @@ async def apply_changes(session: AsyncSession, account_id: UUID, values: Mapping
     return (await session.execute(statement.returning(*service_account.c))).mappings().one()
 
 
-async def remove(session: AsyncSession, account_id: UUID) -> RowMapping | None:
-    """Delete a service account; return what it was, None when it is gone."""
+async def remove(session: AsyncSession, account_id: UUID) -> RowMapping:
+    """Delete a service account whose account is locked, and return what it was."""
     statement = delete(service_account).where(service_account.c.account_id == account_id)
-    return (await session.execute(statement.returning(*service_account.c))).mappings().one_or_none()
+    return (await session.execute(statement.returning(*service_account.c))).mappings().one()

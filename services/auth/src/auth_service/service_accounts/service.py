@@ -77,8 +77,6 @@ async def delete_account(session: AsyncSession, *, account_id: UUID, caller: Pri
     """End a service account and its tokens; its id stays, for what it did. Raises ServiceAccountNotFound."""
     await _lock(session, account_id)
     row = await repository.remove(session, account_id)
-    if row is None:
-        raise ServiceAccountNotFound
     await api_tokens.revoke_all_of(session, owner_id=account_id, caller=caller)
     await users.apply_changes(session, user_id=account_id, values={"status": "deleted", "updated_at": utcnow()})
     await service_account_deleted(session, row, by=caller.user_id)
