@@ -155,7 +155,7 @@ def all_terms(settings: Settings, opened: Opened) -> dict[str, Any]:
         "factor_terms": factor_terms,
         "passkey_terms": passkey_terms,
         "oidc_terms": OidcTerms(ring, mail_ring, rules, factor_terms, passkey_terms),
-        "api_token_terms": api_token_terms(settings.auth, ring),
+        "api_token_terms": api_token_terms(settings.auth, ring, mail_ring),
         "leaving_terms": LeavingTerms(rules, grace, mail_ring, factor_terms),
         "administration_terms": AdministrationTerms(rules.lifetimes, mail_ring),
     }
@@ -174,10 +174,11 @@ def session_terms(settings: AuthSettings) -> SessionTerms:
     )
 
 
-def api_token_terms(settings: AuthSettings, ring: KeyRing) -> TokenTerms:
+def api_token_terms(settings: AuthSettings, ring: KeyRing, mail_ring: KeyRing) -> TokenTerms:
     """Return what holds for all API tokens."""
     return TokenTerms(
         peppers=Peppers.of(ring),
+        mail_ring=mail_ring,
         longest=timedelta(days=settings.api_token_max_days),
         verification_required=settings.email_verification == "required",
     )

@@ -68,7 +68,6 @@ async def create_token(request: Request, body: TokenCreate, caller: RecentlyProv
         workspace_id=body.workspace_id,
         terms=request.app.state.api_token_terms,
     )
-    await service.tell_by_mail(write.session, new, to=new.owner, ring=request.app.state.mail_ring)
     headers = {**NO_STORE, "location": f"{router.prefix}/{new.row['id']}"}
     shown, kept = (NewTokenOut.with_secret(new.row, text) for text in (new.text, None))
     return write.reply(shown, status=201, headers=headers, kept=kept)

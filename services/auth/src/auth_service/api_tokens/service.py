@@ -55,17 +55,17 @@ class TokenTerms:
     """What holds for all API tokens."""
 
     peppers: Peppers
+    mail_ring: KeyRing
     longest: timedelta
     verification_required: bool
 
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token that has just been made: its row, its text, and the account whose rights it has."""
+    """A token that has just been made: its row, and its text."""
 
     row: RowMapping
     text: str
-    owner: RowMapping
 
 
 async def create_token(
@@ -77,7 +77,7 @@ async def create_token(
     workspace_id: UUID | None,
     terms: TokenTerms,
 ) -> NewToken:
-    """Make an API token for an account.
+    """Make an API token for an account, and tell the caller by mail.
 
     Raises InvalidInput, ScopeNotConfined, ScopeNotAllowed, TokenLimitReached; Unauthenticated when the caller's own
     account may do nothing any more or the session has ended, OwnerNotActive when another may not.
@@ -103,19 +103,8 @@ async def create_token(
     row = await repository.add(session, {**bounds, **_stored(text, terms.peppers), **_people(owner_id, caller)})
     await token_created(session, row, by=caller.user_id)
     await _audit_change(session, row, AuditAction.API_TOKEN_CREATED, caller)
-    return NewToken(row, text, owner)
-
-
-async def tell_by_mail(session: AsyncSession, new: NewToken, *, to: RowMapping, ring: KeyRing) -> None:
-    """Tell somebody of a token that was made in their name."""
-    details = {
-        "name": new.row["name"],
-        "service_account": new.owner["display_name"] if new.owner["id"] != to["id"] else None,
-        "scopes": ", ".join(new.row["scopes"]),
-        "expires_at": rfc3339(new.row["expires_at"]),
-    }
-    known = {name: value for name, value in details.items() if value is not None}
-    await request_mail(session, ring=ring, kind=MailKind.API_TOKEN_CREATED, account=to, details=known)
+    await _tell_by_mail(session, row, owner=owner, caller=caller, ring=terms.mail_ring)
+    return NewToken(row, text)
 
 
 async def count_live(session: AsyncSession, *, account_id: UUID) -> int:
@@ -181,6 +170,20 @@ async def _audit_use(session: AsyncSession, found: RowMapping, action: AuditActi
         outcome="refused" if action is AuditAction.API_TOKEN_USED_ELSEWHERE else "success",
         address=address,
     )
+
+
+async def _tell_by_mail(
+    session: AsyncSession, row: RowMapping, *, owner: RowMapping, caller: Principal, ring: KeyRing
+) -> None:
+    """Tell who made a token, for themselves or for a service account."""
+    details = {"name": row["name"], "scopes": ", ".join(row["scopes"]), "expires_at": rfc3339(row["expires_at"])}
+    maker: RowMapping | None = owner
+    if owner["id"] != caller.user_id:
+        maker = await users.find(session, caller.user_id)
+        details["service_account"] = owner["display_name"]
+    if maker is None:
+        raise Unauthenticated
+    await request_mail(session, ring=ring, kind=MailKind.API_TOKEN_CREATED, account=maker, details=details)
 
 
 def _stored(text: str, peppers: Peppers) -> dict[str, Any]:

@@ -45,7 +45,6 @@ from auth_service.service_accounts.schemas import (
 )
 from auth_service.sessions.access import RecentlyProven
 from auth_service.sessions.errors import StepUpRequired
-from auth_service.users import repository as users
 
 router = APIRouter(prefix="/api/v1/service-accounts", tags=["service accounts"])
 
@@ -189,18 +188,15 @@ async def delete_service_account(
 async def create_service_account_token(
     request: Request, body: BotTokenCreate, account: AdministeredAccount, caller: RecentlyProven, write: Writing
 ) -> Response:
-    state, account_id = request.app.state, account["account_id"]
+    account_id = account["account_id"]
     new = await api_tokens.create_token(
         write.session,
         owner_id=account_id,
         caller=caller,
         wanted=body,
         workspace_id=account["workspace_id"],
-        terms=state.api_token_terms,
+        terms=request.app.state.api_token_terms,
     )
-    creator = await users.find(write.session, caller.user_id)
-    if creator is not None:
-        await api_tokens.tell_by_mail(write.session, new, to=creator, ring=state.mail_ring)
     headers = {**NO_STORE, "location": f"{router.prefix}/{account_id}/tokens/{new.row['id']}"}
     shown, kept = (NewTokenOut.with_secret(new.row, text) for text in (new.text, None))
     return write.reply(shown, status=201, headers=headers, kept=kept)
