@@ -126,6 +126,15 @@ async def test_a_redirect_address_is_one_of_those_that_are_configured_exactly(ss
     assert await rows("SELECT count(*) FROM auth.oidc_flow") == before
 
 
+@pytest.mark.parametrize("action", ["start", "link"])
+async def test_of_an_unknown_redirect_address_no_provider_is_asked(sso, provider, login, action):
+    provider.discovery = {"issuer": None}
+    path, body = f"/api/v1/auth/oidc/scripted/{action}", {"redirect_uri": "https://evil.example/login/done"}
+    answer = await sso.api.post(path, json=body, headers=login.headers)
+    assert codes(answer) == (422, ["OIDC_REDIRECT_URI_UNKNOWN"])
+    assert provider.asked == []
+
+
 @pytest.mark.parametrize("action", ["start", "complete"])
 async def test_an_unknown_provider_is_404(sso, action):
     bodies = {

@@ -7,7 +7,7 @@ from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Path, Request
 
 from auth_service.identity_providers import IdentityProvider, IdentityProviders
-from auth_service.oidc.errors import ProviderNotFound
+from auth_service.oidc.errors import ProviderNotFound, RedirectUriUnknown
 from auth_service.oidc.schemas import FlowStart
 from auth_service.provider_settings import ProviderConfig
 
@@ -16,7 +16,7 @@ ProviderId = Annotated[str, Path(alias="provider", max_length=64, description="I
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A provider that has said where to send people, and where they are to come back to."""
+    """A provider that has said where to send people, and a configured address for them to come back to."""
 
     config: ProviderConfig
     authorization_endpoint: str
@@ -38,8 +38,11 @@ KnownProvider = Annotated[IdentityProvider, Depends(known_provider)]
 async def reached_provider(provider: KnownProvider, body: FlowStart) -> Reached:
     """Return a provider for a request that is in order, asked before the transaction begins.
 
-    Raises IdentityProviderUnavailable.
+    Raises RedirectUriUnknown for an address that is not exactly configured, of which no provider is asked, and
+    IdentityProviderUnavailable.
     """
+    if body.redirect_uri not in provider.config.redirect_uris:
+        raise RedirectUriUnknown(field="redirect_uri")
     endpoint = (await provider.discovery()).authorization_endpoint
     return Reached(provider.config, endpoint, body.redirect_uri)
 

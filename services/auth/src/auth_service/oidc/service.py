@@ -32,7 +32,6 @@ from auth_service.oidc.errors import (
     OidcIdentityUnlinked,
     OidcRefused,
     OidcSignUpClosed,
-    RedirectUriUnknown,
 )
 from auth_service.oidc.rules import (
     FLOW_LIFETIME,
@@ -101,12 +100,10 @@ async def begin_flow(
     terms: OidcTerms,
     caller: Principal | None = None,
 ) -> FlowOut:
-    """Begin a login, or a link for `caller`. Raises RedirectUriUnknown for an address that is not exactly configured.
+    """Begin a login, or a link for `caller`; the redirect address is one of those that are configured.
 
     The state and the flow's token are kept by their SHA-256, what is sent with the code sealed.
     """
-    if redirect_uri not in config.redirect_uris:
-        raise RedirectUriUnknown(field="redirect_uri")
     drawn, now = Drawn(*(secrets.token_urlsafe(32) for _ in range(4))), utcnow()
     values = {
         **_kept(drawn, terms.ring),
