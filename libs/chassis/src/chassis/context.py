@@ -1,27 +1,43 @@
-"""What belongs to the request being served: its id and its trace, for answers, logs, changes and events."""
+"""What belongs to the request being served: its id and its trace, for answers, logs, changes and events; its client."""
 
+import ipaddress
 import re
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 
 from chassis.ids import uuid7
 from chassis.telemetry.tracing import new_traceparent
+from chassis.text import printable
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RequestContext:
     """What goes from hop to hop: `request_id` is 8 to 64 of `A-Z a-z 0-9 . _ -`; `traceparent` is W3C's.
 
-    `client_address` and `client_device` are the address that the gateway saw and what the client calls itself, both
-    None where no client stands behind.
+    `told_address` and `told_device` are what the request says of its client, unchecked. Few requests want to know
+    that, so it is read when it is asked for.
     """
 
     request_id: str
     traceparent: str
-    client_address: str | None = None
-    client_device: str | None = None
+    told_address: str | None = None
+    told_device: str | None = None
+
+    @cached_property
+    def client_address(self) -> str | None:
+        """The address that the gateway saw, in its usual form; None without a client behind, and for what is none."""
+        try:
+            return str(ipaddress.ip_address(self.told_address)) if self.told_address else None
+        except ValueError:
+            return None
+
+    @cached_property
+    def client_device(self) -> str | None:
+        """What the client calls itself, at most 200 printable characters; None when that is nothing."""
+        return printable(self.told_device or "") or None
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("taskloom_request", default=None)

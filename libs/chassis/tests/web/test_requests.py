@@ -7,10 +7,12 @@ from uuid import UUID
 import pytest
 from chassis.errors import AppError, ErrorDetail
 from chassis.web.envelope import failure_body
+from chassis.web.middleware import context_from
 from chassis.web.validation import invalid_input
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError
+from starlette.datastructures import Headers
 
 NOTES = "/api/v1/notes"
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -35,6 +37,43 @@ async def test_another_request_id_is_replaced(api, given_id):
     answer = await api.get(f"{NOTES}/nothing", headers={"x-request-id": given_id})
     assert answer.headers["x-request-id"] == answer.json()["meta"]["request_id"]
     assert UUID7.fullmatch(answer.headers["x-request-id"])
+
+
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("203.0.113.07", None),
+        ("203.0.113.7, 192.0.2.1", None),
+        ("nonsense", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_address_of_a_client_is_read_when_it_is_asked_for(told, address):
+    context = context_from(Headers({} if told is None else {"x-client-address": told}))
+    assert "client_address" not in vars(context)
+    assert context.client_address == address
+    assert vars(context)["client_address"] == address
+
+
+@pytest.mark.parametrize(
+    ("told", "device"),
+    [
+        ("Firefox", "Firefox"),
+        ("Fire\tfox\x7f", "Firefox"),
+        ("x" * 300, "x" * 200),
+        ("\x80\x1f", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_what_a_client_calls_itself_is_read_when_it_is_asked_for(told, device):
+    context = context_from(Headers({} if told is None else {"user-agent": told}))
+    assert "client_device" not in vars(context)
+    assert context.client_device == device
+    assert vars(context)["client_device"] == device
 
 
 async def test_r34_every_answer_has_the_security_headers(api):

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.context import current_request
 from chassis.errors import AppError, ErrorDetail
+from chassis.text import printable
 
 T = TypeVar("T")
-MAX_ERROR_TEXT = 200
 
 
 class ErrorEntry(BaseModel):
@@ -91,11 +91,6 @@ def failure_body(error: AppError) -> bytes:
         },
         default=str,
     )
-
-
-def printable(text: str) -> str:
-    """Drop surrogates and control characters and cut to 200 characters."""
-    return "".join(c for c in text if c.isprintable() and not "\ud800" <= c <= "\udfff")[:MAX_ERROR_TEXT]
 
 
 def _entry(detail: ErrorDetail) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What happens around every request of a service, in pure ASGI (R38): ids, log, metrics, last-resort errors."""
 
-import ipaddress
 import time
 from typing import Any
 
@@ -14,7 +13,6 @@ from chassis.context import RequestContext, bind_request, valid_request_id
 from chassis.errors import InternalError
 from chassis.ids import uuid7
 from chassis.telemetry.tracing import new_traceparent, trace_id_of, traceparent_of_span, valid_traceparent
-from chassis.web.envelope import printable
 from chassis.web.replies import refuse
 
 log = structlog.get_logger()
@@ -43,19 +41,8 @@ def context_from(headers: Headers) -> RequestContext:
     request_id = valid_request_id(headers.get("x-request-id")) or str(uuid7())
     traceparent = traceparent_of_span() or valid_traceparent(headers.get("traceparent")) or new_traceparent()
     return RequestContext(
-        request_id,
-        traceparent,
-        client_address=_address(headers.get("x-client-address")),
-        client_device=printable(headers.get("user-agent", "")) or None,
+        request_id, traceparent, told_address=headers.get("x-client-address"), told_device=headers.get("user-agent")
     )
-
-
-def _address(text: str | None) -> str | None:
-    """Return an address in its usual form; None for what is none."""
-    try:
-        return str(ipaddress.ip_address(text)) if text else None
-    except ValueError:
-        return None
 
 
 class RequestMiddleware:
