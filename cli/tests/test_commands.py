@@ -51,4 +51,4 @@ def test_what_can_not_be_run_is_said_in_a_sentence(service, tmp_path):
 def test_where_addresses_have_to_be_confirmed_it_begins_empty_and_says_so(start):
     copy = start("--ephemeral", AUTH_EMAIL_VERIFICATION="required")
     assert copy.summary["users"] == []
-    assert copy.errors() == "The example data needs AUTH_EMAIL_VERIFICATION=optional: this copy begins empty.\n"
+    assert copy.errors() == "The example data needs AUTH_EMAIL_VERIFICATION=optional: none is made.\n"

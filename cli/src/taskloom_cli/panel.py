@@ -61,7 +61,7 @@ def _lines(summary: Summary) -> list[str]:
 
 def _user_lines(user: SeededUser) -> list[str]:
     if user.access_token is None:
-        return [f"{user.email} has changed the password, or closed the account."]
+        return [f"{user.email}: the example's password does not let in any more, or not now."]
     role = ", an administrator" if user.is_admin else ""
     return [f"  {user.email}  password {user.password}{role}  token:", user.access_token]
 

@@ -39,7 +39,7 @@ class SeededUser:
     password: str | None
     user_id: str
     access_token: str | None
-    """None, like the password, for somebody who has changed the password, and whom only they can log in."""
+    """None, like the password, for somebody whom the example's password did not let in."""
     is_admin: bool
 
 
@@ -116,7 +116,10 @@ def _register(port: int, person: Person) -> bool:
 
 
 def _enter(port: int, person: Person, known: Mapping[str, str]) -> SeededUser:
-    """Log somebody in. A copy lives on when they have changed their password, or closed their account."""
+    """Log somebody in. A copy lives on when that is refused to somebody known.
+
+    They may have another password or a second factor, be no user any more, or have to wait after failed logins.
+    """
     try:
         tokens: dict[str, Any] = post(port, "/api/v1/auth/login", {"email": person.email, "password": PASSWORD})
     except CallFailed as error:

@@ -112,7 +112,7 @@ def _may_be_seeded(supervisor: Supervisor, auth: Mapping[str, str]) -> bool:
     """Tell whether the example's people could log in: nobody confirms their addresses."""
     if auth.get("AUTH_EMAIL_VERIFICATION") != "required":
         return True
-    supervisor.say("The example data needs AUTH_EMAIL_VERIFICATION=optional: this copy begins empty.")
+    supervisor.say("The example data needs AUTH_EMAIL_VERIFICATION=optional: none is made.")
     return False
 
 
