@@ -52,7 +52,7 @@ class Authenticator:
     async def authenticate(self, authorization: str | None, *, client: str) -> Caller:
         """Return who sent the header from an address.
 
-        Raises Unauthenticated, InvalidToken, AddressNotAllowed or AuthStateUnavailable.
+        Raises Unauthenticated, InvalidToken, AddressNotAllowed, RateLimited or AuthStateUnavailable.
         """
         token = bearer_token(authorization)
         if token.startswith(API_TOKEN.prefix):
