@@ -5,6 +5,7 @@ import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote_plus
 
@@ -26,6 +27,8 @@ MAX_BYTES = 64 * 1024
 MAX_KEYS = 50
 KEPT_SECONDS = 3600.0
 REFETCH_SECONDS = 10.0
+ANSWERED = frozenset({HTTPStatus.OK, HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED})
+"""What a token endpoint answers with when it has something to say (RFC 6749, sections 5.1 and 5.2)."""
 CLIENT_REFUSED = frozenset({"invalid_client", "unauthorized_client"})
 OUR_FAULT = CLIENT_REFUSED | {"unsupported_grant_type"}
 """Errors of a token endpoint (RFC 6749, section 5.2) that no caller can bring about."""
@@ -179,13 +182,13 @@ class IdentityProvider:
         }
         headers = self._authenticate(found, form)
         status, body = await self._ask("POST", found.token_endpoint, data=form, headers=headers)
-        answer = self._object(body, "token") if status in {200, 400, 401} else {}
+        answer = self._object(body, "token") if status in ANSWERED else {}
         error = answer.get("error")
         if isinstance(error, str) and error in CLIENT_REFUSED:
             log.error("oidc.client_refused", provider=self.config.id, error=error)
-        if status == 400 and isinstance(error, str) and error not in OUR_FAULT:  # noqa: PLR2004 - RFC 6749, 5.2
+        if status == HTTPStatus.BAD_REQUEST and isinstance(error, str) and error not in OUR_FAULT:
             raise NotProven("the provider does not take the code")
-        if status != 200:  # noqa: PLR2004 - RFC 6749, section 5.1
+        if status != HTTPStatus.OK:
             raise self._unavailable("token", f"status {status}")
         return answer
 
@@ -210,9 +213,9 @@ class IdentityProvider:
             return claims
         bearer = {"authorization": f"Bearer {access_token}"}
         status, body = await self._ask("GET", found.userinfo_endpoint, headers=bearer)
-        if status in {401, 403}:
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise NotProven("the provider does not take its own access token")
-        if status != 200:  # noqa: PLR2004 - Core, section 5.3.2
+        if status != HTTPStatus.OK:
             raise self._unavailable("userinfo", f"status {status}")
         profile = self._object(body, "userinfo")
         if profile.get("sub") != claims["sub"]:
@@ -221,7 +224,7 @@ class IdentityProvider:
 
     async def _document(self, url: str) -> Claims:
         status, body = await self._ask("GET", url)
-        if status != 200:  # noqa: PLR2004 - anything else has no document
+        if status != HTTPStatus.OK:
             raise self._unavailable("document", f"status {status}")
         return self._object(body, "document")
 
