@@ -77,7 +77,10 @@ class AuthSettings(SettingsGroup):
         description="Whether an account can be used before its address is confirmed; `required` hides who has one.",
     )
     api_token_max_days: int = Field(
-        default=365, ge=1, le=365, description="Longest life of an API token, in days; 90 unless asked for another."
+        default=365,
+        ge=1,
+        le=365,
+        description="Longest life of an API token, in days; unless asked for, it is 90, or this where it is less.",
     )
     deletion_grace_days: int = Field(
         default=30,

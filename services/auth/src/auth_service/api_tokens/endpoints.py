@@ -50,7 +50,8 @@ internal = APIRouter(prefix="/internal/api-tokens", tags=["internal"])
         "A credential for a program that acts for you, with fewer rights. Its secret is in this answer and in none "
         "after it: the replay of an idempotency key has null in its place. It needs a session whose owner has just "
         "proved to be it. Workspace and projects are not looked up, since they only narrow what the token sees. A new "
-        "password does not end tokens; a disabled or deactivated account's tokens do nothing."
+        "password does not end tokens, but for a reset that is the first to prove the account's address; a disabled "
+        "or deactivated account's tokens do nothing."
     ),
     response_model=Envelope[NewTokenOut],
     responses={
@@ -138,8 +139,8 @@ async def revoke_token(token_id: UUID, caller: CurrentPrincipal, write: Writing,
     "/resolve",
     summary="Tell the gateway what an API token may do",
     description=(
-        "As new as the primary; the use is noted. A token that is presented from an address beyond its list is told "
-        "too: the gateway refuses it, on every request."
+        "As new as the primary; the use is noted, at most once a minute. A token that is presented from an address "
+        "beyond its list is told too: the gateway refuses it, on every request."
     ),
     response_model=TokenAnswer,
     responses={

@@ -22,7 +22,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2100
 
 def _instant(value: Any) -> datetime:
     if value is None:
-        raise PydanticCustomError("NOT_NULLABLE", "Every API token ends: leave it out for 90 days.")
+        raise PydanticCustomError("NOT_NULLABLE", "Every API token ends: leave it out for the default.")
     found = _parsed_instant(value)
     if found is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise PydanticCustomError("INVALID_FORMAT", "An instant looks like 2026-12-01T09:00:00Z.")
@@ -82,7 +82,7 @@ class BotTokenCreate(BaseModel):
     expires_at: Instant = Field(
         default=None,
         json_schema_extra=_without_default,
-        description="After 90 days unless given, and after 365 at the latest.",
+        description="In 90 days unless given, and never later than the service allows, which is 365 days at most.",
     )
     project_ids: Annotated[list[UUID], AfterValidator(_unique)] | None = Field(
         default=None, min_length=1, max_length=100, description="All that it sees; null for all projects."

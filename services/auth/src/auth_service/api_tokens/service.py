@@ -108,7 +108,7 @@ async def create_token(
 
 
 async def count_live(session: AsyncSession, *, account_id: UUID) -> int:
-    """Return how many API tokens of an account are in force: a new password ends none of them."""
+    """Return how many API tokens of an account are in force."""
     return await repository.count_live(session, account_id)
 
 

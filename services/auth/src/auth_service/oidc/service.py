@@ -180,7 +180,7 @@ async def unlink(
 
 
 async def count_identities(session: AsyncSession, *, account_id: UUID) -> int:
-    """Return how many identities an account has: a new password ends none of them."""
+    """Return how many identities an account has."""
     return await repository.count_of(session, account_id)
 
 

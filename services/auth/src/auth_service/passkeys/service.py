@@ -195,7 +195,7 @@ async def remove(
 
 
 async def count(session: AsyncSession, *, user_id: UUID) -> int:
-    """Return how many passkeys an account has: a new password ends none of them."""
+    """Return how many passkeys an account has."""
     return await repository.count_of(session, user_id)
 
 
