@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
 from auth_service.api_tokens.rules import SCOPES
+from auth_service.users.schemas import DisplayName, without_default
 
 T = TypeVar("T", str, UUID)
 
@@ -61,11 +62,6 @@ def _unique(values: list[T]) -> list[T]:
     return values
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)
-
-
-TokenName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Instant = Annotated[datetime | SkipJsonSchema[None], BeforeValidator(_instant)]
 Network = Annotated[str, StringConstraints(max_length=49), AfterValidator(_network)]
 
@@ -75,13 +71,13 @@ class BotTokenCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: TokenName = Field(examples=["CI"])
+    name: DisplayName = Field(examples=["CI"])
     scopes: list[Annotated[str, StringConstraints(max_length=64)]] = Field(
         min_length=1, max_length=len(SCOPES), description=f"Of {', '.join(SCOPES)}.", examples=[["tasks:read"]]
     )
     expires_at: Instant = Field(
         default=None,
-        json_schema_extra=_without_default,
+        json_schema_extra=without_default,
         description="In 90 days unless given, and never later than the service allows, which is 365 days at most.",
     )
     project_ids: Annotated[list[UUID], AfterValidator(_unique)] | None = Field(

@@ -4,10 +4,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from auth_service.users.schemas import NotNull
+from auth_service.users.schemas import DisplayName, NotNull, without_default
 
 BASE64URL = r"^[A-Za-z0-9_-]+$"
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 CredentialId = Annotated[str, StringConstraints(max_length=1364, pattern=BASE64URL)]
 Bytes = Annotated[str, StringConstraints(max_length=16_384, pattern=BASE64URL)]
 Transport = Annotated[str, StringConstraints(max_length=16, pattern=r"^[a-z-]+$")]
@@ -70,7 +69,7 @@ class PasskeyRegistration(BaseModel):
 
     challenge_id: UUID
     credential: NewPasskey
-    name: Name = Field(default="Passkey", examples=["My phone"])
+    name: DisplayName = Field(default="Passkey", examples=["My phone"])
 
 
 class PasskeyLogin(BaseModel):
@@ -88,16 +87,12 @@ class NothingMore(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)
-
-
 class PasskeyPatch(BaseModel):
     """A JSON merge patch of a passkey."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "My phone"}]})
 
-    name: Annotated[Name, NotNull] = Field(default="", json_schema_extra=_without_default)
+    name: Annotated[DisplayName, NotNull] = Field(default="", json_schema_extra=without_default)
 
 
 class ChallengeOut(BaseModel):

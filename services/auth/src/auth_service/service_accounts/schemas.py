@@ -5,13 +5,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import RowMapping
 
-from auth_service.users.schemas import DisplayName, NotNull
+from auth_service.users.schemas import DisplayName, NotNull, without_default
 
 Role = Literal["member", "guest"]
-
-
-def _without_default(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)
 
 
 class ServiceAccountCreate(BaseModel):
@@ -29,8 +25,8 @@ class ServiceAccountPatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "guest"}]})
 
-    name: Annotated[DisplayName, NotNull] = Field(default="", json_schema_extra=_without_default)
-    role: Annotated[Role, NotNull] = Field(default="member", json_schema_extra=_without_default)
+    name: Annotated[DisplayName, NotNull] = Field(default="", json_schema_extra=without_default)
+    role: Annotated[Role, NotNull] = Field(default="member", json_schema_extra=without_default)
 
     def given(self) -> dict[str, Any]:
         """Return the fields that the patch names, and only those."""

@@ -38,7 +38,8 @@ def _not_null(value: Any) -> Any:
     return value
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def without_default(schema: dict[str, Any]) -> None:
+    """Take the default from the schema of a field that a patch leaves out: it has none that anybody sees."""
     schema.pop("default", None)
 
 
@@ -93,12 +94,12 @@ class ProfilePatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"timezone": "Europe/Berlin"}]})
 
-    display_name: Annotated[DisplayName, NotNull] = Field(default="", json_schema_extra=_without_default)
-    timezone: Annotated[Timezone, NotNull] = Field(default="UTC", json_schema_extra=_without_default)
-    locale: Locale | None = Field(default=None, json_schema_extra=_without_default)
-    avatar_url: AvatarUrl | None = Field(default=None, json_schema_extra=_without_default)
-    week_start: Annotated[WeekStart, NotNull] = Field(default="monday", json_schema_extra=_without_default)
-    default_reminder_time: Annotated[TimeOfDay, NotNull] = Field(default="09:00", json_schema_extra=_without_default)
+    display_name: Annotated[DisplayName, NotNull] = Field(default="", json_schema_extra=without_default)
+    timezone: Annotated[Timezone, NotNull] = Field(default="UTC", json_schema_extra=without_default)
+    locale: Locale | None = Field(default=None, json_schema_extra=without_default)
+    avatar_url: AvatarUrl | None = Field(default=None, json_schema_extra=without_default)
+    week_start: Annotated[WeekStart, NotNull] = Field(default="monday", json_schema_extra=without_default)
+    default_reminder_time: Annotated[TimeOfDay, NotNull] = Field(default="09:00", json_schema_extra=without_default)
 
     read_only_fields: ClassVar[frozenset[str]] = frozenset(UserOut.model_fields) - {
         "display_name",
