@@ -13,9 +13,9 @@ from auth_service.credentials.errors import TooManyFailures
 from auth_service.mail_requests import service as mail_requests
 from auth_service.mail_requests.rules import RequestKind
 from auth_service.password_changes import service
+from auth_service.password_changes.access import workshop_of
 from auth_service.password_changes.errors import PasswordUnchanged, WrongPassword
 from auth_service.password_changes.schemas import PasswordChange, PasswordReset
-from auth_service.password_changes.service import Workshop
 from auth_service.passwords.errors import PasswordBreached, PasswordUnacceptable, PasswordWorkFull
 from auth_service.sessions.access import ProvenApart
 from auth_service.sessions.errors import StepUpRequired
@@ -86,7 +86,7 @@ async def read_reset_link(token: Annotated[LinkTokenText, Query()], connection: 
 )
 @public("the mailed token is the credential")
 async def reset_password(request: Request, body: PasswordReset, session: WriteSession) -> Response:
-    new = await service.prepare_reset(token=body.token, password=body.password, workshop=_workshop(request))
+    new = await service.prepare_reset(token=body.token, password=body.password, workshop=workshop_of(request))
     state = request.app.state
     await service.reset_password(session, new=new, lifetimes=state.session_terms.lifetimes, ring=state.mail_ring)
     return reply(None, headers=NO_STORE)
@@ -107,7 +107,7 @@ async def reset_password(request: Request, body: PasswordReset, session: WriteSe
 async def change_password(request: Request, body: PasswordChange, caller: CurrentPrincipal) -> Response:
     await replay_first_answer(request, caller)
     verdict, new_hash = await service.prepare_change(
-        caller=caller, current=body.current_password, wanted=body.new_password, workshop=_workshop(request)
+        caller=caller, current=body.current_password, wanted=body.new_password, workshop=workshop_of(request)
     )
     state = request.app.state
     async with open_write(request, caller, content=await request.body()) as write:
@@ -142,14 +142,9 @@ async def change_password(request: Request, body: PasswordChange, caller: Curren
 async def ask_for_email_change(request: Request, body: EmailChange, caller: ProvenApart) -> Response:
     await replay_first_answer(request, caller)
     address = email_of(body.email)
-    verdict = await service.verify_if_any(caller=caller, password=body.password, workshop=_workshop(request))
+    verdict = await service.verify_if_any(caller=caller, password=body.password, workshop=workshop_of(request))
     async with open_write(request, caller, content=await request.body()) as write:
         await service.ask_for_email_change(
             write.session, caller=caller, verdict=verdict, address=address, ring=request.app.state.mail_ring
         )
         return write.reply(ACCEPTED, status=202, headers=NO_STORE)
-
-
-def _workshop(request: Request) -> Workshop:
-    state = request.app.state
-    return Workshop(state.database.primary, state.passwords, state.password_min_length)

@@ -7,7 +7,8 @@ from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Request
 
 from auth_service.credentials.service import Verdict
-from auth_service.password_changes.service import Workshop, verify_own_password
+from auth_service.password_changes.access import workshop_of
+from auth_service.password_changes.service import verify_own_password
 from auth_service.proofs.schemas import StepUp
 
 
@@ -23,9 +24,7 @@ async def given_proof(request: Request, body: StepUp, caller: CurrentPrincipal) 
     """Return the body, its password verified before any session is held. Raises TooManyFailures."""
     if body.password is None:
         return Given(body, None)
-    state = request.app.state
-    workshop = Workshop(state.database.primary, state.passwords, state.password_min_length)
-    verdict = await verify_own_password(caller=caller, password=body.password, workshop=workshop)
+    verdict = await verify_own_password(caller=caller, password=body.password, workshop=workshop_of(request))
     return Given(body, verdict)
 
 
