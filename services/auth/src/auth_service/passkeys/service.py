@@ -87,7 +87,7 @@ async def register(
         made = verify_registration(terms.party, _plain(wanted.credential), challenge=challenge)
     except Unverifiable as reason:
         raise PasskeyNotAccepted(field="credential", log_detail=str(reason)) from None
-    if len(await repository.list_of(session, caller.user_id)) >= MAX_PASSKEYS:
+    if await repository.count_of(session, caller.user_id) >= MAX_PASSKEYS:
         raise TooManyPasskeys
     values = {
         "id": uuid7(),

@@ -102,8 +102,7 @@ async def end(session: AsyncSession, *, user_id: UUID, session_id: UUID | None, 
 
 async def end_oldest(session: AsyncSession, user_id: UUID, *, most: int) -> list[UUID]:
     """Delete the oldest sessions of a locked account that are in force, beyond so many; return their ids."""
-    in_force = login.c.user_id == user_id, login.c.idle_expires_at > func.now(), login.c.expires_at > func.now()
-    beyond = select(login.c.id).where(*in_force).order_by(login.c.id.desc()).offset(most)
+    beyond = select(login.c.id).where(*_in_force(user_id)).order_by(login.c.id.desc()).offset(most)
     return list((await session.execute(delete(login).where(login.c.id.in_(beyond)).returning(login.c.id))).scalars())
 
 
@@ -111,9 +110,8 @@ async def list_of(
     reader: AsyncConnection, user_id: UUID, *, limit: int, offset: int
 ) -> tuple[Sequence[RowMapping], int]:
     """Return a user's sessions, the newest first, and how many there are."""
-    mine = login.c.user_id == user_id, login.c.idle_expires_at > func.now(), login.c.expires_at > func.now()
-    query = select(login).where(*mine).order_by(login.c.id.desc()).limit(limit).offset(offset)
-    total = (await reader.execute(select(func.count()).select_from(login).where(*mine))).scalar_one()
+    query = select(login).where(*_in_force(user_id)).order_by(login.c.id.desc()).limit(limit).offset(offset)
+    total = (await reader.execute(select(func.count()).select_from(login).where(*_in_force(user_id)))).scalar_one()
     return (await reader.execute(query)).mappings().all(), total
 
 
@@ -134,6 +132,10 @@ async def blank_successors(session: AsyncSession, *, before: datetime) -> bool:
     chosen = select(token.c.hash).where(*stale).limit(BATCH).with_for_update(skip_locked=True)
     blanked = update(token).where(token.c.hash.in_(chosen)).values(successor_sealed=None).returning(token.c.hash)
     return len((await session.execute(blanked)).all()) == BATCH
+
+
+def _in_force(user_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return login.c.user_id == user_id, login.c.idle_expires_at > func.now(), login.c.expires_at > func.now()
 
 
 def _expired() -> ColumnElement[bool]:
