@@ -5,10 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import RowMapping
 
+from auth_service.api_tokens.rules import ADMINISTRATION
 from auth_service.users.policies import refusal_of
-
-ADMIN_SCOPE = "admin:*"
-ADMIN_ROLE = "admin"
+from auth_service.users.rules import ADMIN
 
 
 def is_active(token: RowMapping, *, now: datetime, verification_required: bool) -> bool:
@@ -27,4 +26,4 @@ def may_act(account: RowMapping, *, verification_required: bool) -> bool:
 
 def scopes_at_use(scopes: Sequence[str], roles: Sequence[str]) -> list[str]:
     """Return what of a token's scopes its owner's roles allow."""
-    return [scope for scope in scopes if scope != ADMIN_SCOPE or ADMIN_ROLE in roles]
+    return [scope for scope in scopes if scope != ADMINISTRATION or ADMIN in roles]

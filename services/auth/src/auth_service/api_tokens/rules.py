@@ -11,6 +11,7 @@ from chassis.errors import ErrorDetail
 from chassis.sealing import KeyRing
 
 from auth_service.api_tokens.errors import InvalidExpiry, InvalidScope
+from auth_service.credentials.rules import parsed_address
 
 PURPOSE = "taskloom api token pepper"
 ADMINISTRATION = "admin:*"
@@ -18,8 +19,6 @@ SCOPES = ("tasks:read", "tasks:write", "tasks:delete", "comments:write", "webhoo
 DEFAULT_LIFE = timedelta(days=90)
 MOST_TOKENS = 50
 """So many tokens of one account may be in force."""
-MOST_SERVICE_ACCOUNTS = 50
-"""So many service accounts, each with tokens and a rate limit of its own, may a workspace have."""
 NOTED_EVERY = timedelta(minutes=1)
 """Uses are noted at most so often (R14)."""
 
@@ -68,9 +67,5 @@ def is_allowed_at(networks: Sequence[str] | None, address: str | None) -> bool:
 
 def canonical_address(text: str | None) -> str | None:
     """Return an address in its one spelling, IPv4 in IPv6 as IPv4; None for what is none."""
-    try:
-        found = ipaddress.ip_address(text or "")
-    except ValueError:
-        return None
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return str(mapped or found)
+    found = parsed_address(text)
+    return None if found is None else str(found)

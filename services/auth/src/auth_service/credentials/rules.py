@@ -40,7 +40,7 @@ def delay_after(failures: int) -> timedelta:
 
 def network_of(address: str | None) -> str:
     """Return the /24 or /64 that an address belongs to."""
-    found = _parsed(address)
+    found = parsed_address(address)
     if found is None:
         return NOWHERE
     prefix = 24 if isinstance(found, ipaddress.IPv4Address) else 64
@@ -49,11 +49,12 @@ def network_of(address: str | None) -> str:
 
 def counted_address(address: str | None) -> str | None:
     """Return what counts as one address (R22): itself, or the /64 that one household has of IPv6."""
-    found = _parsed(address)
+    found = parsed_address(address)
     return str(found) if isinstance(found, ipaddress.IPv4Address) else network_of(address) if found else None
 
 
-def _parsed(address: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def parsed_address(address: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an address, IPv4 in IPv6 as IPv4; None for what is none."""
     try:
         found = ipaddress.ip_address(address or "")
     except ValueError:

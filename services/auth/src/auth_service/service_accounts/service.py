@@ -9,7 +9,6 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.api_tokens import service as api_tokens
-from auth_service.api_tokens.rules import MOST_SERVICE_ACCOUNTS
 from auth_service.audit import service as audit
 from auth_service.audit.rules import AuditAction
 from auth_service.service_accounts import repository
@@ -23,6 +22,7 @@ from auth_service.service_accounts.events import (
     service_account_deleted,
     service_account_updated,
 )
+from auth_service.service_accounts.rules import MOST_SERVICE_ACCOUNTS
 from auth_service.service_accounts.schemas import ServiceAccountCreate, ServiceAccountOut, ServiceAccountPatch
 from auth_service.users import repository as users
 
