@@ -298,6 +298,19 @@ async def test_r3_key_published_a_moment_ago_is_found_by_all_who_wait(start, aut
         assert [answer.status_code for answer in await asyncio.gather(*calls)] == [200] * 10
 
 
+async def test_r3_keys_that_follow_each_other_at_once_are_all_found(start, auth, is_refused):
+    """What was looked for and found counts as no attempt; what was looked for in vain does."""
+    issuers = [type(auth.issuer)(f"2026-{letter}") for letter in "bcd"]
+    async with start() as gateway, gateway.client() as api:
+        for published in (1, 2):
+            auth.keys = {"keys": [auth.issuer.jwk, *(issuer.jwk for issuer in issuers[:published])]}
+            answer = await api.get(PATH, headers=bearer(issuers[published - 1].token()))
+            assert answer.status_code == 200
+        is_refused(await api.get(PATH, headers=bearer(auth.issuer.token(header={"kid": "k"}))), 401, "INVALID_TOKEN")
+        auth.keys = {"keys": [auth.issuer.jwk, *(issuer.jwk for issuer in issuers)]}
+        is_refused(await api.get(PATH, headers=bearer(issuers[2].token())), 401, "INVALID_TOKEN")
+
+
 @pytest.mark.parametrize(
     "broken", [[], {"keys": [1]}, {"keys": [{"kid": "a", "crv": "Ed25519", "x": "A"}]}, {"keys": []}]
 )

@@ -43,7 +43,11 @@ class KeySet(BaseModel):
 
 
 class PublishedKeys:
-    """The key set, refreshed in the background; an unknown key id hurries it, at most every ten seconds."""
+    """The key set, refreshed in the background; an unknown key id hurries it.
+
+    Looking for one in vain is done at most every ten seconds, since anybody can invent ids. What was found sets no such
+    limit: keys that follow each other quickly are all found at their first use.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
@@ -51,7 +55,7 @@ class PublishedKeys:
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._is_current = False
         """Whether the last fetch went well."""
-        self._hurried_at = float("-inf")
+        self._sought_in_vain_at = float("-inf")
         self._fetching = asyncio.Lock()
 
     @property
@@ -72,9 +76,10 @@ class PublishedKeys:
             return
         async with self._fetching:
             now = asyncio.get_running_loop().time()
-            if kid not in self._keys and now - self._hurried_at >= UNKNOWN_KID_SECONDS:
-                self._hurried_at = now
+            if kid not in self._keys and now - self._sought_in_vain_at >= UNKNOWN_KID_SECONDS:
                 await self._refresh()
+                if kid not in self._keys:
+                    self._sought_in_vain_at = now
         if kid not in self._keys and not self._is_current:
             raise AuthStateUnavailable(retry_after=2, log_detail="no current key set")
 
