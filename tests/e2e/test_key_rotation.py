@@ -120,8 +120,8 @@ async def client(pair):
         yield client
 
 
-@pytest.fixture
-async def log_in(client):
+async def somebody(client):
+    """Register an account, and return how to log in to it: for one use, since it keeps at most a hundred sessions."""
     credentials = {"email": f"{secrets.token_hex(8)}@example.com", "password": PASSWORD}
     registered = await client.post("/api/v1/auth/register", json={**credentials, "display_name": "Somebody"})
     assert registered.status_code == 201
@@ -132,6 +132,17 @@ async def log_in(client):
         return answer.json()["data"]["access_token"]
 
     return log_in
+
+
+async def signed_by_another(client, known):
+    """Log in until a token is signed by a key that is not known, and return that token."""
+    log_in = await somebody(client)
+
+    async def newly_signed():
+        token = await log_in()
+        return token if kid_of(token) not in known else None
+
+    return await eventually(newly_signed, seconds=SIGNERS_FOLLOW_SECONDS)
 
 
 async def rotate(pair):
@@ -148,20 +159,15 @@ async def published(client):
     return [key["kid"] for key in (await client.get("/.well-known/jwks.json")).json()["keys"]]
 
 
-async def test_r3_two_rotations_under_load_fail_no_request(pair, client, log_in):
+async def test_r3_two_rotations_under_load_fail_no_request(pair, client):
     load = Load(client)
-    load.tokens.append(await log_in())
+    load.tokens.append(await (await somebody(client))())
     loaders = [asyncio.create_task(load.run()) for _ in range(2)]
     keys = [kid_of(load.tokens[0])]
-
-    async def newly_signed():
-        token = await log_in()
-        return token if kid_of(token) not in keys else None
-
     await load.serves(keys[0])
     for _ in range(2):
         await rotate(pair)
-        load.tokens.append(await eventually(newly_signed, seconds=SIGNERS_FOLLOW_SECONDS))
+        load.tokens.append(await signed_by_another(client, keys))
         keys.append(kid_of(load.tokens[-1]))
         for kid in keys:
             await load.serves(kid)
@@ -173,18 +179,13 @@ async def test_r3_two_rotations_under_load_fail_no_request(pair, client, log_in)
     assert len(set(keys)) == 3
 
 
-async def test_r3_a_key_that_the_gateway_has_never_seen_serves_at_its_first_use(pair, client, log_in):
+async def test_r3_a_key_that_the_gateway_has_never_seen_serves_at_its_first_use(pair, client):
     """Two rotations in a row: what signs then was published a moment ago."""
-    old = await log_in()
+    old = await (await somebody(client))()
     before = await published(client)
     for _ in range(2):
         await rotate(pair)
-
-    async def newly_signed():
-        token = await log_in()
-        return token if kid_of(token) not in before else None
-
-    new = await eventually(newly_signed, seconds=SIGNERS_FOLLOW_SECONDS)
+    new = await signed_by_another(client, before)
     some = asyncio.Semaphore(8)
 
     async def status_of(path, token):
