@@ -1,8 +1,9 @@
 from uuid import UUID
 
 from chassis.errors import NotFound
+from chassis.paging import Paging
 from chassis.web.app import APIRouter
-from chassis.web.database import PrimaryConnection, WriteSession, Writing
+from chassis.web.database import PrimaryConnection, Write, WriteSession, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CallingService, CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example
@@ -12,6 +13,7 @@ from chassis.web.replies import NO_STORE, list_etag, reply, to_json, unless_unch
 from chassis.web.routing import session_only
 from fastapi import Request, Response
 from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth_service.api_tokens import repository, service
 from auth_service.api_tokens.errors import (
@@ -35,6 +37,7 @@ from auth_service.api_tokens.schemas import (
     TokenOut,
     TokenQuestion,
 )
+from auth_service.api_tokens.service import NewToken
 from auth_service.sessions.access import RecentlyProven
 from auth_service.sessions.errors import StepUpRequired
 
@@ -69,9 +72,7 @@ async def create_token(request: Request, body: TokenCreate, caller: RecentlyProv
         workspace_id=body.workspace_id,
         terms=request.app.state.api_token_terms,
     )
-    headers = {**NO_STORE, "location": f"{router.prefix}/{new.row['id']}"}
-    shown, kept = (NewTokenOut.with_secret(new.row, text) for text in (new.text, None))
-    return write.reply(shown, status=201, headers=headers, kept=kept)
+    return told_once(write, new, collection=router.prefix)
 
 
 @router.get(
@@ -89,9 +90,7 @@ async def create_token(request: Request, body: TokenCreate, caller: RecentlyProv
 async def list_tokens(
     request: Request, caller: CurrentPrincipal, connection: PrimaryConnection, paging: PagesQuery
 ) -> Response:
-    rows, total = await repository.list_of(connection, caller.user_id, limit=paging.per_page, offset=paging.offset)
-    tokens = [TokenOut.of(row) for row in rows]
-    return page_reply(request, tokens, paging, total)
+    return await token_page(request, connection, caller.user_id, paging)
 
 
 @router.get(
@@ -178,3 +177,16 @@ def _active(found: RowMapping) -> ActiveToken:
         read_only=found["read_only"],
         expires_at=found["expires_at"],
     )
+
+
+def told_once(write: Write, new: NewToken, *, collection: str) -> Response:
+    """Answer with a new token of a collection and its secret, which no replay shows again."""
+    headers = {**NO_STORE, "location": f"{collection}/{new.row['id']}"}
+    shown, kept = (NewTokenOut.with_secret(new.row, text) for text in (new.text, None))
+    return write.reply(shown, status=201, headers=headers, kept=kept)
+
+
+async def token_page(request: Request, connection: AsyncConnection, owner_id: UUID, paging: Paging) -> Response:
+    """Answer with a page of the tokens of an account."""
+    rows, total = await repository.list_of(connection, owner_id, limit=paging.per_page, offset=paging.offset)
+    return page_reply(request, [TokenOut.of(row) for row in rows], paging, total)

@@ -12,8 +12,8 @@ from chassis.web.replies import NO_STORE, etag, reply, unless_unchanged
 from chassis.web.routing import session_only
 from fastapi import Request, Response
 
-from auth_service.api_tokens import repository as tokens
 from auth_service.api_tokens import service as api_tokens
+from auth_service.api_tokens.endpoints import token_page, told_once
 from auth_service.api_tokens.errors import (
     ApiTokenNotFound,
     InvalidExpiry,
@@ -197,9 +197,7 @@ async def create_service_account_token(
         workspace_id=account["workspace_id"],
         terms=request.app.state.api_token_terms,
     )
-    headers = {**NO_STORE, "location": f"{router.prefix}/{account_id}/tokens/{new.row['id']}"}
-    shown, kept = (NewTokenOut.with_secret(new.row, text) for text in (new.text, None))
-    return write.reply(shown, status=201, headers=headers, kept=kept)
+    return told_once(write, new, collection=f"{router.prefix}/{account_id}/tokens")
 
 
 @router.get(
@@ -217,10 +215,7 @@ async def create_service_account_token(
 async def list_service_account_tokens(
     request: Request, account: AdministeredAccount, connection: PrimaryConnection, paging: PagesQuery
 ) -> Response:
-    owner = account["account_id"]
-    rows, total = await tokens.list_of(connection, owner, limit=paging.per_page, offset=paging.offset)
-    found = [TokenOut.of(row) for row in rows]
-    return page_reply(request, found, paging, total)
+    return await token_page(request, connection, account["account_id"], paging)
 
 
 @router.delete(
