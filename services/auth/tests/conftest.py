@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,6 @@ from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
-from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.settings import (
     BrokerSettings,
@@ -47,7 +49,10 @@ from pydantic import SecretStr
 from sqlalchemy import select, text
 from testkit.contract import Contract, contract_client
 from testkit.databases import migrated_database
+from testkit.environments import required_settings
 from testkit.identities import TestGateway
+from testkit.jobs import run_to_end
+from testkit.statements import statements_seen
 
 PASSWORD = "violet-harbor-77"
 RING_KEY = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -328,18 +333,41 @@ def all_jobs(make_settings: Callable[..., Settings]) -> tuple[Job, ...]:
 
 @pytest.fixture
 def run_job(database: Database, all_jobs: tuple[Job, ...]) -> RunJob:
-    """Runs a job as often as it has something to do; returns how many transactions that took."""
+    """Runs a job to its end; returns how many transactions that took."""
+    return partial(run_to_end, database, all_jobs)
 
-    async def run_job(name: str) -> int:
-        (job,) = (job for job in all_jobs if job.name == name)
-        runs, more = 0, True
-        while more:
-            async with transaction(database) as session:
-                more = await job.run(session)
-            runs += 1
-        return runs
 
-    return run_job
+@pytest.fixture
+def command(
+    database_settings: DatabaseSettings, test_gateway: TestGateway
+) -> Callable[..., Awaitable[tuple[int | None, str, str]]]:
+    """Runs a command of the service as an operator does; returns its exit code, what it said and what it complained."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        **required_settings(Settings),
+        "DATABASE_URL": database_settings.url.get_secret_value(),
+        "BROKER_URL": "redis://127.0.0.1:1",
+        "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
+        "AUTH_ENCRYPTION_KEYS": RING_KEY,
+        "MAIL_SEALING_KEYS": MAIL_KEY,
+    }
+
+    async def command(*arguments: str) -> tuple[int | None, str, str]:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "auth_service", *arguments, env=environment, stdout=pipe, stderr=pipe
+        )
+        said, complaints = await process.communicate()
+        return process.returncode, said.decode(), complaints.decode()
+
+    return command
+
+
+@pytest.fixture
+def statements(database: Database) -> Iterator[list[str]]:
+    """The statements that reach the database."""
+    with statements_seen(database.writer) as seen:
+        yield seen
 
 
 @dataclass(frozen=True)
@@ -426,6 +454,14 @@ def make_admin(rows):
         await rows("UPDATE auth.account SET roles = '{user,admin}' WHERE id = :id", id=account.id)
 
     return make_admin
+
+
+@pytest.fixture
+async def admin(sign_up: SignUp, make_admin: Any) -> Account:
+    """An administrator beside others."""
+    account = await sign_up()
+    await make_admin(account)
+    return account
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """The periodic work: what has run out is deleted a batch at a time, and nothing else."""
 
+from functools import partial
+
 import pytest
 from attachments_service.scheduler import jobs
-from chassis.db.transactions import transaction
 from sqlalchemy import text
+from testkit.jobs import run_to_end
 
 OLD_ANSWERS = """
     INSERT INTO attachments.idempotency_key (caller_id, key, fingerprint, status, headers, body, created_at)
@@ -23,18 +25,8 @@ def all_jobs(storage):
 
 @pytest.fixture
 def run_job(database, all_jobs):
-    """Runs a job as often as it has something to do; returns how many transactions that took."""
-
-    async def run_job(name):
-        (job,) = (job for job in all_jobs if job.name == name)
-        runs, more = 0, True
-        while more:
-            async with transaction(database) as session:
-                more = await job.run(session)
-            runs += 1
-        return runs
-
-    return run_job
+    """Runs a job to its end; returns how many transactions that took."""
+    return partial(run_to_end, database, all_jobs)
 
 
 @pytest.fixture

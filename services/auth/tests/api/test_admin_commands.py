@@ -1,38 +1,10 @@
 """Making administrators from a shell on the server."""
 
-import asyncio
-import os
-import sys
-
 import pytest
 from chassis.ids import uuid7
 
-RING_KEYS = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 ACCOUNT = "SELECT roles FROM auth.account WHERE id = :id"
 NOTED = "SELECT action, actor_id, address, details FROM auth.audit_event WHERE subject_id = :id ORDER BY id"
-
-
-@pytest.fixture
-def command(database_settings, test_gateway):
-    async def command(*arguments):
-        environment = {
-            "PATH": os.environ["PATH"],
-            "DATABASE_URL": database_settings.url.get_secret_value(),
-            "BROKER_URL": "redis://127.0.0.1:1",
-            "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
-            "AUTH_ENCRYPTION_KEYS": RING_KEYS,
-            "AUTH_TASKS_URL": "http://127.0.0.1:1",
-            "MAIL_SEALING_KEYS": RING_KEYS,
-            "CURSOR_SECRET": "a secret of at least 32 characters",
-        }
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "auth_service", *arguments, env=environment, stdout=pipe, stderr=pipe
-        )
-        said, complaints = await process.communicate()
-        return process.returncode, said.decode(), complaints.decode()
-
-    return command
 
 
 async def test_an_administrator_is_made_and_unmade_by_address(command, login, rows, events):

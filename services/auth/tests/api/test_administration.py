@@ -25,13 +25,6 @@ def codes(answer):
 
 
 @pytest.fixture
-async def admin(sign_up, make_admin, test_gateway):
-    account = await sign_up()
-    await make_admin(account)
-    return account
-
-
-@pytest.fixture
 def as_admin(test_gateway):
     """What the gateway adds for somebody whose token says that they are an administrator."""
 

@@ -31,13 +31,6 @@ def actions(answer):
 
 
 @pytest.fixture
-async def admin(sign_up, make_admin, test_gateway):
-    account = await sign_up()
-    await make_admin(account)
-    return account
-
-
-@pytest.fixture
 def as_admin(admin, test_gateway):
     return test_gateway.headers(admin.id, roles=["user", "admin"])
 

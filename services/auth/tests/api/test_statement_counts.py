@@ -3,41 +3,28 @@
 import hashlib
 
 import pytest
-from sqlalchemy import event
 
 LOGIN, REFRESH, RESOLVE_AGAIN = 11, 6, 1
 MAKE_TOKEN = {"name": "CI", "scopes": ["tasks:read"]}
 
 
-@pytest.fixture
-def statements(database):
-    """The statements that reach the database; what begins and ends a transaction is none.
-
-    Neither is the look at the signing keys that is due once in a while, by whichever request comes then.
-    """
-    seen = []
-
-    def note(_connection, _cursor, statement, *_more):
-        if "FROM auth.signing_key" not in statement:
-            seen.append(statement)
-
-    event.listen(database.writer.sync_engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(database.writer.sync_engine, "before_cursor_execute", note)
+def asked(statements):
+    """Leave out the look at the signing keys that is due once in a while, by whichever request comes then."""
+    return [statement for statement in statements if "FROM auth.signing_key" not in statement]
 
 
 async def test_a_login_by_password_takes_few_statements(log_in, account, statements):
     await log_in(account)
     statements.clear()
     await log_in(account)
-    assert len(statements) == LOGIN, statements
+    assert len(asked(statements)) == LOGIN, statements
 
 
 async def test_a_refresh_takes_few_statements(api, login, statements):
     statements.clear()
     answer = await api.post("/api/v1/auth/refresh", json={"refresh_token": login.tokens["refresh_token"]})
     assert answer.status_code == 200
-    assert len(statements) == REFRESH, statements
+    assert len(asked(statements)) == REFRESH, statements
 
 
 @pytest.mark.parametrize("ip_allowlist", [None, ["203.0.113.0/24"]], ids=["allowed", "elsewhere"])
@@ -53,4 +40,4 @@ async def test_r14_a_second_resolve_within_a_minute_only_reads(api, login, test_
             headers=test_gateway.service_headers(),
         )
         assert answer.json()["active"] is True
-    assert len(statements) == RESOLVE_AGAIN, statements
+    assert len(asked(statements)) == RESOLVE_AGAIN, statements

@@ -6,7 +6,6 @@ from ipaddress import ip_network
 
 import pytest
 from chassis.ids import uuid7
-from sqlalchemy import event
 
 WRONG = "not this one"
 SET_ROW = """
@@ -44,19 +43,6 @@ def attempt(api):
         return await api.post("/api/v1/auth/login", json=body, headers={"x-client-address": address})
 
     return attempt
-
-
-@pytest.fixture
-def statements(database):
-    """Counts the statements that reach the database; what begins and ends a transaction is none."""
-    seen = []
-
-    def note(_connection, _cursor, statement, *_more):
-        seen.append(statement)
-
-    event.listen(database.writer.sync_engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(database.writer.sync_engine, "before_cursor_execute", note)
 
 
 async def fail(attempt, count, address):

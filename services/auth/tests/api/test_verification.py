@@ -6,7 +6,6 @@ from datetime import datetime
 
 import pytest
 from chassis.ids import uuid7
-from sqlalchemy import event
 
 PASSWORD = "violet-harbor-77"
 HERE = {"x-client-address": "203.0.113.7", "user-agent": "phone", "x-request-id": "a-request-of-mine"}
@@ -45,18 +44,6 @@ def shape(answer):
 async def strict(open_api):
     async with open_api(email_verification="required") as client:
         yield client
-
-
-@pytest.fixture
-def statements(database):
-    seen = []
-
-    def note(_connection, _cursor, statement, *_more):
-        seen.append(statement)
-
-    event.listen(database.writer.sync_engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(database.writer.sync_engine, "before_cursor_execute", note)
 
 
 async def test_a_sign_up_mails_a_link_that_confirms_the_address_once(api, account, mails, rows, events):

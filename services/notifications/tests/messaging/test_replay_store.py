@@ -21,6 +21,7 @@ from notifications_service.live.consumers import live_consumer
 from notifications_service.live.service import keep
 from notifications_service.scheduler import jobs
 from redis.asyncio import Redis
+from testkit.jobs import run_to_end
 from testkit.waiting import eventually
 
 CONTRACTS = Path(__file__).parents[4] / "contracts" / "events" / "tasks"
@@ -136,20 +137,9 @@ def test_the_jobs_and_how_often_they_run():
     ]
 
 
-async def run_job(database, name):
-    """Run a job as often as it has something to do; return how many transactions that took."""
-    (job,) = (job for job in jobs(30) if job.name == name)
-    runs, more = 0, True
-    while more:
-        async with transaction(database) as session:
-            more = await job.run(session)
-        runs += 1
-    return runs
-
-
 async def test_purge_forgets_a_thousand_events_at_a_time(feed, database, world, team, stored, rows):
     await feed.keep(*world.tasks(2))
-    await run_job(database, "purge-replay-store")
+    await run_to_end(database, jobs(30), "purge-replay-store")
     await rows(
         "INSERT INTO notifications.stream_event (workspace_id, seq, type, audience, frame, occurred_at) "
         "SELECT :w, n, 'task.created.v1', '{}', '{}', now() - interval '31 d' FROM generate_series(5, 1504) n",
@@ -157,7 +147,7 @@ async def test_purge_forgets_a_thousand_events_at_a_time(feed, database, world, 
     )
     head = "UPDATE notifications.stream_head SET contiguous_seq = :seq WHERE workspace_id = :w"
     await rows(head, seq=1500, w=world.id)
-    assert await run_job(database, "purge-replay-store") == 2
+    assert await run_to_end(database, jobs(30), "purge-replay-store") == 2
     assert await stored(world) == [1, 2, 3, 4, *range(1501, 1505)]
 
 
@@ -167,7 +157,7 @@ async def test_r48_events_that_came_in_are_known_for_fourteen_days(database, row
         "INSERT INTO notifications.inbox (consumer, event_id, received_at) "
         "SELECT 'a consumer', gen_random_uuid(), now() - make_interval(days => n) FROM generate_series(12, 15) n"
     )
-    assert await run_job(database, "purge-inbox") == 1
+    assert await run_to_end(database, jobs(30), "purge-inbox") == 1
     assert await rows("SELECT count(*) FROM notifications.inbox") == [(2,)]
 
 

@@ -1,8 +1,10 @@
 """The periodic work: what has run out is deleted a batch at a time, and nothing else."""
 
+from functools import partial
+
 import pytest
-from chassis.db.transactions import transaction
 from tasks_service.scheduler import JOBS
+from testkit.jobs import run_to_end
 
 OLD_ANSWERS = """
     INSERT INTO tasks.idempotency_key (caller_id, key, fingerprint, status, headers, body, created_at)
@@ -17,18 +19,8 @@ OLD_EVENTS = """
 
 @pytest.fixture
 def run_job(database):
-    """Runs a job as often as it has something to do; returns how many transactions that took."""
-
-    async def run_job(name):
-        (job,) = (job for job in JOBS if job.name == name)
-        runs, more = 0, True
-        while more:
-            async with transaction(database) as session:
-                more = await job.run(session)
-            runs += 1
-        return runs
-
-    return run_job
+    """Runs a job to its end; returns how many transactions that took."""
+    return partial(run_to_end, database, JOBS)
 
 
 def test_the_jobs_and_how_often_they_run():
