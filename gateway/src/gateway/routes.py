@@ -47,6 +47,7 @@ ROUTES = (
     Route("/api/v1/projects", "tasks"),
     Route("/api/v1/workspaces", "tasks"),
     Route("/api/v1/authz/check", "tasks"),
+    Route("/api/v1/meta/permissions", "tasks"),
     Route("/api/v1/ws", "notifications"),
     Route("/api/v1/ws-tickets", "gateway"),
     Route("/api/v1/status", "gateway", "public"),

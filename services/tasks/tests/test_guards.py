@@ -6,14 +6,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from chassis.web.app import UnguardedRoute, refuse_unguarded_routes
 from chassis.web.handlers import api_routes
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.routing import policy, scope
 from tasks_service.main import ROUTERS, openapi_document
 from tasks_service.models import METADATA
+from tasks_service.permissions.rules import RULES
 
 
 def test_every_route_says_who_may_call_it_and_none_is_missed():
-    refuse_unguarded_routes(ROUTERS)
+    refuse_unguarded_routes(ROUTERS, RULES)
     operations = sum(len(item) for item in openapi_document()["paths"].values())
-    assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 10
+    assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations
 
 
 def test_a_route_without_a_guard_stops_the_service():
@@ -24,6 +27,29 @@ def test_a_route_without_a_guard_stops_the_service():
 
     with pytest.raises(UnguardedRoute, match="/open"):
         refuse_unguarded_routes((*ROUTERS, router))
+
+
+def test_r35_a_route_without_a_policy_stops_the_service():
+    router = fastapi.APIRouter()
+
+    @router.get("/undecided")
+    @scope("tasks:read")
+    async def undecided(_caller: CurrentPrincipal) -> None: ...
+
+    with pytest.raises(UnguardedRoute, match=r"/undecided.*policy"):
+        refuse_unguarded_routes((*ROUTERS, router), RULES)
+
+
+def test_r35_a_policy_that_is_not_in_the_table_stops_the_service():
+    router = fastapi.APIRouter()
+
+    @router.get("/invented")
+    @scope("tasks:read")
+    @policy("task.fly")
+    async def invented(_caller: CurrentPrincipal) -> None: ...
+
+    with pytest.raises(UnguardedRoute, match=r"/invented.*policy"):
+        refuse_unguarded_routes((*ROUTERS, router), RULES)
 
 
 async def test_models_and_migrations_agree(database):

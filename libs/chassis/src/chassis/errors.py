@@ -188,6 +188,14 @@ class Conflict(AppError):
     message = "The request conflicts with the current state."
 
 
+class IfMatchRequired(AppError):
+    """A change that has to say which state it was made for (RFC 6585, section 3)."""
+
+    code = "IF_MATCH_REQUIRED"
+    kind = ErrorKind.PRECONDITION_REQUIRED
+    message = "Others may have changed this: send the ETag of what you have seen as If-Match."
+
+
 class VersionConflict(AppError):
     code = "VERSION_CONFLICT"
     kind = ErrorKind.STALE

@@ -17,13 +17,22 @@ from fastapi import FastAPI
 from tasks_service import settings as settings_module
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
 from tasks_service.permissions import endpoints as permissions
+from tasks_service.permissions.rules import RULES
 from tasks_service.projects import endpoints as projects
 from tasks_service.settings import Settings
 from tasks_service.tasks import endpoints as tasks
 from tasks_service.workspaces import endpoints as workspaces
 from tasks_service.workspaces import repository as workspaces_repository
 
-ROUTERS = (tasks.router, projects.router, workspaces.router, permissions.router, tasks.internal, workspaces.internal)
+ROUTERS = (
+    tasks.router,
+    projects.router,
+    workspaces.router,
+    permissions.router,
+    permissions.meta,
+    tasks.internal,
+    workspaces.internal,
+)
 FIELD_CODES = {
     "INVALID_DUE": "A due has exactly one of date, at and local.",
     "ACTION_OF_ANOTHER_TYPE": "This action is of another type of resource.",
@@ -37,6 +46,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
         title=TITLE,
         routers=ROUTERS,
         field_codes=FIELD_CODES,
+        actions=RULES,
         health=health,
         state={
             "database": database,

@@ -1,22 +1,55 @@
 """Every table of the service, for migrations and the guards that compare them with the code."""
 
+from tasks_service.assignees.models import Assignee
+from tasks_service.categories.models import Category
 from tasks_service.changes.models import Change, ChangeCounter
+from tasks_service.checklists.models import ChecklistItem
+from tasks_service.comments.models import Comment, CommentVersion, Reaction
 from tasks_service.db import Base, IdempotencyKey, Inbox
-from tasks_service.projects.models import Project
-from tasks_service.tasks.models import Task
+from tasks_service.directory.models import Person
+from tasks_service.invitations.models import Invitation
+from tasks_service.labels.models import Label, PersonalLabel
+from tasks_service.metadata.models import MetadataNamespace, TaskMetadata
+from tasks_service.projects.models import Project, ProjectMember
+from tasks_service.relations.models import Relation
+from tasks_service.shares.models import TaskShare
+from tasks_service.stars.models import Star
+from tasks_service.statuses.models import Status
+from tasks_service.tasks.models import Task, TaskKeyAlias
+from tasks_service.watchers.models import Watcher, WatchRule
 from tasks_service.workspaces.models import Member, ServiceAccount, Workspace
 
 METADATA = Base.metadata
 
 __all__ = [
     "METADATA",
+    "Assignee",
+    "Category",
     "Change",
     "ChangeCounter",
+    "ChecklistItem",
+    "Comment",
+    "CommentVersion",
     "IdempotencyKey",
     "Inbox",
+    "Invitation",
+    "Label",
     "Member",
+    "MetadataNamespace",
+    "Person",
+    "PersonalLabel",
     "Project",
+    "ProjectMember",
+    "Reaction",
+    "Relation",
     "ServiceAccount",
+    "Star",
+    "Status",
     "Task",
+    "TaskKeyAlias",
+    "TaskMetadata",
+    "TaskShare",
+    "WatchRule",
+    "Watcher",
     "Workspace",
 ]

@@ -20,17 +20,20 @@ async def task(api, test_gateway):
 
 @pytest.fixture
 def joined(rows, task):
-    """Makes members of the task's workspace."""
+    """Makes members of the task's workspace; a guest is a viewer of the task's project."""
 
     async def joined(role):
         user = uuid7()
+        place = {"workspace": task["workspace_id"], "user": user}
         await rows(
-            "INSERT INTO tasks.member VALUES (:id, :workspace, :user, :role, 1, 1, now())",
-            id=uuid7(),
-            workspace=task["workspace_id"],
-            user=user,
-            role=role,
+            "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, :role, 1, 1, now())", role=role, **place
         )
+        if role == "guest":
+            await rows(
+                "INSERT INTO tasks.project_member VALUES (uuidv7(), :workspace, :project, :user, 'viewer', 1, now())",
+                project=task["project_id"],
+                **place,
+            )
         return user
 
     return joined
@@ -60,11 +63,15 @@ async def ask(api, headers, *checks):
 )
 async def test_a10_answers_come_in_order_and_say_why(api, task, joined, test_gateway, role, edit, manage):
     headers = test_gateway.headers(await joined(role))
-    by = f"workspace_role:{role}"
-    reasons = {True: (True, "ALLOWED", by), False: (False, "ROLE_TOO_LOW", by)}
+    project_role = {"owner": "manager", "admin": "manager", "member": "editor", "guest": "viewer"}[role]
+
+    def decided(allowed, by):
+        return (allowed, "ALLOWED" if allowed else "ROLE_TOO_LOW", by)
+
+    here, there = f"project_role:{project_role}", f"workspace_role:{role}"
     decisions = await ask(api, headers, *everything(task), check("task.read", uuid7()), check("task.read", task["id"]))
     absent = (False, "NOT_FOUND", None)
-    assert decisions == [reasons[edit], reasons[edit], reasons[manage], absent, reasons[True]]
+    assert decisions == [decided(edit, here), decided(edit, here), decided(manage, there), absent, decided(True, here)]
 
 
 async def test_a10_hidden_and_absent_are_the_same(api, task, user):
@@ -196,7 +203,7 @@ async def test_a10_no_304_tells_of_permissions_that_are_gone(api, task, joined, 
     assert tags[many] != (await api.get("/api/v1/tasks", headers=headers)).headers["etag"]
     same = await api.get(many, headers={**headers, "if-none-match": tags[many]})
     assert same.status_code == 304
-    await rows("UPDATE tasks.member SET role = 'guest' WHERE user_id = :user", user=member)
+    await rows("UPDATE tasks.project SET member_role = 'viewer' WHERE id = :id", id=task["project_id"])
     for path in (one, many):
         answer = await api.get(path, headers={**headers, "if-none-match": tags[path]})
         data = answer.json()["data"]

@@ -32,17 +32,20 @@ async def test_a_stranger_gets_404_and_changes_nothing(api, owner, user, rows, m
     assert await rows(LOG, id=task["id"]) == [("task.created.v1", 1)]
 
 
-async def test_a_guest_may_read_and_not_change(api, owner, test_gateway, rows):
+async def test_n4_a_guest_sees_what_it_has_a_role_in_and_changes_nothing_by_viewing(api, owner, test_gateway, rows):
     _, task = owner
     guest = uuid7()
-    await rows(
-        "INSERT INTO tasks.member VALUES (:id, :workspace, :user, 'guest', 1, 1, now())",
-        id=uuid7(),
-        workspace=task["workspace_id"],
-        user=guest,
-    )
+    place = {"workspace": task["workspace_id"], "user": guest}
+    await rows("INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, 'guest', 1, 1, now())", **place)
     headers = test_gateway.headers(guest)
     path = f"/api/v1/tasks/{task['id']}"
+    assert (await api.get(path, headers=headers)).status_code == 404
+    assert (await api.get("/api/v1/tasks", headers=headers)).json()["data"] == []
+    await rows(
+        "INSERT INTO tasks.project_member VALUES (uuidv7(), :workspace, :project, :user, 'viewer', 1, now())",
+        project=task["project_id"],
+        **place,
+    )
     assert (await api.get(path, headers=headers)).status_code == 200
     assert (await api.get(f"/internal/tasks/{task['id']}", headers=headers)).json()["can_edit"] is False
     body = {"title": "b", "project_id": task["project_id"]}

@@ -106,13 +106,21 @@ async def test_a9_a_service_account_is_a_member_from_then_on(team, take, rows, a
     ]
 
 
-async def test_a9_a_guest_may_read_only(team, take, api, test_gateway):
+async def test_a9_a_guest_sees_the_projects_that_it_is_a_member_of(team, take, api, test_gateway, rows):
     workspace, owner, project = team
     account = uuid7()
     await take(account_event(CREATED, account, workspace, owner, role="guest"))
     headers = test_gateway.token_headers(account, "tasks:read", "tasks:write", bot=True)
-    refused = await api.post("/api/v1/tasks", json={"title": "a", "project_id": str(project)}, headers=headers)
-    assert refused.status_code == 403
+    body = {"title": "a", "project_id": str(project)}
+    assert (await api.get("/api/v1/projects", headers=headers)).json()["meta"]["total"] == 0
+    assert (await api.post("/api/v1/tasks", json=body, headers=headers)).status_code == 422
+    await rows(
+        "INSERT INTO tasks.project_member VALUES (uuidv7(), :workspace, :project, :user, 'viewer', 1, now())",
+        workspace=workspace,
+        project=project,
+        user=account,
+    )
+    assert (await api.post("/api/v1/tasks", json=body, headers=headers)).status_code == 403
     assert (await api.get("/api/v1/projects", headers=headers)).json()["meta"]["total"] == 1
 
 
@@ -132,7 +140,7 @@ async def test_a9_a_new_role_counts_and_an_older_state_does_not(team, take, rows
     assert updated[4] == [{"field": "role", "old": "member", "new": "guest"}]
     headers = test_gateway.token_headers(account, "tasks:write", bot=True)
     body = {"title": "a", "project_id": str(project)}
-    assert (await api.post("/api/v1/tasks", json=body, headers=headers)).status_code == 403
+    assert (await api.post("/api/v1/tasks", json=body, headers=headers)).status_code == 422
     await take(account_event(UPDATED, account, workspace, owner, sequence=5))
     assert (await api.post("/api/v1/tasks", json=body, headers=headers)).status_code == 201
 

@@ -13,35 +13,78 @@ from tasks_service.permissions.policies import can, role_allows
 from tasks_service.permissions.rules import RULES, Action
 from tasks_service.permissions.schemas import Decision, Held
 
-ROLES = ("owner", "admin", "member", "guest")
-MAY = {
-    "task.read": ROLES,
-    "task.edit": ("owner", "admin", "member"),
-    "task.delete": ("owner", "admin", "member"),
-    "task.assign": ("owner", "admin", "member"),
-    "task.comment": ("owner", "admin", "member"),
-    "project.read": ROLES,
-    "project.edit": ("owner", "admin"),
-    "project.create_task": ("owner", "admin", "member"),
-    "workspace.read": ROLES,
-    "workspace.edit": ("owner", "admin"),
-    "workspace.create_project": ("owner", "admin", "member"),
-    "workspace.manage_members": ("owner", "admin"),
+LADDERS = {
+    "workspace": ("guest", "member", "admin", "owner"),
+    "project": ("viewer", "commenter", "editor", "manager"),
 }
-SCOPES = {
-    "task.read": "tasks:read",
-    "task.edit": "tasks:write",
-    "task.delete": "tasks:delete",
-    "task.assign": "tasks:write",
-    "task.comment": "comments:write",
-    "project.read": "tasks:read",
-    "project.edit": "tasks:write",
-    "project.create_task": "tasks:write",
-    "workspace.read": "tasks:read",
-    "workspace.edit": "tasks:write",
-    "workspace.create_project": "tasks:write",
-    "workspace.manage_members": "admin:*",
+# The least role that may, the scope that a token needs, and the least role where it is the caller's own.
+TABLE = {
+    "task.read": ("viewer", "tasks:read", None),
+    "task.edit": ("editor", "tasks:write", None),
+    "task.delete": ("editor", "tasks:delete", None),
+    "task.delete_permanently": ("manager", "tasks:delete", None),
+    "task.restore": ("editor", "tasks:write", None),
+    "task.assign": ("editor", "tasks:write", None),
+    "task.answer": ("editor", "tasks:write", "viewer"),
+    "task.complete_anyway": ("manager", "tasks:write", None),
+    "task.move": ("editor", "tasks:write", None),
+    "task.share": ("manager", "tasks:write", None),
+    "task.follow": ("viewer", "tasks:write", None),
+    "task.comment": ("commenter", "comments:write", None),
+    "task.keep_metadata": ("editor", "tasks:write", None),
+    "comment.edit": (None, "comments:write", "commenter"),
+    "comment.delete": ("manager", "comments:write", "commenter"),
+    "comment.react": ("commenter", "comments:write", None),
+    "project.read": ("viewer", "tasks:read", None),
+    "project.create_task": ("editor", "tasks:write", None),
+    "project.edit": ("manager", "tasks:write", None),
+    "project.delete": ("manager", "tasks:delete", None),
+    "project.manage_members": ("manager", "tasks:write", None),
+    "label.edit": ("member", "tasks:write", "guest"),
+    "label.delete": ("admin", "tasks:delete", "guest"),
+    "category.edit": ("member", "tasks:write", "guest"),
+    "category.delete": ("admin", "tasks:delete", "guest"),
+    "workspace.read": ("guest", "tasks:read", None),
+    "workspace.list_members": ("member", "tasks:read", None),
+    "workspace.edit": ("admin", "tasks:write", None),
+    "workspace.delete": ("owner", "tasks:delete", None),
+    "workspace.create_project": ("member", "tasks:write", None),
+    "workspace.create_label": ("member", "tasks:write", None),
+    "workspace.create_category": ("member", "tasks:write", None),
+    "workspace.manage_members": ("admin", "admin:*", None),
+    "workspace.manage_owners": ("owner", "admin:*", None),
+    "workspace.read_audit": ("admin", "admin:*", None),
 }
+OF_WORKSPACES = ("workspace.", "label.", "category.")
+BEYOND_PROJECTS = {
+    action
+    for action in TABLE
+    if action.startswith(OF_WORKSPACES) and action not in {"workspace.read", "workspace.list_members"}
+}
+
+
+def ladder(action):
+    return "workspace" if action.startswith(OF_WORKSPACES) else "project"
+
+
+def highest(action):
+    return LADDERS[ladder(action)][-1]
+
+
+def roles_from(action, least):
+    steps = LADDERS[ladder(action)]
+    return () if least is None else steps[steps.index(least) :]
+
+
+SCOPES = {action: scope for action, (_, scope, _) in TABLE.items()}
+MAY = {action: roles_from(action, least) for action, (least, _, _) in TABLE.items()}
+MAY_OWN = {action: (*roles_from(action, own), *MAY[action]) for action, (_, _, own) in TABLE.items()}
+CELLS = [
+    (action, role, own)
+    for action in TABLE
+    for role in (*LADDERS["workspace"], *LADDERS["project"], "a role of tomorrow")
+    for own in (False, True)
+]
 ALL_SCOPES = frozenset({"tasks:read", "tasks:write", "tasks:delete", "comments:write", "webhooks:manage", "admin:*"})
 USER, TOKEN, WORKSPACE, PROJECT, OTHER = (UUID(int=n) for n in range(5))
 PERSON = Principal(USER, TOKEN)
@@ -51,21 +94,22 @@ def token(*scopes, **bounds):
     return Principal(USER, TOKEN, scopes=frozenset(scopes or ALL_SCOPES), via="token", **bounds)
 
 
-def held(action, role="owner"):
-    return Held(role, WORKSPACE, None if action.startswith("workspace.") else PROJECT)
+def held(action, role=None, *, own=True):
+    project = None if action.startswith(OF_WORKSPACES) else PROJECT
+    return Held(role or highest(action), WORKSPACE, project, is_own=own)
 
 
 def test_n2_the_table_has_every_action():
-    assert set(get_args(Action)) == set(RULES) == set(MAY) == set(SCOPES)
+    assert set(get_args(Action)) == set(RULES) == set(TABLE)
 
 
-@pytest.mark.parametrize("role", [*ROLES, "a role of tomorrow"])
-@pytest.mark.parametrize("action", MAY)
-def test_n2_every_cell(action, role):
-    allowed = role in MAY[action]
-    expected = Decision(allowed, "ALLOWED" if allowed else "ROLE_TOO_LOW", f"workspace_role:{role}")
-    assert can(PERSON, action, held(action, role)) == can(token(), action, held(action, role)) == expected
-    assert role_allows(role, action) is allowed
+@pytest.mark.parametrize(("action", "role", "own"), CELLS)
+def test_n2_every_cell(action, role, own):
+    allowed = role in (MAY_OWN if own else MAY)[action]
+    expected = Decision(allowed, "ALLOWED" if allowed else "ROLE_TOO_LOW", f"{ladder(action)}_role:{role}")
+    mine = held(action, role, own=own)
+    assert can(PERSON, action, mine) == can(token(), action, mine) == expected
+    assert role_allows(role, action, is_own=own) is allowed
 
 
 @pytest.mark.parametrize("actor", [PERSON, token()])
@@ -79,7 +123,7 @@ def test_a10_what_is_hidden_or_absent_is_not_found(action, actor):
 def test_a10_a_token_needs_the_scope_and_without_it_learns_nothing(action, resource):
     scope = SCOPES[action]
     lacking = Decision(allowed=False, reason="INSUFFICIENT_SCOPE", via=f"token_scope:{scope}")
-    wanted = held(action, "guest") if resource else None
+    wanted = held(action) if resource else None
     assert can(token(*(ALL_SCOPES - {scope})), action, wanted) == lacking
     assert can(token(scope), action, held(action)).allowed
 
@@ -88,20 +132,20 @@ def test_a10_a_token_needs_the_scope_and_without_it_learns_nothing(action, resou
 def test_a10_a_read_only_token_reads(action):
     decision = can(token(read_only=True), action, held(action))
     assert decision.reason == ("ALLOWED" if SCOPES[action] == "tasks:read" else "TOKEN_READ_ONLY")
-    assert decision.via == ("workspace_role:owner" if decision.allowed else "token:read_only")
+    assert decision.via == (f"{ladder(action)}_role:{highest(action)}" if decision.allowed else "token:read_only")
 
 
 @pytest.mark.parametrize("action", MAY)
 def test_a8_a_token_reaches_what_it_is_restricted_to(action):
-    beyond = {"workspace.edit", "workspace.create_project", "workspace.manage_members"}
-    if action != "workspace.manage_members":
+    if SCOPES[action] != "admin:*":
         assert can(token(workspace_id=WORKSPACE), action, held(action)).allowed
         assert can(token(workspace_id=OTHER), action, held(action)).reason == "NOT_FOUND"
     in_project = can(token(project_ids=frozenset({PROJECT})), action, held(action))
-    assert in_project.reason == ("TOKEN_RESTRICTED" if action in beyond else "ALLOWED")
-    assert in_project.via == ("token:project_ids" if action in beyond else "workspace_role:owner")
+    beyond = action in BEYOND_PROJECTS
+    assert in_project.reason == ("TOKEN_RESTRICTED" if beyond else "ALLOWED")
+    assert in_project.via == ("token:project_ids" if beyond else f"{ladder(action)}_role:{highest(action)}")
     elsewhere = can(token(project_ids=frozenset({OTHER})), action, held(action))
-    if not action.startswith("workspace."):
+    if ladder(action) == "project":
         assert elsewhere.reason == "NOT_FOUND"
 
 

@@ -1,5 +1,5 @@
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from chassis.ids import uuid7
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tasks_service.changes.schemas import differences
-from tasks_service.tasks.rules import completion
+from tasks_service.tasks.rules import are_in_order, completion
 from tasks_service.tasks.schemas import TaskCreate, TaskPatch
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -52,11 +52,27 @@ def test_completion_follows_the_category():
     user = uuid7()
     done = {"completed_at": NOW, "completed_by": user}
     open_again = {"completed_at": None, "completed_by": None}
-    assert completion({"status": "done"}, was="todo", actor_id=user, now=NOW) == done
-    assert completion({"status": "done"}, was="done", actor_id=user, now=NOW) == {}
-    assert completion({"status": "todo"}, was="done", actor_id=user, now=NOW) == open_again
-    assert completion({"status": "in_progress"}, was="todo", actor_id=user, now=NOW) == {}
-    assert completion({"title": "a"}, was="done", actor_id=user, now=NOW) == {}
+    assert completion("done", was="todo", actor_id=user, now=NOW) == done
+    assert completion("done", was=None, actor_id=user, now=NOW) == done
+    assert completion("done", was="done", actor_id=user, now=NOW) == {}
+    assert completion("todo", was="done", actor_id=user, now=NOW) == open_again
+    assert completion("cancelled", was="done", actor_id=user, now=NOW) == open_again
+    assert completion("in_progress", was="todo", actor_id=user, now=NOW) == {}
+
+
+DAYS = (None, date(2026, 12, 1), date(2026, 12, 2), date(2026, 12, 3))
+
+
+@pytest.mark.parametrize("start", DAYS)
+@pytest.mark.parametrize("due", DAYS)
+@pytest.mark.parametrize("deadline", DAYS)
+def test_g3_start_due_and_deadline_follow_each_other(start, due, deadline):
+    wrong = (
+        (start and due and start > due)
+        or (due and deadline and due > deadline)
+        or (start and deadline and start > deadline)
+    )
+    assert are_in_order(start, due, deadline) is not bool(wrong)
 
 
 def test_differences_leave_out_the_version():

@@ -1,6 +1,6 @@
 """Making the app of a service: everything that no service should have to remember."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,7 @@ from chassis.web.health import Health, health_routes
 from chassis.web.identity import calling_service, current_principal
 from chassis.web.middleware import RequestMiddleware
 from chassis.web.openapi import complete_document
-from chassis.web.routing import PUBLIC_MARK, StrictRoute, token_rule
+from chassis.web.routing import PUBLIC_MARK, StrictRoute, policy_of, token_rule
 from chassis.web.validation import FIELD_CODES
 
 NONE_OF_ITS_OWN: Mapping[str, str] = MappingProxyType({})
@@ -49,9 +49,12 @@ def create_app(
     state: Mapping[str, Any],
     lifespan: Lifespan | None = None,
     field_codes: Mapping[str, str] = NONE_OF_ITS_OWN,
+    actions: Collection[str] | None = None,
 ) -> FastAPI:
     """Return the app of a service.
 
+    `actions` are all that a route's policy may name, in a service that decides by policies: then every route for users
+    has one.
     `field_codes` are codes about single fields that are the service's own, with a sentence each. `state` is what the
     request dependencies of chassis.web look for: `database`, `identities`, `idempotency_table`, and whatever the
     service's own need. Raises UnguardedRoute.
@@ -68,7 +71,7 @@ def create_app(
         telemetry={"operation_spans": False},
         routes=[*health_routes(health)],
     )
-    refuse_unguarded_routes(routers)
+    refuse_unguarded_routes(routers, actions)
     for router in routers:
         app.include_router(router)
     app.state.routers = routers
@@ -101,10 +104,11 @@ class BodyLimitInEnvelope:
         await self._app(scope, receive, send)
 
 
-def refuse_unguarded_routes(routers: tuple[fastapi.APIRouter, ...]) -> None:
+def refuse_unguarded_routes(routers: tuple[fastapi.APIRouter, ...], actions: Collection[str] | None = None) -> None:
     """Raise UnguardedRoute for a route with neither an identity nor a reason to be public, or with both.
 
-    A route for users also says what it asks of API tokens; no other route does.
+    A route for users also says what it asks of API tokens; no other route does. With `actions` it also says which of
+    them its caller has to be allowed, or that there is none.
     """
     for route in api_routes(routers):
         name = f"{sorted(route.methods or ())} {route.path}"
@@ -112,6 +116,13 @@ def refuse_unguarded_routes(routers: tuple[fastapi.APIRouter, ...]) -> None:
             raise UnguardedRoute(f"{name}: an identity, or a reason to be public")
         if takes_users(route) != (token_rule(route.endpoint) is not None):
             raise UnguardedRoute(f"{name}: a scope for API tokens, where users call and only there")
+        if actions is not None and takes_users(route) and not _has_policy(route, actions):
+            raise UnguardedRoute(f"{name}: a policy, or a reason to have none")
+
+
+def _has_policy(route: APIRoute, actions: Collection[str]) -> bool:
+    found = policy_of(route.endpoint)
+    return found is not None and (found.action is None or found.action in actions)
 
 
 def is_guarded(route: APIRoute) -> bool:

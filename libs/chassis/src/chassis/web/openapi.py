@@ -29,7 +29,7 @@ from chassis.errors import (
 from chassis.identity import READ_SUFFIX, WHOLE_SUFFIX
 from chassis.web.envelope import ErrorEnvelope
 from chassis.web.handlers import api_routes
-from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK, TokenRule, token_rule
+from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK, TokenRule, policy_of, token_rule
 from chassis.web.status import STATUS_OF_KIND
 from chassis.web.validation import FIELD_CODES
 
@@ -136,6 +136,9 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
     rule = token_rule(route.endpoint)
     operation["security"] = [] if is_public else [{"bearer": [rule.scope] if rule and rule.scope else []}]
     operation["x-api-tokens"] = _token_access(rule)
+    decided = policy_of(route.endpoint)
+    if decided is not None:
+        operation["x-policy"] = decided.action
     _restore_examples(operation["responses"], route.responses)
     common = [*EVERYWHERE, *(() if is_public else (Unauthenticated,)), *_token_refusals(rule, method)]
     if method in BODY_METHODS and "requestBody" in operation:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header
 
-from chassis.errors import AppError, ErrorKind, MalformedRequest
+from chassis.errors import IfMatchRequired, MalformedRequest
 
 ETAG = re.compile(r'"(0|[1-9][0-9]*)"')
 MAX_DIGITS = 18
@@ -14,12 +14,6 @@ MAX_DIGITS = 18
 class IfMatchMalformed(MalformedRequest):
     code = "IF_MATCH_MALFORMED"
     message = 'If-Match takes one entity tag, the ETag of the resource, such as "7".'
-
-
-class IfMatchRequired(AppError):
-    code = "IF_MATCH_REQUIRED"
-    kind = ErrorKind.PRECONDITION_REQUIRED
-    message = "This replaces all that is there: send the ETag of what you have seen as If-Match."
 
 
 IfMatch = Annotated[

@@ -23,6 +23,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 PUBLIC_MARK = "__public_reason__"
 IDEMPOTENT_MARK = "__takes_idempotency_key__"
 SCOPE_MARK = "__scope__"
+POLICY_MARK = "__policy__"
 SCOPE = re.compile(r"[a-z]+:(?:[a-z]+|\*)")
 
 
@@ -32,6 +33,13 @@ class TokenRule:
 
     scope: str | None = None
     any_token: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The action that a route's caller has to be allowed; None where there is no such thing to decide."""
+
+    action: str | None = None
 
 
 class StrictRoute(APIRoute):
@@ -90,6 +98,33 @@ def token_rule(endpoint: object) -> TokenRule | None:
 def _token_rule(rule: TokenRule) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def mark(endpoint: Callable[..., Any]) -> Callable[..., Any]:
         setattr(endpoint, SCOPE_MARK, rule)
+        return endpoint
+
+    return mark
+
+
+def policy(action: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark an endpoint with the action that its caller has to be allowed, such as `task.edit`.
+
+    Which actions there are, and who may, is the service's own; it gives their names to `create_app`.
+    """
+    return _policy(Policy(action=action))
+
+
+def no_policy(reason: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: ARG001 - for the reader
+    """Mark an endpoint as about the caller alone, or as decided otherwise, with the reason why that is right."""
+    return _policy(Policy())
+
+
+def policy_of(endpoint: object) -> Policy | None:
+    """Return what an endpoint's caller has to be allowed; None for one that does not say."""
+    found: Policy | None = getattr(endpoint, POLICY_MARK, None)
+    return found
+
+
+def _policy(found: Policy) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def mark(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        setattr(endpoint, POLICY_MARK, found)
         return endpoint
 
     return mark

@@ -1,11 +1,12 @@
 from uuid import UUID
 
+from chassis.errors import IfMatchRequired
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.openapi import errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
-from chassis.web.preconditions import IfMatchMalformed, IfMatchRequired, RequiredVersion
+from chassis.web.preconditions import IfMatchMalformed, RequiredVersion
 from chassis.web.replies import etag, reply
 from chassis.web.routing import scope
 from fastapi import Request, Response

@@ -25,6 +25,8 @@ class Change(RelayedMixin, Base):
     __tablename__ = "change"
     __table_args__ = (
         Index("ix_change_entity_id", "entity_id", "version"),
+        Index("ix_change_task_id", "task_id", "seq", postgresql_where=text("task_id IS NOT NULL")),
+        Index("ix_change_request_id", "request_id"),
         Index("ix_change_unsent", "workspace_id", "seq", postgresql_where=text("state = 'new'")),
         CheckConstraint("seq >= 1", name="seq"),
     )
@@ -35,6 +37,8 @@ class Change(RelayedMixin, Base):
     entity_type: Mapped[str] = mapped_column(String(32))
     entity_id: Mapped[UUID]
     project_id: Mapped[UUID | None]
+    # The task that it is about: of a task itself, and of all that hangs on one.
+    task_id: Mapped[UUID | None]
     version: Mapped[int]
     actor: Mapped[dict[str, Any]] = mapped_column(JSONB)
     changes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
@@ -43,3 +47,4 @@ class Change(RelayedMixin, Base):
     # Who may see the change: the members at the moment of the commit.
     audience: Mapped[list[UUID]] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
     request_id: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str | None] = mapped_column(String(500))

@@ -1,22 +1,26 @@
 """All SQL on the change log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import Select, bindparam, insert, select, update
+from sqlalchemy import Select, any_, bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.changes.models import Change, ChangeCounter
-from tasks_service.visibility.repository import Sight, seen, seen_by, sight_of
+from tasks_service.shares.models import TaskShare
+from tasks_service.visibility.repository import PROJECTS, Sight, project, project_rank, seen, seen_by, sight_of
 from tasks_service.workspaces.models import Member
 
 change = table_of(Change)
 counter = table_of(ChangeCounter)
 member = table_of(Member)
+share = table_of(TaskShare)
 
 TAKE_NUMBERS = (
     update(counter)
@@ -24,7 +28,21 @@ TAKE_NUMBERS = (
     .values(last_seq=counter.c.last_seq + bindparam("count"))
     .returning(counter.c.last_seq)
 )
-AUDIENCE = select(member.c.user_id).where(member.c.workspace_id == bindparam("of_workspace"))
+MEMBERS = select(member.c.user_id, member.c.role).where(member.c.workspace_id == bindparam("of_workspace"))
+READERS = (
+    select(project.c.id, func.array_agg(member.c.user_id))
+    .select_from(PROJECTS)
+    .where(
+        project.c.id == any_(bindparam("of_projects", type_=ARRAY(PG_UUID(as_uuid=True)))),
+        project_rank(member.c.user_id) > 0,
+    )
+    .group_by(project.c.id)
+)
+SHARED_WITH = (
+    select(share.c.task_id, func.array_agg(share.c.user_id))
+    .where(share.c.task_id == any_(bindparam("of_tasks", type_=ARRAY(PG_UUID(as_uuid=True)))))
+    .group_by(share.c.task_id)
+)
 
 
 async def open_log(session: AsyncSession, workspace_id: UUID) -> None:
@@ -48,9 +66,22 @@ async def lock_next_number(session: AsyncSession, workspace_id: UUID) -> int | N
     return None if last is None else last + 1
 
 
-async def audience_of(session: AsyncSession, workspace_id: UUID) -> list[UUID]:
-    """Return who may see what happens in the workspace now."""
-    return list((await session.execute(AUDIENCE, {"of_workspace": workspace_id})).scalars())
+async def members_of(session: AsyncSession, workspace_id: UUID) -> Sequence[tuple[UUID, str]]:
+    """Return the members of the workspace now, with their roles, in the order of their ids."""
+    rows = await session.execute(MEMBERS, {"of_workspace": workspace_id})
+    return sorted((row.user_id, row.role) for row in rows)
+
+
+async def readers_of_projects(session: AsyncSession, project_ids: Iterable[UUID]) -> dict[UUID, list[UUID]]:
+    """Return who sees each of the projects now."""
+    rows = await session.execute(READERS, {"of_projects": sorted(project_ids)})
+    return {row[0]: row[1] for row in rows}
+
+
+async def readers_by_share(session: AsyncSession, task_ids: Iterable[UUID]) -> dict[UUID, list[UUID]]:
+    """Return whom each of the tasks is shared with now."""
+    rows = await session.execute(SHARED_WITH, {"of_tasks": sorted(task_ids)})
+    return {row[0]: row[1] for row in rows}
 
 
 async def append(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 UNRECORDED_FIELDS = frozenset({"version", "updated_at"})
+
+Circle = Literal["workspace", "admins", "project", "task"]
+Audience = Circle | frozenset[UUID]
+"""Who sees a change: all members of its workspace, or its owners and admins; who sees its project, or its task; or
+somebody alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,10 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class ChangeDraft:
-    """One change of one resource: its event type, what it is about, and the whole resource afterwards."""
+    """One change of one resource: its event type, what it is about, the whole resource afterwards, and who sees it.
+
+    `task_id` is the task that it is about, of a task itself and of all that hangs on one.
+    """
 
     type: str
     entity_type: str
@@ -28,7 +36,9 @@ class ChangeDraft:
     version: int
     changes: Sequence[FieldChange]
     resource: Mapping[str, Any]
+    audience: Audience
     project_id: UUID | None = None
+    task_id: UUID | None = None
 
 
 def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[FieldChange]:

@@ -14,27 +14,71 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import repository
 from tasks_service.changes.models import Change
-from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.changes.schemas import Audience, ChangeDraft
+from tasks_service.permissions.rules import ADMINS
 
 RELAY_CHANNEL = relay_channel(table_of(Change))
 
 
-async def record(session: AsyncSession, *, workspace_id: UUID, actor: Principal, drafts: Sequence[ChangeDraft]) -> int:
-    """Write the changes and return the sequence number of the last one.
+async def record(
+    session: AsyncSession,
+    *,
+    workspace_id: UUID,
+    actor: Principal,
+    drafts: Sequence[ChangeDraft],
+    reason: str | None = None,
+) -> int:
+    """Write the changes, of which there is one at least, and return the sequence number of the last one.
 
     To be called last in a transaction: from here until the commit the workspace's counter is locked, which
     is what makes the order of numbers the order of commits, without gaps.
     """
     last = await repository.take_numbers(session, workspace_id=workspace_id, count=len(drafts))
-    audience = await repository.audience_of(session, workspace_id)
+    audiences = await _audiences(session, workspace_id, drafts)
     first = last - len(drafts) + 1
     rows = [
-        {**_entry(draft, actor), "workspace_id": workspace_id, "seq": seq, "audience": audience}
+        {
+            **_entry(draft, actor),
+            "workspace_id": workspace_id,
+            "seq": seq,
+            "audience": audiences[_circle(draft)],
+            "reason": reason,
+        }
         for seq, draft in enumerate(drafts, start=first)
     ]
     await repository.append(session, rows)
     await wake_relay(session, RELAY_CHANNEL)
     return last
+
+
+Key = tuple[Audience, UUID | None, UUID | None]
+
+
+def _circle(draft: ChangeDraft) -> Key:
+    """Return what the audience of a change depends on."""
+    if draft.audience == "project":
+        return draft.audience, draft.project_id, None
+    if draft.audience == "task":
+        return draft.audience, draft.project_id, draft.task_id
+    return draft.audience, None, None
+
+
+async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence[ChangeDraft]) -> dict[Key, list[UUID]]:
+    """Return who sees the changes: two statements however many there are, and one more for shared tasks."""
+    circles = {_circle(draft) for draft in drafts}
+    found: dict[Key, list[UUID]] = {key: sorted(key[0]) for key in circles if isinstance(key[0], frozenset)}
+    members = await repository.members_of(session, workspace_id) if len(found) < len(circles) else []
+    projects = {project_id for _, project_id, _ in circles if project_id is not None}
+    of_projects = await repository.readers_of_projects(session, projects) if projects else {}
+    tasks = {task_id for _, _, task_id in circles if task_id is not None}
+    of_tasks = await repository.readers_by_share(session, tasks) if tasks else {}
+    for key in circles - found.keys():
+        circle, project_id, task_id = key
+        if project_id is None:
+            found[key] = [user_id for user_id, role in members if circle == "workspace" or role in ADMINS]
+        else:
+            found[key] = sorted({*of_projects.get(project_id, ()), *(of_tasks.get(task_id, ()) if task_id else ())})
+    return found
 
 
 def _entry(draft: ChangeDraft, actor: Principal) -> dict[str, Any]:
@@ -47,6 +91,7 @@ def _entry(draft: ChangeDraft, actor: Principal) -> dict[str, Any]:
         "entity_type": draft.entity_type,
         "entity_id": draft.entity_id,
         "project_id": draft.project_id,
+        "task_id": draft.task_id,
         "version": draft.version,
         "changes": [change.as_json() for change in draft.changes],
         "resource": draft.resource,

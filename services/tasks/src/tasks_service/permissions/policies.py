@@ -2,7 +2,7 @@
 
 from chassis.identity import Principal, ScopeRefusal
 
-from tasks_service.permissions.rules import RULES, Action, Reason
+from tasks_service.permissions.rules import RULES, Action, Reason, ladder_of
 from tasks_service.permissions.schemas import Decision, Held
 
 
@@ -19,14 +19,15 @@ def can(actor: Principal, action: Action, resource: Held | None) -> Decision:
         return Decision(allowed=False, reason="NOT_FOUND", via=None)
     if rule.beyond_projects and actor.project_ids is not None:
         return Decision(allowed=False, reason="TOKEN_RESTRICTED", via="token:project_ids")
-    allowed = role_allows(resource.role, action)
+    allowed = role_allows(resource.role, action, is_own=resource.is_own)
     reason: Reason = "ALLOWED" if allowed else "ROLE_TOO_LOW"
-    return Decision(allowed, reason, f"workspace_role:{resource.role}")
+    return Decision(allowed, reason, f"{ladder_of(action)}_role:{resource.role}")
 
 
-def role_allows(role: str, action: Action) -> bool:
+def role_allows(role: str, action: Action, *, is_own: bool = False) -> bool:
     """Tell whether a role is enough for an action, whatever the caller's credential may do."""
-    return role in RULES[action].roles
+    rule = RULES[action]
+    return role in rule.roles or (is_own and role in rule.own_roles)
 
 
 def _barrier(actor: Principal, refusal: ScopeRefusal, scope: str) -> str:

@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from chassis.db.base import table_of
 from chassis.identity import Principal
 from sqlalchemy import (
     ColumnElement,
@@ -24,14 +23,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.permissions.rules import ResourceType
 from tasks_service.permissions.schemas import Held
-from tasks_service.projects.models import Project
-from tasks_service.tasks.models import Task
-from tasks_service.visibility.repository import Sight, seen, seen_by, sight_of
-from tasks_service.workspaces.models import Member
-
-task = table_of(Task)
-project = table_of(Project)
-member = table_of(Member)
+from tasks_service.visibility.repository import (
+    PROJECT_ROLE,
+    PROJECTS,
+    TASK_ROLE,
+    TASKS,
+    Sight,
+    member,
+    project,
+    seen,
+    seen_by,
+    seen_projects,
+    seen_tasks,
+    sight_of,
+    task,
+)
 
 Reference = tuple[ResourceType, UUID]
 
@@ -52,14 +58,14 @@ def _held(sight: Sight) -> CompoundSelect[Any]:
     in_workspace = member.c.workspace_id
     nowhere = type_coerce(null(), PG_UUID(as_uuid=True)).label("project_id")
     tasks = (
-        select(_kind("task"), task.c.id, task.c.workspace_id, task.c.project_id, member.c.role)
-        .join(member, in_workspace == task.c.workspace_id)
-        .where(*seen(sight, project_id=task.c.project_id), task.c.deleted_at.is_(None), _is_wanted("task", task.c.id))
+        select(_kind("task"), task.c.id, task.c.workspace_id, task.c.project_id, TASK_ROLE)
+        .select_from(TASKS)
+        .where(*seen_tasks(sight), _is_wanted("task", task.c.id))
     )
     projects = (
-        select(_kind("project"), project.c.id, project.c.workspace_id, project.c.id, member.c.role)
-        .join(member, in_workspace == project.c.workspace_id)
-        .where(*seen(sight, project_id=project.c.id), _is_wanted("project", project.c.id))
+        select(_kind("project"), project.c.id, project.c.workspace_id, project.c.id, PROJECT_ROLE)
+        .select_from(PROJECTS)
+        .where(*seen_projects(sight), _is_wanted("project", project.c.id))
     )
     workspaces = select(_kind("workspace"), in_workspace, in_workspace, nowhere, member.c.role).where(
         *seen(sight), _is_wanted("workspace", in_workspace)

@@ -2,53 +2,121 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Action = Literal[
     "task.read",
     "task.edit",
     "task.delete",
+    "task.delete_permanently",
+    "task.restore",
     "task.assign",
+    "task.answer",
+    "task.complete_anyway",
+    "task.move",
+    "task.share",
+    "task.follow",
     "task.comment",
+    "task.keep_metadata",
+    "comment.edit",
+    "comment.delete",
+    "comment.react",
     "project.read",
-    "project.edit",
     "project.create_task",
+    "project.edit",
+    "project.delete",
+    "project.manage_members",
+    "label.edit",
+    "label.delete",
+    "category.edit",
+    "category.delete",
     "workspace.read",
+    "workspace.list_members",
     "workspace.edit",
+    "workspace.delete",
     "workspace.create_project",
+    "workspace.create_label",
+    "workspace.create_category",
     "workspace.manage_members",
+    "workspace.manage_owners",
+    "workspace.read_audit",
 ]
 ResourceType = Literal["task", "project", "workspace"]
 Reason = Literal["ALLOWED", "NOT_FOUND", "ROLE_TOO_LOW", "INSUFFICIENT_SCOPE", "TOKEN_READ_ONLY", "TOKEN_RESTRICTED"]
+WorkspaceRole = Literal["owner", "admin", "member", "guest"]
+ProjectRole = Literal["manager", "editor", "commenter", "viewer"]
+ShareRole = Literal["editor", "commenter", "viewer"]
+
+WORKSPACE_ROLES: tuple[WorkspaceRole, ...] = get_args(WorkspaceRole)
+PROJECT_ROLES: tuple[ProjectRole, ...] = get_args(ProjectRole)
+"""Both begin with the role that may most."""
+OF_WORKSPACES = frozenset({"workspace", "label", "category"})
+"""Types of resources that are decided by the role in the workspace; all others are by the one in the project."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Who may: the roles in the workspace, and of API tokens those with the scope.
+    """Who may: the roles, and of API tokens those with the scope.
 
-    What reaches `beyond_projects` is not for a token that is restricted to projects.
+    `own_roles` are enough for what is the caller's own. What reaches `beyond_projects` is not for a token that is
+    restricted to projects.
     """
 
     roles: frozenset[str]
     scope: str
+    own_roles: frozenset[str] = frozenset()
     beyond_projects: bool = False
 
 
-EVERYBODY = frozenset({"owner", "admin", "member", "guest"})
-EDITORS = frozenset({"owner", "admin", "member"})
-MANAGERS = frozenset({"owner", "admin"})
+NOBODY: frozenset[str] = frozenset()
+VIEWERS = frozenset(PROJECT_ROLES)
+COMMENTERS = frozenset({"manager", "editor", "commenter"})
+EDITORS = frozenset({"manager", "editor"})
+PROJECT_MANAGERS = frozenset({"manager"})
+EVERYBODY = frozenset(WORKSPACE_ROLES)
+MEMBERS = frozenset({"owner", "admin", "member"})
+ADMINS = frozenset({"owner", "admin"})
+OWNERS = frozenset({"owner"})
 
 RULES: Mapping[Action, Rule] = {
-    "task.read": Rule(EVERYBODY, "tasks:read"),
+    "task.read": Rule(VIEWERS, "tasks:read"),
     "task.edit": Rule(EDITORS, "tasks:write"),
     "task.delete": Rule(EDITORS, "tasks:delete"),
+    "task.delete_permanently": Rule(PROJECT_MANAGERS, "tasks:delete"),
+    "task.restore": Rule(EDITORS, "tasks:write"),
     "task.assign": Rule(EDITORS, "tasks:write"),
-    "task.comment": Rule(EDITORS, "comments:write"),
-    "project.read": Rule(EVERYBODY, "tasks:read"),
-    "project.edit": Rule(MANAGERS, "tasks:write"),
+    "task.answer": Rule(EDITORS, "tasks:write", own_roles=VIEWERS),
+    "task.complete_anyway": Rule(PROJECT_MANAGERS, "tasks:write"),
+    "task.move": Rule(EDITORS, "tasks:write"),
+    "task.share": Rule(PROJECT_MANAGERS, "tasks:write"),
+    "task.follow": Rule(VIEWERS, "tasks:write"),
+    "task.comment": Rule(COMMENTERS, "comments:write"),
+    "task.keep_metadata": Rule(EDITORS, "tasks:write"),
+    "comment.edit": Rule(NOBODY, "comments:write", own_roles=COMMENTERS),
+    "comment.delete": Rule(PROJECT_MANAGERS, "comments:write", own_roles=COMMENTERS),
+    "comment.react": Rule(COMMENTERS, "comments:write"),
+    "project.read": Rule(VIEWERS, "tasks:read"),
     "project.create_task": Rule(EDITORS, "tasks:write"),
+    "project.edit": Rule(PROJECT_MANAGERS, "tasks:write"),
+    "project.delete": Rule(PROJECT_MANAGERS, "tasks:delete"),
+    "project.manage_members": Rule(PROJECT_MANAGERS, "tasks:write"),
+    "label.edit": Rule(MEMBERS, "tasks:write", own_roles=EVERYBODY, beyond_projects=True),
+    "label.delete": Rule(ADMINS, "tasks:delete", own_roles=EVERYBODY, beyond_projects=True),
+    "category.edit": Rule(MEMBERS, "tasks:write", own_roles=EVERYBODY, beyond_projects=True),
+    "category.delete": Rule(ADMINS, "tasks:delete", own_roles=EVERYBODY, beyond_projects=True),
     "workspace.read": Rule(EVERYBODY, "tasks:read"),
-    "workspace.edit": Rule(MANAGERS, "tasks:write", beyond_projects=True),
-    "workspace.create_project": Rule(EDITORS, "tasks:write", beyond_projects=True),
-    "workspace.manage_members": Rule(MANAGERS, "admin:*", beyond_projects=True),
+    "workspace.list_members": Rule(MEMBERS, "tasks:read"),
+    "workspace.edit": Rule(ADMINS, "tasks:write", beyond_projects=True),
+    "workspace.delete": Rule(OWNERS, "tasks:delete", beyond_projects=True),
+    "workspace.create_project": Rule(MEMBERS, "tasks:write", beyond_projects=True),
+    "workspace.create_label": Rule(MEMBERS, "tasks:write", beyond_projects=True),
+    "workspace.create_category": Rule(MEMBERS, "tasks:write", beyond_projects=True),
+    "workspace.manage_members": Rule(ADMINS, "admin:*", beyond_projects=True),
+    "workspace.manage_owners": Rule(OWNERS, "admin:*", beyond_projects=True),
+    "workspace.read_audit": Rule(ADMINS, "admin:*", beyond_projects=True),
 }
+
+
+def ladder_of(action: Action) -> Literal["workspace", "project"]:
+    """Return which of a caller's roles decides an action."""
+    return "workspace" if action.partition(".")[0] in OF_WORKSPACES else "project"

@@ -1,5 +1,5 @@
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,11 +12,15 @@ MAX_CHECKS = 100
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Something that the caller sees: where it is, and the caller's role there. A workspace is in no project."""
+    """Something that the caller sees: where it is, the caller's role there, and whether it is the caller's own.
+
+    The role is that in the project for what is in one, and else that in the workspace.
+    """
 
     role: str
     workspace_id: UUID
     project_id: UUID | None = None
+    is_own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +91,38 @@ class DecisionOut(BaseModel):
     )
     via: str | None = Field(
         description=(
-            "By what: `workspace_role:<role>` that you have, `token_scope:<scope>` that the token lacks, or the "
+            "By what: `project_role:<role>` or `workspace_role:<role>` that you have, `token_scope:<scope>` that the "
+            "token lacks, or the "
             "restriction of the token (`token:read_only`, `token:workspace_id`, `token:project_ids`); null for what is "
             "not there."
         ),
-        examples=["workspace_role:member"],
+        examples=["project_role:editor"],
     )
 
 
 DECISIONS_EXAMPLE: list[dict[str, Any]] = [
-    {"allowed": True, "reason": "ALLOWED", "via": "workspace_role:member"},
-    {"allowed": False, "reason": "ROLE_TOO_LOW", "via": "workspace_role:guest"},
+    {"allowed": True, "reason": "ALLOWED", "via": "project_role:editor"},
+    {"allowed": False, "reason": "ROLE_TOO_LOW", "via": "project_role:viewer"},
     {"allowed": False, "reason": "NOT_FOUND", "via": None},
+]
+
+
+class RuleOut(BaseModel):
+    """Who may do something."""
+
+    action: Action
+    role_in: Literal["workspace", "project"] = Field(description="Which of your roles decides.")
+    roles: list[str] = Field(description="Roles that may.")
+    own_roles: list[str] = Field(description="Roles that may, too, where it is your own.")
+    scope: str = Field(description="What an API token needs.")
+
+
+RULES_EXAMPLE: list[dict[str, Any]] = [
+    {
+        "action": "comment.delete",
+        "role_in": "project",
+        "roles": ["manager"],
+        "own_roles": ["commenter", "editor"],
+        "scope": "comments:write",
+    }
 ]

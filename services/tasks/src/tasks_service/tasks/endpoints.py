@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 from uuid import UUID
 
-from chassis.errors import CursorMismatch, Forbidden, InvalidCursor, NotFound
+from chassis.errors import CursorMismatch, Forbidden, IfMatchRequired, InvalidCursor, NotFound
 from chassis.identity import Principal
 from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
@@ -10,9 +10,9 @@ from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example
 from chassis.web.pagination import PageAndCursor, PageTooDeep, PagingQuery, cursor_links, list_reply, page_links
-from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed, WantsMinimal
+from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
-from chassis.web.routing import any_credential, scope
+from chassis.web.routing import any_credential, policy, scope
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy import RowMapping
 
@@ -20,13 +20,25 @@ from tasks_service.changes import repository as changes
 from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.permissions.policies import role_allows
+from tasks_service.projects.errors import ProjectArchived
+from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.tasks import service
-from tasks_service.tasks.access import DeletableTask, EditableTask, LocatableTask, ReadableTask
-from tasks_service.tasks.errors import ProjectNotFound, TaskBusy, TaskNotFound, TaskVersionConflict
+from tasks_service.tasks.access import LocatableTask, ReadableTask, WritableTask
+from tasks_service.tasks.errors import DatesOutOfOrder, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.policies import permissions_of
-from tasks_service.tasks.rules import Priority, Status
-from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskCreate, TaskLocation, TaskOut, TaskPatch, TaskView
+from tasks_service.tasks.rules import Priority
+from tasks_service.tasks.schemas import (
+    TASK_EXAMPLE,
+    StatusKey,
+    TaskCreate,
+    TaskLocation,
+    TaskOut,
+    TaskPatch,
+    TaskView,
+)
+from tasks_service.versions.access import Expecting, ExpectingFields
+from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 internal = APIRouter(prefix="/internal/tasks", tags=["internal"])
@@ -36,13 +48,14 @@ Include = Annotated[
     list[Literal["permissions"]] | None,
     Query(description="What to add to each task: `permissions` is what you may do with it."),
 ]
+WRITING = (ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
 
 
 def task_filter(
     workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
     project_id: Annotated[UUID | None, Query(description="Only this project.")] = None,
-    status: Annotated[list[Status] | None, Query(description="Any of these; may be repeated.")] = None,
+    status: Annotated[list[StatusKey] | None, Query(description="Any of these; may be repeated.")] = None,
     priority: Annotated[list[Priority] | None, Query(description="Any of these; may be repeated.")] = None,
 ) -> TaskFilter:
     return TaskFilter(workspace_id, project_id, tuple(status or ()), tuple(priority or ()))
@@ -63,10 +76,11 @@ def task_filter(
             description="The new task.",
             headers={**WRITTEN, "Location": "Path of the new task."},
         ),
-        **errors(ProjectNotFound, Forbidden, NotFound),
+        **errors(ProjectNotFound, StatusNotFound, DatesOutOfOrder, Forbidden, ProjectArchived, NotFound),
     },
 )
 @scope("tasks:write")
+@policy("project.create_task")
 async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.create_task(write.session, wanted=body, actor=caller)
     return await _written(request, write, caller, row, status=201, headers={"location": f"/api/v1/tasks/{row['id']}"})
@@ -87,6 +101,7 @@ async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincip
     },
 )
 @scope("tasks:read")
+@policy("task.read")
 async def list_tasks(
     request: Request,
     caller: CurrentPrincipal,
@@ -120,6 +135,7 @@ async def list_tasks(
     },
 )
 @scope("tasks:read")
+@policy("task.read")
 async def read_task(
     request: Request, task: ReadableTask, caller: CurrentPrincipal, include: Include = None
 ) -> Response:
@@ -142,19 +158,26 @@ async def read_task(
             description="The task after the change.",
             headers=WRITTEN,
         ),
-        **errors(TaskNotFound, Forbidden, TaskVersionConflict, IfMatchMalformed, TaskBusy),
+        **errors(
+            TaskNotFound,
+            Forbidden,
+            StatusNotFound,
+            DatesOutOfOrder,
+            *WRITING,
+        ),
     },
 )
 @scope("tasks:write")
+@policy("task.edit")
 async def update_task(
     request: Request,
-    task: EditableTask,
+    task: WritableTask,
     body: TaskPatch,
     caller: CurrentPrincipal,
     write: Writing,
-    version: ExpectedVersion,
+    expected: ExpectingFields,
 ) -> Response:
-    row = await service.update_task(write.session, task=task, patch=body, expected_version=version, actor=caller)
+    row = await service.update_task(write.session, task=task, patch=body, expected=expected, actor=caller)
     return await _written(request, write, caller, row)
 
 
@@ -170,19 +193,24 @@ async def update_task(
             headers=WRITTEN,
         ),
         204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
-        **errors(TaskNotFound, Forbidden, TaskVersionConflict, IfMatchMalformed, TaskBusy),
+        **errors(
+            TaskNotFound,
+            Forbidden,
+            *WRITING,
+        ),
     },
 )
 @scope("tasks:delete")
+@policy("task.delete")
 async def delete_task(
     request: Request,
-    task: DeletableTask,
+    task: WritableTask,
     caller: CurrentPrincipal,
     write: Writing,
-    version: ExpectedVersion,
+    expected: Expecting,
     minimal: WantsMinimal,
 ) -> Response:
-    row = await service.delete_task(write.session, task=task, expected_version=version, actor=caller)
+    row = await service.delete_task(write.session, task=task, expected=expected, actor=caller)
     if minimal:
         return write.no_content({"x-cursor": await _cursor(request, write, caller)})
     return await _written(request, write, caller, row)
@@ -196,12 +224,13 @@ async def delete_task(
     responses=errors(TaskNotFound),
 )
 @any_credential("a service asks for a caller whose scope it has checked")
+@policy("task.read")
 async def locate_task(task: LocatableTask) -> TaskLocation:
     return TaskLocation(
         task_id=task["id"],
         workspace_id=task["workspace_id"],
         project_id=task["project_id"],
-        can_edit=role_allows(task["role"], "task.edit"),
+        can_edit=role_allows(task["role"], "task.edit") and not task["is_archived"],
         role=task["role"],
     )
 

@@ -1,4 +1,4 @@
-from chassis.errors import InvalidInput, NotFound, ServiceUnavailable, VersionConflict
+from chassis.errors import InvalidInput, NotFound
 
 
 class TaskNotFound(NotFound):
@@ -10,10 +10,6 @@ class ProjectNotFound(InvalidInput):
     message = "There is no such project that you can see."
 
 
-class TaskVersionConflict(VersionConflict):
-    """A stale If-Match; `data.current` is the task as it is now."""
-
-
-class TaskBusy(ServiceUnavailable):
-    code = "TASK_BUSY"
-    message = "This task is being changed by many at once: try again."
+class DatesOutOfOrder(InvalidInput):
+    code = "DATES_OUT_OF_ORDER"
+    message = "A task starts before it is due, and is due before its deadline."

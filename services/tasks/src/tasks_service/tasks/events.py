@@ -15,4 +15,14 @@ def task_changed(event_type: str, before: RowMapping | None, after: RowMapping) 
     shown = TaskOut.of(after).model_dump(mode="json")
     shown_before = None if before is None else TaskOut.of(before).model_dump(mode="json")
     changes = differences(shown_before, shown)
-    return ChangeDraft(event_type, "task", after["id"], after["version"], changes, shown, after["project_id"])
+    return ChangeDraft(
+        event_type,
+        "task",
+        after["id"],
+        after["version"],
+        changes,
+        shown,
+        audience="task",
+        project_id=after["project_id"],
+        task_id=after["id"],
+    )

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from tasks_service.tasks.rules import Priority, Status
+from tasks_service.tasks.rules import Priority
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
     workspace_id: UUID | None
     project_id: UUID | None
-    status: tuple[Status, ...]
+    status: tuple[str, ...]
     priority: tuple[Priority, ...]
 
     def fingerprint(self) -> str:

@@ -18,11 +18,14 @@ ACTIONS: Mapping[str, Action] = {
 }
 
 
-def allows(caller: Principal, action: Action, row: RowMapping) -> bool:
-    """Tell whether the caller may do this with the task of a row that has the caller's `role`."""
-    return can(caller, action, Held(row["role"], row["workspace_id"], row["project_id"])).allowed
+def held(caller: Principal, row: RowMapping) -> Held:
+    """Return what a caller has in the task of a row, which is its own when it is assigned to it."""
+    return Held(row["role"], row["workspace_id"], row["project_id"], is_own=caller.user_id in row["assignees"])
 
 
 def permissions_of(caller: Principal, row: RowMapping) -> TaskPermissions:
-    """Return all that the caller may do with the task."""
-    return TaskPermissions.model_validate({name: allows(caller, action, row) for name, action in ACTIONS.items()})
+    """Return all that the caller may do with the task; with one of an archived project, that is nothing."""
+    mine = held(caller, row)
+    return TaskPermissions.model_validate(
+        {name: not row["is_archived"] and can(caller, action, mine).allowed for name, action in ACTIONS.items()}
+    )

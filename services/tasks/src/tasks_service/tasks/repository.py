@@ -7,60 +7,69 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, Select, bindparam, func, insert, select, true, update
+from sqlalchemy import RowMapping, Select, String, bindparam, cast, func, insert, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
 
-from tasks_service.changes.models import Change
-from tasks_service.projects.models import Project
-from tasks_service.projects.repository import ProjectAccess
+from tasks_service.statuses.repository import STATUSES
 from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.models import Task
-from tasks_service.visibility.repository import Sight, seen, seen_by, seen_project, sight_of
-from tasks_service.workspaces.models import Member
+from tasks_service.visibility.repository import (
+    TASK_RANK,
+    TASK_ROLE,
+    TASKS,
+    WORKSPACE_ROLE,
+    Sight,
+    member,
+    project,
+    seen,
+    seen_by,
+    seen_in_project,
+    seen_tasks,
+    sight_of,
+    workspace,
+)
 
 task = table_of(Task)
-member = table_of(Member)
-project = table_of(Project)
-change = table_of(Change)
 
 Reader = AsyncConnection | AsyncSession
+
+KEY = (project.c.prefix + "-" + cast(task.c.number, String)).label("key")
+SHOWN = (*task.c, KEY)
+HELD = (TASK_ROLE, WORKSPACE_ROLE, project.c.archived_at.is_not(None).label("is_archived"))
+"""What a caller has in a task: the role, the one in the workspace, and whether the project takes changes."""
 
 
 @cache
 def _visible_by_id(sight: Sight) -> Select[Any]:
-    return (
-        select(*task.c, member.c.role)
-        .join(member, member.c.workspace_id == task.c.workspace_id)
-        .where(
-            *seen(sight, project_id=task.c.project_id),
-            task.c.deleted_at.is_(None),
-            task.c.id == bindparam("task_id"),
-        )
-    )
+    return select(*SHOWN, *HELD).select_from(TASKS).where(*seen_tasks(sight), task.c.id == bindparam("task_id"))
 
 
 @cache
-def _visible_project(sight: Sight) -> Select[Any]:
+def _writable_by_id(sight: Sight, *, in_trash: bool) -> Select[Any]:
     return (
-        select(project.c.id, project.c.workspace_id, member.c.role)
-        .join(member, member.c.workspace_id == project.c.workspace_id)
-        .where(*seen(sight, project_id=project.c.id), project.c.id == bindparam("project_id"))
+        select(*SHOWN, *HELD, workspace.c.require_if_match, STATUSES)
+        .select_from(TASKS.join(workspace, workspace.c.id == task.c.workspace_id))
+        .where(*seen_tasks(sight, in_trash=in_trash), task.c.id == bindparam("task_id"))
     )
 
 
-async def find_visible(reader: Reader, *, caller: Principal, task_id: UUID) -> RowMapping | None:
-    """Return the task with the caller's `role`, if the caller may see it."""
-    result = await reader.execute(_visible_by_id(sight_of(caller)), {**seen_by(caller), "task_id": task_id})
+async def find_writable(
+    session: AsyncSession, *, caller: Principal, task_id: UUID, in_trash: bool = False
+) -> RowMapping | None:
+    """Return the same with what a change needs to know: `require_if_match`, and the `statuses` of the project."""
+    statement = _writable_by_id(sight_of(caller), in_trash=in_trash)
+    result = await session.execute(statement, {**seen_by(caller), "task_id": task_id})
     row: RowMapping | None = result.mappings().one_or_none()
     return row
 
 
-async def find_visible_project(reader: Reader, *, caller: Principal, project_id: UUID) -> ProjectAccess | None:
-    """Return a project that the caller may see."""
-    statement = _visible_project(sight_of(caller))
-    row = (await reader.execute(statement, {**seen_by(caller), "project_id": project_id})).one_or_none()
-    return None if row is None else ProjectAccess(*row)
+async def find_visible(reader: Reader, *, caller: Principal, task_id: UUID) -> RowMapping | None:
+    """Return the task with its `key` and the caller's `role`, if the caller may see it."""
+    statement = _visible_by_id(sight_of(caller))
+    result = await reader.execute(statement, {**seen_by(caller), "task_id": task_id})
+    row: RowMapping | None = result.mappings().one_or_none()
+    return row
 
 
 async def list_visible(
@@ -82,22 +91,25 @@ async def list_visible(
     ascending = after is not None
     order = task.c.id.asc() if ascending else task.c.id.desc()
     part = (
-        select(task)
+        select(*SHOWN, *HELD)
+        .select_from(task.join(project, project.c.id == task.c.project_id))
         .where(
             task.c.workspace_id == member.c.workspace_id,
             task.c.deleted_at.is_(None),
-            *seen_project(sight, task.c.project_id),
+            *seen_in_project(sight),
+            TASK_RANK > 0,
             *_conditions(wanted),
             *([] if before is None else [task.c.id < before]),
             *([] if after is None else [task.c.id > after]),
         )
         .order_by(order)
         .limit(limit + offset)
+        .correlate(member)
         .lateral("part")
     )
     outer = part.c.id.asc() if ascending else part.c.id.desc()
     query = (
-        select(*part.c, member.c.role)
+        select(*part.c)
         .select_from(member.join(part, true()))
         .where(*seen(sight))
         .order_by(outer)
@@ -109,37 +121,13 @@ async def list_visible(
 
 async def count_visible(reader: Reader, *, caller: Principal, wanted: TaskFilter) -> int:
     """Count what `list_visible` would walk through."""
-    query = (
-        select(func.count())
-        .select_from(task.join(member, member.c.workspace_id == task.c.workspace_id))
-        .where(*seen(sight_of(caller), project_id=task.c.project_id), task.c.deleted_at.is_(None), *_conditions(wanted))
-    )
+    query = select(func.count()).select_from(TASKS).where(*seen_tasks(sight_of(caller)), *_conditions(wanted))
     return (await reader.execute(query, seen_by(caller))).scalar_one()
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
-    """Insert a task."""
+    """Insert a task; the database gives it a number, a position and the category of its status."""
     return (await session.execute(insert(task).returning(*task.c), [dict(values)])).mappings().one()
-
-
-async def apply_changes(
-    session: AsyncSession, *, task_id: UUID, expected_version: int, values: Mapping[str, Any]
-) -> RowMapping | None:
-    """Change the task if it is still at the expected version, in one statement; None if it is not."""
-    statement = (
-        update(task)
-        .where(task.c.id == task_id, task.c.version == expected_version, task.c.deleted_at.is_(None))
-        .values(**values, version=expected_version + 1)
-        .returning(*task.c)
-    )
-    return (await session.execute(statement)).mappings().one_or_none()
-
-
-async def fields_changed_since(session: AsyncSession, *, task_id: UUID, version: int) -> list[str]:
-    """Return the names of the fields that changed after `version`, from the change log."""
-    names = func.jsonb_array_elements(change.c.changes).op("->>")("field")
-    query = select(names).where(change.c.entity_id == task_id, change.c.version > version).distinct()
-    return sorted((await session.execute(query)).scalars())
 
 
 def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:

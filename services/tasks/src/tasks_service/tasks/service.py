@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.cursors import CursorSigner
-from chassis.errors import ErrorDetail, Forbidden
+from chassis.errors import Forbidden
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.paging import Paging, page_meta
@@ -15,40 +15,58 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.changes import service as changes
+from tasks_service.dues.rules import NO_DUE, due_day
 from tasks_service.permissions.policies import can
 from tasks_service.permissions.schemas import Held
 from tasks_service.projects import repository as projects
-from tasks_service.projects.repository import ProjectAccess
+from tasks_service.projects.errors import ProjectArchived
+from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.tasks import repository
-from tasks_service.tasks.errors import ProjectNotFound, TaskBusy, TaskNotFound, TaskVersionConflict
+from tasks_service.tasks.errors import DatesOutOfOrder, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED, task_changed
 from tasks_service.tasks.filters import TaskFilter
-from tasks_service.tasks.rules import NO_DUE, completion, differences
+from tasks_service.tasks.rules import are_in_order, completion
 from tasks_service.tasks.schemas import TaskCreate, TaskOut, TaskPatch
+from tasks_service.versions import service as versions
+from tasks_service.versions.schemas import Expectation
 from tasks_service.workspaces.service import ensure_personal_workspace
 
-ATTEMPTS = 5
+KIND = versions.Kind(
+    repository.task,
+    TaskOut.of,
+    field_of={
+        "start_date": "start",
+        "due_kind": "due",
+        "due_date": "due",
+        "due_at": "due",
+        "due_local": "due",
+        "due_timezone": "due",
+    },
+    derived=frozenset({"progress", "status_category", "completed_at", "completed_by"}),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A wanted change of one task: `values` by column, and the version it was made for, if the caller said so."""
+    """A wanted change of one task: `values` by column, and what the caller says of the state that it is for."""
 
     event_type: str
     values: Mapping[str, Any]
-    expected_version: int | None
+    expected: Expectation
 
 
 async def create_task(session: AsyncSession, *, wanted: TaskCreate, actor: Principal) -> RowMapping:
-    """Add a task to the wanted project, or to the actor's Inbox. Raises ProjectNotFound or Forbidden."""
+    """Add a task to the wanted project, or to the actor's Inbox.
+
+    Raises ProjectNotFound, Forbidden, ProjectArchived, StatusNotFound or DatesOutOfOrder.
+    """
     project = await _target_project(session, wanted.project_id, actor)
-    if not can(actor, "project.create_task", Held(project.role, project.workspace_id, project.id)).allowed:
-        raise Forbidden
     row = await repository.add(session, _new_task(wanted, project, actor))
+    made = cast("RowMapping", {**row, "key": f"{project['prefix']}-{row['number']}"})
     await changes.record(
-        session, workspace_id=row["workspace_id"], actor=actor, drafts=[task_changed(TASK_CREATED, None, row)]
+        session, workspace_id=row["workspace_id"], actor=actor, drafts=[task_changed(TASK_CREATED, None, made)]
     )
-    return row
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,69 +125,80 @@ async def _walk(
 
 
 async def update_task(
-    session: AsyncSession, *, task: RowMapping, patch: TaskPatch, expected_version: int | None, actor: Principal
+    session: AsyncSession, *, task: RowMapping, patch: TaskPatch, expected: Expectation, actor: Principal
 ) -> RowMapping:
-    """Apply a merge patch. What is equal already changes nothing: no version, no event."""
-    edit = Edit(TASK_UPDATED, _columns(patch.given()), expected_version)
-    return await _apply(session, task=task, edit=edit, actor=actor)
+    """Apply a merge patch. What is equal already changes nothing: no version, no event.
+
+    Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder.
+    """
+    return await _apply(session, task=task, edit=Edit(TASK_UPDATED, _columns(patch.given()), expected), actor=actor)
 
 
 async def delete_task(
-    session: AsyncSession, *, task: RowMapping, expected_version: int | None, actor: Principal
+    session: AsyncSession, *, task: RowMapping, expected: Expectation, actor: Principal
 ) -> RowMapping:
     """Move a task to the trash."""
-    edit = Edit(TASK_DELETED, {"deleted_at": utcnow()}, expected_version)
-    return await _apply(session, task=task, edit=edit, actor=actor)
+    values = {"deleted_at": utcnow(), "deleted_by": actor.user_id}
+    return await _apply(session, task=task, edit=Edit(TASK_DELETED, values, expected), actor=actor)
 
 
 async def _apply(session: AsyncSession, *, task: RowMapping, edit: Edit, actor: Principal) -> RowMapping:
-    """Change a task at its current version, reading again when somebody was faster and the caller named no version."""
-    for _ in range(ATTEMPTS):
-        await _refuse_stale(session, task, edit.expected_version)
-        changed = differences(task, edit.values)
-        if not changed:
-            return task
-        now = utcnow()
-        changed |= completion(changed, was=task["status"], actor_id=actor.user_id, now=now)
-        row = await repository.apply_changes(
-            session, task_id=task["id"], expected_version=task["version"], values={**changed, "updated_at": now}
-        )
-        if row is not None:
-            draft = task_changed(edit.event_type, task, row)
-            await changes.record(session, workspace_id=row["workspace_id"], actor=actor, drafts=[draft])
-            return row
-        task = await _read_again(session, task["id"], actor)
-    raise TaskBusy(retry_after=1)
+    async def read_again() -> RowMapping:
+        row = await repository.find_writable(session, caller=actor, task_id=task["id"])
+        if row is None:
+            raise TaskNotFound
+        return row
 
-
-async def _read_again(session: AsyncSession, task_id: UUID, actor: Principal) -> RowMapping:
-    row = await repository.find_visible(session, caller=actor, task_id=task_id)
-    if row is None:
-        raise TaskNotFound
-    return row
-
-
-async def _refuse_stale(session: AsyncSession, task: RowMapping, expected_version: int | None) -> None:
-    if expected_version is None or expected_version == task["version"]:
-        return
-    fields = await repository.fields_changed_since(session, task_id=task["id"], version=expected_version)
-    raise TaskVersionConflict(
-        details=[ErrorDetail(TaskVersionConflict.code, "This field was changed since.", field) for field in fields],
-        data={"current": TaskOut.of(task).model_dump(mode="json")},
+    changed = await versions.change(
+        session,
+        KIND,
+        task,
+        wanted=edit.values,
+        expected=edit.expected,
+        read_again=read_again,
+        follow=lambda row, values: _following(row, values, actor),
     )
+    if changed is None:
+        return task
+    draft = task_changed(edit.event_type, changed.before, changed.after)
+    await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=[draft])
+    return changed.after
 
 
-async def _target_project(session: AsyncSession, project_id: UUID | None, actor: Principal) -> ProjectAccess:
+def _following(row: RowMapping, changed: Mapping[str, Any], actor: Principal) -> dict[str, Any]:
+    """Check what a change makes of a task, and return what follows from it."""
+    after = {**row, **changed}
+    if not are_in_order(after["start_date"], due_day(after), after["deadline"]):
+        raise DatesOutOfOrder
+    if "status" not in changed:
+        return {}
+    category = _category_of(changed["status"], row["statuses"])
+    return completion(category, was=row["status_category"], actor_id=actor.user_id, now=utcnow())
+
+
+def _category_of(status: str, statuses: Sequence[tuple[str, str]]) -> str:
+    category = dict(statuses).get(status)
+    if category is None:
+        raise StatusNotFound(field="status")
+    return category
+
+
+async def _target_project(session: AsyncSession, project_id: UUID | None, actor: Principal) -> RowMapping:
+    """Return the project that takes a new task. Raises ProjectNotFound, Forbidden or ProjectArchived."""
     if project_id is not None:
-        project = await repository.find_visible_project(session, caller=actor, project_id=project_id)
+        project = await projects.find_visible(session, caller=actor, project_id=project_id)
     else:
         project = await _inbox(session, actor)
     if project is None:
         raise ProjectNotFound(field="project_id")
+    if not can(actor, "project.create_task", Held(project["role"], project["workspace_id"], project["id"])).allowed:
+        raise Forbidden
+    if project["archived_at"] is not None:
+        raise ProjectArchived
     return project
 
 
-async def _inbox(session: AsyncSession, actor: Principal) -> ProjectAccess | None:
+async def _inbox(session: AsyncSession, actor: Principal) -> RowMapping | None:
     """Return the actor's Inbox, made now if need be: not for a token that would not see it, and none is a machine's."""
     inbox = await projects.find_inbox(session, actor)
     if inbox is None and not actor.is_restricted and actor.via != "bot":
@@ -178,31 +207,36 @@ async def _inbox(session: AsyncSession, actor: Principal) -> ProjectAccess | Non
     return inbox
 
 
-def _new_task(wanted: TaskCreate, project: ProjectAccess, actor: Principal) -> dict[str, Any]:
+def _new_task(wanted: TaskCreate, project: RowMapping, actor: Principal) -> dict[str, Any]:
     now = utcnow()
-    return {
+    status = wanted.status or project["statuses"][0][0]
+    columns = _columns({name: getattr(wanted, name) for name in TaskCreate.model_fields if name != "project_id"})
+    new = {
+        **NO_DUE,
+        **columns,
         "id": uuid7(),
-        "workspace_id": project.workspace_id,
-        "project_id": project.id,
-        "title": wanted.title,
-        "description": wanted.description,
-        "status": wanted.status,
-        "priority": wanted.priority,
-        **(NO_DUE if wanted.due is None else wanted.due.columns()),
+        "workspace_id": project["workspace_id"],
+        "project_id": project["id"],
+        "status": status,
         "completed_at": None,
         "completed_by": None,
-        **completion({"status": wanted.status}, was=None, actor_id=actor.user_id, now=now),
+        **completion(_category_of(status, project["statuses"]), was=None, actor_id=actor.user_id, now=now),
         "created_by": actor.user_id,
         "version": 1,
         "created_at": now,
         "updated_at": now,
         "deleted_at": None,
     }
+    if not are_in_order(new["start_date"], due_day(new), new["deadline"]):
+        raise DatesOutOfOrder
+    return new
 
 
 def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Translate fields of the API to columns."""
-    columns = {name: value for name, value in fields.items() if name != "due"}
+    columns = {name: value for name, value in fields.items() if name not in {"due", "start"}}
     if "due" in fields:
         columns |= NO_DUE if fields["due"] is None else fields["due"].columns()
+    if "start" in fields:
+        columns["start_date"] = fields["start"]
     return columns

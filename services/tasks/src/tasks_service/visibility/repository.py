@@ -1,6 +1,7 @@
 """What a caller may see, in one place: every query of visible rows has these conditions.
 
-They are a join on current memberships, narrowed to what an API token is restricted to; nothing is checked afterwards.
+They are a join on current memberships and roles, narrowed to what an API token is restricted to; nothing is checked
+afterwards. A row comes with the caller's `role`: that in the project for what is in one, else that in the workspace.
 """
 
 from typing import Any, NamedTuple
@@ -8,21 +9,44 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import ColumnElement, any_, bindparam, exists
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    and_,
+    any_,
+    bindparam,
+    case,
+    exists,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
-from tasks_service.projects.models import Project
-from tasks_service.workspaces.models import Member
+from tasks_service.permissions.rules import PROJECT_ROLES
+from tasks_service.projects.models import Project, ProjectMember
+from tasks_service.shares.models import TaskShare
+from tasks_service.tasks.models import Task
+from tasks_service.workspaces.models import Member, Workspace
 
 member = table_of(Member)
+project = table_of(Project)
+project_member = table_of(ProjectMember)
+task = table_of(Task)
+task_share = table_of(TaskShare)
+workspace = table_of(Workspace)
 # Of its own name, so that a query on projects does not take it for its own.
-reached = table_of(Project).alias("reached_project")
+reached = project.alias("reached_project")
 
 Conditions = list[ColumnElement[bool]]
 
-CALLER = member.c.user_id == bindparam("caller_id")
+CALLER_ID = bindparam("caller_id", type_=PG_UUID(as_uuid=True))
+CALLER = member.c.user_id == CALLER_ID
 IN_WORKSPACE = member.c.workspace_id == bindparam("only_workspace")
+
+RANKS = {role: rank for rank, role in enumerate(reversed(PROJECT_ROLES), start=1)}
+"""Of roles in projects, from 1; 0 is none."""
+MANAGER, EDITOR = RANKS["manager"], RANKS["editor"]
 
 
 class Sight(NamedTuple):
@@ -42,24 +66,6 @@ def sight_of(caller: Principal) -> Sight:
     return Sight(caller.workspace_id is not None, caller.project_ids is not None)
 
 
-def seen(sight: Sight, *, project_id: ColumnElement[UUID] | None = None) -> Conditions:
-    """Return the conditions on `member`, which the query joins, and on the column that says what project a row is in.
-
-    Without a column the rows are in no project: then one project within reach is enough to see a workspace.
-    """
-    conditions: Conditions = [CALLER]
-    if sight.in_workspace:
-        conditions.append(IN_WORKSPACE)
-    if sight.in_projects and project_id is None:
-        conditions.append(exists().where(reached.c.workspace_id == member.c.workspace_id, _is_one(reached.c.id)))
-    return conditions if project_id is None else [*conditions, *seen_project(sight, project_id)]
-
-
-def seen_project(sight: Sight, project_id: ColumnElement[UUID]) -> Conditions:
-    """Return the condition on the column alone, for a part of a query that does not have `member`."""
-    return [_is_one(project_id)] if sight.in_projects else []
-
-
 def seen_by(caller: Principal) -> dict[str, Any]:
     """Return the parameters of the conditions."""
     parameters: dict[str, Any] = {"caller_id": caller.user_id}
@@ -70,5 +76,92 @@ def seen_by(caller: Principal) -> dict[str, Any]:
     return parameters
 
 
-def _is_one(project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+def rank_of(role: ColumnElement[str]) -> ColumnElement[int]:
+    """Return the rank of a role in a project, as SQL."""
+    return case(*((role == name, rank) for name, rank in RANKS.items()), else_=0)
+
+
+def role_of(rank: ColumnElement[int]) -> ColumnElement[str]:
+    """Return the role in a project of a rank, as SQL."""
+    return case(*((rank == number, name) for name, number in RANKS.items()))
+
+
+def project_rank(user_id: ColumnElement[UUID]) -> ColumnElement[int]:
+    """Return the rank that the user of a row of `member` has in a row of `project`, as SQL."""
+    by_membership = (
+        select(rank_of(project_member.c.role))
+        .where(project_member.c.project_id == project.c.id, project_member.c.user_id == user_id)
+        .correlate(project, member)
+        .scalar_subquery()
+    )
+    is_open = and_(member.c.role == "member", project.c.visibility == "workspace")
+    by_workspace = case((is_open, rank_of(project.c.member_role)), else_=0)
+    return case(
+        (member.c.role.in_(("owner", "admin")), MANAGER),
+        else_=func.greatest(by_workspace, func.coalesce(by_membership, 0)),
+    )
+
+
+def task_rank(user_id: ColumnElement[UUID]) -> ColumnElement[int]:
+    """Return the rank that the user of a row of `member` has in a row of `task` joined to its `project`, as SQL."""
+    by_share = (
+        select(rank_of(task_share.c.role))
+        .where(task_share.c.task_id == task.c.id, task_share.c.user_id == user_id)
+        .correlate(task, member)
+        .scalar_subquery()
+    )
+    in_project = project_rank(user_id)
+    # A share gives no more than an editor has.
+    return case((in_project >= EDITOR, in_project), else_=func.greatest(in_project, func.coalesce(by_share, 0)))
+
+
+PROJECT_RANK = project_rank(CALLER_ID)
+TASK_RANK = task_rank(CALLER_ID)
+PROJECT_ROLE = role_of(PROJECT_RANK).label("role")
+TASK_ROLE = role_of(TASK_RANK).label("role")
+WORKSPACE_ROLE = member.c.role.label("workspace_role")
+
+PROJECTS: FromClause = project.join(member, member.c.workspace_id == project.c.workspace_id)
+"""Where projects are looked for, with the conditions of `seen_projects`."""
+TASKS: FromClause = task.join(project, project.c.id == task.c.project_id).join(
+    member, member.c.workspace_id == task.c.workspace_id
+)
+"""Where tasks are looked for, and what hangs on them, with the conditions of `seen_tasks`."""
+
+
+def seen(sight: Sight) -> Conditions:
+    """Return the conditions on `member`, which the query joins, for what is in a workspace and in no project.
+
+    With a restriction to projects, one project within reach is enough to see a workspace.
+    """
+    conditions: Conditions = [CALLER]
+    if sight.in_workspace:
+        conditions.append(IN_WORKSPACE)
+    if sight.in_projects:
+        conditions.append(exists().where(reached.c.workspace_id == member.c.workspace_id, _is_reached(reached.c.id)))
+    return conditions
+
+
+def seen_projects(sight: Sight) -> Conditions:
+    """Return the conditions for rows of PROJECTS; what is in the trash is not seen."""
+    return [*_seen_members(sight), *seen_in_project(sight), PROJECT_RANK > 0]
+
+
+def seen_tasks(sight: Sight, *, in_trash: bool = False) -> Conditions:
+    """Return the conditions for rows of TASKS, of those that are in the trash or of those that are not."""
+    place = task.c.deleted_at.is_not(None) if in_trash else task.c.deleted_at.is_(None)
+    return [*_seen_members(sight), *seen_in_project(sight), TASK_RANK > 0, place]
+
+
+def seen_in_project(sight: Sight) -> Conditions:
+    """Return the conditions on `project` alone, for a part of a query."""
+    reach = [_is_reached(project.c.id)] if sight.in_projects else []
+    return [project.c.deleted_at.is_(None), *reach]
+
+
+def _seen_members(sight: Sight) -> Conditions:
+    return [CALLER, IN_WORKSPACE] if sight.in_workspace else [CALLER]
+
+
+def _is_reached(project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     return project_id == any_(bindparam("only_projects", type_=ARRAY(PG_UUID(as_uuid=True))))

@@ -4,7 +4,7 @@ from chassis.web.envelope import PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
-from chassis.web.routing import any_credential, scope
+from chassis.web.routing import any_credential, policy, scope
 from fastapi import Request, Response
 
 from tasks_service.changes.access import FreshConnection
@@ -31,6 +31,7 @@ internal = APIRouter(prefix="/internal/memberships", tags=["internal"])
     },
 )
 @scope("tasks:read")
+@policy("workspace.read")
 async def list_workspaces(
     request: Request, caller: CurrentPrincipal, connection: FreshConnection, paging: PagesQuery
 ) -> Response:
@@ -48,6 +49,7 @@ async def list_workspaces(
     response_model=MembershipsOut,
 )
 @any_credential("a service asks for a caller whose scope it has checked")
+@policy("workspace.read")
 async def list_memberships(caller: CurrentPrincipal, connection: PrimaryConnection) -> MembershipsOut:
     rows = await repository.memberships_of(connection, caller)
     return MembershipsOut(memberships=[MembershipOut.model_validate(dict(row)) for row in rows])

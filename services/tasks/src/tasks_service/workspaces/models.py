@@ -17,6 +17,9 @@ class Workspace(Base):
     name: Mapped[str] = mapped_column(String(200))
     # Set for the one personal workspace of a user; unique, so that two first requests at once make one.
     personal_owner_id: Mapped[UUID | None] = mapped_column(unique=True)
+    # Whether changes have to say which version they were made for.
+    require_if_match: Mapped[bool] = mapped_column(server_default="false")
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_by: Mapped[UUID]
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -1,0 +1,29 @@
+"""How endpoints come by what a caller says of the state that its change is for."""
+
+from typing import Annotated, Literal
+
+from chassis.web.preconditions import ExpectedVersion, IfMatch
+from fastapi import Depends, Query
+
+from tasks_service.versions.schemas import Expectation
+
+
+def expectation(version: ExpectedVersion, if_match: IfMatch = None) -> Expectation:
+    """Return what If-Match says. Raises IfMatchMalformed."""
+    return Expectation(version, is_given=if_match is not None)
+
+
+def mergeable_expectation(
+    version: ExpectedVersion,
+    if_match: IfMatch = None,
+    merge: Annotated[
+        Literal["fields"] | None,
+        Query(description="`fields`: a stale If-Match is no conflict unless the fields that you send were changed."),
+    ] = None,
+) -> Expectation:
+    """Return what If-Match says, and whether changes of other fields matter. Raises IfMatchMalformed."""
+    return Expectation(version, is_given=if_match is not None, merges=merge is not None)
+
+
+Expecting = Annotated[Expectation, Depends(expectation)]
+ExpectingFields = Annotated[Expectation, Depends(mergeable_expectation)]

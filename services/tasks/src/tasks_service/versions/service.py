@@ -1,0 +1,98 @@
+"""Changing one versioned resource: the only way in which rows with a version change on behalf of a caller."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from chassis.clock import utcnow
+from chassis.errors import ErrorDetail, IfMatchRequired, VersionConflict
+from pydantic import BaseModel
+from sqlalchemy import RowMapping, Table
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks_service.versions import repository
+from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
+from tasks_service.versions.schemas import Expectation
+
+ATTEMPTS = 5
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What there is to know of a kind of resource to change it.
+
+    `show` makes the resource of a row, as the API shows it; `field_of` names the field of a column where that is
+    another; `derived` are fields that follow from other changes, so that nobody means to set them and nobody's change
+    conflicts with them.
+    """
+
+    table: Table
+    show: Callable[[RowMapping], BaseModel]
+    field_of: Mapping[str, str]
+    derived: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A row before and after a change."""
+
+    before: RowMapping
+    after: RowMapping
+
+
+async def change(
+    session: AsyncSession,
+    kind: Kind,
+    row: RowMapping,
+    *,
+    wanted: Values,
+    expected: Expectation,
+    read_again: Callable[[], Awaitable[RowMapping]],
+    follow: Callable[[RowMapping, Values], Values] = lambda _row, _changed: {},
+) -> Changed | None:
+    """Change a row at its current version, reading again when somebody was faster and the caller named no version.
+
+    `row` has `require_if_match` of its workspace beside its columns. `wanted` are values by column; what is equal
+    already is no change, and without any there is no new version: None. `follow` returns the values that follow from
+    those that change. Raises IfMatchRequired, ResourceVersionConflict, ResourceBusy.
+    """
+    if row["require_if_match"] and not expected.is_given:
+        raise IfMatchRequired
+    for _ in range(ATTEMPTS):
+        await refuse_stale(session, kind, row, wanted=wanted, expected=expected)
+        changed = {name: value for name, value in wanted.items() if row[name] != value}
+        if not changed:
+            return None
+        values = {**changed, **follow(row, changed), "updated_at": utcnow()}
+        after = await repository.change_row(
+            session, kind.table, row_id=row["id"], version=row["version"], values=values
+        )
+        if after is not None:
+            return Changed(row, _with_context(row, after))
+        row = await read_again()
+    raise ResourceBusy(retry_after=1)
+
+
+async def refuse_stale(
+    session: AsyncSession, kind: Kind, row: RowMapping, *, wanted: Values, expected: Expectation
+) -> None:
+    """Raise ResourceVersionConflict, with the fields, for a change that was made for another state than this."""
+    if expected.version is None or expected.version == row["version"]:
+        return
+    since = await repository.fields_changed_since(session, entity_id=row["id"], version=expected.version)
+    fields = since - set(kind.derived)
+    if expected.merges:
+        fields &= {kind.field_of.get(name, name) for name in wanted}
+    if since and not fields and expected.version < row["version"]:
+        return
+    raise ResourceVersionConflict(
+        details=[ErrorDetail(VersionConflict.code, "This field was changed since.", one) for one in sorted(fields)],
+        data={"current": kind.show(row).model_dump(mode="json")},
+    )
+
+
+def _with_context(row: RowMapping, after: RowMapping) -> RowMapping:
+    """Return the row with what was read beside its columns, such as the caller's role."""
+    return cast("RowMapping", {**row, **after})

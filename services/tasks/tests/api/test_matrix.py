@@ -1,0 +1,221 @@
+"""R35: every operation, by every role, on what is open to its workspace, on a colleague's, and on another workspace's.
+
+Which operations there are comes from the OpenAPI document, and what they need from the policy that it names, so that no
+route can be missed. How an operation is asked for is in matrix/*.py: `ENTRIES` are functions named like the operation
+that return method, path and body for a place; `LISTS` are those whose answer shows what is seen, with what tells it
+apart; `HIDDEN` is what is answered where what is hidden is named in a body, and `UNDECIDED` are operations that are
+about the caller alone. An entry with `is_own` asks about something that is the caller's own.
+"""
+
+import json
+import re
+import runpy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from tasks_service.main import openapi_document
+from tasks_service.permissions.policies import can
+from tasks_service.permissions.rules import RULES
+from tasks_service.permissions.schemas import Held
+
+FOLDER = Path(__file__).parents[1] / "matrix"
+FOUND = [runpy.run_path(str(path)) for path in sorted(FOLDER.glob("*.py"))]
+
+
+def gathered(name):
+    return {key: value for found in FOUND for key, value in found.get(name, {}).items()}
+
+
+ENTRIES = {entry.__name__: entry for found in FOUND for entry in found.get("ENTRIES", ())}
+LISTS = {entry.__name__: (entry, key) for entry, key in gathered("LISTS").items()}
+HIDDEN = {entry.__name__: answer for entry, answer in gathered("HIDDEN").items()}
+UNDECIDED = gathered("UNDECIDED")
+OPERATIONS = {
+    operation["operationId"]: operation.get("x-policy")
+    for item in openapi_document()["paths"].values()
+    for operation in item.values()
+}
+
+WORKSPACE_ROLES = ("owner", "admin", "member", "guest")
+PROJECT_ROLES = ("manager", "editor", "commenter", "viewer")
+CALLERS = (*WORKSPACE_ROLES, *PROJECT_ROLES, "colleague", "stranger", "token of another project")
+PLACES = ("open", "colleague's", "other workspace's")
+UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+REQUEST_ID = "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A workspace with a project and a task in it, made for one question, and who asks."""
+
+    api: Any
+    manager: dict[str, str]
+    caller_id: UUID
+    users: dict[str, UUID]
+    workspace_id: str
+    project_id: str
+    task_id: str
+
+    async def by_manager(self, method, path, body=None):
+        """Make something in the place, and return it."""
+        answer = await self.api.request(method, path, json=body, headers=self.manager)
+        assert answer.status_code < 300, answer.text
+        return answer.json()["data"]
+
+
+def role_in(caller, where, action):
+    """Return the role that decides; None for a caller from whom the place is hidden."""
+    of_workspace = action.partition(".")[0] in {"workspace", "label", "category"}
+    if where == "other workspace's" or caller in {"stranger", "token of another project"}:
+        return None
+    if of_workspace:
+        return caller if caller in WORKSPACE_ROLES else "guest" if caller in PROJECT_ROLES else "member"
+    if caller in {"owner", "admin"}:
+        return "manager"
+    if where == "open":
+        return {"member": "editor", "colleague": "editor", "guest": None}.get(caller, caller)
+    return "manager" if caller == "colleague" else None
+
+
+@pytest.fixture
+def place_of(api, rows, test_gateway):
+    """Makes a place of its own for a question, and returns it with the headers of who asks."""
+
+    async def make(caller, where):
+        users = {name: uuid7() for name in (*CALLERS, "other owner")}
+        ids = {name: uuid7() for name in ("workspace", "project", "task")}
+        inside = where != "other workspace's"
+        owner = users["owner" if inside else "other owner"]
+        await rows(
+            "INSERT INTO tasks.workspace VALUES (:workspace, 'W', NULL, :owner, 1, now(), now())", owner=owner, **ids
+        )
+        await rows("INSERT INTO tasks.change_counter VALUES (:workspace, 0)", workspace=ids["workspace"])
+        for name, user in users.items():
+            role = role_in(name, where if name != "other owner" else "open", "workspace.read")
+            if (inside and role and name != "other owner") or user == owner:
+                await rows(
+                    "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, :role, 1, 1, now())",
+                    workspace=ids["workspace"],
+                    user=user,
+                    role="owner" if user == owner else role,
+                )
+        await rows(
+            "INSERT INTO tasks.project (id, workspace_id, name, is_inbox, visibility, created_by, version, created_at,"
+            " updated_at) VALUES (:project, :workspace, 'P', false, :visibility, :owner, 1, now(), now())",
+            visibility="private" if where == "colleague's" else "workspace",
+            owner=owner,
+            project=ids["project"],
+            workspace=ids["workspace"],
+        )
+        members = {"colleague": "manager"} if where == "colleague's" else {role: role for role in PROJECT_ROLES}
+        for name, role in members.items():
+            await rows(
+                "INSERT INTO tasks.project_member VALUES (uuidv7(), :workspace, :project, :user, :role, 1, now())",
+                workspace=ids["workspace"],
+                project=ids["project"],
+                user=users[name],
+                role=role,
+            )
+        manager = test_gateway.headers(owner)
+        made = await api.post("/api/v1/tasks", json={"title": "a", "project_id": str(ids["project"])}, headers=manager)
+        assert made.status_code == 201, made.text
+        place = Place(
+            api,
+            manager,
+            users[caller],
+            users,
+            str(ids["workspace"]),
+            str(ids["project"]),
+            made.json()["data"]["id"],
+        )
+        return place, headers_of(place, caller)
+
+    def headers_of(place, caller):
+        if caller != "token of another project":
+            return test_gateway.headers(place.caller_id)
+        scopes = ("tasks:read", "tasks:write", "tasks:delete", "comments:write", "admin:*")
+        return test_gateway.token_headers(place.users["member"], *scopes, project_ids=[uuid7()])
+
+    return make
+
+
+def test_r35_the_matrix_has_every_operation():
+    assert {*ENTRIES, *LISTS, *UNDECIDED} == set(OPERATIONS)
+    assert all(OPERATIONS[name] for name in (*ENTRIES, *LISTS))
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("operation", sorted(ENTRIES))
+async def test_r35_every_cell(place_of, rows, operation, caller, where):
+    place, headers = await place_of(caller, where)
+    asked = method, path, body = await ENTRIES[operation](place)
+    before = await state_of(rows, place)
+    action = OPERATIONS[operation]
+    role = role_in(caller, where, action)
+    headers = {**headers, "x-request-id": REQUEST_ID}
+    answer = await place.api.request(method, path, json=body, headers=headers)
+    codes = [one["code"] for one in answer.json().get("errors", ())] if answer.content else []
+    if role is None:
+        assert (answer.status_code, codes) == refusal_of_hidden(operation, caller, action), answer.text
+        await looks_absent(place, asked, headers, answer)
+    elif is_allowed(place, action, role, operation):
+        assert answer.status_code < 300, answer.text
+    else:
+        assert (answer.status_code, codes) == (403, ["FORBIDDEN"]), answer.text
+    if answer.status_code >= 300:
+        assert await state_of(rows, place) == before
+
+
+def refusal_of_hidden(operation, caller, action):
+    status, code = HIDDEN.get(operation, (404, "NOT_FOUND"))
+    # An instance-wide scope is not for a token that is restricted at all, whatever it asks about.
+    if caller == "token of another project" and is_instance_wide(action):
+        return 403, ["TOKEN_RESTRICTED"]
+    return status, [code]
+
+
+def is_instance_wide(action):
+    return RULES[action].scope.endswith(":*")
+
+
+def is_allowed(place, action, role, operation):
+    own = getattr(ENTRIES[operation], "is_own", False)
+    actor = Principal(place.caller_id, place.caller_id)
+    return can(actor, action, Held(role, UUID(place.workspace_id), UUID(place.project_id), is_own=own)).allowed
+
+
+async def looks_absent(place, asked, headers, answer):
+    """What is hidden is answered in the bytes of what is not there."""
+    method, path, body = asked
+    absent = await place.api.request(method, elsewhere(path), json=elsewhere(body), headers=headers)
+    assert (absent.status_code, absent.content) == (answer.status_code, answer.content)
+
+
+def elsewhere(asked):
+    """Return a path or body with ids of nothing in the place of all that it names."""
+    return json.loads(UUID_TEXT.sub(lambda _: str(uuid7()), json.dumps(asked)))
+
+
+async def state_of(rows, place):
+    """What there is in the workspace: the log says it, since every change is in it."""
+    return await rows("SELECT last_seq FROM tasks.change_counter WHERE workspace_id = :id", id=place.workspace_id)
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("operation", sorted(LISTS))
+async def test_r35_every_list(place_of, operation, caller, where):
+    entry, key = LISTS[operation]
+    place, headers = await place_of(caller, where)
+    method, path, body = await entry(place)
+    answer = await place.api.request(method, path, json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    shown = {one["id"] for one in answer.json()["data"]}
+    is_seen = role_in(caller, where, OPERATIONS[operation]) is not None
+    assert (getattr(place, key) in shown) is is_seen

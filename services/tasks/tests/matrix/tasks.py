@@ -1,0 +1,41 @@
+"""How each operation on tasks is asked for; see api/test_matrix.py."""
+
+
+async def create_task(place):
+    return "POST", "/api/v1/tasks", {"title": "a", "project_id": place.project_id}
+
+
+async def read_task(place):
+    return "GET", f"/api/v1/tasks/{place.task_id}", None
+
+
+async def update_task(place):
+    return "PATCH", f"/api/v1/tasks/{place.task_id}", {"title": "b"}
+
+
+async def delete_task(place):
+    return "DELETE", f"/api/v1/tasks/{place.task_id}", None
+
+
+async def locate_task(place):
+    return "GET", f"/internal/tasks/{place.task_id}", None
+
+
+async def list_tasks(place):
+    return "GET", f"/api/v1/tasks?project_id={place.project_id}", None
+
+
+async def list_projects(place):
+    return "GET", f"/api/v1/projects?workspace_id={place.workspace_id}", None
+
+
+ENTRIES = (create_task, read_task, update_task, delete_task, locate_task)
+LISTS = {list_tasks: "task_id", list_projects: "project_id"}
+# What is named in a body or a query, and not in the path, is an invalid value where it is hidden.
+HIDDEN = {create_task: (422, "PROJECT_NOT_FOUND")}
+UNDECIDED = {
+    "check_permissions": "answers for every caller, and is tested in test_permissions.py",
+    "list_permissions": "the same for everybody",
+    "list_workspaces": "shows the caller's own memberships",
+    "list_memberships": "shows the caller's own memberships",
+}
