@@ -3,6 +3,7 @@
 import pytest
 from chassis.ids import uuid7
 from sqlalchemy import event
+from tasks_service.permissions.rules import RULES
 
 CHECK = "/api/v1/authz/check"
 PATH = "/api/v1/tasks/{}"
@@ -219,3 +220,21 @@ async def test_a10_permissions_cost_no_statement(api, task, database):
         statements.clear()
         await api.get(f"{path}?include=permissions", headers=task["headers"])
         assert len(statements) == count
+
+
+async def test_n2_the_table_of_roles_is_published_as_it_decides(api, test_gateway):
+    answer = await api.get("/api/v1/meta/permissions", headers=test_gateway.headers(uuid7()))
+    assert answer.status_code == 200
+    table = {one["action"]: one for one in answer.json()["data"]}
+    assert table.keys() == RULES.keys()
+    assert table["task.edit"] == {
+        "action": "task.edit",
+        "role_in": "project",
+        "roles": ["editor", "manager"],
+        "own_roles": [],
+        "scope": "tasks:write",
+    }
+    assert (table["comment.delete"]["roles"], table["comment.delete"]["own_roles"]) == (
+        ["manager"],
+        ["commenter", "editor"],
+    )
