@@ -49,7 +49,7 @@ test-gateway: install ## Run the gateway's tests alone, likewise
 
 test-alone: $(SERVICES:%=test-%) test-gateway ## Run the tests of each service and of the gateway alone, one after the other
 
-lint: install ## Check style, types, imports, spelling and contracts
+lint: install ## Check style, types, imports, spelling, contracts and migrations
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy
@@ -57,6 +57,7 @@ lint: install ## Check style, types, imports, spelling and contracts
 	@.venv/bin/codespell
 	@! grep -rniE '\b(assignee|attachment|notification)s?\b' libs/chassis/src --include='*.py' || { echo 'The chassis knows no domain word.'; exit 1; }
 	@.venv/bin/taskloom contracts --check
+	@.venv/bin/python -m testkit.migrations $(SERVICES:%=services/%)
 
 format: install ## Format the code and mend what can be mended by itself
 	@.venv/bin/ruff check --fix --quiet . && .venv/bin/ruff format --quiet .

@@ -7,6 +7,10 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
+SQUAWK_IGNORED = {
+    "prefer-robust-stmts": "What an attempt that was cut short has left is dropped first.",
+}
+
 INDEXES = {
     "ix_account_deletes_at": "ON auth.account (deletes_at) WHERE deletes_at IS NOT NULL",
     "ix_account_admins": "ON auth.account (id) WHERE 'admin' = ANY (roles)",

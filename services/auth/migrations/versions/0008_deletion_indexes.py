@@ -7,6 +7,10 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+SQUAWK_IGNORED = {
+    "prefer-robust-stmts": "What an attempt that was cut short has left is dropped first.",
+}
+
 INDEXES = {
     "ix_account_deleted": "ON auth.account (updated_at) WHERE status = 'deleted'",
     "ix_outbox_audience": "ON auth.outbox (((data -> 'audience'::text) ->> 0))",

@@ -7,6 +7,10 @@ down_revision = "0012"
 branch_labels = None
 depends_on = None
 
+SQUAWK_IGNORED = {
+    "prefer-robust-stmts": "What an attempt that was cut short has left is dropped first.",
+}
+
 DEFINITION = """
     CREATE INDEX CONCURRENTLY ix_account_words ON auth.account USING gin (
         to_tsvector(

@@ -7,6 +7,10 @@ down_revision = "0016"
 branch_labels = None
 depends_on = None
 
+SQUAWK_IGNORED = {
+    "prefer-robust-stmts": "What an attempt that was cut short has left is dropped first.",
+}
+
 INDEXES = {
     "ix_refresh_token_replaced_at": "auth.refresh_token (replaced_at) WHERE successor_sealed IS NOT NULL",
     "ix_totp_pending": "auth.totp (created_at) WHERE confirmed_at IS NULL",

@@ -7,6 +7,10 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+SQUAWK_IGNORED = {
+    "prefer-timestamp-tz": "due_local is the wall clock's time, wherever the reader is.",
+}
+
 STATEMENTS = (
     """
     CREATE TABLE tasks.workspace (

@@ -7,6 +7,10 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
+SQUAWK_IGNORED = {
+    "prefer-robust-stmts": "What an attempt that was cut short has left is dropped first.",
+}
+
 INDEXES = {
     "uq_project_prefix": "UNIQUE INDEX CONCURRENTLY uq_project_prefix ON tasks.project (workspace_id, prefix)",
     "ix_project_parent_id": "INDEX CONCURRENTLY ix_project_parent_id ON tasks.project (parent_id)"
