@@ -90,6 +90,7 @@ class World:
                 "entity_id": resource["id"],
                 "workspace_id": str(self.id),
                 "project_id": None,
+                "task_id": None,
                 "version": 1,
                 "actor": {"type": "user", "id": str(uuid7()), "via": "session"},
                 "changes": [],
@@ -102,14 +103,29 @@ class World:
 
     def task(self, title: str = "Buy milk", event_type: str = "task.created.v1", **data: Any) -> EventEnvelope:
         resource = {"id": str(uuid7()), "title": title}
-        return self.event(event_type, entity_type="task", resource=resource, **data)
+        return self.event(event_type, entity_type="task", resource=resource, **{"task_id": resource["id"], **data})
 
     def tasks(self, count: int, title: str = "Buy milk") -> list[EventEnvelope]:
         return [self.task(title) for _ in range(count)]
 
-    def joins(self, user: UUID, *, joined_seq: int | None = None) -> EventEnvelope:
+    def project(self, project: UUID, *, visibility: str = "workspace", **data: Any) -> EventEnvelope:
+        resource = {"id": str(project), "visibility": visibility}
+        return self.event(
+            "project.updated.v1", entity_type="project", resource=resource, project_id=str(project), **data
+        )
+
+    def role_in(self, project: UUID, user: UUID, verb: str = "added", **data: Any) -> EventEnvelope:
+        resource = {"id": str(uuid7()), "project_id": str(project), "user_id": str(user)}
+        where = {"entity_type": "project_member", "project_id": str(project)}
+        return self.event(f"project_member.{verb}.v1", resource=resource, **{**where, **data})
+
+    def share(self, task: str, user: UUID, verb: str = "added", **data: Any) -> EventEnvelope:
+        resource = {"id": str(uuid7()), "task_id": task, "user_id": str(user)}
+        return self.event(f"task_share.{verb}.v1", entity_type="task_share", resource=resource, task_id=task, **data)
+
+    def joins(self, user: UUID, *, joined_seq: int | None = None, role: str = "member") -> EventEnvelope:
         self.members.append(user)
-        return self._member("member.added.v1", user, joined_seq or self.seq + 1)
+        return self._member("member.added.v1", user, joined_seq or self.seq + 1, role=role)
 
     def leaves(self, user: UUID, *, is_told: bool = False) -> EventEnvelope:
         """Return the removal; a member that `is_told` is in its audience."""
@@ -118,9 +134,20 @@ class World:
         return self._member("member.removed.v1", user, 1, audience=audience)
 
     def _member(
-        self, event_type: str, user: UUID, joined_seq: int, audience: list[UUID] | None = None
+        self,
+        event_type: str,
+        user: UUID,
+        joined_seq: int,
+        audience: list[UUID] | None = None,
+        role: str = "member",
     ) -> EventEnvelope:
-        resource = {"id": str(uuid7()), "workspace_id": str(self.id), "user_id": str(user), "joined_seq": joined_seq}
+        resource = {
+            "id": str(uuid7()),
+            "workspace_id": str(self.id),
+            "user_id": str(user),
+            "role": role,
+            "joined_seq": joined_seq,
+        }
         return self.event(event_type, entity_type="member", resource=resource, audience=audience)
 
 

@@ -2,7 +2,14 @@
 
 from notifications_service.account_mail.models import DeletedUser, MailDelivery
 from notifications_service.db import Base, Inbox
-from notifications_service.live.models import Membership, ProjectPlace, StreamEvent, StreamHead
+from notifications_service.live.models import (
+    Membership,
+    ProjectMember,
+    ProjectPlace,
+    StreamEvent,
+    StreamHead,
+    TaskShare,
+)
 
 METADATA = Base.metadata
 
@@ -12,7 +19,9 @@ __all__ = [
     "Inbox",
     "MailDelivery",
     "Membership",
+    "ProjectMember",
     "ProjectPlace",
     "StreamEvent",
     "StreamHead",
+    "TaskShare",
 ]

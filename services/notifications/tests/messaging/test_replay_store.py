@@ -259,6 +259,7 @@ async def test_every_example_of_the_producer_is_understood(transport, consumer_o
             "event_id": example["id"],
             "workspace_id": data["workspace_id"],
             "project_id": data["project_id"],
+            "task_id": data["task_id"],
             "subject": data["entity_id"],
             "version": data["version"],
             "changes": data["changes"],

@@ -1,5 +1,7 @@
 """The process that sends the change log to the broker."""
 
+from uuid import UUID
+
 from chassis.broker.relay import Source
 from chassis.db.base import table_of
 from chassis.outbox.envelope import EventEnvelope
@@ -32,10 +34,15 @@ def envelope_of(row: RowMapping) -> EventEnvelope:
             "audience": [str(user_id) for user_id in row["audience"]],
             "request_id": row["request_id"],
             "workspace_id": str(row["workspace_id"]),
-            "project_id": None if row["project_id"] is None else str(row["project_id"]),
+            "project_id": _text(row["project_id"]),
+            "task_id": _text(row["task_id"]),
             "resource": row["resource"],
         },
     )
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
 
 
 CHANGE_LOG = Source(change, change.c.workspace_id, change.c.seq, envelope_of)

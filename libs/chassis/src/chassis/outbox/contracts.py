@@ -102,6 +102,7 @@ class EventContract:
                 "request_id": EXAMPLE_REQUEST_ID,
                 "workspace_id": self.example.get("workspace_id", self.example["id"]),
                 "project_id": self.example.get("project_id"),
+                "task_id": self.example["id"] if self.entity_type == "task" else self.example.get("task_id"),
                 "resource": self.example,
             },
         }
@@ -130,6 +131,7 @@ class EventContract:
                 "request_id": STRING,
                 "workspace_id": UUID_TEXT,
                 "project_id": {"type": ["string", "null"]},
+                "task_id": {"type": ["string", "null"]},
                 "resource": resource,
             },
         }

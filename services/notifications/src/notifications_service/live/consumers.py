@@ -9,7 +9,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from notifications_service.live.service import keep
 from notifications_service.wake_ups import WakeUp, announce
 
-LIVE = Queue("notifications.live", ("task.*.v1", "workspace.*.v1", "project.*.v1", "member.*.v1"))
+NOUNS = (
+    "assignee",
+    "category",
+    "checklist_item",
+    "comment",
+    "invitation",
+    "label",
+    "member",
+    "personal_label",
+    "project",
+    "project_member",
+    "reaction",
+    "relation",
+    "star",
+    "status",
+    "task",
+    "task_metadata",
+    "task_share",
+    "watcher",
+    "workspace",
+)
+"""Everything that the tasks service's change log is about: readers see a workspace up to the first gap in it."""
+LIVE = Queue("notifications.live", tuple(f"{noun}.*.v1" for noun in NOUNS))
 
 
 def live_consumer(server: redis.Redis) -> Consumer:

@@ -42,15 +42,43 @@ class Membership(Base):
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
     joined_seq: Mapped[int] = mapped_column(BigInteger)
     changed_seq: Mapped[int] = mapped_column(BigInteger)
     removed: Mapped[bool]
 
 
 class ProjectPlace(Base):
-    """Which workspace a project is in. It never leaves it; one that is not here was made before this was kept."""
+    """Which workspace a project is in, and whether its members see it, as of `changed_seq` of its change log.
+
+    It never leaves its workspace. One that is not here was made before this was kept, and is open to the members.
+    """
 
     __tablename__ = "project_place"
 
     project_id: Mapped[UUID] = mapped_column(primary_key=True)
     workspace_id: Mapped[UUID]
+    is_private: Mapped[bool]
+    changed_seq: Mapped[int] = mapped_column(BigInteger)
+
+
+class ProjectMember(Base):
+    """Who has a role in a project, as of `changed_seq` of its workspace's change log."""
+
+    __tablename__ = "project_member"
+
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    changed_seq: Mapped[int] = mapped_column(BigInteger)
+    removed: Mapped[bool]
+
+
+class TaskShare(Base):
+    """Whom a single task is shared with, as of `changed_seq` of its workspace's change log."""
+
+    __tablename__ = "task_share"
+
+    task_id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    changed_seq: Mapped[int] = mapped_column(BigInteger)
+    removed: Mapped[bool]

@@ -7,17 +7,40 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
-from sqlalchemy import BindParameter, RowMapping, any_, exists, literal, select, update
+from sqlalchemy import (
+    BindParameter,
+    RowMapping,
+    Table,
+    and_,
+    any_,
+    column,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from notifications_service.live.models import Membership, ProjectPlace, StreamEvent, StreamHead
+from notifications_service.live.models import (
+    Membership,
+    ProjectMember,
+    ProjectPlace,
+    StreamEvent,
+    StreamHead,
+    TaskShare,
+)
 
 event = table_of(StreamEvent)
 head = table_of(StreamHead)
 membership = table_of(Membership)
 place = table_of(ProjectPlace)
+project_member = table_of(ProjectMember)
+task_share = table_of(TaskShare)
 
 LOOKED_AT_ONCE = 1000
 
@@ -68,11 +91,30 @@ def end_of_run(before: int, following: Iterable[int]) -> int:
 
 async def put_membership(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Take in a membership unless a later state of it is known."""
-    statement = insert(membership).values(**values)
+    await _put(session, membership, ["workspace_id", "user_id"], values)
+
+
+async def put_place(session: AsyncSession, values: Mapping[str, Any]) -> None:
+    """Take in where a project is and who sees it unless a later state of it is known."""
+    await _put(session, place, ["project_id"], values)
+
+
+async def put_project_member(session: AsyncSession, values: Mapping[str, Any]) -> None:
+    """Take in a role in a project unless a later state of it is known."""
+    await _put(session, project_member, ["project_id", "user_id"], values)
+
+
+async def put_share(session: AsyncSession, values: Mapping[str, Any]) -> None:
+    """Take in whom a task is shared with unless a later state of it is known."""
+    await _put(session, task_share, ["task_id", "user_id"], values)
+
+
+async def _put(session: AsyncSession, table: Table, keys: list[str], values: Mapping[str, Any]) -> None:
+    statement = insert(table).values(**values)
     statement = statement.on_conflict_do_update(
-        index_elements=["workspace_id", "user_id"],
-        set_={name: statement.excluded[name] for name in ("joined_seq", "changed_seq", "removed")},
-        where=membership.c.changed_seq < statement.excluded.changed_seq,
+        index_elements=keys,
+        set_={name: statement.excluded[name] for name in values if name not in keys},
+        where=table.c.changed_seq < statement.excluded.changed_seq,
     )
     await session.execute(statement)
 
@@ -81,12 +123,6 @@ async def memberships(reader: AsyncConnection, users: Iterable[UUID]) -> Sequenc
     """Return the workspaces that these users may see."""
     query = select(membership).where(membership.c.user_id == any_(_uuids(users)), ~membership.c.removed)
     return (await reader.execute(query)).mappings().all()
-
-
-async def put_place(session: AsyncSession, *, project_id: UUID, workspace_id: UUID) -> None:
-    """Take in which workspace a project is in."""
-    statement = insert(place).values(project_id=project_id, workspace_id=workspace_id)
-    await session.execute(statement.on_conflict_do_nothing())
 
 
 async def places(reader: AsyncConnection, projects: Collection[UUID]) -> dict[UUID, UUID]:
@@ -114,6 +150,37 @@ async def events_between(
         .limit(limit)
     )
     return (await reader.execute(query)).mappings().all()
+
+
+async def projects_seen(
+    reader: AsyncConnection, projects: Collection[UUID], *, workspace_id: UUID, user_id: UUID
+) -> set[UUID]:
+    """Return those of a workspace's projects that the user sees now: by role, openly, or as a member of the project."""
+    ids = func.unnest(_uuids(projects))
+    asked = ids.table_valued(column("id", PG_UUID(as_uuid=True)), name="asked").render_derived()
+    is_member = and_(membership.c.workspace_id == workspace_id, membership.c.user_id == user_id, ~membership.c.removed)
+    is_in_project = and_(
+        project_member.c.project_id == asked.c.id, project_member.c.user_id == user_id, ~project_member.c.removed
+    )
+    is_open = and_(membership.c.role == "member", ~func.coalesce(place.c.is_private, false()))
+    query = (
+        select(asked.c.id)
+        .select_from(
+            asked.join(membership, is_member)
+            .outerjoin(place, place.c.project_id == asked.c.id)
+            .outerjoin(project_member, is_in_project)
+        )
+        .where(or_(membership.c.role.in_(("owner", "admin")), is_open, project_member.c.user_id.is_not(None)))
+    )
+    return set((await reader.execute(query)).scalars())
+
+
+async def tasks_shared(reader: AsyncConnection, tasks: Collection[UUID], *, user_id: UUID) -> set[UUID]:
+    """Return those of the tasks that are shared with the user now."""
+    query = select(task_share.c.task_id).where(
+        task_share.c.task_id == any_(_uuids(tasks)), task_share.c.user_id == user_id, ~task_share.c.removed
+    )
+    return set((await reader.execute(query)).scalars())
 
 
 async def purge(session: AsyncSession, *, before: datetime) -> bool:

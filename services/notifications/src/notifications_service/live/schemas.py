@@ -19,6 +19,7 @@ class ChangeData(BaseModel):
     entity_id: UUID
     workspace_id: UUID
     project_id: UUID | None = None
+    task_id: UUID | None = None
     version: int
     actor: dict[str, Any] | None = None
     changes: list[FieldChange]
@@ -32,4 +33,26 @@ class MemberData(BaseModel):
 
     workspace_id: UUID
     user_id: UUID
+    role: str
     joined_seq: int
+
+
+class ProjectData(BaseModel):
+    """The resource of project.* events; before projects could be private, they did not say so."""
+
+    id: UUID
+    visibility: str = "workspace"
+
+
+class ProjectMemberData(BaseModel):
+    """The resource of project_member.* events."""
+
+    project_id: UUID
+    user_id: UUID
+
+
+class TaskShareData(BaseModel):
+    """The resource of task_share.* events."""
+
+    task_id: UUID
+    user_id: UUID

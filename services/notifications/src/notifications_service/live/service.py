@@ -9,11 +9,9 @@ from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.live import repository
-from notifications_service.live.schemas import ChangeData, MemberData
+from notifications_service.live.schemas import ChangeData, MemberData, ProjectData, ProjectMemberData, TaskShareData
 
-MEMBER = "member"
-PROJECT = "project"
-MEMBER_REMOVED = "member.removed.v1"
+REMOVED = ".removed.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +32,7 @@ async def keep(session: AsyncSession, event: EventEnvelope) -> Advance | None:
     before = await repository.lock_head(session, change.workspace_id)
     if event.sequence > before:
         await _add(session, event, change)
-    joined = await _take_in_membership(session, event, change)
-    if change.entity_type == PROJECT:
-        await repository.put_place(session, project_id=change.entity_id, workspace_id=change.workspace_id)
+    joined = await _take_in(session, event, change)
     after = await repository.advance_head(session, change.workspace_id, before)
     return Advance(change.workspace_id, after, joined) if after > before or joined else None
 
@@ -61,6 +57,7 @@ def frame_of(event: EventEnvelope, change: ChangeData) -> dict[str, Any]:
         "event_id": str(event.event_id),
         "workspace_id": str(change.workspace_id),
         "project_id": None if change.project_id is None else str(change.project_id),
+        "task_id": None if change.task_id is None else str(change.task_id),
         "subject": str(change.entity_id),
         "version": change.version,
         "changes": [one.model_dump() for one in change.changes],
@@ -71,19 +68,24 @@ def frame_of(event: EventEnvelope, change: ChangeData) -> dict[str, Any]:
     }
 
 
-async def _take_in_membership(session: AsyncSession, event: EventEnvelope, change: ChangeData) -> list[UUID]:
-    if change.entity_type != MEMBER:
-        return []
-    member = MemberData.model_validate(change.resource)
-    removed = event.type == MEMBER_REMOVED
-    await repository.put_membership(
-        session,
-        {
-            "workspace_id": member.workspace_id,
-            "user_id": member.user_id,
-            "joined_seq": member.joined_seq,
-            "changed_seq": event.sequence,
-            "removed": removed,
-        },
-    )
-    return [] if removed else [member.user_id]
+async def _take_in(session: AsyncSession, event: EventEnvelope, change: ChangeData) -> list[UUID]:
+    """Take in what a change says of who sees what; return the users to whom its workspace became visible."""
+    removed = event.type.endswith(REMOVED)
+    state = {"changed_seq": event.sequence, "removed": removed}
+    match change.entity_type:
+        case "member":
+            member = MemberData.model_validate(change.resource)
+            await repository.put_membership(session, {**member.model_dump(), **state})
+            return [] if removed else [member.user_id]
+        case "project":
+            place = {"workspace_id": change.workspace_id, "changed_seq": event.sequence}
+            project = ProjectData.model_validate(change.resource)
+            is_private = project.visibility == "private"
+            await repository.put_place(session, {"project_id": project.id, "is_private": is_private, **place})
+        case "project_member":
+            in_project = ProjectMemberData.model_validate(change.resource)
+            await repository.put_project_member(session, {**in_project.model_dump(), **state})
+        case "task_share":
+            share = TaskShareData.model_validate(change.resource)
+            await repository.put_share(session, {**share.model_dump(), **state})
+    return []

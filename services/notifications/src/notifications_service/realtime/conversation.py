@@ -85,7 +85,8 @@ class Conversation:
         connection.start_catching_up()
         until = await self._hub.subscribe(connection, workspaces)
         while True:
-            async for frame in missed(self._database, after=dict(connection.positions), until=until):
+            positions = dict(connection.positions)
+            async for frame in missed(self._database, user_id=connection.user_id, after=positions, until=until):
                 await connection.deliver(frame, self._send)
             if connection.has_caught_up():
                 return

@@ -1,6 +1,6 @@
 """Frames: what goes over the socket, and the codes that it is closed with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ TRY_AGAIN = 1013
 EXPIRED = 4410
 
 MEMBER_REMOVED = "member.removed.v1"
+REMOVED = ".removed.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,17 @@ class StoredFrame:
     workspace_id: UUID
     seq: int
     project_id: UUID | None
+    task_id: UUID | None
     audience: frozenset[UUID]
     removed_user: UUID | None
+    """Whose membership of the workspace it ends."""
+    ended_for: UUID | None
+    """Whose role or share it ends: who loses access by it is told of that, and of nothing else."""
     opening: bytes
+
+    def hidden(self) -> "StoredFrame":
+        """Return it as one that nobody is shown: it counts all the same."""
+        return replace(self, audience=frozenset())
 
     def with_cursor(self, cursor: str) -> bytes:
         """Return the whole frame for one reader."""
@@ -33,16 +42,22 @@ class StoredFrame:
 
 def stored_frame(row: RowMapping) -> StoredFrame:
     """Make the shared part of a frame from its row."""
-    project = row["frame"].get("project_id")
-    removed = (row["frame"].get("data") or {}).get("user_id") if row["type"] == MEMBER_REMOVED else None
+    frame = row["frame"]
+    user = _uuid((frame.get("data") or {}).get("user_id")) if row["type"].endswith(REMOVED) else None
     return StoredFrame(
         workspace_id=row["workspace_id"],
         seq=row["seq"],
-        project_id=None if project is None else UUID(project),
+        project_id=_uuid(frame.get("project_id")),
+        task_id=_uuid(frame.get("task_id")),
         audience=frozenset(row["audience"]),
-        removed_user=None if removed is None else UUID(removed),
-        opening=orjson.dumps(row["frame"])[:-1],
+        removed_user=user if row["type"] == MEMBER_REMOVED else None,
+        ended_for=user,
+        opening=orjson.dumps(frame)[:-1],
     )
+
+
+def _uuid(text: str | None) -> UUID | None:
+    return None if text is None else UUID(text)
 
 
 def ready(cursor: str) -> bytes:

@@ -6,6 +6,7 @@ from uuid import UUID
 import aiohttp
 import structlog
 from chassis.db.engine import Database
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifications_service.live import repository
 from notifications_service.realtime.connection import Admission, Connection
@@ -74,18 +75,38 @@ async def _heads(database: Database, workspaces: Mapping[UUID, Admission]) -> di
 
 
 async def missed(
-    database: Database, *, after: Mapping[UUID, int], until: Mapping[UUID, int]
+    database: Database, *, user_id: UUID, after: Mapping[UUID, int], until: Mapping[UUID, int]
 ) -> AsyncIterator[StoredFrame]:
-    """Yield what lies between two positions, in order within each workspace. Raises CursorExpired."""
+    """Yield what lies between two positions, in order within each workspace; what the user doesn't see now is hidden.
+
+    Raises CursorExpired.
+    """
     for workspace, end in until.items():
         last = after[workspace]
         while last < end:
             async with database.reader.connect() as reader:
                 rows = await repository.events_between(reader, workspace, after=last, until=end, limit=REPLAY_AT_ONCE)
-            if not rows:
+                frames = await _seen_now(reader, [stored_frame(row) for row in rows], user_id)
+            if not frames:
                 raise CursorExpired
-            for row in rows:
-                if row["seq"] != last + 1:
+            for frame in frames:
+                if frame.seq != last + 1:
                     raise CursorExpired
-                last = row["seq"]
-                yield stored_frame(row)
+                last = frame.seq
+                yield frame
+
+
+async def _seen_now(reader: AsyncConnection, frames: list[StoredFrame], user_id: UUID) -> list[StoredFrame]:
+    """Hide what the user was shown once and does not see any more: of projects that it is out of, of tasks unshared."""
+    projects = {one.project_id for one in frames if one.project_id is not None}
+    if not projects:
+        return frames
+    tasks = {one.task_id for one in frames if one.task_id is not None}
+    seen = await repository.projects_seen(reader, projects, workspace_id=frames[0].workspace_id, user_id=user_id)
+    shared = await repository.tasks_shared(reader, tasks, user_id=user_id) if projects - seen else set()
+    return [
+        one
+        if one.project_id is None or one.project_id in seen or one.task_id in shared or one.ended_for == user_id
+        else one.hidden()
+        for one in frames
+    ]

@@ -1,0 +1,129 @@
+"""Private projects, roles in them and single shares: live by the audience, and on a replay by what is seen now."""
+
+import json
+from pathlib import Path
+
+import pytest
+from chassis.ids import uuid7
+from notifications_service.live.consumers import NOUNS
+
+REGISTRY = Path(__file__).parents[4] / "contracts" / "events" / "tasks"
+
+
+@pytest.fixture
+def project():
+    return uuid7()
+
+
+@pytest.fixture
+async def crew(world, feed, project):
+    """Ann has a role in the private project, Bob has not, Gus is a guest; the owner manages it."""
+    ann, bob, gus, owner = (uuid7() for _ in range(4))
+    await feed.keep(
+        world.joins(owner, role="owner"),
+        world.joins(ann),
+        world.joins(bob),
+        world.joins(gus, role="guest"),
+        world.project(project, visibility="private", audience=[owner, ann]),
+        world.role_in(project, ann, audience=[owner, ann]),
+    )
+    return {"ann": ann, "bob": bob, "gus": gus, "owner": owner}
+
+
+async def replayed(service, signer, world, user, *, count):
+    """Read everything from the beginning; return the titles of tasks and the types of all else."""
+    async with service.reading(user, signer.position({world.id: 0})) as reader:
+        frames = await reader.frames(count)
+        assert await reader.is_idle()
+    return [frame["data"].get("title", frame["type"]) for frame in frames if frame["type"] != "member.added"]
+
+
+async def test_f6_who_is_out_of_a_private_project_is_replayed_nothing_of_it(
+    service, world, feed, signer, project, crew
+):
+    inside = world.task("inside", project_id=str(project), audience=[crew["owner"], crew["ann"]])
+    await feed.keep(inside)
+    ours = ["project.updated", "project_member.added", "inside"]
+    assert await replayed(service, signer, world, crew["ann"], count=6) == ours
+    assert await replayed(service, signer, world, crew["owner"], count=7) == ours
+    assert await replayed(service, signer, world, crew["bob"], count=2) == []
+    out = world.role_in(project, crew["ann"], "removed", audience=[crew["owner"], crew["ann"]])
+    await feed.keep(out, world.task("after", project_id=str(project), audience=[crew["owner"]]))
+    assert await replayed(service, signer, world, crew["ann"], count=4) == ["project_member.removed"]
+    assert (await replayed(service, signer, world, crew["owner"], count=9))[-1] == "after"
+
+
+async def test_f6_an_open_socket_goes_on_by_the_audience_and_says_what_ended(service, world, feed, project, crew):
+    both = [crew["owner"], crew["ann"]]
+    async with service.reading(crew["ann"]) as reader:
+        await feed.keep(
+            world.task("a", project_id=str(project), audience=both),
+            world.role_in(project, crew["ann"], "removed", audience=both),
+            world.task("b", project_id=str(project), audience=[crew["owner"]]),
+        )
+        assert [frame["type"] for frame in await reader.frames(2)] == ["task.created", "project_member.removed"]
+        assert await reader.is_idle()
+
+
+async def test_n4_a_guest_is_replayed_what_is_shared_and_nothing_else(service, world, feed, signer, crew):
+    """Of a project that is open to the members, too."""
+    project = uuid7()
+    everybody = list(crew.values())
+    opened = world.project(project, audience=[crew["owner"], crew["ann"], crew["bob"]])
+    shared = world.task("shared", project_id=str(project), audience=everybody)
+    task_id = shared.data["task_id"]
+    await feed.keep(
+        opened,
+        shared,
+        world.task("wrongly addressed", project_id=str(project), audience=everybody),
+        world.share(task_id, crew["gus"], project_id=str(project), audience=[crew["owner"], crew["gus"]]),
+    )
+    assert await replayed(service, signer, world, crew["gus"], count=3) == ["shared", "task_share.added"]
+    assert await replayed(service, signer, world, crew["bob"], count=5) == [
+        "project.updated",
+        "shared",
+        "wrongly addressed",
+    ]
+    await feed.keep(
+        world.share(task_id, crew["gus"], "removed", project_id=str(project), audience=[crew["owner"], crew["gus"]])
+    )
+    assert await replayed(service, signer, world, crew["gus"], count=2) == ["task_share.removed"]
+
+
+async def test_n2_a_project_that_is_made_private_and_open_again(service, world, feed, signer, crew):
+    project = uuid7()
+    members = [crew["owner"], crew["ann"], crew["bob"]]
+    opened = world.project(project, audience=members)
+    await feed.keep(opened, world.task("a", project_id=str(project), audience=members))
+    assert (await replayed(service, signer, world, crew["bob"], count=4)) == ["project.updated", "a"]
+    await feed.keep(world.project(project, visibility="private", audience=members))
+    assert (await replayed(service, signer, world, crew["bob"], count=2)) == []
+    await feed.keep(world.project(project, audience=members))
+    assert (await replayed(service, signer, world, crew["bob"], count=6)) == [
+        "project.updated",
+        "a",
+        "project.updated",
+        "project.updated",
+    ]
+
+
+async def test_r48_an_older_state_of_a_project_or_share_never_wins(world, feed, rows, project):
+    user = uuid7()
+    first, second = world.project(project, visibility="private"), world.project(project)
+    given, taken = world.share(str(project), user), world.share(str(project), user, "removed")
+    entered, left = world.role_in(project, user), world.role_in(project, user, "removed")
+    await feed.keep(second, first, taken, given, left, entered)
+    assert await rows("SELECT is_private FROM notifications.project_place WHERE project_id = :p", p=project) == [
+        (False,)
+    ]
+    assert await rows("SELECT removed FROM notifications.task_share WHERE user_id = :u", u=user) == [(True,)]
+    assert await rows("SELECT removed FROM notifications.project_member WHERE user_id = :u", u=user) == [(True,)]
+
+
+def test_k7_every_event_of_the_tasks_service_is_taken_in():
+    """One that is not would be a gap in its workspace's log, behind which readers see nothing."""
+    schemas = [json.loads(path.read_text()) for path in REGISTRY.glob("*.schema.json")]
+    nouns = {schema["properties"]["data"]["properties"]["entity_type"]["const"] for schema in schemas}
+    types = {schema["properties"]["type"]["const"].partition(".")[0] for schema in schemas}
+    assert nouns == types
+    assert nouns <= set(NOUNS)
