@@ -2,9 +2,9 @@
 
 Which operations there are comes from the OpenAPI document, and what they need from the policy that it names, so that no
 route can be missed. How an operation is asked for is in matrix/*.py: `ENTRIES` are functions named like the operation
-that return method, path and body for a place; `LISTS` are those whose answer shows what is seen, with what tells it
-apart; `HIDDEN` is what is answered where what is hidden is named in a body, and `UNDECIDED` are operations that are
-about the caller alone. An entry with `is_own` asks about something that is the caller's own.
+that return method, path and body for a place, and headers if need be; `LISTS` are those whose answer shows what is
+seen, with what tells it apart; `HIDDEN` is what is answered where what is hidden is named in a body, and `UNDECIDED`
+are operations that are about the caller alone. An entry with `is_own` asks about something that is the caller's own.
 """
 
 import json
@@ -154,11 +154,12 @@ def test_r35_the_matrix_has_every_operation():
 @pytest.mark.parametrize("operation", sorted(ENTRIES))
 async def test_r35_every_cell(place_of, rows, operation, caller, where):
     place, headers = await place_of(caller, where)
-    asked = method, path, body = await ENTRIES[operation](place)
+    method, path, body, *more = await ENTRIES[operation](place)
+    asked = method, path, body
     before = await state_of(rows, place)
     action = OPERATIONS[operation]
     role = role_in(caller, where, action)
-    headers = {**headers, "x-request-id": REQUEST_ID}
+    headers = {**headers, "x-request-id": REQUEST_ID, **(more[0] if more else {})}
     answer = await place.api.request(method, path, json=body, headers=headers)
     codes = [one["code"] for one in answer.json().get("errors", ())] if answer.content else []
     if role is None:

@@ -1,5 +1,7 @@
 """How each operation on tasks is asked for; see api/test_matrix.py."""
 
+from tasks_service.tasks.schemas import TaskReplacement
+
 
 async def create_task(place):
     return "POST", "/api/v1/tasks", {"title": "a", "project_id": place.project_id}
@@ -11,6 +13,12 @@ async def read_task(place):
 
 async def update_task(place):
     return "PATCH", f"/api/v1/tasks/{place.task_id}", {"title": "b"}
+
+
+async def replace_task(place):
+    task = await place.by_manager("GET", f"/api/v1/tasks/{place.task_id}")
+    body = {name: task[name] for name in TaskReplacement.model_fields} | {"title": "b"}
+    return "PUT", f"/api/v1/tasks/{place.task_id}", body, {"if-match": "*"}
 
 
 async def delete_task(place):
@@ -29,7 +37,7 @@ async def list_projects(place):
     return "GET", f"/api/v1/projects?workspace_id={place.workspace_id}", None
 
 
-ENTRIES = (create_task, read_task, update_task, delete_task, locate_task)
+ENTRIES = (create_task, read_task, update_task, replace_task, delete_task, locate_task)
 LISTS = {list_tasks: "task_id", list_projects: "project_id"}
 # What is named in a body or a query, and not in the path, is an invalid value where it is hidden.
 HIDDEN = {create_task: (422, "PROJECT_NOT_FOUND")}

@@ -8,6 +8,7 @@ from uuid import UUID
 from chassis.cursors import MAX_CURSOR_CHARACTERS, CursorSigner
 from chassis.db.engine import Database
 from chassis.identity import Principal
+from chassis.web.database import Write
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Header, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -65,6 +66,13 @@ async def _catches_up(reader: AsyncEngine, caller: Principal, wanted: Mapping[UU
         if loop.time() >= deadline or not wanted.keys() <= heads.keys():
             return False
         await asyncio.sleep(POLL_SECONDS)
+
+
+async def cursor_after(request: Request, write: Write, caller: Principal) -> str:
+    """Return the X-Cursor of a write: the caller's position in the change log right after it."""
+    heads = await repository.heads_for(write.session, caller)
+    signer: CursorSigner = request.app.state.cursors
+    return signer.position(heads)
 
 
 FreshConnection = Annotated[AsyncConnection, Depends(fresh_connection, scope="function")]

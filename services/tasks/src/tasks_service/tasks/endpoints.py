@@ -16,8 +16,7 @@ from chassis.web.routing import any_credential, policy, scope
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy import RowMapping
 
-from tasks_service.changes import repository as changes
-from tasks_service.changes.access import FreshConnection
+from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.permissions.policies import role_allows
 from tasks_service.projects.errors import ProjectArchived
@@ -35,9 +34,10 @@ from tasks_service.tasks.schemas import (
     TaskLocation,
     TaskOut,
     TaskPatch,
+    TaskReplacement,
     TaskView,
 )
-from tasks_service.versions.access import Expecting, ExpectingFields
+from tasks_service.versions.access import Expecting, ExpectingAlways, ExpectingFields
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
@@ -83,7 +83,7 @@ def task_filter(
 @policy("project.create_task")
 async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.create_task(write.session, wanted=body, actor=caller)
-    return await _written(request, write, caller, row, status=201, headers={"location": f"/api/v1/tasks/{row['id']}"})
+    return await written(request, write, caller, row, status=201, headers={"location": f"/api/v1/tasks/{row['id']}"})
 
 
 @router.get(
@@ -178,7 +178,40 @@ async def update_task(
     expected: ExpectingFields,
 ) -> Response:
     row = await service.update_task(write.session, task=task, patch=body, expected=expected, actor=caller)
-    return await _written(request, write, caller, row)
+    return await written(request, write, caller, row)
+
+
+@router.put(
+    "/{task_id}",
+    summary="Replace a task",
+    description=(
+        "Sets everything that can be set, so every field has to be there; those that are missing are listed. Needs "
+        "`If-Match`, or `If-Match: *` for whatever is there. To change single fields, use PATCH."
+    ),
+    response_model=Envelope[TaskOut],
+    responses={
+        200: example({**TASK_EXAMPLE, "version": 2}, description="The task after the change.", headers=WRITTEN),
+        **errors(
+            TaskNotFound,
+            Forbidden,
+            StatusNotFound,
+            DatesOutOfOrder,
+            *WRITING,
+        ),
+    },
+)
+@scope("tasks:write")
+@policy("task.edit")
+async def replace_task(
+    request: Request,
+    task: WritableTask,
+    body: TaskReplacement,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: ExpectingAlways,
+) -> Response:
+    row = await service.update_task(write.session, task=task, patch=body, expected=expected, actor=caller)
+    return await written(request, write, caller, row)
 
 
 @router.delete(
@@ -212,8 +245,8 @@ async def delete_task(
 ) -> Response:
     row = await service.delete_task(write.session, task=task, expected=expected, actor=caller)
     if minimal:
-        return write.no_content({"x-cursor": await _cursor(request, write, caller)})
-    return await _written(request, write, caller, row)
+        return write.no_content({"x-cursor": await cursor_after(request, write, caller)})
+    return await written(request, write, caller, row)
 
 
 @internal.get(
@@ -239,7 +272,7 @@ def _shown(row: RowMapping, caller: Principal, include: Sequence[str] | None) ->
     return TaskView.permitted(row, permissions_of(caller, row)) if include else TaskOut.of(row)
 
 
-async def _written(
+async def written(
     request: Request,
     write: Write,
     caller: Principal,
@@ -248,11 +281,7 @@ async def _written(
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    cursor = await _cursor(request, write, caller)
+    """Answer a change of a task with the task, its version and the position in the log."""
+    cursor = await cursor_after(request, write, caller)
     written = {"etag": etag(row["version"]), "x-cursor": cursor, **(headers or {})}
     return write.reply(TaskOut.of(row), status=status, headers=written)
-
-
-async def _cursor(request: Request, write: Write, caller: Principal) -> str:
-    heads = await changes.heads_for(write.session, caller)
-    return str(request.app.state.cursors.position(heads))

@@ -1,10 +1,10 @@
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticUndefined
 from sqlalchemy import RowMapping
 
 from tasks_service.dues.schemas import DueInput, DueOut, due_of
@@ -57,6 +57,7 @@ class TaskFields(BaseModel):
     """What a client may say of a task."""
 
     model_config = ConfigDict(extra="forbid")
+    read_only_fields: ClassVar[frozenset[str]] = frozenset()
 
     description: Description | None = Field(
         default=None, description="More about it, in Markdown (CommonMark), up to 10,000 characters."
@@ -93,6 +94,7 @@ class TaskPatch(BaseModel):
     """A JSON merge patch (RFC 7396): absent keeps, null clears. `due` and `custom` are replaced as a whole."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"status": "done"}, {"due": None}]})
+    read_only_fields: ClassVar[frozenset[str]] = frozenset()
 
     title: Annotated[Title, NotNull] = Field(default="", json_schema_extra=without_default)
     description: Description | None = Field(default=None, json_schema_extra=without_default)
@@ -240,3 +242,20 @@ TASK_EXAMPLE: dict[str, Any] = {
     "updated_at": "2026-11-24T09:00:00Z",
     "deleted_at": None,
 }
+REPLACEMENT_EXAMPLE = {name: TASK_EXAMPLE[name] for name in TaskPatch.model_fields} | {"due": "2026-12-01"}
+
+
+class TaskReplacement(TaskPatch):
+    """All that a client may say of a task that is there: the fields of the patch, and each of them is needed."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra=lambda schema: schema.update(examples=[REPLACEMENT_EXAMPLE])
+    )
+
+
+for _field in TaskReplacement.model_fields.values():
+    _field.default, _field.default_factory = PydanticUndefined, None
+TaskReplacement.model_rebuild(force=True)
+
+for _input in (TaskCreate, TaskPatch, TaskReplacement):
+    _input.read_only_fields = frozenset(TaskOut.model_fields) - frozenset(_input.model_fields)

@@ -127,7 +127,7 @@ async def _walk(
 async def update_task(
     session: AsyncSession, *, task: RowMapping, patch: TaskPatch, expected: Expectation, actor: Principal
 ) -> RowMapping:
-    """Apply a merge patch. What is equal already changes nothing: no version, no event.
+    """Apply a merge patch, or a replacement. What is equal already changes nothing: no version, no event.
 
     Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder.
     """
@@ -144,6 +144,8 @@ async def delete_task(
 
 async def _apply(session: AsyncSession, *, task: RowMapping, edit: Edit, actor: Principal) -> RowMapping:
     async def read_again() -> RowMapping:
+        # Locked, so that nobody is faster a second time, however many they are.
+        await repository.lock(session, [task["id"]])
         row = await repository.find_writable(session, caller=actor, task_id=task["id"])
         if row is None:
             raise TaskNotFound

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from chassis.web.preconditions import ExpectedVersion, IfMatch
+from chassis.web.preconditions import ExpectedVersion, IfMatch, RequiredVersion
 from fastapi import Depends, Query
 
 from tasks_service.versions.schemas import Expectation
@@ -25,5 +25,11 @@ def mergeable_expectation(
     return Expectation(version, is_given=if_match is not None, merges=merge is not None)
 
 
+def required_expectation(version: RequiredVersion) -> Expectation:
+    """Return what If-Match says, where it has to be there. Raises IfMatchRequired, IfMatchMalformed."""
+    return Expectation(version, is_given=True)
+
+
 Expecting = Annotated[Expectation, Depends(expectation)]
 ExpectingFields = Annotated[Expectation, Depends(mergeable_expectation)]
+ExpectingAlways = Annotated[Expectation, Depends(required_expectation)]
