@@ -7,13 +7,31 @@ from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
 from tasks_service.relay import SOURCE_NAME
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
-from tasks_service.workspaces.events import MEMBER_ADDED, MEMBER_REMOVED, MEMBER_UPDATED, WORKSPACE_CREATED
+from tasks_service.workspaces.events import (
+    MEMBER_ADDED,
+    MEMBER_REMOVED,
+    MEMBER_UPDATED,
+    WORKSPACE_CREATED,
+    WORKSPACE_DELETED,
+    WORKSPACE_UPDATED,
+)
 from tasks_service.workspaces.schemas import MEMBER_EXAMPLE, WORKSPACE_EXAMPLE, MemberResource, WorkspaceResource
 
-_WORKSPACE = {name: WORKSPACE_EXAMPLE[name] for name in WorkspaceResource.model_fields}
+_WORKSPACE = {name: WORKSPACE_EXAMPLE.get(name) for name in WorkspaceResource.model_fields}
 
 EVENTS = (
     EventContract(WORKSPACE_CREATED, SOURCE_NAME, "workspace", "A workspace was made.", WorkspaceResource, _WORKSPACE),
+    EventContract(
+        WORKSPACE_UPDATED, SOURCE_NAME, "workspace", "A workspace was changed.", WorkspaceResource, _WORKSPACE
+    ),
+    EventContract(
+        WORKSPACE_DELETED,
+        SOURCE_NAME,
+        "workspace",
+        "A workspace was deleted with all that is in it; its former members are told.",
+        WorkspaceResource,
+        {**_WORKSPACE, "personal": False, "version": 2, "deleted_at": "2026-11-25T10:00:00Z"},
+    ),
     EventContract(
         MEMBER_ADDED,
         SOURCE_NAME,

@@ -27,7 +27,8 @@ class FieldChange:
 class ChangeDraft:
     """One change of one resource: its event type, what it is about, the whole resource afterwards, and who sees it.
 
-    `task_id` is the task that it is about, of a task itself and of all that hangs on one.
+    `task_id` is the task that it is about, of a task itself and of all that hangs on one. `also` see it whoever else
+    does: somebody whom it takes out of the audience.
     """
 
     type: str
@@ -39,6 +40,7 @@ class ChangeDraft:
     audience: Audience
     project_id: UUID | None = None
     task_id: UUID | None = None
+    also: frozenset[UUID] = frozenset()
 
 
 def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[FieldChange]:

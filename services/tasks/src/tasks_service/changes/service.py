@@ -41,7 +41,7 @@ async def record(
             **_entry(draft, actor),
             "workspace_id": workspace_id,
             "seq": seq,
-            "audience": audiences[_circle(draft)],
+            "audience": sorted({*audiences[_circle(draft)], *draft.also}),
             "reason": reason,
         }
         for seq, draft in enumerate(drafts, start=first)

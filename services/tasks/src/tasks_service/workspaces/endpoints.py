@@ -36,10 +36,7 @@ async def list_workspaces(
     request: Request, caller: CurrentPrincipal, connection: FreshConnection, paging: PagesQuery
 ) -> Response:
     rows, total = await repository.list_for(connection, caller, limit=paging.per_page, offset=paging.offset)
-    workspaces = [
-        WorkspaceOut.model_validate({**row, "personal": row["personal_owner_id"] is not None}) for row in rows
-    ]
-    return page_reply(request, workspaces, paging, total)
+    return page_reply(request, [WorkspaceOut.of(row) for row in rows], paging, total)
 
 
 @internal.get(

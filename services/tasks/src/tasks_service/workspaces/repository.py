@@ -1,20 +1,23 @@
 """All SQL on workspaces and their members."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import RowMapping, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from tasks_service.directory.models import Person
 from tasks_service.visibility.repository import seen, seen_by, sight_of
 from tasks_service.workspaces.models import Member, ServiceAccount, Workspace
 
 workspace = table_of(Workspace)
 member = table_of(Member)
+person = table_of(Person)
 service_account = table_of(ServiceAccount)
 
 
@@ -27,6 +30,13 @@ async def add_personal(session: AsyncSession, values: Mapping[str, Any]) -> RowM
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
     """Insert a workspace."""
     return (await session.execute(insert(workspace).values(**values).returning(*workspace.c))).mappings().one()
+
+
+async def mark_deleted(session: AsyncSession, *, workspace_id: UUID, now: datetime) -> RowMapping:
+    """Mark a workspace as deleted."""
+    statement = update(workspace).where(workspace.c.id == workspace_id)
+    statement = statement.values(deleted_at=now, updated_at=now, version=workspace.c.version + 1)
+    return (await session.execute(statement.returning(*workspace.c))).mappings().one()
 
 
 async def add_member(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
@@ -42,13 +52,16 @@ async def add_new_member(session: AsyncSession, values: Mapping[str, Any]) -> Ro
 
 
 async def change_role(session: AsyncSession, *, workspace_id: UUID, user_id: UUID, role: str) -> RowMapping | None:
-    """Give a member another role; None when there is no such member, or it has that role."""
-    statement = (
-        update(member)
-        .where(member.c.workspace_id == workspace_id, member.c.user_id == user_id, member.c.role != role)
-        .values(role=role, version=member.c.version + 1)
+    """Give a member another role, and return it with the role that it `was`.
+
+    None when there is no such member, or it has that role.
+    """
+    found = select(member.c.id, member.c.role.label("was")).where(
+        member.c.workspace_id == workspace_id, member.c.user_id == user_id, member.c.role != role
     )
-    return (await session.execute(statement.returning(*member.c))).mappings().one_or_none()
+    was = found.with_for_update().subquery("was")
+    statement = update(member).where(member.c.id == was.c.id).values(role=role, version=member.c.version + 1)
+    return (await session.execute(statement.returning(*member.c, was.c.was))).mappings().one_or_none()
 
 
 async def remove_member(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> RowMapping | None:
@@ -57,9 +70,62 @@ async def remove_member(session: AsyncSession, *, workspace_id: UUID, user_id: U
     return (await session.execute(statement.returning(*member.c))).mappings().one_or_none()
 
 
-async def exists(session: AsyncSession, workspace_id: UUID) -> bool:
-    """Tell whether there is such a workspace."""
-    return await session.scalar(select(workspace.c.id).where(workspace.c.id == workspace_id)) is not None
+async def remove_all_members(session: AsyncSession, workspace_id: UUID) -> Sequence[RowMapping]:
+    """Delete all memberships of a workspace and return them, the oldest first."""
+    statement = delete(member).where(member.c.workspace_id == workspace_id).returning(*member.c)
+    rows = (await session.execute(statement)).mappings().all()
+    return sorted(rows, key=lambda row: (row["created_at"], row["id"]))
+
+
+async def lock(session: AsyncSession, workspace_id: UUID) -> RowMapping | None:
+    """Return a workspace, whose members nobody else changes until the end; None for one that is not there any more.
+
+    What refers to it is not held up.
+    """
+    query = select(*workspace.c).where(workspace.c.id == workspace_id, workspace.c.deleted_at.is_(None))
+    return (await session.execute(query.with_for_update(key_share=True))).mappings().one_or_none()
+
+
+async def lock_all_of(session: AsyncSession, user_id: UUID) -> Sequence[RowMapping]:
+    """Return all workspaces that somebody is a member of, locked in the order of their ids."""
+    query = (
+        select(*workspace.c)
+        .join(member, member.c.workspace_id == workspace.c.id)
+        .where(member.c.user_id == user_id, workspace.c.deleted_at.is_(None))
+        .order_by(workspace.c.id)
+    )
+    return (await session.execute(query.with_for_update(of=workspace, key_share=True))).mappings().all()
+
+
+async def owners_and(session: AsyncSession, workspace_id: UUID, users: Iterable[UUID]) -> Sequence[RowMapping]:
+    """Return the memberships of all owners, and of these users."""
+    query = select(*member.c).where(
+        member.c.workspace_id == workspace_id, or_(member.c.role == "owner", member.c.user_id.in_(tuple(users)))
+    )
+    return (await session.execute(query)).mappings().all()
+
+
+async def find_successor(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> UUID | None:
+    """Return who is to own a workspace after its last owner: the admin who is longest in it, else the member.
+
+    Machines, guests and who has been deleted own nothing.
+    """
+    is_machine = exists().where(service_account.c.id == member.c.user_id)
+    is_gone = exists().where(person.c.id == member.c.user_id, person.c.status == "deleted")
+    query = (
+        select(member.c.user_id)
+        .where(
+            member.c.workspace_id == workspace_id,
+            member.c.user_id != user_id,
+            member.c.role.in_(("admin", "member")),
+            ~is_machine,
+            ~is_gone,
+        )
+        .order_by(member.c.role, member.c.created_at, member.c.id)
+        .limit(1)
+    )
+    found: UUID | None = await session.scalar(query)
+    return found
 
 
 async def put_service_account(session: AsyncSession, *, account_id: UUID, workspace_id: UUID, version: int) -> bool:

@@ -3,6 +3,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from sqlalchemy import RowMapping
 
 Role = Literal["owner", "admin", "member", "guest"]
 
@@ -14,10 +15,16 @@ class WorkspaceOut(BaseModel):
     name: str
     personal: bool = Field(description="Whether this is the caller's own space, made at sign-up.")
     role: Role = Field(description="The caller's role.")
+    require_if_match: bool = Field(description="Whether changes of what is in it have to come with `If-Match`.")
     created_by: UUID
     version: int
     created_at: datetime
     updated_at: datetime
+
+    @classmethod
+    def of(cls, row: RowMapping) -> "WorkspaceOut":
+        """Make the resource of a row with the caller's `role`."""
+        return cls.model_validate({**row, "personal": row["personal_owner_id"] is not None})
 
 
 class WorkspaceResource(BaseModel):
@@ -26,10 +33,17 @@ class WorkspaceResource(BaseModel):
     id: UUID
     name: str
     personal: bool
+    require_if_match: bool
     created_by: UUID
     version: int
     created_at: datetime
     updated_at: datetime
+    deleted_at: datetime | None
+
+    @classmethod
+    def of(cls, row: RowMapping) -> "WorkspaceResource":
+        """Make the resource of a row."""
+        return cls.model_validate({**row, "personal": row["personal_owner_id"] is not None})
 
 
 class MemberResource(BaseModel):
@@ -61,6 +75,7 @@ WORKSPACE_EXAMPLE: dict[str, Any] = {
     "name": "Personal",
     "personal": True,
     "role": "owner",
+    "require_if_match": False,
     "created_by": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",
     "version": 1,
     "created_at": "2026-11-24T08:59:00Z",

@@ -1,6 +1,6 @@
 """Making workspaces: the personal one that everybody has, and shared ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,15 @@ from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.projects import service as projects
 from tasks_service.workspaces import repository
-from tasks_service.workspaces.events import member_added, member_removed, member_updated, workspace_created
+from tasks_service.workspaces.errors import LastOwner, WorkspaceMissing
+from tasks_service.workspaces.events import (
+    WORKSPACE_CREATED,
+    WORKSPACE_DELETED,
+    member_added,
+    member_removed,
+    member_updated,
+    workspace_changed,
+)
 
 PERSONAL_NAME = "Personal"
 
@@ -54,6 +62,44 @@ async def register_person(session: AsyncSession, *, person: Principal) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """A workspace that is locked, so that nobody else changes who its owners are, and some of its `members` by user."""
+
+    workspace: RowMapping
+    members: Mapping[UUID, RowMapping]
+
+    def refuse_last_owner(self, user_id: UUID) -> None:
+        """Raise LastOwner when there would be no owner without this one."""
+        owners = {one for one, row in self.members.items() if row["role"] == "owner"}
+        if owners == {user_id}:
+            raise LastOwner
+
+
+async def lock_standing(session: AsyncSession, *, workspace_id: UUID, users: Iterable[UUID]) -> Standing:
+    """Lock a workspace and return who owns it and what these users are in it. Raises WorkspaceMissing."""
+    row = await repository.lock(session, workspace_id)
+    if row is None:
+        raise WorkspaceMissing
+    # Read after the lock: who held it before may have changed them.
+    members = await repository.owners_and(session, workspace_id, users)
+    return Standing(row, {one["user_id"]: one for one in members})
+
+
+async def end_workspace(session: AsyncSession, row: RowMapping) -> list[ChangeDraft]:
+    """Delete a locked workspace with all memberships, so that nobody sees anything of it; return the changes to record.
+
+    Its former members are told. What is in it is purged later.
+    """
+    now = utcnow()
+    deleted = await repository.mark_deleted(session, workspace_id=row["id"], now=now)
+    members = await repository.remove_all_members(session, row["id"])
+    audience = frozenset(one["user_id"] for one in members)
+    # First, since whoever has left is told no more.
+    gone = workspace_changed(WORKSPACE_DELETED, row, deleted, audience)
+    return [gone, *(member_removed(one, audience) for one in members)]
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceAccountState:
     """A service account as it is at a version."""
 
@@ -69,7 +115,7 @@ async def put_service_account(session: AsyncSession, *, account: ServiceAccountS
     False for what changes nothing: an unknown workspace, an older state than is known, an account that was deleted.
     """
     workspace_id = account.workspace_id
-    if not await repository.exists(session, workspace_id):
+    if await repository.lock(session, workspace_id) is None:
         return False
     is_news = await repository.put_service_account(
         session, account_id=account.id, workspace_id=workspace_id, version=account.version
@@ -110,7 +156,7 @@ async def _populate(
 ) -> list[ChangeDraft]:
     """Open the log and add the members, the owner first; everybody sees the log from the beginning."""
     await changes_repository.open_log(session, row["id"])
-    drafts = [workspace_created(row)]
+    drafts = [workspace_changed(WORKSPACE_CREATED, None, row)]
     for user_id in (owner.user_id, *members):
         role = "owner" if user_id == owner.user_id else "member"
         member = await repository.add_member(session, _new_member(row["id"], user_id, role))

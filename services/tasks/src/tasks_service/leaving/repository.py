@@ -1,0 +1,111 @@
+"""All SQL on what goes with a membership: each statement is about all rows at once, however many there are."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import ColumnElement, CursorResult, RowMapping, Table, case, delete, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks_service.assignees.models import Assignee
+from tasks_service.checklists.models import ChecklistItem
+from tasks_service.labels.models import PersonalLabel
+from tasks_service.projects.models import ProjectMember
+from tasks_service.shares.models import TaskShare
+from tasks_service.stars.models import Star
+from tasks_service.tasks.repository import SHOWN, task
+from tasks_service.visibility.repository import TASKS, member, project, task_rank
+from tasks_service.watchers.models import Watcher
+
+assignee = table_of(Assignee)
+checklist_item = table_of(ChecklistItem)
+personal_label = table_of(PersonalLabel)
+project_member = table_of(ProjectMember)
+star = table_of(Star)
+task_share = table_of(TaskShare)
+watcher = table_of(Watcher)
+
+CLOSED = ("done", "cancelled")
+ONE_USER = PG_UUID(as_uuid=True)
+USERS = ARRAY(ONE_USER)
+Values = Mapping[str, Any]
+
+
+async def lock_assigned(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> Sequence[RowMapping]:
+    """Return all tasks that are assigned to somebody, in the trash, too, locked in the order of their ids."""
+    query = (
+        select(*SHOWN)
+        .select_from(task.join(project, project.c.id == task.c.project_id))
+        .join(assignee, assignee.c.task_id == task.c.id)
+        .where(assignee.c.user_id == user_id, assignee.c.workspace_id == workspace_id)
+        .order_by(task.c.id)
+        .with_for_update(of=task, key_share=True)
+    )
+    return (await session.execute(query)).mappings().all()
+
+
+async def open_for(session: AsyncSession, *, user_id: UUID, workspace_id: UUID, task_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these tasks are still to be done and seen by somebody."""
+    query = (
+        select(task.c.id)
+        .select_from(TASKS)
+        .where(
+            member.c.user_id == user_id,
+            member.c.workspace_id == workspace_id,
+            task.c.id == func.any(literal(list(task_ids), USERS)),
+            task.c.deleted_at.is_(None),
+            task.c.status_category.not_in(CLOSED),
+            project.c.deleted_at.is_(None),
+            task_rank(member.c.user_id) > 0,
+        )
+    )
+    return set((await session.execute(query)).scalars())
+
+
+async def unassign(
+    session: AsyncSession,
+    *,
+    task_ids: Sequence[UUID],
+    user_id: UUID,
+    successor: UUID | None,
+    given: Sequence[UUID],
+    now: datetime,
+) -> dict[UUID, RowMapping]:
+    """Take somebody off tasks, of those that are `given` in favour of the successor; return what changed, by task.
+
+    The next assignee is the primary one, unless the successor takes that place.
+    """
+    left = _left(user_id, successor, given)
+    statement = (
+        update(task)
+        .where(task.c.id == func.any(literal(list(task_ids), USERS)))
+        .values(assignees=left, assigned_to=left[1], version=task.c.version + 1, updated_at=now)
+        .returning(task.c.id, task.c.assignees, task.c.assigned_to, task.c.version, task.c.updated_at)
+    )
+    return {row["id"]: row for row in (await session.execute(statement)).mappings()}
+
+
+def _left(user_id: UUID, successor: UUID | None, given: Sequence[UUID]) -> ColumnElement[Any]:
+    gone = literal(user_id, ONE_USER)
+    without = func.array_remove(task.c.assignees, gone, type_=USERS)
+    if successor is None:
+        return without
+    heir = literal(successor, ONE_USER)
+    replaced = func.array_replace(func.array_remove(task.c.assignees, heir, type_=USERS), gone, heir, type_=USERS)
+    return case((task.c.id == func.any(literal(list(given), USERS)), replaced), else_=without)
+
+
+async def assign(session: AsyncSession, *, workspace_id: UUID, task_ids: Sequence[UUID], values: Values) -> None:
+    """Note somebody as an assignee of tasks; what they have said of one already stays."""
+    rows = [{**values, "workspace_id": workspace_id, "task_id": one} for one in task_ids]
+    await session.execute(insert(assignee).on_conflict_do_nothing(), rows)
+
+
+async def delete_of(session: AsyncSession, table: Table, *, workspace_id: UUID, user_id: UUID) -> int:
+    """Delete somebody's rows of a table in a workspace; return how many there were."""
+    statement = delete(table).where(table.c.workspace_id == workspace_id, table.c.user_id == user_id)
+    return cast("CursorResult[Any]", await session.execute(statement)).rowcount
