@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from auth_service.credentials.rules import counted_address, delay_after, network_of
 from auth_service.sessions.rules import open_successor, seal_successor
-from auth_service.users.rules import parse_email
+from chassis.addresses import parse_email
 from chassis.sealing import SealError
 from chassis.secret_tokens import REFRESH_TOKEN
 from hypothesis import given

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from chassis.addresses import parse_email
 from chassis.clock import utcnow
 from chassis.identity import Principal
 from chassis.sealing import KeyRing
@@ -24,7 +25,7 @@ from auth_service.sessions.service import Lifetimes
 from auth_service.users import repository as users
 from auth_service.users.errors import LastAdmin, UserVersionConflict
 from auth_service.users.events import USER_UPDATED, user_changed
-from auth_service.users.rules import ADMIN, USER, parse_email
+from auth_service.users.rules import ADMIN, USER
 from auth_service.users.schemas import UserOut
 from auth_service.users.service import hold_admins
 from auth_service.verification import service as verification

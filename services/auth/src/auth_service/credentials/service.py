@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from chassis.addresses import EmailAddress, parse_email
 from chassis.clock import utcnow
 from chassis.context import current_request
 from chassis.identity import Principal
@@ -27,7 +28,6 @@ from auth_service.mail_requests import service as mail_requests
 from auth_service.mail_requests.rules import RequestKind
 from auth_service.passwords.service import PasswordHasher
 from auth_service.users import repository as users
-from auth_service.users.rules import EmailAddress, parse_email
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Asking for mail in a way that is the same for every address, and taking the requests up."""
 
+from chassis.addresses import EmailAddress
 from chassis.clock import utcnow
 from chassis.context import current_request
 from chassis.ids import uuid7
@@ -8,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth_service.mail_requests import repository
 from auth_service.mail_requests.rules import MAX_ATTEMPTS, RETRY_AFTER, RequestKind
-from auth_service.users.rules import EmailAddress
 
 
 async def ask(

@@ -10,8 +10,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import jwt
-
-from auth_service.users.rules import EmailAddress, parse_email
+from chassis.addresses import EmailAddress, parse_email
 
 FLOW_LIFETIME = timedelta(minutes=10)
 LEEWAY_SECONDS = 60

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from uuid import UUID
 
+from chassis.addresses import EmailAddress
 from chassis.clock import utcnow
 from chassis.errors import Unauthenticated
 from chassis.identity import Principal
@@ -30,7 +31,6 @@ from auth_service.sessions import service as sessions
 from auth_service.sessions.service import Lifetimes
 from auth_service.users import repository as users
 from auth_service.users.events import USER_UPDATED, user_changed
-from auth_service.users.rules import EmailAddress
 from auth_service.verification import service as verification
 from auth_service.verification.errors import TooManyMails
 from auth_service.verification.rules import LinkKind

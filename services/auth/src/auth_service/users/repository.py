@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis.addresses import EmailAddress
 from chassis.db.base import table_of
 from sqlalchemy import RowMapping, any_, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -12,7 +13,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.users.models import Account
-from auth_service.users.rules import EmailAddress
 
 account = table_of(Account)
 

@@ -1,42 +1,13 @@
-"""What an e-mail address is (R12), and the one spelling of languages and zones."""
+"""The one spelling of languages and zones, and what a URL is."""
 
 import importlib.resources
-import unicodedata
-from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from email_validator import EmailNotValidError, validate_email
-
 USER, ADMIN = "user", "admin"
-MAX_EMAIL = 254
-MAX_LOCAL_PART = 64
 UTC, ETC_UTC = "UTC", "Etc/UTC"
 SCRIPT_LENGTH, REGION_LENGTH = 4, 2
-
-
-@dataclass(frozen=True, slots=True)
-class EmailAddress:
-    """An address as it was written, and the form by which two of them are compared."""
-
-    display: str
-    canonical: str
-
-
-def parse_email(text: str) -> EmailAddress | None:
-    """Return the address, or None when it is none."""
-    tidy = unicodedata.normalize("NFKC", text).strip()
-    if len(tidy) > MAX_EMAIL:
-        return None
-    try:
-        valid = validate_email(tidy, check_deliverability=False, allow_smtputf8=False)
-    except EmailNotValidError:
-        return None
-    if len(valid.local_part) > MAX_LOCAL_PART:
-        return None
-    canonical = f"{valid.local_part.lower()}@{valid.ascii_domain.lower()}"
-    return EmailAddress(valid.normalized, canonical)
 
 
 def canonical_timezone(name: str) -> str | None:

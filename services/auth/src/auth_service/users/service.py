@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from chassis.addresses import EmailAddress, parse_email
 from chassis.clock import utcnow
 from chassis.errors import InvalidInput, Unauthenticated
 from chassis.identity import Principal
@@ -20,7 +21,6 @@ from auth_service.passwords.service import PasswordHasher
 from auth_service.users import repository
 from auth_service.users.errors import EmailInvalid, EmailTaken, LastAdmin, ProfileVersionConflict
 from auth_service.users.events import USER_UPDATED, user_changed, user_registered
-from auth_service.users.rules import EmailAddress, parse_email
 from auth_service.users.schemas import ProfilePatch, Registration, UserOut
 
 

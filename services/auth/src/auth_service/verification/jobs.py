@@ -1,6 +1,7 @@
 """Doing what was asked by mail requests: only here is an address looked up, and nobody waits for the answer."""
 
 import structlog
+from chassis.addresses import EmailAddress
 from chassis.clock import utcnow
 from chassis.context import RequestContext, bind_request, current_request
 from chassis.sealing import KeyRing
@@ -15,7 +16,6 @@ from auth_service.mail_requests import service as mail_requests
 from auth_service.mail_requests.rules import RequestKind, is_stale
 from auth_service.users import repository as users
 from auth_service.users import service as accounts
-from auth_service.users.rules import EmailAddress
 from auth_service.verification import service
 from auth_service.verification.rules import USABLE_STATUSES, LinkKind
 

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import TypeGuard
 from uuid import UUID
 
+from chassis.addresses import EmailAddress
 from chassis.clock import utcnow
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing
@@ -22,7 +23,6 @@ from auth_service.sessions.service import Lifetimes
 from auth_service.users import repository as users
 from auth_service.users.errors import EmailTaken
 from auth_service.users.events import USER_UPDATED, user_changed
-from auth_service.users.rules import EmailAddress
 from auth_service.verification import repository
 from auth_service.verification.errors import LinkTokenInvalid
 from auth_service.verification.rules import LIFETIMES, MAIL_OF, USABLE_STATUSES, LinkKind, new_token
