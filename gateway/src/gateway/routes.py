@@ -46,6 +46,7 @@ ROUTES = (
     Route("/api/v1/tasks/*", "tasks"),
     Route("/api/v1/projects", "tasks"),
     Route("/api/v1/workspaces", "tasks"),
+    Route("/api/v1/workspaces/*", "tasks"),
     Route("/api/v1/authz/check", "tasks"),
     Route("/api/v1/meta/permissions", "tasks"),
     Route("/api/v1/ws", "notifications"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from chassis.db.base import schema_metadata
 from chassis.idempotency import IdempotencyMixin
 from chassis.inbox.models import InboxMixin
+from chassis.outbox.models import OutboxMixin
 from sqlalchemy.orm import DeclarativeBase
 
 SCHEMA = "tasks"
@@ -22,3 +23,7 @@ class IdempotencyKey(IdempotencyMixin, Base):
 
 class Inbox(InboxMixin, Base):
     """Events that this service has taken in."""
+
+
+class Outbox(OutboxMixin, Base):
+    """Events on their way out that are no change of a workspace, such as requests for mail."""

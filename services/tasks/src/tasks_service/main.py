@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from tasks_service import settings as settings_module
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
+from tasks_service.directory import endpoints as directory
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
 from tasks_service.projects import endpoints as projects
@@ -28,6 +29,7 @@ ROUTERS = (
     tasks.router,
     projects.router,
     workspaces.router,
+    directory.router,
     permissions.router,
     permissions.meta,
     tasks.internal,

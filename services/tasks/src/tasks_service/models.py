@@ -5,7 +5,7 @@ from tasks_service.categories.models import Category
 from tasks_service.changes.models import Change, ChangeCounter
 from tasks_service.checklists.models import ChecklistItem
 from tasks_service.comments.models import Comment, CommentVersion, Reaction
-from tasks_service.db import Base, IdempotencyKey, Inbox
+from tasks_service.db import Base, IdempotencyKey, Inbox, Outbox
 from tasks_service.directory.models import Person
 from tasks_service.invitations.models import Invitation
 from tasks_service.labels.models import Label, PersonalLabel
@@ -36,6 +36,7 @@ __all__ = [
     "Label",
     "Member",
     "MetadataNamespace",
+    "Outbox",
     "Person",
     "PersonalLabel",
     "Project",

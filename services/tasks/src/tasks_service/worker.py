@@ -2,6 +2,7 @@
 
 from chassis.broker.consumer import Consumer
 
+from tasks_service.directory.consumers import on_person
 from tasks_service.workspaces.consumers import on_service_account, on_user_registered
 
-CONSUMERS: tuple[Consumer, ...] = (on_user_registered, on_service_account)
+CONSUMERS: tuple[Consumer, ...] = (on_user_registered, on_service_account, on_person)

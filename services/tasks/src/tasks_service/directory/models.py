@@ -17,7 +17,7 @@ class Person(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     display_name: Mapped[str | None] = mapped_column(String(200))
-    avatar_url: Mapped[str | None] = mapped_column(String(2000))
+    avatar_url: Mapped[str | None] = mapped_column(String(2048))
     # Compared with the address of an invitation, and shown to nobody.
     email_canonical: Mapped[str | None] = mapped_column(String(320))
     email_verified: Mapped[bool]

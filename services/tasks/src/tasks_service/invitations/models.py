@@ -2,7 +2,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, SmallInteger, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -21,6 +21,10 @@ class Invitation(Base):
             unique=True,
             postgresql_where=text("state = 'pending'"),
         ),
+        Index("ix_invitation_invited_by", "invited_by", "mailed_at"),
+        Index("ix_invitation_email_canonical", "email_canonical"),
+        Index("ix_invitation_accepted_by", "accepted_by", postgresql_where=text("accepted_by IS NOT NULL")),
+        Index("ix_invitation_expires_at", "expires_at"),
         CheckConstraint("role IN ('owner', 'admin', 'member', 'guest')", name="role"),
         CheckConstraint("state IN ('pending', 'accepted', 'declined', 'revoked')", name="state"),
     )
@@ -37,6 +41,9 @@ class Invitation(Base):
     state: Mapped[str] = mapped_column(String(16))
     invited_by: Mapped[UUID]
     accepted_by: Mapped[UUID | None]
+    # How many mails it has had, and when the last one was asked for.
+    mails: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    mailed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
