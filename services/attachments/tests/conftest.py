@@ -44,7 +44,8 @@ from testkit.waiting import eventually
 
 MAX_BYTES = 3 * 1024 * 1024
 MAX_PER_TASK = 5
-EDITORS = frozenset({"owner", "admin", "member"})
+IN_PROJECT = {"owner": "manager", "admin": "manager", "member": "editor", "guest": "viewer"}
+"""What a role in the workspace is in the project of the world, which is open and has its guest as a viewer."""
 
 
 @dataclass
@@ -62,6 +63,12 @@ class World:
 
     def role(self, person: str) -> str | None:
         return {"stranger": None, "colleague": "member"}.get(person, person)
+
+    def project(self, **more: Any) -> dict[str, Any]:
+        """Return the row of the project, which is open, with some of it otherwise."""
+        state = {"is_private": False, "member_role": "editor", "is_archived": False, "deleted": False}
+        place = {"project_id": self.project_id, "workspace_id": self.workspace_id, "changed_seq": 8}
+        return {**place, **state, **more}
 
     def headers(self, person: str, **more: str) -> dict[str, str]:
         return {**self.gateway.headers(self.people[person]), **more}
@@ -102,8 +109,9 @@ class TasksApi:
                 "task_id": task_id,
                 "workspace_id": str(world.workspace_id),
                 "project_id": str(world.project_id),
-                "can_edit": role in EDITORS,
-                "role": role,
+                "can_edit": IN_PROJECT[role] != "viewer",
+                "role": IN_PROJECT[role],
+                "is_archived": False,
             }
         )
 
@@ -269,6 +277,9 @@ async def world(unknown_world: World, database: Database) -> World:
             "project_id": unknown_world.project_id,
         }
         await locations.put_location(session, {**place, "changed_seq": 10, "deleted": False})
+        await locations.put_project(session, unknown_world.project())
+        guest = {"project_id": unknown_world.project_id, "user_id": unknown_world.people["guest"], "role": "viewer"}
+        await locations.put_project_member(session, {**guest, "changed_seq": 9, "removed": False})
     return unknown_world
 
 

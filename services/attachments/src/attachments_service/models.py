@@ -2,8 +2,27 @@
 
 from attachments_service.attachments.models import Attachment
 from attachments_service.db import Base, IdempotencyKey, Inbox, Outbox
-from attachments_service.locations.models import Membership, TaskLocation
+from attachments_service.locations.models import (
+    EndedWorkspace,
+    Membership,
+    ProjectMember,
+    ProjectPlace,
+    TaskLocation,
+    TaskShare,
+)
 
 METADATA = Base.metadata
 
-__all__ = ["METADATA", "Attachment", "IdempotencyKey", "Inbox", "Membership", "Outbox", "TaskLocation"]
+__all__ = [
+    "METADATA",
+    "Attachment",
+    "EndedWorkspace",
+    "IdempotencyKey",
+    "Inbox",
+    "Membership",
+    "Outbox",
+    "ProjectMember",
+    "ProjectPlace",
+    "TaskLocation",
+    "TaskShare",
+]

@@ -7,7 +7,7 @@ from chassis.inbox import claiming
 from chassis.outbox import purging
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from attachments_service.attachments.jobs import remove_orphans
+from attachments_service.attachments.jobs import purge_workspaces, remove_orphans
 from attachments_service.db import IdempotencyKey, Inbox, Outbox
 from attachments_service.storage.port import Storage
 
@@ -39,4 +39,5 @@ PURGES = (
     Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
     Job("purge-inbox", HOUR, purge_inbox),
     Job("purge-outbox", HOUR, purge_outbox),
+    Job("purge-workspaces", HOUR, purge_workspaces),
 )

@@ -44,6 +44,7 @@ def test_the_jobs_and_how_often_they_run(all_jobs):
         ("purge-idempotency-keys", 3600.0),
         ("purge-inbox", 3600.0),
         ("purge-outbox", 3600.0),
+        ("purge-workspaces", 3600.0),
         ("remove-orphans", 3600.0),
     ]
 
@@ -81,3 +82,30 @@ async def test_r60_the_job_removes_orphans_of_the_storage(run_job, attach, objec
     await attach()
     await run_job("remove-orphans")
     assert len(objects()) == 1
+
+
+OF_WORKSPACE = """
+    SELECT count(*) FROM (
+        SELECT workspace_id FROM attachments.attachment
+        UNION ALL SELECT workspace_id FROM attachments.task_location
+        UNION ALL SELECT workspace_id FROM attachments.project_place
+        UNION ALL SELECT workspace_id FROM attachments.membership
+        UNION ALL SELECT workspace_id FROM attachments.ended_workspace
+    ) AS of_workspaces WHERE workspace_id = :w
+"""
+
+
+async def test_n1_what_a_deleted_workspace_had_goes_after_thirty_days(rows, run_job, attach, world):
+    await attach()
+    ended = "INSERT INTO attachments.ended_workspace VALUES (:w, now() - make_interval(days => :days))"
+    await rows(ended, w=world.workspace_id, days=29)
+    before = await rows(OF_WORKSPACE, w=world.workspace_id)
+    await run_job("purge-workspaces")
+    assert await rows(OF_WORKSPACE, w=world.workspace_id) == before
+    await rows("UPDATE attachments.ended_workspace SET ended_at = now() - interval '31 d'")
+    other = "INSERT INTO attachments.project_place VALUES (:p, :w, false, 'editor', false, 1, false)"
+    await rows(other, p=world.task_id, w=world.task_id)
+    await run_job("purge-workspaces")
+    assert await rows(OF_WORKSPACE, w=world.workspace_id) == [(0,)]
+    assert await rows("SELECT count(*) FROM attachments.project_member") == [(0,)]
+    assert await rows(OF_WORKSPACE, w=world.task_id) == [(1,)]

@@ -4,12 +4,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from attachments_service.attachments.consumers import on_task_purged
 from attachments_service.db import Inbox
 from attachments_service.locations import repository
 from attachments_service.locations.consumers import on_change
+from attachments_service.locations.policies import role_in_task
+from attachments_service.locations.schemas import Standing
 from attachments_service.relay import OUTBOX
 from chassis.broker.consumer import ConsumerRunner, consumer
-from chassis.broker.port import Message, Queue
+from chassis.broker.port import Message
 from chassis.broker.relay import OutboxRelay
 from chassis.broker.streams import StreamsTransport
 from chassis.clock import utcnow
@@ -21,7 +24,7 @@ from sqlalchemy import select, text
 from testkit.waiting import eventually
 
 CONTRACTS = Path(__file__).parents[4] / "contracts" / "events" / "tasks"
-LOCATIONS = Queue("attachments.locations", ("task.*.v1", "member.*.v1"))
+LOCATIONS = on_change.queue
 
 
 @pytest.fixture
@@ -77,6 +80,24 @@ def member_event(world, event_type, sequence, person, role, **more):
     return event(event_type, sequence=sequence, workspace_id=world.workspace_id, data=data, **more)
 
 
+def project_event(world, event_type, sequence, **state):
+    resource = {"id": str(world.project_id), "workspace_id": str(world.workspace_id), **state}
+    data = {"entity_type": "project", "entity_id": str(world.project_id), "resource": resource}
+    return event(event_type, sequence=sequence, workspace_id=world.workspace_id, data=data)
+
+
+def role_event(world, event_type, sequence, person, role="viewer"):
+    resource = {"project_id": str(world.project_id), "user_id": str(world.people[person]), "role": role}
+    data = {"entity_type": "project_member", "entity_id": str(uuid7()), "resource": resource}
+    return event(event_type, sequence=sequence, workspace_id=world.workspace_id, data=data)
+
+
+def share_event(world, event_type, sequence, person, role="viewer"):
+    resource = {"task_id": str(world.task_id), "user_id": str(world.people[person]), "role": role}
+    data = {"entity_type": "task_share", "entity_id": str(uuid7()), "resource": resource}
+    return event(event_type, sequence=sequence, workspace_id=world.workspace_id, data=data)
+
+
 @pytest.fixture
 def send(transport):
     async def send(*events):
@@ -119,20 +140,22 @@ async def test_events_feed_the_projection_and_then_nobody_is_asked(
     await send(
         member_event(world, "member.added.v1", 1, "member", "member"),
         member_event(world, "member.added.v1", 2, "guest", "guest"),
-        task_event(world, "task.created.v1", 3),
+        project_event(world, "project.created.v1", 3),
+        role_event(world, "project_member.added.v1", 4, "guest"),
+        task_event(world, "task.created.v1", 5),
     )
-    await when_taken_in(database, 3)
+    await when_taken_in(database, 5)
     assert (await api.get(world.path, headers=world.headers("guest"))).status_code == 200
     created = await api.post(world.path, files={"file": ("a", b"x")}, headers=world.headers("member"))
     assert created.status_code == 201
     in_project = world.gateway.token_headers(world.people["guest"], "tasks:read", project_ids=[world.project_id])
     assert (await api.get(world.path, headers=in_project)).status_code == 200
     assert tasks_api.calls == []
-    await send(member_event(world, "member.removed.v1", 4, "guest", "guest"))
-    await when_taken_in(database, 4)
+    await send(member_event(world, "member.removed.v1", 6, "guest", "guest"))
+    await when_taken_in(database, 6)
     assert (await api.get(world.path, headers=world.headers("guest"))).status_code == 404
-    await send(task_event(world, "task.deleted.v1", 5))
-    await when_taken_in(database, 5)
+    await send(task_event(world, "task.deleted.v1", 7))
+    await when_taken_in(database, 7)
     for path in (world.path, created.headers["location"], f"{created.headers['location']}/content"):
         assert (await api.get(path, headers=world.headers("member"))).status_code == 404
 
@@ -219,6 +242,112 @@ async def test_r45_attachments_are_told_of_in_order(api, world, attach, database
         return [row.state for row in await published()] == ["sent", "sent"]
 
     assert await eventually(sent)
+
+
+async def statuses(api, world, *people):
+    """Return what each gets who asks for the files of the task; the tasks service knows of nothing."""
+    return [(await api.get(world.path, headers=world.headers(person))).status_code for person in people]
+
+
+async def test_f6_files_of_a_private_project_are_for_those_with_a_role(
+    api, world, attach, database, worker, send, tasks_api
+):
+    tasks_api.worlds.clear()
+    everybody = ("owner", "admin", "member", "colleague", "guest")
+    assert await statuses(api, world, *everybody) == [200] * 5
+    await send(project_event(world, "project.updated.v1", 20, visibility="private"))
+    await when_taken_in(database, 1)
+    assert await statuses(api, world, *everybody) == [200, 200, 404, 404, 200]
+    await send(role_event(world, "project_member.added.v1", 21, "member", "commenter"))
+    await when_taken_in(database, 2)
+    assert await statuses(api, world, *everybody) == [200, 200, 200, 404, 200]
+    refused = await api.post(world.path, files={"file": ("a", b"x")}, headers=world.headers("member"))
+    assert refused.status_code == 403
+    await send(
+        role_event(world, "project_member.removed.v1", 22, "member", "commenter"),
+        role_event(world, "project_member.removed.v1", 23, "guest"),
+        share_event(world, "task_share.added.v1", 24, "colleague", "editor"),
+    )
+    await when_taken_in(database, 5)
+    assert await statuses(api, world, *everybody) == [200, 200, 404, 200, 404]
+    assert (await attach(by="colleague"))["created_by"] == str(world.people["colleague"])
+    await send(share_event(world, "task_share.removed.v1", 25, "colleague", "editor"))
+    await when_taken_in(database, 6)
+    assert await statuses(api, world, *everybody) == [200, 200, 404, 404, 404]
+
+
+async def test_b14_a_task_that_moves_is_seen_as_its_new_project_is(api, world, database, worker, send, tasks_api):
+    tasks_api.worlds.clear()
+    there = type(world)(world.gateway, workspace_id=world.workspace_id, task_id=world.task_id)
+    await send(
+        project_event(there, "project.created.v1", 20, visibility="private"),
+        task_event(there, "task.moved.v1", 21),
+    )
+    await when_taken_in(database, 2)
+    assert await statuses(api, world, "owner", "member", "guest") == [200, 404, 404]
+
+
+async def test_c2_files_of_archived_projects_stay_as_they_are(api, world, attach, database, worker, send, row_count):
+    file = await attach()
+    await send(project_event(world, "project.updated.v1", 20, archived_at="2026-11-26T09:00:00Z"))
+    await when_taken_in(database, 1)
+    upload = await api.post(world.path, files={"file": ("a", b"x")}, headers=world.headers("owner"))
+    removal = await api.delete(f"/api/v1/attachments/{file['id']}", headers=world.headers("owner"))
+    for answer in (upload, removal):
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "PROJECT_ARCHIVED")
+    assert await statuses(api, world, "guest") == [200]
+    assert await row_count() == 1
+
+
+async def test_c2_files_of_projects_in_the_trash_are_not_seen(api, world, database, worker, send, tasks_api):
+    tasks_api.worlds.clear()
+    await send(project_event(world, "project.deleted.v1", 20, deleted_at="2026-11-26T09:00:00Z"))
+    await when_taken_in(database, 1)
+    assert await statuses(api, world, "owner", "guest") == [404, 404]
+    await send(project_event(world, "project.restored.v1", 21))
+    await when_taken_in(database, 2)
+    assert await statuses(api, world, "owner", "guest") == [200, 200]
+
+
+async def test_b13_the_files_of_a_purged_task_go_with_it(
+    api, world, attach, database, transport, background, send, row_count, published
+):
+    await transport.declare(on_task_purged.queue)
+    background(ConsumerRunner(database, table_of(Inbox), transport, on_task_purged).run)
+    files = [await attach(name=f"{number}.txt") for number in range(2)]
+    purged = task_event(world, "task.purged.v1", 20)
+    actor = {"type": "user", "id": str(world.people["owner"]), "via": "session"}
+    audience = [str(world.people["owner"])]
+    await send(purged.model_copy(update={"data": {**purged.data, "actor": actor, "audience": audience}}))
+    await when_taken_in(database, 1)
+    assert await row_count() == 0
+    gone = [row for row in await published() if row.type == "attachment.deleted.v1"]
+    assert sorted(str(row.subject) for row in gone) == sorted(file["id"] for file in files)
+    assert [(row.data["actor"], row.data["audience"]) for row in gone] == [(actor, audience)] * 2
+
+
+async def test_who_hears_of_a_file_is_who_sees_its_task(api, world, attach, database, worker, send, published):
+    await send(
+        project_event(world, "project.updated.v1", 20, visibility="private"),
+        share_event(world, "task_share.added.v1", 21, "colleague"),
+        role_event(world, "project_member.removed.v1", 22, "guest"),
+    )
+    await when_taken_in(database, 3)
+    await attach(by="owner")
+    (row,) = await published()
+    assert row.data["audience"] == sorted(str(world.people[one]) for one in ("owner", "admin", "colleague"))
+
+
+@pytest.mark.parametrize("workspace_role", ["owner", "admin", "member", "guest"])
+@pytest.mark.parametrize("is_private", [True, False])
+@pytest.mark.parametrize("project_role", [None, "viewer", "manager"])
+@pytest.mark.parametrize("share_role", [None, "commenter"])
+def test_n2_the_role_in_a_task_is_the_highest_that_is_given(workspace_role, is_private, project_role, share_role):
+    found = role_in_task(Standing(workspace_role, is_private, "editor", project_role, share_role))
+    given = {project_role, share_role, "editor" if workspace_role == "member" and not is_private else None}
+    ladder = ["manager", "editor", "commenter", "viewer"]
+    expected = next((role for role in ladder if role in given), None)
+    assert found == ("manager" if workspace_role in {"owner", "admin"} else expected)
 
 
 @pytest.mark.parametrize("event_type", ["task.created.v1", "task.updated.v1", "task.deleted.v1", "member.added.v1"])

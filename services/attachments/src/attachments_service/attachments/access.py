@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from sqlalchemy import RowMapping
 
 from attachments_service.attachments import repository
-from attachments_service.attachments.errors import AttachmentNotFound
+from attachments_service.attachments.errors import AttachmentNotFound, ProjectArchived
 from attachments_service.locations.schemas import TaskAccess
 
 
@@ -34,9 +34,11 @@ async def visible_task(request: Request, task_id: UUID, caller: CurrentPrincipal
 
 
 async def editable_task(access: Annotated[TaskAccess, Depends(visible_task)]) -> TaskAccess:
-    """Return a task that the caller may attach files to. Raises AttachmentNotFound or Forbidden."""
+    """Return a task that the caller may attach files to. Raises AttachmentNotFound, Forbidden or ProjectArchived."""
     if not access.can_edit:
         raise Forbidden
+    if access.is_archived:
+        raise ProjectArchived
     return access
 
 

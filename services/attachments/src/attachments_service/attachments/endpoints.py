@@ -23,6 +23,7 @@ from attachments_service.attachments.errors import (
     AttachmentNotFound,
     FileNameInvalid,
     FileTooLarge,
+    ProjectArchived,
     RangeNotSatisfiable,
     TooManyAttachments,
 )
@@ -84,6 +85,7 @@ router = APIRouter(prefix="/api/v1/attachments", tags=["attachments"])
         **errors(
             AttachmentNotFound,
             Forbidden,
+            ProjectArchived,
             TooManyAttachments,
             FileTooLarge,
             FileNameInvalid,
@@ -214,13 +216,14 @@ async def read_content(
     "/{attachment_id}",
     summary="Delete a file",
     description=(
-        "By who brought it, or by an owner or admin of the workspace; `Prefer: return=minimal` gets 204 instead."
+        "By who brought it and may edit the task, or by who manages its project; `Prefer: return=minimal` gets 204 "
+        "instead."
     ),
     response_model=Envelope[None],
     responses={
         200: example(None, description="The file is gone."),
         204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
-        **errors(AttachmentNotFound, Forbidden),
+        **errors(AttachmentNotFound, Forbidden, ProjectArchived),
     },
 )
 @scope("tasks:delete")

@@ -10,6 +10,11 @@ class TooManyAttachments(Conflict):
     message = "This task has as many files as a task can have."
 
 
+class ProjectArchived(Conflict):
+    code = "PROJECT_ARCHIVED"
+    message = "This project is archived: nothing in it changes until it is taken out of the archive."
+
+
 class FileTooLarge(AppError):
     code = "FILE_TOO_LARGE"
     kind = ErrorKind.TOO_LARGE

@@ -1,12 +1,12 @@
 """Facts about attachments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.context import current_request
 from chassis.db.base import table_of
-from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from chassis.outbox.publishing import publish
@@ -22,7 +22,7 @@ ATTACHMENT_DELETED = "attachment.deleted.v1"
 
 
 async def attachment_changed(
-    session: AsyncSession, event_type: str, row: RowMapping, *, actor: Principal, audience: Sequence[UUID]
+    session: AsyncSession, event_type: str, row: RowMapping, *, actor: Mapping[str, Any], audience: Sequence[UUID]
 ) -> None:
     """Tell of a file that came or went; its stream is the file itself."""
     request = current_request()
@@ -40,7 +40,7 @@ async def attachment_changed(
             "entity_type": "attachment",
             "entity_id": str(row["id"]),
             "version": sequence,
-            "actor": actor.as_actor(),
+            "actor": dict(actor),
             "changes": [],
             "audience": [str(user_id) for user_id in audience],
             "request_id": request.request_id,

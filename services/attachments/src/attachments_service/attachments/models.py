@@ -9,7 +9,10 @@ from attachments_service.db import Base
 
 class Attachment(Base):
     __tablename__ = "attachment"
-    __table_args__ = (Index("ix_attachment_task_id", "task_id", "id"),)
+    __table_args__ = (
+        Index("ix_attachment_task_id", "task_id", "id"),
+        Index("ix_attachment_workspace_id", "workspace_id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     task_id: Mapped[UUID]

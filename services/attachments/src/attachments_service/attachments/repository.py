@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.db.purging import delete_batch
 from sqlalchemy import RowMapping, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -44,6 +45,17 @@ async def list_of_task(
     total = (await reader.execute(select(func.count()).select_from(attachment).where(mine))).scalar_one()
     query = select(attachment).where(mine).order_by(attachment.c.id).limit(limit).offset(offset)
     return (await reader.execute(query)).mappings().all(), total
+
+
+async def remove_of_task(session: AsyncSession, task_id: UUID) -> Sequence[RowMapping]:
+    """Delete the files of a task, and return them."""
+    statement = delete(attachment).where(attachment.c.task_id == task_id).returning(*attachment.c)
+    return (await session.execute(statement)).mappings().all()
+
+
+async def remove_of_workspace(session: AsyncSession, workspace_id: UUID) -> bool:
+    """Delete at most 1,000 files of a workspace; tell whether there may be more."""
+    return await delete_batch(session, attachment, attachment.c.workspace_id == workspace_id)
 
 
 async def remove(session: AsyncSession, attachment_id: UUID) -> bool:

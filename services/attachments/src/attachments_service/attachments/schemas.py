@@ -20,6 +20,14 @@ class AttachmentOut(BaseModel):
     created_at: datetime
 
 
+class PurgedTask(BaseModel):
+    """What the data of task.purged events say: who took it away, and who saw it."""
+
+    entity_id: UUID
+    actor: dict[str, Any]
+    audience: list[UUID]
+
+
 ATTACHMENT_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-9a00-7f0e-8f3a-1d1f6c0f5a55",
     "task_id": "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11",

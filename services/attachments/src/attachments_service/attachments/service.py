@@ -17,11 +17,13 @@ from attachments_service.attachments.errors import (
     AttachmentNotFound,
     FileNameInvalid,
     FileTooLarge,
+    ProjectArchived,
     TooManyAttachments,
 )
 from attachments_service.attachments.events import ATTACHMENT_CREATED, ATTACHMENT_DELETED, attachment_changed
 from attachments_service.attachments.policies import can_delete
 from attachments_service.attachments.rules import safe_name, stored_type
+from attachments_service.attachments.schemas import PurgedTask
 from attachments_service.locations.schemas import TaskAccess
 from attachments_service.locations.service import audience_of
 from attachments_service.storage.port import Storage
@@ -82,17 +84,25 @@ async def attach(
 
 
 async def detach(session: AsyncSession, *, access: TaskAccess, row: RowMapping, actor: Principal) -> None:
-    """Take a file off its task; the bytes go later. Raises Forbidden or AttachmentNotFound."""
+    """Take a file off its task; the bytes go later. Raises Forbidden, ProjectArchived or AttachmentNotFound."""
     if not can_delete(access, created_by=row["created_by"], user_id=actor.user_id):
         raise Forbidden
+    if access.is_archived:
+        raise ProjectArchived
     if not await repository.remove(session, row["id"]):
         raise AttachmentNotFound
     await _tell(session, ATTACHMENT_DELETED, row, actor=actor)
 
 
+async def drop_files(session: AsyncSession, *, task: PurgedTask) -> None:
+    """Remove the files of a task that is gone for good; who saw it is told of each, as of who took it away."""
+    for row in await repository.remove_of_task(session, task.entity_id):
+        await attachment_changed(session, ATTACHMENT_DELETED, row, actor=task.actor, audience=task.audience)
+
+
 async def _tell(session: AsyncSession, event_type: str, row: RowMapping, *, actor: Principal) -> None:
-    audience = await audience_of(session, row["workspace_id"], actor_id=actor.user_id)
-    await attachment_changed(session, event_type, row, actor=actor, audience=audience)
+    audience = await audience_of(session, row["task_id"], actor_id=actor.user_id)
+    await attachment_changed(session, event_type, row, actor=actor.as_actor(), audience=audience)
 
 
 class _Measured:

@@ -5,30 +5,63 @@ from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from attachments_service.locations import repository
-from attachments_service.locations.schemas import MemberChange, TaskData
+from attachments_service.locations.schemas import (
+    MemberChange,
+    ProjectChange,
+    ProjectMemberChange,
+    TaskData,
+    TaskShareChange,
+)
 
-MEMBER_REMOVED = "member.removed.v1"
-TASK_DELETED = "task.deleted.v1"
+GONE = frozenset({"task.deleted.v1", "task.purged.v1"})
+REMOVED = ".removed.v1"
+WORKSPACE_DELETED = "workspace.deleted.v1"
 
 
-@consumer(queue="attachments.locations", types=["task.*.v1", "member.*.v1"])
+@consumer(
+    queue="attachments.locations",
+    types=["task.*.v1", "member.*.v1", "project.*.v1", "project_member.*.v1", "task_share.*.v1", "workspace.*.v1"],
+)
 async def on_change(event: EventEnvelope, session: AsyncSession) -> None:
     """Take in a change; one that is older than what is known changes nothing."""
-    if event.type.startswith("member."):
-        member = MemberChange.model_validate(event.data).resource
-        removed = event.type == MEMBER_REMOVED
-        await repository.put_membership(
-            session, {**member.model_dump(), "changed_seq": event.sequence, "removed": removed}
-        )
-        return
+    state = {"changed_seq": event.sequence, "removed": event.type.endswith(REMOVED)}
+    match event.type.partition(".")[0]:
+        case "task":
+            await _on_task(event, session)
+        case "project":
+            await _on_project(event, session)
+        case "member":
+            member = MemberChange.model_validate(event.data).resource
+            await repository.put_membership(session, {**member.model_dump(), **state})
+        case "project_member":
+            in_project = ProjectMemberChange.model_validate(event.data).resource
+            await repository.put_project_member(session, {**in_project.model_dump(), **state})
+        case "task_share":
+            share = TaskShareChange.model_validate(event.data).resource
+            await repository.put_share(session, {**share.model_dump(), **state})
+        case "workspace":
+            if event.type == WORKSPACE_DELETED:
+                await repository.put_end(session, workspace_id=event.stream_id, ended_at=event.occurred_at)
+
+
+async def _on_task(event: EventEnvelope, session: AsyncSession) -> None:
     task = TaskData.model_validate(event.data)
-    await repository.put_location(
+    place = {"task_id": task.entity_id, "workspace_id": task.workspace_id, "project_id": task.project_id}
+    state = {"changed_seq": event.sequence, "deleted": event.type in GONE}
+    await repository.put_location(session, {**place, **state})
+
+
+async def _on_project(event: EventEnvelope, session: AsyncSession) -> None:
+    project = ProjectChange.model_validate(event.data).resource
+    await repository.put_project(
         session,
         {
-            "task_id": task.entity_id,
-            "workspace_id": task.workspace_id,
-            "project_id": task.project_id,
+            "project_id": project.id,
+            "workspace_id": project.workspace_id,
+            "is_private": project.visibility == "private",
+            "member_role": project.member_role,
+            "is_archived": project.archived_at is not None,
             "changed_seq": event.sequence,
-            "deleted": event.type == TASK_DELETED,
+            "deleted": project.deleted_at is not None,
         },
     )

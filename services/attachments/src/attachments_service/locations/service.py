@@ -1,5 +1,6 @@
 """What a caller may do with the files of a task."""
 
+from dataclasses import fields
 from uuid import UUID
 
 import aiohttp
@@ -7,20 +8,30 @@ from chassis.db.engine import Database
 from chassis.errors import ServiceUnavailable
 from chassis.identity import Principal
 from pydantic import ValidationError
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from attachments_service.locations import repository
-from attachments_service.locations.schemas import Located, TaskAccess
+from attachments_service.locations.policies import EDITORS, MANAGERS, role_in_task
+from attachments_service.locations.schemas import Located, Standing, TaskAccess
 
 QUESTION_SECONDS = 1.0
-EDITORS = frozenset({"owner", "admin", "member"})
-MANAGERS = frozenset({"owner", "admin"})
 NOT_FOUND = 404
 
 
-async def audience_of(session: AsyncSession, workspace_id: UUID, *, actor_id: UUID) -> list[UUID]:
-    """Return who may be told of a change: the members as far as events have told, and who made it."""
-    return sorted({*await repository.members_of(session, workspace_id), actor_id})
+STANDING = tuple(one.name for one in fields(Standing))
+
+
+async def audience_of(session: AsyncSession, task_id: UUID, *, actor_id: UUID) -> list[UUID]:
+    """Return who may be told of a change: who sees the task as far as events have told, and who made it."""
+    rows = await repository.standings(session, task_id)
+    return sorted({*(row["user_id"] for row in rows if _role_of(row) is not None), actor_id})
+
+
+def _role_of(row: RowMapping) -> str | None:
+    if row["workspace_role"] is None:
+        return None
+    return role_in_task(Standing(**{name: row[name] for name in STANDING}))
 
 
 class Locations:
@@ -37,12 +48,13 @@ class Locations:
         The tasks service is asked with the caller's identity, and so within the restriction of an API token.
         """
         async with self._database.reader.connect() as reader:
-            known = await repository.find_visible(reader, task_id=task_id, caller=caller)
-        if known is None:
-            return await self._ask(task_id, identity)
-        if known["deleted"]:
+            known = await repository.find(reader, task_id=task_id, caller=caller)
+        if known is not None and known["deleted"]:
             return None
-        return TaskAccess(task_id, known["workspace_id"], known["role"] in EDITORS, known["role"] in MANAGERS)
+        role = None if known is None else _role_of(known)
+        if known is None or role is None:
+            return await self._ask(task_id, identity)
+        return TaskAccess(task_id, known["workspace_id"], role in EDITORS, role in MANAGERS, known["is_archived"])
 
     async def _ask(self, task_id: UUID, identity: str) -> TaskAccess | None:
         """Ask the tasks service; its events about this may be on their way. Raises ServiceUnavailable."""
@@ -56,4 +68,5 @@ class Locations:
                 located = Located.model_validate_json(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
             raise ServiceUnavailable(retry_after=1, log_detail=type(error).__name__) from None
-        return TaskAccess(task_id, located.workspace_id, located.can_edit, located.role in MANAGERS)
+        is_manager = located.role in MANAGERS
+        return TaskAccess(task_id, located.workspace_id, located.can_edit, is_manager, located.is_archived)

@@ -263,8 +263,9 @@ async def locate_task(task: LocatableTask) -> TaskLocation:
         task_id=task["id"],
         workspace_id=task["workspace_id"],
         project_id=task["project_id"],
-        can_edit=role_allows(task["role"], "task.edit") and not task["is_archived"],
+        can_edit=role_allows(task["role"], "task.edit"),
         role=task["role"],
+        is_archived=task["is_archived"],
     )
 
 

@@ -206,6 +206,7 @@ class TaskLocation(BaseModel):
     project_id: UUID
     can_edit: bool = Field(description="By role; what an API token may do is the asking service's to check.")
     role: ProjectRole
+    is_archived: bool = Field(description="Whether the project takes no changes.")
 
 
 TASK_EXAMPLE: dict[str, Any] = {
