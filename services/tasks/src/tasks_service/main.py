@@ -36,6 +36,7 @@ ROUTERS = (
     workspaces.internal,
 )
 FIELD_CODES = {
+    "PRIMARY_NOT_ASSIGNED": "`assigned_to` is one of `assignees`.",
     "INVALID_DUE": "A due has exactly one of date, at and local.",
     "ACTION_OF_ANOTHER_TYPE": "This action is of another type of resource.",
 }

@@ -2,11 +2,15 @@
 
 from chassis.outbox.contracts import EventContract
 
+from tasks_service.assignees.events import ASSIGNEE_UPDATED
+from tasks_service.assignees.schemas import ASSIGNEE_EXAMPLE, AssigneeResource
 from tasks_service.projects.events import PROJECT_CREATED
 from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
 from tasks_service.relay import SOURCE_NAME
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
+from tasks_service.watchers.events import WATCHER_ADDED, WATCHER_REMOVED, WATCHER_UPDATED
+from tasks_service.watchers.schemas import WATCHER_EXAMPLE, WATCHING_EXAMPLE, WatcherResource, Watching
 from tasks_service.workspaces.events import (
     MEMBER_ADDED,
     MEMBER_REMOVED,
@@ -66,5 +70,41 @@ EVENTS = (
     EventContract(TASK_UPDATED, SOURCE_NAME, "task", "A task was changed.", TaskOut, TASK_EXAMPLE, "workspace_id"),
     EventContract(
         TASK_DELETED, SOURCE_NAME, "task", "A task went to the trash.", TaskOut, TASK_EXAMPLE, "workspace_id"
+    ),
+    EventContract(
+        ASSIGNEE_UPDATED,
+        SOURCE_NAME,
+        "assignee",
+        "An assignee of a task said something else of it; who its assignees are is told by the task.",
+        AssigneeResource,
+        ASSIGNEE_EXAMPLE,
+        "workspace_id",
+    ),
+    EventContract(
+        WATCHER_ADDED,
+        SOURCE_NAME,
+        "watcher",
+        "Somebody watches a task.",
+        WatcherResource,
+        WATCHER_EXAMPLE,
+        "workspace_id",
+    ),
+    EventContract(
+        WATCHER_UPDATED,
+        SOURCE_NAME,
+        "watcher",
+        "Somebody muted a task, or does so no more; told to nobody else.",
+        Watching,
+        WATCHING_EXAMPLE,
+        "workspace_id",
+    ),
+    EventContract(
+        WATCHER_REMOVED,
+        SOURCE_NAME,
+        "watcher",
+        "Somebody watches a task no more.",
+        WatcherResource,
+        WATCHER_EXAMPLE,
+        "workspace_id",
     ),
 )

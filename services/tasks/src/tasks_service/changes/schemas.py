@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid5
 
 UNRECORDED_FIELDS = frozenset({"version", "updated_at"})
 
@@ -51,3 +51,8 @@ def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> l
         for name, value in after.items()
         if name not in UNRECORDED_FIELDS and old.get(name) != value
     ]
+
+
+def derived_id(kind: str, first: UUID, second: UUID) -> UUID:
+    """Return the id of a resource that is told by two others, such as the star of somebody on a task."""
+    return uuid5(first, f"{kind}:{second}")

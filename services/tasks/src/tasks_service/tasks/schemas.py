@@ -1,12 +1,14 @@
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError, PydanticUndefined
 from sqlalchemy import RowMapping
 
+from tasks_service.assignees.rules import with_primary
+from tasks_service.assignees.schemas import UserIds
 from tasks_service.dues.schemas import DueInput, DueOut, due_of
 from tasks_service.permissions.rules import ProjectRole
 from tasks_service.tasks.rules import Priority, StatusCategory
@@ -34,6 +36,14 @@ def _small_enough(value: dict[str, Any]) -> dict[str, Any]:
     if len(orjson.dumps(value)) > MAX_CUSTOM_BYTES:
         raise PydanticCustomError("TOO_LONG", "This has at most 8 KiB as JSON.")
     return value
+
+
+def _with_primary_first(assignees: list[UUID], assigned_to: UUID | None) -> list[UUID]:
+    if assigned_to is None:
+        return assignees
+    if assigned_to not in assignees:
+        raise PydanticCustomError("PRIMARY_NOT_ASSIGNED", "`assigned_to` is one of `assignees`.")
+    return with_primary(assignees, assigned_to)
 
 
 def without_default(schema: dict[str, Any]) -> None:
@@ -75,6 +85,22 @@ class TaskFields(BaseModel):
         default=False, description="Whether another assignee opens a task with the policy `all` again."
     )
     custom: Custom = Field(default_factory=dict, description="Values of your own, up to 8 KiB as JSON.")
+    assignees: UserIds = Field(
+        default_factory=list, description="Who is to do it: up to 20 users who can see it, the primary one first."
+    )
+    assigned_to: UUID | None = Field(
+        default=None, description="The primary one of the assignees; short for `assignees` where it is the only one."
+    )
+
+    @model_validator(mode="after")
+    def _agrees_on_assignees(self) -> Self:
+        given = self.model_fields_set
+        if "assigned_to" in given and "assignees" not in given:
+            self.assignees = [] if self.assigned_to is None else [self.assigned_to]
+        else:
+            self.assignees = _with_primary_first(self.assignees, self.assigned_to)
+        self.assigned_to = self.assignees[0] if self.assignees else None
+        return self
 
 
 class TaskCreate(TaskFields):
@@ -107,6 +133,18 @@ class TaskPatch(BaseModel):
     completion_policy: Annotated[CompletionPolicy, NotNull] = Field(default="any", json_schema_extra=without_default)
     reopen_on_assign: Annotated[bool, NotNull] = Field(default=False, json_schema_extra=without_default)
     custom: Annotated[Custom, NotNull] = Field(default_factory=dict, json_schema_extra=without_default)
+    assignees: Annotated[UserIds, NotNull] = Field(default_factory=list, json_schema_extra=without_default)
+    assigned_to: UUID | None = Field(
+        default=None,
+        description="Without `assignees` it makes this one the primary one, who is added if need be; null is nobody.",
+        json_schema_extra=without_default,
+    )
+
+    @model_validator(mode="after")
+    def _agrees_on_assignees(self) -> Self:
+        if {"assignees", "assigned_to"} <= self.model_fields_set:
+            self.assignees = _with_primary_first(self.assignees, self.assigned_to)
+        return self
 
     def given(self) -> dict[str, Any]:
         """Return the fields that the patch names, and only those."""

@@ -14,6 +14,10 @@ from chassis.paging import Paging, page_meta
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from tasks_service.assignees import repository as assignees
+from tasks_service.assignees.errors import TooManyAssignees
+from tasks_service.assignees.rules import MAX_ASSIGNEES, columns_of, status_after_assignment, with_primary
+from tasks_service.assignees.service import FIELD, follow_task
 from tasks_service.changes import service as changes
 from tasks_service.dues.rules import NO_DUE, due_day
 from tasks_service.permissions.policies import can
@@ -29,6 +33,8 @@ from tasks_service.tasks.rules import are_in_order, completion
 from tasks_service.tasks.schemas import TaskCreate, TaskOut, TaskPatch
 from tasks_service.versions import service as versions
 from tasks_service.versions.schemas import Expectation
+from tasks_service.visibility.repository import hold_members
+from tasks_service.watchers.service import watch_by_rule
 from tasks_service.workspaces.service import ensure_personal_workspace
 
 KIND = versions.Kind(
@@ -48,24 +54,31 @@ KIND = versions.Kind(
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A wanted change of one task: `values` by column, and what the caller says of the state that it is for."""
+    """A wanted change of one task: `values` by column, and what the caller says of the state that it is for.
+
+    `assignee_field` names the input of an assignee by its index.
+    """
 
     event_type: str
     values: Mapping[str, Any]
     expected: Expectation
+    assignee_field: str = FIELD
 
 
 async def create_task(session: AsyncSession, *, wanted: TaskCreate, actor: Principal) -> RowMapping:
     """Add a task to the wanted project, or to the actor's Inbox.
 
-    Raises ProjectNotFound, Forbidden, ProjectArchived, StatusNotFound or DatesOutOfOrder.
+    Raises ProjectNotFound, Forbidden, ProjectArchived, StatusNotFound, DatesOutOfOrder or AssigneeNoAccess.
     """
     project = await _target_project(session, wanted.project_id, actor)
+    if wanted.assignees:
+        await hold_members(session, workspace_id=project["workspace_id"], user_ids=wanted.assignees)
     row = await repository.add(session, _new_task(wanted, project, actor))
     made = cast("RowMapping", {**row, "key": f"{project['prefix']}-{row['number']}"})
-    await changes.record(
-        session, workspace_id=row["workspace_id"], actor=actor, drafts=[task_changed(TASK_CREATED, None, made)]
-    )
+    drafts = [task_changed(TASK_CREATED, None, made)]
+    drafts += await watch_by_rule(session, task=made, user_ids=[actor.user_id], rule="created")
+    drafts += await follow_task(session, before=None, after=made, actor_id=actor.user_id)
+    await changes.record(session, workspace_id=row["workspace_id"], actor=actor, drafts=drafts)
     return made
 
 
@@ -129,9 +142,53 @@ async def update_task(
 ) -> RowMapping:
     """Apply a merge patch, or a replacement. What is equal already changes nothing: no version, no event.
 
-    Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder.
+    Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess, TooManyAssignees.
     """
-    return await _apply(session, task=task, edit=Edit(TASK_UPDATED, _columns(patch.given()), expected), actor=actor)
+    given = patch.given()
+    if given.keys() & {"assignees", "assigned_to"}:
+        return await _assign(session, task=task, given=given, expected=expected, actor=actor)
+    return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, _columns(given), expected), actor=actor)
+
+
+async def _assign(
+    session: AsyncSession, *, task: RowMapping, given: Mapping[str, Any], expected: Expectation, actor: Principal
+) -> RowMapping:
+    primary, only = given.get("assigned_to"), given.get("assignees")
+    named = [primary] if only is None and primary else only or []
+    task = await lock_for_assignment(session, task=task, new=named, actor=actor)
+    wanted = with_primary(task["assignees"], primary) if only is None and primary else named
+    values = {**await assignment(session, task, wanted), **_columns(given), **columns_of(wanted)}
+    field = "assigned_to" if only is None else FIELD
+    return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, values, expected, field), actor=actor)
+
+
+async def lock_for_assignment(
+    session: AsyncSession, *, task: RowMapping, new: Sequence[UUID], actor: Principal
+) -> RowMapping:
+    """Lock those who are to be assigned and then the task, and return that as it is now. Raises TaskNotFound."""
+    await hold_members(session, workspace_id=task["workspace_id"], user_ids=new)
+    return await lock_task(session, task=task, actor=actor)
+
+
+async def lock_task(session: AsyncSession, *, task: RowMapping, actor: Principal) -> RowMapping:
+    """Lock a task, and return it as it is now. Raises TaskNotFound."""
+    await repository.lock(session, [task["id"]])
+    row = await repository.find_writable(session, caller=actor, task_id=task["id"])
+    if row is None:
+        raise TaskNotFound
+    return row
+
+
+async def assignment(session: AsyncSession, task: RowMapping, wanted: Sequence[UUID]) -> dict[str, Any]:
+    """Return the columns of a locked task whose assignees become these: the status may follow.
+
+    Raises TooManyAssignees.
+    """
+    if len(wanted) > MAX_ASSIGNEES:
+        raise TooManyAssignees
+    states = await assignees.states_of(session, task["id"])
+    status = status_after_assignment(cast("Mapping[str, Any]", task), states, wanted)
+    return {**columns_of(wanted), **({} if status is None else {"status": status})}
 
 
 async def delete_task(
@@ -139,10 +196,15 @@ async def delete_task(
 ) -> RowMapping:
     """Move a task to the trash."""
     values = {"deleted_at": utcnow(), "deleted_by": actor.user_id}
-    return await _apply(session, task=task, edit=Edit(TASK_DELETED, values, expected), actor=actor)
+    return await apply_edit(session, task=task, edit=Edit(TASK_DELETED, values, expected), actor=actor)
 
 
-async def _apply(session: AsyncSession, *, task: RowMapping, edit: Edit, actor: Principal) -> RowMapping:
+async def apply_edit(session: AsyncSession, *, task: RowMapping, edit: Edit, actor: Principal) -> RowMapping:
+    """Change a task, with all that follows from it, and return it; what is equal already changes nothing.
+
+    Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess.
+    """
+
     async def read_again() -> RowMapping:
         # Locked, so that nobody is faster a second time, however many they are.
         await repository.lock(session, [task["id"]])
@@ -162,8 +224,11 @@ async def _apply(session: AsyncSession, *, task: RowMapping, edit: Edit, actor: 
     )
     if changed is None:
         return task
-    draft = task_changed(edit.event_type, changed.before, changed.after)
-    await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=[draft])
+    drafts = [task_changed(edit.event_type, changed.before, changed.after)]
+    drafts += await follow_task(
+        session, before=changed.before, after=changed.after, actor_id=actor.user_id, field=edit.assignee_field
+    )
+    await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=drafts)
     return changed.after
 
 

@@ -4,6 +4,7 @@ They are a join on current memberships and roles, narrowed to what an API token 
 afterwards. A row comes with the caller's `role`: that in the project for what is in one, else that in the workspace.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.permissions.rules import PROJECT_ROLES
 from tasks_service.projects.models import Project, ProjectMember
@@ -165,3 +167,23 @@ def _seen_members(sight: Sight) -> Conditions:
 
 def _is_reached(project_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     return project_id == any_(bindparam("only_projects", type_=ARRAY(PG_UUID(as_uuid=True))))
+
+
+IDS: ARRAY[UUID] = ARRAY(PG_UUID(as_uuid=True))
+HOLD = (
+    select(member.c.user_id)
+    .where(
+        member.c.workspace_id == bindparam("of_workspace"), member.c.user_id == any_(bindparam("of_users", type_=IDS))
+    )
+    .order_by(member.c.user_id)
+    .with_for_update(read=True)
+)
+
+
+async def hold_members(session: AsyncSession, *, workspace_id: UUID, user_ids: Iterable[UUID]) -> None:
+    """Keep what these members see from becoming less until the transaction ends.
+
+    For what is given to somebody who has to see it, such as a task to do: to be called before the task is locked, and
+    what they see is to be looked at afterwards. Whoever takes access away locks the membership first.
+    """
+    await session.execute(HOLD, {"of_workspace": workspace_id, "of_users": sorted(set(user_ids))})

@@ -1,0 +1,94 @@
+"""All SQL on assignees. Their rows and the arrays of their task change together, under the lock of the task's row."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import (
+    ColumnElement,
+    any_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.engine import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from tasks_service.assignees.models import Assignee
+from tasks_service.directory.models import Person
+from tasks_service.visibility.repository import IDS, TASKS, member, project, task, task_rank
+
+assignee = table_of(Assignee)
+person = table_of(Person)
+
+Reader = AsyncConnection | AsyncSession
+
+NAME = case((person.c.status != "deleted", person.c.display_name)).label("name")
+IS_ACTIVE: ColumnElement[bool] = func.coalesce(person.c.status, "active") == "active"
+NAMED = select(*assignee.c, NAME).select_from(assignee.outerjoin(person, person.c.id == assignee.c.user_id))
+OF_TASKS = NAMED.where(assignee.c.task_id == any_(bindparam("of_tasks", type_=IDS)))
+READERS = (
+    select(member.c.user_id)
+    .select_from(TASKS.outerjoin(person, person.c.id == member.c.user_id))
+    .where(
+        task.c.id == bindparam("of_task"),
+        member.c.user_id == any_(bindparam("of_users", type_=IDS)),
+        project.c.deleted_at.is_(None),
+        task_rank(member.c.user_id) > 0,
+        IS_ACTIVE,
+    )
+)
+
+
+async def list_of(reader: Reader, task_ids: Iterable[UUID]) -> Sequence[RowMapping]:
+    """Return the assignees of these tasks, with their names."""
+    return (await reader.execute(OF_TASKS, {"of_tasks": sorted(task_ids)})).mappings().all()
+
+
+async def states_of(session: AsyncSession, task_id: UUID) -> dict[UUID, str]:
+    """Return what the assignees of a task have said."""
+    query = select(assignee.c.user_id, assignee.c.state).where(assignee.c.task_id == task_id)
+    return {row.user_id: row.state for row in await session.execute(query)}
+
+
+async def readers_among(session: AsyncSession, *, task_id: UUID, user_ids: Iterable[UUID]) -> set[UUID]:
+    """Return those who can see the task and whose accounts are active."""
+    rows = await session.execute(READERS, {"of_task": task_id, "of_users": sorted(user_ids)})
+    return set(rows.scalars())
+
+
+async def add(
+    session: AsyncSession, *, task: RowMapping, user_ids: Iterable[UUID], assigned_by: UUID, now: datetime
+) -> None:
+    """Note new assignees of a task."""
+    common = {"workspace_id": task["workspace_id"], "task_id": task["id"], "state": "pending"}
+    rows = [{**common, "user_id": one, "assigned_by": assigned_by, "assigned_at": now} for one in user_ids]
+    await session.execute(insert(assignee), rows)
+
+
+async def remove(session: AsyncSession, *, task_id: UUID, user_ids: Iterable[UUID]) -> None:
+    """Delete the rows of those who are assignees no more."""
+    await session.execute(delete(assignee).where(assignee.c.task_id == task_id, assignee.c.user_id.in_(user_ids)))
+
+
+async def answer(session: AsyncSession, *, task_id: UUID, user_id: UUID, state: str) -> None:
+    """Note what an assignee says."""
+    own = (assignee.c.task_id == task_id, assignee.c.user_id == user_id)
+    await session.execute(update(assignee).where(*own).values(state=state))
+
+
+async def take_back_done(session: AsyncSession, task_id: UUID) -> Sequence[RowMapping]:
+    """Make those of a task pending who were done, and return them."""
+    statement = (
+        update(assignee)
+        .where(assignee.c.task_id == task_id, assignee.c.state == "done")
+        .values(state="pending")
+        .returning(*assignee.c)
+    )
+    rows = (await session.execute(statement)).mappings().all()
+    return sorted(rows, key=lambda row: row["user_id"])
