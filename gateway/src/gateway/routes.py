@@ -45,6 +45,8 @@ ROUTES = (
     Route("/api/v1/tasks", "tasks"),
     Route("/api/v1/tasks/*", "tasks"),
     Route("/api/v1/projects", "tasks"),
+    Route("/api/v1/categories", "tasks"),
+    Route("/api/v1/categories/*", "tasks"),
     Route("/api/v1/workspaces", "tasks"),
     Route("/api/v1/workspaces/*", "tasks"),
     Route("/api/v1/authz/check", "tasks"),

@@ -15,6 +15,7 @@ from chassis.web.identity import IdentityCache
 from fastapi import FastAPI
 
 from tasks_service import settings as settings_module
+from tasks_service.categories import endpoints as categories
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
 from tasks_service.permissions import endpoints as permissions
@@ -28,6 +29,7 @@ from tasks_service.workspaces import repository as workspaces_repository
 ROUTERS = (
     tasks.router,
     projects.router,
+    categories.router,
     workspaces.router,
     directory.router,
     permissions.router,

@@ -4,6 +4,8 @@ from chassis.outbox.contracts import EventContract
 
 from tasks_service.assignees.events import ASSIGNEE_UPDATED
 from tasks_service.assignees.schemas import ASSIGNEE_EXAMPLE, AssigneeResource
+from tasks_service.categories.events import CATEGORY_CREATED, CATEGORY_DELETED, CATEGORY_UPDATED
+from tasks_service.categories.schemas import CATEGORY_EXAMPLE, CategoryOut
 from tasks_service.projects.events import PROJECT_CREATED
 from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
 from tasks_service.relay import SOURCE_NAME
@@ -22,6 +24,12 @@ from tasks_service.workspaces.events import (
 from tasks_service.workspaces.schemas import MEMBER_EXAMPLE, WORKSPACE_EXAMPLE, MemberResource, WorkspaceResource
 
 _WORKSPACE = {name: WORKSPACE_EXAMPLE.get(name) for name in WorkspaceResource.model_fields}
+
+_CATEGORY_EVENTS = {
+    CATEGORY_CREATED: "A category was made; a personal one is told to its owner alone.",
+    CATEGORY_UPDATED: "A category was changed; its tasks were not.",
+    CATEGORY_DELETED: "A category was deleted; each of its tasks is told of by an event of its own.",
+}
 
 EVENTS = (
     EventContract(WORKSPACE_CREATED, SOURCE_NAME, "workspace", "A workspace was made.", WorkspaceResource, _WORKSPACE),
@@ -106,5 +114,9 @@ EVENTS = (
         WatcherResource,
         WATCHER_EXAMPLE,
         "workspace_id",
+    ),
+    *(
+        EventContract(name, SOURCE_NAME, "category", text, CategoryOut, CATEGORY_EXAMPLE, "workspace_id")
+        for name, text in _CATEGORY_EVENTS.items()
     ),
 )

@@ -16,6 +16,7 @@ from chassis.web.routing import any_credential, policy, scope
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy import RowMapping
 
+from tasks_service.categories.errors import CategoryNotFound
 from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.permissions.policies import role_allows
@@ -76,7 +77,9 @@ def task_filter(
             description="The new task.",
             headers={**WRITTEN, "Location": "Path of the new task."},
         ),
-        **errors(ProjectNotFound, StatusNotFound, DatesOutOfOrder, Forbidden, ProjectArchived, NotFound),
+        **errors(
+            ProjectNotFound, StatusNotFound, CategoryNotFound, DatesOutOfOrder, Forbidden, ProjectArchived, NotFound
+        ),
     },
 )
 @scope("tasks:write")
@@ -162,6 +165,7 @@ async def read_task(
             TaskNotFound,
             Forbidden,
             StatusNotFound,
+            CategoryNotFound,
             DatesOutOfOrder,
             *WRITING,
         ),

@@ -1,13 +1,17 @@
 """All SQL on tasks. What a caller may see is a join on current memberships, never a check afterwards."""
 
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from uuid import UUID
 
+from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, Select, String, bindparam, cast, func, insert, select, true
+from sqlalchemy import RowMapping, Select, String, any_, bindparam, cast, func, insert, select, true, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -134,6 +138,28 @@ async def count_visible(reader: Reader, *, caller: Principal, wanted: TaskFilter
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
     """Insert a task; the database gives it a number, a position and the category of its status."""
     return (await session.execute(insert(task).returning(*task.c), [dict(values)])).mappings().one()
+
+
+async def rewrite(
+    session: AsyncSession, condition: ColumnElement[bool], values: Mapping[str, Any]
+) -> list[tuple[RowMapping, RowMapping]]:
+    """Change all tasks of a condition, whoever sees them and wherever they are; return them before and after.
+
+    Two statements, however many there are: the first locks them in the order of their ids.
+    """
+    locked = select(*SHOWN).join(project, project.c.id == task.c.project_id).where(condition)
+    found = (await session.execute(locked.order_by(task.c.id).with_for_update(of=task))).mappings().all()
+    if not found:
+        return []
+    statement = (
+        update(task)
+        .where(task.c.id == any_(bindparam("wanted", type_=ARRAY(PG_UUID(as_uuid=True)))))
+        .values(**values, version=task.c.version + 1, updated_at=utcnow())
+        .returning(*task.c)
+    )
+    changed = (await session.execute(statement, {"wanted": [row["id"] for row in found]})).mappings()
+    after = {row["id"]: row for row in changed}
+    return [(row, typing.cast("RowMapping", {**row, **after[row["id"]]})) for row in found]
 
 
 def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:

@@ -73,6 +73,9 @@ class TaskFields(BaseModel):
         default=None, description="More about it, in Markdown (CommonMark), up to 10,000 characters."
     )
     priority: Priority = "none"
+    category_id: UUID | None = Field(
+        default=None, description="A category of its workspace, or of your own on a task of your personal workspace."
+    )
     start: Day | None = Field(default=None, description="The day on which work on it begins.")
     due: DueInput | None = None
     deadline: Day | None = Field(default=None, description="The last day that is acceptable.")
@@ -126,6 +129,7 @@ class TaskPatch(BaseModel):
     description: Description | None = Field(default=None, json_schema_extra=without_default)
     status: Annotated[StatusKey, NotNull] = Field(default="", json_schema_extra=without_default)
     priority: Annotated[Priority, NotNull] = Field(default="none", json_schema_extra=without_default)
+    category_id: UUID | None = Field(default=None, json_schema_extra=without_default)
     start: Day | None = Field(default=None, json_schema_extra=without_default)
     due: DueInput | None = Field(default=None, json_schema_extra=without_default)
     deadline: Day | None = Field(default=None, json_schema_extra=without_default)

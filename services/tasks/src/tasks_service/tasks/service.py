@@ -20,6 +20,7 @@ from tasks_service.assignees.rules import MAX_ASSIGNEES, columns_of, status_afte
 from tasks_service.assignees.service import FIELD, follow_task
 from tasks_service.changes import service as changes
 from tasks_service.dues.rules import NO_DUE, due_day
+from tasks_service.filing.service import check_filing
 from tasks_service.permissions.policies import can
 from tasks_service.permissions.schemas import Held
 from tasks_service.projects import repository as projects
@@ -68,12 +69,15 @@ class Edit:
 async def create_task(session: AsyncSession, *, wanted: TaskCreate, actor: Principal) -> RowMapping:
     """Add a task to the wanted project, or to the actor's Inbox.
 
-    Raises ProjectNotFound, Forbidden, ProjectArchived, StatusNotFound, DatesOutOfOrder or AssigneeNoAccess.
+    Raises ProjectNotFound, Forbidden, ProjectArchived, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess or
+    CategoryNotFound.
     """
     project = await _target_project(session, wanted.project_id, actor)
     if wanted.assignees:
         await hold_members(session, workspace_id=project["workspace_id"], user_ids=wanted.assignees)
-    row = await repository.add(session, _new_task(wanted, project, actor))
+    new = _new_task(wanted, project, actor)
+    await check_filing(session, workspace_id=project["workspace_id"], values=new, actor=actor)
+    row = await repository.add(session, new)
     made = cast("RowMapping", {**row, "key": f"{project['prefix']}-{row['number']}"})
     drafts = [task_changed(TASK_CREATED, None, made)]
     drafts += await watch_by_rule(session, task=made, user_ids=[actor.user_id], rule="created")
@@ -142,9 +146,11 @@ async def update_task(
 ) -> RowMapping:
     """Apply a merge patch, or a replacement. What is equal already changes nothing: no version, no event.
 
-    Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess, TooManyAssignees.
+    Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess, TooManyAssignees,
+    CategoryNotFound.
     """
     given = patch.given()
+    await check_filing(session, workspace_id=task["workspace_id"], values=given, actor=actor)
     if given.keys() & {"assignees", "assigned_to"}:
         return await _assign(session, task=task, given=given, expected=expected, actor=actor)
     return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, _columns(given), expected), actor=actor)

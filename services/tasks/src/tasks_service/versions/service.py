@@ -75,6 +75,13 @@ async def change(
     raise ResourceBusy(retry_after=1)
 
 
+async def refuse_unexpected(session: AsyncSession, kind: Kind, row: RowMapping, *, expected: Expectation) -> None:
+    """Check what a caller says of a row, locked, that is to go. Raises IfMatchRequired, ResourceVersionConflict."""
+    if row["require_if_match"] and not expected.is_given:
+        raise IfMatchRequired
+    await refuse_stale(session, kind, row, wanted={}, expected=expected)
+
+
 async def refuse_stale(
     session: AsyncSession, kind: Kind, row: RowMapping, *, wanted: Values, expected: Expectation
 ) -> None:

@@ -1,4 +1,4 @@
-from chassis.errors import Conflict, NotFound
+from chassis.errors import Conflict, InvalidInput, NotFound
 
 
 class WorkspaceMissing(NotFound):
@@ -13,3 +13,8 @@ class LastOwner(Conflict):
 class PersonalWorkspace(Conflict):
     code = "PERSONAL_WORKSPACE"
     message = "A personal workspace has one member and stays as long as its owner."
+
+
+class WorkspaceNotFound(InvalidInput):
+    code = "WORKSPACE_NOT_FOUND"
+    message = "There is no such workspace that you can see."

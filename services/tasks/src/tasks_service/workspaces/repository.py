@@ -179,6 +179,17 @@ async def list_for(
     return (await reader.execute(query, parameters)).mappings().all(), total or 0
 
 
+async def find_visible(session: AsyncSession, *, caller: Principal, workspace_id: UUID | None) -> RowMapping | None:
+    """Return a workspace with the caller's `workspace_role`, if the caller may see it; for None, its personal one."""
+    wanted = workspace.c.personal_owner_id == caller.user_id if workspace_id is None else workspace.c.id == workspace_id
+    query = (
+        select(*workspace.c, member.c.role.label("workspace_role"))
+        .join(member, member.c.workspace_id == workspace.c.id)
+        .where(*seen(sight_of(caller)), wanted)
+    )
+    return (await session.execute(query, seen_by(caller))).mappings().one_or_none()
+
+
 async def sees_all(session: AsyncSession, caller: Principal, workspace_ids: set[UUID]) -> bool:
     """Tell whether a caller may see all these workspaces."""
     query = select(func.count()).where(*seen(sight_of(caller)), member.c.workspace_id.in_(workspace_ids))

@@ -16,7 +16,7 @@ from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.projects import service as projects
 from tasks_service.workspaces import repository
-from tasks_service.workspaces.errors import LastOwner, WorkspaceMissing
+from tasks_service.workspaces.errors import LastOwner, WorkspaceMissing, WorkspaceNotFound
 from tasks_service.workspaces.events import (
     WORKSPACE_CREATED,
     WORKSPACE_DELETED,
@@ -39,6 +39,21 @@ async def ensure_personal_workspace(session: AsyncSession, *, owner: Principal) 
     drafts = await _populate(session, row, owner=owner, members=())
     inbox = await projects.create_inbox(session, workspace_id=row["id"], creator_id=owner.user_id)
     await changes.record(session, workspace_id=row["id"], actor=owner, drafts=[*drafts, inbox])
+
+
+async def workspace_for(session: AsyncSession, *, workspace_id: UUID | None, actor: Principal) -> RowMapping:
+    """Return the workspace that takes something new, with the actor's `workspace_role`.
+
+    Without an id it is the actor's personal one, made now if need be: not for a token that would not see it, and none
+    is a machine's. Raises WorkspaceNotFound.
+    """
+    found = await repository.find_visible(session, caller=actor, workspace_id=workspace_id)
+    if found is None and workspace_id is None and not actor.is_restricted and actor.via != "bot":
+        await ensure_personal_workspace(session, owner=actor)
+        found = await repository.find_visible(session, caller=actor, workspace_id=None)
+    if found is None:
+        raise WorkspaceNotFound(field="workspace_id")
+    return found
 
 
 async def create_workspace(
