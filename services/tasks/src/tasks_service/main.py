@@ -18,6 +18,7 @@ from tasks_service import settings as settings_module
 from tasks_service.categories import endpoints as categories
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
+from tasks_service.external_ids import endpoints as external_ids
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
 from tasks_service.projects import endpoints as projects
@@ -27,6 +28,8 @@ from tasks_service.workspaces import endpoints as workspaces
 from tasks_service.workspaces import repository as workspaces_repository
 
 ROUTERS = (
+    # Before tasks, whose paths have an id where these have a word.
+    external_ids.router,
     tasks.router,
     projects.router,
     categories.router,
@@ -39,6 +42,7 @@ ROUTERS = (
 )
 FIELD_CODES = {
     "PRIMARY_NOT_ASSIGNED": "`assigned_to` is one of `assignees`.",
+    "EXTERNAL_ID_INCOMPLETE": "Give external_source and external_id, or neither.",
     "INVALID_DUE": "A due has exactly one of date, at and local.",
     "ACTION_OF_ANOTHER_TYPE": "This action is of another type of resource.",
 }

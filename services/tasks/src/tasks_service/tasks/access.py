@@ -1,78 +1,130 @@
 """How endpoints come by a task: loaded through what the caller sees, and authorised by the route's policy."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, cast
 from uuid import UUID
 
 from chassis.identity import Principal
 from chassis.web.database import PrimaryConnection, Write, Writing
 from chassis.web.identity import CurrentPrincipal
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Query, Request
 from sqlalchemy import RowMapping
 
 from tasks_service.changes.access import FreshConnection
 from tasks_service.permissions.access import require_policy
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.tasks import repository
-from tasks_service.tasks.errors import TaskNotFound
+from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
 from tasks_service.tasks.policies import held
+from tasks_service.tasks.rules import NAME_PATTERN, Key, task_named
 
 
-async def readable_task(task_id: UUID, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How a path names a task: by its id, or by its key, which is of one workspace."""
+
+    name: UUID | Key
+    workspace_id: UUID | None
+
+
+def named_task(
+    task_id: Annotated[
+        str,
+        Path(
+            pattern=NAME_PATTERN,
+            description="The task's id, or its key, such as `PROJ-12`, which may be a former one.",
+            examples=["PROJ-12"],
+        ),
+    ],
+    workspace_id: Annotated[
+        UUID | None, Query(description="Whose key it is, where several of your workspaces have the same.")
+    ] = None,
+) -> Named:
+    """Return what the path names."""
+    return Named(task_named(task_id), workspace_id)
+
+
+NamedTask = Annotated[Named, Depends(named_task)]
+
+
+async def readable_task(named: NamedTask, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
     """Load a task that the caller may see. Raises TaskNotFound."""
-    return await _seen(connection, caller, task_id)
+    return await _seen(connection, caller, named)
 
 
-async def locatable_task(task_id: UUID, caller: CurrentPrincipal, connection: PrimaryConnection) -> RowMapping:
+async def locatable_task(named: NamedTask, caller: CurrentPrincipal, connection: PrimaryConnection) -> RowMapping:
     """Load a task that the caller may see, from the primary: a service asks once, and a replica may lag.
 
     Raises TaskNotFound.
     """
-    return await _seen(connection, caller, task_id)
+    return await _seen(connection, caller, named)
 
 
-async def writable_task(request: Request, task_id: UUID, caller: CurrentPrincipal, write: Writing) -> RowMapping:
+async def writable_task(request: Request, named: NamedTask, caller: CurrentPrincipal, write: Writing) -> RowMapping:
     """Load a task for what the route's policy says, in the transaction of that.
 
     Raises TaskNotFound, Forbidden, ProjectArchived.
     """
-    row = await _found(write, caller, task_id)
+    row = await _found(write, caller, named)
     require_policy(request, caller, held(caller, row))
     if row["is_archived"]:
         raise ProjectArchived
     return row
 
 
-async def followed_task(request: Request, task_id: UUID, caller: CurrentPrincipal, write: Writing) -> RowMapping:
+async def followed_task(request: Request, named: NamedTask, caller: CurrentPrincipal, write: Writing) -> RowMapping:
     """Load a task for what concerns the caller alone, such as a star: archived projects have it, too.
 
     Raises TaskNotFound, Forbidden.
     """
-    row = await _seen(write.session, caller, task_id)
+    row = await _seen(write.session, caller, named)
     require_policy(request, caller, held(caller, row))
     return row
 
 
-async def trashed_task(request: Request, task_id: UUID, caller: CurrentPrincipal, write: Writing) -> RowMapping:
+async def trashed_task(request: Request, named: NamedTask, caller: CurrentPrincipal, write: Writing) -> RowMapping:
     """Load a task from the trash. Raises TaskNotFound, Forbidden, ProjectArchived."""
-    row = await _found(write, caller, task_id, in_trash=True)
+    row = await _found(write, caller, named, in_trash=True)
     require_policy(request, caller, held(caller, row))
     if row["is_archived"]:
         raise ProjectArchived
     return row
 
 
-async def _seen(reader: repository.Reader, caller: Principal, task_id: UUID) -> RowMapping:
+async def _seen(reader: repository.Reader, caller: Principal, named: Named) -> RowMapping:
+    task_id, moved_from = await _identified(reader, caller, named)
     row = await repository.find_visible(reader, caller=caller, task_id=task_id)
-    if row is None:
-        raise TaskNotFound
-    return row
+    return _with_former_key(row, moved_from)
 
 
-async def _found(write: Write, caller: Principal, task_id: UUID, *, in_trash: bool = False) -> RowMapping:
+async def _found(write: Write, caller: Principal, named: Named, *, in_trash: bool = False) -> RowMapping:
+    task_id, moved_from = await _identified(write.session, caller, named, in_trash=in_trash)
     row = await repository.find_writable(write.session, caller=caller, task_id=task_id, in_trash=in_trash)
+    return _with_former_key(row, moved_from)
+
+
+async def _identified(
+    reader: repository.Reader, caller: Principal, named: Named, *, in_trash: bool = False
+) -> tuple[UUID, Key | None]:
+    """Return the id of what is named, and the key if it is a former one. Raises TaskNotFound, AmbiguousKey."""
+    if isinstance(named.name, UUID):
+        return named.name, None
+    found = await repository.find_by_key(
+        reader, caller=caller, key=named.name, workspace_id=named.workspace_id, in_trash=in_trash
+    )
+    # What has the key now comes before what had it once.
+    best = [one for one in found if not one["is_former"]] or found
+    if not best:
+        raise TaskNotFound
+    if len(best) > 1:
+        raise AmbiguousKey(field="workspace_id", data={"task_ids": [str(one["id"]) for one in best]})
+    return best[0]["id"], named.name if best[0]["is_former"] else None
+
+
+def _with_former_key(row: RowMapping | None, key: Key | None) -> RowMapping:
     if row is None:
         raise TaskNotFound
-    return row
+    return row if key is None else cast("RowMapping", {**row, "moved_from": str(key)})
 
 
 ReadableTask = Annotated[RowMapping, Depends(readable_task, scope="function")]

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from chassis.errors import CursorMismatch, Forbidden, IfMatchRequired, InvalidCursor, NotFound
@@ -24,7 +24,7 @@ from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.tasks import service
 from tasks_service.tasks.access import LocatableTask, ReadableTask, WritableTask
-from tasks_service.tasks.errors import DatesOutOfOrder, ProjectNotFound, TaskNotFound
+from tasks_service.tasks.errors import AmbiguousKey, DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.policies import permissions_of
 from tasks_service.tasks.rules import Priority
@@ -78,7 +78,14 @@ def task_filter(
             headers={**WRITTEN, "Location": "Path of the new task."},
         ),
         **errors(
-            ProjectNotFound, StatusNotFound, CategoryNotFound, DatesOutOfOrder, Forbidden, ProjectArchived, NotFound
+            ProjectNotFound,
+            StatusNotFound,
+            CategoryNotFound,
+            DatesOutOfOrder,
+            Forbidden,
+            ProjectArchived,
+            ExternalIdTaken,
+            NotFound,
         ),
     },
 )
@@ -116,7 +123,7 @@ async def list_tasks(
     page = await service.list_tasks(
         connection, caller=caller, wanted=wanted, paging=paging, signer=request.app.state.cursors
     )
-    tasks = [_shown(row, caller, include) for row in page.rows]
+    tasks = [shown(row, caller, include) for row in page.rows]
     in_pages = paging.cursor is None
     links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
     return list_reply(request, tasks, meta=page.meta, links=links)
@@ -126,15 +133,16 @@ async def list_tasks(
     "/{task_id}",
     summary="Read a task",
     description=(
-        "One task by its id. Its ETag goes into `If-Match` of a change, or `If-None-Match` of the next read. It is of "
-        "the task alone: with `include=permissions` the answer is never 304, since what you may do can change without "
-        "the task."
+        "One task by its id, or by its key in any case, such as `PROJ-12`. A key that it had before it moved, or "
+        "before its project got another prefix, names it, too: `meta.moved_from` is that key. Its ETag goes into "
+        "`If-Match` of a change, or `If-None-Match` of the next read. It is of the task alone: with "
+        "`include=permissions` the answer is never 304, since what you may do can change without the task."
     ),
     response_model=Envelope[TaskView],
     responses={
         200: example(TASK_EXAMPLE, description="The task.", headers=ETAG),
         304: {"description": "The task is still at the version in If-None-Match."},
-        **errors(TaskNotFound, NotYetConsistent, InvalidCursor),
+        **errors(TaskNotFound, AmbiguousKey, NotYetConsistent, InvalidCursor),
     },
 )
 @scope("tasks:read")
@@ -142,7 +150,7 @@ async def list_tasks(
 async def read_task(
     request: Request, task: ReadableTask, caller: CurrentPrincipal, include: Include = None
 ) -> Response:
-    answer = reply(_shown(task, caller, include), headers={"etag": etag(task["version"])})
+    answer = reply(shown(task, caller, include), meta=_meta(task), headers={"etag": etag(task["version"])})
     return answer if include else unless_unchanged(request, answer)
 
 
@@ -163,6 +171,7 @@ async def read_task(
         ),
         **errors(
             TaskNotFound,
+            AmbiguousKey,
             Forbidden,
             StatusNotFound,
             CategoryNotFound,
@@ -197,6 +206,7 @@ async def update_task(
         200: example({**TASK_EXAMPLE, "version": 2}, description="The task after the change.", headers=WRITTEN),
         **errors(
             TaskNotFound,
+            AmbiguousKey,
             Forbidden,
             StatusNotFound,
             DatesOutOfOrder,
@@ -232,6 +242,7 @@ async def replace_task(
         204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
         **errors(
             TaskNotFound,
+            AmbiguousKey,
             Forbidden,
             *WRITING,
         ),
@@ -273,8 +284,15 @@ async def locate_task(task: LocatableTask) -> TaskLocation:
     )
 
 
-def _shown(row: RowMapping, caller: Principal, include: Sequence[str] | None) -> TaskOut:
+def shown(row: RowMapping, caller: Principal, include: Sequence[str] | None) -> TaskOut:
+    """Return a task as it is read, with what is asked for beside it."""
     return TaskView.permitted(row, permissions_of(caller, row)) if include else TaskOut.of(row)
+
+
+def _meta(row: RowMapping) -> dict[str, Any]:
+    """Return what there is to say of how a task was named."""
+    former = row.get("moved_from")
+    return {} if former is None else {"moved_from": former}
 
 
 async def written(
@@ -288,5 +306,5 @@ async def written(
 ) -> Response:
     """Answer a change of a task with the task, its version and the position in the log."""
     cursor = await cursor_after(request, write, caller)
-    written = {"etag": etag(row["version"]), "x-cursor": cursor, **(headers or {})}
-    return write.reply(TaskOut.of(row), status=status, headers=written)
+    headers_written = {"etag": etag(row["version"]), "x-cursor": cursor, **(headers or {})}
+    return write.reply(TaskOut.of(row), status=status, meta=_meta(row), headers=headers_written)

@@ -1,4 +1,4 @@
-from chassis.errors import InvalidInput, NotFound
+from chassis.errors import Conflict, InvalidInput, NotFound
 
 
 class TaskNotFound(NotFound):
@@ -13,3 +13,15 @@ class ProjectNotFound(InvalidInput):
 class DatesOutOfOrder(InvalidInput):
     code = "DATES_OUT_OF_ORDER"
     message = "A task starts before it is due, and is due before its deadline."
+
+
+class AmbiguousKey(InvalidInput):
+    """A key is one task's in its workspace; `data.task_ids` are those of all workspaces of the caller."""
+
+    code = "AMBIGUOUS_KEY"
+    message = "Tasks of several workspaces have this key: name one with `workspace_id`."
+
+
+class ExternalIdTaken(Conflict):
+    code = "EXTERNAL_ID_TAKEN"
+    message = "Another task of this project comes from there: change that, or use PUT /tasks/by-external."

@@ -9,15 +9,31 @@ from uuid import UUID
 from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, Select, String, any_, bindparam, cast, func, insert, select, true, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import (
+    CompoundSelect,
+    RowMapping,
+    Select,
+    String,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
 
 from tasks_service.statuses.repository import STATUSES
 from tasks_service.tasks.filters import TaskFilter
-from tasks_service.tasks.models import Task
+from tasks_service.tasks.models import Task, TaskKeyAlias
+from tasks_service.tasks.rules import Key
 from tasks_service.visibility.repository import (
     TASK_RANK,
     TASK_ROLE,
@@ -35,6 +51,11 @@ from tasks_service.visibility.repository import (
 )
 
 task = table_of(Task)
+alias = table_of(TaskKeyAlias)
+
+EXTERNAL_INDEX: Sequence[ColumnElement[Any]] = (task.c.project_id, task.c.external_source, task.c.external_id)
+EXTERNAL_WHERE = and_(task.c.external_source.is_not(None), task.c.deleted_at.is_(None))
+"""What uq_task_external is on: tasks in the trash leave their place there to others."""
 
 Reader = AsyncConnection | AsyncSession
 
@@ -56,6 +77,31 @@ def _writable_by_id(sight: Sight, *, in_trash: bool) -> Select[Any]:
         .select_from(TASKS.join(workspace, workspace.c.id == task.c.workspace_id))
         .where(*seen_tasks(sight, in_trash=in_trash), task.c.id == bindparam("task_id"))
     )
+
+
+@cache
+def _by_key(sight: Sight, *, in_trash: bool, in_workspace: bool) -> CompoundSelect[Any]:
+    def found(*, is_former: bool) -> Select[Any]:
+        query = select(task.c.id, literal(is_former).label("is_former")).where(*seen_tasks(sight, in_trash=in_trash))
+        return query.where(task.c.workspace_id == bindparam("of_workspace")) if in_workspace else query
+
+    now = found(is_former=False).select_from(TASKS)
+    now = now.where(project.c.prefix == bindparam("prefix"), task.c.number == bindparam("number"))
+    once = found(is_former=True).select_from(TASKS.join(alias, alias.c.task_id == task.c.id))
+    once = once.where(alias.c.key == bindparam("key"), alias.c.workspace_id == task.c.workspace_id)
+    return union_all(now, once).order_by("id")
+
+
+async def find_by_key(
+    reader: Reader, *, caller: Principal, key: Key, workspace_id: UUID | None, in_trash: bool = False
+) -> Sequence[RowMapping]:
+    """Return the `id` of each task that the caller sees and that has this key, or had it (`is_former`)."""
+    statement = _by_key(sight_of(caller), in_trash=in_trash, in_workspace=workspace_id is not None)
+    named = {"prefix": key.prefix, "number": key.number, "key": str(key)}
+    within = {} if workspace_id is None else {"of_workspace": workspace_id}
+    result = await reader.execute(statement, {**seen_by(caller), **named, **within})
+    rows: Sequence[RowMapping] = result.mappings().all()
+    return rows
 
 
 async def find_writable(
@@ -135,9 +181,14 @@ async def count_visible(reader: Reader, *, caller: Principal, wanted: TaskFilter
     return (await reader.execute(query, seen_by(caller))).scalar_one()
 
 
-async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
-    """Insert a task; the database gives it a number, a position and the category of its status."""
-    return (await session.execute(insert(task).returning(*task.c), [dict(values)])).mappings().one()
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | None:
+    """Insert a task; the database gives it a number, a position and the category of its status.
+
+    None when another task of the project has its external id.
+    """
+    statement = insert(task).values(**values)
+    statement = statement.on_conflict_do_nothing(index_elements=EXTERNAL_INDEX, index_where=EXTERNAL_WHERE)
+    return (await session.execute(statement.returning(*task.c))).mappings().one_or_none()
 
 
 async def rewrite(

@@ -60,7 +60,7 @@ Estimate = Annotated[int, Field(ge=0, le=MAX_ESTIMATE_MINUTES)]
 CompletionPolicy = Annotated[str, StringConstraints(pattern=r"^(any|all|quorum:[1-9][0-9]?)$")]
 Custom = Annotated[dict[str, Any], AfterValidator(_small_enough)]
 ExternalSource = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+ExternalId = Annotated[str, StringConstraints(pattern=r"^[^/\x00]{1,255}$")]
 
 
 class TaskFields(BaseModel):
@@ -97,7 +97,9 @@ class TaskFields(BaseModel):
 
     @model_validator(mode="after")
     def _agrees_on_assignees(self) -> Self:
-        given = self.model_fields_set
+        given = self.model_fields_set & {"assigned_to", "assignees"}
+        if not given:
+            return self
         if "assigned_to" in given and "assignees" not in given:
             self.assignees = [] if self.assigned_to is None else [self.assigned_to]
         else:
@@ -106,8 +108,8 @@ class TaskFields(BaseModel):
         return self
 
 
-class TaskCreate(TaskFields):
-    """A new task. Only the title is needed; without a project it goes to the caller's Inbox."""
+class TaskUpsert(TaskFields):
+    """A task of another system, as it is there: only the title is needed, and what is absent is left as it is."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -117,6 +119,26 @@ class TaskCreate(TaskFields):
     title: Title = Field(description="What is to be done, 1 to 500 characters.", examples=["Buy milk"])
     project_id: UUID | None = Field(default=None, description="Project; the caller's Inbox when absent.")
     status: StatusKey | None = Field(default=None, description="Key of a status of the project; its first when absent.")
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields of the task that the body names; a status that is null names none."""
+        named = self.model_fields_set - {"project_id"} - (set() if self.status else {"status"})
+        return {name: getattr(self, name) for name in named}
+
+
+class TaskCreate(TaskUpsert):
+    """A new task. Only the title is needed; without a project it goes to the caller's Inbox."""
+
+    external_source: ExternalSource | None = Field(
+        default=None, description="The system that it comes from; with `external_id`, unique in the project."
+    )
+    external_id: ExternalId | None = Field(default=None, description="Its id in that system, without a slash.")
+
+    @model_validator(mode="after")
+    def _comes_from_somewhere_or_not(self) -> Self:
+        if (self.external_source is None) != (self.external_id is None):
+            raise PydanticCustomError("EXTERNAL_ID_INCOMPLETE", "Give external_source and external_id, or neither.")
+        return self
 
 
 class TaskPatch(BaseModel):
@@ -300,5 +322,5 @@ for _field in TaskReplacement.model_fields.values():
     _field.default, _field.default_factory = PydanticUndefined, None
 TaskReplacement.model_rebuild(force=True)
 
-for _input in (TaskCreate, TaskPatch, TaskReplacement):
+for _input in (TaskCreate, TaskUpsert, TaskPatch, TaskReplacement):
     _input.read_only_fields = frozenset(TaskOut.model_fields) - frozenset(_input.model_fields)

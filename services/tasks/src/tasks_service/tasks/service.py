@@ -19,6 +19,7 @@ from tasks_service.assignees.errors import TooManyAssignees
 from tasks_service.assignees.rules import MAX_ASSIGNEES, columns_of, status_after_assignment, with_primary
 from tasks_service.assignees.service import FIELD, follow_task
 from tasks_service.changes import service as changes
+from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.dues.rules import NO_DUE, due_day
 from tasks_service.filing.service import check_filing
 from tasks_service.permissions.policies import can
@@ -27,11 +28,11 @@ from tasks_service.projects import repository as projects
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.tasks import repository
-from tasks_service.tasks.errors import DatesOutOfOrder, ProjectNotFound, TaskNotFound
+from tasks_service.tasks.errors import DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED, task_changed
 from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.rules import are_in_order, completion
-from tasks_service.tasks.schemas import TaskCreate, TaskOut, TaskPatch
+from tasks_service.tasks.schemas import TaskCreate, TaskOut, TaskPatch, TaskUpsert
 from tasks_service.versions import service as versions
 from tasks_service.versions.schemas import Expectation
 from tasks_service.visibility.repository import hold_members
@@ -69,21 +70,41 @@ class Edit:
 async def create_task(session: AsyncSession, *, wanted: TaskCreate, actor: Principal) -> RowMapping:
     """Add a task to the wanted project, or to the actor's Inbox.
 
-    Raises ProjectNotFound, Forbidden, ProjectArchived, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess or
-    CategoryNotFound.
+    Raises what prepare_task raises, AssigneeNoAccess, ExternalIdTaken.
     """
-    project = await _target_project(session, wanted.project_id, actor)
+    project, values = await prepare_task(session, wanted=wanted, actor=actor)
+    row = await repository.add(session, values)
+    if row is None:
+        raise ExternalIdTaken(field="external_id")
+    made = cast("RowMapping", {**row, "key": f"{project['prefix']}-{row['number']}"})
+    await changes.record(
+        session, workspace_id=row["workspace_id"], actor=actor, drafts=await drafts_of_new(session, made, actor)
+    )
+    return made
+
+
+async def prepare_task(
+    session: AsyncSession, *, wanted: TaskUpsert, actor: Principal
+) -> tuple[RowMapping, dict[str, Any]]:
+    """Return the project that takes a task, and the columns of it; what they name is kept until the end.
+
+    Raises ProjectNotFound, Forbidden, ProjectArchived, StatusNotFound, DatesOutOfOrder, CategoryNotFound.
+    """
+    project = await target_project(session, wanted.project_id, actor)
     if wanted.assignees:
         await hold_members(session, workspace_id=project["workspace_id"], user_ids=wanted.assignees)
-    new = _new_task(wanted, project, actor)
-    await check_filing(session, workspace_id=project["workspace_id"], values=new, actor=actor)
-    row = await repository.add(session, new)
-    made = cast("RowMapping", {**row, "key": f"{project['prefix']}-{row['number']}"})
-    drafts = [task_changed(TASK_CREATED, None, made)]
-    drafts += await watch_by_rule(session, task=made, user_ids=[actor.user_id], rule="created")
-    drafts += await follow_task(session, before=None, after=made, actor_id=actor.user_id)
-    await changes.record(session, workspace_id=row["workspace_id"], actor=actor, drafts=drafts)
-    return made
+    values = new_task(wanted, project, actor)
+    await check_filing(session, workspace_id=project["workspace_id"], values=values, actor=actor)
+    return project, values
+
+
+async def drafts_of_new(session: AsyncSession, made: RowMapping, actor: Principal) -> list[ChangeDraft]:
+    """Let follow what follows from a new task, and return all the changes. Raises AssigneeNoAccess."""
+    return [
+        task_changed(TASK_CREATED, None, made),
+        *await watch_by_rule(session, task=made, user_ids=[actor.user_id], rule="created"),
+        *await follow_task(session, before=None, after=made, actor_id=actor.user_id),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +174,7 @@ async def update_task(
     await check_filing(session, workspace_id=task["workspace_id"], values=given, actor=actor)
     if given.keys() & {"assignees", "assigned_to"}:
         return await _assign(session, task=task, given=given, expected=expected, actor=actor)
-    return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, _columns(given), expected), actor=actor)
+    return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, task_columns(given), expected), actor=actor)
 
 
 async def _assign(
@@ -163,7 +184,7 @@ async def _assign(
     named = [primary] if only is None and primary else only or []
     task = await lock_for_assignment(session, task=task, new=named, actor=actor)
     wanted = with_primary(task["assignees"], primary) if only is None and primary else named
-    values = {**await assignment(session, task, wanted), **_columns(given), **columns_of(wanted)}
+    values = {**await assignment(session, task, wanted), **task_columns(given), **columns_of(wanted)}
     field = "assigned_to" if only is None else FIELD
     return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, values, expected, field), actor=actor)
 
@@ -256,7 +277,7 @@ def _category_of(status: str, statuses: Sequence[tuple[str, str]]) -> str:
     return category
 
 
-async def _target_project(session: AsyncSession, project_id: UUID | None, actor: Principal) -> RowMapping:
+async def target_project(session: AsyncSession, project_id: UUID | None, actor: Principal) -> RowMapping:
     """Return the project that takes a new task. Raises ProjectNotFound, Forbidden or ProjectArchived."""
     if project_id is not None:
         project = await projects.find_visible(session, caller=actor, project_id=project_id)
@@ -280,10 +301,11 @@ async def _inbox(session: AsyncSession, actor: Principal) -> RowMapping | None:
     return inbox
 
 
-def _new_task(wanted: TaskCreate, project: RowMapping, actor: Principal) -> dict[str, Any]:
+def new_task(wanted: TaskUpsert, project: RowMapping, actor: Principal) -> dict[str, Any]:
+    """Return the columns of a new task. Raises StatusNotFound, DatesOutOfOrder."""
     now = utcnow()
     status = wanted.status or project["statuses"][0][0]
-    columns = _columns({name: getattr(wanted, name) for name in TaskCreate.model_fields if name != "project_id"})
+    columns = task_columns({name: getattr(wanted, name) for name in type(wanted).model_fields if name != "project_id"})
     new = {
         **NO_DUE,
         **columns,
@@ -305,7 +327,7 @@ def _new_task(wanted: TaskCreate, project: RowMapping, actor: Principal) -> dict
     return new
 
 
-def _columns(fields: Mapping[str, Any]) -> dict[str, Any]:
+def task_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Translate fields of the API to columns."""
     columns = {name: value for name, value in fields.items() if name not in {"due", "start"}}
     if "due" in fields:
