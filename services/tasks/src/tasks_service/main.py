@@ -16,12 +16,14 @@ from fastapi import FastAPI
 
 from tasks_service import settings as settings_module
 from tasks_service.categories import endpoints as categories
+from tasks_service.comments import endpoints as comments
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
 from tasks_service.external_ids import endpoints as external_ids
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
 from tasks_service.projects import endpoints as projects
+from tasks_service.reactions import endpoints as reactions
 from tasks_service.settings import Settings
 from tasks_service.tasks import endpoints as tasks
 from tasks_service.workspaces import endpoints as workspaces
@@ -31,6 +33,8 @@ ROUTERS = (
     # Before tasks, whose paths have an id where these have a word.
     external_ids.router,
     tasks.router,
+    comments.router,
+    reactions.router,
     projects.router,
     categories.router,
     workspaces.router,

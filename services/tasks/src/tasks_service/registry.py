@@ -1,13 +1,19 @@
 """Every event that this service publishes; the contracts are written from here."""
 
+from typing import Any
+
 from chassis.outbox.contracts import EventContract
 
 from tasks_service.assignees.events import ASSIGNEE_UPDATED
 from tasks_service.assignees.schemas import ASSIGNEE_EXAMPLE, AssigneeResource
 from tasks_service.categories.events import CATEGORY_CREATED, CATEGORY_DELETED, CATEGORY_UPDATED
 from tasks_service.categories.schemas import CATEGORY_EXAMPLE, CategoryOut
+from tasks_service.comments.events import COMMENT_CREATED, COMMENT_DELETED, COMMENT_UPDATED
+from tasks_service.comments.schemas import COMMENT_RESOURCE_EXAMPLE, CommentResource
 from tasks_service.projects.events import PROJECT_CREATED
 from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
+from tasks_service.reactions.events import REACTION_ADDED, REACTION_REMOVED
+from tasks_service.reactions.schemas import REACTION_EXAMPLE, ReactionResource
 from tasks_service.relay import SOURCE_NAME
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
@@ -29,6 +35,23 @@ _CATEGORY_EVENTS = {
     CATEGORY_CREATED: "A category was made; a personal one is told to its owner alone.",
     CATEGORY_UPDATED: "A category was changed; its tasks were not.",
     CATEGORY_DELETED: "A category was deleted; each of its tasks is told of by an event of its own.",
+}
+
+_COMMENT = dict(COMMENT_RESOURCE_EXAMPLE)
+_COMMENT_EVENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    COMMENT_CREATED: ("Somebody commented on a task. All `mentions` are to be notified.", {}),
+    COMMENT_UPDATED: (
+        "A comment was edited. To be notified are those in the new `mentions` of `changes` who are not in the old.",
+        {"version": 2, "edited_at": "2026-11-24T09:10:00Z"},
+    ),
+    COMMENT_DELETED: (
+        "A comment was deleted, and the reactions to it; what it said is in no field.",
+        {"body": None, "version": 2, "deleted_at": "2026-11-24T09:10:00Z", "deleted_by": _COMMENT["author_id"]},
+    ),
+}
+_REACTION_EVENTS = {
+    REACTION_ADDED: "Somebody reacted to a comment.",
+    REACTION_REMOVED: "Somebody took a reaction to a comment back.",
 }
 
 EVENTS = (
@@ -118,5 +141,13 @@ EVENTS = (
     *(
         EventContract(name, SOURCE_NAME, "category", text, CategoryOut, CATEGORY_EXAMPLE, "workspace_id")
         for name, text in _CATEGORY_EVENTS.items()
+    ),
+    *(
+        EventContract(name, SOURCE_NAME, "comment", text, CommentResource, _COMMENT | became, "workspace_id")
+        for name, (text, became) in _COMMENT_EVENTS.items()
+    ),
+    *(
+        EventContract(name, SOURCE_NAME, "reaction", text, ReactionResource, REACTION_EXAMPLE, "workspace_id")
+        for name, text in _REACTION_EVENTS.items()
     ),
 )

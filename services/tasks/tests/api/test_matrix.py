@@ -61,6 +61,7 @@ class Place:
     workspace_id: str
     project_id: str
     task_id: str
+    rows: Any
 
     async def by_manager(self, method, path, body=None):
         """Make something in the place, and return it."""
@@ -133,6 +134,7 @@ def place_of(api, rows, test_gateway):
             str(ids["workspace"]),
             str(ids["project"]),
             made.json()["data"]["id"],
+            rows,
         )
         return place, headers_of(place, caller)
 

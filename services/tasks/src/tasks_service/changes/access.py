@@ -10,7 +10,9 @@ from chassis.db.engine import Database
 from chassis.identity import Principal
 from chassis.web.database import Write
 from chassis.web.identity import CurrentPrincipal
+from chassis.web.replies import etag
 from fastapi import Depends, Header, Query, Request
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tasks_service.changes import repository
@@ -73,6 +75,11 @@ async def cursor_after(request: Request, write: Write, caller: Principal) -> str
     heads = await repository.heads_for(write.session, caller)
     signer: CursorSigner = request.app.state.cursors
     return signer.position(heads)
+
+
+async def written_headers(request: Request, write: Write, caller: Principal, row: RowMapping) -> dict[str, str]:
+    """Return the headers of an answer to a change: the row's version, and the position right after the write."""
+    return {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
 
 
 FreshConnection = Annotated[AsyncConnection, Depends(fresh_connection, scope="function")]

@@ -25,13 +25,14 @@ class Kind:
 
     `show` makes the resource of a row, as the API shows it; `field_of` names the field of a column where that is
     another; `derived` are fields that follow from other changes, so that nobody means to set them and nobody's change
-    conflicts with them.
+    conflicts with them. `touched` is the column with the time of the last change.
     """
 
     table: Table
     show: Callable[[RowMapping], BaseModel]
     field_of: Mapping[str, str]
     derived: Collection[str] = ()
+    touched: str = "updated_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ async def change(
         changed = {name: value for name, value in wanted.items() if row[name] != value}
         if not changed:
             return None
-        values = {**changed, **follow(row, changed), "updated_at": utcnow()}
+        values = {**changed, **follow(row, changed), kind.touched: utcnow()}
         after = await repository.change_row(
             session, kind.table, row_id=row["id"], version=row["version"], values=values
         )

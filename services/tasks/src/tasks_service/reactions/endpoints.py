@@ -1,0 +1,66 @@
+from typing import Annotated
+
+from chassis.errors import Forbidden
+from chassis.web.app import APIRouter
+from chassis.web.database import Writing
+from chassis.web.envelope import Envelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import errors, example
+from chassis.web.routing import policy, scope
+from fastapi import Path, Request, Response
+
+from tasks_service.changes.access import written_headers
+from tasks_service.comments.access import WritableComment
+from tasks_service.comments.errors import CommentDeleted, CommentNotFound
+from tasks_service.comments.schemas import COMMENT_EXAMPLE, CommentOut
+from tasks_service.projects.errors import ProjectArchived
+from tasks_service.reactions import service
+from tasks_service.reactions.errors import NotAnEmoji, TooManyReactions
+
+router = APIRouter(prefix="/api/v1/tasks/{task_id}/comments/{comment_id}/reactions", tags=["comments"])
+
+HEADERS = {
+    "ETag": "The comment's version, in quotes; reactions do not change it.",
+    "X-Cursor": "Position in the change log right after this write.",
+}
+Emoji = Annotated[str, Path(description="One emoji, percent-encoded.", examples=["👍"])]
+
+
+@router.put(
+    "/{emoji}",
+    summary="React to a comment",
+    description="Puts an emoji of yours on a comment: 201 the first time, and 200 when it is there already.",
+    response_model=Envelope[CommentOut],
+    responses={
+        200: example(COMMENT_EXAMPLE, description="The comment, as it was.", headers=HEADERS),
+        201: {**example(COMMENT_EXAMPLE, description="The comment.", headers=HEADERS), "model": Envelope[CommentOut]},
+        **errors(CommentNotFound, Forbidden, NotAnEmoji, CommentDeleted, TooManyReactions, ProjectArchived),
+    },
+)
+@scope("comments:write")
+@policy("comment.react")
+async def add_reaction(
+    request: Request, comment: WritableComment, emoji: Emoji, caller: CurrentPrincipal, write: Writing
+) -> Response:
+    row, is_new = await service.react(write.session, comment=comment, emoji=emoji, actor=caller)
+    headers = await written_headers(request, write, caller, row)
+    return write.reply(CommentOut.of(row), status=201 if is_new else 200, headers=headers)
+
+
+@router.delete(
+    "/{emoji}",
+    summary="Take a reaction back",
+    description="Takes an emoji of yours from a comment. Where there is none it changes nothing.",
+    response_model=Envelope[CommentOut],
+    responses={
+        200: example({**COMMENT_EXAMPLE, "reactions": []}, description="The comment.", headers=HEADERS),
+        **errors(CommentNotFound, Forbidden, NotAnEmoji, ProjectArchived),
+    },
+)
+@scope("comments:write")
+@policy("comment.react")
+async def remove_reaction(
+    request: Request, comment: WritableComment, emoji: Emoji, caller: CurrentPrincipal, write: Writing
+) -> Response:
+    row = await service.take_back(write.session, comment=comment, emoji=emoji, actor=caller)
+    return write.reply(CommentOut.of(row), headers=await written_headers(request, write, caller, row))
