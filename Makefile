@@ -65,6 +65,9 @@ format: install ## Format the code and mend what can be mended by itself
 contracts: install ## Write contracts/ from the code
 	@.venv/bin/taskloom contracts
 
+previous-statements: install ## Record what the tasks service asked its database at COMMIT, the last one of the previous release
+	@services/tasks/tests/previous/record $(COMMIT)
+
 e2e: install ## Run the end-to-end tests (against TASKLOOM_URL, or a copy that they start)
 	@.venv/bin/python -m pytest tests/e2e $(ARGS)
 
@@ -80,4 +83,4 @@ bench-logins: install ## Measure logins, and other requests while fifty run at o
 clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help install run test test-gateway test-alone lint format contracts e2e e2e-compose bench bench-logins clean
+.PHONY: help install run test test-gateway test-alone lint format contracts previous-statements e2e e2e-compose bench bench-logins clean

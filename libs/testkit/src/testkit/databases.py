@@ -41,3 +41,22 @@ def migrated_database(server_url: str, name: str, migrate: Callable[[str], None]
     url = create_database(server_url, name)
     migrate(url)
     return DatabaseSettings(url=SecretStr(url), pool_size=10, pool_wait_seconds=5)
+
+
+def owned_database(server_url: str, name: str, migrate: Callable[[str], None]) -> DatabaseSettings:
+    """Make a database as an installation does, for a role that owns it and is no superuser; see migrated_database."""
+    role = f"{name}_owner"
+
+    async def give() -> None:
+        connection = await _connected(f"{server_url}/postgres")
+        await connection.execute(f'DROP ROLE IF EXISTS "{role}"')
+        await connection.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{role}'")
+        await connection.execute(f'ALTER DATABASE "{name}" OWNER TO "{role}"')
+        await connection.close()
+
+    create_database(server_url, name)
+    asyncio.run(give())
+    host = server_url.rpartition("@")[2]
+    owned = f"postgresql://{role}:{role}@{host.removeprefix('postgresql://')}/{name}"
+    migrate(owned)
+    return DatabaseSettings(url=SecretStr(owned), pool_size=10, pool_wait_seconds=5)

@@ -13,8 +13,8 @@ branch_labels = None
 depends_on = None
 
 SQUAWK_IGNORED = {
-    "changing-column-type": "A longer varchar rewrites nothing, and looks at no row.",
     "ban-drop-constraint": "What the previous release writes meets what comes in their place: the key of its status.",
+    "require-concurrent-index-creation": "The tables are made here, and empty.",
 }
 
 PROJECT = "CONSTRAINT fk_{}_project_id_project REFERENCES tasks.project (id)"
@@ -24,50 +24,49 @@ WORKSPACE = "CONSTRAINT fk_{}_workspace_id_workspace REFERENCES tasks.workspace 
 COLUMNS = (
     """
     ALTER TABLE tasks.workspace
-        ADD COLUMN require_if_match boolean NOT NULL DEFAULT false,
-        ADD COLUMN deleted_at timestamptz
+        ADD COLUMN IF NOT EXISTS require_if_match boolean NOT NULL DEFAULT false,
+        ADD COLUMN IF NOT EXISTS deleted_at timestamptz
     """,
     """
     ALTER TABLE tasks.project
-        ADD COLUMN description text,
-        ADD COLUMN parent_id uuid,
-        ADD COLUMN prefix varchar(10),
-        ADD COLUMN next_number integer NOT NULL DEFAULT 1,
-        ADD COLUMN visibility varchar(16) NOT NULL DEFAULT 'workspace',
-        ADD COLUMN member_role varchar(16) NOT NULL DEFAULT 'editor',
-        ADD COLUMN enforce_blockers varchar(8) NOT NULL DEFAULT 'off',
-        ADD COLUMN archived_at timestamptz,
-        ADD COLUMN deleted_at timestamptz,
-        ADD COLUMN deleted_by uuid
+        ADD COLUMN IF NOT EXISTS description text,
+        ADD COLUMN IF NOT EXISTS parent_id uuid,
+        ADD COLUMN IF NOT EXISTS prefix varchar(10),
+        ADD COLUMN IF NOT EXISTS next_number integer NOT NULL DEFAULT 1,
+        ADD COLUMN IF NOT EXISTS visibility varchar(16) NOT NULL DEFAULT 'workspace',
+        ADD COLUMN IF NOT EXISTS member_role varchar(16) NOT NULL DEFAULT 'editor',
+        ADD COLUMN IF NOT EXISTS enforce_blockers varchar(8) NOT NULL DEFAULT 'off',
+        ADD COLUMN IF NOT EXISTS archived_at timestamptz,
+        ADD COLUMN IF NOT EXISTS deleted_at timestamptz,
+        ADD COLUMN IF NOT EXISTS deleted_by uuid
     """,
     """
     ALTER TABLE tasks.task
-        ADD COLUMN number integer,
-        ADD COLUMN status_category varchar(16) NOT NULL DEFAULT 'todo',
-        ADD COLUMN category_id uuid,
-        ADD COLUMN labels uuid[] NOT NULL DEFAULT '{}',
-        ADD COLUMN parent_id uuid,
-        ADD COLUMN subtasks_total integer NOT NULL DEFAULT 0,
-        ADD COLUMN subtasks_done integer NOT NULL DEFAULT 0,
-        ADD COLUMN assigned_to uuid,
-        ADD COLUMN assignees uuid[] NOT NULL DEFAULT '{}',
-        ADD COLUMN completion_policy varchar(16) NOT NULL DEFAULT 'any',
-        ADD COLUMN reopen_on_assign boolean NOT NULL DEFAULT false,
-        ADD COLUMN start_date date,
-        ADD COLUMN deadline date,
-        ADD COLUMN estimate_minutes integer,
-        ADD COLUMN position varchar(255) COLLATE "C",
-        ADD COLUMN external_source varchar(64),
-        ADD COLUMN external_id varchar(255),
-        ADD COLUMN custom jsonb NOT NULL DEFAULT '{}',
-        ADD COLUMN deleted_by uuid,
-        ADD COLUMN deleted_with uuid
+        ADD COLUMN IF NOT EXISTS number integer,
+        ADD COLUMN IF NOT EXISTS status_category varchar(16) NOT NULL DEFAULT 'todo',
+        ADD COLUMN IF NOT EXISTS category_id uuid,
+        ADD COLUMN IF NOT EXISTS labels uuid[] NOT NULL DEFAULT '{}',
+        ADD COLUMN IF NOT EXISTS parent_id uuid,
+        ADD COLUMN IF NOT EXISTS subtasks_total integer NOT NULL DEFAULT 0,
+        ADD COLUMN IF NOT EXISTS subtasks_done integer NOT NULL DEFAULT 0,
+        ADD COLUMN IF NOT EXISTS assigned_to uuid,
+        ADD COLUMN IF NOT EXISTS assignees uuid[] NOT NULL DEFAULT '{}',
+        ADD COLUMN IF NOT EXISTS completion_policy varchar(16) NOT NULL DEFAULT 'any',
+        ADD COLUMN IF NOT EXISTS reopen_on_assign boolean NOT NULL DEFAULT false,
+        ADD COLUMN IF NOT EXISTS start_date date,
+        ADD COLUMN IF NOT EXISTS deadline date,
+        ADD COLUMN IF NOT EXISTS estimate_minutes integer,
+        ADD COLUMN IF NOT EXISTS position varchar(255) COLLATE "C",
+        ADD COLUMN IF NOT EXISTS external_source varchar(64),
+        ADD COLUMN IF NOT EXISTS external_id varchar(255),
+        ADD COLUMN IF NOT EXISTS custom jsonb NOT NULL DEFAULT '{}',
+        ADD COLUMN IF NOT EXISTS deleted_by uuid,
+        ADD COLUMN IF NOT EXISTS deleted_with uuid
     """,
-    "ALTER TABLE tasks.task ALTER COLUMN status TYPE varchar(32)",
     """
     ALTER TABLE tasks.change
-        ADD COLUMN task_id uuid,
-        ADD COLUMN reason varchar(500)
+        ADD COLUMN IF NOT EXISTS task_id uuid,
+        ADD COLUMN IF NOT EXISTS reason varchar(500)
     """,
 )
 
@@ -109,7 +108,7 @@ TABLES = {
         id uuid CONSTRAINT pk_status PRIMARY KEY,
         workspace_id uuid NOT NULL {WORKSPACE.format("status")},
         project_id uuid NOT NULL {PROJECT.format("status")},
-        key varchar(32) NOT NULL,
+        key varchar(16) NOT NULL,
         name varchar(100) NOT NULL,
         category varchar(16) NOT NULL CONSTRAINT ck_status_category
             CHECK (category IN ('backlog', 'todo', 'in_progress', 'done', 'cancelled')),
@@ -300,30 +299,33 @@ TABLES = {
 }
 
 INDEXES = (
-    "CREATE INDEX ix_person_email_canonical ON tasks.person (email_canonical)",
-    "CREATE INDEX ix_project_member_user_id ON tasks.project_member (user_id, workspace_id)",
-    "CREATE INDEX ix_task_share_user_id ON tasks.task_share (user_id, workspace_id)",
-    "CREATE INDEX ix_assignee_user_id ON tasks.assignee (user_id, workspace_id)",
-    "CREATE INDEX ix_watcher_user_id ON tasks.watcher (user_id, workspace_id)",
-    "CREATE INDEX ix_star_task_id ON tasks.star (task_id)",
-    "CREATE INDEX ix_personal_label_task_id ON tasks.personal_label (task_id)",
-    "CREATE INDEX ix_personal_label_label_id ON tasks.personal_label (label_id)",
-    "CREATE INDEX ix_task_key_alias_task_id ON tasks.task_key_alias (task_id)",
-    "CREATE INDEX ix_checklist_item_task_id ON tasks.checklist_item (task_id, position)",
-    "CREATE INDEX ix_checklist_item_assignee_id ON tasks.checklist_item (assignee_id) WHERE assignee_id IS NOT NULL",
-    "CREATE INDEX ix_relation_from_task_id ON tasks.relation (from_task_id)",
-    "CREATE INDEX ix_relation_to_task_id ON tasks.relation (to_task_id)",
-    "CREATE INDEX ix_comment_task_id ON tasks.comment (task_id, id)",
-    "CREATE INDEX ix_comment_parent_id ON tasks.comment (parent_id) WHERE parent_id IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS ix_person_email_canonical ON tasks.person (email_canonical)",
+    "CREATE INDEX IF NOT EXISTS ix_project_member_user_id ON tasks.project_member (user_id, workspace_id)",
+    "CREATE INDEX IF NOT EXISTS ix_task_share_user_id ON tasks.task_share (user_id, workspace_id)",
+    "CREATE INDEX IF NOT EXISTS ix_assignee_user_id ON tasks.assignee (user_id, workspace_id)",
+    "CREATE INDEX IF NOT EXISTS ix_watcher_user_id ON tasks.watcher (user_id, workspace_id)",
+    "CREATE INDEX IF NOT EXISTS ix_star_task_id ON tasks.star (task_id)",
+    "CREATE INDEX IF NOT EXISTS ix_personal_label_task_id ON tasks.personal_label (task_id)",
+    "CREATE INDEX IF NOT EXISTS ix_personal_label_label_id ON tasks.personal_label (label_id)",
+    "CREATE INDEX IF NOT EXISTS ix_task_key_alias_task_id ON tasks.task_key_alias (task_id)",
+    "CREATE INDEX IF NOT EXISTS ix_checklist_item_task_id ON tasks.checklist_item (task_id, position)",
     """
-    CREATE UNIQUE INDEX uq_invitation_pending ON tasks.invitation (workspace_id, email_canonical)
+    CREATE INDEX IF NOT EXISTS ix_checklist_item_assignee_id ON tasks.checklist_item (assignee_id)
+        WHERE assignee_id IS NOT NULL
+    """,
+    "CREATE INDEX IF NOT EXISTS ix_relation_from_task_id ON tasks.relation (from_task_id)",
+    "CREATE INDEX IF NOT EXISTS ix_relation_to_task_id ON tasks.relation (to_task_id)",
+    "CREATE INDEX IF NOT EXISTS ix_comment_task_id ON tasks.comment (task_id, id)",
+    "CREATE INDEX IF NOT EXISTS ix_comment_parent_id ON tasks.comment (parent_id) WHERE parent_id IS NOT NULL",
+    """
+    CREATE UNIQUE INDEX IF NOT EXISTS uq_invitation_pending ON tasks.invitation (workspace_id, email_canonical)
         WHERE state = 'pending'
     """,
 )
 
 FUNCTIONS = (
     """
-    CREATE FUNCTION tasks.free_prefix(of_workspace uuid, of_name text) RETURNS text LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION tasks.free_prefix(of_workspace uuid, of_name text) RETURNS text LANGUAGE plpgsql AS $$
     DECLARE
         base text := left(coalesce(nullif(regexp_replace(upper(of_name), '[^A-Z0-9]', '', 'g'), ''), 'P'), 5);
         found text;
@@ -341,7 +343,7 @@ FUNCTIONS = (
     END $$
     """,
     """
-    CREATE FUNCTION tasks.fill_project() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION tasks.fill_project() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.prefix IS NULL THEN
             -- Two projects of one workspace that are made at once would find the same prefix free.
@@ -352,7 +354,7 @@ FUNCTIONS = (
     END $$
     """,
     """
-    CREATE FUNCTION tasks.give_statuses() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION tasks.give_statuses() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         INSERT INTO tasks.status
             (id, workspace_id, project_id, key, name, category, position, version, created_at, updated_at)
@@ -363,7 +365,7 @@ FUNCTIONS = (
     END $$
     """,
     """
-    CREATE FUNCTION tasks.place_task() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION tasks.place_task() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.number IS NULL THEN
             UPDATE tasks.project SET next_number = next_number + 1 WHERE id = NEW.project_id
@@ -376,7 +378,7 @@ FUNCTIONS = (
     END $$
     """,
     """
-    CREATE FUNCTION tasks.categorize_task() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE OR REPLACE FUNCTION tasks.categorize_task() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         SELECT category INTO NEW.status_category
             FROM tasks.status WHERE project_id = NEW.project_id AND key = NEW.status;
@@ -389,39 +391,51 @@ FUNCTIONS = (
     """,
 )
 
-TRIGGERS = (
-    "CREATE TRIGGER fill_project BEFORE INSERT ON tasks.project FOR EACH ROW EXECUTE FUNCTION tasks.fill_project()",
-    "CREATE TRIGGER give_statuses AFTER INSERT ON tasks.project FOR EACH ROW EXECUTE FUNCTION tasks.give_statuses()",
-    "CREATE TRIGGER place_task BEFORE INSERT ON tasks.task FOR EACH ROW EXECUTE FUNCTION tasks.place_task()",
+PROJECT_TRIGGERS = (
     """
-    CREATE TRIGGER categorize_task BEFORE INSERT OR UPDATE OF status, project_id ON tasks.task
+    CREATE OR REPLACE TRIGGER fill_project BEFORE INSERT ON tasks.project
+        FOR EACH ROW EXECUTE FUNCTION tasks.fill_project()
+    """,
+    """
+    CREATE OR REPLACE TRIGGER give_statuses AFTER INSERT ON tasks.project
+        FOR EACH ROW EXECUTE FUNCTION tasks.give_statuses()
+    """,
+)
+# Projects that were there before get theirs, since tasks of the previous release need them from now on.
+STATUSES = """
+    INSERT INTO tasks.status
+        (id, workspace_id, project_id, key, name, category, position, version, created_at, updated_at)
+    SELECT uuidv7(), workspace_id, project.id, key, preset.name, key, position, 1, created_at, created_at
+    FROM tasks.project,
+        (VALUES ('todo', 'To do', 'a1V'), ('in_progress', 'In progress', 'a2V'), ('done', 'Done', 'a3V'),
+        ('cancelled', 'Cancelled', 'a4V')) AS preset (key, name, position)
+    ON CONFLICT (project_id, key) DO NOTHING
+"""
+TASK_TRIGGERS = (
+    """
+    CREATE OR REPLACE TRIGGER place_task BEFORE INSERT ON tasks.task
+        FOR EACH ROW EXECUTE FUNCTION tasks.place_task()
+    """,
+    """
+    CREATE OR REPLACE TRIGGER categorize_task BEFORE INSERT OR UPDATE OF status, project_id ON tasks.task
         FOR EACH ROW EXECUTE FUNCTION tasks.categorize_task()
     """,
 )
+CONSTRAINTS = """
+    ALTER TABLE tasks.task DROP CONSTRAINT IF EXISTS ck_task_status, DROP CONSTRAINT IF EXISTS ck_task_completed
+"""
 FUNCTION_NAMES = ("fill_project()", "give_statuses()", "place_task()", "categorize_task()", "free_prefix(uuid, text)")
 
 
 def upgrade() -> None:
-    for statement in COLUMNS:
-        op.execute(statement)
-    for name, columns in TABLES.items():
-        op.execute(f"CREATE TABLE tasks.{name} ({columns})")
-    for statement in (*INDEXES, *FUNCTIONS):
-        op.execute(statement)
-    # Projects that are there already get theirs here, since tasks of the previous release need them from now on.
-    op.execute(
-        """
-        INSERT INTO tasks.status
-            (id, workspace_id, project_id, key, name, category, position, version, created_at, updated_at)
-        SELECT uuidv7(), workspace_id, project.id, key, preset.name, key, position, 1, created_at, created_at
-        FROM tasks.project,
-            (VALUES ('todo', 'To do', 'a1V'), ('in_progress', 'In progress', 'a2V'), ('done', 'Done', 'a3V'),
-            ('cancelled', 'Cancelled', 'a4V')) AS preset (key, name, position)
-        """
-    )
-    for statement in TRIGGERS:
-        op.execute(statement)
-    op.execute("ALTER TABLE tasks.task DROP CONSTRAINT ck_task_status, DROP CONSTRAINT ck_task_completed")
+    # Each by itself: together they would hold locks on several tables, in another order than what is written meanwhile.
+    with op.get_context().autocommit_block():
+        for statement in COLUMNS:
+            op.execute(statement)
+        for name, columns in TABLES.items():
+            op.execute(f"CREATE TABLE IF NOT EXISTS tasks.{name} ({columns})")
+        for statement in (*INDEXES, *FUNCTIONS, *PROJECT_TRIGGERS, STATUSES, *TASK_TRIGGERS, CONSTRAINTS):
+            op.execute(statement)
 
 
 def downgrade() -> None:

@@ -12,11 +12,15 @@ PREFIXES = """
     UPDATE tasks.project SET prefix = tasks.free_prefix(workspace_id, name)
     WHERE id = (SELECT id FROM tasks.project WHERE prefix IS NULL ORDER BY id LIMIT 1)
 """
-# In the order of their making, so that numbers tell it, too.
+# In the order of their making, so that numbers tell it, too; of one project at a time, so that one is locked.
 NUMBERS = """
     WITH batch AS (
-        SELECT id, project_id, row_number() OVER (PARTITION BY project_id ORDER BY id) AS place
-        FROM (SELECT id, project_id FROM tasks.task WHERE number IS NULL ORDER BY id LIMIT 1000) AS missing
+        SELECT id, project_id, row_number() OVER (ORDER BY id) AS place
+        FROM (
+            SELECT id, project_id FROM tasks.task
+            WHERE number IS NULL AND project_id = (SELECT project_id FROM tasks.task WHERE number IS NULL LIMIT 1)
+            ORDER BY id LIMIT 1000
+        ) AS missing
     ),
     taken AS (
         UPDATE tasks.project SET next_number = next_number + counted.tasks

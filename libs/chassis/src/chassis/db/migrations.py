@@ -1,21 +1,31 @@
 """Running Alembic for one service: its own schema, its own version table, one migrator at a time (R42)."""
 
 import asyncio
+import time
 import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import structlog
 from alembic import command, context
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from chassis.db.engine import Database
+from chassis.db.failures import sqlstate
+
+log = structlog.get_logger()
 
 LOCK_TIMEOUT = "2s"
+LOCK_RETRIES = 5
+LOCK_RETRY_SECONDS = 1.0
+LOCK_STATES = frozenset({"55P03", "40P01"})
+"""A lock that was not to be had in time, and a deadlock."""
 STATEMENT_TIMEOUT = "60s"
 
 
@@ -28,8 +38,19 @@ def alembic_config(root: Path, *, url: str) -> Config:
 
 
 def upgrade(root: Path, *, url: str, revision: str = "head") -> None:
-    """Bring the schema of the service in `root` to `revision`; safe to run from several places at once."""
-    command.upgrade(alembic_config(root, url=url), revision)
+    """Bring the schema of the service in `root` to `revision`; safe to run from several places at once.
+
+    What waits for a lock makes all others wait behind it. So it gives up soon, and tries again where it was.
+    """
+    for attempt in range(1 + LOCK_RETRIES):
+        try:
+            return command.upgrade(alembic_config(root, url=url), revision)
+        except DBAPIError as error:
+            if sqlstate(error) not in LOCK_STATES or attempt == LOCK_RETRIES:
+                raise
+            log.warning("migration.lock_not_available", attempt=attempt + 1)
+            time.sleep(LOCK_RETRY_SECONDS * (attempt + 1))
+    return None
 
 
 def run_migrations(*, schema: str, metadata: MetaData) -> None:

@@ -19,7 +19,7 @@ class Status(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     workspace_id: Mapped[UUID] = mapped_column(ForeignKey("workspace.id"))
     project_id: Mapped[UUID] = mapped_column(ForeignKey("project.id"))
-    key: Mapped[str] = mapped_column(String(32))
+    key: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(String(100))
     category: Mapped[str] = mapped_column(String(16))
     position: Mapped[str] = mapped_column(String(255, collation="C"))

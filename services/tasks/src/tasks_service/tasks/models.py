@@ -62,7 +62,7 @@ class Task(Base):
     description: Mapped[str | None] = mapped_column(Text)
     # With the project's prefix it is the task's key; the database counts.
     number: Mapped[int | None]
-    status: Mapped[str] = mapped_column(String(32))
+    status: Mapped[str] = mapped_column(String(16))
     # Of the status; the database looks it up.
     status_category: Mapped[str] = mapped_column(String(16), server_default="todo")
     category_id: Mapped[UUID | None] = mapped_column(ForeignKey("category.id"))

@@ -54,7 +54,7 @@ def without_default(schema: dict[str, Any]) -> None:
 NotNull = BeforeValidator(_not_null)
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE)]
 Description = Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION)]
-StatusKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$")]
+StatusKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,16}$")]
 Day = Annotated[date, AfterValidator(_in_range)]
 Estimate = Annotated[int, Field(ge=0, le=MAX_ESTIMATE_MINUTES)]
 CompletionPolicy = Annotated[str, StringConstraints(pattern=r"^(any|all|quorum:[1-9][0-9]?)$")]
