@@ -22,7 +22,9 @@ from tasks_service.directory import endpoints as directory
 from tasks_service.external_ids import endpoints as external_ids
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
+from tasks_service.project_members import endpoints as project_members
 from tasks_service.projects import endpoints as projects
+from tasks_service.projects.rules import ProjectLimits
 from tasks_service.reactions import endpoints as reactions
 from tasks_service.settings import Settings
 from tasks_service.tasks import endpoints as tasks
@@ -37,6 +39,7 @@ ROUTERS = (
     reactions.router,
     projects.router,
     categories.router,
+    project_members.router,
     workspaces.router,
     directory.router,
     permissions.router,
@@ -66,6 +69,11 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "idempotency_table": table_of(IdempotencyKey),
             "sees_workspaces": workspaces_repository.sees_all,
+            "project_limits": ProjectLimits(
+                projects=settings.tasks.max_projects,
+                members=settings.tasks.max_project_members,
+                statuses=settings.tasks.max_statuses,
+            ),
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
         },

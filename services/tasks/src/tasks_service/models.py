@@ -10,7 +10,7 @@ from tasks_service.directory.models import Person
 from tasks_service.invitations.models import Invitation
 from tasks_service.labels.models import Label, PersonalLabel
 from tasks_service.metadata.models import MetadataNamespace, TaskMetadata
-from tasks_service.projects.models import Project, ProjectMember
+from tasks_service.projects.models import Project, ProjectMember, ProjectPrefix
 from tasks_service.relations.models import Relation
 from tasks_service.shares.models import TaskShare
 from tasks_service.stars.models import Star
@@ -41,6 +41,7 @@ __all__ = [
     "PersonalLabel",
     "Project",
     "ProjectMember",
+    "ProjectPrefix",
     "Reaction",
     "Relation",
     "ServiceAccount",

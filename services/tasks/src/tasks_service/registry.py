@@ -10,7 +10,13 @@ from tasks_service.categories.events import CATEGORY_CREATED, CATEGORY_DELETED, 
 from tasks_service.categories.schemas import CATEGORY_EXAMPLE, CategoryOut
 from tasks_service.comments.events import COMMENT_CREATED, COMMENT_DELETED, COMMENT_UPDATED
 from tasks_service.comments.schemas import COMMENT_RESOURCE_EXAMPLE, CommentResource
-from tasks_service.projects.events import PROJECT_CREATED
+from tasks_service.project_members.events import (
+    PROJECT_MEMBER_ADDED,
+    PROJECT_MEMBER_REMOVED,
+    PROJECT_MEMBER_UPDATED,
+)
+from tasks_service.project_members.schemas import PROJECT_MEMBER_EXAMPLE, ProjectMemberResource
+from tasks_service.projects.events import PROJECT_CREATED, PROJECT_UPDATED
 from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
 from tasks_service.reactions.events import REACTION_ADDED, REACTION_REMOVED
 from tasks_service.reactions.schemas import REACTION_EXAMPLE, ReactionResource
@@ -94,8 +100,28 @@ EVENTS = (
         MEMBER_EXAMPLE,
         stream="workspace_id",
     ),
-    EventContract(
-        PROJECT_CREATED, SOURCE_NAME, "project", "A project was made.", ProjectOut, PROJECT_EXAMPLE, "workspace_id"
+    *(
+        EventContract(type_, SOURCE_NAME, "project", meaning, ProjectOut, PROJECT_EXAMPLE, "workspace_id")
+        for type_, meaning in (
+            (PROJECT_CREATED, "A project was made."),
+            (PROJECT_UPDATED, "A project was changed, archived or taken out of the archive."),
+        )
+    ),
+    *(
+        EventContract(
+            type_,
+            SOURCE_NAME,
+            "project_member",
+            meaning,
+            ProjectMemberResource,
+            PROJECT_MEMBER_EXAMPLE,
+            "workspace_id",
+        )
+        for type_, meaning in (
+            (PROJECT_MEMBER_ADDED, "Somebody got a role in a project of its own."),
+            (PROJECT_MEMBER_UPDATED, "A member of a project got another role."),
+            (PROJECT_MEMBER_REMOVED, "Somebody is no member of a project any more; who it was is told, too."),
+        )
     ),
     EventContract(TASK_CREATED, SOURCE_NAME, "task", "A task was made.", TaskOut, TASK_EXAMPLE, "workspace_id"),
     EventContract(TASK_UPDATED, SOURCE_NAME, "task", "A task was changed.", TaskOut, TASK_EXAMPLE, "workspace_id"),

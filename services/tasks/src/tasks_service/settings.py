@@ -28,6 +28,14 @@ class TasksSettings(SettingsGroup):
         le=5000,
         description="How long a read with X-Min-Cursor waits for the data to be that new, in milliseconds.",
     )
+    max_projects: int = Field(default=1000, ge=1, le=10_000, description="How many projects a workspace may have.")
+    max_project_members: int = Field(
+        default=500, ge=1, le=5000, description="How many members of its own a project may have."
+    )
+    max_statuses: int = Field(default=50, ge=1, le=100, description="How many statuses a project may have.")
+    project_trash_days: int = Field(
+        default=30, ge=1, le=365, description="How long a project stays in the trash before it is purged, in days."
+    )
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,102 @@
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
+from chassis.errors import Forbidden, IfMatchRequired
 from chassis.web.app import APIRouter
-from chassis.web.envelope import PageEnvelope
+from chassis.web.database import Writing
+from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, page_example
+from chassis.web.openapi import errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
+from chassis.web.preconditions import IfMatchMalformed
+from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import policy, scope
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
-from tasks_service.changes.access import FreshConnection
+from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
-from tasks_service.projects import repository
-from tasks_service.projects.schemas import PROJECT_VIEW_EXAMPLE, ProjectView
+from tasks_service.projects import repository, service
+from tasks_service.projects.access import Limits, ReadableProject, WritableProject, target_workspace
+from tasks_service.projects.errors import (
+    Cycle,
+    InboxProject,
+    PrefixTaken,
+    ProjectArchived,
+    ProjectLimitReached,
+    ProjectMissing,
+    TooDeep,
+    WorkspaceNotFound,
+)
+from tasks_service.projects.filters import ProjectFilter
+from tasks_service.projects.schemas import (
+    OWN_PROJECT_EXAMPLE,
+    PROJECT_VIEW_EXAMPLE,
+    ProjectCreate,
+    ProjectPatch,
+    ProjectView,
+)
+from tasks_service.tasks.errors import ProjectNotFound
+from tasks_service.versions.access import ExpectingFields
+from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
+
+ETAG = {"ETag": "The project's version, in quotes."}
+WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+PLACING = (ProjectNotFound, TooDeep, PrefixTaken, ProjectArchived)
+
+
+def project_filter(
+    workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
+    parent_id: Annotated[
+        UUID | Literal["none"] | None,
+        Query(description="Only what is directly in this project; `none` is what is in no other."),
+    ] = None,
+    archived: Annotated[bool, Query(description="Whether archived projects are listed, too.")] = False,  # noqa: FBT002 - a query parameter
+) -> ProjectFilter:
+    return ProjectFilter(workspace_id, parent_id, archived)
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a project",
+    description=(
+        "Only `name` is needed: without `workspace_id` the project is in your personal workspace. It has the statuses "
+        "`todo`, `in_progress`, `done` and `cancelled` from the start, and you manage it."
+    ),
+    response_model=Envelope[ProjectView],
+    responses={
+        201: example(
+            OWN_PROJECT_EXAMPLE,
+            description="The new project.",
+            headers={**WRITTEN, "Location": "Path of the new project."},
+        ),
+        **errors(WorkspaceNotFound, Forbidden, *PLACING, ProjectLimitReached),
+    },
+)
+@scope("tasks:write")
+@policy("workspace.create_project")
+async def create_project(
+    request: Request, body: ProjectCreate, caller: CurrentPrincipal, write: Writing, limits: Limits
+) -> Response:
+    workspace = await target_workspace(request, write, caller, body.workspace_id)
+    row = await service.add_project(write.session, wanted=body, workspace=workspace, actor=caller, limits=limits)
+    headers = {
+        "location": f"/api/v1/projects/{row['id']}",
+        "etag": etag(row["version"]),
+        "x-cursor": await cursor_after(request, write, caller),
+    }
+    return write.reply(ProjectView.of(row), status=201, headers=headers)
 
 
 @router.get(
     "",
     summary="List projects",
-    description="The projects that you can see, the oldest first; each id goes into `project_id` of a new task.",
+    description=(
+        "The projects that you can see, the oldest first, archived ones only with `archived=true`; each id goes into "
+        "`project_id` of a new task."
+    ),
     response_model=PageEnvelope[ProjectView],
     responses={
         200: page_example(PROJECT_VIEW_EXAMPLE, description="One page of projects."),
@@ -34,11 +110,70 @@ async def list_projects(
     request: Request,
     caller: CurrentPrincipal,
     connection: FreshConnection,
+    wanted: Annotated[ProjectFilter, Depends(project_filter)],
     paging: PagesQuery,
-    workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
 ) -> Response:
     rows, total = await repository.list_visible(
-        connection, caller, workspace_id=workspace_id, limit=paging.per_page, offset=paging.offset
+        connection, caller, wanted=wanted, limit=paging.per_page, offset=paging.offset
     )
-    projects = [ProjectView.model_validate(dict(row)) for row in rows]
-    return page_reply(request, projects, paging, total)
+    return page_reply(request, [ProjectView.of(row) for row in rows], paging, total)
+
+
+@router.get(
+    "/{project_id}",
+    summary="Read a project",
+    description="One project. Its ETag goes into `If-Match` of a change, or `If-None-Match` of the next read.",
+    response_model=Envelope[ProjectView],
+    responses={
+        200: example(OWN_PROJECT_EXAMPLE, description="The project.", headers=ETAG),
+        304: {"description": "The project is still at the version in If-None-Match."},
+        **errors(ProjectMissing, NotYetConsistent),
+    },
+)
+@scope("tasks:read")
+@policy("project.read")
+async def read_project(request: Request, project: ReadableProject) -> Response:
+    return unless_unchanged(request, reply(ProjectView.of(project), headers={"etag": etag(project["version"])}))
+
+
+@router.patch(
+    "/{project_id}",
+    summary="Change a project",
+    description=(
+        "A JSON merge patch: absent fields keep their value, null clears. Another `prefix` gives its tasks other keys; "
+        "the former ones still find them. Who sees a project no more that was made private is unassigned from its "
+        "tasks in the same transaction. An Inbox is neither moved nor made private."
+    ),
+    response_model=Envelope[ProjectView],
+    responses={
+        200: example(
+            {**OWN_PROJECT_EXAMPLE, "name": "Kitchen garden", "version": 2},
+            description="The project after the change.",
+            headers=WRITTEN,
+        ),
+        **errors(
+            ProjectMissing,
+            Forbidden,
+            *PLACING,
+            Cycle,
+            InboxProject,
+            ResourceVersionConflict,
+            IfMatchMalformed,
+            IfMatchRequired,
+            ResourceBusy,
+        ),
+    },
+)
+@scope("tasks:write")
+@policy("project.edit")
+async def update_project(
+    request: Request,
+    project: WritableProject,
+    body: ProjectPatch,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: ExpectingFields,
+) -> Response:
+    row = await service.update_project(write.session, project=project, patch=body, expected=expected, actor=caller)
+    cursor = await cursor_after(request, write, caller)
+    return write.reply(ProjectView.of(row), headers={"etag": etag(row["version"]), "x-cursor": cursor})

@@ -1,22 +1,41 @@
 """Facts about projects."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import RowMapping
 
-from tasks_service.changes.schemas import ChangeDraft, differences
+from tasks_service.changes.schemas import Audience, ChangeDraft, differences
 from tasks_service.projects.schemas import ProjectOut
 
 PROJECT_CREATED = "project.created.v1"
+PROJECT_UPDATED = "project.updated.v1"
+PROJECT_DELETED = "project.deleted.v1"
+PROJECT_RESTORED = "project.restored.v1"
+PROJECT_PURGED = "project.purged.v1"
 
 
 def project_created(row: RowMapping) -> ChangeDraft:
-    resource = ProjectOut.model_validate(dict(row)).model_dump(mode="json")
+    return project_changed(PROJECT_CREATED, None, row)
+
+
+def project_changed(
+    event_type: str, before: RowMapping | None, after: RowMapping, *, audience: Audience = "project"
+) -> ChangeDraft:
+    """Draft the change between two rows; `before` is None for a new project."""
+    resource = _resource(after)
+    changes = differences(None if before is None else _resource(before), resource)
     return ChangeDraft(
-        PROJECT_CREATED,
+        event_type,
         "project",
-        row["id"],
-        row["version"],
-        differences(None, resource),
+        after["id"],
+        after["version"],
+        changes,
         resource,
-        audience="project",
-        project_id=row["id"],
+        audience=audience,
+        project_id=after["id"],
     )
+
+
+def _resource(row: RowMapping) -> Mapping[str, Any]:
+    return ProjectOut.of(row).model_dump(mode="json")

@@ -39,6 +39,8 @@ class Project(Base):
     archived_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     deleted_by: Mapped[UUID | None]
+    # When it was deleted for good: nobody sees it any more, and a job deletes its rows.
+    purged_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     created_by: Mapped[UUID]
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
@@ -60,3 +62,15 @@ class ProjectMember(Base):
     role: Mapped[str] = mapped_column(String(16))
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class ProjectPrefix(Base):
+    """Whose a prefix is, or was: it never becomes another project's, since keys are never used again."""
+
+    __tablename__ = "project_prefix"
+    __table_args__ = (CheckConstraint("prefix ~ '^[A-Z][A-Z0-9]{0,9}$'", name="prefix"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(ForeignKey("workspace.id"), primary_key=True)
+    prefix: Mapped[str] = mapped_column(String(10), primary_key=True)
+    # No reference: it outlasts the project.
+    project_id: Mapped[UUID]

@@ -20,6 +20,7 @@ from sqlalchemy import (
     exists,
     func,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
@@ -144,9 +145,18 @@ def seen(sight: Sight) -> Conditions:
     return conditions
 
 
-def seen_projects(sight: Sight) -> Conditions:
-    """Return the conditions for rows of PROJECTS; what is in the trash is not seen."""
-    return [*_seen_members(sight), *seen_in_project(sight), PROJECT_RANK > 0]
+def seen_projects(sight: Sight, *, in_trash: bool | None = False) -> Conditions:
+    """Return the conditions for rows of PROJECTS: of those in the trash, those that are not, or with None of both.
+
+    What is deleted for good is never seen.
+    """
+    places = {
+        False: project.c.deleted_at.is_(None),
+        True: project.c.deleted_at.is_not(None),
+        None: true(),
+    }
+    kept = [places[in_trash], project.c.purged_at.is_(None), *_in_reach(sight)]
+    return [*_seen_members(sight), *kept, PROJECT_RANK > 0]
 
 
 def seen_tasks(sight: Sight, *, in_trash: bool = False) -> Conditions:
@@ -157,8 +167,11 @@ def seen_tasks(sight: Sight, *, in_trash: bool = False) -> Conditions:
 
 def seen_in_project(sight: Sight) -> Conditions:
     """Return the conditions on `project` alone, for a part of a query."""
-    reach = [_is_reached(project.c.id)] if sight.in_projects else []
-    return [project.c.deleted_at.is_(None), *reach]
+    return [project.c.deleted_at.is_(None), *_in_reach(sight)]
+
+
+def _in_reach(sight: Sight) -> Conditions:
+    return [_is_reached(project.c.id)] if sight.in_projects else []
 
 
 def _seen_members(sight: Sight) -> Conditions:

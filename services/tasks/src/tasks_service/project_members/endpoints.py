@@ -1,0 +1,118 @@
+from uuid import UUID
+
+from chassis.errors import Forbidden
+from chassis.web.app import APIRouter
+from chassis.web.database import Writing
+from chassis.web.envelope import Envelope, PageEnvelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import errors, example, page_example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
+from chassis.web.preconditions import WantsMinimal
+from chassis.web.replies import etag
+from chassis.web.routing import policy, scope
+from fastapi import Request, Response
+
+from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.project_members import repository, service
+from tasks_service.project_members.errors import (
+    LastManager,
+    ProjectMemberLimitReached,
+    ProjectMemberMissing,
+    UserNotFound,
+)
+from tasks_service.project_members.schemas import PROJECT_MEMBER_VIEW_EXAMPLE, ProjectMemberOut, ProjectMemberPut
+from tasks_service.projects.access import Limits, ReadableProject, WritableProject
+from tasks_service.projects.errors import ProjectArchived, ProjectMissing
+
+router = APIRouter(prefix="/api/v1/projects/{project_id}/members", tags=["projects"])
+
+WRITTEN = {"X-Cursor": "Position in the change log right after this write."}
+
+
+@router.get(
+    "",
+    summary="List members of a project",
+    description=(
+        "Who has a role in the project of its own, the first ones first. Owners and admins of the workspace manage it "
+        "without being listed, and members see it by its `member_role` unless it is private."
+    ),
+    response_model=PageEnvelope[ProjectMemberOut],
+    responses={
+        200: page_example(PROJECT_MEMBER_VIEW_EXAMPLE, description="One page of members."),
+        304: {"description": "Nothing changed since the ETag in If-None-Match."},
+        **errors(ProjectMissing, PageTooDeep, NotYetConsistent),
+    },
+)
+@scope("tasks:read")
+@policy("project.read")
+async def list_project_members(
+    request: Request, project: ReadableProject, connection: FreshConnection, paging: PagesQuery
+) -> Response:
+    rows, total = await repository.list_of(connection, project["id"], limit=paging.per_page, offset=paging.offset)
+    return page_reply(request, [ProjectMemberOut.of(row) for row in rows], paging, total)
+
+
+@router.put(
+    "/{user_id}",
+    summary="Give somebody a role in a project",
+    description=(
+        "A member of the workspace, guests too, has the role in the project from now on; sent again it changes "
+        "nothing. A private project keeps a manager."
+    ),
+    response_model=Envelope[ProjectMemberOut],
+    responses={
+        200: example(
+            PROJECT_MEMBER_VIEW_EXAMPLE,
+            description="The member with the role.",
+            headers={"ETag": "The membership's version, in quotes.", **WRITTEN},
+        ),
+        **errors(ProjectMissing, Forbidden, ProjectArchived, UserNotFound, LastManager, ProjectMemberLimitReached),
+    },
+)
+@scope("tasks:write")
+@policy("project.manage_members")
+async def put_project_member(
+    request: Request,
+    project: WritableProject,
+    user_id: UUID,
+    body: ProjectMemberPut,
+    caller: CurrentPrincipal,
+    write: Writing,
+    limits: Limits,
+) -> Response:
+    row = await service.put_member(
+        write.session, project=project, user_id=user_id, role=body.role, actor=caller, limits=limits
+    )
+    cursor = await cursor_after(request, write, caller)
+    return write.reply(ProjectMemberOut.of(row), headers={"etag": etag(row["version"]), "x-cursor": cursor})
+
+
+@router.delete(
+    "/{user_id}",
+    summary="Remove somebody from a project",
+    description=(
+        "Ends the role that somebody has in the project of its own. Who sees the project no more is unassigned from "
+        "its tasks and watches them no longer, in the same transaction. A private project keeps a manager. "
+        "`Prefer: return=minimal` gets 204 instead."
+    ),
+    response_model=Envelope[None],
+    responses={
+        200: example(None, description="Removed.", headers=WRITTEN),
+        204: {"description": "Removed; asked for with `Prefer: return=minimal`."},
+        **errors(ProjectMissing, Forbidden, ProjectArchived, ProjectMemberMissing, LastManager),
+    },
+)
+@scope("tasks:write")
+@policy("project.manage_members")
+async def remove_project_member(
+    request: Request,
+    project: WritableProject,
+    user_id: UUID,
+    caller: CurrentPrincipal,
+    write: Writing,
+    minimal: WantsMinimal,
+) -> Response:
+    await service.remove_member(write.session, project=project, user_id=user_id, actor=caller)
+    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    return write.no_content(headers) if minimal else write.reply(None, headers=headers)
