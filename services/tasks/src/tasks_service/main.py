@@ -20,6 +20,7 @@ from tasks_service.comments import endpoints as comments
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
 from tasks_service.external_ids import endpoints as external_ids
+from tasks_service.members import endpoints as members
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
 from tasks_service.project_members import endpoints as project_members
@@ -42,6 +43,7 @@ ROUTERS = (
     project_members.router,
     workspaces.router,
     directory.router,
+    members.router,
     permissions.router,
     permissions.meta,
     tasks.internal,

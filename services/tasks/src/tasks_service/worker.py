@@ -3,6 +3,7 @@
 from chassis.broker.consumer import Consumer
 
 from tasks_service.directory.consumers import on_person
-from tasks_service.workspaces.consumers import on_service_account, on_user_registered
+from tasks_service.service_accounts.consumers import on_service_account
+from tasks_service.workspaces.consumers import on_user_registered
 
 CONSUMERS: tuple[Consumer, ...] = (on_user_registered, on_service_account, on_person)

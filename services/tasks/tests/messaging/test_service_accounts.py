@@ -17,8 +17,9 @@ from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from tasks_service.db import Inbox
+from tasks_service.service_accounts.consumers import on_service_account
 from tasks_service.worker import CONSUMERS
-from tasks_service.workspaces.consumers import on_service_account, on_user_registered
+from tasks_service.workspaces.consumers import on_user_registered
 from tasks_service.workspaces.service import create_workspace
 from testkit.waiting import eventually
 

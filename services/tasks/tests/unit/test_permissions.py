@@ -52,6 +52,7 @@ TABLE = {
     "workspace.create_label": ("member", "tasks:write", None),
     "workspace.create_category": ("member", "tasks:write", None),
     "workspace.manage_members": ("admin", "admin:*", None),
+    "workspace.remove_member": ("admin", "admin:*", "guest"),
     "workspace.manage_owners": ("owner", "admin:*", None),
     "workspace.read_audit": ("admin", "admin:*", None),
 }

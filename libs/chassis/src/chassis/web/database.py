@@ -20,6 +20,8 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.replies import JSON, reply
 from chassis.web.routing import takes_idempotency_key
 
+ABOUT = "x-about-workspace"
+"""Kept with an answer that is about a workspace and does not name it; never sent."""
 REPLAYED_HEADERS = ("location", "etag", "x-cursor", "cache-control", "vary", "preference-applied")
 
 
@@ -60,7 +62,8 @@ class UnansweredWrite(Exception):
 
 def replayed(answer: StoredAnswer) -> Response:
     """Return the stored answer, marked as a replay."""
-    headers = {**answer.headers, "idempotency-replayed": "true"}
+    headers = {name: value for name, value in answer.headers.items() if name != ABOUT}
+    headers["idempotency-replayed"] = "true"
     media_type = JSON if answer.body else None
     return Response(answer.body, answer.status, headers, media_type)
 
@@ -102,6 +105,7 @@ class Write:
         self._request = request
         self._answer: Response | None = None
         self._kept: Response | None = None
+        self._about: UUID | None = None
 
     async def begin(self, sees_workspaces: SeesWorkspaces | None = None) -> None:
         """Claim the key, if any. Raises Replay with the first answer.
@@ -123,6 +127,10 @@ class Write:
         if not all(is_in_reach(self._principal, one) for one in shown):
             return False
         workspaces = {UUID(one["workspace_id"]) for one in shown}
+        if ABOUT in answer.headers:
+            workspaces.add(UUID(answer.headers[ABOUT]))
+        if not all(self._principal.reaches_workspace(one) for one in workspaces):
+            return False
         return not workspaces or await sees_workspaces(self.session, self._principal, workspaces)
 
     def reply(
@@ -133,12 +141,17 @@ class Write:
         meta: dict[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         kept: BaseModel | None = None,
+        about: UUID | None = None,
     ) -> Response:
         """Answer the request; see chassis.web.replies.reply.
+
+        `about` is the workspace that the answer tells of, where no `workspace_id` in it does: who does not see that any
+        more gets no replay.
 
         `kept` is what a replay shows instead of `data` that holds a secret: that is told once, and never stored.
         """
         self._answer = reply(data, status=status, meta=meta, headers=headers)
+        self._about = about
         self._kept = None if kept is None else reply(kept, status=status, meta=meta, headers=headers)
         return self._answer
 
@@ -163,6 +176,8 @@ class Write:
             raise UnansweredWrite
         kept = self._kept or self._answer
         headers = {name: value for name, value in kept.headers.items() if name in REPLAYED_HEADERS}
+        if self._about is not None:
+            headers[ABOUT] = str(self._about)
         answer = StoredAnswer(kept.status_code, headers, bytes(kept.body))
         await store(self.session, self._table, self._request, answer)
 

@@ -38,6 +38,7 @@ Action = Literal[
     "workspace.create_label",
     "workspace.create_category",
     "workspace.manage_members",
+    "workspace.remove_member",
     "workspace.manage_owners",
     "workspace.read_audit",
 ]
@@ -112,6 +113,7 @@ RULES: Mapping[Action, Rule] = {
     "workspace.create_label": Rule(MEMBERS, "tasks:write", beyond_projects=True),
     "workspace.create_category": Rule(MEMBERS, "tasks:write", beyond_projects=True),
     "workspace.manage_members": Rule(ADMINS, "admin:*", beyond_projects=True),
+    "workspace.remove_member": Rule(ADMINS, "admin:*", own_roles=EVERYBODY, beyond_projects=True),
     "workspace.manage_owners": Rule(OWNERS, "admin:*", beyond_projects=True),
     "workspace.read_audit": Rule(ADMINS, "admin:*", beyond_projects=True),
 }

@@ -76,11 +76,16 @@ async def change(
     raise ResourceBusy(retry_after=1)
 
 
-async def refuse_unexpected(session: AsyncSession, kind: Kind, row: RowMapping, *, expected: Expectation) -> None:
-    """Check what a caller says of a row, locked, that is to go. Raises IfMatchRequired, ResourceVersionConflict."""
+async def refuse_unexpected(
+    session: AsyncSession, kind: Kind, row: RowMapping, *, expected: Expectation, wanted: Values | None = None
+) -> None:
+    """Check what the caller says of the state of a row that is locked.
+
+    Raises IfMatchRequired, ResourceVersionConflict.
+    """
     if row["require_if_match"] and not expected.is_given:
         raise IfMatchRequired
-    await refuse_stale(session, kind, row, wanted={}, expected=expected)
+    await refuse_stale(session, kind, row, wanted=wanted or {}, expected=expected)
 
 
 async def refuse_stale(

@@ -1,19 +1,40 @@
+from chassis.errors import Forbidden, IfMatchRequired, InvalidCursor, NotFound, TokenRestricted
+from chassis.identity import Principal
 from chassis.web.app import APIRouter
-from chassis.web.database import PrimaryConnection
-from chassis.web.envelope import PageEnvelope
+from chassis.web.database import PrimaryConnection, Write, Writing
+from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, page_example
+from chassis.web.openapi import errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
-from chassis.web.routing import any_credential, policy, scope
+from chassis.web.preconditions import IfMatchMalformed
+from chassis.web.replies import etag, reply
+from chassis.web.routing import any_credential, no_policy, policy, scope
 from fastapi import Request, Response
+from sqlalchemy import RowMapping
 
-from tasks_service.changes.access import FreshConnection
+from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
-from tasks_service.workspaces import repository
-from tasks_service.workspaces.schemas import WORKSPACE_EXAMPLE, MembershipOut, MembershipsOut, WorkspaceOut
+from tasks_service.versions.access import Expecting, ExpectingFields
+from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
+from tasks_service.workspaces import repository, service
+from tasks_service.workspaces.access import ReadableWorkspace, WritableWorkspace
+from tasks_service.workspaces.errors import PersonalWorkspace, WorkspaceMissing
+from tasks_service.workspaces.schemas import (
+    WORKSPACE_EXAMPLE,
+    MembershipOut,
+    MembershipsOut,
+    WorkspaceCreate,
+    WorkspaceOut,
+    WorkspacePatch,
+)
 
 router = APIRouter(prefix="/api/v1/workspaces", tags=["workspaces"])
 internal = APIRouter(prefix="/internal/memberships", tags=["internal"])
+
+CREATED = 201
+ETAG = {"ETag": "The workspace's version, in quotes."}
+WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+SHARED_EXAMPLE = {**WORKSPACE_EXAMPLE, "name": "Choir", "personal": False}
 
 
 @router.get(
@@ -37,6 +58,124 @@ async def list_workspaces(
 ) -> Response:
     rows, total = await repository.list_for(connection, caller, limit=paging.per_page, offset=paging.offset)
     return page_reply(request, [WorkspaceOut.of(row) for row in rows], paging, total)
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a workspace",
+    description=(
+        "A space of its own for a team. You become its owner; projects, labels and people are added to it. Not for API "
+        "tokens that are restricted to a workspace or projects, nor for service accounts."
+    ),
+    response_model=Envelope[WorkspaceOut],
+    responses={
+        201: example(
+            SHARED_EXAMPLE,
+            description="The new workspace.",
+            headers={**WRITTEN, "Location": "Path of the new workspace."},
+        ),
+        **errors(Forbidden, TokenRestricted, NotFound),
+    },
+)
+@scope("tasks:write")
+@no_policy("any person may make one, and it is theirs")
+async def create_workspace(
+    request: Request, body: WorkspaceCreate, caller: CurrentPrincipal, write: Writing
+) -> Response:
+    if caller.is_restricted:
+        raise TokenRestricted
+    if caller.via == "bot":
+        raise Forbidden
+    row = await service.open_workspace(write.session, owner=caller, name=body.name)
+    return await _written(request, write, caller, row, status=201)
+
+
+@router.get(
+    "/{workspace_id}",
+    summary="Read a workspace",
+    description="One workspace that you are a member of, with your role in it.",
+    response_model=Envelope[WorkspaceOut],
+    responses={
+        200: example(WORKSPACE_EXAMPLE, description="The workspace.", headers=ETAG),
+        **errors(WorkspaceMissing, NotYetConsistent, InvalidCursor),
+    },
+)
+@scope("tasks:read")
+@policy("workspace.read")
+async def read_workspace(workspace: ReadableWorkspace) -> Response:
+    return reply(WorkspaceOut.of(workspace), headers={"etag": etag(workspace["version"])})
+
+
+@router.patch(
+    "/{workspace_id}",
+    summary="Change a workspace",
+    description=(
+        "A JSON merge patch of its name, and of whether changes of what is in it have to come with `If-Match`. For "
+        "owners and admins."
+    ),
+    response_model=Envelope[WorkspaceOut],
+    responses={
+        200: example(
+            {**SHARED_EXAMPLE, "name": "Choir and band", "version": 2},
+            description="The workspace after the change.",
+            headers=WRITTEN,
+        ),
+        **errors(WorkspaceMissing, Forbidden, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy),
+    },
+)
+@scope("tasks:write")
+@policy("workspace.edit")
+async def update_workspace(
+    request: Request,
+    workspace: WritableWorkspace,
+    body: WorkspacePatch,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: ExpectingFields,
+) -> Response:
+    row = await service.update_workspace(
+        write.session, workspace=workspace, patch=body, expected=expected, actor=caller
+    )
+    return await _written(request, write, caller, row)
+
+
+@router.delete(
+    "/{workspace_id}",
+    status_code=204,
+    summary="Delete a workspace",
+    description=(
+        "Ends all its memberships at once, so that nobody sees anything of it any more; 30 days later everything in it "
+        "is gone for good. For owners, and not for personal workspaces."
+    ),
+    responses={
+        204: {"description": "Deleted."},
+        **errors(
+            WorkspaceMissing,
+            Forbidden,
+            PersonalWorkspace,
+            ResourceVersionConflict,
+            IfMatchMalformed,
+            IfMatchRequired,
+        ),
+    },
+)
+@scope("tasks:delete")
+@policy("workspace.delete")
+async def delete_workspace(
+    workspace: WritableWorkspace, caller: CurrentPrincipal, write: Writing, expected: Expecting
+) -> Response:
+    await service.delete_workspace(write.session, workspace=workspace, expected=expected, actor=caller)
+    return write.no_content()
+
+
+async def _written(
+    request: Request, write: Write, caller: Principal, row: RowMapping, *, status: int = 200
+) -> Response:
+    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    if status == CREATED:
+        headers["location"] = f"/api/v1/workspaces/{row['id']}"
+    return write.reply(WorkspaceOut.of(row), status=status, headers=headers, about=row["id"])
 
 
 @internal.get(

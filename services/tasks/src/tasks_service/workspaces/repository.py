@@ -2,23 +2,27 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, delete, exists, func, insert, or_, select, update
+from sqlalchemy import RowMapping, Select, bindparam, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.directory.models import Person
-from tasks_service.visibility.repository import seen, seen_by, sight_of
+from tasks_service.directory.rules import DELETED
+from tasks_service.visibility.repository import Sight, seen, seen_by, sight_of
 from tasks_service.workspaces.models import Member, ServiceAccount, Workspace
 
 workspace = table_of(Workspace)
 member = table_of(Member)
 person = table_of(Person)
 service_account = table_of(ServiceAccount)
+
+Reader = AsyncConnection | AsyncSession
 
 
 async def add_personal(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | None:
@@ -105,13 +109,19 @@ async def owners_and(session: AsyncSession, workspace_id: UUID, users: Iterable[
     return (await session.execute(query)).mappings().all()
 
 
+async def find_member(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> RowMapping | None:
+    """Return a membership."""
+    query = select(*member.c).where(member.c.workspace_id == workspace_id, member.c.user_id == user_id)
+    return (await session.execute(query)).mappings().one_or_none()
+
+
 async def find_successor(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> UUID | None:
     """Return who is to own a workspace after its last owner: the admin who is longest in it, else the member.
 
     Machines, guests and who has been deleted own nothing.
     """
     is_machine = exists().where(service_account.c.id == member.c.user_id)
-    is_gone = exists().where(person.c.id == member.c.user_id, person.c.status == "deleted")
+    is_gone = exists().where(person.c.id == member.c.user_id, person.c.status == DELETED)
     query = (
         select(member.c.user_id)
         .where(
@@ -160,6 +170,23 @@ async def is_service_account(session: AsyncSession, user_id: UUID) -> bool:
     """Tell whether this is a service account, or was."""
     found = await session.scalar(select(service_account.c.id).where(service_account.c.id == user_id))
     return found is not None
+
+
+@cache
+def _visible_by_id(sight: Sight) -> Select[Any]:
+    return (
+        select(*workspace.c, member.c.role)
+        .join(member, member.c.workspace_id == workspace.c.id)
+        .where(*seen(sight), workspace.c.id == bindparam("workspace_id"))
+    )
+
+
+async def find_with_role(reader: Reader, *, caller: Principal, workspace_id: UUID) -> RowMapping | None:
+    """Return the workspace with the caller's `role`, if the caller may see it."""
+    statement = _visible_by_id(sight_of(caller))
+    result = await reader.execute(statement, {**seen_by(caller), "workspace_id": workspace_id})
+    row: RowMapping | None = result.mappings().one_or_none()
+    return row
 
 
 async def list_for(

@@ -1,11 +1,41 @@
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import RowMapping
 
-Role = Literal["owner", "admin", "member", "guest"]
+from tasks_service.permissions.rules import WorkspaceRole
+from tasks_service.tasks.schemas import NotNull, without_default
+
+Role = WorkspaceRole
+
+WorkspaceName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class WorkspaceCreate(BaseModel):
+    """A new workspace."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Choir"}]})
+
+    name: WorkspaceName = Field(description="What its members call it, 1 to 200 characters.")
+
+
+class WorkspacePatch(BaseModel):
+    """A JSON merge patch (RFC 7396): absent fields keep their value."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Choir"}]})
+
+    name: Annotated[WorkspaceName, NotNull] = Field(default="", json_schema_extra=without_default)
+    require_if_match: Annotated[bool, NotNull] = Field(
+        default=False,
+        description="Whether changes of what is in it have to come with `If-Match`.",
+        json_schema_extra=without_default,
+    )
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields that the patch names, and only those."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class WorkspaceOut(BaseModel):

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from chassis.clock import utcnow
+from chassis.errors import Forbidden
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
@@ -14,19 +15,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.changes import repository as changes_repository
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.permissions.policies import can
+from tasks_service.permissions.rules import Action
+from tasks_service.permissions.schemas import Held
 from tasks_service.projects import service as projects
+from tasks_service.versions import service as versions
+from tasks_service.versions.schemas import Expectation
 from tasks_service.workspaces import repository
-from tasks_service.workspaces.errors import LastOwner, WorkspaceMissing, WorkspaceNotFound
+from tasks_service.workspaces.errors import LastOwner, PersonalWorkspace, WorkspaceMissing, WorkspaceNotFound
 from tasks_service.workspaces.events import (
     WORKSPACE_CREATED,
     WORKSPACE_DELETED,
+    WORKSPACE_UPDATED,
     member_added,
     member_removed,
-    member_updated,
     workspace_changed,
 )
+from tasks_service.workspaces.schemas import WorkspaceOut, WorkspacePatch
 
 PERSONAL_NAME = "Personal"
+KIND = versions.Kind(repository.workspace, WorkspaceOut.of, field_of={})
 
 
 async def ensure_personal_workspace(session: AsyncSession, *, owner: Principal) -> None:
@@ -70,6 +78,14 @@ async def create_workspace(
     return row["id"], {name: draft.entity_id for name, draft in made.items()}
 
 
+async def open_workspace(session: AsyncSession, *, owner: Principal, name: str) -> RowMapping:
+    """Make an empty shared workspace; return it with its owner's `role`."""
+    row = await repository.add(session, _new_workspace(name, creator=owner.user_id, personal_owner_id=None))
+    drafts = await _populate(session, row, owner=owner, members=())
+    await changes.record(session, workspace_id=row["id"], actor=owner, drafts=drafts)
+    return cast("RowMapping", {**row, "role": "owner"})
+
+
 async def register_person(session: AsyncSession, *, person: Principal) -> None:
     """Make a new user's personal workspace. A machine has none, whoever calls it a user."""
     if not await repository.is_service_account(session, person.user_id):
@@ -88,6 +104,17 @@ class Standing:
         owners = {one for one, row in self.members.items() if row["role"] == "owner"}
         if owners == {user_id}:
             raise LastOwner
+
+    def require(self, actor: Principal, action: Action, *, is_own: bool = False) -> None:
+        """Decide again what was decided before the lock, after which the actor may be less, or nobody.
+
+        Raises WorkspaceMissing, Forbidden.
+        """
+        member = self.members.get(actor.user_id)
+        if member is None:
+            raise WorkspaceMissing
+        if not can(actor, action, Held(member["role"], self.workspace["id"], is_own=is_own)).allowed:
+            raise Forbidden
 
 
 async def lock_standing(session: AsyncSession, *, workspace_id: UUID, users: Iterable[UUID]) -> Standing:
@@ -114,56 +141,55 @@ async def end_workspace(session: AsyncSession, row: RowMapping) -> list[ChangeDr
     return [gone, *(member_removed(one, audience) for one in members)]
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceAccountState:
-    """A service account as it is at a version."""
+async def join(session: AsyncSession, *, workspace_id: UUID, user_id: UUID, role: str) -> ChangeDraft | None:
+    """Make somebody a member of a locked workspace from the next change on; return it, which is to be recorded at once.
 
-    id: UUID
-    workspace_id: UUID
-    role: str
-    version: int
-
-
-async def put_service_account(session: AsyncSession, *, account: ServiceAccountState, actor: Principal) -> bool:
-    """Make a service account a member of its workspace from now on, or give it its new role.
-
-    False for what changes nothing: an unknown workspace, an older state than is known, an account that was deleted.
+    None for who is a member, and for a workspace that has no log. The counter is locked from here.
     """
-    workspace_id = account.workspace_id
-    if await repository.lock(session, workspace_id) is None:
-        return False
-    is_news = await repository.put_service_account(
-        session, account_id=account.id, workspace_id=workspace_id, version=account.version
-    )
-    first = await changes_repository.lock_next_number(session, workspace_id) if is_news else None
+    first = await changes_repository.lock_next_number(session, workspace_id)
     if first is None:
-        return False
-    member = {**_new_member(workspace_id, account.id, account.role), "joined_seq": first}
-    added = await repository.add_new_member(session, member)
-    draft = await _changed_role(session, account) if added is None else member_added(added)
-    if draft is not None:
-        await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=[draft])
-    return True
+        return None
+    new = {**_new_member(workspace_id, user_id, role), "joined_seq": first}
+    row = await repository.add_new_member(session, new)
+    return None if row is None else member_added(row)
 
 
-async def _changed_role(session: AsyncSession, account: ServiceAccountState) -> ChangeDraft | None:
-    row = await repository.change_role(
-        session, workspace_id=account.workspace_id, user_id=account.id, role=account.role
+async def update_workspace(
+    session: AsyncSession, *, workspace: RowMapping, patch: WorkspacePatch, expected: Expectation, actor: Principal
+) -> RowMapping:
+    """Apply a merge patch. Raises what versions.service.change raises."""
+
+    async def read_again() -> RowMapping:
+        row = await repository.find_with_role(session, caller=actor, workspace_id=workspace["id"])
+        if row is None:
+            raise WorkspaceMissing
+        return row
+
+    changed = await versions.change(
+        session, KIND, workspace, wanted=patch.given(), expected=expected, read_again=read_again
     )
-    return None if row is None else member_updated(row)
+    if changed is None:
+        return workspace
+    draft = workspace_changed(WORKSPACE_UPDATED, changed.before, changed.after)
+    await changes.record(session, workspace_id=workspace["id"], actor=actor, drafts=[draft])
+    return changed.after
 
 
-async def remove_service_account(
-    session: AsyncSession, *, account_id: UUID, workspace_id: UUID, actor: Principal
-) -> bool:
-    """End a service account's membership; False when there is nothing to end in this workspace."""
-    if not await repository.delete_service_account(session, account_id=account_id, workspace_id=workspace_id):
-        return False
-    row = await repository.remove_member(session, workspace_id=workspace_id, user_id=account_id)
-    if row is None:
-        return False
-    await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=[member_removed(row)])
-    return True
+async def delete_workspace(
+    session: AsyncSession, *, workspace: RowMapping, expected: Expectation, actor: Principal
+) -> None:
+    """Delete a shared workspace for all its members.
+
+    Raises PersonalWorkspace, WorkspaceMissing, Forbidden, IfMatchRequired, ResourceVersionConflict.
+    """
+    if workspace["personal_owner_id"] is not None:
+        raise PersonalWorkspace
+    standing = await lock_standing(session, workspace_id=workspace["id"], users=[actor.user_id])
+    standing.require(actor, "workspace.delete")
+    row = cast("RowMapping", {**workspace, **standing.workspace})
+    await versions.refuse_unexpected(session, KIND, row, expected=expected)
+    drafts = await end_workspace(session, row)
+    await changes.record(session, workspace_id=row["id"], actor=actor, drafts=drafts)
 
 
 async def _populate(

@@ -1,0 +1,161 @@
+from typing import Annotated
+from uuid import UUID
+
+from chassis.errors import Forbidden, IfMatchRequired, InvalidCursor
+from chassis.web.app import APIRouter
+from chassis.web.database import Writing
+from chassis.web.envelope import Envelope, PageEnvelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import errors, example, page_example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
+from chassis.web.preconditions import IfMatchMalformed
+from chassis.web.replies import etag, reply, unless_unchanged
+from chassis.web.routing import policy, scope
+from fastapi import Path, Request, Response
+
+from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.members import repository, service
+from tasks_service.members.access import WorkspaceOfMember
+from tasks_service.members.errors import ManagedElsewhere, MemberMissing, UserNotFound
+from tasks_service.members.schemas import MEMBER_VIEW_EXAMPLE, MemberOut, MemberPatch, OwnershipTransfer
+from tasks_service.versions.access import Expecting
+from tasks_service.versions.errors import ResourceVersionConflict
+from tasks_service.workspaces.access import ReadableWorkspace, WritableWorkspace
+from tasks_service.workspaces.errors import LastOwner, PersonalWorkspace
+
+router = APIRouter(prefix="/api/v1/workspaces/{workspace_id}", tags=["members"])
+
+ETAG = {"ETag": "The membership's version, in quotes."}
+WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+CHANGING = (
+    MemberMissing,
+    Forbidden,
+    LastOwner,
+    PersonalWorkspace,
+    ManagedElsewhere,
+    ResourceVersionConflict,
+    IfMatchMalformed,
+    IfMatchRequired,
+)
+UserId = Annotated[UUID, Path(description="The member's user id.")]
+
+
+@router.get(
+    "/members",
+    summary="List the members of a workspace",
+    description="Who is in it and with which role, those who are longest there first. Not for guests.",
+    response_model=PageEnvelope[MemberOut],
+    responses={
+        200: page_example(MEMBER_VIEW_EXAMPLE, description="One page of members."),
+        304: {"description": "Nothing changed since the ETag in If-None-Match."},
+        **errors(MemberMissing, Forbidden, PageTooDeep, NotYetConsistent, InvalidCursor),
+    },
+)
+@scope("tasks:read")
+@policy("workspace.list_members")
+async def list_members(
+    request: Request, workspace: ReadableWorkspace, connection: FreshConnection, paging: PagesQuery
+) -> Response:
+    rows, total = await repository.list_members(
+        connection, workspace["id"], limit=paging.per_page, offset=paging.offset
+    )
+    return page_reply(request, [MemberOut.of(row) for row in rows], paging, total)
+
+
+@router.get(
+    "/members/{user_id}",
+    summary="Read a member of a workspace",
+    description="One member by user id. Not for guests.",
+    response_model=Envelope[MemberOut],
+    responses={
+        200: example(MEMBER_VIEW_EXAMPLE, description="The member.", headers=ETAG),
+        304: {"description": "The membership is still at the version in If-None-Match."},
+        **errors(MemberMissing, Forbidden, NotYetConsistent, InvalidCursor),
+    },
+)
+@scope("tasks:read")
+@policy("workspace.list_members")
+async def read_member(
+    request: Request, workspace: ReadableWorkspace, user_id: UserId, connection: FreshConnection
+) -> Response:
+    row = await repository.find_member(connection, workspace["id"], user_id)
+    if row is None:
+        raise MemberMissing
+    return unless_unchanged(request, reply(MemberOut.of(row), headers={"etag": etag(row["version"])}))
+
+
+@router.patch(
+    "/members/{user_id}",
+    summary="Change the role of a member",
+    description=(
+        "A JSON merge patch of the role. For owners and admins; owners alone make owners, and take that role away. A "
+        "workspace always has an owner: the last one can't become something else."
+    ),
+    response_model=Envelope[MemberOut],
+    responses={
+        200: example(
+            {**MEMBER_VIEW_EXAMPLE, "role": "admin", "version": 2}, description="The member.", headers=WRITTEN
+        ),
+        **errors(*CHANGING),
+    },
+)
+@scope("admin:*")
+@policy("workspace.manage_members")
+async def update_member(
+    request: Request,
+    workspace: WritableWorkspace,
+    user_id: UserId,
+    body: MemberPatch,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
+) -> Response:
+    row = await service.update_member(
+        write.session, workspace=workspace, user_id=user_id, wanted=body.given(), expected=expected, actor=caller
+    )
+    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    return write.reply(MemberOut.of(row), headers=headers)
+
+
+@router.delete(
+    "/members/{user_id}",
+    status_code=204,
+    summary="Remove a member of a workspace, or leave it",
+    description=(
+        "Ends a membership with all that hangs on it, in one step: roles in projects, shares, assignments (the next "
+        "assignee becomes the primary one), watching, stars and personal labels. With your own id you leave, which "
+        "everybody may but the last owner; removing others is for owners and admins, and removing owners for owners. "
+        "To hand over what somebody has, off-board them."
+    ),
+    responses={204: {"description": "The membership has ended."}, **errors(*CHANGING)},
+)
+@scope("admin:*")
+@policy("workspace.remove_member")
+async def remove_member(
+    workspace: WorkspaceOfMember, user_id: UserId, caller: CurrentPrincipal, write: Writing, expected: Expecting
+) -> Response:
+    await service.remove_member(write.session, workspace=workspace, user_id=user_id, expected=expected, actor=caller)
+    return write.no_content()
+
+
+@router.post(
+    "/transfer-ownership",
+    summary="Transfer the ownership of a workspace",
+    description="Makes another member an owner and you an admin, in one step. For owners.",
+    response_model=Envelope[MemberOut],
+    responses={
+        200: example(
+            {**MEMBER_VIEW_EXAMPLE, "role": "owner", "version": 2}, description="The new owner.", headers=WRITTEN
+        ),
+        **errors(MemberMissing, Forbidden, UserNotFound, PersonalWorkspace, ManagedElsewhere),
+    },
+)
+@scope("admin:*")
+@policy("workspace.manage_owners")
+async def transfer_ownership(
+    request: Request, workspace: WritableWorkspace, body: OwnershipTransfer, caller: CurrentPrincipal, write: Writing
+) -> Response:
+    row = await service.transfer_ownership(write.session, workspace=workspace, user_id=body.user_id, actor=caller)
+    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    return write.reply(MemberOut.of(row), headers=headers)
