@@ -19,7 +19,8 @@ from tasks_service.external_ids import repository, service
 from tasks_service.external_ids.repository import Elsewhere
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
-from tasks_service.tasks.endpoints import ETAG, WRITTEN, Include, shown, written
+from tasks_service.subtasks.errors import OpenSubtasks
+from tasks_service.tasks.endpoints import ETAG, TREE, WRITTEN, Include, shown, written
 from tasks_service.tasks.errors import DatesOutOfOrder, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.schemas import TASK_EXAMPLE, ExternalId, ExternalSource, TaskOut, TaskUpsert, TaskView
 
@@ -67,6 +68,8 @@ NamedElsewhere = Annotated[Elsewhere, Depends(elsewhere)]
             AssigneeNoAccess,
             Forbidden,
             ProjectArchived,
+            *TREE,
+            OpenSubtasks,
             TaskNotFound,
         ),
     },

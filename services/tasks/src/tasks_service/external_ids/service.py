@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, cast
+from uuid import UUID
 
 from chassis.identity import Principal
 from sqlalchemy import RowMapping
@@ -12,6 +13,8 @@ from tasks_service.changes import service as changes
 from tasks_service.dues.rules import due_day
 from tasks_service.external_ids import repository
 from tasks_service.external_ids.repository import Elsewhere
+from tasks_service.subtasks.repository import lock_tree
+from tasks_service.subtasks.service import check_place, follow_tree, refuse_open
 from tasks_service.tasks.errors import DatesOutOfOrder, TaskNotFound
 from tasks_service.tasks.events import TASK_UPDATED, task_changed
 from tasks_service.tasks.rules import are_in_order
@@ -25,10 +28,13 @@ async def put_task(
     """Make the task that is called so elsewhere, or bring it to what is wanted; return it, and whether it is new.
 
     What is as wanted already changes nothing: no version, no event. Raises what
-    prepare_task raises, AssigneeNoAccess, DatesOutOfOrder.
+    prepare_task and check_place raise, AssigneeNoAccess, DatesOutOfOrder, OpenSubtasks.
     """
     project, new = await prepare_task(session, wanted=wanted, actor=actor)
     values = {**new, "external_source": elsewhere.source, "external_id": elsewhere.id}
+    above: list[UUID] = []
+    if wanted.parent_id is not None:
+        above = await _above(session, project, wanted.parent_id, elsewhere, actor)
     done = await repository.upsert(session, values, given=task_columns(wanted.given()).keys())
     if done is None:
         row = await repository.find_visible(session, caller=actor, elsewhere=elsewhere, project_id=project["id"])
@@ -41,10 +47,23 @@ async def put_task(
     if before is None:
         drafts = await drafts_of_new(session, after, actor)
     else:
+        if before["status_category"] != "done" and after["status_category"] == "done":
+            await refuse_open(session, task=after, actor=actor)
         drafts = [task_changed(TASK_UPDATED, before, after)]
         drafts += await follow_task(session, before=before, after=after, actor_id=actor.user_id)
+        drafts += await follow_tree(session, before=before, after=after, above=above)
     await changes.record(session, workspace_id=after["workspace_id"], actor=actor, drafts=drafts)
     return after, before is None
+
+
+async def _above(
+    session: AsyncSession, project: RowMapping, parent_id: UUID, elsewhere: Elsewhere, actor: Principal
+) -> list[UUID]:
+    """Lock the trees of the project, and return what is above the wanted place. Raises what check_place does."""
+    await lock_tree(session, project["id"])
+    there = await repository.find_visible(session, caller=actor, elsewhere=elsewhere, project_id=project["id"])
+    task_id = None if there is None else there["id"]
+    return await check_place(session, project_id=project["id"], parent_id=parent_id, task_id=task_id, actor=actor)
 
 
 def _keyed(row: RowMapping, project: RowMapping) -> RowMapping:

@@ -19,15 +19,18 @@ from sqlalchemy import RowMapping
 from tasks_service.categories.errors import CategoryNotFound
 from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.listing.service import list_tasks as list_visible_tasks
 from tasks_service.permissions.policies import role_allows
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
+from tasks_service.subtasks.errors import Cycle, OpenSubtasks, ParentNotFound, TooDeep
+from tasks_service.subtasks.rules import Children
 from tasks_service.tasks import service
 from tasks_service.tasks.access import LocatableTask, ReadableTask, WritableTask
 from tasks_service.tasks.errors import AmbiguousKey, DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.policies import permissions_of
-from tasks_service.tasks.rules import Priority
+from tasks_service.tasks.rules import UUID_PATTERN, Priority
 from tasks_service.tasks.schemas import (
     TASK_EXAMPLE,
     StatusKey,
@@ -50,6 +53,17 @@ Include = Annotated[
     Query(description="What to add to each task: `permissions` is what you may do with it."),
 ]
 WRITING = (ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
+TREE = (ParentNotFound, Cycle, TooDeep)
+OpenChildren = Annotated[
+    Children,
+    Query(
+        description=(
+            "What becomes of open subtasks, at all levels, when this completes the task: with `fail` nothing is "
+            "changed and they are told, `complete` completes them, too, and `leave` leaves them open. Cancelling a "
+            "task leaves them."
+        )
+    ),
+]
 WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
 
 
@@ -58,8 +72,15 @@ def task_filter(
     project_id: Annotated[UUID | None, Query(description="Only this project.")] = None,
     status: Annotated[list[StatusKey] | None, Query(description="Any of these; may be repeated.")] = None,
     priority: Annotated[list[Priority] | None, Query(description="Any of these; may be repeated.")] = None,
+    parent_id: Annotated[
+        str | None,
+        Query(pattern=f"^(?:none|{UUID_PATTERN})$", description="Only subtasks of this task, or `none`: only others."),
+    ] = None,
 ) -> TaskFilter:
-    return TaskFilter(workspace_id, project_id, tuple(status or ()), tuple(priority or ()))
+    parent: UUID | Literal["none"] | None = None
+    if parent_id is not None:
+        parent = "none" if parent_id == "none" else UUID(parent_id)
+    return TaskFilter(workspace_id, project_id, tuple(status or ()), tuple(priority or ()), parent)
 
 
 @router.post(
@@ -85,6 +106,7 @@ def task_filter(
             Forbidden,
             ProjectArchived,
             ExternalIdTaken,
+            *TREE,
             NotFound,
         ),
     },
@@ -120,7 +142,7 @@ async def list_tasks(
     paging: PagingQuery,
     include: Include = None,
 ) -> Response:
-    page = await service.list_tasks(
+    page = await list_visible_tasks(
         connection, caller=caller, wanted=wanted, paging=paging, signer=request.app.state.cursors
     )
     tasks = [shown(row, caller, include) for row in page.rows]
@@ -176,6 +198,8 @@ async def read_task(
             StatusNotFound,
             CategoryNotFound,
             DatesOutOfOrder,
+            *TREE,
+            OpenSubtasks,
             *WRITING,
         ),
     },
@@ -189,8 +213,11 @@ async def update_task(
     caller: CurrentPrincipal,
     write: Writing,
     expected: ExpectingFields,
+    children: OpenChildren = "fail",
 ) -> Response:
-    row = await service.update_task(write.session, task=task, patch=body, expected=expected, actor=caller)
+    row = await service.update_task(
+        write.session, task=task, patch=body, expected=expected, actor=caller, children=children
+    )
     return await written(request, write, caller, row)
 
 
@@ -210,6 +237,8 @@ async def update_task(
             Forbidden,
             StatusNotFound,
             DatesOutOfOrder,
+            *TREE,
+            OpenSubtasks,
             *WRITING,
         ),
     },
@@ -223,15 +252,21 @@ async def replace_task(
     caller: CurrentPrincipal,
     write: Writing,
     expected: ExpectingAlways,
+    children: OpenChildren = "fail",
 ) -> Response:
-    row = await service.update_task(write.session, task=task, patch=body, expected=expected, actor=caller)
+    row = await service.update_task(
+        write.session, task=task, patch=body, expected=expected, actor=caller, children=children
+    )
     return await written(request, write, caller, row)
 
 
 @router.delete(
     "/{task_id}",
     summary="Delete a task",
-    description="Moves the task to the trash and answers with it; `Prefer: return=minimal` gets 204 instead.",
+    description=(
+        "Moves the task to the trash, with all its subtasks, and answers with it; `Prefer: return=minimal` gets 204 "
+        "instead."
+    ),
     response_model=Envelope[TaskOut],
     responses={
         200: example(

@@ -1,6 +1,7 @@
 """What a list of tasks can be narrowed by; different fields are joined by AND, values of one field by OR."""
 
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from tasks_service.tasks.rules import Priority
@@ -12,7 +13,8 @@ class TaskFilter:
     project_id: UUID | None
     status: tuple[str, ...]
     priority: tuple[Priority, ...]
+    parent: UUID | Literal["none"] | None = None
 
     def fingerprint(self) -> str:
         """Return a text that is equal for equal filters."""
-        return repr((self.workspace_id, self.project_id, sorted(self.status), sorted(self.priority)))
+        return repr((self.workspace_id, self.project_id, sorted(self.status), sorted(self.priority), self.parent))

@@ -223,4 +223,6 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
         conditions.append(task.c.status.in_(wanted.status))
     if wanted.priority:
         conditions.append(task.c.priority.in_(wanted.priority))
+    if wanted.parent is not None:
+        conditions.append(task.c.parent_id.is_(None) if wanted.parent == "none" else task.c.parent_id == wanted.parent)
     return conditions

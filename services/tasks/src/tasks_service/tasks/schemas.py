@@ -76,6 +76,9 @@ class TaskFields(BaseModel):
     category_id: UUID | None = Field(
         default=None, description="A category of its workspace, or of your own on a task of your personal workspace."
     )
+    parent_id: UUID | None = Field(
+        default=None, description="The task of its project that it is a subtask of, up to five levels deep."
+    )
     start: Day | None = Field(default=None, description="The day on which work on it begins.")
     due: DueInput | None = None
     deadline: Day | None = Field(default=None, description="The last day that is acceptable.")
@@ -152,6 +155,7 @@ class TaskPatch(BaseModel):
     status: Annotated[StatusKey, NotNull] = Field(default="", json_schema_extra=without_default)
     priority: Annotated[Priority, NotNull] = Field(default="none", json_schema_extra=without_default)
     category_id: UUID | None = Field(default=None, json_schema_extra=without_default)
+    parent_id: UUID | None = Field(default=None, json_schema_extra=without_default)
     start: Day | None = Field(default=None, json_schema_extra=without_default)
     due: DueInput | None = Field(default=None, json_schema_extra=without_default)
     deadline: Day | None = Field(default=None, json_schema_extra=without_default)

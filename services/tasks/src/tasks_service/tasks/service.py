@@ -6,13 +6,11 @@ from typing import Any, cast
 from uuid import UUID
 
 from chassis.clock import utcnow
-from chassis.cursors import CursorSigner
 from chassis.errors import Forbidden
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from chassis.paging import Paging, page_meta
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.assignees import repository as assignees
 from tasks_service.assignees.errors import TooManyAssignees
@@ -27,10 +25,12 @@ from tasks_service.permissions.schemas import Held
 from tasks_service.projects import repository as projects
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
+from tasks_service.subtasks.repository import lock_tree
+from tasks_service.subtasks.rules import Children
+from tasks_service.subtasks.service import check_place, complete_below, follow_tree, refuse_open, trash_below
 from tasks_service.tasks import repository
 from tasks_service.tasks.errors import DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED, task_changed
-from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.rules import are_in_order, completion
 from tasks_service.tasks.schemas import TaskCreate, TaskOut, TaskPatch, TaskUpsert
 from tasks_service.versions import service as versions
@@ -58,21 +58,26 @@ KIND = versions.Kind(
 class Edit:
     """A wanted change of one task: `values` by column, and what the caller says of the state that it is for.
 
-    `assignee_field` names the input of an assignee by its index.
+    `assignee_field` names the input of an assignee by its index. `children` says what becomes of open subtasks when
+    the task is completed by it.
     """
 
     event_type: str
     values: Mapping[str, Any]
     expected: Expectation
     assignee_field: str = FIELD
+    children: Children = "fail"
 
 
 async def create_task(session: AsyncSession, *, wanted: TaskCreate, actor: Principal) -> RowMapping:
     """Add a task to the wanted project, or to the actor's Inbox.
 
-    Raises what prepare_task raises, AssigneeNoAccess, ExternalIdTaken.
+    Raises what prepare_task and check_place raise, AssigneeNoAccess, ExternalIdTaken.
     """
     project, values = await prepare_task(session, wanted=wanted, actor=actor)
+    if wanted.parent_id is not None:
+        await lock_tree(session, project["id"])
+        await check_place(session, project_id=project["id"], parent_id=wanted.parent_id, task_id=None, actor=actor)
     row = await repository.add(session, values)
     if row is None:
         raise ExternalIdTaken(field="external_id")
@@ -104,89 +109,52 @@ async def drafts_of_new(session: AsyncSession, made: RowMapping, actor: Principa
         task_changed(TASK_CREATED, None, made),
         *await watch_by_rule(session, task=made, user_ids=[actor.user_id], rule="created"),
         *await follow_task(session, before=None, after=made, actor_id=actor.user_id),
+        *await follow_tree(session, before=None, after=made),
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Part of a list, with the `meta` that says which part."""
-
-    rows: Sequence[RowMapping]
-    meta: dict[str, Any]
-
-
-async def list_tasks(
-    reader: AsyncConnection, *, caller: Principal, wanted: TaskFilter, paging: Paging, signer: CursorSigner
-) -> Page:
-    """Return one page of what the caller may see, newest first. Raises InvalidCursor or CursorMismatch."""
-    if paging.cursor is not None:
-        return await _walk(reader, caller, wanted, paging, signer)
-    total = await repository.count_visible(reader, caller=caller, wanted=wanted)
-    rows = await repository.list_visible(
-        reader, caller=caller, wanted=wanted, limit=paging.per_page, offset=paging.offset
-    )
-    return Page(rows, page_meta(paging, total))
-
-
-async def _walk(
-    reader: AsyncConnection, caller: Principal, wanted: TaskFilter, paging: Paging, signer: CursorSigner
-) -> Page:
-    """Walk by id, which follows creation; one row more than asked for tells whether there is a next part."""
-    query = f"{caller.user_id}{wanted.fingerprint()}".encode()
-    place, backwards = signer.read_page(paging.cursor, query=query) if paging.cursor else (None, False)
-    edge = None if place is None else UUID(str(place[0]))
-    rows = await repository.list_visible(
-        reader,
-        caller=caller,
-        wanted=wanted,
-        limit=paging.per_page + 1,
-        before=None if backwards else edge,
-        after=edge if backwards else None,
-    )
-    shown = list(rows[: paging.per_page])
-    more = len(rows) > paging.per_page
-    if backwards:
-        shown.reverse()
-    older = more or backwards
-    newer = edge is not None and (more or not backwards)
-    return Page(
-        shown,
-        {
-            "per_page": paging.per_page,
-            "next_cursor": signer.page(query=query, after=[str(shown[-1]["id"])]) if shown and older else None,
-            "prev_cursor": (
-                signer.page(query=query, after=[str(shown[0]["id"])], backwards=True) if shown and newer else None
-            ),
-            "has_more": older and bool(shown),
-        },
-    )
-
-
 async def update_task(
-    session: AsyncSession, *, task: RowMapping, patch: TaskPatch, expected: Expectation, actor: Principal
+    session: AsyncSession,
+    *,
+    task: RowMapping,
+    patch: TaskPatch,
+    expected: Expectation,
+    actor: Principal,
+    children: Children = "fail",
 ) -> RowMapping:
     """Apply a merge patch, or a replacement. What is equal already changes nothing: no version, no event.
 
     Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess, TooManyAssignees,
-    CategoryNotFound.
+    CategoryNotFound, OpenSubtasks, and what check_place raises.
     """
     given = patch.given()
     await check_filing(session, workspace_id=task["workspace_id"], values=given, actor=actor)
     if given.keys() & {"assignees", "assigned_to"}:
-        return await _assign(session, task=task, given=given, expected=expected, actor=actor)
-    return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, task_columns(given), expected), actor=actor)
+        return await _assign(session, task=task, given=given, expected=expected, actor=actor, children=children)
+    edit = Edit(TASK_UPDATED, task_columns(given), expected, children=children)
+    return await apply_edit(session, task=task, edit=edit, actor=actor)
 
 
 async def _assign(
-    session: AsyncSession, *, task: RowMapping, given: Mapping[str, Any], expected: Expectation, actor: Principal
+    session: AsyncSession,
+    *,
+    task: RowMapping,
+    given: Mapping[str, Any],
+    expected: Expectation,
+    actor: Principal,
+    children: Children,
 ) -> RowMapping:
     primary, only = given.get("assigned_to"), given.get("assignees")
     named = [primary] if only is None and primary else only or []
-    task = await lock_for_assignment(session, task=task, new=named, actor=actor)
+    await hold_members(session, workspace_id=task["workspace_id"], user_ids=named)
+    if "parent_id" in given or children == "complete":
+        # Before the task, which the assignment locks.
+        await lock_tree(session, task["project_id"])
+    task = await lock_task(session, task=task, actor=actor)
     wanted = with_primary(task["assignees"], primary) if only is None and primary else named
     values = {**await assignment(session, task, wanted), **task_columns(given), **columns_of(wanted)}
     field = "assigned_to" if only is None else FIELD
-    return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, values, expected, field), actor=actor)
+    return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, values, expected, field, children), actor=actor)
 
 
 async def lock_for_assignment(
@@ -221,16 +189,32 @@ async def assignment(session: AsyncSession, task: RowMapping, wanted: Sequence[U
 async def delete_task(
     session: AsyncSession, *, task: RowMapping, expected: Expectation, actor: Principal
 ) -> RowMapping:
-    """Move a task to the trash."""
+    """Move a task to the trash, with all that is below it. Raises Forbidden when not all of it is the actor's."""
+    task = await _with_its_tree(session, task, actor)
+    await versions.refuse_stale(session, KIND, task, wanted={}, expected=expected)
+    below = await trash_below(session, task=task, actor=actor)
     values = {"deleted_at": utcnow(), "deleted_by": actor.user_id}
-    return await apply_edit(session, task=task, edit=Edit(TASK_DELETED, values, expected), actor=actor)
+    return await apply_edit(session, task=task, edit=Edit(TASK_DELETED, values, expected), actor=actor, below=below)
 
 
-async def apply_edit(session: AsyncSession, *, task: RowMapping, edit: Edit, actor: Principal) -> RowMapping:
+async def apply_edit(
+    session: AsyncSession, *, task: RowMapping, edit: Edit, actor: Principal, below: Sequence[ChangeDraft] = ()
+) -> RowMapping:
     """Change a task, with all that follows from it, and return it; what is equal already changes nothing.
 
-    Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess.
+    `below` is what has been changed below it. Raises what versions.service.change raises, StatusNotFound,
+    DatesOutOfOrder, AssigneeNoAccess, OpenSubtasks, and what check_place raises.
     """
+    above: list[UUID] = []
+    if "parent_id" in edit.values or (edit.children == "complete" and completes(task, edit.values)):
+        task = await _with_its_tree(session, task, actor)
+    parent_id = edit.values.get("parent_id")
+    if parent_id is not None and parent_id != task["parent_id"]:
+        above = await check_place(
+            session, project_id=task["project_id"], parent_id=parent_id, task_id=task["id"], actor=actor
+        )
+    if edit.children == "complete" and completes(task, edit.values):
+        below = await complete_below(session, task=task, status=edit.values["status"], actor=actor)
 
     async def read_again() -> RowMapping:
         # Locked, so that nobody is faster a second time, however many they are.
@@ -247,19 +231,39 @@ async def apply_edit(session: AsyncSession, *, task: RowMapping, edit: Edit, act
         wanted=edit.values,
         expected=edit.expected,
         read_again=read_again,
-        follow=lambda row, values: _following(row, values, actor),
+        follow=lambda row, values: _following(row, values, edit, actor),
     )
-    if changed is None:
-        return task
-    drafts = [task_changed(edit.event_type, changed.before, changed.after)]
-    drafts += await follow_task(
-        session, before=changed.before, after=changed.after, actor_id=actor.user_id, field=edit.assignee_field
-    )
-    await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=drafts)
-    return changed.after
+    drafts = [*below]
+    if changed is not None:
+        if edit.children == "fail" and completes(changed.before, edit.values):
+            await refuse_open(session, task=changed.after, actor=actor)
+        drafts.append(task_changed(edit.event_type, changed.before, changed.after))
+        drafts += await follow_task(
+            session, before=changed.before, after=changed.after, actor_id=actor.user_id, field=edit.assignee_field
+        )
+        drafts += await follow_tree(session, before=changed.before, after=changed.after, above=above)
+    if drafts:
+        await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=drafts)
+    return task if changed is None else changed.after
 
 
-def _following(row: RowMapping, changed: Mapping[str, Any], actor: Principal) -> dict[str, Any]:
+async def _with_its_tree(session: AsyncSession, task: RowMapping, actor: Principal) -> RowMapping:
+    """Lock the trees of a task's project, and return the task as it is then. Raises TaskNotFound."""
+    await lock_tree(session, task["project_id"])
+    row = await repository.find_writable(session, caller=actor, task_id=task["id"])
+    if row is None:
+        raise TaskNotFound
+    return row
+
+
+def completes(row: RowMapping, values: Mapping[str, Any]) -> bool:
+    """Tell whether a change of a task makes it done. Raises StatusNotFound."""
+    if "status" not in values or row["status_category"] == "done":
+        return False
+    return _category_of(values["status"], row["statuses"]) == "done"
+
+
+def _following(row: RowMapping, changed: Mapping[str, Any], edit: Edit, actor: Principal) -> dict[str, Any]:
     """Check what a change makes of a task, and return what follows from it."""
     after = {**row, **changed}
     if not are_in_order(after["start_date"], due_day(after), after["deadline"]):
@@ -267,7 +271,9 @@ def _following(row: RowMapping, changed: Mapping[str, Any], actor: Principal) ->
     if "status" not in changed:
         return {}
     category = _category_of(changed["status"], row["statuses"])
-    return completion(category, was=row["status_category"], actor_id=actor.user_id, now=utcnow())
+    # What is below was completed just now.
+    done = {"subtasks_done": row["subtasks_total"]} if edit.children == "complete" and category == "done" else {}
+    return done | completion(category, was=row["status_category"], actor_id=actor.user_id, now=utcnow())
 
 
 def _category_of(status: str, statuses: Sequence[tuple[str, str]]) -> str:

@@ -1,0 +1,23 @@
+from chassis.errors import Conflict, InvalidInput
+
+
+class ParentNotFound(InvalidInput):
+    code = "PARENT_NOT_FOUND"
+    message = "There is no such task in this project that you can see."
+
+
+class Cycle(InvalidInput):
+    code = "CYCLE"
+    message = "A task can't be below itself."
+
+
+class TooDeep(InvalidInput):
+    code = "TOO_DEEP"
+    message = "Subtasks go five levels deep."
+
+
+class OpenSubtasks(Conflict):
+    """`data.count` is how many there are at all levels; `data.task_ids` are up to a hundred that the caller sees."""
+
+    code = "OPEN_SUBTASKS"
+    message = "There are open subtasks: complete them, or say with `children` what becomes of them."
