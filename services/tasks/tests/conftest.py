@@ -1,7 +1,10 @@
 """The tasks service through ASGI, on a real database that its own migrations made."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -96,3 +99,108 @@ def rows(database: Database) -> Callable[..., Awaitable[list[tuple[object, ...]]
             return [tuple(row) for row in result] if result.returns_rows else []
 
     return run
+
+
+@dataclass(frozen=True)
+class Team:
+    """A workspace with a project and members of each role, who are named by it; `editor` to `viewer` are guests."""
+
+    api: httpx2.AsyncClient
+    rows: Callable[..., Awaitable[list[tuple[object, ...]]]]
+    gateway: TestGateway
+    workspace_id: UUID
+    project_id: UUID
+    ids: dict[str, UUID]
+
+    async def ask(self, who: str, method: str, path: str, body: object = None, **headers: str) -> httpx2.Response:
+        """Send a request of a member; what is below /api/v1 is the path."""
+        own = {**self.gateway.headers(self.ids[who]), **headers}
+        return await self.api.request(method, f"/api/v1{path}", json=body, headers=own)
+
+    async def ok(self, who: str, method: str, path: str, body: object = None, **headers: str) -> Any:
+        """Send a request that has to succeed, and return the data."""
+        answer = await self.ask(who, method, path, body, **headers)
+        assert answer.status_code < 300, answer.text
+        return answer.json()["data"] if answer.content else None
+
+    async def task(self, **fields: object) -> dict[str, Any]:
+        """Make a task, by the owner."""
+        body = {"title": "a", "project_id": str(self.project_id), **fields}
+        made: dict[str, Any] = await self.ok("owner", "POST", "/tasks", body)
+        return made
+
+    def id(self, who: str) -> str:
+        """Return a member's id as it is in JSON."""
+        return str(self.ids[who])
+
+    def several(self, *who: str) -> list[str]:
+        """Return the ids of members."""
+        return [self.id(one) for one in who]
+
+    async def join(self, user_id: UUID, role: str = "member") -> None:
+        """Make somebody one more member."""
+        statement = "INSERT INTO tasks.member VALUES (uuidv7(), :w, :u, :role, 1, 1, now())"
+        await self.rows(statement, w=self.workspace_id, u=user_id, role=role)
+
+    async def log(self) -> list[tuple[Any, ...]]:
+        """Return what was recorded, without the first of it that made the place: type, fields, audience by name."""
+        names = {user_id: name for name, user_id in self.ids.items()}
+        found = await self.rows(
+            "SELECT type, changes, audience FROM tasks.change WHERE workspace_id = :w ORDER BY seq", w=self.workspace_id
+        )
+        return [
+            (kind, {one["field"]: (one["old"], one["new"]) for one in changes}, {names[one] for one in audience})
+            for kind, changes, audience in found
+        ]
+
+    async def log_after(self, count: int) -> list[tuple[Any, ...]]:
+        """Return what was recorded after so many entries."""
+        return (await self.log())[count:]
+
+
+TEAM = {
+    "owner": "owner",
+    "admin": "admin",
+    "member": "member",
+    "colleague": "member",
+    "guest": "guest",
+    "editor": "guest",
+    "commenter": "guest",
+    "viewer": "guest",
+}
+
+
+@pytest.fixture
+async def team(
+    api: httpx2.AsyncClient, rows: Callable[..., Awaitable[list[tuple[object, ...]]]], test_gateway: TestGateway
+) -> Team:
+    """Makes a team; `stranger` is of no workspace."""
+    place = {"workspace": uuid7(), "project": uuid7()}
+    ids = {name: uuid7() for name in (*TEAM, "stranger")}
+    await rows(
+        "INSERT INTO tasks.workspace VALUES (:id, 'W', NULL, :owner, 1, now(), now())",
+        id=place["workspace"],
+        owner=ids["owner"],
+    )
+    await rows("INSERT INTO tasks.change_counter VALUES (:id, 0)", id=place["workspace"])
+    for name, role in TEAM.items():
+        await rows(
+            "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, :role, 1, 1, now())",
+            workspace=place["workspace"],
+            user=ids[name],
+            role=role,
+        )
+    await rows(
+        "INSERT INTO tasks.project (id, workspace_id, name, is_inbox, created_by, version, created_at, updated_at)"
+        " VALUES (:project, :workspace, 'P', false, :owner, 1, now(), now())",
+        owner=ids["owner"],
+        **place,
+    )
+    for role in ("editor", "commenter", "viewer"):
+        await rows(
+            "INSERT INTO tasks.project_member VALUES (uuidv7(), :workspace, :project, :user, :role, 1, now())",
+            user=ids[role],
+            role=role,
+            **place,
+        )
+    return Team(api, rows, test_gateway, place["workspace"], place["project"], ids)

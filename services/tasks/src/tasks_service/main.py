@@ -15,6 +15,7 @@ from chassis.web.identity import IdentityCache
 from fastapi import FastAPI
 
 from tasks_service import settings as settings_module
+from tasks_service.assignments import endpoints as assignments
 from tasks_service.categories import endpoints as categories
 from tasks_service.comments import endpoints as comments
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
@@ -36,6 +37,7 @@ ROUTERS = (
     # Before tasks, whose paths have an id where these have a word.
     external_ids.router,
     tasks.router,
+    assignments.router,
     comments.router,
     reactions.router,
     projects.router,

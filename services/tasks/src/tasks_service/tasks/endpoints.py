@@ -16,6 +16,7 @@ from chassis.web.routing import any_credential, policy, scope
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy import RowMapping
 
+from tasks_service.assignees.errors import AssigneeNoAccess
 from tasks_service.categories.errors import CategoryNotFound
 from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
@@ -103,6 +104,7 @@ def task_filter(
             StatusNotFound,
             CategoryNotFound,
             DatesOutOfOrder,
+            AssigneeNoAccess,
             Forbidden,
             ProjectArchived,
             ExternalIdTaken,
@@ -198,6 +200,7 @@ async def read_task(
             StatusNotFound,
             CategoryNotFound,
             DatesOutOfOrder,
+            AssigneeNoAccess,
             *TREE,
             OpenSubtasks,
             *WRITING,
@@ -237,6 +240,7 @@ async def update_task(
             Forbidden,
             StatusNotFound,
             DatesOutOfOrder,
+            AssigneeNoAccess,
             *TREE,
             OpenSubtasks,
             *WRITING,

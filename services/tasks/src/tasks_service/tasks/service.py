@@ -59,7 +59,7 @@ class Edit:
     """A wanted change of one task: `values` by column, and what the caller says of the state that it is for.
 
     `assignee_field` names the input of an assignee by its index. `children` says what becomes of open subtasks when
-    the task is completed by it.
+    the task is completed by it. `also` are changes that were made before, and are recorded with this one.
     """
 
     event_type: str
@@ -67,6 +67,7 @@ class Edit:
     expected: Expectation
     assignee_field: str = FIELD
     children: Children = "fail"
+    also: Sequence[ChangeDraft] = ()
 
 
 async def create_task(session: AsyncSession, *, wanted: TaskCreate, actor: Principal) -> RowMapping:
@@ -233,7 +234,7 @@ async def apply_edit(
         read_again=read_again,
         follow=lambda row, values: _following(row, values, edit, actor),
     )
-    drafts = [*below]
+    drafts = [*edit.also, *below]
     if changed is not None:
         if edit.children == "fail" and completes(changed.before, edit.values):
             await refuse_open(session, task=changed.after, actor=actor)
