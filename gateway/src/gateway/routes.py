@@ -48,6 +48,8 @@ ROUTES = (
     Route("/api/v1/categories", "tasks"),
     Route("/api/v1/categories/*", "tasks"),
     Route("/api/v1/projects/*", "tasks"),
+    Route("/api/v1/labels", "tasks"),
+    Route("/api/v1/labels/*", "tasks"),
     Route("/api/v1/workspaces", "tasks"),
     Route("/api/v1/workspaces/*", "tasks"),
     Route("/api/v1/authz/check", "tasks"),

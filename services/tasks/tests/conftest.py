@@ -204,3 +204,30 @@ async def team(
             **place,
         )
     return Team(api, rows, test_gateway, place["workspace"], place["project"], ids)
+
+
+@pytest.fixture
+def crew(team: Team) -> dict[str, Any]:
+    """The owner and a member of the team as headers, with its ids as they are in JSON."""
+    people = ("owner", "member")
+    return {
+        "workspace": str(team.workspace_id),
+        "project": str(team.project_id),
+        "ids": tuple(team.ids[who] for who in people),
+        **{who: team.gateway.headers(team.ids[who]) for who in people},
+    }
+
+
+@pytest.fixture
+def join(rows: Callable[..., Awaitable[list[tuple[object, ...]]]]) -> Callable[..., Awaitable[None]]:
+    """Makes somebody a member of a workspace."""
+
+    async def add(workspace_id: UUID | str, user_id: UUID | str, role: str = "member") -> None:
+        await rows(
+            "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, :role, 1, 1, now())",
+            workspace=workspace_id,
+            user=user_id,
+            role=role,
+        )
+
+    return add

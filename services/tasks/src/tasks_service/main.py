@@ -21,6 +21,7 @@ from tasks_service.comments import endpoints as comments
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
 from tasks_service.external_ids import endpoints as external_ids
+from tasks_service.labels import endpoints as labels
 from tasks_service.members import endpoints as members
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
@@ -43,6 +44,8 @@ ROUTERS = (
     projects.router,
     categories.router,
     project_members.router,
+    labels.router,
+    labels.of_tasks,
     workspaces.router,
     directory.router,
     members.router,
@@ -52,6 +55,7 @@ ROUTERS = (
     workspaces.internal,
 )
 FIELD_CODES = {
+    "PERSONAL_HAS_NO_WORKSPACE": "What is personal is of no workspace.",
     "PRIMARY_NOT_ASSIGNED": "`assigned_to` is one of `assignees`.",
     "EXTERNAL_ID_INCOMPLETE": "Give external_source and external_id, or neither.",
     "INVALID_DUE": "A due has exactly one of date, at and local.",

@@ -10,6 +10,14 @@ from tasks_service.categories.events import CATEGORY_CREATED, CATEGORY_DELETED, 
 from tasks_service.categories.schemas import CATEGORY_EXAMPLE, CategoryOut
 from tasks_service.comments.events import COMMENT_CREATED, COMMENT_DELETED, COMMENT_UPDATED
 from tasks_service.comments.schemas import COMMENT_RESOURCE_EXAMPLE, CommentResource
+from tasks_service.labels.events import (
+    LABEL_CREATED,
+    LABEL_DELETED,
+    LABEL_UPDATED,
+    PERSONAL_LABEL_ADDED,
+    PERSONAL_LABEL_REMOVED,
+)
+from tasks_service.labels.schemas import LABEL_EXAMPLE, PERSONAL_LABEL_EXAMPLE, LabelOut, PersonalLabelResource
 from tasks_service.project_members.events import (
     PROJECT_MEMBER_ADDED,
     PROJECT_MEMBER_REMOVED,
@@ -41,6 +49,15 @@ _CATEGORY_EVENTS = {
     CATEGORY_CREATED: "A category was made; a personal one is told to its owner alone.",
     CATEGORY_UPDATED: "A category was changed; its tasks were not.",
     CATEGORY_DELETED: "A category was deleted; each of its tasks is told of by an event of its own.",
+}
+_LABEL_EVENTS = {
+    LABEL_CREATED: "A label was made; a personal one is told to its owner alone.",
+    LABEL_UPDATED: "A label was changed; the tasks that have it were not.",
+    LABEL_DELETED: "A label was deleted or merged into another; each of its tasks has an event of its own.",
+}
+_PERSONAL_LABEL_EVENTS = {
+    PERSONAL_LABEL_ADDED: "Somebody put a label of their own on a task; nobody else is told.",
+    PERSONAL_LABEL_REMOVED: "Somebody took a label of their own off a task; nobody else is told.",
 }
 
 _COMMENT = dict(COMMENT_RESOURCE_EXAMPLE)
@@ -175,5 +192,21 @@ EVENTS = (
     *(
         EventContract(name, SOURCE_NAME, "reaction", text, ReactionResource, REACTION_EXAMPLE, "workspace_id")
         for name, text in _REACTION_EVENTS.items()
+    ),
+    *(
+        EventContract(name, SOURCE_NAME, "label", text, LabelOut, LABEL_EXAMPLE, "workspace_id")
+        for name, text in _LABEL_EVENTS.items()
+    ),
+    *(
+        EventContract(
+            name,
+            SOURCE_NAME,
+            "personal_label",
+            text,
+            PersonalLabelResource,
+            PERSONAL_LABEL_EXAMPLE,
+            "workspace_id",
+        )
+        for name, text in _PERSONAL_LABEL_EVENTS.items()
     ),
 )

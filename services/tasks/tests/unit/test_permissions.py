@@ -29,6 +29,7 @@ TABLE = {
     "task.complete_anyway": ("manager", "tasks:write", None),
     "task.move": ("editor", "tasks:write", None),
     "task.share": ("manager", "tasks:write", None),
+    "task.label": ("editor", "tasks:write", "viewer"),
     "task.follow": ("viewer", "tasks:write", None),
     "task.comment": ("commenter", "comments:write", None),
     "task.keep_metadata": ("editor", "tasks:write", None),

@@ -17,6 +17,7 @@ from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.external_ids import repository, service
 from tasks_service.external_ids.repository import Elsewhere
+from tasks_service.labels.errors import LabelNotFound
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.subtasks.errors import OpenSubtasks
@@ -64,6 +65,7 @@ NamedElsewhere = Annotated[Elsewhere, Depends(elsewhere)]
             ProjectNotFound,
             StatusNotFound,
             CategoryNotFound,
+            LabelNotFound,
             DatesOutOfOrder,
             AssigneeNoAccess,
             Forbidden,
@@ -110,5 +112,6 @@ async def read_task_by_external_id(
     row = await repository.find_visible(connection, caller=caller, elsewhere=named, project_id=project_id)
     if row is None:
         raise TaskNotFound
-    answer = reply(shown(row, caller, include), headers={"etag": etag(row["version"])})
+    [view] = await shown(connection, [row], caller, include or ())
+    answer = reply(view, headers={"etag": etag(row["version"])})
     return answer if include else unless_unchanged(request, answer)

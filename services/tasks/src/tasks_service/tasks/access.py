@@ -72,6 +72,14 @@ async def writable_task(request: Request, named: NamedTask, caller: CurrentPrinc
     return row
 
 
+async def seen_task(named: NamedTask, caller: CurrentPrincipal, write: Writing) -> RowMapping:
+    """Load a task for a change whose policy is about more than the task; it has to be applied then.
+
+    Raises TaskNotFound.
+    """
+    return await _found(write, caller, named)
+
+
 async def followed_task(request: Request, named: NamedTask, caller: CurrentPrincipal, write: Writing) -> RowMapping:
     """Load a task for what concerns the caller alone, such as a star: archived projects have it, too.
 
@@ -130,5 +138,6 @@ def _with_former_key(row: RowMapping | None, key: Key | None) -> RowMapping:
 ReadableTask = Annotated[RowMapping, Depends(readable_task, scope="function")]
 LocatableTask = Annotated[RowMapping, Depends(locatable_task, scope="function")]
 WritableTask = Annotated[RowMapping, Depends(writable_task, scope="function")]
+SeenTask = Annotated[RowMapping, Depends(seen_task, scope="function")]
 FollowedTask = Annotated[RowMapping, Depends(followed_task, scope="function")]
 TrashedTask = Annotated[RowMapping, Depends(trashed_task, scope="function")]

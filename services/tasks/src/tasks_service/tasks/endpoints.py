@@ -15,11 +15,14 @@ from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, policy, scope
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.assignees.errors import AssigneeNoAccess
 from tasks_service.categories.errors import CategoryNotFound
 from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.labels.errors import LabelNotFound
+from tasks_service.labels.repository import of_tasks as labels_of_tasks
 from tasks_service.listing.service import list_tasks as list_visible_tasks
 from tasks_service.permissions.policies import role_allows
 from tasks_service.projects.errors import ProjectArchived
@@ -33,6 +36,7 @@ from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.policies import permissions_of
 from tasks_service.tasks.rules import UUID_PATTERN, Priority
 from tasks_service.tasks.schemas import (
+    NOTHING_PERMITTED,
     TASK_EXAMPLE,
     StatusKey,
     TaskCreate,
@@ -50,8 +54,13 @@ internal = APIRouter(prefix="/internal/tasks", tags=["internal"])
 
 ETAG = {"ETag": "The task's version, in quotes."}
 Include = Annotated[
-    list[Literal["permissions"]] | None,
-    Query(description="What to add to each task: `permissions` is what you may do with it."),
+    list[Literal["permissions", "labels"]] | None,
+    Query(
+        description=(
+            "What to add to each task: `permissions` is what you may do with it, `labels` what is said of the labels "
+            "on it, with your own ones."
+        )
+    ),
 ]
 WRITING = (ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 TREE = (ParentNotFound, Cycle, TooDeep)
@@ -103,6 +112,7 @@ def task_filter(
             ProjectNotFound,
             StatusNotFound,
             CategoryNotFound,
+            LabelNotFound,
             DatesOutOfOrder,
             AssigneeNoAccess,
             Forbidden,
@@ -147,7 +157,7 @@ async def list_tasks(
     page = await list_visible_tasks(
         connection, caller=caller, wanted=wanted, paging=paging, signer=request.app.state.cursors
     )
-    tasks = [shown(row, caller, include) for row in page.rows]
+    tasks = await shown(connection, page.rows, caller, include or ())
     in_pages = paging.cursor is None
     links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
     return list_reply(request, tasks, meta=page.meta, links=links)
@@ -159,8 +169,8 @@ async def list_tasks(
     description=(
         "One task by its id, or by its key in any case, such as `PROJ-12`. A key that it had before it moved, or "
         "before its project got another prefix, names it, too: `meta.moved_from` is that key. Its ETag goes into "
-        "`If-Match` of a change, or `If-None-Match` of the next read. It is of the task alone: with "
-        "`include=permissions` the answer is never 304, since what you may do can change without the task."
+        "`If-Match` of a change, or `If-None-Match` of the next read. It is of the task alone: with `include` the "
+        "answer is never 304, since what you may do, and how labels are called, can change without the task."
     ),
     response_model=Envelope[TaskView],
     responses={
@@ -172,9 +182,14 @@ async def list_tasks(
 @scope("tasks:read")
 @policy("task.read")
 async def read_task(
-    request: Request, task: ReadableTask, caller: CurrentPrincipal, include: Include = None
+    request: Request,
+    task: ReadableTask,
+    caller: CurrentPrincipal,
+    connection: FreshConnection,
+    include: Include = None,
 ) -> Response:
-    answer = reply(shown(task, caller, include), meta=_meta(task), headers={"etag": etag(task["version"])})
+    [view] = await shown(connection, [task], caller, include or ())
+    answer = reply(view, meta=_meta(task), headers={"etag": etag(task["version"])})
     return answer if include else unless_unchanged(request, answer)
 
 
@@ -199,6 +214,7 @@ async def read_task(
             Forbidden,
             StatusNotFound,
             CategoryNotFound,
+            LabelNotFound,
             DatesOutOfOrder,
             AssigneeNoAccess,
             *TREE,
@@ -239,6 +255,8 @@ async def update_task(
             AmbiguousKey,
             Forbidden,
             StatusNotFound,
+            CategoryNotFound,
+            LabelNotFound,
             DatesOutOfOrder,
             AssigneeNoAccess,
             *TREE,
@@ -323,9 +341,25 @@ async def locate_task(task: LocatableTask) -> TaskLocation:
     )
 
 
-def shown(row: RowMapping, caller: Principal, include: Sequence[str] | None) -> TaskOut:
-    """Return a task as it is read, with what is asked for beside it."""
-    return TaskView.permitted(row, permissions_of(caller, row)) if include else TaskOut.of(row)
+async def shown(
+    reader: AsyncConnection | AsyncSession, rows: Sequence[RowMapping], caller: Principal, include: Sequence[str]
+) -> list[TaskOut]:
+    """Make the resources of tasks, with what their reader asks for."""
+    if not include:
+        return [TaskOut.of(row) for row in rows]
+    labels = (
+        await labels_of_tasks(reader, caller=caller, task_ids=[row["id"] for row in rows])
+        if "labels" in include
+        else None
+    )
+    return [
+        TaskView.with_more(
+            row,
+            permissions=permissions_of(caller, row) if "permissions" in include else NOTHING_PERMITTED,
+            labels=None if labels is None else labels.get(row["id"], []),
+        )
+        for row in rows
+    ]
 
 
 def _meta(row: RowMapping) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
@@ -10,6 +11,7 @@ from sqlalchemy import RowMapping
 from tasks_service.assignees.rules import with_primary
 from tasks_service.assignees.schemas import UserIds
 from tasks_service.dues.schemas import DueInput, DueOut, due_of
+from tasks_service.labels.schemas import LabelIds, TaskLabel
 from tasks_service.permissions.rules import ProjectRole
 from tasks_service.tasks.rules import Priority, StatusCategory
 
@@ -79,6 +81,7 @@ class TaskFields(BaseModel):
     parent_id: UUID | None = Field(
         default=None, description="The task of its project that it is a subtask of, up to five levels deep."
     )
+    labels: LabelIds = Field(default_factory=list, description="Labels of its workspace, up to 50; in no order.")
     start: Day | None = Field(default=None, description="The day on which work on it begins.")
     due: DueInput | None = None
     deadline: Day | None = Field(default=None, description="The last day that is acceptable.")
@@ -156,6 +159,7 @@ class TaskPatch(BaseModel):
     priority: Annotated[Priority, NotNull] = Field(default="none", json_schema_extra=without_default)
     category_id: UUID | None = Field(default=None, json_schema_extra=without_default)
     parent_id: UUID | None = Field(default=None, json_schema_extra=without_default)
+    labels: Annotated[LabelIds, NotNull] = Field(default_factory=list, json_schema_extra=without_default)
     start: Day | None = Field(default=None, json_schema_extra=without_default)
     due: DueInput | None = Field(default=None, json_schema_extra=without_default)
     deadline: Day | None = Field(default=None, json_schema_extra=without_default)
@@ -249,6 +253,7 @@ class TaskPermissions(BaseModel):
 
 
 NOTHING_PERMITTED = TaskPermissions(can_edit=False, can_delete=False, can_assign=False, can_comment=False)
+NOT_ASKED_FOR: list[TaskLabel] = []
 
 
 class TaskView(TaskOut):
@@ -258,12 +263,26 @@ class TaskView(TaskOut):
         default=NOTHING_PERMITTED,
         description="Only with `include=permissions`.",
         json_schema_extra=without_default,
+        exclude_if=lambda value: value is NOTHING_PERMITTED,
+    )
+    label_details: list[TaskLabel] = Field(
+        default=NOT_ASKED_FOR,
+        description="Only with `include=labels`: the labels on it, your own among them.",
+        json_schema_extra=without_default,
+        exclude_if=lambda value: value is NOT_ASKED_FOR,
     )
 
     @classmethod
-    def permitted(cls, row: RowMapping, permissions: TaskPermissions) -> "TaskView":
-        """Make the resource of a row with what its reader may do."""
-        return cls.model_construct(**vars(TaskOut.of(row)), permissions=permissions)
+    def with_more(
+        cls,
+        row: RowMapping,
+        *,
+        permissions: TaskPermissions = NOTHING_PERMITTED,
+        labels: Sequence[RowMapping] | None = None,
+    ) -> "TaskView":
+        """Make the resource of a row with what its reader asks for."""
+        details = NOT_ASKED_FOR if labels is None else [TaskLabel.of(label) for label in labels]
+        return cls.model_construct(**vars(TaskOut.of(row)), permissions=permissions, label_details=details)
 
 
 class TaskLocation(BaseModel):

@@ -94,13 +94,14 @@ async def prepare_task(
 ) -> tuple[RowMapping, dict[str, Any]]:
     """Return the project that takes a task, and the columns of it; what they name is kept until the end.
 
-    Raises ProjectNotFound, Forbidden, ProjectArchived, StatusNotFound, DatesOutOfOrder, CategoryNotFound.
+    Raises ProjectNotFound, Forbidden, ProjectArchived, StatusNotFound, DatesOutOfOrder, CategoryNotFound,
+    LabelNotFound.
     """
     project = await target_project(session, wanted.project_id, actor)
     if wanted.assignees:
         await hold_members(session, workspace_id=project["workspace_id"], user_ids=wanted.assignees)
     values = new_task(wanted, project, actor)
-    await check_filing(session, workspace_id=project["workspace_id"], values=values, actor=actor)
+    await check_filing(session, workspace_id=project["workspace_id"], values=vars(wanted), actor=actor)
     return project, values
 
 
@@ -126,7 +127,7 @@ async def update_task(
     """Apply a merge patch, or a replacement. What is equal already changes nothing: no version, no event.
 
     Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess, TooManyAssignees,
-    CategoryNotFound, OpenSubtasks, and what check_place raises.
+    CategoryNotFound, LabelNotFound, OpenSubtasks, and what check_place raises.
     """
     given = patch.given()
     await check_filing(session, workspace_id=task["workspace_id"], values=given, actor=actor)
@@ -337,6 +338,8 @@ def new_task(wanted: TaskUpsert, project: RowMapping, actor: Principal) -> dict[
 def task_columns(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Translate fields of the API to columns."""
     columns = {name: value for name, value in fields.items() if name not in {"due", "start"}}
+    if "labels" in fields:
+        columns["labels"] = sorted(set(fields["labels"]))
     if "due" in fields:
         columns |= NO_DUE if fields["due"] is None else fields["due"].columns()
     if "start" in fields:
