@@ -25,6 +25,7 @@ from tasks_service.labels import endpoints as labels
 from tasks_service.members import endpoints as members
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
+from tasks_service.positions import endpoints as positions
 from tasks_service.project_members import endpoints as project_members
 from tasks_service.projects import endpoints as projects
 from tasks_service.projects.rules import ProjectLimits
@@ -39,6 +40,7 @@ ROUTERS = (
     external_ids.router,
     tasks.router,
     assignments.router,
+    positions.router,
     comments.router,
     reactions.router,
     projects.router,
@@ -57,6 +59,7 @@ ROUTERS = (
 FIELD_CODES = {
     "PERSONAL_HAS_NO_WORKSPACE": "What is personal is of no workspace.",
     "PRIMARY_NOT_ASSIGNED": "`assigned_to` is one of `assignees`.",
+    "ONE_NEIGHBOR": "Give exactly one of after_id and before_id.",
     "EXTERNAL_ID_INCOMPLETE": "Give external_source and external_id, or neither.",
     "INVALID_DUE": "A due has exactly one of date, at and local.",
     "ACTION_OF_ANOTHER_TYPE": "This action is of another type of resource.",

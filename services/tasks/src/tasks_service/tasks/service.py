@@ -192,7 +192,7 @@ async def delete_task(
     session: AsyncSession, *, task: RowMapping, expected: Expectation, actor: Principal
 ) -> RowMapping:
     """Move a task to the trash, with all that is below it. Raises Forbidden when not all of it is the actor's."""
-    task = await _with_its_tree(session, task, actor)
+    task = await hold_tree(session, task, actor)
     await versions.refuse_stale(session, KIND, task, wanted={}, expected=expected)
     below = await trash_below(session, task=task, actor=actor)
     values = {"deleted_at": utcnow(), "deleted_by": actor.user_id}
@@ -209,7 +209,7 @@ async def apply_edit(
     """
     above: list[UUID] = []
     if "parent_id" in edit.values or (edit.children == "complete" and completes(task, edit.values)):
-        task = await _with_its_tree(session, task, actor)
+        task = await hold_tree(session, task, actor)
     parent_id = edit.values.get("parent_id")
     if parent_id is not None and parent_id != task["parent_id"]:
         above = await check_place(
@@ -249,7 +249,7 @@ async def apply_edit(
     return task if changed is None else changed.after
 
 
-async def _with_its_tree(session: AsyncSession, task: RowMapping, actor: Principal) -> RowMapping:
+async def hold_tree(session: AsyncSession, task: RowMapping, actor: Principal) -> RowMapping:
     """Lock the trees of a task's project, and return the task as it is then. Raises TaskNotFound."""
     await lock_tree(session, task["project_id"])
     row = await repository.find_writable(session, caller=actor, task_id=task["id"])
