@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from tasks_service import settings as settings_module
 from tasks_service.assignments import endpoints as assignments
 from tasks_service.categories import endpoints as categories
+from tasks_service.checklists import endpoints as checklists
 from tasks_service.comments import endpoints as comments
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
@@ -43,6 +44,7 @@ ROUTERS = (
     positions.router,
     comments.router,
     reactions.router,
+    checklists.router,
     projects.router,
     categories.router,
     project_members.router,
@@ -58,6 +60,7 @@ ROUTERS = (
 )
 FIELD_CODES = {
     "PERSONAL_HAS_NO_WORKSPACE": "What is personal is of no workspace.",
+    "TWO_PLACES": "Give either after_id or before_id.",
     "PRIMARY_NOT_ASSIGNED": "`assigned_to` is one of `assignees`.",
     "ONE_NEIGHBOR": "Give exactly one of after_id and before_id.",
     "EXTERNAL_ID_INCOMPLETE": "Give external_source and external_id, or neither.",

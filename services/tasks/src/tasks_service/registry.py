@@ -8,6 +8,12 @@ from tasks_service.assignees.events import ASSIGNEE_UPDATED
 from tasks_service.assignees.schemas import ASSIGNEE_EXAMPLE, AssigneeResource
 from tasks_service.categories.events import CATEGORY_CREATED, CATEGORY_DELETED, CATEGORY_UPDATED
 from tasks_service.categories.schemas import CATEGORY_EXAMPLE, CategoryOut
+from tasks_service.checklists.events import (
+    CHECKLIST_ITEM_CREATED,
+    CHECKLIST_ITEM_DELETED,
+    CHECKLIST_ITEM_UPDATED,
+)
+from tasks_service.checklists.schemas import CHECKLIST_ITEM_EXAMPLE, ChecklistItemOut
 from tasks_service.comments.events import COMMENT_CREATED, COMMENT_DELETED, COMMENT_UPDATED
 from tasks_service.comments.schemas import COMMENT_RESOURCE_EXAMPLE, CommentResource
 from tasks_service.labels.events import (
@@ -71,6 +77,11 @@ _COMMENT_EVENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "A comment was deleted, and the reactions to it; what it said is in no field.",
         {"body": None, "version": 2, "deleted_at": "2026-11-24T09:10:00Z", "deleted_by": _COMMENT["author_id"]},
     ),
+}
+_CHECKLIST_EVENTS = {
+    CHECKLIST_ITEM_CREATED: "An item was added to the checklist of a task.",
+    CHECKLIST_ITEM_UPDATED: "An item of a checklist was changed.",
+    CHECKLIST_ITEM_DELETED: "An item of a checklist was deleted, or became a subtask.",
 }
 _REACTION_EVENTS = {
     REACTION_ADDED: "Somebody reacted to a comment.",
@@ -188,6 +199,12 @@ EVENTS = (
     *(
         EventContract(name, SOURCE_NAME, "comment", text, CommentResource, _COMMENT | became, "workspace_id")
         for name, (text, became) in _COMMENT_EVENTS.items()
+    ),
+    *(
+        EventContract(
+            name, SOURCE_NAME, "checklist_item", text, ChecklistItemOut, CHECKLIST_ITEM_EXAMPLE, "workspace_id"
+        )
+        for name, text in _CHECKLIST_EVENTS.items()
     ),
     *(
         EventContract(name, SOURCE_NAME, "reaction", text, ReactionResource, REACTION_EXAMPLE, "workspace_id")

@@ -319,7 +319,7 @@ async def test_h1_an_archived_project_takes_no_comment(api, team, rows):
         ('{"body": "%s"}' % ("x" * 10_001), 422, "TOO_LONG"),
         ('{"body": null}', 422, "WRONG_TYPE"),
         ('{"body": 1}', 422, "WRONG_TYPE"),
-        ('{"body": "a", "author_id": "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"}', 422, "UNKNOWN_FIELD"),
+        ('{"body": "a", "author_id": "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"}', 422, "READ_ONLY_FIELD"),
         ('{"body": "a", "parent_id": "x"}', 422, "INVALID_ID"),
         ('{"body": "a", "body": "b"}', 400, "MALFORMED_JSON"),
     ],

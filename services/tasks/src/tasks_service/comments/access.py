@@ -14,12 +14,14 @@ from tasks_service.comments.errors import CommentNotFound
 from tasks_service.permissions.access import require_policy
 from tasks_service.permissions.schemas import Held
 from tasks_service.projects.errors import ProjectArchived
+from tasks_service.tasks.access import NamedTask, identified
 
 
 async def readable_comment(
-    task_id: UUID, comment_id: UUID, caller: CurrentPrincipal, connection: FreshConnection
+    named: NamedTask, comment_id: UUID, caller: CurrentPrincipal, connection: FreshConnection
 ) -> RowMapping:
-    """Load a comment of a task that the caller may see. Raises CommentNotFound."""
+    """Load a comment of a task that the caller may see. Raises CommentNotFound, AmbiguousKey."""
+    task_id, _ = await identified(connection, caller, named)
     row = await repository.find_visible(connection, caller=caller, task_id=task_id, comment_id=comment_id)
     if row is None:
         raise CommentNotFound
@@ -27,12 +29,13 @@ async def readable_comment(
 
 
 async def writable_comment(
-    request: Request, task_id: UUID, comment_id: UUID, caller: CurrentPrincipal, write: Writing
+    request: Request, named: NamedTask, comment_id: UUID, caller: CurrentPrincipal, write: Writing
 ) -> RowMapping:
     """Load a comment for what the route's policy says, in the transaction of that; its author is whose own it is.
 
-    Raises CommentNotFound, Forbidden, ProjectArchived.
+    Raises CommentNotFound, AmbiguousKey, Forbidden, ProjectArchived.
     """
+    task_id, _ = await identified(write.session, caller, named)
     row = await repository.find_writable(write.session, caller=caller, task_id=task_id, comment_id=comment_id)
     if row is None:
         raise CommentNotFound

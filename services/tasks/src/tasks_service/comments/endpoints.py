@@ -44,7 +44,7 @@ from tasks_service.markdown.rules import html_of
 from tasks_service.mentions.errors import TooManyMentions
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.tasks.access import ReadableTask, WritableTask
-from tasks_service.tasks.errors import TaskNotFound
+from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
 from tasks_service.versions.access import Expecting
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
@@ -75,7 +75,9 @@ Include = Annotated[
             description="The new comment.",
             headers={**WRITTEN, "Location": "Path of the new comment."},
         ),
-        **errors(TaskNotFound, Forbidden, ParentCommentNotFound, ReplyToReply, TooManyMentions, ProjectArchived),
+        **errors(
+            TaskNotFound, AmbiguousKey, Forbidden, ParentCommentNotFound, ReplyToReply, TooManyMentions, ProjectArchived
+        ),
     },
 )
 @scope("comments:write")
@@ -100,7 +102,9 @@ async def create_comment(
     responses={
         200: page_example(COMMENT_EXAMPLE, description="One page of comments."),
         304: {"description": "Nothing changed since the ETag in If-None-Match."},
-        **errors(TaskNotFound, InvalidCursor, CursorMismatch, PageAndCursor, PageTooDeep, NotYetConsistent),
+        **errors(
+            TaskNotFound, AmbiguousKey, InvalidCursor, CursorMismatch, PageAndCursor, PageTooDeep, NotYetConsistent
+        ),
     },
 )
 @scope("tasks:read")
@@ -131,7 +135,7 @@ async def list_comments(
     response_model=Envelope[CommentView],
     responses={
         200: example(COMMENT_EXAMPLE, description="The comment.", headers=ETAG),
-        **errors(CommentNotFound, NotYetConsistent, InvalidCursor),
+        **errors(CommentNotFound, AmbiguousKey, NotYetConsistent, InvalidCursor),
     },
 )
 @scope("tasks:read")
@@ -155,7 +159,7 @@ async def read_comment(comment: ReadableComment, include: Include = None) -> Res
             description="The comment after the change.",
             headers=WRITTEN,
         ),
-        **errors(CommentNotFound, CommentDeleted, TooManyMentions, *WRITING),
+        **errors(CommentNotFound, AmbiguousKey, CommentDeleted, TooManyMentions, *WRITING),
     },
 )
 @scope("comments:write")
@@ -195,7 +199,7 @@ async def update_comment(
             headers=WRITTEN,
         ),
         204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
-        **errors(CommentNotFound, *WRITING),
+        **errors(CommentNotFound, AmbiguousKey, *WRITING),
     },
 )
 @scope("comments:write")
@@ -222,7 +226,7 @@ async def delete_comment(
     responses={
         200: page_example(VERSION_EXAMPLE, description="One page of former versions."),
         304: {"description": "Nothing changed since the ETag in If-None-Match."},
-        **errors(CommentNotFound, PageTooDeep, NotYetConsistent, InvalidCursor),
+        **errors(CommentNotFound, AmbiguousKey, PageTooDeep, NotYetConsistent, InvalidCursor),
     },
 )
 @scope("tasks:read")

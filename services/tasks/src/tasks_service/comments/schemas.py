@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -20,6 +20,7 @@ class CommentCreate(BaseModel):
     """A new comment, or with `parent_id` a reply to one."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"body": "Whole or skimmed?"}]})
+    read_only_fields: ClassVar[frozenset[str]] = frozenset()
 
     body: Body = Field(description=IN_MARKDOWN, examples=["Whole or skimmed?"])
     parent_id: UUID | None = Field(default=None, description="The comment that it replies to, which is no reply.")
@@ -29,6 +30,7 @@ class CommentPatch(BaseModel):
     """A JSON merge patch (RFC 7396)."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"body": "Whole milk, or skimmed?"}]})
+    read_only_fields: ClassVar[frozenset[str]] = frozenset()
 
     body: Annotated[Body, NotNull] = Field(default="", description=IN_MARKDOWN, json_schema_extra=without_default)
 
@@ -116,6 +118,10 @@ class CommentVersionOut(BaseModel):
     def of(cls, row: RowMapping) -> "CommentVersionOut":
         """Make the resource of a row."""
         return cls.model_construct(**{name: row[name] for name in cls.model_fields})
+
+
+for _input in (CommentCreate, CommentPatch):
+    _input.read_only_fields = frozenset(CommentOut.model_fields) - frozenset(_input.model_fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from tasks_service.comments.schemas import COMMENT_EXAMPLE, CommentOut
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.reactions import service
 from tasks_service.reactions.errors import NotAnEmoji, TooManyReactions
+from tasks_service.tasks.errors import AmbiguousKey
 
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/comments/{comment_id}/reactions", tags=["comments"])
 
@@ -34,7 +35,9 @@ Emoji = Annotated[str, Path(description="One emoji, percent-encoded.", examples=
     responses={
         200: example(COMMENT_EXAMPLE, description="The comment, as it was.", headers=HEADERS),
         201: {**example(COMMENT_EXAMPLE, description="The comment.", headers=HEADERS), "model": Envelope[CommentOut]},
-        **errors(CommentNotFound, Forbidden, NotAnEmoji, CommentDeleted, TooManyReactions, ProjectArchived),
+        **errors(
+            CommentNotFound, AmbiguousKey, Forbidden, NotAnEmoji, CommentDeleted, TooManyReactions, ProjectArchived
+        ),
     },
 )
 @scope("comments:write")
@@ -54,7 +57,7 @@ async def add_reaction(
     response_model=Envelope[CommentOut],
     responses={
         200: example({**COMMENT_EXAMPLE, "reactions": []}, description="The comment.", headers=HEADERS),
-        **errors(CommentNotFound, Forbidden, NotAnEmoji, ProjectArchived),
+        **errors(CommentNotFound, AmbiguousKey, Forbidden, NotAnEmoji, ProjectArchived),
     },
 )
 @scope("comments:write")

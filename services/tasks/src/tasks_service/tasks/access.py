@@ -100,18 +100,18 @@ async def trashed_task(request: Request, named: NamedTask, caller: CurrentPrinci
 
 
 async def _seen(reader: repository.Reader, caller: Principal, named: Named) -> RowMapping:
-    task_id, moved_from = await _identified(reader, caller, named)
+    task_id, moved_from = await identified(reader, caller, named)
     row = await repository.find_visible(reader, caller=caller, task_id=task_id)
     return _with_former_key(row, moved_from)
 
 
 async def _found(write: Write, caller: Principal, named: Named, *, in_trash: bool = False) -> RowMapping:
-    task_id, moved_from = await _identified(write.session, caller, named, in_trash=in_trash)
+    task_id, moved_from = await identified(write.session, caller, named, in_trash=in_trash)
     row = await repository.find_writable(write.session, caller=caller, task_id=task_id, in_trash=in_trash)
     return _with_former_key(row, moved_from)
 
 
-async def _identified(
+async def identified(
     reader: repository.Reader, caller: Principal, named: Named, *, in_trash: bool = False
 ) -> tuple[UUID, Key | None]:
     """Return the id of what is named, and the key if it is a former one. Raises TaskNotFound, AmbiguousKey."""

@@ -1,0 +1,152 @@
+from chassis.errors import Forbidden, IfMatchRequired, InvalidCursor
+from chassis.web.app import APIRouter
+from chassis.web.database import Writing
+from chassis.web.envelope import Envelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import enveloped, errors, example
+from chassis.web.pagination import list_reply
+from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
+from chassis.web.routing import policy, scope
+from fastapi import Request, Response
+
+from tasks_service.assignees.errors import AssigneeNoAccess
+from tasks_service.changes.access import FreshConnection, cursor_after, written_headers
+from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.checklists import repository, service
+from tasks_service.checklists.access import WritableItem
+from tasks_service.checklists.errors import ChecklistFull, ChecklistItemMissing, ChecklistItemNotFound
+from tasks_service.checklists.schemas import (
+    CHECKLIST_ITEM_EXAMPLE,
+    ChecklistItemCreate,
+    ChecklistItemOut,
+    ChecklistItemPatch,
+)
+from tasks_service.projects.errors import ProjectArchived
+from tasks_service.tasks.access import ReadableTask, WritableTask
+from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
+from tasks_service.versions.access import Expecting, ExpectingFields
+from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
+
+router = APIRouter(prefix="/api/v1/tasks/{task_id}/checklist", tags=["checklists"])
+
+CURSOR = {"X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {"ETag": "The item's version, in quotes.", **CURSOR}
+WRITING = (Forbidden, ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
+PROGRESS = {"done": 0, "total": 1}
+
+
+@router.get(
+    "",
+    summary="Read the checklist of a task",
+    description="All items in their order, 200 at most; `meta.progress` counts them.",
+    response_model=Envelope[list[ChecklistItemOut]],
+    responses={
+        200: {
+            "description": "The checklist.",
+            "content": {"application/json": {"example": enveloped([CHECKLIST_ITEM_EXAMPLE], progress=PROGRESS)}},
+        },
+        304: {"description": "Nothing changed since the ETag in If-None-Match."},
+        **errors(TaskNotFound, AmbiguousKey, NotYetConsistent, InvalidCursor),
+    },
+)
+@scope("tasks:read")
+@policy("task.read")
+async def list_checklist(
+    request: Request, task: ReadableTask, caller: CurrentPrincipal, connection: FreshConnection
+) -> Response:
+    rows = await repository.list_visible(connection, caller=caller, task_id=task["id"])
+    progress = {"done": sum(row["done"] for row in rows), "total": len(rows)}
+    return list_reply(request, [ChecklistItemOut.of(row) for row in rows], meta={"progress": progress}, links={})
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Add an item to a checklist",
+    description="At the end, or with `after_id` or `before_id` beside another item.",
+    response_model=Envelope[ChecklistItemOut],
+    responses={
+        201: example(CHECKLIST_ITEM_EXAMPLE, description="The new item.", headers=WRITTEN),
+        **errors(
+            TaskNotFound,
+            AmbiguousKey,
+            Forbidden,
+            AssigneeNoAccess,
+            ChecklistItemNotFound,
+            ChecklistFull,
+            ProjectArchived,
+        ),
+    },
+)
+@scope("tasks:write")
+@policy("task.edit")
+async def add_checklist_item(
+    request: Request, task: WritableTask, body: ChecklistItemCreate, caller: CurrentPrincipal, write: Writing
+) -> Response:
+    row = await service.add_item(write.session, task=task, wanted=body, actor=caller)
+    headers = await written_headers(request, write, caller, row)
+    return write.reply(ChecklistItemOut.of(row), status=201, headers=headers)
+
+
+@router.patch(
+    "/{item_id}",
+    summary="Change an item of a checklist",
+    description=(
+        "A JSON merge patch: absent fields keep their value, null clears. With `after_id` or `before_id` the item "
+        "moves. A stale `If-Match` is refused with 412, naming the fields that others changed."
+    ),
+    response_model=Envelope[ChecklistItemOut],
+    responses={
+        200: example(
+            {
+                **CHECKLIST_ITEM_EXAMPLE,
+                "done": True,
+                "done_at": "2026-11-24T09:20:00Z",
+                "done_by": CHECKLIST_ITEM_EXAMPLE["created_by"],
+                "version": 2,
+            },
+            description="The item after the change.",
+            headers=WRITTEN,
+        ),
+        **errors(ChecklistItemMissing, AmbiguousKey, AssigneeNoAccess, ChecklistItemNotFound, *WRITING),
+    },
+)
+@scope("tasks:write")
+@policy("task.edit")
+async def update_checklist_item(
+    request: Request,
+    task: WritableTask,
+    item: WritableItem,
+    body: ChecklistItemPatch,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: ExpectingFields,
+) -> Response:
+    row = await service.update_item(write.session, task=task, item=item, patch=body, expected=expected, actor=caller)
+    return write.reply(ChecklistItemOut.of(row), headers=await written_headers(request, write, caller, row))
+
+
+@router.delete(
+    "/{item_id}",
+    summary="Delete an item of a checklist",
+    description="Deletes it for good. `Prefer: return=minimal` gets 204 instead.",
+    response_model=Envelope[None],
+    responses={
+        200: example(None, description="The item is gone.", headers=CURSOR),
+        204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
+        **errors(ChecklistItemMissing, AmbiguousKey, *WRITING),
+    },
+)
+@scope("tasks:write")
+@policy("task.edit")
+async def delete_checklist_item(
+    request: Request,
+    item: WritableItem,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
+    minimal: WantsMinimal,
+) -> Response:
+    await service.delete_item(write.session, item=item, expected=expected, actor=caller)
+    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    return write.no_content(headers) if minimal else write.reply(None, headers=headers)

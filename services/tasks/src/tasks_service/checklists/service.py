@@ -1,0 +1,172 @@
+"""Use cases of checklists. Each is part of one transaction that its caller commits."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks_service.assignees import repository as assignees
+from tasks_service.assignees.errors import AssigneeNoAccess
+from tasks_service.changes import service as changes
+from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.checklists import repository
+from tasks_service.checklists.errors import ChecklistFull, ChecklistItemMissing, ChecklistItemNotFound
+from tasks_service.checklists.events import (
+    CHECKLIST_ITEM_CREATED,
+    CHECKLIST_ITEM_UPDATED,
+    item_changed,
+    item_deleted,
+)
+from tasks_service.checklists.rules import MAX_ITEMS, Places, index_beside, placed_anew, position_at
+from tasks_service.checklists.schemas import ChecklistItemCreate, ChecklistItemOut, ChecklistItemPatch, Place
+from tasks_service.tasks.service import lock_task
+from tasks_service.versions import service as versions
+from tasks_service.versions.schemas import Expectation
+from tasks_service.visibility.repository import hold_members
+
+KIND = versions.Kind(repository.item, ChecklistItemOut.of, field_of={}, derived=frozenset({"done_at", "done_by"}))
+
+
+async def add_item(
+    session: AsyncSession, *, task: RowMapping, wanted: ChecklistItemCreate, actor: Principal
+) -> RowMapping:
+    """Add an item to the checklist of a task.
+
+    Raises AssigneeNoAccess, TaskNotFound, ChecklistFull, ChecklistItemNotFound.
+    """
+    await _check_assignee(session, task, wanted.assignee_id)
+    await lock_task(session, task=task, actor=actor)
+    others = await repository.places_of(session, task["id"])
+    if len(others) >= MAX_ITEMS:
+        raise ChecklistFull
+    position, drafts = await _place(session, task, others, wanted)
+    row = await repository.add(session, _new_item(task, wanted, position, actor))
+    drafts.append(item_changed(CHECKLIST_ITEM_CREATED, None, row, project_id=task["project_id"]))
+    await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=drafts)
+    return row
+
+
+async def update_item(
+    session: AsyncSession,
+    *,
+    task: RowMapping,
+    item: RowMapping,
+    patch: ChecklistItemPatch,
+    expected: Expectation,
+    actor: Principal,
+) -> RowMapping:
+    """Apply a merge patch, and move the item if that names a place. What is equal already changes nothing.
+
+    Raises what versions.service.change raises, AssigneeNoAccess, ChecklistItemNotFound, ChecklistItemMissing.
+    """
+    wanted = patch.given()
+    if wanted.get("assignee_id") != item["assignee_id"]:
+        await _check_assignee(session, task, wanted.get("assignee_id"))
+    drafts: list[ChangeDraft] = []
+    if patch.moves:
+        await lock_task(session, task=task, actor=actor)
+        item = await find_item(session, task_id=task["id"], item_id=item["id"])
+        others = [one for one in await repository.places_of(session, task["id"]) if one[0] != item["id"]]
+        wanted["position"], drafts = await _place(session, task, others, patch, now=item["position"])
+    changed = await versions.change(
+        session,
+        KIND,
+        item,
+        wanted=wanted,
+        expected=expected,
+        read_again=lambda: find_item(session, task_id=task["id"], item_id=item["id"], locked=True),
+        follow=lambda _row, values: _following(values, actor),
+    )
+    if changed is None:
+        return item
+    drafts.append(item_changed(CHECKLIST_ITEM_UPDATED, changed.before, changed.after, project_id=task["project_id"]))
+    await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=drafts)
+    return changed.after
+
+
+async def delete_item(session: AsyncSession, *, item: RowMapping, expected: Expectation, actor: Principal) -> None:
+    """Delete an item, for good. Raises ChecklistItemMissing, IfMatchRequired, ResourceVersionConflict."""
+    found = await find_item(session, task_id=item["task_id"], item_id=item["id"], locked=True)
+    await versions.refuse_unexpected(session, KIND, found, expected=expected)
+    await repository.remove(session, found["id"])
+    draft = item_deleted(found, project_id=found["project_id"])
+    await changes.record(session, workspace_id=found["workspace_id"], actor=actor, drafts=[draft])
+
+
+async def find_item(session: AsyncSession, *, task_id: UUID, item_id: UUID, locked: bool = False) -> RowMapping:
+    """Return an item of a task that the caller has been found to see. Raises ChecklistItemMissing."""
+    row = await repository.find(session, task_id=task_id, item_id=item_id, locked=locked)
+    if row is None:
+        raise ChecklistItemMissing
+    return row
+
+
+async def take_off_items(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> list[ChangeDraft]:
+    """Take somebody who leaves a workspace off all items there, and return the changes."""
+    pairs = await repository.unassign(session, workspace_id=workspace_id, user_id=user_id, now=utcnow())
+    return [
+        item_changed(
+            CHECKLIST_ITEM_UPDATED,
+            cast("RowMapping", {**row, "assignee_id": user_id}),
+            row,
+            project_id=project_id,
+        )
+        for row, project_id in pairs
+    ]
+
+
+async def _check_assignee(session: AsyncSession, task: RowMapping, user_id: UUID | None) -> None:
+    """Refuse whoever can't see the task; who can will until the end. To be called before the task is locked."""
+    if user_id is None:
+        return
+    await hold_members(session, workspace_id=task["workspace_id"], user_ids=[user_id])
+    if not await assignees.readers_among(session, task_id=task["id"], user_ids=[user_id]):
+        raise AssigneeNoAccess(field="assignee_id")
+
+
+async def _place(
+    session: AsyncSession, task: RowMapping, others: Places, wanted: Place, *, now: str | None = None
+) -> tuple[str, list[ChangeDraft]]:
+    """Return a position among the others of a locked task, and the changes of those that had to make room."""
+    index = index_beside(others, after_id=wanted.after_id, before_id=wanted.before_id)
+    if index is None:
+        raise ChecklistItemNotFound(field="after_id" if wanted.after_id else "before_id")
+    position = position_at(others, index, now=now)
+    if position is not None:
+        return position, []
+    position, moved = placed_anew(others, index)
+    pairs = await repository.place_anew(session, moved, now=utcnow())
+    project_id = task["project_id"]
+    drafts = [item_changed(CHECKLIST_ITEM_UPDATED, before, after, project_id=project_id) for before, after in pairs]
+    return position, drafts
+
+
+def _following(changed: Mapping[str, Any], actor: Principal) -> dict[str, Any]:
+    if "done" not in changed:
+        return {}
+    return _done(actor) if changed["done"] else {"done_at": None, "done_by": None}
+
+
+def _done(actor: Principal) -> dict[str, Any]:
+    return {"done_at": utcnow(), "done_by": actor.user_id}
+
+
+def _new_item(task: RowMapping, wanted: ChecklistItemCreate, position: str, actor: Principal) -> dict[str, Any]:
+    now = utcnow()
+    return {
+        **({"done_at": None, "done_by": None} | (_done(actor) if wanted.done else {})),
+        **wanted.model_dump(exclude={"after_id", "before_id"}),
+        "id": uuid7(),
+        "workspace_id": task["workspace_id"],
+        "task_id": task["id"],
+        "position": position,
+        "created_by": actor.user_id,
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
