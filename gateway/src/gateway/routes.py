@@ -52,6 +52,8 @@ ROUTES = (
     Route("/api/v1/labels/*", "tasks"),
     Route("/api/v1/workspaces", "tasks"),
     Route("/api/v1/workspaces/*", "tasks"),
+    Route("/api/v1/invitations/accept", "tasks"),
+    Route("/api/v1/invitations/decline", "tasks"),
     Route("/api/v1/authz/check", "tasks"),
     Route("/api/v1/meta/permissions", "tasks"),
     Route("/api/v1/ws", "notifications"),

@@ -1,5 +1,6 @@
 """The tasks service through ASGI, on a real database that its own migrations made."""
 
+import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from chassis.settings import (
     CursorSettings,
     DatabaseSettings,
     IdentityVerificationSettings,
+    MailSealingSettings,
     ProcessSettings,
 )
 from chassis.web.health import Health
@@ -54,6 +56,7 @@ def settings(database_settings: DatabaseSettings, test_gateway: TestGateway) -> 
         broker=BrokerSettings(url=SecretStr("redis://127.0.0.1:1")),
         identity=IdentityVerificationSettings(verify_key=SecretStr(test_gateway.verify_key)),
         cursors=CursorSettings(secret=SecretStr("a secret of the tests, long enough")),
+        mail_sealing=MailSealingSettings(keys=SecretStr(f"k1:{base64.b64encode(b'm' * 32).decode()}")),
         tasks=TasksSettings(min_cursor_wait_ms=200),
     )
 

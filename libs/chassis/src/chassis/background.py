@@ -54,7 +54,7 @@ class Background:
     service: str
     inbox: Table | None = None
     consumers: Sequence[Consumer] = ()
-    source: Source | None = None
+    sources: Sequence[Source] = ()
     jobs: Sequence[Job] = ()
     checks: Callable[[Database], Mapping[str, Check]] = field(default=lambda _: {})
     work: Callable[[Database], Sequence[Work]] = field(default=lambda _: ())
@@ -186,8 +186,9 @@ async def redrive(
     transport = open_transport(settings.broker.url.get_secret_value())
     try:
         moved = {one.queue.name: await transport.redrive(one.queue.name) for one in background.consumers}
-        if background.source is not None:
-            moved["outbox"] = await OutboxRelay(database, background.source, transport).send_again(sent_since)
+        for source in background.sources:
+            again = await OutboxRelay(database, source, transport).send_again(sent_since)
+            moved["outbox"] = moved.get("outbox", 0) + again
         return moved
     finally:
         await transport.close()
@@ -218,8 +219,8 @@ def _works(part: str, background: Background, database: Database, transport: Eve
         inbox = background.inbox
         consumers = [ConsumerRunner(database, inbox, transport, one).run for one in background.consumers]
         return [*consumers, *background.work(database)]
-    if part == "relay" and background.source is not None:
-        return [OutboxRelay(database, background.source, transport).run]
+    if part == "relay":
+        return [OutboxRelay(database, source, transport).run for source in background.sources]
     if part == "scheduler":
         return [JobRunner(database, background.service, job).run for job in background.jobs]
     return []

@@ -400,7 +400,7 @@ async def test_r47_redrive_brings_back_parked_events_and_dead_letters(
         DatabaseSettings(url=SecretStr(sample_url)),
         BrokerSettings(url=SecretStr(own_valkey.url)),
     )
-    background = Background("sample", inbox=INBOX, consumers=(on_thing,), source=source)
+    background = Background("sample", inbox=INBOX, consumers=(on_thing,), sources=(source,))
     assert await redrive(settings, background) == {"sample.things": 0, "outbox": 1}
 
     async def dead():

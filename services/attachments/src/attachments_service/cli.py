@@ -38,7 +38,7 @@ def open_background() -> tuple[Settings, Background]:
         service=SERVICE,
         inbox=table_of(Inbox),
         consumers=CONSUMERS,
-        source=OUTBOX,
+        sources=(OUTBOX,),
         jobs=jobs(ObstoreStorage(loaded.storage.url)),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )

@@ -46,7 +46,7 @@ def open_background() -> tuple[Settings, Background]:
     loaded = settings.load()
     background = Background(
         service=SERVICE,
-        source=OUTBOX,
+        sources=(OUTBOX,),
         jobs=jobs(loaded),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )

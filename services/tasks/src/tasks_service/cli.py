@@ -20,7 +20,7 @@ from chassis.settings import DatabaseSettings
 from tasks_service import settings
 from tasks_service.db import ROOT, SCHEMA, Inbox
 from tasks_service.main import openapi_document, run_api
-from tasks_service.relay import CHANGE_LOG
+from tasks_service.relay import CHANGE_LOG, OUTBOX
 from tasks_service.scheduler import JOBS
 from tasks_service.settings import Settings
 from tasks_service.worker import CONSUMERS
@@ -46,7 +46,7 @@ def open_background() -> tuple[Settings, Background]:
         service=SERVICE,
         inbox=table_of(Inbox),
         consumers=CONSUMERS,
-        source=CHANGE_LOG,
+        sources=(CHANGE_LOG, OUTBOX),
         jobs=JOBS,
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )

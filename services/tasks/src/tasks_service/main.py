@@ -1,6 +1,7 @@
 """The API process of the tasks service."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from chassis.cursors import CursorSigner
@@ -22,6 +23,8 @@ from tasks_service.comments import endpoints as comments
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
 from tasks_service.external_ids import endpoints as external_ids
+from tasks_service.invitations import endpoints as invitations
+from tasks_service.invitations.service import InvitationTerms
 from tasks_service.labels import endpoints as labels
 from tasks_service.members import endpoints as members
 from tasks_service.permissions import endpoints as permissions
@@ -53,6 +56,8 @@ ROUTERS = (
     workspaces.router,
     directory.router,
     members.router,
+    invitations.router,
+    invitations.mine,
     permissions.router,
     permissions.meta,
     tasks.internal,
@@ -65,6 +70,7 @@ FIELD_CODES = {
     "ONE_NEIGHBOR": "Give exactly one of after_id and before_id.",
     "EXTERNAL_ID_INCOMPLETE": "Give external_source and external_id, or neither.",
     "INVALID_DUE": "A due has exactly one of date, at and local.",
+    "DUPLICATE_PROJECT": "Name each project once.",
     "ACTION_OF_ANOTHER_TYPE": "This action is of another type of resource.",
 }
 TITLE = "Taskloom tasks"
@@ -89,6 +95,9 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
                 statuses=settings.tasks.max_statuses,
             ),
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
+            "invitations": InvitationTerms(
+                timedelta(days=settings.tasks.invitation_days), settings.mail_sealing.ring()
+            ),
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
         },
     )

@@ -16,6 +16,18 @@ from tasks_service.checklists.events import (
 from tasks_service.checklists.schemas import CHECKLIST_ITEM_EXAMPLE, ChecklistItemOut
 from tasks_service.comments.events import COMMENT_CREATED, COMMENT_DELETED, COMMENT_UPDATED
 from tasks_service.comments.schemas import COMMENT_RESOURCE_EXAMPLE, CommentResource
+from tasks_service.invitations.events import (
+    INVITATION_CREATED,
+    INVITATION_DELETED,
+    INVITATION_MAIL_REQUESTED,
+    INVITATION_UPDATED,
+)
+from tasks_service.invitations.schemas import (
+    INVITATION_MAIL_EXAMPLE,
+    INVITATION_RESOURCE_EXAMPLE,
+    InvitationMailResource,
+    InvitationResource,
+)
 from tasks_service.labels.events import (
     LABEL_CREATED,
     LABEL_DELETED,
@@ -225,5 +237,40 @@ EVENTS = (
             "workspace_id",
         )
         for name, text in _PERSONAL_LABEL_EVENTS.items()
+    ),
+    EventContract(
+        INVITATION_CREATED,
+        SOURCE_NAME,
+        "invitation",
+        "Somebody was asked into a workspace by mail.",
+        InvitationResource,
+        INVITATION_RESOURCE_EXAMPLE,
+        stream="workspace_id",
+    ),
+    EventContract(
+        INVITATION_UPDATED,
+        SOURCE_NAME,
+        "invitation",
+        "An invitation was changed, mailed again, accepted or declined.",
+        InvitationResource,
+        {**INVITATION_RESOURCE_EXAMPLE, "version": 2, "state": "accepted"},
+        stream="workspace_id",
+    ),
+    EventContract(
+        INVITATION_DELETED,
+        SOURCE_NAME,
+        "invitation",
+        "An invitation was revoked, or went with the account that it was for.",
+        InvitationResource,
+        {**INVITATION_RESOURCE_EXAMPLE, "version": 2, "state": "revoked"},
+        stream="workspace_id",
+    ),
+    EventContract(
+        INVITATION_MAIL_REQUESTED,
+        SOURCE_NAME,
+        "invitation_mail",
+        "A mail is to be sent to an invited address; the token of its link is sealed.",
+        InvitationMailResource,
+        INVITATION_MAIL_EXAMPLE,
     ),
 )

@@ -1,13 +1,14 @@
-"""The process that sends the change log to the broker."""
+"""The process that sends the change log to the broker, and what is no change of a workspace."""
 
 from uuid import UUID
 
-from chassis.broker.relay import Source
+from chassis.broker.relay import Source, outbox_source
 from chassis.db.base import table_of
 from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy import RowMapping
 
 from tasks_service.changes.models import Change
+from tasks_service.db import Outbox
 
 SOURCE_NAME = "/taskloom/tasks"
 
@@ -46,3 +47,4 @@ def _text(value: UUID | None) -> str | None:
 
 
 CHANGE_LOG = Source(change, change.c.workspace_id, change.c.seq, envelope_of)
+OUTBOX = outbox_source(table_of(Outbox), service="tasks")

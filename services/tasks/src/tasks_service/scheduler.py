@@ -4,9 +4,11 @@ from chassis import idempotency
 from chassis.background import Job
 from chassis.db.base import table_of
 from chassis.inbox import claiming
+from chassis.outbox import purging
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tasks_service.db import IdempotencyKey, Inbox
+from tasks_service.db import IdempotencyKey, Inbox, Outbox
+from tasks_service.invitations.jobs import purge_invitations
 
 HOUR = 3600.0
 
@@ -19,7 +21,13 @@ async def purge_inbox(session: AsyncSession) -> bool:
     return await claiming.purge(session, table_of(Inbox))
 
 
+async def purge_outbox(session: AsyncSession) -> bool:
+    return await purging.purge(session, table_of(Outbox))
+
+
 JOBS = (
     Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
     Job("purge-inbox", HOUR, purge_inbox),
+    Job("purge-outbox", HOUR, purge_outbox),
+    Job("purge-invitations", HOUR, purge_invitations),
 )

@@ -7,6 +7,7 @@ from chassis.settings import (
     CursorSettings,
     DatabaseSettings,
     IdentityVerificationSettings,
+    MailSealingSettings,
     ProcessSettings,
     SettingsGroup,
     load_settings,
@@ -36,6 +37,9 @@ class TasksSettings(SettingsGroup):
     project_trash_days: int = Field(
         default=30, ge=1, le=365, description="How long a project stays in the trash before it is purged, in days."
     )
+    invitation_days: int = Field(
+        default=7, ge=1, le=90, description="How long an invitation to a workspace counts, in days."
+    )
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Settings:
     broker: BrokerSettings
     identity: IdentityVerificationSettings
     cursors: CursorSettings
+    mail_sealing: MailSealingSettings
     tasks: TasksSettings
 
 

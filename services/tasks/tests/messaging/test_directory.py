@@ -11,11 +11,15 @@ from chassis.broker.port import Message, Reject
 from chassis.broker.streams import StreamsTransport
 from chassis.clock import utcnow
 from chassis.db.base import table_of
+from chassis.db.transactions import transaction
+from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from tasks_service.db import Inbox
 from tasks_service.directory.consumers import on_person
 from tasks_service.worker import CONSUMERS
+from tasks_service.workspaces.consumers import on_user_registered
+from tasks_service.workspaces.service import create_workspace, ensure_personal_workspace
 
 CONTRACTS = Path(__file__).parents[4] / "contracts" / "events" / "auth"
 PERSON = (
@@ -178,3 +182,70 @@ async def test_service_accounts_are_in_it_too(take, rows):
         await take(EventEnvelope.from_json(json.dumps(example).encode()))
         ((shown, _, email, _, kind, status, _, known),) = await rows(PERSON, id=account)
         assert ((shown, status, known), email, kind) == (expected, None, "service"), event_type
+
+
+async def test_who_is_deleted_is_a_member_of_nothing_and_their_own_workspace_goes(take, rows, database):
+    user, other = uuid7(), uuid7()
+    async with transaction(database) as session:
+        await ensure_personal_workspace(session, owner=Principal(user, uuid7()))
+        shared, _ = await create_workspace(
+            session, owner=Principal(other, uuid7()), name="Team", members=[user], projects_named=[]
+        )
+    deleted = person_event("user.deleted.v1", user, version=2, status="deleted")
+    await take(person_event("user.registered.v1", user), deleted, deleted)
+    assert await rows("SELECT role FROM tasks.member WHERE user_id = :u", u=user) == []
+    gone = "SELECT deleted_at IS NOT NULL FROM tasks.workspace WHERE personal_owner_id = :u"
+    assert await rows(gone, u=user) == [(True,)]
+    assert await rows("SELECT deleted_at FROM tasks.workspace WHERE id = :id", id=shared) == [(None,)]
+    log = "SELECT type FROM tasks.change WHERE workspace_id = :w AND actor->>'id' = :u"
+    assert await rows(log, w=shared, u=str(user)) == [("member.removed.v1",)]
+
+
+async def test_invitations_of_somebody_who_is_deleted_are_forgotten(take, rows, database):
+    user, other = uuid7(), uuid7()
+    async with transaction(database) as session:
+        shared, _ = await create_workspace(
+            session, owner=Principal(other, uuid7()), name="Team", members=(), projects_named=[]
+        )
+    email = f"{user}@example.com"
+    await take(person_event("user.registered.v1", user, email=email))
+    for address, state, by in (
+        (email, "pending", None),
+        ("b@x.example", "accepted", user),
+        ("c@x.example", "pending", None),
+    ):
+        await rows(
+            "INSERT INTO tasks.invitation (id, workspace_id, email, email_canonical, role, projects, token_hash, state,"
+            " invited_by, accepted_by, version, created_at, updated_at, expires_at) VALUES (uuidv7(), :w, :e, :e,"
+            " 'member', '[]', uuid_send(uuidv7()), :state, :o, :by, 1, now(), now(), now() + interval '1 day')",
+            w=shared,
+            e=address,
+            state=state,
+            o=other,
+            by=by,
+        )
+    await take(person_event("user.deleted.v1", user, version=2, status="deleted"))
+    assert await rows("SELECT email FROM tasks.invitation WHERE workspace_id = :w", w=shared) == [("c@x.example",)]
+    log = "SELECT type, audience, changes FROM tasks.change WHERE workspace_id = :w AND actor->>'id' = :u"
+    change = {"field": "state", "old": "pending", "new": "revoked"}
+    assert await rows(log, w=shared, u=str(user)) == [("invitation.deleted.v1", [other], [change])]
+
+
+async def test_who_is_disabled_stays_a_member(take, rows, database):
+    user = uuid7()
+    async with transaction(database) as session:
+        shared, _ = await create_workspace(
+            session, owner=Principal(user, uuid7()), name="Team", members=(), projects_named=[]
+        )
+    await take(person_event("user.disabled.v1", user, status="disabled"))
+    assert await rows("SELECT role FROM tasks.member WHERE workspace_id = :w", w=shared) == [("owner",)]
+
+
+async def test_a_sign_up_that_is_heard_of_after_the_end_makes_no_workspace(take, rows, database, valkey_url):
+    user = uuid7()
+    await take(person_event("user.deleted.v1", user, version=2, status="deleted"))
+    event = person_event("user.registered.v1", user)
+    message = Message(str(event.event_id), event.type, str(event.stream_id), event.to_json())
+    transport = StreamsTransport(valkey_url, prefix="unused")
+    await ConsumerRunner(database, table_of(Inbox), transport, on_user_registered).handle(message)
+    assert await rows("SELECT id FROM tasks.workspace WHERE personal_owner_id = :u", u=user) == []

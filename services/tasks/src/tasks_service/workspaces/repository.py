@@ -172,6 +172,11 @@ async def is_service_account(session: AsyncSession, user_id: UUID) -> bool:
     return found is not None
 
 
+async def is_gone(session: AsyncSession, user_id: UUID) -> bool:
+    """Tell whether somebody has been deleted."""
+    return bool(await session.scalar(select(exists().where(person.c.id == user_id, person.c.status == DELETED))))
+
+
 @cache
 def _visible_by_id(sight: Sight) -> Select[Any]:
     return (

@@ -87,8 +87,9 @@ async def open_workspace(session: AsyncSession, *, owner: Principal, name: str) 
 
 
 async def register_person(session: AsyncSession, *, person: Principal) -> None:
-    """Make a new user's personal workspace. A machine has none, whoever calls it a user."""
-    if not await repository.is_service_account(session, person.user_id):
+    """Make a new user's personal workspace. A machine has none, whoever calls it a user, and nor has who is gone."""
+    is_machine = await repository.is_service_account(session, person.user_id)
+    if not is_machine and not await repository.is_gone(session, person.user_id):
         await ensure_personal_workspace(session, owner=person)
 
 

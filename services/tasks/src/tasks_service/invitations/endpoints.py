@@ -1,0 +1,237 @@
+from typing import Annotated
+from uuid import UUID
+
+from chassis.errors import Forbidden, IfMatchRequired, TokenRestricted
+from chassis.identity import Principal
+from chassis.web.app import APIRouter
+from chassis.web.database import Write, Writing
+from chassis.web.envelope import Envelope, PageEnvelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import errors, example, page_example
+from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
+from chassis.web.preconditions import IfMatchMalformed
+from chassis.web.replies import etag
+from chassis.web.routing import no_policy, policy, scope
+from fastapi import Query, Request, Response
+
+from tasks_service.changes import repository as changes
+from tasks_service.changes.access import FreshConnection
+from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.invitations import repository, service
+from tasks_service.invitations.errors import (
+    EmailInvalid,
+    InvitationExpired,
+    InvitationForAnotherAddress,
+    InvitationMissing,
+    TooManyInvitations,
+    TooManyMails,
+)
+from tasks_service.invitations.schemas import (
+    ACCEPTED_EXAMPLE,
+    INVITATION_EXAMPLE,
+    AcceptedOut,
+    InvitationCreate,
+    InvitationOut,
+    InvitationToken,
+    ProjectGrant,
+    State,
+)
+from tasks_service.invitations.service import InvitationTerms
+from tasks_service.projects.errors import ProjectArchived
+from tasks_service.tasks.errors import ProjectNotFound
+from tasks_service.versions.access import Expecting
+from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
+from tasks_service.workspaces.access import ReadableWorkspace, WritableWorkspace
+from tasks_service.workspaces.errors import PersonalWorkspace, WorkspaceMissing
+
+router = APIRouter(prefix="/api/v1/workspaces/{workspace_id}/invitations", tags=["invitations"])
+mine = APIRouter(prefix="/api/v1/invitations", tags=["invitations"])
+
+CURSOR = {"X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {"ETag": "The invitation's version, in quotes.", **CURSOR}
+CONCERNS_THE_CALLER = "concerns the caller alone: the token was mailed to an address that the caller has confirmed"
+ADDRESSED = (InvitationMissing, InvitationForAnotherAddress, InvitationExpired, TokenRestricted)
+
+
+@router.get(
+    "",
+    summary="List invitations",
+    description="The invitations of the workspace, the newest first: pending ones, or those in another state.",
+    response_model=PageEnvelope[InvitationOut],
+    responses={
+        200: page_example(INVITATION_EXAMPLE, description="One page of invitations."),
+        304: {"description": "Nothing changed since the ETag in If-None-Match."},
+        **errors(WorkspaceMissing, Forbidden, PageTooDeep, NotYetConsistent),
+    },
+)
+@scope("admin:*")
+@policy("workspace.manage_members")
+async def list_invitations(
+    request: Request,
+    workspace: ReadableWorkspace,
+    connection: FreshConnection,
+    paging: PagesQuery,
+    state: Annotated[State, Query(description="What became of them; they are kept for 30 days.")] = "pending",
+) -> Response:
+    rows, total = await repository.list_of(
+        connection, workspace["id"], state=state, limit=paging.per_page, offset=paging.offset
+    )
+    return page_reply(request, [InvitationOut.of(row) for row in rows], paging, total)
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Invite somebody by mail",
+    description=(
+        "Mails a link to the address, which counts once, for seven days unless the installation says otherwise. The "
+        "answer is the same whether the address has an account or not. An address that is asked already keeps its "
+        "invitation, with the new role and projects (200), and gets another mail, though not within a minute."
+    ),
+    response_model=Envelope[InvitationOut],
+    responses={
+        200: {
+            "model": Envelope[InvitationOut],
+            **example(INVITATION_EXAMPLE, description="The invitation that the address had already.", headers=WRITTEN),
+        },
+        201: example(INVITATION_EXAMPLE, description="The new invitation.", headers=WRITTEN),
+        **errors(
+            WorkspaceMissing,
+            Forbidden,
+            PersonalWorkspace,
+            ProjectArchived,
+            TooManyInvitations,
+            TooManyMails,
+            EmailInvalid,
+            ProjectNotFound,
+        ),
+    },
+)
+@scope("admin:*")
+@policy("workspace.manage_members")
+async def create_invitation(
+    request: Request, workspace: WritableWorkspace, body: InvitationCreate, caller: CurrentPrincipal, write: Writing
+) -> Response:
+    terms: InvitationTerms = request.app.state.invitations
+    row, is_new = await service.invite(write.session, workspace=workspace, wanted=body, actor=caller, terms=terms)
+    headers = {"etag": etag(row["version"]), **await _cursor(request, write, caller)}
+    return write.reply(InvitationOut.of(row), status=201 if is_new else 200, headers=headers)
+
+
+@router.post(
+    "/{invitation_id}/resend",
+    summary="Mail an invitation again",
+    description=(
+        "Mails another link, which counts from now on instead of the one before. Within a minute of a mail nothing is "
+        "sent; an invitation has 5 mails at most."
+    ),
+    response_model=Envelope[InvitationOut],
+    responses={
+        200: example(INVITATION_EXAMPLE, description="The invitation.", headers=WRITTEN),
+        **errors(WorkspaceMissing, InvitationMissing, Forbidden, PersonalWorkspace, TooManyInvitations, TooManyMails),
+    },
+)
+@scope("admin:*")
+@policy("workspace.manage_members")
+async def resend_invitation(
+    request: Request, workspace: WritableWorkspace, invitation_id: UUID, caller: CurrentPrincipal, write: Writing
+) -> Response:
+    terms: InvitationTerms = request.app.state.invitations
+    row = await service.resend(
+        write.session, workspace=workspace, invitation_id=invitation_id, actor=caller, terms=terms
+    )
+    headers = {"etag": etag(row["version"]), **await _cursor(request, write, caller)}
+    return write.reply(InvitationOut.of(row), headers=headers)
+
+
+@router.delete(
+    "/{invitation_id}",
+    status_code=204,
+    summary="Revoke an invitation",
+    description="Its link works no longer.",
+    responses={
+        204: {"description": "Revoked."},
+        **errors(
+            WorkspaceMissing,
+            InvitationMissing,
+            Forbidden,
+            ResourceVersionConflict,
+            IfMatchMalformed,
+            IfMatchRequired,
+            ResourceBusy,
+        ),
+    },
+)
+@scope("admin:*")
+@policy("workspace.manage_members")
+async def revoke_invitation(
+    request: Request,
+    workspace: WritableWorkspace,
+    invitation_id: UUID,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
+) -> Response:
+    await service.revoke(
+        write.session, workspace=workspace, invitation_id=invitation_id, expected=expected, actor=caller
+    )
+    return write.no_content(await _cursor(request, write, caller))
+
+
+@mine.post(
+    "/accept",
+    summary="Accept an invitation",
+    description=(
+        "Makes you a member of the workspace, and of the projects that come with it. The invitation has to be for the "
+        "address of your account, which you have confirmed. Who is a member already keeps the role. The token works "
+        "once; API tokens that are restricted can't use it."
+    ),
+    response_model=Envelope[AcceptedOut],
+    responses={
+        200: example(ACCEPTED_EXAMPLE, description="What you are a member of now.", headers=CURSOR),
+        **errors(*ADDRESSED),
+    },
+)
+@scope("tasks:write")
+@no_policy(CONCERNS_THE_CALLER)
+async def accept_invitation(
+    request: Request, body: InvitationToken, caller: CurrentPrincipal, write: Writing
+) -> Response:
+    _refuse_restricted(caller)
+    accepted = await service.accept(write.session, token=body.token, caller=caller)
+    grants = [ProjectGrant.model_validate({"project_id": one, "role": role}) for one, role in accepted.projects.items()]
+    shown = AcceptedOut.model_validate(
+        {
+            "workspace_id": accepted.workspace_id,
+            "name": accepted.workspace_name,
+            "role": accepted.role,
+            "projects": grants,
+        }
+    )
+    return write.reply(shown, headers=await _cursor(request, write, caller))
+
+
+@mine.post(
+    "/decline",
+    status_code=204,
+    summary="Decline an invitation",
+    description="Makes an invitation to your address void; the owners and admins of the workspace see that.",
+    responses={204: {"description": "Declined."}, **errors(*ADDRESSED)},
+)
+@scope("tasks:write")
+@no_policy(CONCERNS_THE_CALLER)
+async def decline_invitation(body: InvitationToken, caller: CurrentPrincipal, write: Writing) -> Response:
+    _refuse_restricted(caller)
+    await service.decline(write.session, token=body.token, caller=caller)
+    return write.no_content()
+
+
+def _refuse_restricted(caller: Principal) -> None:
+    """Raise TokenRestricted for a token that would not see what it joins."""
+    if caller.is_restricted:
+        raise TokenRestricted
+
+
+async def _cursor(request: Request, write: Write, caller: Principal) -> dict[str, str]:
+    heads = await changes.heads_for(write.session, caller)
+    return {"x-cursor": str(request.app.state.cursors.position(heads))}
