@@ -79,7 +79,9 @@ def environments(tmp_path, monkeypatch):
 
 def test_who_asks_for_mail_and_who_sends_it_share_a_key_that_nobody_else_has(environments):
     keys = {name: given["MAIL_SEALING_KEYS"] for name, given in environments.items() if "MAIL_SEALING_KEYS" in given}
-    assert keys.keys() == {"auth", "auth-background", "notifications", "notifications-background"}
+    assert keys.keys() == {
+        f"{name}{role}" for name in ("auth", "tasks", "notifications") for role in ("", "-background")
+    }
     assert len(set(keys.values())) == 1
     assert environments["auth"]["MAIL_SEALING_KEYS"] != environments["auth"]["AUTH_ENCRYPTION_KEYS"]
     KeyRing.parse(keys["auth"])

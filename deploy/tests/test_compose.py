@@ -152,7 +152,7 @@ def test_only_the_gateway_can_sign_identities(environments: dict[str, dict[str, 
 
 def test_only_who_asks_for_mail_and_who_sends_it_can_open_its_tokens(environments: dict[str, dict[str, str]]):
     knowing = {name.partition("-")[0] for name, given in environments.items() if "MAIL_SEALING_KEYS" in given}
-    assert knowing == {"auth", "notifications"}
+    assert knowing == {"auth", "tasks", "notifications"}
 
 
 def test_links_in_mails_lead_where_the_gateway_is(environments: dict[str, dict[str, str]]):

@@ -126,7 +126,7 @@ def _of_service(service: str, environment: dict[str, str]) -> dict[str, str]:
         kept["AUTH_ACCESS_TOKEN_TTL"] = environment["AUTH_ACCESS_TOKEN_TTL"]
     if service != "gateway":
         kept.pop("IDENTITY_SIGNING_KEY", None)
-    if service not in {"auth", "notifications"}:
+    if service not in {"auth", "tasks", "notifications"}:
         kept.pop("MAIL_SEALING_KEYS", None)
     return kept
 

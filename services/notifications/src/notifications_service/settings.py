@@ -67,6 +67,13 @@ class MailSettings(SettingsGroup):
         examples=["https://app.example.com/account"],
     )
 
+    invitation_links_url: PageUrl | None = Field(
+        default=None,
+        validation_alias="INVITATION_LINKS_URL",
+        description="What links in invitations begin with, an app's pages; PUBLIC_BASE_URL/api/v1/invitations without.",
+        examples=["https://app.example.com/invitations"],
+    )
+
     @field_validator("smtp_url")
     @classmethod
     def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
@@ -98,7 +105,8 @@ class MailSettings(SettingsGroup):
     def letterhead(self) -> Letterhead:
         """What every mail has of this installation."""
         links_url = self.account_links_url or f"{self.public_base_url}/api/v1/auth"
-        return Letterhead(parse_sender(self.mail_from or DEFAULT_SENDER), self.public_base_url, links_url)
+        sender = parse_sender(self.mail_from or DEFAULT_SENDER)
+        return Letterhead(sender, self.public_base_url, links_url, self.invitation_links_url)
 
 
 class NotificationsSettings(SettingsGroup):

@@ -29,6 +29,7 @@ from notifications_service.mailing.sender import MailSender, SmtpMailer
 from notifications_service.mailing.smtp import SmtpServer
 from sqlalchemy import text
 
+INVITATIONS = Path(__file__).parents[4] / "contracts" / "events" / "tasks" / "invitation_mail.requested.v1"
 CONTRACT = Path(__file__).parents[4] / "contracts" / "events" / "auth" / "account_mail.requested.v1"
 RING = KeyRing({"m1": b"k" * 32})
 TOKEN = "a-token+of/a link"
@@ -213,9 +214,23 @@ def sending(database: Database) -> Sending:
 
 @pytest.fixture(scope="session")
 def schema_of_kinds() -> list[str]:
-    """The kinds of mail that the producer's contract names."""
+    """The kinds of mail that the producers' contracts name."""
     schema = json.loads(CONTRACT.with_name(f"{CONTRACT.name}.schema.json").read_bytes())
-    return list(schema["$defs"]["MailKind"]["enum"])
+    invitations = json.loads(INVITATIONS.with_name(f"{INVITATIONS.name}.schema.json").read_bytes())
+    resource = invitations["properties"]["data"]["properties"]["resource"]
+    return [*schema["$defs"]["MailKind"]["enum"], resource["properties"]["kind"]["const"]]
+
+
+@pytest.fixture
+def invitation_mail() -> EventEnvelope:
+    """The example of a request for an invitation's mail."""
+    return EventEnvelope.from_json(INVITATIONS.with_name(f"{INVITATIONS.name}.example.json").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def ring_of() -> KeyRing:
+    """The keys that the sender opens tokens with."""
+    return RING
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""Requests for mail, kept until they are sent; and the end of an account, which ends what is kept of it."""
+"""Requests for mail, kept until they are sent; and the end of an account, which ends what is kept of it.
+
+Mails are about accounts, or go to addresses that are invited by one.
+"""
 
 from chassis.broker.consumer import consumer
 from chassis.broker.port import Queue
@@ -9,7 +12,8 @@ from notifications_service.account_mail.schemas import MailRequested, UserDeleti
 from notifications_service.account_mail.service import forget_mails, keep_mail
 
 USER_DELETED = "user.deleted.v1"
-ACCOUNT_MAIL = Queue("notifications.account-mail", ("account_mail.requested.v1", USER_DELETED))
+REQUESTS = ("account_mail.requested.v1", "invitation_mail.requested.v1")
+ACCOUNT_MAIL = Queue("notifications.account-mail", (*REQUESTS, USER_DELETED))
 
 
 @consumer(queue=ACCOUNT_MAIL.name, types=ACCOUNT_MAIL.patterns)

@@ -34,6 +34,7 @@ LABELS = {
     "identities_in_force": "Accounts elsewhere that still log in",
     "passkeys_in_force": "Passkeys that still log in",
 }
+ACCOUNTS, INVITATIONS = "/api/v1/auth", "/api/v1/invitations"
 JOINERS = "\u200c\u200d"
 LINK_LIKE = re.compile(r"://|@|www\.|\w\.[^\W\d_]", re.IGNORECASE)
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -142,10 +143,12 @@ def _link(kind: str, letterhead: Letterhead, token: str | None) -> dict[str, Any
         return {"link": None, "label": None, "api_url": None, "api_body": None}
     if token is None:
         raise Uncomposable("token_missing", permanent=True)
+    api = f"{letterhead.api_url}{INVITATIONS if link.of_invitation else ACCOUNTS}"
+    pages = letterhead.invitations_url or api if link.of_invitation else letterhead.links_url
     return {
-        "link": f"{letterhead.links_url}{link.path}?token={quote(token, safe='')}",
+        "link": f"{pages}{link.path}?token={quote(token, safe='')}",
         "label": link.label,
-        "api_url": f"{letterhead.api_url}/api/v1/auth{link.path}",
+        "api_url": f"{api}{link.path}",
         "api_body": json.dumps({"token": token, **dict(link.more)}),
     }
 

@@ -10,11 +10,15 @@ EXPECTED_SENDER = "expected Name <name@domain>"
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """What every mail has of this installation: its sender, the API's address, and what links begin with."""
+    """What every mail has of this installation: its sender, the API's address, and what links begin with.
+
+    Without `invitations_url`, which is for links of invitations, those lead to the API itself.
+    """
 
     sender: Address
     api_url: str
     links_url: str
+    invitations_url: str | None = None
 
 
 def parse_sender(text: str) -> Address:
