@@ -21,7 +21,7 @@ from tasks_service import settings
 from tasks_service.db import ROOT, SCHEMA, Inbox
 from tasks_service.main import openapi_document, run_api
 from tasks_service.relay import CHANGE_LOG, OUTBOX
-from tasks_service.scheduler import JOBS
+from tasks_service.scheduler import jobs
 from tasks_service.settings import Settings
 from tasks_service.worker import CONSUMERS
 from tasks_service.workspaces.service import create_workspace
@@ -42,15 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def open_background() -> tuple[Settings, Background]:
     """Say what there is to do beside the API."""
+    loaded = settings.load()
     background = Background(
         service=SERVICE,
         inbox=table_of(Inbox),
         consumers=CONSUMERS,
         sources=(CHANGE_LOG, OUTBOX),
-        jobs=JOBS,
+        jobs=jobs(loaded),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
-    return settings.load(), background
+    return loaded, background
 
 
 def print_openapi(_arguments: Sequence[str]) -> int:

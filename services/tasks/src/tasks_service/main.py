@@ -30,6 +30,7 @@ from tasks_service.members import endpoints as members
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
 from tasks_service.positions import endpoints as positions
+from tasks_service.project_lifecycle import endpoints as project_lifecycle
 from tasks_service.project_members import endpoints as project_members
 from tasks_service.projects import endpoints as projects
 from tasks_service.projects.rules import ProjectLimits
@@ -50,6 +51,7 @@ ROUTERS = (
     checklists.router,
     projects.router,
     categories.router,
+    project_lifecycle.router,
     project_members.router,
     labels.router,
     labels.of_tasks,

@@ -42,12 +42,18 @@ from tasks_service.project_members.events import (
     PROJECT_MEMBER_UPDATED,
 )
 from tasks_service.project_members.schemas import PROJECT_MEMBER_EXAMPLE, ProjectMemberResource
-from tasks_service.projects.events import PROJECT_CREATED, PROJECT_UPDATED
+from tasks_service.projects.events import (
+    PROJECT_CREATED,
+    PROJECT_DELETED,
+    PROJECT_PURGED,
+    PROJECT_RESTORED,
+    PROJECT_UPDATED,
+)
 from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
 from tasks_service.reactions.events import REACTION_ADDED, REACTION_REMOVED
 from tasks_service.reactions.schemas import REACTION_EXAMPLE, ReactionResource
 from tasks_service.relay import SOURCE_NAME
-from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED
+from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_PURGED, TASK_UPDATED
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.watchers.events import WATCHER_ADDED, WATCHER_REMOVED, WATCHER_UPDATED
 from tasks_service.watchers.schemas import WATCHER_EXAMPLE, WATCHING_EXAMPLE, WatcherResource, Watching
@@ -145,6 +151,9 @@ EVENTS = (
         for type_, meaning in (
             (PROJECT_CREATED, "A project was made."),
             (PROJECT_UPDATED, "A project was changed, archived or taken out of the archive."),
+            (PROJECT_DELETED, "A project went to the trash; nothing that is in it is seen."),
+            (PROJECT_RESTORED, "A project came out of the trash."),
+            (PROJECT_PURGED, "A project was deleted for good; its tasks follow, each with an event of its own."),
         )
     ),
     *(
@@ -165,6 +174,15 @@ EVENTS = (
     ),
     EventContract(TASK_CREATED, SOURCE_NAME, "task", "A task was made.", TaskOut, TASK_EXAMPLE, "workspace_id"),
     EventContract(TASK_UPDATED, SOURCE_NAME, "task", "A task was changed.", TaskOut, TASK_EXAMPLE, "workspace_id"),
+    EventContract(
+        TASK_PURGED,
+        SOURCE_NAME,
+        "task",
+        "A task is gone for good, with all that hung on it.",
+        TaskOut,
+        TASK_EXAMPLE,
+        "workspace_id",
+    ),
     EventContract(
         TASK_DELETED, SOURCE_NAME, "task", "A task went to the trash.", TaskOut, TASK_EXAMPLE, "workspace_id"
     ),

@@ -1,7 +1,10 @@
 """The process of periodic work."""
 
+from datetime import timedelta
+
 from chassis import idempotency
 from chassis.background import Job
+from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.inbox import claiming
 from chassis.outbox import purging
@@ -9,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.db import IdempotencyKey, Inbox, Outbox
 from tasks_service.invitations.jobs import purge_invitations
+from tasks_service.project_lifecycle.service import purge_project
+from tasks_service.settings import Settings
 
-HOUR = 3600.0
+MINUTE, HOUR = 60.0, 3600.0
 
 
 async def purge_idempotency_keys(session: AsyncSession) -> bool:
@@ -31,3 +36,13 @@ JOBS = (
     Job("purge-outbox", HOUR, purge_outbox),
     Job("purge-invitations", HOUR, purge_invitations),
 )
+
+
+def jobs(settings: Settings) -> tuple[Job, ...]:
+    """Return the jobs of the service."""
+    trash_kept = timedelta(days=settings.tasks.project_trash_days)
+
+    async def purge_projects(session: AsyncSession) -> bool:
+        return await purge_project(session, deleted_before=utcnow() - trash_kept)
+
+    return (*JOBS, Job("purge-projects", 5 * MINUTE, purge_projects))

@@ -38,7 +38,28 @@ def somebody_else(place):
     return place.users["guest"] if member == place.caller_id else member
 
 
+async def archive_project(place):
+    return "POST", f"/api/v1/projects/{place.project_id}/archive", None
+
+
+async def unarchive_project(place):
+    return "POST", f"/api/v1/projects/{place.project_id}/unarchive", None
+
+
+async def delete_project(place):
+    return "DELETE", f"/api/v1/projects/{place.project_id}", None
+
+
+async def restore_project(place):
+    await place.by_manager("DELETE", f"/api/v1/projects/{place.project_id}")
+    return "POST", f"/api/v1/projects/{place.project_id}/restore", None
+
+
 ENTRIES = (
+    archive_project,
+    unarchive_project,
+    delete_project,
+    restore_project,
     create_project,
     read_project,
     update_project,

@@ -110,7 +110,7 @@ async def lock_wrongly_assigned(session: AsyncSession, extent: Extent) -> Sequen
         .join(project, IN_PROJECT)
         .where(*extent.conditions(), func.cardinality(task.c.assignees) > 0, one_lost)
         .order_by(task.c.id)
-        .with_for_update(of=task)
+        .with_for_update(of=task, key_share=True)
     )
     return (await session.execute(query)).mappings().all()
 

@@ -41,6 +41,17 @@ async def writable_project(request: Request, project_id: UUID, caller: CurrentPr
     return row
 
 
+async def deletable_project(
+    request: Request,
+    project_id: UUID,
+    caller: CurrentPrincipal,
+    write: Writing,
+    permanent: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+) -> RowMapping:
+    """Load a project to delete it, from the trash when it is to go for good. Raises ProjectMissing, Forbidden."""
+    return await _found(request, write, caller, project_id, in_trash=None if permanent else False)
+
+
 async def trashed_project(request: Request, project_id: UUID, caller: CurrentPrincipal, write: Writing) -> RowMapping:
     """Load a project from the trash. Raises ProjectMissing, Forbidden."""
     return await _found(request, write, caller, project_id, in_trash=True)
@@ -83,4 +94,5 @@ Limits = Annotated[ProjectLimits, Depends(project_limits)]
 ReadableProject = Annotated[RowMapping, Depends(readable_project, scope="function")]
 ArchivableProject = Annotated[RowMapping, Depends(archivable_project, scope="function")]
 WritableProject = Annotated[RowMapping, Depends(writable_project, scope="function")]
+DeletableProject = Annotated[RowMapping, Depends(deletable_project, scope="function")]
 TrashedProject = Annotated[RowMapping, Depends(trashed_project, scope="function")]

@@ -100,6 +100,13 @@ async def find_visible(
     return row
 
 
+async def find_unscoped(session: AsyncSession, project_id: UUID) -> RowMapping | None:
+    """Return a project, whoever may see it: for what depends on it and shows nothing of it."""
+    result = await session.execute(select(*project.c).where(project.c.id == project_id))
+    row: RowMapping | None = result.mappings().one_or_none()
+    return row
+
+
 async def find_inbox(session: AsyncSession, owner: Principal) -> RowMapping | None:
     """Return the Inbox of the caller's personal workspace, if the caller may see it."""
     statement = _inbox(sight_of(owner))

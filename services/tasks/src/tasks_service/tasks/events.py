@@ -8,6 +8,7 @@ from tasks_service.tasks.schemas import TaskOut
 TASK_CREATED = "task.created.v1"
 TASK_UPDATED = "task.updated.v1"
 TASK_DELETED = "task.deleted.v1"
+TASK_PURGED = "task.purged.v1"
 
 
 def task_changed(event_type: str, before: RowMapping | None, after: RowMapping) -> ChangeDraft:
