@@ -68,6 +68,7 @@ ROUTERS = (
 FIELD_CODES = {
     "PERSONAL_HAS_NO_WORKSPACE": "What is personal is of no workspace.",
     "TWO_PLACES": "Give either after_id or before_id.",
+    "REASSIGN_OR_UNASSIGN": "Exactly one of reassign_to and unassign is given.",
     "PRIMARY_NOT_ASSIGNED": "`assigned_to` is one of `assignees`.",
     "ONE_NEIGHBOR": "Give exactly one of after_id and before_id.",
     "EXTERNAL_ID_INCOMPLETE": "Give external_source and external_id, or neither.",

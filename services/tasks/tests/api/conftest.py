@@ -1,5 +1,7 @@
 """What tests of shared work begin with."""
 
+from uuid import UUID
+
 import pytest
 from chassis.ids import uuid7
 
@@ -55,3 +57,101 @@ def team(api, rows, test_gateway):
         return made
 
     return make
+
+
+TABLES = ("member", "project_member", "task_share", "watcher", "star", "personal_label", "assignee")
+
+
+@pytest.fixture
+def place(rows):
+    """Makes a workspace with members of the roles given, by name, and a project; the first owner made it."""
+
+    async def make(**roles):
+        users = {name: uuid7() for name in roles}
+        made = {"workspace": uuid7(), "project": uuid7(), "owner": next(iter(users.values()))}
+        await rows("INSERT INTO tasks.workspace VALUES (:workspace, 'W', NULL, :owner, 1, now(), now())", **made)
+        await rows("INSERT INTO tasks.change_counter VALUES (:workspace, 0)", workspace=made["workspace"])
+        for name, role in roles.items():
+            await rows(
+                "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, :role, 1, 1, clock_timestamp())",
+                workspace=made["workspace"],
+                user=users[name],
+                role=role,
+            )
+        await rows(
+            "INSERT INTO tasks.project (id, workspace_id, name, is_inbox, created_by, version, created_at, updated_at)"
+            " VALUES (:project, :workspace, 'P', false, :owner, 1, now(), now())",
+            **made,
+        )
+        return {**made, **users}
+
+    return make
+
+
+@pytest.fixture
+def task_of(api, test_gateway, rows):
+    """Makes a task of a place that is assigned to some."""
+
+    async def make(place, *assignees):
+        body = {"title": "a", "project_id": str(place["project"])}
+        made = await api.post("/api/v1/tasks", json=body, headers=test_gateway.headers(place["owner"]))
+        task = UUID(made.json()["data"]["id"])
+        await rows(
+            "UPDATE tasks.task SET assignees = :users, assigned_to = :first WHERE id = :id",
+            users=list(assignees),
+            first=next(iter(assignees), None),
+            id=task,
+        )
+        for user in assignees:
+            await rows(
+                "INSERT INTO tasks.assignee VALUES (:workspace, :task, :user, 'pending', :user, now())",
+                workspace=place["workspace"],
+                task=task,
+                user=user,
+            )
+        return task
+
+    return make
+
+
+@pytest.fixture
+def mark(rows):
+    """Puts everything on a task that one of its readers can have there."""
+
+    async def mark(place, task, user):
+        here = {"workspace": place["workspace"], "task": task, "user": user}
+        label = uuid7()
+        for statement in (
+            "INSERT INTO tasks.watcher VALUES (:workspace, :task, :user, 'manual', true, false, now())",
+            "INSERT INTO tasks.star VALUES (:workspace, :user, :task, now())",
+            "INSERT INTO tasks.task_share VALUES (uuidv7(), :workspace, :task, :user, 'viewer', :user, 1, now())",
+        ):
+            await rows(statement, **here)
+        await rows(
+            "INSERT INTO tasks.label VALUES (:label, :workspace, :user, 'l', :key, NULL, :user, 1, now(), now())",
+            label=label,
+            key=str(label),
+            workspace=place["workspace"],
+            user=user,
+        )
+        await rows("INSERT INTO tasks.personal_label VALUES (:workspace, :user, :task, :label)", label=label, **here)
+        await rows(
+            "INSERT INTO tasks.project_member VALUES (uuidv7(), :workspace, :project, :user, 'editor', 1, now())",
+            workspace=place["workspace"],
+            project=place["project"],
+            user=user,
+        )
+
+    return mark
+
+
+@pytest.fixture
+def held(rows):
+    """Counts what somebody has in a workspace, by table."""
+
+    async def held(place, user):
+        count = "SELECT count(*) FROM tasks.{} WHERE workspace_id = :workspace AND user_id = :user"
+        found = [await rows(count.format(one), workspace=place["workspace"], user=user) for one in TABLES]
+        return {table: many for table, ((many,),) in zip(TABLES, found, strict=True)}
+
+    return held

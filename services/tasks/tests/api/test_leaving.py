@@ -13,105 +13,7 @@ LOG = """
     SELECT type, entity_id, version, changes, audience FROM tasks.change
     WHERE workspace_id = :workspace AND seq > :since ORDER BY seq
 """
-ROLES = ("owner", "admin", "member", "guest")
-
-
-@pytest.fixture
-def place(rows):
-    """Makes a workspace with members of the roles given, by name, and a project; the first owner made it."""
-
-    async def make(**roles):
-        users = {name: uuid7() for name in roles}
-        made = {"workspace": uuid7(), "project": uuid7(), "owner": next(iter(users.values()))}
-        await rows("INSERT INTO tasks.workspace VALUES (:workspace, 'W', NULL, :owner, 1, now(), now())", **made)
-        await rows("INSERT INTO tasks.change_counter VALUES (:workspace, 0)", workspace=made["workspace"])
-        for name, role in roles.items():
-            await rows(
-                "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, :role, 1, 1, clock_timestamp())",
-                workspace=made["workspace"],
-                user=users[name],
-                role=role,
-            )
-        await rows(
-            "INSERT INTO tasks.project (id, workspace_id, name, is_inbox, created_by, version, created_at, updated_at)"
-            " VALUES (:project, :workspace, 'P', false, :owner, 1, now(), now())",
-            **made,
-        )
-        return {**made, **users}
-
-    return make
-
-
-@pytest.fixture
-def task_of(api, test_gateway, rows):
-    """Makes a task of a place that is assigned to some."""
-
-    async def make(place, *assignees):
-        body = {"title": "a", "project_id": str(place["project"])}
-        made = await api.post("/api/v1/tasks", json=body, headers=test_gateway.headers(place["owner"]))
-        task = UUID(made.json()["data"]["id"])
-        await rows(
-            "UPDATE tasks.task SET assignees = :users, assigned_to = :first WHERE id = :id",
-            users=list(assignees),
-            first=next(iter(assignees), None),
-            id=task,
-        )
-        for user in assignees:
-            await rows(
-                "INSERT INTO tasks.assignee VALUES (:workspace, :task, :user, 'pending', :user, now())",
-                workspace=place["workspace"],
-                task=task,
-                user=user,
-            )
-        return task
-
-    return make
-
-
-@pytest.fixture
-def mark(rows):
-    """Puts everything on a task that one of its readers can have there."""
-
-    async def mark(place, task, user):
-        here = {"workspace": place["workspace"], "task": task, "user": user}
-        label = uuid7()
-        for statement in (
-            "INSERT INTO tasks.watcher VALUES (:workspace, :task, :user, 'manual', true, false, now())",
-            "INSERT INTO tasks.star VALUES (:workspace, :user, :task, now())",
-            "INSERT INTO tasks.task_share VALUES (uuidv7(), :workspace, :task, :user, 'viewer', :user, 1, now())",
-        ):
-            await rows(statement, **here)
-        await rows(
-            "INSERT INTO tasks.label VALUES (:label, :workspace, :user, 'l', :key, NULL, :user, 1, now(), now())",
-            label=label,
-            key=str(label),
-            workspace=place["workspace"],
-            user=user,
-        )
-        await rows("INSERT INTO tasks.personal_label VALUES (:workspace, :user, :task, :label)", label=label, **here)
-        await rows(
-            "INSERT INTO tasks.project_member VALUES (uuidv7(), :workspace, :project, :user, 'editor', 1, now())",
-            workspace=place["workspace"],
-            project=place["project"],
-            user=user,
-        )
-
-    return mark
-
-
 TABLES = ("member", "project_member", "task_share", "watcher", "star", "personal_label", "assignee")
-
-
-@pytest.fixture
-def held(rows):
-    """Counts what somebody has in a workspace, by table."""
-
-    async def held(place, user):
-        count = "SELECT count(*) FROM tasks.{} WHERE workspace_id = :workspace AND user_id = :user"
-        found = [await rows(count.format(one), workspace=place["workspace"], user=user) for one in TABLES]
-        return {table: many for table, ((many,),) in zip(TABLES, found, strict=True)}
-
-    return held
 
 
 @pytest.fixture
@@ -261,3 +163,29 @@ async def test_n5_two_last_owners_who_go_at_once_leave_an_owner_or_no_workspace(
         one = await place(a="owner", b="owner", c="member")
         await asyncio.gather(vanish(one["a"]), vanish(one["b"]))
         assert await roles_of(rows, one) == {one["c"]: "owner"}
+
+
+async def test_f6_who_sees_less_by_another_role_has_nothing_on_what_they_see_no_more(
+    place, task_of, mark, held, log, api, test_gateway, rows
+):
+    one = await place(owner="owner", member="member", other="member")
+    member, other = one["member"], one["other"]
+    task, shared = await task_of(one, member, other), await task_of(one, member)
+    await mark(one, task, other)
+    here = {"workspace": one["workspace"], "task": task, "user": member}
+    await rows("INSERT INTO tasks.watcher VALUES (:workspace, :task, :user, 'manual', true, false, now())", **here)
+    await rows("INSERT INTO tasks.star VALUES (:workspace, :user, :task, now())", **here)
+    await rows(
+        "INSERT INTO tasks.task_share VALUES (uuidv7(), :workspace, :task, :user, 'viewer', :user, 1, now())",
+        workspace=one["workspace"],
+        task=shared,
+        user=member,
+    )
+    path = f"/api/v1/workspaces/{one['workspace']}/members/{member}"
+    answer = await api.patch(path, json={"role": "guest"}, headers=test_gateway.headers(one["owner"]))
+    assert answer.status_code == 200
+    assert {task: rest[0] for task, rest in (await assignments(rows, one)).items()} == {task: [other], shared: [member]}
+    assert await held(one, member) == {**dict.fromkeys(TABLES, 0), "member": 1, "task_share": 1, "assignee": 1}
+    assert await held(one, other) == dict.fromkeys(TABLES, 1)
+    kinds = [kind for kind, *_ in (await log(one))[-3:]]
+    assert sorted(kinds) == ["member.updated.v1", "task.updated.v1", "watcher.removed.v1"]

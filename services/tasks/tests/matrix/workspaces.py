@@ -38,6 +38,10 @@ async def remove_member(place):
     return "DELETE", path_of(place, "members", guest_of(place)), None
 
 
+async def offboard_member(place):
+    return "POST", path_of(place, "members", guest_of(place), "offboard"), {"unassign": True}
+
+
 async def transfer_ownership(place):
     return "POST", path_of(place, "transfer-ownership"), {"user_id": guest_of(place)}
 
@@ -50,6 +54,7 @@ ENTRIES = (
     read_member,
     update_member,
     remove_member,
+    offboard_member,
     transfer_ownership,
 )
 UNDECIDED = {"create_workspace": "makes the caller's own, and is tested in test_workspaces.py"}

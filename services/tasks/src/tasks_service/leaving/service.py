@@ -10,10 +10,14 @@ from chassis.identity import Principal
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks_service.access_losses.service import drop_hidden
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.leaving import repository
+from tasks_service.project_members.events import project_member_added, project_member_updated
 from tasks_service.tasks.events import TASK_UPDATED, task_changed
+from tasks_service.visibility.repository import hold_members
+from tasks_service.watchers.events import watcher_added
 from tasks_service.workspaces import repository as workspaces_repository
 from tasks_service.workspaces import service as workspaces
 from tasks_service.workspaces.events import member_removed, member_updated
@@ -22,9 +26,13 @@ from tasks_service.workspaces.service import Standing
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """Who takes over what the leaver had: the open tasks go to `successor`, if there is one."""
+    """Who takes over what the leaver had: the open tasks go to `successor`, if there is one.
+
+    Private projects that nobody else manages go to `heir`.
+    """
 
     successor: UUID | None = None
+    heir: UUID | None = None
 
 
 NOTHING = Handover()
@@ -41,6 +49,7 @@ class Report:
     unlabelled: int = 0
     shares: int = 0
     project_memberships: int = 0
+    projects_transferred: Sequence[UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,12 @@ async def leave_everything(session: AsyncSession, *, user_id: UUID, actor: Princ
         await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=of_workspace)
 
 
+async def drop_unseen(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> list[ChangeDraft]:
+    """Take away what a member has on tasks that they see no more, after a change of role; return the changes."""
+    tasks = await repository.touched_by(session, workspace_id=workspace_id, user_id=user_id)
+    return await drop_hidden(session, workspace_id=workspace_id, task_ids=tasks) if tasks else []
+
+
 async def _leave_for_good(
     session: AsyncSession, row: RowMapping, *, user_id: UUID, actor: Principal
 ) -> list[ChangeDraft]:
@@ -109,16 +124,38 @@ async def _depart(
     row = await workspaces_repository.remove_member(session, workspace_id=workspace_id, user_id=user_id)
     if row is None:
         return Departure(Report())
+    if handover.successor is not None:
+        await hold_members(session, workspace_id=workspace_id, user_ids=[handover.successor])
+    projects = [] if handover.heir is None else await _hand_over_projects(session, row, heir=handover.heir)
     report = Report(
+        projects_transferred=[draft.project_id for draft in projects if draft.project_id],
         project_memberships=await _delete(session, repository.project_member, row),
         shares=await _delete(session, repository.task_share, row),
         unwatched=await _delete(session, repository.watcher, row),
         unstarred=await _delete(session, repository.star, row),
         unlabelled=await _delete(session, repository.personal_label, row),
     )
-    given, freed = await _unassign(session, row, actor=actor, handover=handover)
-    report = replace(report, reassigned=_ids(given), unassigned=_ids(freed))
-    return Departure(report, [*given, *freed, member_removed(row)])
+    handed = await _unassign(session, row, actor=actor, handover=handover)
+    report = replace(report, reassigned=_ids(handed.given), unassigned=_ids(handed.freed))
+    return Departure(report, [*projects, *handed.given, *handed.freed, *handed.watched, member_removed(row)])
+
+
+async def _hand_over_projects(session: AsyncSession, row: RowMapping, *, heir: UUID) -> list[ChangeDraft]:
+    """Make somebody the manager of private projects that nobody else manages; the leaver still is one of them."""
+    workspace_id = row["workspace_id"]
+    orphaned = await repository.lock_orphaned_projects(session, workspace_id=workspace_id, user_id=row["user_id"])
+    if not orphaned:
+        return []
+    roles = await repository.roles_in(session, user_id=heir, project_ids=orphaned)
+    changed = await repository.make_manager(
+        session, user_id=heir, workspace_id=workspace_id, project_ids=orphaned, now=utcnow()
+    )
+    return [
+        project_member_updated(one, former_role=roles[one["project_id"]])
+        if one["project_id"] in roles
+        else project_member_added(one)
+        for one in sorted(changed, key=lambda one: one["project_id"])
+    ]
 
 
 def _ids(drafts: Sequence[ChangeDraft]) -> list[UUID]:
@@ -129,14 +166,21 @@ async def _delete(session: AsyncSession, table: Any, row: RowMapping) -> int:
     return await repository.delete_of(session, table, workspace_id=row["workspace_id"], user_id=row["user_id"])
 
 
-async def _unassign(
-    session: AsyncSession, row: RowMapping, *, actor: Principal, handover: Handover
-) -> tuple[list[ChangeDraft], list[ChangeDraft]]:
-    """Take the leaver off all tasks; return the changes of those that the successor got, and of the others."""
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Changes of tasks: that the successor got, and of which the leaver is gone, and the watching that follows."""
+
+    given: Sequence[ChangeDraft] = ()
+    freed: Sequence[ChangeDraft] = ()
+    watched: Sequence[ChangeDraft] = ()
+
+
+async def _unassign(session: AsyncSession, row: RowMapping, *, actor: Principal, handover: Handover) -> Handed:
+    """Take the leaver off all tasks, in favour of the successor where there is one who sees them."""
     workspace_id, user_id, successor = row["workspace_id"], row["user_id"], handover.successor
     tasks = await repository.lock_assigned(session, workspace_id=workspace_id, user_id=user_id)
     if not tasks:
-        return [], []
+        return Handed()
     ids = [task["id"] for task in tasks]
     given = (
         set()
@@ -148,11 +192,21 @@ async def _unassign(
         session, task_ids=ids, user_id=user_id, successor=successor, given=sorted(given), now=now
     )
     await _delete(session, repository.assignee, row)
-    if given:
-        state = {"user_id": successor, "state": "pending", "assigned_by": actor.user_id, "assigned_at": now}
-        await repository.assign(session, workspace_id=workspace_id, task_ids=sorted(given), values=state)
     drafts = {task["id"]: _reassigned(task, changed[task["id"]]) for task in tasks}
-    return [drafts[one] for one in ids if one in given], [drafts[one] for one in ids if one not in given]
+    freed = [drafts[one] for one in ids if one not in given]
+    if successor is None or not given:
+        return Handed(freed=freed)
+    state = {"user_id": successor, "state": "pending", "assigned_by": actor.user_id, "assigned_at": now}
+    await repository.assign(session, workspace_id=workspace_id, task_ids=sorted(given), values=state)
+    watched = await repository.watch(
+        session, user_id=successor, workspace_id=workspace_id, task_ids=sorted(given), now=now
+    )
+    by_id = {task["id"]: task for task in tasks}
+    return Handed(
+        [drafts[one] for one in ids if one in given],
+        freed,
+        [watcher_added(one, by_id[one["task_id"]]) for one in sorted(watched, key=lambda one: one["task_id"])],
+    )
 
 
 def _reassigned(before: RowMapping, changed: RowMapping) -> ChangeDraft:

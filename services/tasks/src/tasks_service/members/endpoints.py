@@ -18,7 +18,16 @@ from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.members import repository, service
 from tasks_service.members.access import WorkspaceOfMember
 from tasks_service.members.errors import ManagedElsewhere, MemberMissing, UserNotFound
-from tasks_service.members.schemas import MEMBER_VIEW_EXAMPLE, MemberOut, MemberPatch, OwnershipTransfer
+from tasks_service.members.schemas import (
+    MEMBER_VIEW_EXAMPLE,
+    OFFBOARD_EXAMPLE,
+    Affected,
+    MemberOut,
+    MemberPatch,
+    Offboard,
+    OffboardReport,
+    OwnershipTransfer,
+)
 from tasks_service.versions.access import Expecting
 from tasks_service.versions.errors import ResourceVersionConflict
 from tasks_service.workspaces.access import ReadableWorkspace, WritableWorkspace
@@ -137,6 +146,53 @@ async def remove_member(
 ) -> Response:
     await service.remove_member(write.session, workspace=workspace, user_id=user_id, expected=expected, actor=caller)
     return write.no_content()
+
+
+@router.post(
+    "/members/{user_id}/offboard",
+    summary="Off-board a member of a workspace",
+    description=(
+        "Removes a member as DELETE does, and hands over what they had, all in one step: their open tasks get another "
+        "assignee who can see them, or with `unassign` none, and private projects that nobody else manages get a "
+        "manager with `transfer_private`. What happened is reported. Their account stays."
+    ),
+    response_model=Envelope[OffboardReport],
+    responses={
+        200: example(
+            OFFBOARD_EXAMPLE,
+            description="What went with the membership.",
+            headers={"X-Cursor": "Position in the change log right after this write."},
+        ),
+        **errors(MemberMissing, Forbidden, UserNotFound, LastOwner, PersonalWorkspace, ManagedElsewhere),
+    },
+)
+@scope("admin:*")
+@policy("workspace.manage_members")
+async def offboard_member(
+    request: Request,
+    workspace: WritableWorkspace,
+    user_id: UserId,
+    body: Offboard,
+    caller: CurrentPrincipal,
+    write: Writing,
+) -> Response:
+    wanted = service.Offboarding(body.reassign_to, transfers_private=body.transfer_private)
+    report = await service.offboard_member(
+        write.session, workspace=workspace, user_id=user_id, wanted=wanted, actor=caller
+    )
+    shown = OffboardReport(
+        workspace_id=workspace["id"],
+        user_id=user_id,
+        reassigned=Affected.of(report.reassigned),
+        unassigned=Affected.of(report.unassigned),
+        projects_transferred=Affected.of(report.projects_transferred),
+        project_memberships=report.project_memberships,
+        shares=report.shares,
+        unwatched=report.unwatched,
+        unstarred=report.unstarred,
+        unlabelled=report.unlabelled,
+    )
+    return write.reply(shown, headers={"x-cursor": await cursor_after(request, write, caller)})
 
 
 @router.post(

@@ -1,13 +1,17 @@
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
 from tasks_service.directory.rules import DELETED, DELETED_NAME
 from tasks_service.permissions.rules import WorkspaceRole
 from tasks_service.tasks.schemas import NotNull, without_default
+
+MAX_IDS = 1_000
 
 
 class MemberPatch(BaseModel):
@@ -32,6 +36,61 @@ class OwnershipTransfer(BaseModel):
     )
 
     user_id: UUID = Field(description="A member of the workspace.")
+
+
+class Offboard(BaseModel):
+    """What is to become of what a member has: exactly one of `reassign_to` and `unassign`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"reassign_to": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c05", "transfer_private": True}]
+        },
+    )
+
+    reassign_to: UUID | None = Field(default=None, description="A member who gets the open tasks.")
+    unassign: bool = Field(default=False, description="Nobody gets the tasks.")
+    transfer_private: bool = Field(
+        default=False,
+        description=(
+            "Whether private projects that nobody else manages get a manager: `reassign_to`, or you. Owners and admins "
+            "see them anyway."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _says_one(self) -> Self:
+        if (self.reassign_to is not None) is self.unassign:
+            raise PydanticCustomError("REASSIGN_OR_UNASSIGN", "Give exactly one of reassign_to and unassign.")
+        return self
+
+
+class Affected(BaseModel):
+    """Some things: how many, and the ids of the first 1,000."""
+
+    count: int
+    ids: list[UUID]
+
+    @classmethod
+    def of(cls, ids: Sequence[UUID]) -> "Affected":
+        return cls(count=len(ids), ids=list(ids[:MAX_IDS]))
+
+
+class OffboardReport(BaseModel):
+    """What went with a membership."""
+
+    workspace_id: UUID
+    user_id: UUID
+    reassigned: Affected = Field(description="Open tasks that `reassign_to` has got.")
+    unassigned: Affected = Field(
+        description="Tasks that they are just taken off: closed ones, and those that `reassign_to` can't see."
+    )
+    projects_transferred: Affected = Field(description="Private projects that have got a manager.")
+    project_memberships: int = Field(description="Roles in projects that ended.")
+    shares: int = Field(description="Shares of tasks with them that ended.")
+    unwatched: int = Field(description="Tasks that they watched, or had stopped to watch.")
+    unstarred: int = Field(description="Stars that are gone.")
+    unlabelled: int = Field(description="Personal labels on tasks that are gone.")
 
 
 class MemberOut(BaseModel):
@@ -67,4 +126,16 @@ MEMBER_VIEW_EXAMPLE: dict[str, Any] = {
     "deleted": False,
     "version": 1,
     "created_at": "2026-11-24T08:59:00Z",
+}
+OFFBOARD_EXAMPLE: dict[str, Any] = {
+    "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
+    "user_id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c04",
+    "reassigned": {"count": 1, "ids": ["0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"]},
+    "unassigned": {"count": 0, "ids": []},
+    "projects_transferred": {"count": 1, "ids": ["0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02"]},
+    "project_memberships": 2,
+    "shares": 0,
+    "unwatched": 14,
+    "unstarred": 3,
+    "unlabelled": 0,
 }

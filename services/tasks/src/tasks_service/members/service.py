@@ -25,6 +25,8 @@ from tasks_service.workspaces.errors import PersonalWorkspace
 from tasks_service.workspaces.events import member_updated
 from tasks_service.workspaces.service import Standing, lock_standing
 
+ACTIVE = "active"
+UNCONDITIONAL = Expectation(is_given=True)
 KIND = versions.Kind(repository.member, MemberOut.of, field_of={})
 
 
@@ -57,7 +59,9 @@ async def update_member(
     _refuse(found, workspace, action=action, actor=actor)
     row = await workspaces_repository.change_role(session, workspace_id=workspace["id"], user_id=user_id, role=role)
     changed = cast("RowMapping", {**found.row, **(row or {})})
-    await changes.record(session, workspace_id=workspace["id"], actor=actor, drafts=[member_updated(changed)])
+    lost = await leaving.drop_unseen(session, workspace_id=workspace["id"], user_id=user_id)
+    drafts = [member_updated(changed), *lost]
+    await changes.record(session, workspace_id=workspace["id"], actor=actor, drafts=drafts)
     return changed
 
 
@@ -78,6 +82,37 @@ def removal_of(row: RowMapping) -> Action:
     return "workspace.manage_owners" if row["role"] == "owner" else "workspace.remove_member"
 
 
+@dataclass(frozen=True, slots=True)
+class Offboarding:
+    """What is to become of what a member has; without `reassign_to` nobody gets the tasks."""
+
+    reassign_to: UUID | None
+    transfers_private: bool
+
+
+async def offboard_member(
+    session: AsyncSession, *, workspace: RowMapping, user_id: UUID, wanted: Offboarding, actor: Principal
+) -> leaving.Report:
+    """End a membership and hand over what its user had, all in one; return what that was.
+
+    Raises what `update_member` raises, UserNotFound.
+    """
+    successor = wanted.reassign_to
+    found = await _lock(session, workspace, user_id=user_id, expected=UNCONDITIONAL, actor=actor)
+    _refuse(found, workspace, action=removal_of(found.row), actor=actor)
+    if successor is not None:
+        await _require_successor(session, workspace, user_id=successor, leaver=user_id)
+    heir = successor or (None if user_id == actor.user_id else actor.user_id)
+    handover = leaving.Handover(successor, heir if wanted.transfers_private else None)
+    return await leaving.leave(session, standing=found.standing, user_id=user_id, actor=actor, handover=handover)
+
+
+async def _require_successor(session: AsyncSession, workspace: RowMapping, *, user_id: UUID, leaver: UUID) -> None:
+    row = await repository.find_member(session, workspace["id"], user_id)
+    if row is None or user_id == leaver or row["status"] not in {None, ACTIVE}:
+        raise UserNotFound(field="reassign_to")
+
+
 async def transfer_ownership(
     session: AsyncSession, *, workspace: RowMapping, user_id: UUID, actor: Principal
 ) -> RowMapping:
@@ -88,7 +123,7 @@ async def transfer_ownership(
     if user_id == actor.user_id:
         raise UserNotFound(field="user_id")
     try:
-        found = await _lock(session, workspace, user_id=user_id, expected=Expectation(is_given=True), actor=actor)
+        found = await _lock(session, workspace, user_id=user_id, expected=UNCONDITIONAL, actor=actor)
     except MemberMissing as error:
         raise UserNotFound(field="user_id") from error
     found.standing.require(actor, "workspace.manage_owners")
