@@ -315,3 +315,104 @@ async def test_b7_the_number_of_statements_does_not_grow_with_the_items(api, own
         for n in range(20):
             await add(api, owned, str(n))
     assert counts == [2, 2]
+
+
+async def convert(api, owned, item, **headers):
+    return await api.post(f"{owned['path']}/{item['id']}/convert", headers={**owned["headers"], **headers})
+
+
+async def test_b7_an_item_becomes_a_subtask(api, owned, joined, rows):
+    member = await joined()
+    item = await add(api, owned, "a", assignee_id=str(member), due_date="2026-12-01", done=True)
+    stays = await add(api, owned, "b")
+    answer = await convert(api, owned, item)
+    made = answer.json()["data"]
+    assert (answer.status_code, answer.headers["etag"]) == (201, '"1"')
+    assert answer.headers["location"] == f"/api/v1/tasks/{made['id']}"
+    assert "warnings" not in answer.json()["meta"]
+    shown = {name: made[name] for name in ("title", "parent_id", "project_id", "status", "assignees", "assigned_to")}
+    assert shown == {
+        "title": "a",
+        "parent_id": owned["task"]["id"],
+        "project_id": owned["task"]["project_id"],
+        "status": "done",
+        "assignees": [str(member)],
+        "assigned_to": str(member),
+    }
+    assert made["due"]["date"] == "2026-12-01"
+    assert await texts(api, owned) == ["b"]
+    parent = (await api.get(f"/api/v1/tasks/{owned['task']['id']}", headers=owned["headers"])).json()["data"]
+    assert parent["progress"] == {"done": 1, "total": 1}
+    assert (await rows(LOG, id=item["id"]))[-1] == ("checklist_item.deleted.v1", 2)
+    assert (await rows(LOG, id=made["id"]))[0] == ("task.created.v1", 1)
+    opened = (await convert(api, owned, stays)).json()["data"]
+    assert (opened["status"], opened["assignees"], opened["due"]) == ("todo", [], None)
+
+
+async def test_b7_of_conversions_at_once_one_makes_a_subtask(api, owned, rows):
+    item = await add(api, owned, "a")
+    path = f"{owned['path']}/{item['id']}"
+    moves = [patch(api, owned, item, text=f"t{n}") for n in range(5)]
+    answers = await asyncio.gather(*(convert(api, owned, item) for _ in range(20)), *moves)
+    codes = [answer.status_code for answer in answers[:20]]
+    assert (codes.count(201), codes.count(404)) == (1, 19)
+    assert {answer.status_code for answer in answers[20:]} <= {200, 404}
+    assert await rows("SELECT count(*) FROM tasks.task WHERE parent_id = :id", id=owned["task"]["id"]) == [(1,)]
+    assert (await api.delete(path, headers=owned["headers"])).status_code == 404
+
+
+async def test_b7_who_sees_the_task_no_more_is_left_out_of_the_subtask(api, owned, joined, rows):
+    member = await joined()
+    item = await add(api, owned, "a", assignee_id=str(member))
+    await rows("UPDATE tasks.member SET role = 'guest' WHERE user_id = :id", id=member)
+    answer = await convert(api, owned, item)
+    assert (answer.status_code, answer.json()["data"]["assignees"]) == (201, [])
+    [warning] = answer.json()["meta"]["warnings"]
+    assert (warning["code"], warning["user_ids"]) == ("ASSIGNEE_DROPPED", [str(member)])
+
+
+async def test_b7_a_conversion_that_is_refused_leaves_the_item(api, owned, joined, rows, test_gateway):
+    item = await add(api, owned, "a")
+    assert (await convert(api, owned, item, **{"if-match": '"7"'})).status_code == 412
+    guest = await joined("guest")
+    await rows(
+        "INSERT INTO tasks.task_share (id, workspace_id, task_id, user_id, role, shared_by, version, created_at)"
+        " VALUES (uuidv7(), :workspace, :task, :user, 'editor', :user, 1, now())",
+        workspace=owned["task"]["workspace_id"],
+        task=owned["task"]["id"],
+        user=guest,
+    )
+    shared = await convert(api, {**owned, "headers": test_gateway.headers(guest)}, item)
+    assert (shared.status_code, shared.json()["errors"][0]["code"]) == (403, "FORBIDDEN")
+    below = owned["task"]["id"]
+    for n in range(5):
+        body = {"title": str(n), "project_id": owned["task"]["project_id"], "parent_id": below}
+        below = (await api.post("/api/v1/tasks", json=body, headers=owned["headers"])).json()["data"]["id"]
+    deep = {**owned, "path": f"/api/v1/tasks/{below}/checklist"}
+    deepest = await add(api, deep, "deep")
+    refused = await convert(api, deep, deepest)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "TOO_DEEP")
+    assert (await texts(api, owned), await texts(api, deep)) == (["a"], ["deep"])
+
+
+async def test_b7_tasks_are_read_with_what_hangs_on_them(api, owned, database):
+    other = (await api.post("/api/v1/tasks", json={"title": "b"}, headers=owned["headers"])).json()["data"]
+    await add(api, owned, "a", done=True)
+    await add(api, owned, "b")
+    comments = f"/api/v1/tasks/{owned['task']['id']}/comments"
+    made = [(await api.post(comments, json={"body": "a"}, headers=owned["headers"])).json()["data"] for _ in range(3)]
+    await api.delete(f"{comments}/{made[0]['id']}", headers=owned["headers"])
+    include = "include=comments_count&include=checklist_progress"
+    with statements_seen(database.reader) as statements:
+        listed = (await api.get(f"/api/v1/tasks?{include}", headers=owned["headers"])).json()["data"]
+    counted = {one["id"]: (one["comments_count"], one["checklist_progress"]) for one in listed}
+    assert counted == {
+        owned["task"]["id"]: (2, {"done": 1, "total": 2}),
+        other["id"]: (0, {"done": 0, "total": 0}),
+    }
+    assert len(statements) == 4
+    one = (await api.get(f"/api/v1/tasks/{other['id']}?{include}", headers=owned["headers"])).json()["data"]
+    assert (one["comments_count"], one["checklist_progress"]) == (0, {"done": 0, "total": 0})
+    plain = (await api.get(f"/api/v1/tasks/{other['id']}?include=comments_count", headers=owned["headers"])).json()
+    assert "checklist_progress" not in plain["data"]
+    assert "comments_count" not in (await api.get(f"/api/v1/tasks/{other['id']}", headers=owned["headers"])).text

@@ -23,4 +23,14 @@ async def delete_checklist_item(place):
     return "DELETE", await item_in(place), None
 
 
-ENTRIES = (list_checklist, add_checklist_item, update_checklist_item, delete_checklist_item)
+async def convert_checklist_item(place):
+    return "POST", f"{await item_in(place)}/convert", None
+
+
+ENTRIES = (
+    list_checklist,
+    add_checklist_item,
+    update_checklist_item,
+    delete_checklist_item,
+    convert_checklist_item,
+)

@@ -1,3 +1,5 @@
+from uuid import UUID
+
 from chassis.errors import Forbidden, IfMatchRequired, InvalidCursor
 from chassis.web.app import APIRouter
 from chassis.web.database import Writing
@@ -22,8 +24,10 @@ from tasks_service.checklists.schemas import (
     ChecklistItemPatch,
 )
 from tasks_service.projects.errors import ProjectArchived
+from tasks_service.subtasks.errors import TooDeep
 from tasks_service.tasks.access import ReadableTask, WritableTask
 from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
+from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.versions.access import Expecting, ExpectingFields
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
@@ -150,3 +154,46 @@ async def delete_checklist_item(
     await service.delete_item(write.session, item=item, expected=expected, actor=caller)
     headers = {"x-cursor": await cursor_after(request, write, caller)}
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
+
+
+@router.post(
+    "/{item_id}/convert",
+    status_code=201,
+    summary="Make a subtask of an item",
+    description=(
+        "The text becomes the title; the assignee and the due day stay, and what was done is done. The item goes. An "
+        "assignee who can't see the task any more is left out, and stands in `meta.warnings` as `ASSIGNEE_DROPPED`."
+    ),
+    response_model=Envelope[TaskOut],
+    responses={
+        201: example(
+            {**TASK_EXAMPLE, "parent_id": CHECKLIST_ITEM_EXAMPLE["task_id"]},
+            description="The new subtask.",
+            headers={**WRITTEN, "Location": "Path of the new task."},
+        ),
+        **errors(ChecklistItemMissing, AmbiguousKey, TooDeep, *WRITING),
+    },
+)
+@scope("tasks:write")
+@policy("task.edit")
+async def convert_checklist_item(
+    request: Request,
+    task: WritableTask,
+    item: WritableItem,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
+) -> Response:
+    made = await service.convert_item(write.session, task=task, item=item, expected=expected, actor=caller)
+    headers = {
+        **await written_headers(request, write, caller, made.task),
+        "location": f"/api/v1/tasks/{made.task['id']}",
+    }
+    return write.reply(TaskOut.of(made.task), status=201, meta=_warnings(made.dropped), headers=headers)
+
+
+def _warnings(dropped: UUID | None) -> dict[str, object] | None:
+    if dropped is None:
+        return None
+    message = "This assignee can't see the task any more and was left out."
+    return {"warnings": [{"code": "ASSIGNEE_DROPPED", "message": message, "user_ids": [str(dropped)]}]}

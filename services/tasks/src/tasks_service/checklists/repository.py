@@ -8,13 +8,15 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, Select, bindparam, case, delete, insert, select, update
+from sqlalchemy import RowMapping, Select, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.checklists.models import ChecklistItem
 from tasks_service.visibility.repository import TASKS, Sight, seen_by, seen_tasks, sight_of, task, workspace
 
 item = table_of(ChecklistItem)
+
+Reader = AsyncConnection | AsyncSession
 
 ORDER = (item.c.position, item.c.id)
 PLACES = select(item.c.id, item.c.position).where(item.c.task_id == bindparam("of_task")).order_by(*ORDER)
@@ -41,6 +43,16 @@ async def list_visible(reader: AsyncConnection, *, caller: Principal, task_id: U
     parameters = {**seen_by(caller), "of_task": task_id}
     rows: Sequence[RowMapping] = (await reader.execute(_visible(sight_of(caller)), parameters)).mappings().all()
     return rows
+
+
+async def progress_of(reader: Reader, task_ids: Sequence[UUID]) -> dict[UUID, tuple[int, int]]:
+    """Return how many items of tasks are done, of how many, for tasks that the caller has been found to see."""
+    query = (
+        select(item.c.task_id, func.count().filter(item.c.done), func.count())
+        .where(item.c.task_id.in_(task_ids))
+        .group_by(item.c.task_id)
+    )
+    return {row[0]: (row[1], row[2]) for row in await reader.execute(query)}
 
 
 async def find(session: AsyncSession, *, task_id: UUID, item_id: UUID, locked: bool = False) -> RowMapping | None:

@@ -1,10 +1,12 @@
 """Use cases of checklists. Each is part of one transaction that its caller commits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
 from chassis.clock import utcnow
+from chassis.errors import Forbidden
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
@@ -24,7 +26,10 @@ from tasks_service.checklists.events import (
 )
 from tasks_service.checklists.rules import MAX_ITEMS, Places, index_beside, placed_anew, position_at
 from tasks_service.checklists.schemas import ChecklistItemCreate, ChecklistItemOut, ChecklistItemPatch, Place
-from tasks_service.tasks.service import lock_task
+from tasks_service.subtasks.repository import lock_tree
+from tasks_service.tasks.errors import ProjectNotFound
+from tasks_service.tasks.schemas import TaskCreate
+from tasks_service.tasks.service import lock_task, make_task
 from tasks_service.versions import service as versions
 from tasks_service.versions.schemas import Expectation
 from tasks_service.visibility.repository import hold_members
@@ -96,6 +101,62 @@ async def delete_item(session: AsyncSession, *, item: RowMapping, expected: Expe
     await repository.remove(session, found["id"])
     draft = item_deleted(found, project_id=found["project_id"])
     await changes.record(session, workspace_id=found["workspace_id"], actor=actor, drafts=[draft])
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """The task that an item became, and the assignee who was left out."""
+
+    task: RowMapping
+    dropped: UUID | None
+
+
+async def convert_item(
+    session: AsyncSession, *, task: RowMapping, item: RowMapping, expected: Expectation, actor: Principal
+) -> Converted:
+    """Make a subtask of an item, which goes. An assignee who can't see the task any more is left out.
+
+    Raises TaskNotFound, ChecklistItemMissing, IfMatchRequired, ResourceVersionConflict, Forbidden, TooDeep.
+    """
+    if item["assignee_id"] is not None:
+        await hold_members(session, workspace_id=task["workspace_id"], user_ids=[item["assignee_id"]])
+    await lock_tree(session, task["project_id"])
+    task = await lock_task(session, task=task, actor=actor)
+    found = await find_item(session, task_id=task["id"], item_id=item["id"], locked=True)
+    await versions.refuse_unexpected(session, KIND, found, expected=expected)
+    assignee_id = await _still_sees(session, task, found["assignee_id"])
+    try:
+        made, drafts = await make_task(session, wanted=_as_task(task, found, assignee_id), actor=actor)
+    except ProjectNotFound:
+        # Who has the task alone by a share makes no tasks beside it.
+        raise Forbidden from None
+    await repository.remove(session, found["id"])
+    drafts.append(item_deleted(found, project_id=task["project_id"]))
+    await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=drafts)
+    return Converted(made, None if assignee_id == found["assignee_id"] else found["assignee_id"])
+
+
+async def _still_sees(session: AsyncSession, task: RowMapping, user_id: UUID | None) -> UUID | None:
+    if user_id is None:
+        return None
+    readers = await assignees.readers_among(session, task_id=task["id"], user_ids=[user_id])
+    return user_id if user_id in readers else None
+
+
+def _as_task(task: RowMapping, item: RowMapping, assignee_id: UUID | None) -> TaskCreate:
+    statuses: Sequence[tuple[str, str]] = task["statuses"]
+    done = next((key for key, category in statuses if item["done"] and category == "done"), None)
+    due = item["due_date"]
+    return TaskCreate.model_validate(
+        {
+            "title": item["text"],
+            "project_id": task["project_id"],
+            "parent_id": task["id"],
+            "status": done,
+            "assignees": [assignee_id] if assignee_id else [],
+            "due": None if due is None else due.isoformat(),
+        }
+    )
 
 
 async def find_item(session: AsyncSession, *, task_id: UUID, item_id: UUID, locked: bool = False) -> RowMapping:

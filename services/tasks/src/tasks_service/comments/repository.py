@@ -172,6 +172,16 @@ def _in_thread(thread: Thread) -> list[ColumnElement[bool]]:
     return [task.c.id == thread.task_id, comment.c.parent_id.is_not_distinct_from(thread.parent_id)]
 
 
+async def comments_on(reader: Reader, task_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many comments and replies there are on tasks that the caller has been found to see."""
+    query = (
+        select(comment.c.task_id, func.count())
+        .where(comment.c.task_id.in_(task_ids), comment.c.deleted_at.is_(None))
+        .group_by(comment.c.task_id)
+    )
+    return {row[0]: row[1] for row in await reader.execute(query)}
+
+
 async def find_in_task(session: AsyncSession, *, task_id: UUID, comment_id: UUID) -> RowMapping | None:
     """Return a comment of a task that the caller has been found to see."""
     query = select(comment).where(comment.c.task_id == task_id, comment.c.id == comment_id)

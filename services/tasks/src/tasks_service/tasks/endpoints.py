@@ -21,6 +21,8 @@ from tasks_service.assignees.errors import AssigneeNoAccess
 from tasks_service.categories.errors import CategoryNotFound
 from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.checklists.repository import progress_of
+from tasks_service.comments.repository import comments_on
 from tasks_service.labels.errors import LabelNotFound
 from tasks_service.labels.repository import of_tasks as labels_of_tasks
 from tasks_service.listing.service import list_tasks as list_visible_tasks
@@ -54,11 +56,11 @@ internal = APIRouter(prefix="/internal/tasks", tags=["internal"])
 
 ETAG = {"ETag": "The task's version, in quotes."}
 Include = Annotated[
-    list[Literal["permissions", "labels"]] | None,
+    list[Literal["permissions", "labels", "comments_count", "checklist_progress"]] | None,
     Query(
         description=(
             "What to add to each task: `permissions` is what you may do with it, `labels` what is said of the labels "
-            "on it, with your own ones."
+            "on it, with your own ones; `comments_count` and `checklist_progress` count what hangs on it."
         )
     ),
 ]
@@ -347,16 +349,17 @@ async def shown(
     """Make the resources of tasks, with what their reader asks for."""
     if not include:
         return [TaskOut.of(row) for row in rows]
-    labels = (
-        await labels_of_tasks(reader, caller=caller, task_ids=[row["id"] for row in rows])
-        if "labels" in include
-        else None
-    )
+    ids = [row["id"] for row in rows]
+    labels = await labels_of_tasks(reader, caller=caller, task_ids=ids) if "labels" in include else None
+    counts = await comments_on(reader, ids) if "comments_count" in include else None
+    progress = await progress_of(reader, ids) if "checklist_progress" in include else None
     return [
         TaskView.with_more(
             row,
             permissions=permissions_of(caller, row) if "permissions" in include else NOTHING_PERMITTED,
             labels=None if labels is None else labels.get(row["id"], []),
+            comments_count=None if counts is None else counts.get(row["id"], 0),
+            checklist_progress=None if progress is None else progress.get(row["id"], (0, 0)),
         )
         for row in rows
     ]

@@ -254,6 +254,8 @@ class TaskPermissions(BaseModel):
 
 NOTHING_PERMITTED = TaskPermissions(can_edit=False, can_delete=False, can_assign=False, can_comment=False)
 NOT_ASKED_FOR: list[TaskLabel] = []
+NOT_COUNTED = -1
+NO_PROGRESS = Progress(done=0, total=0)
 
 
 class TaskView(TaskOut):
@@ -271,6 +273,18 @@ class TaskView(TaskOut):
         json_schema_extra=without_default,
         exclude_if=lambda value: value is NOT_ASKED_FOR,
     )
+    comments_count: int = Field(
+        default=NOT_COUNTED,
+        description="Only with `include=comments_count`: comments and replies, without deleted ones.",
+        json_schema_extra=without_default,
+        exclude_if=lambda value: value == NOT_COUNTED,
+    )
+    checklist_progress: Progress = Field(
+        default=NO_PROGRESS,
+        description="Only with `include=checklist_progress`: how many items there are, and how many of them are done.",
+        json_schema_extra=without_default,
+        exclude_if=lambda value: value is NO_PROGRESS,
+    )
 
     @classmethod
     def with_more(
@@ -279,10 +293,21 @@ class TaskView(TaskOut):
         *,
         permissions: TaskPermissions = NOTHING_PERMITTED,
         labels: Sequence[RowMapping] | None = None,
+        comments_count: int | None = None,
+        checklist_progress: tuple[int, int] | None = None,
     ) -> "TaskView":
         """Make the resource of a row with what its reader asks for."""
         details = NOT_ASKED_FOR if labels is None else [TaskLabel.of(label) for label in labels]
-        return cls.model_construct(**vars(TaskOut.of(row)), permissions=permissions, label_details=details)
+        progress = NO_PROGRESS
+        if checklist_progress is not None:
+            progress = Progress.model_construct(done=checklist_progress[0], total=checklist_progress[1])
+        return cls.model_construct(
+            **vars(TaskOut.of(row)),
+            permissions=permissions,
+            label_details=details,
+            comments_count=NOT_COUNTED if comments_count is None else comments_count,
+            checklist_progress=progress,
+        )
 
 
 class TaskLocation(BaseModel):

@@ -71,7 +71,16 @@ class Edit:
 
 
 async def create_task(session: AsyncSession, *, wanted: TaskCreate, actor: Principal) -> RowMapping:
-    """Add a task to the wanted project, or to the actor's Inbox.
+    """Add a task to the wanted project, or to the actor's Inbox. Raises what make_task raises."""
+    made, drafts = await make_task(session, wanted=wanted, actor=actor)
+    await changes.record(session, workspace_id=made["workspace_id"], actor=actor, drafts=drafts)
+    return made
+
+
+async def make_task(
+    session: AsyncSession, *, wanted: TaskCreate, actor: Principal
+) -> tuple[RowMapping, list[ChangeDraft]]:
+    """Add a task, and return it with the changes that are to be recorded.
 
     Raises what prepare_task and check_place raise, AssigneeNoAccess, ExternalIdTaken.
     """
@@ -83,10 +92,7 @@ async def create_task(session: AsyncSession, *, wanted: TaskCreate, actor: Princ
     if row is None:
         raise ExternalIdTaken(field="external_id")
     made = cast("RowMapping", {**row, "key": f"{project['prefix']}-{row['number']}"})
-    await changes.record(
-        session, workspace_id=row["workspace_id"], actor=actor, drafts=await drafts_of_new(session, made, actor)
-    )
-    return made
+    return made, await drafts_of_new(session, made, actor)
 
 
 async def prepare_task(
