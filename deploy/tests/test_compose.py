@@ -29,7 +29,7 @@ from chassis.settings import ProcessSettings, groups_of, load_settings, variable
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("auth", "tasks", "notifications", "attachments")
-CONSUMING = ("tasks", "notifications", "attachments")
+CONSUMING = SERVICES
 DOCKERFILES = [
     *(f"services/{service}/Dockerfile" for service in SERVICES),
     "gateway/Dockerfile",

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import orjson
 from chassis.background import Background, background_roles
+from chassis.db.base import table_of
 from chassis.db.engine import open_database
 from chassis.db.migrations import current_schema_check
 from chassis.db.transactions import transaction
@@ -18,12 +19,13 @@ from chassis.sealing import KeyRing
 from auth_service import settings
 from auth_service.administration import service as administration
 from auth_service.administration.errors import UserNotFound
-from auth_service.db import ROOT, SCHEMA
+from auth_service.db import ROOT, SCHEMA, Inbox
 from auth_service.main import administration_terms, openapi_document, run_api
 from auth_service.relay import OUTBOX
 from auth_service.scheduler import jobs
 from auth_service.settings import Settings
 from auth_service.tokens import service as tokens
+from auth_service.worker import CONSUMERS
 
 SERVICE = "auth"
 
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "grant-admin": grant_admin,
         "revoke-admin": revoke_admin,
         "rotate-keys": rotate_keys,
-        **background_roles(open_background, root=ROOT, parts=("relay", "scheduler")),
+        **background_roles(open_background, root=ROOT, queues=[one.queue for one in CONSUMERS]),
     }
     return run_role(SERVICE, roles, argv)
 
@@ -46,6 +48,8 @@ def open_background() -> tuple[Settings, Background]:
     loaded = settings.load()
     background = Background(
         service=SERVICE,
+        inbox=table_of(Inbox),
+        consumers=CONSUMERS,
         sources=(OUTBOX,),
         jobs=jobs(loaded),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},

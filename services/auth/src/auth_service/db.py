@@ -4,6 +4,7 @@ from pathlib import Path
 
 from chassis.db.base import schema_metadata, table_of
 from chassis.idempotency import IdempotencyMixin
+from chassis.inbox.models import InboxMixin
 from chassis.outbox.models import OutboxMixin
 from sqlalchemy import Index, text
 from sqlalchemy.orm import DeclarativeBase
@@ -27,3 +28,7 @@ Index("ix_outbox_audience", text("((data -> 'audience'::text) ->> 0)"), _table=t
 
 class IdempotencyKey(IdempotencyMixin, Base):
     """First answers of requests that carried an Idempotency-Key."""
+
+
+class Inbox(InboxMixin, Base):
+    """Events that this service has taken in."""

@@ -3,14 +3,14 @@
 from auth_service.api_tokens.models import ApiToken
 from auth_service.audit.models import AuditEvent
 from auth_service.credentials.models import AccountFailures, AddressFailures, KnownNetwork, LoginFailure
-from auth_service.db import Base, IdempotencyKey, Outbox
+from auth_service.db import Base, IdempotencyKey, Inbox, Outbox
 from auth_service.mail_requests.models import MailRequest
 from auth_service.oidc.models import OidcFlow, OidcIdentity, OidcUnlinked
 from auth_service.passkeys.models import Challenge, Passkey
 from auth_service.proofs.models import LoginTicket
 from auth_service.revocations.models import Revocation
 from auth_service.second_factors.models import OtpTries, RecoveryCode, Totp
-from auth_service.service_accounts.models import ServiceAccount
+from auth_service.service_accounts.models import DeletedWorkspace, ServiceAccount
 from auth_service.sessions.models import RefreshToken, Session
 from auth_service.tokens.models import SigningKey
 from auth_service.users.models import Account
@@ -26,7 +26,9 @@ __all__ = [
     "ApiToken",
     "AuditEvent",
     "Challenge",
+    "DeletedWorkspace",
     "IdempotencyKey",
+    "Inbox",
     "KnownNetwork",
     "LinkToken",
     "LoginFailure",

@@ -6,6 +6,7 @@ from chassis import idempotency
 from chassis.background import Job
 from chassis.clock import utcnow
 from chassis.db.base import table_of
+from chassis.inbox import claiming
 from chassis.outbox import purging
 from chassis.sealing import KeyRing
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,7 +15,7 @@ from auth_service.api_tokens import repository as api_tokens
 from auth_service.audit import repository as audit
 from auth_service.credentials import repository as credentials
 from auth_service.credentials.rules import ADDRESS_WINDOW, KNOWN_FOR
-from auth_service.db import IdempotencyKey, Outbox
+from auth_service.db import IdempotencyKey, Inbox, Outbox
 from auth_service.leaving import service as leaving
 from auth_service.leaving.repository import forget_events
 from auth_service.leaving.rules import End
@@ -128,6 +129,10 @@ async def purge_outbox(session: AsyncSession) -> bool:
     return await purging.purge(session, table_of(Outbox))
 
 
+async def purge_inbox(session: AsyncSession) -> bool:
+    return await claiming.purge(session, table_of(Inbox))
+
+
 PURGES = (
     Job("blank-successors", MINUTE, blank_successors),
     Job("purge-refresh-tokens", MINUTE, sessions.purge_tokens),
@@ -147,4 +152,5 @@ PURGES = (
     Job("purge-revocations", HOUR, revocations.purge),
     Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
     Job("purge-outbox", HOUR, purge_outbox),
+    Job("purge-inbox", HOUR, purge_inbox),
 )

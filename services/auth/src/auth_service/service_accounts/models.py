@@ -25,3 +25,11 @@ class ServiceAccount(Base):
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class DeletedWorkspace(Base):
+    """A workspace that is gone. Kept for good, so that no account is made for it that nothing would end."""
+
+    __tablename__ = "deleted_workspace"
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -5,12 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, delete, func, insert, select, update
+from sqlalchemy import RowMapping, delete, exists, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from auth_service.service_accounts.models import ServiceAccount
+from auth_service.service_accounts.models import DeletedWorkspace, ServiceAccount
 
 service_account = table_of(ServiceAccount)
+deleted_workspace = table_of(DeletedWorkspace)
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
@@ -34,6 +36,23 @@ async def lock_workspace(session: AsyncSession, workspace_id: UUID) -> None:
 async def count_of(session: AsyncSession, workspace_id: UUID) -> int:
     """Return how many service accounts a workspace has; it gets no more while it is locked."""
     return await session.scalar(select(func.count()).where(service_account.c.workspace_id == workspace_id)) or 0
+
+
+async def is_deleted(session: AsyncSession, workspace_id: UUID) -> bool:
+    """Tell whether a workspace is gone; sure to stay so while it is locked."""
+    return bool(await session.scalar(select(exists().where(deleted_workspace.c.workspace_id == workspace_id))))
+
+
+async def mark_deleted(session: AsyncSession, workspace_id: UUID) -> None:
+    """Note that a workspace is gone."""
+    statement = insert_or_skip(deleted_workspace).values(workspace_id=workspace_id)
+    await session.execute(statement.on_conflict_do_nothing())
+
+
+async def ids_of(session: AsyncSession, workspace_id: UUID) -> Sequence[UUID]:
+    """Return all service accounts of a workspace, in the order of their ids."""
+    query = select(service_account.c.account_id).where(service_account.c.workspace_id == workspace_id)
+    return (await session.execute(query.order_by(service_account.c.account_id))).scalars().all()
 
 
 async def list_of(

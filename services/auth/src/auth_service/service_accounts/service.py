@@ -1,5 +1,6 @@
 """Use cases of service accounts. Whoever calls one has been found to administer the workspace."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from chassis.clock import utcnow
@@ -30,10 +31,12 @@ from auth_service.users import repository as users
 async def create_account(session: AsyncSession, *, wanted: ServiceAccountCreate, caller: Principal) -> RowMapping:
     """Make a service account: an account without address and password, so that nobody logs in to it.
 
-    Raises ServiceAccountLimitReached. The workspace is locked, so that of many at once no more are made than there may
-    be.
+    Raises ServiceAccountLimitReached, and ServiceAccountNotFound when the workspace has gone meanwhile. The workspace
+    is locked, so that of many at once no more are made than there may be.
     """
     await repository.lock_workspace(session, wanted.workspace_id)
+    if await repository.is_deleted(session, wanted.workspace_id):
+        raise ServiceAccountNotFound
     if await repository.count_of(session, wanted.workspace_id) >= MOST_SERVICE_ACCOUNTS:
         raise ServiceAccountLimitReached
     now, account_id = utcnow(), uuid7()
@@ -81,6 +84,16 @@ async def delete_account(session: AsyncSession, *, account_id: UUID, caller: Pri
     await users.apply_changes(session, user_id=account_id, values={"status": "deleted", "updated_at": utcnow()})
     await service_account_deleted(session, row, by=caller.user_id)
     await _audit(session, row, AuditAction.SERVICE_ACCOUNT_DELETED, caller)
+
+
+async def delete_accounts_of(session: AsyncSession, *, workspace_id: UUID, caller: Principal) -> None:
+    """End all service accounts of a workspace that is gone, and their tokens; none is made for it any more."""
+    await repository.lock_workspace(session, workspace_id)
+    await repository.mark_deleted(session, workspace_id)
+    for account_id in await repository.ids_of(session, workspace_id):
+        # Somebody may be deleting it by itself.
+        with suppress(ServiceAccountNotFound):
+            await delete_account(session, account_id=account_id, caller=caller)
 
 
 async def _lock(session: AsyncSession, account_id: UUID) -> RowMapping:
