@@ -44,6 +44,7 @@ ROUTES = (
     Route("/api/v1/attachments/*", "attachments"),
     Route("/api/v1/tasks", "tasks"),
     Route("/api/v1/tasks/*", "tasks"),
+    Route("/api/v1/trash", "tasks"),
     Route("/api/v1/projects", "tasks"),
     Route("/api/v1/categories", "tasks"),
     Route("/api/v1/categories/*", "tasks"),

@@ -37,6 +37,7 @@ from tasks_service.projects.rules import ProjectLimits
 from tasks_service.reactions import endpoints as reactions
 from tasks_service.settings import Settings
 from tasks_service.tasks import endpoints as tasks
+from tasks_service.trash import endpoints as trash
 from tasks_service.workspaces import endpoints as workspaces
 from tasks_service.workspaces import repository as workspaces_repository
 
@@ -46,6 +47,8 @@ ROUTERS = (
     tasks.router,
     assignments.router,
     positions.router,
+    trash.of_task,
+    trash.router,
     comments.router,
     reactions.router,
     checklists.router,

@@ -53,7 +53,7 @@ from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
 from tasks_service.reactions.events import REACTION_ADDED, REACTION_REMOVED
 from tasks_service.reactions.schemas import REACTION_EXAMPLE, ReactionResource
 from tasks_service.relay import SOURCE_NAME
-from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_PURGED, TASK_UPDATED
+from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_PURGED, TASK_RESTORED, TASK_UPDATED
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.watchers.events import WATCHER_ADDED, WATCHER_REMOVED, WATCHER_UPDATED
 from tasks_service.watchers.schemas import WATCHER_EXAMPLE, WATCHING_EXAMPLE, WatcherResource, Watching
@@ -171,6 +171,9 @@ EVENTS = (
             (PROJECT_MEMBER_UPDATED, "A member of a project got another role."),
             (PROJECT_MEMBER_REMOVED, "Somebody is no member of a project any more; who it was is told, too."),
         )
+    ),
+    EventContract(
+        TASK_RESTORED, SOURCE_NAME, "task", "A task came out of the trash.", TaskOut, TASK_EXAMPLE, "workspace_id"
     ),
     EventContract(TASK_CREATED, SOURCE_NAME, "task", "A task was made.", TaskOut, TASK_EXAMPLE, "workspace_id"),
     EventContract(TASK_UPDATED, SOURCE_NAME, "task", "A task was changed.", TaskOut, TASK_EXAMPLE, "workspace_id"),

@@ -14,6 +14,7 @@ from tasks_service.db import IdempotencyKey, Inbox, Outbox
 from tasks_service.invitations.jobs import purge_invitations
 from tasks_service.project_lifecycle.service import purge_project
 from tasks_service.settings import Settings
+from tasks_service.trash.service import purge_expired
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -41,8 +42,12 @@ JOBS = (
 def jobs(settings: Settings) -> tuple[Job, ...]:
     """Return the jobs of the service."""
     trash_kept = timedelta(days=settings.tasks.project_trash_days)
+    tasks_kept = timedelta(days=settings.tasks.task_trash_days)
 
     async def purge_projects(session: AsyncSession) -> bool:
         return await purge_project(session, deleted_before=utcnow() - trash_kept)
 
-    return (*JOBS, Job("purge-projects", 5 * MINUTE, purge_projects))
+    async def purge_trash(session: AsyncSession) -> bool:
+        return await purge_expired(session, deleted_before=utcnow() - tasks_kept)
+
+    return (*JOBS, Job("purge-projects", 5 * MINUTE, purge_projects), Job("purge-trash", HOUR, purge_trash))

@@ -34,6 +34,9 @@ class TasksSettings(SettingsGroup):
         default=500, ge=1, le=5000, description="How many members of its own a project may have."
     )
     max_statuses: int = Field(default=50, ge=1, le=100, description="How many statuses a project may have.")
+    task_trash_days: int = Field(
+        default=30, ge=1, le=365, description="How long a task stays in the trash before it is purged, in days."
+    )
     project_trash_days: int = Field(
         default=30, ge=1, le=365, description="How long a project stays in the trash before it is purged, in days."
     )

@@ -24,11 +24,13 @@ async def record(
     session: AsyncSession,
     *,
     workspace_id: UUID,
-    actor: Principal,
+    actor: Principal | None,
     drafts: Sequence[ChangeDraft],
     reason: str | None = None,
 ) -> int:
     """Write the changes, of which there is one at least, and return the sequence number of the last one.
+
+    `actor` is None for what the service does of its own accord.
 
     To be called last in a transaction: from here until the commit the workspace's counter is locked, which
     is what makes the order of numbers the order of commits, without gaps.
@@ -81,13 +83,13 @@ async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence
     return found
 
 
-def _entry(draft: ChangeDraft, actor: Principal) -> dict[str, Any]:
+def _entry(draft: ChangeDraft, actor: Principal | None) -> dict[str, Any]:
     request = current_request()
     return {
         "event_id": uuid7(),
         "type": draft.type,
         "occurred_at": utcnow(),
-        "actor": actor.as_actor(),
+        "actor": None if actor is None else actor.as_actor(),
         "entity_type": draft.entity_type,
         "entity_id": draft.entity_id,
         "project_id": draft.project_id,

@@ -70,9 +70,19 @@ async def lock_below(session: AsyncSession, *, caller: Principal, task_id: UUID)
     return await _rows(session, query, caller, task_id)
 
 
-async def lock_deleted_with(session: AsyncSession, *, caller: Principal, task_id: UUID) -> Sequence[RowMapping]:
-    """Lock and return what went to the trash with a task, leaves first."""
-    query = _rows_below(in_trash=True).where(task.c.deleted_with == task_id).with_for_update(of=task, key_share=True)
+async def lock_all_below(session: AsyncSession, *, caller: Principal, task_id: UUID) -> Sequence[RowMapping]:
+    """Lock and return all below a task, in the trash or not, leaves first, with the caller's `role` in each."""
+    query = _rows_below(in_trash=None).with_for_update(of=task)
+    return await _rows(session, query, caller, task_id)
+
+
+async def find_deleted_with(
+    session: AsyncSession, *, caller: Principal, task_id: UUID, group_id: UUID, lock: bool = False
+) -> Sequence[RowMapping]:
+    """Return what is below a task and went to the trash with the task `group_id`, leaves first; locked if so wanted."""
+    query = _rows_below(in_trash=True).where(task.c.deleted_with == group_id)
+    if lock:
+        query = query.with_for_update(of=task, key_share=True)
     return await _rows(session, query, caller, task_id)
 
 
@@ -110,9 +120,9 @@ async def trash(session: AsyncSession, rows: Sequence[RowMapping], *, root_id: U
     return await _change(session, rows, {"deleted_at": utcnow(), "deleted_by": by, "deleted_with": root_id})
 
 
-async def take_out(session: AsyncSession, rows: Sequence[RowMapping]) -> list[Pair]:
-    """Take locked tasks out of the trash."""
-    return await _change(session, rows, {"deleted_at": None, "deleted_by": None, "deleted_with": None})
+async def take_out(session: AsyncSession, rows: Sequence[RowMapping], **values: Any) -> list[Pair]:
+    """Take locked tasks out of the trash, and set these columns."""
+    return await _change(session, rows, {**values, "deleted_at": None, "deleted_by": None, "deleted_with": None})
 
 
 async def recount(session: AsyncSession, parent_ids: Sequence[UUID]) -> list[Pair]:
@@ -188,7 +198,7 @@ def _below(*, in_trash: bool | None) -> CTE:
     return below.union_all(further.where(below.c.depth < DEEPEST, *in_place(child)))
 
 
-def _rows_below(*, in_trash: bool) -> Select[Any]:
+def _rows_below(*, in_trash: bool | None) -> Select[Any]:
     below = _below(in_trash=in_trash)
     return (
         select(*SHOWN, TASK_ROLE)

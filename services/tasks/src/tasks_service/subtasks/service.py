@@ -33,7 +33,7 @@ async def check_place(
     parent = await tasks.find_visible(session, caller=actor, task_id=parent_id)
     if parent is None or parent["project_id"] != project_id:
         raise ParentNotFound(field="parent_id")
-    _require(actor, "task.edit", [parent])
+    require(actor, "task.edit", [parent])
     chain = await repository.ancestors(session, parent_id)
     if task_id in chain:
         raise Cycle(field="parent_id")
@@ -56,14 +56,14 @@ async def complete_below(
 ) -> list[ChangeDraft]:
     """Complete all that is open below a task, and return the changes. The trees are locked. Raises Forbidden."""
     rows = await repository.lock_below(session, caller=actor, task_id=task["id"])
-    _require(actor, "task.edit", rows)
+    require(actor, "task.edit", rows)
     return drafts_of(TASK_UPDATED, await repository.complete(session, rows, status=status, by=actor.user_id))
 
 
 async def trash_below(session: AsyncSession, *, task: RowMapping, actor: Principal) -> list[ChangeDraft]:
     """Move all below a task to the trash with it, and return the changes. The trees are locked. Raises Forbidden."""
     rows = await repository.lock_below(session, caller=actor, task_id=task["id"])
-    _require(actor, "task.delete", rows)
+    require(actor, "task.delete", rows)
     pairs = await repository.trash(session, rows, root_id=task["id"], by=actor.user_id)
     return drafts_of(TASK_DELETED, pairs)
 
@@ -90,7 +90,7 @@ def drafts_of(event_type: str, pairs: Sequence[Pair]) -> list[ChangeDraft]:
     return [task_changed(event_type, before, after) for before, after in pairs]
 
 
-def _require(actor: Principal, action: Action, rows: Sequence[RowMapping]) -> None:
+def require(actor: Principal, action: Action, rows: Sequence[RowMapping]) -> None:
     """Raise Forbidden unless the actor may do this with all of them: who sees one by a share may not see the others."""
     for row in rows:
         held = Held(row["role"] or "", row["workspace_id"], row["project_id"])

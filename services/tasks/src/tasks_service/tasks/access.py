@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 from uuid import UUID
 
+from chassis.errors import Forbidden
 from chassis.identity import Principal
 from chassis.web.database import PrimaryConnection, Write, Writing
 from chassis.web.identity import CurrentPrincipal
@@ -12,6 +13,7 @@ from sqlalchemy import RowMapping
 
 from tasks_service.changes.access import FreshConnection
 from tasks_service.permissions.access import require_policy
+from tasks_service.permissions.policies import can
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.tasks import repository
 from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
@@ -80,6 +82,29 @@ async def seen_task(named: NamedTask, caller: CurrentPrincipal, write: Writing) 
     return await _found(write, caller, named)
 
 
+async def deletable_task(
+    request: Request,
+    named: NamedTask,
+    caller: CurrentPrincipal,
+    write: Writing,
+    *,
+    permanent: Annotated[
+        bool, Query(description="Delete it for good, from the trash or not: for managers of its project.")
+    ] = False,
+) -> RowMapping:
+    """Load a task to delete it, from the trash, too, when it is to go for good.
+
+    Raises TaskNotFound, Forbidden, ProjectArchived.
+    """
+    row = await _found_anywhere(write, caller, named) if permanent else await _found(write, caller, named)
+    require_policy(request, caller, held(caller, row))
+    if permanent and not can(caller, "task.delete_permanently", held(caller, row)).allowed:
+        raise Forbidden
+    if row["is_archived"]:
+        raise ProjectArchived
+    return row
+
+
 async def followed_task(request: Request, named: NamedTask, caller: CurrentPrincipal, write: Writing) -> RowMapping:
     """Load a task for what concerns the caller alone, such as a star: archived projects have it, too.
 
@@ -111,6 +136,13 @@ async def _found(write: Write, caller: Principal, named: Named, *, in_trash: boo
     return _with_former_key(row, moved_from)
 
 
+async def _found_anywhere(write: Write, caller: Principal, named: Named) -> RowMapping:
+    try:
+        return await _found(write, caller, named)
+    except TaskNotFound:
+        return await _found(write, caller, named, in_trash=True)
+
+
 async def identified(
     reader: repository.Reader, caller: Principal, named: Named, *, in_trash: bool = False
 ) -> tuple[UUID, Key | None]:
@@ -140,4 +172,5 @@ LocatableTask = Annotated[RowMapping, Depends(locatable_task, scope="function")]
 WritableTask = Annotated[RowMapping, Depends(writable_task, scope="function")]
 SeenTask = Annotated[RowMapping, Depends(seen_task, scope="function")]
 FollowedTask = Annotated[RowMapping, Depends(followed_task, scope="function")]
+DeletableTask = Annotated[RowMapping, Depends(deletable_task, scope="function")]
 TrashedTask = Annotated[RowMapping, Depends(trashed_task, scope="function")]

@@ -32,7 +32,7 @@ from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.subtasks.errors import Cycle, OpenSubtasks, ParentNotFound, TooDeep
 from tasks_service.subtasks.rules import Children
 from tasks_service.tasks import service
-from tasks_service.tasks.access import LocatableTask, ReadableTask, WritableTask
+from tasks_service.tasks.access import DeletableTask, LocatableTask, ReadableTask, WritableTask
 from tasks_service.tasks.errors import AmbiguousKey, DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.policies import permissions_of
@@ -48,6 +48,7 @@ from tasks_service.tasks.schemas import (
     TaskReplacement,
     TaskView,
 )
+from tasks_service.trash.service import purge_task
 from tasks_service.versions.access import Expecting, ExpectingAlways, ExpectingFields
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
@@ -289,7 +290,9 @@ async def replace_task(
     summary="Delete a task",
     description=(
         "Moves the task to the trash, with all its subtasks, and answers with it; `Prefer: return=minimal` gets 204 "
-        "instead."
+        "instead. It stays there for 30 days, unless the server is set up otherwise, and can be restored. With "
+        "`permanent=true` it is gone for good, from the trash or not, with all below it and all that hangs on it; the "
+        "answer is the task as it was last."
     ),
     response_model=Envelope[TaskOut],
     responses={
@@ -311,13 +314,16 @@ async def replace_task(
 @policy("task.delete")
 async def delete_task(
     request: Request,
-    task: WritableTask,
+    task: DeletableTask,
     caller: CurrentPrincipal,
     write: Writing,
     expected: Expecting,
     minimal: WantsMinimal,
+    *,
+    permanent: Annotated[bool, Query()] = False,
 ) -> Response:
-    row = await service.delete_task(write.session, task=task, expected=expected, actor=caller)
+    delete = purge_task if permanent else service.delete_task
+    row = await delete(write.session, task=task, expected=expected, actor=caller)
     if minimal:
         return write.no_content({"x-cursor": await cursor_after(request, write, caller)})
     return await written(request, write, caller, row)
@@ -379,8 +385,9 @@ async def written(
     *,
     status: int = 200,
     headers: dict[str, str] | None = None,
+    meta: dict[str, Any] | None = None,
 ) -> Response:
     """Answer a change of a task with the task, its version and the position in the log."""
     cursor = await cursor_after(request, write, caller)
     headers_written = {"etag": etag(row["version"]), "x-cursor": cursor, **(headers or {})}
-    return write.reply(TaskOut.of(row), status=status, meta=_meta(row), headers=headers_written)
+    return write.reply(TaskOut.of(row), status=status, meta={**_meta(row), **(meta or {})}, headers=headers_written)
