@@ -15,6 +15,7 @@ from tasks_service.invitations.jobs import purge_invitations
 from tasks_service.project_lifecycle.service import purge_project
 from tasks_service.settings import Settings
 from tasks_service.trash.service import purge_expired
+from tasks_service.workspace_purging.service import purge_workspace
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -42,6 +43,7 @@ JOBS = (
 def jobs(settings: Settings) -> tuple[Job, ...]:
     """Return the jobs of the service."""
     trash_kept = timedelta(days=settings.tasks.project_trash_days)
+    workspaces_kept = timedelta(days=settings.tasks.workspace_kept_days)
     tasks_kept = timedelta(days=settings.tasks.task_trash_days)
 
     async def purge_projects(session: AsyncSession) -> bool:
@@ -50,4 +52,12 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
     async def purge_trash(session: AsyncSession) -> bool:
         return await purge_expired(session, deleted_before=utcnow() - tasks_kept)
 
-    return (*JOBS, Job("purge-projects", 5 * MINUTE, purge_projects), Job("purge-trash", HOUR, purge_trash))
+    async def purge_workspaces(session: AsyncSession) -> bool:
+        return await purge_workspace(session, deleted_before=utcnow() - workspaces_kept)
+
+    return (
+        *JOBS,
+        Job("purge-projects", 5 * MINUTE, purge_projects),
+        Job("purge-trash", HOUR, purge_trash),
+        Job("purge-workspaces", HOUR, purge_workspaces),
+    )

@@ -40,6 +40,9 @@ class TasksSettings(SettingsGroup):
     project_trash_days: int = Field(
         default=30, ge=1, le=365, description="How long a project stays in the trash before it is purged, in days."
     )
+    workspace_kept_days: int = Field(
+        default=30, ge=1, le=365, description="How long a deleted workspace is kept before it is purged, in days."
+    )
     invitation_days: int = Field(
         default=7, ge=1, le=90, description="How long an invitation to a workspace counts, in days."
     )

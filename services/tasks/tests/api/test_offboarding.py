@@ -9,6 +9,11 @@ LOG = """
     WHERE workspace_id = :workspace AND seq > :since ORDER BY seq
 """
 HEAD = "SELECT last_seq FROM tasks.change_counter WHERE workspace_id = :workspace"
+ITEM = """
+    INSERT INTO tasks.checklist_item (id, workspace_id, task_id, text, done, assignee_id, position, created_by, version,
+        created_at, updated_at)
+    VALUES (uuidv7(), :workspace, :task, 'i', false, :user, 'a', :user, 1, now(), now())
+"""
 MANY_TASKS = """
     WITH made AS (
         INSERT INTO tasks.task (id, workspace_id, project_id, number, title, status, priority, assigned_to, assignees,
@@ -101,6 +106,7 @@ async def test_n6_open_tasks_go_to_another_and_the_report_says_what_happened(
         id=closed,
     )
     await mark(one, plain, leaver)
+    await rows(ITEM, workspace=one["workspace"], task=plain, user=leaver)
     before = await since(one)
     answer = await offboard(one, leaver, {"reassign_to": str(heir)})
     assert answer.status_code == 200, answer.text
@@ -113,6 +119,7 @@ async def test_n6_open_tasks_go_to_another_and_the_report_says_what_happened(
         "projects_transferred": {"count": 0, "ids": []},
         "project_memberships": 1,
         "shares": 1,
+        "checklist_items": 1,
         "unwatched": 1,
         "unstarred": 1,
         "unlabelled": 1,
@@ -121,7 +128,7 @@ async def test_n6_open_tasks_go_to_another_and_the_report_says_what_happened(
     assert set((await held(one, leaver)).values()) == {0}
     entries = await since(one, before)
     assert sorted(kind for kind, *_ in entries) == sorted(
-        [*["task.updated.v1"] * 4, *["watcher.added.v1"] * 3, "member.removed.v1"]
+        [*["task.updated.v1"] * 4, *["watcher.added.v1"] * 3, "checklist_item.updated.v1", "member.removed.v1"]
     )
     assert entries[-1][0] == "member.removed.v1"
     updated = [entity for kind, entity, *_ in entries if kind == "task.updated.v1"]

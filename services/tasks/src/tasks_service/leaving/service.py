@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.access_losses.service import drop_hidden
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.checklists.service import take_off_items
 from tasks_service.leaving import repository
 from tasks_service.project_members.events import project_member_added, project_member_updated
 from tasks_service.tasks.events import TASK_UPDATED, task_changed
@@ -44,6 +45,7 @@ class Report:
 
     reassigned: Sequence[UUID] = ()
     unassigned: Sequence[UUID] = ()
+    checklist_items: int = 0
     unwatched: int = 0
     unstarred: int = 0
     unlabelled: int = 0
@@ -136,8 +138,9 @@ async def _depart(
         unlabelled=await _delete(session, repository.personal_label, row),
     )
     handed = await _unassign(session, row, actor=actor, handover=handover)
-    report = replace(report, reassigned=_ids(handed.given), unassigned=_ids(handed.freed))
-    return Departure(report, [*projects, *handed.given, *handed.freed, *handed.watched, member_removed(row)])
+    items = await take_off_items(session, workspace_id=workspace_id, user_id=user_id)
+    report = replace(report, reassigned=_ids(handed.given), unassigned=_ids(handed.freed), checklist_items=len(items))
+    return Departure(report, [*projects, *handed.given, *handed.freed, *handed.watched, *items, member_removed(row)])
 
 
 async def _hand_over_projects(session: AsyncSession, row: RowMapping, *, heir: UUID) -> list[ChangeDraft]:

@@ -188,6 +188,7 @@ async def offboard_member(
         projects_transferred=Affected.of(report.projects_transferred),
         project_memberships=report.project_memberships,
         shares=report.shares,
+        checklist_items=report.checklist_items,
         unwatched=report.unwatched,
         unstarred=report.unstarred,
         unlabelled=report.unlabelled,

@@ -88,6 +88,7 @@ class OffboardReport(BaseModel):
     projects_transferred: Affected = Field(description="Private projects that have got a manager.")
     project_memberships: int = Field(description="Roles in projects that ended.")
     shares: int = Field(description="Shares of tasks with them that ended.")
+    checklist_items: int = Field(description="Items of checklists that they are taken off.")
     unwatched: int = Field(description="Tasks that they watched, or had stopped to watch.")
     unstarred: int = Field(description="Stars that are gone.")
     unlabelled: int = Field(description="Personal labels on tasks that are gone.")
@@ -135,6 +136,7 @@ OFFBOARD_EXAMPLE: dict[str, Any] = {
     "projects_transferred": {"count": 1, "ids": ["0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02"]},
     "project_memberships": 2,
     "shares": 0,
+    "checklist_items": 0,
     "unwatched": 14,
     "unstarred": 3,
     "unlabelled": 0,
