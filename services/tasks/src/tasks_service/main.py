@@ -36,8 +36,11 @@ from tasks_service.projects import endpoints as projects
 from tasks_service.projects.rules import ProjectLimits
 from tasks_service.reactions import endpoints as reactions
 from tasks_service.settings import Settings
+from tasks_service.shares import endpoints as shares
+from tasks_service.stars import endpoints as stars
 from tasks_service.tasks import endpoints as tasks
 from tasks_service.trash import endpoints as trash
+from tasks_service.watchers import endpoints as watchers
 from tasks_service.workspaces import endpoints as workspaces
 from tasks_service.workspaces import repository as workspaces_repository
 
@@ -46,6 +49,12 @@ ROUTERS = (
     external_ids.router,
     tasks.router,
     assignments.router,
+    watchers.router,
+    watchers.own,
+    stars.router,
+    stars.own,
+    shares.router,
+    shares.own,
     positions.router,
     trash.of_task,
     trash.router,

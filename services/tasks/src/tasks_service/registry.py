@@ -53,6 +53,10 @@ from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
 from tasks_service.reactions.events import REACTION_ADDED, REACTION_REMOVED
 from tasks_service.reactions.schemas import REACTION_EXAMPLE, ReactionResource
 from tasks_service.relay import SOURCE_NAME
+from tasks_service.shares.events import TASK_SHARE_ADDED, TASK_SHARE_REMOVED, TASK_SHARE_UPDATED
+from tasks_service.shares.schemas import TASK_SHARE_EXAMPLE, TaskShareResource
+from tasks_service.stars.events import STAR_ADDED, STAR_REMOVED
+from tasks_service.stars.schemas import STAR_EXAMPLE, StarOut
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_PURGED, TASK_RESTORED, TASK_UPDATED
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.watchers.events import WATCHER_ADDED, WATCHER_REMOVED, WATCHER_UPDATED
@@ -95,6 +99,15 @@ _COMMENT_EVENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "A comment was deleted, and the reactions to it; what it said is in no field.",
         {"body": None, "version": 2, "deleted_at": "2026-11-24T09:10:00Z", "deleted_by": _COMMENT["author_id"]},
     ),
+}
+_STAR_EVENTS = {
+    STAR_ADDED: "Somebody gave a task a star; told to nobody else.",
+    STAR_REMOVED: "Somebody took a star away; told to nobody else.",
+}
+_TASK_SHARE_EVENTS = {
+    TASK_SHARE_ADDED: "A task was shared with somebody.",
+    TASK_SHARE_UPDATED: "Somebody may do something else with a task that is shared with them.",
+    TASK_SHARE_REMOVED: "A task is not shared with somebody any more; the resource is the share that ended.",
 }
 _CHECKLIST_EVENTS = {
     CHECKLIST_ITEM_CREATED: "An item was added to the checklist of a task.",
@@ -238,6 +251,14 @@ EVENTS = (
             name, SOURCE_NAME, "checklist_item", text, ChecklistItemOut, CHECKLIST_ITEM_EXAMPLE, "workspace_id"
         )
         for name, text in _CHECKLIST_EVENTS.items()
+    ),
+    *(
+        EventContract(name, SOURCE_NAME, "star", text, StarOut, STAR_EXAMPLE, "workspace_id")
+        for name, text in _STAR_EVENTS.items()
+    ),
+    *(
+        EventContract(name, SOURCE_NAME, "task_share", text, TaskShareResource, TASK_SHARE_EXAMPLE, "workspace_id")
+        for name, text in _TASK_SHARE_EVENTS.items()
     ),
     *(
         EventContract(name, SOURCE_NAME, "reaction", text, ReactionResource, REACTION_EXAMPLE, "workspace_id")

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.assignees.models import Assignee
 from tasks_service.directory.models import Person
-from tasks_service.visibility.repository import IDS, TASKS, member, project, task, task_rank
+from tasks_service.visibility.repository import IDS, READERS_OF_TASK, TASKS, member
 
 assignee = table_of(Assignee)
 person = table_of(Person)
@@ -35,13 +35,7 @@ OF_TASKS = NAMED.where(assignee.c.task_id == any_(bindparam("of_tasks", type_=ID
 READERS = (
     select(member.c.user_id)
     .select_from(TASKS.outerjoin(person, person.c.id == member.c.user_id))
-    .where(
-        task.c.id == bindparam("of_task"),
-        member.c.user_id == any_(bindparam("of_users", type_=IDS)),
-        project.c.deleted_at.is_(None),
-        task_rank(member.c.user_id) > 0,
-        IS_ACTIVE,
-    )
+    .where(*READERS_OF_TASK, IS_ACTIVE)
 )
 
 

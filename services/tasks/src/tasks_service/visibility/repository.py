@@ -200,3 +200,12 @@ async def hold_members(session: AsyncSession, *, workspace_id: UUID, user_ids: I
     what they see is to be looked at afterwards. Whoever takes access away locks the membership first.
     """
     await session.execute(HOLD, {"of_workspace": workspace_id, "of_users": sorted(set(user_ids))})
+
+
+READERS_OF_TASK: Conditions = [
+    task.c.id == bindparam("of_task"),
+    member.c.user_id == any_(bindparam("of_users", type_=IDS)),
+    project.c.deleted_at.is_(None),
+    task_rank(member.c.user_id) > 0,
+]
+"""Conditions for rows of TASKS: these users, as far as they can see this task."""

@@ -32,7 +32,7 @@ def _draft(
     shown = resource_of(row, task)
     model = WatcherResource.model_validate(shown)
     if event_type == WATCHER_UPDATED:
-        model = Watching.model_validate({**shown, "is_watching": row["is_watching"], "is_muted": row["is_muted"]})
+        model = Watching.of(row, task)
     return ChangeDraft(
         event_type,
         "watcher",

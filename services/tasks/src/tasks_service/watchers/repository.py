@@ -1,18 +1,18 @@
 """All SQL on watchers. Nothing here changes the task itself."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, any_, bindparam, false, func, literal, select, true
+from sqlalchemy import ColumnElement, bindparam, case, false, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.directory.models import Person
-from tasks_service.visibility.repository import IDS, TASKS, member, project, task, task_rank
+from tasks_service.visibility.repository import READERS_OF_TASK, TASKS, member, task, task_rank
 from tasks_service.watchers.models import Watcher, WatchRule
 from tasks_service.watchers.rules import Reason, Rule
 
@@ -22,14 +22,17 @@ person = table_of(Person)
 
 Reader = AsyncConnection | AsyncSession
 
-READS: Sequence[ColumnElement[bool]] = (
+COLUMNS = [column.name for column in watcher.c]
+RULES = (watch_rule.c.created, watch_rule.c.assigned, watch_rule.c.mentioned, watch_rule.c.commented)
+NAME = case((person.c.status != "deleted", person.c.display_name)).label("name")
+WATCHERS = TASKS.join(watcher, (watcher.c.task_id == task.c.id) & (watcher.c.user_id == member.c.user_id)).outerjoin(
+    person, person.c.id == watcher.c.user_id
+)
+OF_TASK: Sequence[ColumnElement[bool]] = (
     task.c.id == bindparam("of_task"),
-    member.c.user_id == any_(bindparam("of_users", type_=IDS)),
-    project.c.deleted_at.is_(None),
+    watcher.c.is_watching,
     task_rank(member.c.user_id) > 0,
 )
-"""Conditions for rows of TASKS: these users, as far as they can see this task."""
-COLUMNS = [column.name for column in watcher.c]
 
 
 async def begin_by_rule(
@@ -37,9 +40,9 @@ async def begin_by_rule(
 ) -> Sequence[RowMapping]:
     """Make those watch who can see the task, whose rules say so, and who have not said anything; return them."""
     wanted = (
-        select(*_row(rule, now))
+        select(*_row(rule, now, is_watching=True, is_muted=False))
         .select_from(TASKS.outerjoin(watch_rule, watch_rule.c.user_id == member.c.user_id))
-        .where(*READS, func.coalesce(watch_rule.c[rule], true()))
+        .where(*READERS_OF_TASK, func.coalesce(watch_rule.c[rule], true()))
         .order_by(member.c.user_id)
     )
     statement = insert(watcher).from_select(COLUMNS, wanted).on_conflict_do_nothing().returning(*watcher.c)
@@ -47,6 +50,85 @@ async def begin_by_rule(
     return result.mappings().all()
 
 
-def _row(reason: Reason, now: datetime) -> Sequence[ColumnElement[Any]]:
-    values = (literal(reason), true(), false(), literal(now))
-    return (task.c.workspace_id, task.c.id, member.c.user_id, *values)
+async def begin(session: AsyncSession, *, task_id: UUID, user_id: UUID, now: datetime) -> RowMapping | None:
+    """Make somebody watch who can see the task; None for who does already, or can't see it."""
+    anew: dict[str, Any] = {"is_watching": True, "reason": "manual", "created_at": now}
+    shown = _row("manual", now, is_watching=True, is_muted=False)
+    return await _put(session, shown, task_id, user_id, anew, unless=watcher.c.is_watching)
+
+
+async def mute(session: AsyncSession, *, task_id: UUID, user_id: UUID, now: datetime) -> RowMapping | None:
+    """Note that somebody wants to hear nothing of a task; None for who has said so, or can't see it."""
+    shown = _row("manual", now, is_watching=False, is_muted=True)
+    return await _put(session, shown, task_id, user_id, {"is_muted": True}, unless=watcher.c.is_muted)
+
+
+async def end(session: AsyncSession, *, task_id: UUID, user_id: UUID) -> RowMapping | None:
+    """Note that somebody watches no more; None for who did not."""
+    statement = update(watcher).where(*_one(task_id, user_id), watcher.c.is_watching).values(is_watching=False)
+    return (await session.execute(statement.returning(*watcher.c))).mappings().one_or_none()
+
+
+async def unmute(session: AsyncSession, *, task_id: UUID, user_id: UUID) -> RowMapping | None:
+    """Note that somebody wants to hear of a task again; None for who did."""
+    statement = update(watcher).where(*_one(task_id, user_id), watcher.c.is_muted).values(is_muted=False)
+    return (await session.execute(statement.returning(*watcher.c))).mappings().one_or_none()
+
+
+async def find(reader: Reader, *, task_id: UUID, user_id: UUID) -> RowMapping | None:
+    """Return what somebody has said of watching a task, with the name."""
+    query = (
+        select(*watcher.c, NAME)
+        .select_from(watcher.outerjoin(person, person.c.id == watcher.c.user_id))
+        .where(*_one(task_id, user_id))
+    )
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def list_of(
+    reader: AsyncConnection, task_id: UUID, *, limit: int, offset: int
+) -> tuple[Sequence[RowMapping], int]:
+    """Return who watches a task, the first ones first, with their names, and how many they are."""
+    query = select(*watcher.c, NAME).select_from(WATCHERS).where(*OF_TASK)
+    query = query.order_by(watcher.c.created_at, watcher.c.user_id).limit(limit).offset(offset)
+    total = await reader.scalar(select(func.count()).select_from(WATCHERS).where(*OF_TASK), {"of_task": task_id})
+    return (await reader.execute(query, {"of_task": task_id})).mappings().all(), total or 0
+
+
+async def find_rules(reader: Reader, user_id: UUID) -> RowMapping | None:
+    """Return somebody's rules; None for who has said nothing."""
+    query = select(*RULES).where(watch_rule.c.user_id == user_id)
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def put_rules(session: AsyncSession, user_id: UUID, rules: Mapping[str, bool]) -> None:
+    """Note somebody's rules."""
+    statement = insert(watch_rule).values(user_id=user_id, **rules)
+    await session.execute(statement.on_conflict_do_update(index_elements=["user_id"], set_=dict(rules)))
+
+
+async def _put(
+    session: AsyncSession,
+    shown: Sequence[ColumnElement[Any]],
+    task_id: UUID,
+    user_id: UUID,
+    anew: Mapping[str, Any],
+    *,
+    unless: ColumnElement[bool],
+) -> RowMapping | None:
+    wanted = select(*shown).select_from(TASKS).where(*READERS_OF_TASK)
+    statement = insert(watcher).from_select(COLUMNS, wanted)
+    statement = statement.on_conflict_do_update(
+        index_elements=["task_id", "user_id"], set_=dict(anew), where=unless.is_(false())
+    )
+    result = await session.execute(statement.returning(*watcher.c), {"of_task": task_id, "of_users": [user_id]})
+    return result.mappings().one_or_none()
+
+
+def _one(task_id: UUID, user_id: UUID) -> Sequence[ColumnElement[bool]]:
+    return watcher.c.task_id == task_id, watcher.c.user_id == user_id
+
+
+def _row(reason: Reason, now: datetime, *, is_watching: bool, is_muted: bool) -> Sequence[ColumnElement[Any]]:
+    said = (true() if is_watching else false(), true() if is_muted else false())
+    return (task.c.workspace_id, task.c.id, member.c.user_id, literal(reason), *said, literal(now))

@@ -2,7 +2,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from sqlalchemy import RowMapping
 
 from tasks_service.changes.schemas import derived_id
@@ -35,6 +35,13 @@ class WatcherOut(WatcherResource):
     """Somebody who hears of a task."""
 
     name: str | None = Field(description="Null for who is not known any more.")
+    is_muted: bool | None = Field(description="Of yourself, whether you hear nothing of it all the same; else null.")
+
+    @classmethod
+    def of(cls, row: RowMapping, task: RowMapping, *, caller_id: UUID) -> "WatcherOut":
+        """Make the resource of a row and that of its task, for a caller."""
+        is_muted = row["is_muted"] if row["user_id"] == caller_id else None
+        return cls.model_construct(**resource_of(row, task), name=row["name"], is_muted=is_muted)
 
 
 class Watching(WatcherResource):
@@ -42,6 +49,11 @@ class Watching(WatcherResource):
 
     is_watching: bool = Field(description="Whether they are one of its watchers.")
     is_muted: bool = Field(description="Whether they hear nothing of it, watching or not.")
+
+    @classmethod
+    def of(cls, row: RowMapping, task: RowMapping) -> "Watching":
+        """Make the resource of a row and that of its task."""
+        return cls.model_construct(**resource_of(row, task), is_watching=row["is_watching"], is_muted=row["is_muted"])
 
 
 class WatchRules(BaseModel):
@@ -52,10 +64,10 @@ class WatchRules(BaseModel):
         json_schema_extra={"examples": [{"created": True, "assigned": True, "mentioned": True, "commented": False}]},
     )
 
-    created: bool = Field(default=True, description="You made it.")
-    assigned: bool = Field(default=True, description="You became one of its assignees.")
-    mentioned: bool = Field(default=True, description="Somebody mentioned you in it.")
-    commented: bool = Field(default=True, description="You commented on it.")
+    created: StrictBool = Field(default=True, description="You made it.")
+    assigned: StrictBool = Field(default=True, description="You became one of its assignees.")
+    mentioned: StrictBool = Field(default=True, description="Somebody mentioned you in it.")
+    commented: StrictBool = Field(default=True, description="You commented on it.")
 
 
 def resource_of(row: RowMapping, task: RowMapping) -> dict[str, Any]:
@@ -80,6 +92,6 @@ WATCHER_EXAMPLE: dict[str, Any] = {
     "reason": "manual",
     "since": "2026-11-24T09:00:00Z",
 }
-WATCHER_OUT_EXAMPLE = {**WATCHER_EXAMPLE, "name": "Ada"}
+WATCHER_OUT_EXAMPLE = {**WATCHER_EXAMPLE, "name": "Ada", "is_muted": None}
 WATCHING_EXAMPLE = {**WATCHER_EXAMPLE, "is_watching": True, "is_muted": True}
 WATCH_RULES_EXAMPLE = {"created": True, "assigned": True, "mentioned": True, "commented": False}
