@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.assignees.models import Assignee
+from tasks_service.checklists.models import ChecklistItem
 from tasks_service.labels.models import PersonalLabel
 from tasks_service.stars.models import Star
 from tasks_service.tasks.repository import SHOWN
@@ -34,6 +35,7 @@ from tasks_service.visibility.repository import member, project, task, task_rank
 from tasks_service.watchers.models import Watcher
 
 assignee = table_of(Assignee)
+item = table_of(ChecklistItem)
 watcher = table_of(Watcher)
 star = table_of(Star)
 personal_label = table_of(PersonalLabel)
@@ -122,6 +124,18 @@ async def unassign_hidden(session: AsyncSession, task_ids: Sequence[UUID]) -> Se
     stale = and_(LOCKED, assignee.c.task_id == task.c.id, assignee.c.user_id != all_(task.c.assignees))
     await session.execute(delete(assignee).where(stale), {"locked": list(task_ids)})
     return changed
+
+
+async def lock_wrongly_asked(session: AsyncSession, extent: Extent) -> Sequence[RowMapping]:
+    """Lock the items of checklists that are for somebody who does not see the task, and return them as they are."""
+    query = (
+        select(*item.c, task.c.project_id)
+        .select_from(item.join(task, task.c.id == item.c.task_id).join(project, IN_PROJECT))
+        .where(*extent.conditions(), item.c.assignee_id.is_not(None), ~_sees(item.c.assignee_id))
+        .order_by(item.c.id)
+        .with_for_update(of=item, key_share=True)
+    )
+    return (await session.execute(query)).mappings().all()
 
 
 async def forget_watchers(session: AsyncSession, extent: Extent) -> Sequence[RowMapping]:

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from typing import cast
 from uuid import UUID
 
+from chassis.clock import utcnow
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.access_losses import repository
 from tasks_service.access_losses.repository import Extent
 from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.checklists import repository as checklists
+from tasks_service.checklists.events import CHECKLIST_ITEM_UPDATED, item_changed
 from tasks_service.tasks.events import TASK_UPDATED, task_changed
 from tasks_service.watchers.events import watcher_removed
 
@@ -34,13 +37,13 @@ async def drop_hidden(
 ) -> list[ChangeDraft]:
     """Unassign and unwatch what is not seen any more, and take stars away; return the changes to record.
 
-    It looks at tasks of the projects, at the tasks, or with neither at the whole workspace, in the trash, too, and
-    locks those that change, in the order of their ids. The number of statements does not depend on how many there
-    are. What nobody but its owner sees, stars and personal labels, goes without a change of its own: the event that
-    takes the access away says it.
+    Assigned are tasks, and items of their checklists. It looks at tasks of the projects, at the tasks, or with neither
+    at the whole workspace, in the trash, too, and locks those that change, in the order of their ids. The number of
+    statements does not depend on how many there are. What nobody but its owner sees, stars and personal labels, goes
+    without a change of its own: the event that takes the access away says it.
     """
     extent = Extent(workspace_id, project_ids, task_ids)
-    drafts = await _unassign(session, extent)
+    drafts = [*await _unassign(session, extent), *await _ask_nobody(session, extent)]
     watched = await repository.forget_watchers(session, extent)
     drafts += [watcher_removed(row, _task_of(row)) for row in watched if row["is_watching"]]
     await repository.forget_stars(session, extent)
@@ -58,3 +61,9 @@ async def _unassign(session: AsyncSession, extent: Extent) -> list[ChangeDraft]:
         return []
     after = await repository.unassign_hidden(session, sorted(before))
     return [task_changed(TASK_UPDATED, before[row["id"]], row) for row in sorted(after, key=lambda one: one["id"])]
+
+
+async def _ask_nobody(session: AsyncSession, extent: Extent) -> list[ChangeDraft]:
+    before = await repository.lock_wrongly_asked(session, extent)
+    after = await checklists.take_off(session, [row["id"] for row in before], now=utcnow()) if before else {}
+    return [item_changed(CHECKLIST_ITEM_UPDATED, row, after[row["id"]], project_id=row["project_id"]) for row in before]

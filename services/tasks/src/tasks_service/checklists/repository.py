@@ -92,14 +92,24 @@ async def remove(session: AsyncSession, item_id: UUID) -> None:
     await session.execute(delete(item).where(item.c.id == item_id))
 
 
-async def unassign(
-    session: AsyncSession, *, workspace_id: UUID, user_id: UUID, now: datetime
-) -> Sequence[tuple[RowMapping, UUID]]:
-    """Take somebody off all items in a workspace; return these as they are now, each with its project."""
+async def assigned_to(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> Sequence[RowMapping]:
+    """Lock the items in a workspace that are for somebody, and return them, each with its project."""
+    query = (
+        select(*item.c, task.c.project_id)
+        .select_from(item.join(task, task.c.id == item.c.task_id))
+        .where(item.c.workspace_id == workspace_id, item.c.assignee_id == user_id)
+        .order_by(item.c.id)
+        .with_for_update(of=item, key_share=True)
+    )
+    return (await session.execute(query)).mappings().all()
+
+
+async def take_off(session: AsyncSession, item_ids: Sequence[UUID], *, now: datetime) -> dict[UUID, RowMapping]:
+    """Take the assignees off items, which are locked, and return these."""
     statement = (
         update(item)
-        .where(item.c.workspace_id == workspace_id, item.c.assignee_id == user_id, task.c.id == item.c.task_id)
+        .where(item.c.id.in_(item_ids))
         .values(assignee_id=None, version=item.c.version + 1, updated_at=now)
-        .returning(*item.c, task.c.project_id)
+        .returning(*item.c)
     )
-    return [(row, row["project_id"]) for row in (await session.execute(statement)).mappings()]
+    return {row["id"]: row for row in (await session.execute(statement)).mappings()}

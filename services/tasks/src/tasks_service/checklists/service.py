@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
@@ -169,16 +169,9 @@ async def find_item(session: AsyncSession, *, task_id: UUID, item_id: UUID, lock
 
 async def take_off_items(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> list[ChangeDraft]:
     """Take somebody who leaves a workspace off all items there, and return the changes."""
-    pairs = await repository.unassign(session, workspace_id=workspace_id, user_id=user_id, now=utcnow())
-    return [
-        item_changed(
-            CHECKLIST_ITEM_UPDATED,
-            cast("RowMapping", {**row, "assignee_id": user_id}),
-            row,
-            project_id=project_id,
-        )
-        for row, project_id in pairs
-    ]
+    before = await repository.assigned_to(session, workspace_id=workspace_id, user_id=user_id)
+    after = await repository.take_off(session, [row["id"] for row in before], now=utcnow()) if before else {}
+    return [item_changed(CHECKLIST_ITEM_UPDATED, row, after[row["id"]], project_id=row["project_id"]) for row in before]
 
 
 async def _check_assignee(session: AsyncSession, task: RowMapping, user_id: UUID | None) -> None:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from chassis.cursors import CursorSigner
 from chassis.identity import Principal
-from chassis.paging import Paging, page_meta
+from chassis.paging import Paging, page_meta, part_of_walk, place_of
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,32 +38,15 @@ async def list_tasks(
 async def _walk(
     reader: AsyncConnection, caller: Principal, wanted: TaskFilter, paging: Paging, signer: CursorSigner
 ) -> Page:
-    """Walk by id, which follows creation; one row more than asked for tells whether there is a next part."""
+    """Walk by id, which follows creation."""
     query = f"{caller.user_id}{wanted.fingerprint()}".encode()
-    place, backwards = signer.read_page(paging.cursor, query=query) if paging.cursor else (None, False)
-    edge = None if place is None else UUID(str(place[0]))
+    place = place_of(paging, signer=signer, query=query)
     rows = await repository.list_visible(
         reader,
         caller=caller,
         wanted=wanted,
         limit=paging.per_page + 1,
-        before=None if backwards else edge,
-        after=edge if backwards else None,
+        before=None if place.is_backwards else place.edge,
+        after=place.edge if place.is_backwards else None,
     )
-    shown = list(rows[: paging.per_page])
-    more = len(rows) > paging.per_page
-    if backwards:
-        shown.reverse()
-    older = more or backwards
-    newer = edge is not None and (more or not backwards)
-    return Page(
-        shown,
-        {
-            "per_page": paging.per_page,
-            "next_cursor": signer.page(query=query, after=[str(shown[-1]["id"])]) if shown and older else None,
-            "prev_cursor": (
-                signer.page(query=query, after=[str(shown[0]["id"])], backwards=True) if shown and newer else None
-            ),
-            "has_more": older and bool(shown),
-        },
-    )
+    return Page(*part_of_walk(rows, paging=paging, place=place, signer=signer, query=query))
