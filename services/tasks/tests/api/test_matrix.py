@@ -223,3 +223,39 @@ async def test_r35_every_list(place_of, operation, caller, where):
     shown = {one["id"] for one in answer.json()["data"]}
     is_seen = role_in(caller, where, OPERATIONS[operation]) is not None
     assert ((getattr(place, key) if key else made[-1]) in shown) is is_seen
+
+
+@pytest.mark.parametrize("operation", sorted({*ENTRIES, *LISTS}))
+async def test_f6_who_has_been_removed_is_answered_as_if_nothing_had_been_there(place_of, rows, operation):
+    """An admin, who saw everything, asks for what was made before the membership ended."""
+    place, headers = await place_of("admin", "open")
+    entry, key = LISTS[operation] if operation in LISTS else (ENTRIES[operation], None)
+    method, path, body, *more = await entry(place)
+    removal = f"/api/v1/workspaces/{place.workspace_id}/members/{place.caller_id}"
+    assert (await place.api.delete(removal, headers=place.manager)).status_code == 204
+    before = await state_of(rows, place)
+    if operation in LISTS:
+        answer = await place.api.request(method, path, json=body, headers=headers)
+        shown = {one["id"] for one in answer.json()["data"]}
+        assert (answer.status_code, (getattr(place, key) if key else more[-1]) in shown) == (200, False)
+    else:
+        headers = {**headers, "x-request-id": REQUEST_ID, **(more[0] if more else {})}
+        answer = await place.api.request(method, path, json=body, headers=headers)
+        codes = [one["code"] for one in answer.json().get("errors", ())]
+        assert (answer.status_code, codes) == refusal_of_hidden(operation, "admin", OPERATIONS[operation]), answer.text
+        await looks_absent(place, (method, path, body), headers, answer)
+    assert await state_of(rows, place) == before
+
+
+async def test_f6_who_has_been_removed_is_asked_about_nowhere(place_of, rows):
+    """The operations that the matrix does not decide."""
+    place, headers = await place_of("admin", "open")
+    removal = f"/api/v1/workspaces/{place.workspace_id}/members/{place.caller_id}"
+    assert (await place.api.delete(removal, headers=place.manager)).status_code == 204
+    for path in ("/api/v1/workspaces", "/internal/memberships"):
+        answer = await place.api.get(path, headers=headers)
+        assert (answer.status_code, place.workspace_id in answer.text) == (200, False)
+    ids = {"task": place.task_id, "project": place.project_id, "workspace": place.workspace_id}
+    checks = [{"action": f"{kind}.read", "resource": {"type": kind, "id": one}} for kind, one in ids.items()]
+    answer = await place.api.post("/api/v1/authz/check", json={"checks": checks}, headers=headers)
+    assert [one["reason"] for one in answer.json()["data"]] == ["NOT_FOUND"] * 3
