@@ -174,10 +174,10 @@ TEAM = {
 
 
 @pytest.fixture
-async def team(
+async def roster(
     api: httpx2.AsyncClient, rows: Callable[..., Awaitable[list[tuple[object, ...]]]], test_gateway: TestGateway
 ) -> Team:
-    """Makes a team; `stranger` is of no workspace."""
+    """Makes a workspace with a member of each role; `stranger` is of no workspace."""
     place = {"workspace": uuid7(), "project": uuid7()}
     ids = {name: uuid7() for name in (*TEAM, "stranger")}
     await rows(
@@ -210,14 +210,14 @@ async def team(
 
 
 @pytest.fixture
-def crew(team: Team) -> dict[str, Any]:
+def crew(roster: Team) -> dict[str, Any]:
     """The owner and a member of the team as headers, with its ids as they are in JSON."""
     people = ("owner", "member")
     return {
-        "workspace": str(team.workspace_id),
-        "project": str(team.project_id),
-        "ids": tuple(team.ids[who] for who in people),
-        **{who: team.gateway.headers(team.ids[who]) for who in people},
+        "workspace": str(roster.workspace_id),
+        "project": str(roster.project_id),
+        "ids": tuple(roster.ids[who] for who in people),
+        **{who: roster.gateway.headers(roster.ids[who]) for who in people},
     }
 
 
