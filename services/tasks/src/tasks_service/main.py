@@ -38,6 +38,7 @@ from tasks_service.reactions import endpoints as reactions
 from tasks_service.settings import Settings
 from tasks_service.shares import endpoints as shares
 from tasks_service.stars import endpoints as stars
+from tasks_service.status_changes import endpoints as status_changes
 from tasks_service.tasks import endpoints as tasks
 from tasks_service.trash import endpoints as trash
 from tasks_service.watchers import endpoints as watchers
@@ -65,6 +66,7 @@ ROUTERS = (
     categories.router,
     project_lifecycle.router,
     project_members.router,
+    status_changes.router,
     labels.router,
     labels.of_tasks,
     workspaces.router,

@@ -57,6 +57,8 @@ from tasks_service.shares.events import TASK_SHARE_ADDED, TASK_SHARE_REMOVED, TA
 from tasks_service.shares.schemas import TASK_SHARE_EXAMPLE, TaskShareResource
 from tasks_service.stars.events import STAR_ADDED, STAR_REMOVED
 from tasks_service.stars.schemas import STAR_EXAMPLE, StarOut
+from tasks_service.statuses.events import STATUS_CREATED, STATUS_DELETED, STATUS_UPDATED
+from tasks_service.statuses.schemas import STATUS_EXAMPLE, StatusOut
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_PURGED, TASK_RESTORED, TASK_UPDATED
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.watchers.events import WATCHER_ADDED, WATCHER_REMOVED, WATCHER_UPDATED
@@ -187,6 +189,14 @@ EVENTS = (
     ),
     EventContract(
         TASK_RESTORED, SOURCE_NAME, "task", "A task came out of the trash.", TaskOut, TASK_EXAMPLE, "workspace_id"
+    ),
+    *(
+        EventContract(type_, SOURCE_NAME, "status", meaning, StatusOut, STATUS_EXAMPLE, "workspace_id")
+        for type_, meaning in (
+            (STATUS_CREATED, "A status was added to a project."),
+            (STATUS_UPDATED, "A status was changed; tasks that follow have events of their own."),
+            (STATUS_DELETED, "A status is gone; the resource is what it was."),
+        )
     ),
     EventContract(TASK_CREATED, SOURCE_NAME, "task", "A task was made.", TaskOut, TASK_EXAMPLE, "workspace_id"),
     EventContract(TASK_UPDATED, SOURCE_NAME, "task", "A task was changed.", TaskOut, TASK_EXAMPLE, "workspace_id"),

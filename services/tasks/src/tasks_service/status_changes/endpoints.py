@@ -1,0 +1,162 @@
+from typing import Annotated
+from uuid import UUID
+
+from chassis.errors import Forbidden, IfMatchRequired
+from chassis.identity import Principal
+from chassis.web.app import APIRouter
+from chassis.web.database import Write, Writing
+from chassis.web.envelope import Envelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import errors, example
+from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
+from chassis.web.replies import etag, reply
+from chassis.web.routing import policy, scope
+from fastapi import Query, Request, Response
+from sqlalchemy import RowMapping
+
+from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.projects.access import Limits, ReadableProject, WritableProject
+from tasks_service.projects.errors import ProjectArchived, ProjectMissing
+from tasks_service.status_changes import service
+from tasks_service.statuses import repository
+from tasks_service.statuses.errors import (
+    LastStatus,
+    StatusExists,
+    StatusInUse,
+    StatusLimitReached,
+    StatusMissing,
+    StatusNotFound,
+    TooManyTasks,
+)
+from tasks_service.statuses.schemas import STATUS_EXAMPLE, StatusCreate, StatusOut, StatusPatch
+from tasks_service.versions.access import Expecting, ExpectingFields
+from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
+
+router = APIRouter(prefix="/api/v1/projects/{project_id}/statuses", tags=["projects"])
+
+CURSOR = {"X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {"ETag": "The status' version, in quotes.", **CURSOR}
+CHANGING = (
+    StatusMissing,
+    Forbidden,
+    ProjectArchived,
+    TooManyTasks,
+    ResourceVersionConflict,
+    IfMatchMalformed,
+    IfMatchRequired,
+    ResourceBusy,
+)
+
+
+@router.get(
+    "",
+    summary="List statuses of a project",
+    description="All of them, in their order; tasks without a `status` get the first.",
+    response_model=Envelope[list[StatusOut]],
+    responses={
+        200: example([STATUS_EXAMPLE], description="The statuses."),
+        **errors(ProjectMissing, NotYetConsistent),
+    },
+)
+@scope("tasks:read")
+@policy("project.read")
+async def list_statuses(project: ReadableProject, connection: FreshConnection) -> Response:
+    return reply([StatusOut.of(row) for row in await repository.list_of(connection, project["id"])])
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Add a status to a project",
+    description="`name` and `category` are enough: the key is made of the name, and the status is the last one.",
+    response_model=Envelope[StatusOut],
+    responses={
+        201: example(STATUS_EXAMPLE, description="The new status.", headers=WRITTEN),
+        **errors(ProjectMissing, Forbidden, ProjectArchived, StatusExists, StatusLimitReached),
+    },
+)
+@scope("tasks:write")
+@policy("project.edit")
+async def create_status(
+    request: Request,
+    project: WritableProject,
+    body: StatusCreate,
+    caller: CurrentPrincipal,
+    write: Writing,
+    limits: Limits,
+) -> Response:
+    row = await service.create_status(write.session, project=project, wanted=body, actor=caller, limits=limits)
+    return await _written(request, write, caller, row, status=201)
+
+
+@router.patch(
+    "/{status_id}",
+    summary="Change a status",
+    description=(
+        "A JSON merge patch. All tasks that have the status follow another key or category in the same transaction: "
+        "what becomes `done` is completed by you, and what is `done` no more is open again."
+    ),
+    response_model=Envelope[StatusOut],
+    responses={
+        200: example({**STATUS_EXAMPLE, "version": 2}, description="The status after the change.", headers=WRITTEN),
+        **errors(*CHANGING, StatusExists),
+    },
+)
+@scope("tasks:write")
+@policy("project.edit")
+async def update_status(
+    request: Request,
+    project: WritableProject,
+    status_id: UUID,
+    body: StatusPatch,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: ExpectingFields,
+) -> Response:
+    row = await service.update_status(
+        write.session, project=project, status_id=status_id, patch=body, expected=expected, actor=caller
+    )
+    return await _written(request, write, caller, row)
+
+
+@router.delete(
+    "/{status_id}",
+    summary="Delete a status",
+    description=(
+        "With `move_to`, the id or key of another status of the project, all tasks that have it get that one in the "
+        "same transaction, those in the trash, too. `Prefer: return=minimal` gets 204 instead."
+    ),
+    response_model=Envelope[None],
+    responses={
+        200: example(None, description="The status is gone.", headers=CURSOR),
+        204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
+        **errors(*CHANGING, StatusNotFound, StatusInUse, LastStatus),
+    },
+)
+@scope("tasks:write")
+@policy("project.edit")
+async def delete_status(
+    request: Request,
+    project: WritableProject,
+    status_id: UUID,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
+    minimal: WantsMinimal,
+    move_to: Annotated[
+        str | None, Query(max_length=36, description="Id or key of the status that its tasks get.")
+    ] = None,
+) -> Response:
+    await service.delete_status(
+        write.session, project=project, status_id=status_id, move_to=move_to, expected=expected, actor=caller
+    )
+    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    return write.no_content(headers) if minimal else write.reply(None, headers=headers)
+
+
+async def _written(
+    request: Request, write: Write, caller: Principal, row: RowMapping, *, status: int = 200
+) -> Response:
+    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    return write.reply(StatusOut.of(row), status=status, headers=headers)

@@ -1,0 +1,21 @@
+"""Pure rules of statuses: what a key is made of."""
+
+import re
+import unicodedata
+from collections.abc import Container
+
+MAX_KEY = 16
+MOST_TASKS = 10_000
+"""How many tasks one request gives another status."""
+
+
+def key_of(name: str, taken: Container[str]) -> str:
+    """Return a key for a status of a name: small letters, digits and `_`, with a number when it is taken."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    base = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:MAX_KEY].rstrip("_") or "status"
+    found, number = base, 1
+    while found in taken:
+        number += 1
+        tail = f"_{number}"
+        found = base[: MAX_KEY - len(tail)].rstrip("_") + tail
+    return found
