@@ -17,11 +17,13 @@ from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.external_ids import repository, service
 from tasks_service.external_ids.repository import Elsewhere
+from tasks_service.includes.access import Including
+from tasks_service.includes.service import shown
 from tasks_service.labels.errors import LabelNotFound
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.subtasks.errors import OpenSubtasks
-from tasks_service.tasks.endpoints import ETAG, TREE, WRITTEN, Include, shown, written
+from tasks_service.tasks.endpoints import ETAG, TREE, WRITTEN, written
 from tasks_service.tasks.errors import DatesOutOfOrder, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.schemas import TASK_EXAMPLE, ExternalId, ExternalSource, TaskOut, TaskUpsert, TaskView
 
@@ -106,12 +108,12 @@ async def read_task_by_external_id(
     named: NamedElsewhere,
     caller: CurrentPrincipal,
     connection: FreshConnection,
+    include: Including,
     project_id: Annotated[UUID | None, Query(description="The project; your Inbox when absent.")] = None,
-    include: Include = None,
 ) -> Response:
     row = await repository.find_visible(connection, caller=caller, elsewhere=named, project_id=project_id)
     if row is None:
         raise TaskNotFound
-    [view] = await shown(connection, [row], caller, include or ())
+    [view] = await shown(connection, [row], caller, include)
     answer = reply(view, headers={"etag": etag(row["version"])})
     return answer if include else unless_unchanged(request, answer)

@@ -17,6 +17,7 @@ from sqlalchemy import RowMapping
 
 from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.includes.service import shown
 from tasks_service.labels import service
 from tasks_service.labels.access import ReadableLabel, TaskAndLabel, WritableLabel
 from tasks_service.labels.errors import LabelExists, LabelNotFound, TooManyLabels
@@ -33,7 +34,6 @@ from tasks_service.names import service as names
 from tasks_service.names.errors import NamedMissing
 from tasks_service.names.repository import list_visible
 from tasks_service.projects.errors import ProjectArchived
-from tasks_service.tasks.endpoints import shown
 from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskView
 from tasks_service.versions.access import Expecting, ExpectingFields

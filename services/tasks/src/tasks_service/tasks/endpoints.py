@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -15,16 +14,14 @@ from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, policy, scope
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.assignees.errors import AssigneeNoAccess
 from tasks_service.categories.errors import CategoryNotFound
 from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
-from tasks_service.checklists.repository import progress_of
-from tasks_service.comments.repository import comments_on
+from tasks_service.includes.access import Including
+from tasks_service.includes.service import shown
 from tasks_service.labels.errors import LabelNotFound
-from tasks_service.labels.repository import of_tasks as labels_of_tasks
 from tasks_service.listing.service import list_tasks as list_visible_tasks
 from tasks_service.permissions.policies import role_allows
 from tasks_service.projects.errors import ProjectArchived
@@ -35,10 +32,8 @@ from tasks_service.tasks import service
 from tasks_service.tasks.access import DeletableTask, LocatableTask, ReadableTask, WritableTask
 from tasks_service.tasks.errors import AmbiguousKey, DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.filters import TaskFilter
-from tasks_service.tasks.policies import permissions_of
 from tasks_service.tasks.rules import UUID_PATTERN, Priority
 from tasks_service.tasks.schemas import (
-    NOTHING_PERMITTED,
     TASK_EXAMPLE,
     StatusKey,
     TaskCreate,
@@ -56,15 +51,6 @@ router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 internal = APIRouter(prefix="/internal/tasks", tags=["internal"])
 
 ETAG = {"ETag": "The task's version, in quotes."}
-Include = Annotated[
-    list[Literal["permissions", "labels", "comments_count", "checklist_progress"]] | None,
-    Query(
-        description=(
-            "What to add to each task: `permissions` is what you may do with it, `labels` what is said of the labels "
-            "on it, with your own ones; `comments_count` and `checklist_progress` count what hangs on it."
-        )
-    ),
-]
 WRITING = (ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 TREE = (ParentNotFound, Cycle, TooDeep)
 OpenChildren = Annotated[
@@ -155,12 +141,12 @@ async def list_tasks(
     connection: FreshConnection,
     wanted: Annotated[TaskFilter, Depends(task_filter)],
     paging: PagingQuery,
-    include: Include = None,
+    include: Including,
 ) -> Response:
     page = await list_visible_tasks(
         connection, caller=caller, wanted=wanted, paging=paging, signer=request.app.state.cursors
     )
-    tasks = await shown(connection, page.rows, caller, include or ())
+    tasks = await shown(connection, page.rows, caller, include)
     in_pages = paging.cursor is None
     links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
     return list_reply(request, tasks, meta=page.meta, links=links)
@@ -189,9 +175,9 @@ async def read_task(
     task: ReadableTask,
     caller: CurrentPrincipal,
     connection: FreshConnection,
-    include: Include = None,
+    include: Including,
 ) -> Response:
-    [view] = await shown(connection, [task], caller, include or ())
+    [view] = await shown(connection, [task], caller, include)
     answer = reply(view, meta=_meta(task), headers={"etag": etag(task["version"])})
     return answer if include else unless_unchanged(request, answer)
 
@@ -347,28 +333,6 @@ async def locate_task(task: LocatableTask) -> TaskLocation:
         role=task["role"],
         is_archived=task["is_archived"],
     )
-
-
-async def shown(
-    reader: AsyncConnection | AsyncSession, rows: Sequence[RowMapping], caller: Principal, include: Sequence[str]
-) -> list[TaskOut]:
-    """Make the resources of tasks, with what their reader asks for."""
-    if not include:
-        return [TaskOut.of(row) for row in rows]
-    ids = [row["id"] for row in rows]
-    labels = await labels_of_tasks(reader, caller=caller, task_ids=ids) if "labels" in include else None
-    counts = await comments_on(reader, ids) if "comments_count" in include else None
-    progress = await progress_of(reader, ids) if "checklist_progress" in include else None
-    return [
-        TaskView.with_more(
-            row,
-            permissions=permissions_of(caller, row) if "permissions" in include else NOTHING_PERMITTED,
-            labels=None if labels is None else labels.get(row["id"], []),
-            comments_count=None if counts is None else counts.get(row["id"], 0),
-            checklist_progress=None if progress is None else progress.get(row["id"], (0, 0)),
-        )
-        for row in rows
-    ]
 
 
 def _meta(row: RowMapping) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError, PydanticUndefined
 from sqlalchemy import RowMapping
 
 from tasks_service.assignees.rules import with_primary
-from tasks_service.assignees.schemas import UserIds
+from tasks_service.assignees.schemas import AssigneeOut, UserIds
 from tasks_service.dues.schemas import DueInput, DueOut, due_of
 from tasks_service.labels.schemas import LabelIds, TaskLabel
 from tasks_service.permissions.rules import ProjectRole
@@ -254,6 +254,9 @@ class TaskPermissions(BaseModel):
 
 NOTHING_PERMITTED = TaskPermissions(can_edit=False, can_delete=False, can_assign=False, can_comment=False)
 NOT_ASKED_FOR: list[TaskLabel] = []
+NO_DETAILS: list[AssigneeOut] = []
+# No text has this character.
+NOT_RENDERED = "\0"
 NOT_COUNTED = -1
 NO_PROGRESS = Progress(done=0, total=0)
 
@@ -273,6 +276,18 @@ class TaskView(TaskOut):
         json_schema_extra=without_default,
         exclude_if=lambda value: value is NOT_ASKED_FOR,
     )
+    assignee_details: list[AssigneeOut] = Field(
+        default=NO_DETAILS,
+        description="Only with `include=assignees`: what is said of its assignees, the primary one first.",
+        json_schema_extra=without_default,
+        exclude_if=lambda value: value is NO_DETAILS,
+    )
+    description_html: str | None = Field(
+        default=NOT_RENDERED,
+        description="Only with `include=html`: the description as sanitized HTML, which may go into a page as it is.",
+        json_schema_extra=without_default,
+        exclude_if=lambda value: value == NOT_RENDERED,
+    )
     comments_count: int = Field(
         default=NOT_COUNTED,
         description="Only with `include=comments_count`: comments and replies, without deleted ones.",
@@ -287,27 +302,14 @@ class TaskView(TaskOut):
     )
 
     @classmethod
-    def with_more(
-        cls,
-        row: RowMapping,
-        *,
-        permissions: TaskPermissions = NOTHING_PERMITTED,
-        labels: Sequence[RowMapping] | None = None,
-        comments_count: int | None = None,
-        checklist_progress: tuple[int, int] | None = None,
-    ) -> "TaskView":
-        """Make the resource of a row with what its reader asks for."""
-        details = NOT_ASKED_FOR if labels is None else [TaskLabel.of(label) for label in labels]
-        progress = NO_PROGRESS
-        if checklist_progress is not None:
-            progress = Progress.model_construct(done=checklist_progress[0], total=checklist_progress[1])
-        return cls.model_construct(
-            **vars(TaskOut.of(row)),
-            permissions=permissions,
-            label_details=details,
-            comments_count=NOT_COUNTED if comments_count is None else comments_count,
-            checklist_progress=progress,
-        )
+    def with_more(cls, row: RowMapping, more: Mapping[str, Any]) -> "TaskView":
+        """Make the resource of a row with what its reader asks for, by the field that has it."""
+        return cls.model_construct(**vars(TaskOut.of(row)), **{**NOTHING_MORE, **more})
+
+
+NOTHING_MORE = {
+    name: TaskView.model_fields[name].default for name in TaskView.model_fields.keys() - TaskOut.model_fields
+}
 
 
 class TaskLocation(BaseModel):
