@@ -35,6 +35,7 @@ from tasks_service.project_members import endpoints as project_members
 from tasks_service.projects import endpoints as projects
 from tasks_service.projects.rules import ProjectLimits
 from tasks_service.reactions import endpoints as reactions
+from tasks_service.relations import endpoints as relations
 from tasks_service.settings import Settings
 from tasks_service.shares import endpoints as shares
 from tasks_service.stars import endpoints as stars
@@ -69,6 +70,7 @@ ROUTERS = (
     status_changes.router,
     labels.router,
     labels.of_tasks,
+    relations.router,
     workspaces.router,
     directory.router,
     members.router,

@@ -52,6 +52,8 @@ from tasks_service.projects.events import (
 from tasks_service.projects.schemas import PROJECT_EXAMPLE, ProjectOut
 from tasks_service.reactions.events import REACTION_ADDED, REACTION_REMOVED
 from tasks_service.reactions.schemas import REACTION_EXAMPLE, ReactionResource
+from tasks_service.relations.events import RELATION_CREATED, RELATION_DELETED
+from tasks_service.relations.schemas import RELATION_RESOURCE_EXAMPLE, RelationResource
 from tasks_service.relay import SOURCE_NAME
 from tasks_service.shares.events import TASK_SHARE_ADDED, TASK_SHARE_REMOVED, TASK_SHARE_UPDATED
 from tasks_service.shares.schemas import TASK_SHARE_EXAMPLE, TaskShareResource
@@ -119,6 +121,10 @@ _CHECKLIST_EVENTS = {
 _REACTION_EVENTS = {
     REACTION_ADDED: "Somebody reacted to a comment.",
     REACTION_REMOVED: "Somebody took a reaction to a comment back.",
+}
+_RELATION_EVENTS = {
+    RELATION_CREATED: "Two tasks were related; told to those who see both.",
+    RELATION_DELETED: "Two tasks are not related any more; told to those who see both.",
 }
 
 EVENTS = (
@@ -324,5 +330,9 @@ EVENTS = (
         "A mail is to be sent to an invited address; the token of its link is sealed.",
         InvitationMailResource,
         INVITATION_MAIL_EXAMPLE,
+    ),
+    *(
+        EventContract(name, SOURCE_NAME, "relation", text, RelationResource, RELATION_RESOURCE_EXAMPLE, "workspace_id")
+        for name, text in _RELATION_EVENTS.items()
     ),
 )

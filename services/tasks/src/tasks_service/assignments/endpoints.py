@@ -24,6 +24,7 @@ from tasks_service.assignees.schemas import (
 )
 from tasks_service.assignments import service
 from tasks_service.assignments.access import AnswerableTask
+from tasks_service.blockers.errors import Blocked
 from tasks_service.changes.access import FreshConnection, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.projects.errors import ProjectArchived
@@ -136,7 +137,7 @@ async def add_assignee(
     response_model=Envelope[AssigneeOut],
     responses={
         200: example({**ASSIGNEE_OUT_EXAMPLE, "state": "done"}, description="The assignee.", headers=WRITTEN),
-        **errors(TaskNotFound, AmbiguousKey, AssigneeMissing, Forbidden, ProjectArchived, OpenSubtasks),
+        **errors(TaskNotFound, AmbiguousKey, AssigneeMissing, Forbidden, ProjectArchived, OpenSubtasks, Blocked),
     },
 )
 @scope("tasks:write")

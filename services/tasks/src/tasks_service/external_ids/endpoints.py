@@ -12,6 +12,7 @@ from chassis.web.routing import policy, scope
 from fastapi import Depends, Path, Query, Request, Response
 
 from tasks_service.assignees.errors import AssigneeNoAccess
+from tasks_service.blockers.errors import Blocked
 from tasks_service.categories.errors import CategoryNotFound
 from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
@@ -74,6 +75,7 @@ NamedElsewhere = Annotated[Elsewhere, Depends(elsewhere)]
             ProjectArchived,
             *TREE,
             OpenSubtasks,
+            Blocked,
             TaskNotFound,
         ),
     },

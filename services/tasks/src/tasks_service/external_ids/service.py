@@ -14,12 +14,13 @@ from tasks_service.dues.rules import due_day
 from tasks_service.external_ids import repository
 from tasks_service.external_ids.repository import Elsewhere
 from tasks_service.subtasks.repository import lock_tree
-from tasks_service.subtasks.service import check_place, follow_tree, refuse_open
+from tasks_service.subtasks.service import check_place, follow_tree
 from tasks_service.tasks.errors import DatesOutOfOrder, TaskNotFound
 from tasks_service.tasks.events import TASK_UPDATED, task_changed
 from tasks_service.tasks.rules import are_in_order
 from tasks_service.tasks.schemas import TaskUpsert
-from tasks_service.tasks.service import drafts_of_new, prepare_task, task_columns
+from tasks_service.tasks.service import Edit, check_completion, drafts_of_new, prepare_task, task_columns
+from tasks_service.versions.schemas import ANYTHING
 
 
 async def put_task(
@@ -28,7 +29,8 @@ async def put_task(
     """Make the task that is called so elsewhere, or bring it to what is wanted; return it, and whether it is new.
 
     What is as wanted already changes nothing: no version, no event. Raises what
-    prepare_task and check_place raise, AssigneeNoAccess, DatesOutOfOrder, OpenSubtasks.
+    prepare_task and check_place raise, AssigneeNoAccess, DatesOutOfOrder, OpenSubtasks,
+    Blocked.
     """
     project, new = await prepare_task(session, wanted=wanted, actor=actor)
     values = {**new, "external_source": elsewhere.source, "external_id": elsewhere.id}
@@ -48,7 +50,9 @@ async def put_task(
         drafts = await drafts_of_new(session, after, actor)
     else:
         if before["status_category"] != "done" and after["status_category"] == "done":
-            await refuse_open(session, task=after, actor=actor)
+            edit = Edit(TASK_UPDATED, values, ANYTHING)
+            passage = await check_completion(session, task=after, edit=edit, actor=actor)
+            after = cast("RowMapping", {**after, "warnings": passage.warnings})
         drafts = [task_changed(TASK_UPDATED, before, after)]
         drafts += await follow_task(session, before=before, after=after, actor_id=actor.user_id)
         drafts += await follow_tree(session, before=before, after=after, above=above)

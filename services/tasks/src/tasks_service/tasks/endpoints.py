@@ -16,6 +16,8 @@ from fastapi import Depends, Query, Request, Response
 from sqlalchemy import RowMapping
 
 from tasks_service.assignees.errors import AssigneeNoAccess
+from tasks_service.blockers.access import Forcing
+from tasks_service.blockers.errors import Blocked
 from tasks_service.categories.errors import CategoryNotFound
 from tasks_service.changes.access import FreshConnection, cursor_after
 from tasks_service.changes.errors import NotYetConsistent
@@ -208,6 +210,7 @@ async def read_task(
             AssigneeNoAccess,
             *TREE,
             OpenSubtasks,
+            Blocked,
             *WRITING,
         ),
     },
@@ -222,9 +225,11 @@ async def update_task(
     write: Writing,
     expected: ExpectingFields,
     children: OpenChildren = "fail",
+    *,
+    force: Forcing = False,
 ) -> Response:
     row = await service.update_task(
-        write.session, task=task, patch=body, expected=expected, actor=caller, children=children
+        write.session, task=task, patch=body, expected=expected, actor=caller, children=children, force=force
     )
     return await written(request, write, caller, row)
 
@@ -250,6 +255,7 @@ async def update_task(
             AssigneeNoAccess,
             *TREE,
             OpenSubtasks,
+            Blocked,
             *WRITING,
         ),
     },
@@ -264,9 +270,11 @@ async def replace_task(
     write: Writing,
     expected: ExpectingAlways,
     children: OpenChildren = "fail",
+    *,
+    force: Forcing = False,
 ) -> Response:
     row = await service.update_task(
-        write.session, task=task, patch=body, expected=expected, actor=caller, children=children
+        write.session, task=task, patch=body, expected=expected, actor=caller, children=children, force=force
     )
     return await written(request, write, caller, row)
 
@@ -336,9 +344,8 @@ async def locate_task(task: LocatableTask) -> TaskLocation:
 
 
 def _meta(row: RowMapping) -> dict[str, Any]:
-    """Return what there is to say of how a task was named."""
-    former = row.get("moved_from")
-    return {} if former is None else {"moved_from": former}
+    """Return what there is to say of how a task was named, and of what was done to it."""
+    return {name: row[name] for name in ("moved_from", "warnings") if row.get(name)}
 
 
 async def written(

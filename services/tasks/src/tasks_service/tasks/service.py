@@ -1,7 +1,7 @@
 """Use cases of tasks. Each is part of one transaction that its caller commits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from tasks_service.assignees import repository as assignees
 from tasks_service.assignees.errors import TooManyAssignees
 from tasks_service.assignees.rules import MAX_ASSIGNEES, columns_of, status_after_assignment, with_primary
 from tasks_service.assignees.service import FIELD, follow_task
+from tasks_service.blockers.schemas import FREE, Passage
+from tasks_service.blockers.service import pass_blockers
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.dues.rules import NO_DUE, due_day
@@ -59,7 +61,8 @@ class Edit:
     """A wanted change of one task: `values` by column, and what the caller says of the state that it is for.
 
     `assignee_field` names the input of an assignee by its index. `children` says what becomes of open subtasks when
-    the task is completed by it. `also` are changes that were made before, and are recorded with this one.
+    the task is completed by it, and `force` that it may be though others block it. `also` are changes that were made
+    before, and are recorded with this one.
     """
 
     event_type: str
@@ -67,6 +70,7 @@ class Edit:
     expected: Expectation
     assignee_field: str = FIELD
     children: Children = "fail"
+    force: bool = False
     also: Sequence[ChangeDraft] = ()
 
 
@@ -129,40 +133,35 @@ async def update_task(
     expected: Expectation,
     actor: Principal,
     children: Children = "fail",
+    force: bool = False,
 ) -> RowMapping:
     """Apply a merge patch, or a replacement. What is equal already changes nothing: no version, no event.
 
     Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess, TooManyAssignees,
-    CategoryNotFound, LabelNotFound, OpenSubtasks, and what check_place raises.
+    CategoryNotFound, LabelNotFound, OpenSubtasks, Blocked, and what check_place raises.
     """
     given = patch.given()
     await check_filing(session, workspace_id=task["workspace_id"], values=given, actor=actor)
+    edit = Edit(TASK_UPDATED, task_columns(given), expected, children=children, force=force)
     if given.keys() & {"assignees", "assigned_to"}:
-        return await _assign(session, task=task, given=given, expected=expected, actor=actor, children=children)
-    edit = Edit(TASK_UPDATED, task_columns(given), expected, children=children)
+        return await _assign(session, task=task, given=given, edit=edit, actor=actor)
     return await apply_edit(session, task=task, edit=edit, actor=actor)
 
 
 async def _assign(
-    session: AsyncSession,
-    *,
-    task: RowMapping,
-    given: Mapping[str, Any],
-    expected: Expectation,
-    actor: Principal,
-    children: Children,
+    session: AsyncSession, *, task: RowMapping, given: Mapping[str, Any], edit: Edit, actor: Principal
 ) -> RowMapping:
     primary, only = given.get("assigned_to"), given.get("assignees")
     named = [primary] if only is None and primary else only or []
     await hold_members(session, workspace_id=task["workspace_id"], user_ids=named)
-    if "parent_id" in given or children == "complete":
+    if "parent_id" in given or edit.children == "complete":
         # Before the task, which the assignment locks.
         await lock_tree(session, task["project_id"])
     task = await lock_task(session, task=task, actor=actor)
     wanted = with_primary(task["assignees"], primary) if only is None and primary else named
-    values = {**await assignment(session, task, wanted), **task_columns(given), **columns_of(wanted)}
+    values = {**await assignment(session, task, wanted), **edit.values, **columns_of(wanted)}
     field = "assigned_to" if only is None else FIELD
-    return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, values, expected, field, children), actor=actor)
+    return await apply_edit(session, task=task, edit=replace(edit, values=values, assignee_field=field), actor=actor)
 
 
 async def lock_for_assignment(
@@ -211,7 +210,7 @@ async def apply_edit(
     """Change a task, with all that follows from it, and return it; what is equal already changes nothing.
 
     `below` is what has been changed below it. Raises what versions.service.change raises, StatusNotFound,
-    DatesOutOfOrder, AssigneeNoAccess, OpenSubtasks, and what check_place raises.
+    DatesOutOfOrder, AssigneeNoAccess, OpenSubtasks, Blocked, and what check_place raises.
     """
     above: list[UUID] = []
     if "parent_id" in edit.values or (edit.children == "complete" and completes(task, edit.values)):
@@ -241,18 +240,33 @@ async def apply_edit(
         read_again=read_again,
         follow=lambda row, values: _following(row, values, edit, actor),
     )
-    drafts = [*edit.also, *below]
+    drafts, passage = [*edit.also, *below], FREE
     if changed is not None:
-        if edit.children == "fail" and completes(changed.before, edit.values):
-            await refuse_open(session, task=changed.after, actor=actor)
+        if completes(changed.before, edit.values):
+            passage = await check_completion(session, task=changed.after, edit=edit, below=below, actor=actor)
         drafts.append(task_changed(edit.event_type, changed.before, changed.after))
         drafts += await follow_task(
             session, before=changed.before, after=changed.after, actor_id=actor.user_id, field=edit.assignee_field
         )
         drafts += await follow_tree(session, before=changed.before, after=changed.after, above=above)
     if drafts:
-        await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=drafts)
-    return task if changed is None else changed.after
+        await changes.record(
+            session, workspace_id=task["workspace_id"], actor=actor, drafts=drafts, reason=passage.reason
+        )
+    return task if changed is None else cast("RowMapping", {**changed.after, "warnings": passage.warnings})
+
+
+async def check_completion(
+    session: AsyncSession, *, task: RowMapping, edit: Edit, below: Sequence[ChangeDraft] = (), actor: Principal
+) -> Passage:
+    """Check what a task has to fulfil that is completed just now, and so is locked; say how it passes.
+
+    `below` are the changes of what was completed with it. Raises OpenSubtasks, Blocked, Forbidden.
+    """
+    if edit.children == "fail":
+        await refuse_open(session, task=task, actor=actor)
+    others = [draft.entity_id for draft in below]
+    return await pass_blockers(session, task=task, with_ids=others, force=edit.force, actor=actor)
 
 
 async def hold_tree(session: AsyncSession, task: RowMapping, actor: Principal) -> RowMapping:

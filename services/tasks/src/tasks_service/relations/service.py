@@ -1,0 +1,107 @@
+"""Use cases of relations. Each is part of one transaction that its caller commits."""
+
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks_service.changes import repository as changes_repository
+from tasks_service.changes import service as changes
+from tasks_service.relations import repository
+from tasks_service.relations.errors import (
+    RelatedTaskNotFound,
+    RelationCycle,
+    RelationMissing,
+    SelfRelation,
+    TooManyRelations,
+)
+from tasks_service.relations.events import RELATION_CREATED, RELATION_DELETED, relation_changed
+from tasks_service.relations.rules import ACYCLIC, MAX_RELATIONS, stored
+from tasks_service.relations.schemas import RelationCreate, RelationOut
+from tasks_service.tasks import repository as tasks
+from tasks_service.tasks.rules import task_named
+
+
+async def add_relation(
+    session: AsyncSession, *, task: RowMapping, wanted: RelationCreate, actor: Principal
+) -> tuple[RelationOut, bool]:
+    """Relate a task to another one; return how the task sees that, and whether it is new.
+
+    Raises RelatedTaskNotFound, SelfRelation, TooManyRelations, RelationCycle.
+    """
+    other = await _other(session, task, wanted.task_id, actor)
+    kind, from_id, to_id = stored(wanted.type, task["id"], other["id"])
+    await repository.lock_all(session, task["workspace_id"])
+    # A task that is being completed waits for what blocks it, and the other way round.
+    await tasks.lock(session, [from_id, to_id])
+    row = await repository.find(session, kind=kind, from_id=from_id, to_id=to_id)
+    if row is not None:
+        return RelationOut.of(row, other, task_id=task["id"]), False
+    if await repository.most_of(session, [from_id, to_id]) >= MAX_RELATIONS:
+        raise TooManyRelations
+    if kind in ACYCLIC and await repository.leads_to(session, kind=kind, from_id=to_id, to_id=from_id):
+        raise RelationCycle
+    row = await repository.add(
+        session,
+        {
+            "id": uuid7(),
+            "workspace_id": task["workspace_id"],
+            "type": kind,
+            "from_task_id": from_id,
+            "to_task_id": to_id,
+            "created_by": actor.user_id,
+            "created_at": utcnow(),
+        },
+    )
+    await _tell(session, RELATION_CREATED, row, task=task, other=other, actor=actor)
+    return RelationOut.of(row, other, task_id=task["id"]), True
+
+
+async def remove_relation(session: AsyncSession, *, task: RowMapping, relation_id: UUID, actor: Principal) -> None:
+    """Delete a relation of a task, whose other end the actor sees. Raises RelationMissing."""
+    found = await repository.list_of(session, caller=actor, task_id=task["id"], relation_id=relation_id)
+    if not found or not await repository.remove(session, relation_id):
+        raise RelationMissing
+    [(row, other)] = found
+    await _tell(session, RELATION_DELETED, row, task=task, other=other, actor=actor)
+
+
+async def _other(session: AsyncSession, task: RowMapping, name: str, actor: Principal) -> RowMapping:
+    """Return the other task, of the same workspace. Raises RelatedTaskNotFound, SelfRelation."""
+    named = task_named(name)
+    task_id: UUID | None = named if isinstance(named, UUID) else None
+    if not isinstance(named, UUID):
+        found = await tasks.find_by_key(session, caller=actor, key=named, workspace_id=task["workspace_id"])
+        best = [one for one in found if not one["is_former"]] or found
+        task_id = best[0]["id"] if best else None
+    other = None if task_id is None else await tasks.find_visible(session, caller=actor, task_id=task_id)
+    if other is None or other["workspace_id"] != task["workspace_id"]:
+        raise RelatedTaskNotFound(field="task_id")
+    if other["id"] == task["id"]:
+        raise SelfRelation(field="task_id")
+    return other
+
+
+async def _tell(
+    session: AsyncSession,
+    event_type: str,
+    row: RowMapping,
+    *,
+    task: RowMapping,
+    other: RowMapping,
+    actor: Principal,
+) -> None:
+    audience = await _see_both(session, task, other)
+    draft = relation_changed(event_type, row, task=task, audience=audience)
+    await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=[draft])
+
+
+async def _see_both(session: AsyncSession, one: RowMapping, other: RowMapping) -> frozenset[UUID]:
+    """Return who sees both tasks now: the event names both."""
+    of_projects = await changes_repository.readers_of_projects(session, {one["project_id"], other["project_id"]})
+    of_tasks = await changes_repository.readers_by_share(session, {one["id"], other["id"]})
+    first, second = ({*of_projects.get(end["project_id"], ()), *of_tasks.get(end["id"], ())} for end in (one, other))
+    return frozenset(first & second)
