@@ -9,7 +9,7 @@ PROJECTS = "/api/v1/projects"
 
 
 @pytest.fixture
-def team(api, rows, test_gateway):
+def make_team(api, rows, test_gateway):
     """A shared workspace with an owner, two members and a guest."""
 
     class Team:

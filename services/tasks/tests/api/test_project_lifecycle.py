@@ -36,9 +36,9 @@ def purge(database, settings):
 
 
 @pytest.fixture
-async def nested(team):
+async def nested(make_team):
     """A project in a project in a project, with a task in the last."""
-    place = await team()
+    place = await make_team()
     first = await place.project(name="first")
     second = await place.project(name="second", parent_id=first["id"])
     third = await place.project(name="third", parent_id=second["id"])
@@ -92,8 +92,10 @@ async def test_c2_twenty_who_archive_at_once_make_one_change(nested, act, rows):
     assert await rows(LOG, id=first["id"]) == [("project.created.v1", 1), ("project.updated.v1", 2)]
 
 
-async def test_c2_a_project_that_is_made_in_one_that_is_being_archived_is_archived_or_refused(team, act, api, rows):
-    place = await team()
+async def test_c2_a_project_that_is_made_in_one_that_is_being_archived_is_archived_or_refused(
+    make_team, act, api, rows
+):
+    place = await make_team()
     for _ in range(10):
         parent = await place.project()
         body = {"name": "x", "workspace_id": place.id, "parent_id": parent["id"]}
@@ -149,8 +151,8 @@ async def test_c2_what_was_in_the_trash_before_stays_there_and_what_has_lost_its
     assert codes(await act(place, second, "restore")) == (409, [("PROJECT_ARCHIVED", None)])
 
 
-async def test_r35_who_does_not_manage_what_is_in_a_project_neither_archives_nor_deletes_it(team, act, rows):
-    place = await team()
+async def test_r35_who_does_not_manage_what_is_in_a_project_neither_archives_nor_deletes_it(make_team, act, rows):
+    place = await make_team()
     parent = await place.project(by="ann")
     child = await place.project(by="bob", parent_id=parent["id"], visibility="private")
     for what in ("archive", "delete", "delete for good"):
@@ -197,8 +199,8 @@ async def test_c2_what_is_deleted_for_good_is_gone_and_its_rows_follow(api, nest
     assert again["prefix"] == "THIRD2"
 
 
-async def test_c2_the_trash_is_emptied_after_thirty_days_a_thousand_tasks_at_a_time(team, act, rows, purge):
-    place = await team()
+async def test_c2_the_trash_is_emptied_after_thirty_days_a_thousand_tasks_at_a_time(make_team, act, rows, purge):
+    place = await make_team()
     old, new = await place.project(name="old"), await place.project(name="new")
     for project in (old, new):
         await rows(

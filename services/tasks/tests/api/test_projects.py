@@ -60,8 +60,8 @@ async def test_c2_what_is_not_a_project_is_refused(api, user):
         assert (answer.status_code, [one["code"] for one in answer.json()["errors"]]) == (422, [code]), body
 
 
-async def test_n2_who_makes_a_project_manages_it_and_a_private_one_is_seen_by_its_members_alone(api, team):
-    place = await team()
+async def test_n2_who_makes_a_project_manages_it_and_a_private_one_is_seen_by_its_members_alone(api, make_team):
+    place = await make_team()
     opened = await place.project(by="ann")
     private = await place.project(by="ann", visibility="private")
     assert (opened["role"], private["role"]) == ("manager", "manager")
@@ -76,8 +76,8 @@ async def test_n2_who_makes_a_project_manages_it_and_a_private_one_is_seen_by_it
     assert members.json()["data"] == []
 
 
-async def test_c2_projects_nest_three_deep_within_their_workspace(api, team, user):
-    place = await team()
+async def test_c2_projects_nest_three_deep_within_their_workspace(api, make_team, user):
+    place = await make_team()
     first = await place.project()
     second = await place.project(parent_id=first["id"])
     third = await place.project(parent_id=second["id"])
@@ -106,8 +106,8 @@ async def test_c2_projects_nest_three_deep_within_their_workspace(api, team, use
     assert (await place.patch(second, parent_id=None)).json()["data"]["parent_id"] is None
 
 
-async def test_c2_two_projects_that_are_put_into_each_other_at_once_make_no_cycle(team):
-    place = await team()
+async def test_c2_two_projects_that_are_put_into_each_other_at_once_make_no_cycle(make_team):
+    place = await make_team()
     for _ in range(10):
         one, two = await place.project(), await place.project()
         answers = await asyncio.gather(
@@ -119,22 +119,22 @@ async def test_c2_two_projects_that_are_put_into_each_other_at_once_make_no_cycl
         assert codes(refused) == (422, [("CYCLE", "parent_id")])
 
 
-async def test_c2_a_private_project_in_an_open_one_stays_private(team):
-    place = await team()
+async def test_c2_a_private_project_in_an_open_one_stays_private(make_team):
+    place = await make_team()
     parent = await place.project(by="ann")
     child = await place.project(by="ann", parent_id=parent["id"], visibility="private")
     assert (await place.get(parent, by="bob")).status_code == 200
     assert (await place.get(child, by="bob")).status_code == 404
 
 
-async def test_b3_twenty_projects_of_one_name_at_once_have_twenty_prefixes(team):
-    place = await team()
+async def test_b3_twenty_projects_of_one_name_at_once_have_twenty_prefixes(make_team):
+    place = await make_team()
     made = await asyncio.gather(*(place.project(name="Garden") for _ in range(20)))
     assert {one["prefix"] for one in made} == {"GARDE", *(f"GARDE{n}" for n in range(2, 21))}
 
 
-async def test_b3_of_twenty_that_want_a_prefix_at_once_one_gets_it(api, team):
-    place = await team()
+async def test_b3_of_twenty_that_want_a_prefix_at_once_one_gets_it(api, make_team):
+    place = await make_team()
     body = {"name": "Garden", "workspace_id": place.id, "prefix": "GARDE"}
     answers = await asyncio.gather(
         *(api.post(PROJECTS, json=body, headers=place.headers("owner")) for _ in range(10)),
@@ -147,8 +147,8 @@ async def test_b3_of_twenty_that_want_a_prefix_at_once_one_gets_it(api, team):
     assert {str(codes(answer)) for answer in taken} <= {str((409, [("PREFIX_TAKEN", "prefix")]))}
 
 
-async def test_b3_a_former_prefix_stays_the_projects_and_its_keys_still_lead_to_the_tasks(team, rows):
-    place = await team()
+async def test_b3_a_former_prefix_stays_the_projects_and_its_keys_still_lead_to_the_tasks(make_team, rows):
+    place = await make_team()
     project = await place.project(prefix="OLD")
     tasks = [await place.task(project) for _ in range(3)]
     renamed = await place.patch(project, prefix="NEW")
@@ -162,7 +162,7 @@ async def test_b3_a_former_prefix_stays_the_projects_and_its_keys_still_lead_to_
     assert (await place.project(name="old"))["prefix"] == "OLD2"
     again = await place.patch(project, prefix="OLD")
     assert (again.status_code, again.json()["data"]["version"]) == (200, 3)
-    elsewhere = await team()
+    elsewhere = await make_team()
     assert (await elsewhere.project(prefix="OLD"))["prefix"] == "OLD"
 
 
@@ -189,8 +189,8 @@ async def test_b3_a_derived_prefix_is_well_formed_whatever_the_name(rows):
     assert await rows(valid, found=[prefix for _, prefix in found]) == [(0,)]
 
 
-async def test_r33_a_stale_change_is_refused_and_an_equal_one_is_none(api, team, rows):
-    place = await team()
+async def test_r33_a_stale_change_is_refused_and_an_equal_one_is_none(api, make_team, rows):
+    place = await make_team()
     project = await place.project()
     path = f"{PROJECTS}/{project['id']}"
     headers = place.headers("owner")
@@ -225,8 +225,8 @@ async def test_c4_an_inbox_is_neither_moved_nor_made_private(api, user):
     assert named.json()["data"]["name"] == "In"
 
 
-async def test_f6_who_sees_a_project_no_more_that_was_made_private_has_nothing_in_it(api, team, rows):
-    place = await team()
+async def test_f6_who_sees_a_project_no_more_that_was_made_private_has_nothing_in_it(api, make_team, rows):
+    place = await make_team()
     project = await place.project(by="ann")
     ids = {name: str(user_id) for name, user_id in place.users.items()}
     tasks = [await place.task(project) for _ in range(3)]
@@ -283,16 +283,16 @@ async def give(rows, place, task, names):
         await rows("INSERT INTO tasks.star VALUES (:w, :u, :t, now())", **row)
 
 
-async def test_n2_a_project_that_is_made_private_without_a_manager_gets_who_did_it(api, team):
-    place = await team()
+async def test_n2_a_project_that_is_made_private_without_a_manager_gets_who_did_it(api, make_team):
+    place = await make_team()
     project = await place.project(by="owner")
     assert (await place.patch(project, visibility="private")).status_code == 200
     members = await api.get(f"{PROJECTS}/{project['id']}/members", headers=place.headers("owner"))
     assert [(one["user_id"], one["role"]) for one in members.json()["data"]] == [(str(place.users["owner"]), "manager")]
 
 
-async def test_c2_a_workspace_has_so_many_projects(api, team, rows):
-    place = await team()
+async def test_c2_a_workspace_has_so_many_projects(api, make_team, rows):
+    place = await make_team()
     await rows(
         "INSERT INTO tasks.project"
         " (id, workspace_id, name, prefix, is_inbox, created_by, version, created_at, updated_at)"
@@ -306,8 +306,8 @@ async def test_c2_a_workspace_has_so_many_projects(api, team, rows):
     assert codes(max(answers, key=lambda one: one.status_code)) == (409, [("PROJECT_LIMIT_REACHED", None)])
 
 
-async def test_c2_a_list_of_a_hundred_asks_as_often_as_one_of_one(api, team, database):
-    place = await team()
+async def test_c2_a_list_of_a_hundred_asks_as_often_as_one_of_one(api, make_team, database):
+    place = await make_team()
     headers = place.headers("owner")
     counts = []
     for more in (1, 99):
