@@ -1,13 +1,13 @@
 """What part of a list is asked for; how it is read from a request is chassis.web.pagination's affair."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
-from uuid import UUID
+from typing import Any, Generic, TypeVar
 
 from chassis.cursors import CursorSigner
 
 Row = TypeVar("Row", bound=Mapping[Any, Any])
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,40 +28,52 @@ def page_meta(wanted: Paging, total: int) -> dict[str, Any]:
     return {"page": wanted.page, "per_page": wanted.per_page, "total": total}
 
 
-class Place(NamedTuple):
-    """Where a walk is: the id of the entry that was seen last, None at the beginning, and the direction."""
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Part of a list, with the `meta` that says which part."""
 
-    edge: UUID | None
-    is_backwards: bool
-
-
-def place_of(paging: Paging, *, signer: CursorSigner, query: bytes) -> Place:
-    """Read the cursor of a walk by id. Raises InvalidCursor or CursorMismatch."""
-    if not paging.cursor:
-        return Place(None, is_backwards=False)
-    after, is_backwards = signer.read_page(paging.cursor, query=query)
-    return Place(UUID(str(after[0])), is_backwards)
+    rows: Sequence[Row]
+    meta: dict[str, Any]
 
 
-def part_of_walk(
-    rows: Sequence[Row], *, paging: Paging, place: Place, signer: CursorSigner, query: bytes
-) -> tuple[list[Row], dict[str, Any]]:
-    """Return the rows of a part, in the order of the list, and its `meta`.
+class Walk(Generic[Key]):
+    """One part of a walk over a list that is sorted by one column.
 
-    `rows` were read from the place on in its direction, one more than asked for: it tells whether there is more.
+    `query` tells the list and its caller from any other, and `read` makes of the text of a key the key. Read `limit`
+    rows that follow `onwards_from` in the order of the list, or that precede `back_from`, in the opposite order; both
+    are None at the beginning. Raises InvalidCursor or CursorMismatch.
     """
-    shown = list(rows[: paging.per_page])
-    more = len(rows) > paging.per_page
-    if place.is_backwards:
-        shown.reverse()
-    has_next = bool(shown) and (more or place.is_backwards)
-    has_previous = bool(shown) and place.edge is not None and (more or not place.is_backwards)
-    meta = {
-        "per_page": paging.per_page,
-        "next_cursor": signer.page(query=query, after=[str(shown[-1]["id"])]) if has_next else None,
-        "prev_cursor": (
-            signer.page(query=query, after=[str(shown[0]["id"])], backwards=True) if has_previous else None
-        ),
-        "has_more": has_next,
-    }
-    return shown, meta
+
+    def __init__(self, paging: Paging, signer: CursorSigner, *, query: bytes, read: Callable[[str], Key]) -> None:
+        place, self._backwards = signer.read_page(paging.cursor, query=query) if paging.cursor else (None, False)
+        self._edge = None if place is None else read(str(place[0]))
+        self._per_page, self._signer, self._query = paging.per_page, signer, query
+
+    @property
+    def limit(self) -> int:
+        """How many rows to read: one more than is shown tells whether there is a next part."""
+        return self._per_page + 1
+
+    @property
+    def onwards_from(self) -> Key | None:
+        return None if self._backwards else self._edge
+
+    @property
+    def back_from(self) -> Key | None:
+        return self._edge if self._backwards else None
+
+    def page(self, rows: Sequence[Row], *, key: str) -> Page[Row]:
+        """Return what is shown of the rows, in the order of the list; `key` names the column."""
+        shown, more = list(rows[: self._per_page]), len(rows) > self._per_page
+        if self._backwards:
+            shown.reverse()
+        has_next = bool(shown) and (more or self._backwards)
+        has_previous = bool(shown) and self._edge is not None and (more or not self._backwards)
+        cursors = {
+            "next_cursor": self._cursor(shown[-1][key]) if has_next else None,
+            "prev_cursor": self._cursor(shown[0][key], backwards=True) if has_previous else None,
+        }
+        return Page(shown, {"per_page": self._per_page, **cursors, "has_more": has_next})
+
+    def _cursor(self, key: object, *, backwards: bool = False) -> str:
+        return self._signer.page(query=self._query, after=[str(key)], backwards=backwards)

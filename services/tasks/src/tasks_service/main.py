@@ -23,6 +23,7 @@ from tasks_service.comments import endpoints as comments
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
 from tasks_service.external_ids import endpoints as external_ids
+from tasks_service.history import endpoints as history
 from tasks_service.invitations import endpoints as invitations
 from tasks_service.invitations.service import InvitationTerms
 from tasks_service.labels import endpoints as labels
@@ -72,6 +73,8 @@ ROUTERS = (
     labels.of_tasks,
     relations.router,
     workspaces.router,
+    history.of_task,
+    history.of_workspace,
     directory.router,
     members.router,
     invitations.router,

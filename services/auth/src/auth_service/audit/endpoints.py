@@ -1,4 +1,5 @@
 from chassis.errors import CursorMismatch, InvalidCursor
+from chassis.paging import Page
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection
 from chassis.web.envelope import PageEnvelope
@@ -16,7 +17,6 @@ from auth_service.audit import service
 from auth_service.audit.access import AuditFilterQuery, CursorPaging
 from auth_service.audit.filters import AuditFilter
 from auth_service.audit.schemas import AUDIT_EXAMPLE, AuditEntryOut
-from auth_service.audit.service import Page
 
 own = APIRouter(prefix="/api/v1/users", tags=["users"])
 of_all = APIRouter(prefix="/api/v1/admin", tags=["admin"])
@@ -73,5 +73,5 @@ def _entry(row: RowMapping) -> AuditEntryOut:
     return AuditEntryOut.model_validate(dict(row))
 
 
-def _reply(request: Request, page: Page, entries: list[AuditEntryOut]) -> Response:
+def _reply(request: Request, page: Page[RowMapping], entries: list[AuditEntryOut]) -> Response:
     return reply(entries, meta=page.meta, headers=cursor_links(request, page.meta))

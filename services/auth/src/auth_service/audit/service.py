@@ -1,7 +1,6 @@
 """Writing and reading the audit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from chassis.context import current_request
 from chassis.cursors import CursorSigner
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from chassis.paging import Paging
+from chassis.paging import Page, Paging, Walk
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -56,41 +55,15 @@ async def record(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of the audit, and what `meta` says of it."""
-
-    rows: Sequence[RowMapping]
-    meta: dict[str, Any]
-
-
 async def read(
     reader: AsyncConnection, *, caller: Principal, wanted: AuditFilter, paging: Paging, signer: CursorSigner
-) -> Page:
-    """Return a part of the audit, the newest first. Raises InvalidCursor or CursorMismatch.
-
-    It is walked by id, which follows time; one entry more than asked for tells whether there is a next part.
-    """
-    query = caller.user_id.bytes + wanted.fingerprint()
-    place, backwards = signer.read_page(paging.cursor, query=query) if paging.cursor else (None, False)
-    edge = None if place is None else UUID(str(place[0]))
+) -> Page[RowMapping]:
+    """Return a part of the audit, the newest first: ids follow time. Raises InvalidCursor or CursorMismatch."""
+    walk = Walk(paging, signer, query=caller.user_id.bytes + wanted.fingerprint(), read=UUID)
     rows = await repository.list_entries(
-        reader,
-        wanted,
-        limit=paging.per_page + 1,
-        before=None if backwards else edge,
-        after=edge if backwards else None,
+        reader, wanted, limit=walk.limit, before=walk.onwards_from, after=walk.back_from
     )
-    shown, more = list(rows[: paging.per_page]), len(rows) > paging.per_page
-    if backwards:
-        shown.reverse()
-    older = bool(shown) and (more or backwards)
-    newer = bool(shown) and edge is not None and (more or not backwards)
-    cursors = {
-        "next_cursor": signer.page(query=query, after=[str(shown[-1]["id"])]) if older else None,
-        "prev_cursor": signer.page(query=query, after=[str(shown[0]["id"])], backwards=True) if newer else None,
-    }
-    return Page(shown, {"per_page": paging.per_page, **cursors, "has_more": older})
+    return walk.page(rows, key="id")
 
 
 async def newest_of(session: AsyncSession, subject_id: UUID, *, limit: int) -> Sequence[RowMapping]:

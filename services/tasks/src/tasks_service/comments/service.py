@@ -9,7 +9,7 @@ from chassis.clock import utcnow
 from chassis.cursors import CursorSigner
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from chassis.paging import Paging, page_meta, part_of_walk, place_of
+from chassis.paging import Page, Paging, Walk, page_meta
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -53,17 +53,9 @@ async def create_comment(
     return Written(row, mentioned.warnings())
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Part of a list, with the `meta` that says which part."""
-
-    rows: Sequence[RowMapping]
-    meta: dict[str, Any]
-
-
 async def list_comments(
     reader: AsyncConnection, *, caller: Principal, thread: Thread, paging: Paging, signer: CursorSigner
-) -> Page:
+) -> Page[RowMapping]:
     """Return one page of a thread, the oldest first. Raises InvalidCursor or CursorMismatch."""
     if paging.cursor is not None:
         return await _walk(reader, caller, thread, paging, signer)
@@ -76,18 +68,13 @@ async def list_comments(
 
 async def _walk(
     reader: AsyncConnection, caller: Principal, thread: Thread, paging: Paging, signer: CursorSigner
-) -> Page:
+) -> Page[RowMapping]:
     query = f"{caller.user_id}{thread.fingerprint()}".encode()
-    place = place_of(paging, signer=signer, query=query)
+    walk = Walk(paging, signer, query=query, read=UUID)
     rows = await repository.list_visible(
-        reader,
-        caller=caller,
-        thread=thread,
-        limit=paging.per_page + 1,
-        before=place.edge if place.is_backwards else None,
-        after=None if place.is_backwards else place.edge,
+        reader, caller=caller, thread=thread, limit=walk.limit, before=walk.back_from, after=walk.onwards_from
     )
-    return Page(*part_of_walk(rows, paging=paging, place=place, signer=signer, query=query))
+    return walk.page(rows, key="id")
 
 
 async def update_comment(

@@ -1,12 +1,10 @@
 """Lists of tasks, a part at a time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from uuid import UUID
 
 from chassis.cursors import CursorSigner
 from chassis.identity import Principal
-from chassis.paging import Paging, page_meta, part_of_walk, place_of
+from chassis.paging import Page, Paging, Walk, page_meta
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,17 +12,9 @@ from tasks_service.tasks import repository
 from tasks_service.tasks.filters import TaskFilter
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Part of a list, with the `meta` that says which part."""
-
-    rows: Sequence[RowMapping]
-    meta: dict[str, Any]
-
-
 async def list_tasks(
     reader: AsyncConnection, *, caller: Principal, wanted: TaskFilter, paging: Paging, signer: CursorSigner
-) -> Page:
+) -> Page[RowMapping]:
     """Return one page of what the caller may see, newest first. Raises InvalidCursor or CursorMismatch."""
     if paging.cursor is not None:
         return await _walk(reader, caller, wanted, paging, signer)
@@ -37,16 +27,11 @@ async def list_tasks(
 
 async def _walk(
     reader: AsyncConnection, caller: Principal, wanted: TaskFilter, paging: Paging, signer: CursorSigner
-) -> Page:
+) -> Page[RowMapping]:
     """Walk by id, which follows creation."""
     query = f"{caller.user_id}{wanted.fingerprint()}".encode()
-    place = place_of(paging, signer=signer, query=query)
+    walk = Walk(paging, signer, query=query, read=UUID)
     rows = await repository.list_visible(
-        reader,
-        caller=caller,
-        wanted=wanted,
-        limit=paging.per_page + 1,
-        before=None if place.is_backwards else place.edge,
-        after=place.edge if place.is_backwards else None,
+        reader, caller=caller, wanted=wanted, limit=walk.limit, before=walk.onwards_from, after=walk.back_from
     )
-    return Page(*part_of_walk(rows, paging=paging, place=place, signer=signer, query=query))
+    return walk.page(rows, key="id")

@@ -1,0 +1,43 @@
+"""How a part of the past is asked for."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from chassis.paging import Paging
+from chassis.web.pagination import DEFAULT_PER_PAGE, Cursor, PerPage
+from fastapi import Depends, Query
+from pydantic import AwareDatetime
+
+from tasks_service.history.filters import AuditFilter
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 12, 31, tzinfo=UTC)
+
+
+def cursor_paging(per_page: PerPage = DEFAULT_PER_PAGE, cursor: Cursor = "") -> Paging:
+    """Read how a list is walked that only grows: by cursor."""
+    return Paging(1, per_page, cursor)
+
+
+def audit_filter(
+    actor: Annotated[UUID | None, Query(description="Who did it: id of a user or service account.")] = None,
+    action: Annotated[
+        str | None,
+        Query(pattern=r"^[a-z_]{1,32}\.[a-z_]{1,32}$", description="What happened, such as `member.removed`."),
+    ] = None,
+    entity_id: Annotated[UUID | None, Query(description="What it was done to.")] = None,
+    since: Annotated[
+        AwareDatetime | None,
+        Query(alias="from", ge=EARLIEST, le=LATEST, description="Not before this instant (RFC 3339)."),
+    ] = None,
+    until: Annotated[
+        AwareDatetime | None, Query(alias="to", ge=EARLIEST, le=LATEST, description="Before this instant (RFC 3339).")
+    ] = None,
+) -> AuditFilter:
+    """Read the filter of an audit."""
+    return AuditFilter(actor, action, entity_id, since, until)
+
+
+AuditFilterQuery = Annotated[AuditFilter, Depends(audit_filter)]
+CursorPaging = Annotated[Paging, Depends(cursor_paging)]

@@ -1,0 +1,122 @@
+"""All SQL on the past: the change log, as those read it who see what it is about."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from chassis.db.base import table_of
+from chassis.identity import Principal
+from sqlalchemy import ColumnElement, RowMapping, and_, any_, exists, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tasks_service.changes.models import Change
+from tasks_service.comments.models import Comment
+from tasks_service.directory.models import Person
+from tasks_service.history.filters import AuditFilter
+from tasks_service.permissions.rules import RULES
+from tasks_service.workspaces.models import Member
+
+change = table_of(Change)
+comment = table_of(Comment)
+member = table_of(Member)
+person = table_of(Person)
+
+ONES_OWN = ("star", "personal_label", "task_metadata")
+"""What is for its owner alone, unless its audience says otherwise."""
+SHOWN = (
+    change.c.seq,
+    change.c.event_id,
+    change.c.occurred_at,
+    change.c.type,
+    change.c.entity_type,
+    change.c.entity_id,
+    change.c.project_id,
+    change.c.task_id,
+    change.c.version,
+    change.c.actor,
+    change.c.changes,
+    change.c.reason,
+    change.c.request_id,
+    comment.c.deleted_at.is_not(None).label("is_silenced"),
+)
+LOG = change.outerjoin(comment, and_(change.c.entity_type == "comment", comment.c.id == change.c.entity_id))
+
+
+async def of_task(
+    reader: AsyncConnection,
+    *,
+    caller: Principal,
+    task: RowMapping,
+    field: str | None,
+    before: int | None,
+    after: int | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Return changes of a task that the caller sees, and of what hangs on it; see chassis.paging.Walk."""
+    conditions = [change.c.task_id == task["id"], _is_for(caller, *ONES_OWN, "relation")]
+    if field is not None:
+        conditions.append(change.c.changes.contains([{"field": field}]))
+    return await _read(reader, conditions, before=before, after=after, limit=limit)
+
+
+async def of_workspace(
+    reader: AsyncConnection,
+    *,
+    caller: Principal,
+    workspace_id: UUID,
+    wanted: AuditFilter,
+    before: int | None,
+    after: int | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Return changes of all that is in a workspace, for who reads its audit now; for others none."""
+    may_read = exists().where(
+        member.c.workspace_id == change.c.workspace_id,
+        member.c.user_id == caller.user_id,
+        member.c.role.in_(RULES["workspace.read_audit"].roles),
+    )
+    conditions = [change.c.workspace_id == workspace_id, may_read, _is_for(caller, *ONES_OWN), *_meant(wanted)]
+    return await _read(reader, conditions, before=before, after=after, limit=limit)
+
+
+def _is_for(caller: Principal, *entity_types: str) -> ColumnElement[bool]:
+    """Return the condition that leaves what is of these types to those whom it was for."""
+    return or_(change.c.entity_type.not_in(entity_types), any_(change.c.audience) == caller.user_id)
+
+
+def _meant(wanted: AuditFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.actor_id is not None:
+        conditions.append(change.c.actor.contains({"id": str(wanted.actor_id)}))
+    if wanted.action is not None:
+        conditions.append(change.c.type == f"{wanted.action}.v1")
+    if wanted.entity_id is not None:
+        conditions.append(change.c.entity_id == wanted.entity_id)
+    if wanted.since is not None:
+        conditions.append(change.c.occurred_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(change.c.occurred_at < wanted.until)
+    return conditions
+
+
+async def _read(
+    reader: AsyncConnection,
+    conditions: list[ColumnElement[bool]],
+    *,
+    before: int | None,
+    after: int | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    query = select(*SHOWN).select_from(LOG).where(*conditions).limit(limit)
+    if before is not None:
+        query = query.where(change.c.seq < before)
+    if after is not None:
+        query = query.where(change.c.seq > after).order_by(change.c.seq)
+    else:
+        query = query.order_by(change.c.seq.desc())
+    return (await reader.execute(query)).mappings().all()
+
+
+async def names_of(reader: AsyncConnection, users: set[UUID]) -> dict[UUID, RowMapping]:
+    """Return what the directory knows of some users."""
+    query = select(person.c.id, person.c.display_name, person.c.status).where(person.c.id.in_(users))
+    return {row["id"]: row for row in (await reader.execute(query)).mappings()}
