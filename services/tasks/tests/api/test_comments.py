@@ -425,3 +425,17 @@ async def test_h3_who_comments_watches_unless_a_rule_says_otherwise(api, team, r
     assert new == [(team["ids"]["member"], "commented")]
     log = "SELECT count(*) FROM tasks.change WHERE task_id = :id AND type = 'watcher.added.v1' AND actor->>'id' = :user"
     assert await rows(log, id=team["task"]["id"], user=str(team["ids"]["member"])) == [(1,)]
+
+
+async def test_b4_comments_are_found_by_the_key_of_their_task(api, team):
+    made = await write(api, team)
+    path = f"/api/v1/tasks/{team['task']['key']}/comments"
+    mine = team["headers"]["owner"]
+    assert (await api.get(path, headers=mine)).json()["data"] == [made]
+    assert (await api.get(f"{path}/{made['id']}", headers=mine)).json()["data"] == made
+    edited = await api.patch(f"{path}/{made['id']}", json={"body": "b"}, headers=mine)
+    assert (edited.status_code, edited.json()["data"]["version"]) == (200, 2)
+    reacted = await api.put(f"{path}/{made['id']}/reactions/%F0%9F%91%8D", headers=mine)
+    assert reacted.status_code == 201
+    hidden = await api.get("/api/v1/tasks/NONE-1/comments", headers=mine)
+    assert (hidden.status_code, hidden.json()["errors"][0]["code"]) == (404, "NOT_FOUND")

@@ -169,7 +169,9 @@ async def count_visible(reader: Reader, *, caller: Principal, thread: Thread) ->
 
 
 def _in_thread(thread: Thread) -> list[ColumnElement[bool]]:
-    return [task.c.id == thread.task_id, comment.c.parent_id.is_not_distinct_from(thread.parent_id)]
+    # Not IS NOT DISTINCT FROM, for which no index is looked at.
+    of_parent = comment.c.parent_id.is_(None) if thread.parent_id is None else comment.c.parent_id == thread.parent_id
+    return [task.c.id == thread.task_id, of_parent]
 
 
 async def comments_on(reader: Reader, task_ids: Sequence[UUID]) -> dict[UUID, int]:
