@@ -5,6 +5,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import orjson
 from chassis.background import Background, background_roles
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "grant-admin": grant_admin,
         "revoke-admin": revoke_admin,
         "rotate-keys": rotate_keys,
+        "tell-accounts": tell_accounts,
         **background_roles(open_background, root=ROOT, queues=[one.queue for one in CONSUMERS]),
     }
     return run_role(SERVICE, roles, argv)
@@ -75,6 +77,24 @@ async def _rotate_keys(loaded: Settings) -> None:
         async with transaction(database) as session:
             ring = KeyRing.parse(loaded.auth.encryption_keys.get_secret_value())
             await tokens.rotate_keys(session, ring, access_ttl=timedelta(seconds=loaded.auth.access_token_ttl))
+    finally:
+        await database.close()
+
+
+def tell_accounts(_arguments: Sequence[str]) -> int:
+    """Tell other services again of every account, as one does that began to listen later; it may be repeated."""
+    asyncio.run(_tell_accounts(settings.load()))
+    return 0
+
+
+async def _tell_accounts(loaded: Settings) -> None:
+    database = open_database(loaded.database, application_name="auth-tell-accounts")
+    try:
+        for tell in (administration.tell_people, administration.tell_service_accounts):
+            last: UUID | None = UUID(int=0)
+            while last is not None:
+                async with transaction(database) as session:
+                    last = await tell(session, after=last)
     finally:
         await database.close()
 

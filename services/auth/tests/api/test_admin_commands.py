@@ -44,3 +44,29 @@ async def test_the_last_administrator_stays_one(command, only_admin, rows):
 @pytest.mark.parametrize("email", ["nobody-at-all@example.com", "no address"])
 async def test_an_address_that_nobody_has_is_said_so(command, email):
     assert await command("grant-admin", email) == (1, "", f"There is no account with the address {email}.\n")
+
+
+async def test_every_account_is_told_of_again_as_it_is(command, login, rows):
+    account = login.account
+    machine, gone = uuid7(), uuid7()
+    add = (
+        "INSERT INTO auth.account (id, kind, status, display_name, timezone, roles, version, created_at, updated_at)"
+        " VALUES (:id, :kind, :status, 'x', 'UTC', '{}', 3, now(), now())"
+    )
+    await rows(add, id=machine, kind="service", status="active")
+    await rows(add, id=gone, kind="human", status="deleted")
+    await rows(
+        "INSERT INTO auth.service_account (account_id, workspace_id, name, role, created_by, version, created_at,"
+        " updated_at) VALUES (:id, :workspace, 'Importer', 'member', :by, 2, now(), now())",
+        id=machine,
+        workspace=uuid7(),
+        by=account.id,
+    )
+    ((version,),) = await rows("SELECT version FROM auth.account WHERE id = :id", id=account.id)
+    assert await command("tell-accounts") == (0, "", "")
+    last = "SELECT type, sequence, data->'actor' FROM auth.outbox WHERE stream_id = :id ORDER BY event_id DESC LIMIT 1"
+    assert await rows(last, id=account.id) == [("user.updated.v1", version, None)]
+    assert await rows(last, id=gone) == [("user.deleted.v1", 3, None)]
+    ((kind, sequence, actor),) = await rows(last, id=machine)
+    assert (kind, sequence, actor["id"]) == ("service_account.updated.v1", 2, str(account.id))
+    assert await rows("SELECT version FROM auth.account WHERE id = :id", id=account.id) == [(version,)]

@@ -414,7 +414,7 @@ async def test_n3_what_is_wrong_is_refused_and_nothing_is_mailed(team, address, 
 async def test_n3_a_project_of_another_workspace_is_answered_as_none(team, address, database):
     async with transaction(database) as session:
         _, others = await create_workspace(
-            session, owner=Principal(uuid7(), uuid7()), name="Other", members=(), projects_named=["X"]
+            session, owner=Principal(team.owner, uuid7()), name="Other", members=(), projects_named=["X"]
         )
     answers = []
     for project in (others["X"], uuid7()):

@@ -12,6 +12,7 @@ from auth_service.administration.rules import search_terms
 from auth_service.api_tokens.models import ApiToken
 from auth_service.audit.models import AuditEvent
 from auth_service.audit.rules import AuditAction
+from auth_service.service_accounts.models import ServiceAccount
 from auth_service.sessions.models import Session
 from auth_service.users.models import WORDS, Account
 
@@ -19,6 +20,7 @@ account = table_of(Account)
 api_token = table_of(ApiToken)
 audit_event = table_of(AuditEvent)
 login = table_of(Session)
+service_account = table_of(ServiceAccount)
 
 
 async def list_users(
@@ -29,6 +31,18 @@ async def list_users(
     query = select(account).where(*conditions).order_by(account.c.id.desc()).limit(limit).offset(offset)
     total = (await reader.execute(select(func.count()).select_from(account).where(*conditions))).scalar_one()
     return (await reader.execute(query)).mappings().all(), total
+
+
+async def people_after(session: AsyncSession, last: UUID, *, limit: int) -> Sequence[RowMapping]:
+    """Return the next accounts of people in the order of their ids, tombstones too."""
+    query = select(account).where(account.c.id > last, account.c.kind == "human").order_by(account.c.id).limit(limit)
+    return (await session.execute(query)).mappings().all()
+
+
+async def service_accounts_after(session: AsyncSession, last: UUID, *, limit: int) -> Sequence[RowMapping]:
+    """Return the next service accounts in the order of their ids."""
+    query = select(service_account).where(service_account.c.account_id > last)
+    return (await session.execute(query.order_by(service_account.c.account_id).limit(limit))).mappings().all()
 
 
 async def find_user(reader: AsyncConnection, user_id: UUID) -> RowMapping | None:
