@@ -189,3 +189,22 @@ async def test_f6_who_sees_less_by_another_role_has_nothing_on_what_they_see_no_
     assert await held(one, other) == dict.fromkeys(TABLES, 1)
     kinds = [kind for kind, *_ in (await log(one))[-3:]]
     assert sorted(kinds) == ["member.updated.v1", "task.updated.v1", "watcher.removed.v1"]
+
+
+async def test_f6_whoever_is_given_something_while_they_leave_is_left_with_nothing(
+    place, task_of, held, api, test_gateway, rows
+):
+    one = await place(owner="owner", **{f"m{n}": "member" for n in range(10)})
+    owner = test_gateway.headers(one["owner"])
+    for n in range(10):
+        leaver, task = one[f"m{n}"], await task_of(one)
+        answers = await asyncio.gather(
+            api.post(f"/api/v1/tasks/{task}/assignees", json={"user_id": str(leaver)}, headers=owner),
+            api.delete(f"/api/v1/workspaces/{one['workspace']}/members/{leaver}", headers=owner),
+            api.put(f"/api/v1/projects/{one['project']}/members/{leaver}", json={"role": "editor"}, headers=owner),
+        )
+        assert [answer.status_code for answer in answers] in (
+            [given, 204, joined] for given in (200, 201, 422) for joined in (200, 422)
+        )
+        assert set((await held(one, leaver)).values()) == {0}
+        assert (await assignments(rows, one))[task][:2] == [[], None]

@@ -275,3 +275,21 @@ async def test_a9_the_worker_has_a_queue_for_them(team, rows, database, valkey_u
     stop.set()
     await running
     await transport.close()
+
+
+async def test_f6_a_service_account_that_is_deleted_is_taken_off_its_tasks(team, take, rows, api, test_gateway):
+    workspace, owner, project = team
+    account = uuid7()
+    await take(account_event(CREATED, account, workspace, owner))
+    headers = test_gateway.headers(owner)
+    body = {"title": "a", "project_id": str(project)}
+    task = (await api.post("/api/v1/tasks", json=body, headers=headers)).json()["data"]
+    path = f"/api/v1/tasks/{task['id']}"
+    given = await api.post(f"{path}/assignees", json={"user_id": str(account)}, headers=headers)
+    assert given.status_code < 300
+    assert (await api.get(path, headers=headers)).json()["data"]["assigned_to"] == str(account)
+    await take(account_event(DELETED, account, workspace, owner, sequence=2))
+    assert (await api.get(path, headers=headers)).json()["data"]["assignees"] == []
+    for table in ("assignee", "watcher", "member"):
+        count = "SELECT count(*) FROM tasks.{} WHERE user_id = :id"
+        assert await rows(count.format(table), id=account) == [(0,)]
