@@ -13,6 +13,7 @@ FIELDS = {
     "labels": "label_details",
     "comments_count": "comments_count",
     "checklist_progress": "checklist_progress",
+    "starred": "is_starred",
     "html": "description_html",
 }
 HOSTILE = [
@@ -108,7 +109,7 @@ async def test_b12_a_hundred_tasks_need_as_many_statements_as_one(api, mine, dat
         with statements_seen(database.reader) as seen:
             answer = await api.get(f"/api/v1/tasks?per_page=100&include={','.join(FIELDS)}", headers=headers)
         counts.append((len(answer.json()["data"]), len(seen)))
-    assert counts == [(1, 6), (31, 6)]
+    assert counts == [(1, 7), (31, 7)]
 
 
 async def test_b17_the_description_is_markdown_and_html_when_asked_for(api, mine):

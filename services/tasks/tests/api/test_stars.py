@@ -57,3 +57,15 @@ async def test_c5_the_list_costs_two_statements(roster, database):
     with statements_seen(database.reader) as seen:
         assert len(await starred(roster, "viewer")) == 3
     assert len(seen) == 2
+
+
+async def test_c5_tasks_are_read_with_ones_own_stars_for_one_statement_more(roster, database):
+    task, other = await roster.task(), await roster.task()
+    await roster.ok("viewer", "PUT", f"/tasks/{task['id']}/star")
+    for who, is_starred in (("viewer", True), ("owner", False)):
+        with statements_seen(database.reader) as seen:
+            shown = await roster.ok(who, "GET", f"/tasks?project_id={roster.project_id}&include=starred")
+        assert {one["id"]: one["is_starred"] for one in shown} == {task["id"]: is_starred, other["id"]: False}
+        assert len(seen) == 3
+    assert (await roster.ok("viewer", "GET", f"/tasks/{task['id']}?include=starred"))["is_starred"] is True
+    assert "is_starred" not in await roster.ok("viewer", "GET", f"/tasks/{task['id']}")

@@ -16,6 +16,7 @@ from tasks_service.comments.repository import comments_on
 from tasks_service.labels.repository import of_tasks as labels_of_tasks
 from tasks_service.labels.schemas import TaskLabel
 from tasks_service.markdown.rules import html_of
+from tasks_service.stars.repository import starred_among
 from tasks_service.tasks.policies import permissions_of
 from tasks_service.tasks.schemas import Progress, TaskOut, TaskView
 
@@ -58,6 +59,11 @@ async def _checklist_progress(reader: Reader, _caller: Principal, rows: Rows) ->
     return [Progress.model_construct(done=done, total=total) for done, total in counts]
 
 
+async def _starred(reader: Reader, caller: Principal, rows: Rows) -> Sequence[Any]:
+    found = await starred_among(reader, user_id=caller.user_id, task_ids=[row["id"] for row in rows])
+    return [row["id"] in found for row in rows]
+
+
 async def _html(_reader: Reader, _caller: Principal, rows: Rows) -> Sequence[Any]:
     texts = [row["description"] for row in rows]
     # Beside the loop, since a page of long ones takes a while.
@@ -70,6 +76,7 @@ REGISTRY: Mapping[str, Included] = {
     "labels": Included("label_details", _labels, "what is said of the labels on it, with your own ones"),
     "comments_count": Included("comments_count", _comments_count, "how many comments there are"),
     "checklist_progress": Included("checklist_progress", _checklist_progress, "how far its checklist is"),
+    "starred": Included("is_starred", _starred, "whether you have given it a star"),
     "html": Included("description_html", _html, "its description as sanitized HTML"),
 }
 

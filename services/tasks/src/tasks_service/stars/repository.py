@@ -57,7 +57,9 @@ async def remove(session: AsyncSession, *, task_id: UUID, user_id: UUID) -> RowM
     return (await session.execute(statement)).mappings().one_or_none()
 
 
-async def starred_among(reader: AsyncConnection, *, user_id: UUID, task_ids: Iterable[UUID]) -> set[UUID]:
+async def starred_among(
+    reader: AsyncConnection | AsyncSession, *, user_id: UUID, task_ids: Iterable[UUID]
+) -> set[UUID]:
     """Return which of these tasks have a star of this user."""
     rows = await reader.execute(OF_TASKS, {"of_user": user_id, "of_tasks": sorted(task_ids)})
     return set(rows.scalars())

@@ -300,6 +300,12 @@ class TaskView(TaskOut):
         json_schema_extra=without_default,
         exclude_if=lambda value: value is NO_PROGRESS,
     )
+    is_starred: bool | None = Field(
+        default=None,
+        description="Only with `include=starred`: whether you have given it a star.",
+        json_schema_extra=without_default,
+        exclude_if=lambda value: value is None,
+    )
 
     @classmethod
     def with_more(cls, row: RowMapping, more: Mapping[str, Any]) -> "TaskView":
