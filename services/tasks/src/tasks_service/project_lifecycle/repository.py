@@ -77,17 +77,18 @@ async def lock_purgeable(session: AsyncSession, *, deleted_before: datetime) -> 
     return row
 
 
-async def take_tasks(session: AsyncSession, project_id: UUID) -> Sequence[RowMapping]:
-    """Delete at most a thousand tasks of a project with all that hangs on them, subtasks first; return them."""
+async def lock_tasks(session: AsyncSession, project_id: UUID) -> Sequence[RowMapping]:
+    """Lock at most a thousand tasks of a project below which there is none, and return them."""
     below = task.alias("below")
-    chosen = (
-        select(task.c.id)
+    query = (
+        select(*SHOWN)
+        .join(project, project.c.id == task.c.project_id)
         .where(task.c.project_id == project_id, ~exists(select(below.c.id).where(below.c.parent_id == task.c.id)))
         .order_by(task.c.id)
         .limit(BATCH)
+        .with_for_update(of=task)
     )
-    statement = delete(task).where(task.c.id.in_(chosen), project.c.id == task.c.project_id).returning(*SHOWN)
-    return (await session.execute(statement)).mappings().all()
+    return (await session.execute(query)).mappings().all()
 
 
 async def remove(session: AsyncSession, project_id: UUID) -> None:

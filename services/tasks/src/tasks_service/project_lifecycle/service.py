@@ -7,13 +7,12 @@ not manage all that is in a project changes none of it.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.errors import Forbidden
 from chassis.identity import Principal
-from chassis.ids import uuid7
 from sqlalchemy import RowMapping, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,7 +29,7 @@ from tasks_service.projects.events import (
     project_changed,
 )
 from tasks_service.projects.service import KIND
-from tasks_service.tasks.events import TASK_PURGED, task_changed
+from tasks_service.trash.service import purge_tasks
 from tasks_service.versions import service as versions
 from tasks_service.versions.schemas import Expectation
 
@@ -139,19 +138,13 @@ async def purge_project(session: AsyncSession, *, deleted_before: datetime) -> b
     if row["purged_at"] is None:
         marked = await repository.change_all(session, [row["id"]], {"purged_at": utcnow()})
         drafts.append(project_changed(PROJECT_PURGED, row, marked[row["id"]]))
-    tasks = await repository.take_tasks(session, row["id"])
-    drafts += [_task_purged(one) for one in tasks]
+    tasks = await repository.lock_tasks(session, row["id"])
+    drafts += await purge_tasks(session, rows=tasks) if tasks else []
     if drafts:
-        # On behalf of who deleted it; the request is long over.
-        actor = Principal(user_id=row["deleted_by"] or row["created_by"], session_id=uuid7())
-        await changes.record(session, workspace_id=row["workspace_id"], actor=actor, drafts=drafts)
+        await changes.record(session, workspace_id=row["workspace_id"], actor=None, drafts=drafts)
     if not tasks:
         await repository.remove(session, row["id"])
     return True
-
-
-def _task_purged(row: RowMapping) -> ChangeDraft:
-    return task_changed(TASK_PURGED, row, cast("RowMapping", {**row, "version": row["version"] + 1}))
 
 
 async def _locked(session: AsyncSession, request: Request) -> RowMapping:
