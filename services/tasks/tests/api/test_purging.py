@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from tasks_service.scheduler import JOBS
+from tasks_service.scheduler import JOBS, jobs
 from testkit.jobs import run_to_end
 
 OLD_ANSWERS = """
@@ -23,8 +23,16 @@ def run_job(database):
     return partial(run_to_end, database, JOBS)
 
 
-def test_the_jobs_and_how_often_they_run():
-    assert [(job.name, job.seconds) for job in JOBS] == [("purge-idempotency-keys", 3600.0), ("purge-inbox", 3600.0)]
+def test_the_jobs_and_how_often_they_run(settings):
+    assert {job.name: job.seconds for job in jobs(settings)} == {
+        "purge-idempotency-keys": 3600.0,
+        "purge-inbox": 3600.0,
+        "purge-outbox": 3600.0,
+        "purge-invitations": 3600.0,
+        "purge-projects": 300.0,
+        "purge-trash": 3600.0,
+        "purge-workspaces": 3600.0,
+    }
 
 
 async def test_r32_answers_are_kept_for_a_day(api, user, rows, run_job):
