@@ -15,9 +15,9 @@ def codes(answer):
 
 
 @pytest.fixture
-async def board(api, team):
+async def board(api, make_team):
     """A project with what to do with its statuses."""
-    place = await team()
+    place = await make_team()
     project = await place.project()
 
     class Board:
