@@ -28,6 +28,7 @@ from tasks_service.invitations import endpoints as invitations
 from tasks_service.invitations.service import InvitationTerms
 from tasks_service.labels import endpoints as labels
 from tasks_service.members import endpoints as members
+from tasks_service.metadata import endpoints as metadata
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
 from tasks_service.positions import endpoints as positions
@@ -72,6 +73,7 @@ ROUTERS = (
     labels.router,
     labels.of_tasks,
     relations.router,
+    metadata.router,
     workspaces.router,
     history.of_task,
     history.of_workspace,

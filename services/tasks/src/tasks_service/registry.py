@@ -36,6 +36,8 @@ from tasks_service.labels.events import (
     PERSONAL_LABEL_REMOVED,
 )
 from tasks_service.labels.schemas import LABEL_EXAMPLE, PERSONAL_LABEL_EXAMPLE, LabelOut, PersonalLabelResource
+from tasks_service.metadata.events import TASK_METADATA_REMOVED, TASK_METADATA_UPDATED
+from tasks_service.metadata.schemas import METADATA_RESOURCE_EXAMPLE, MetadataResource
 from tasks_service.project_members.events import (
     PROJECT_MEMBER_ADDED,
     PROJECT_MEMBER_REMOVED,
@@ -125,6 +127,10 @@ _REACTION_EVENTS = {
 _RELATION_EVENTS = {
     RELATION_CREATED: "Two tasks were related; told to those who see both.",
     RELATION_DELETED: "Two tasks are not related any more; told to those who see both.",
+}
+_METADATA_EVENTS = {
+    TASK_METADATA_UPDATED: "An app keeps something with a task; what is not shared is told to its owner alone.",
+    TASK_METADATA_REMOVED: "An app keeps something with a task no more.",
 }
 
 EVENTS = (
@@ -334,5 +340,11 @@ EVENTS = (
     *(
         EventContract(name, SOURCE_NAME, "relation", text, RelationResource, RELATION_RESOURCE_EXAMPLE, "workspace_id")
         for name, text in _RELATION_EVENTS.items()
+    ),
+    *(
+        EventContract(
+            name, SOURCE_NAME, "task_metadata", text, MetadataResource, METADATA_RESOURCE_EXAMPLE, "workspace_id"
+        )
+        for name, text in _METADATA_EVENTS.items()
     ),
 )

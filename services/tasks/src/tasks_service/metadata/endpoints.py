@@ -1,0 +1,148 @@
+from typing import Annotated
+
+from chassis.errors import Forbidden, IfMatchRequired
+from chassis.web.app import APIRouter
+from chassis.web.database import Writing
+from chassis.web.envelope import Envelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import errors, example
+from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
+from chassis.web.replies import etag, reply, unless_unchanged
+from chassis.web.routing import policy, scope
+from fastapi import Body, Path, Query, Request, Response
+
+from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.metadata import repository, service
+from tasks_service.metadata.errors import MetadataMissing, NamespaceTaken, TooManyNamespaces
+from tasks_service.metadata.rules import NAMESPACE_PATTERN, app_of
+from tasks_service.metadata.schemas import METADATA_EXAMPLE, MetadataOut, Value
+from tasks_service.projects.errors import ProjectArchived
+from tasks_service.tasks.access import ReadableTask, WritableTask
+from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
+from tasks_service.versions.access import Expecting
+from tasks_service.versions.errors import ResourceVersionConflict
+
+router = APIRouter(prefix="/api/v1/tasks/{task_id}/metadata", tags=["metadata"])
+
+ETAG = {"ETag": "The version of this metadata, in quotes; the task has its own."}
+WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+WRITING = (AmbiguousKey, Forbidden, ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired)
+Namespace = Annotated[
+    str,
+    Path(
+        pattern=NAMESPACE_PATTERN,
+        description="Of the app that uses it first in the workspace; small letters, digits, dots, dashes.",
+        examples=["crm"],
+    ),
+]
+
+
+@router.get(
+    "",
+    summary="List the metadata of a task",
+    description="What your app keeps with it, and what other apps share, by namespace.",
+    response_model=Envelope[list[MetadataOut]],
+    responses={
+        200: example([METADATA_EXAMPLE], description="The metadata."),
+        **errors(TaskNotFound, AmbiguousKey, NotYetConsistent),
+    },
+)
+@scope("tasks:read")
+@policy("task.read")
+async def list_task_metadata(task: ReadableTask, caller: CurrentPrincipal, connection: FreshConnection) -> Response:
+    rows = await repository.list_readable(connection, task_id=task["id"], app_id=app_of(caller))
+    return reply([MetadataOut.of(row) for row in rows])
+
+
+@router.get(
+    "/{namespace}",
+    summary="Read metadata of a task",
+    description="What your app keeps with the task in this namespace, or another one shares.",
+    response_model=Envelope[MetadataOut],
+    responses={
+        200: example(METADATA_EXAMPLE, description="The metadata.", headers=ETAG),
+        304: {"description": "It is still at the version in If-None-Match."},
+        **errors(MetadataMissing, AmbiguousKey, NotYetConsistent),
+    },
+)
+@scope("tasks:read")
+@policy("task.read")
+async def read_task_metadata(
+    request: Request, task: ReadableTask, namespace: Namespace, caller: CurrentPrincipal, connection: FreshConnection
+) -> Response:
+    rows = await repository.list_readable(connection, task_id=task["id"], app_id=app_of(caller), namespace=namespace)
+    if not rows:
+        raise MetadataMissing
+    headers = {"etag": etag(rows[0]["version"])}
+    return unless_unchanged(request, reply(MetadataOut.of(rows[0]), headers=headers))
+
+
+@router.put(
+    "/{namespace}",
+    summary="Keep metadata with a task",
+    description=(
+        "The body is any JSON object of up to 16 KiB, which is kept as a whole. A namespace is of the app that uses it "
+        "first in the workspace: of an API token, a service account, or a person. Others read it with `shared=true` "
+        "alone. The task does not change."
+    ),
+    response_model=Envelope[MetadataOut],
+    responses={
+        200: example(METADATA_EXAMPLE, description="The metadata.", headers=WRITTEN),
+        **errors(TaskNotFound, NamespaceTaken, TooManyNamespaces, *WRITING),
+    },
+)
+@scope("tasks:write")
+@policy("task.keep_metadata")
+async def put_task_metadata(
+    request: Request,
+    task: WritableTask,
+    namespace: Namespace,
+    body: Annotated[Value, Body(examples=[METADATA_EXAMPLE["value"]])],
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
+    *,
+    shared: Annotated[
+        bool | None,
+        Query(description="Whether everybody who sees the task may read it; absent leaves that as it is."),
+    ] = None,
+) -> Response:
+    row = await service.put_metadata(
+        write.session,
+        task=task,
+        namespace=namespace,
+        value=body,
+        shared=shared,
+        expected=expected,
+        actor=caller,
+    )
+    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    return write.reply(MetadataOut.of(row), headers=headers)
+
+
+@router.delete(
+    "/{namespace}",
+    summary="Delete metadata of a task",
+    description="By its app; the namespace stays that app's. `Prefer: return=minimal` gets 204 instead.",
+    response_model=Envelope[None],
+    responses={
+        200: example(None, description="The metadata is gone.", headers={"X-Cursor": WRITTEN["X-Cursor"]}),
+        204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
+        **errors(MetadataMissing, NamespaceTaken, *WRITING),
+    },
+)
+@scope("tasks:write")
+@policy("task.keep_metadata")
+async def delete_task_metadata(
+    request: Request,
+    task: WritableTask,
+    namespace: Namespace,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
+    minimal: WantsMinimal,
+) -> Response:
+    await service.remove_metadata(write.session, task=task, namespace=namespace, expected=expected, actor=caller)
+    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    return write.no_content(headers) if minimal else write.reply(None, headers=headers)
