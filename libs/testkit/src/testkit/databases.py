@@ -43,8 +43,13 @@ def migrated_database(server_url: str, name: str, migrate: Callable[[str], None]
     return DatabaseSettings(url=SecretStr(url), pool_size=10, pool_wait_seconds=5)
 
 
-def owned_database(server_url: str, name: str, migrate: Callable[[str], None]) -> DatabaseSettings:
-    """Make a database as an installation does, for a role that owns it and is no superuser; see migrated_database."""
+def owned_database(
+    server_url: str, name: str, migrate: Callable[[str], None], *, becomes: str | None = None
+) -> DatabaseSettings:
+    """Make a database as an installation does, for a role that owns it and is no superuser; see migrated_database.
+
+    `becomes` is a role that it may become, as requests do.
+    """
     role = f"{name}_owner"
 
     async def give() -> None:
@@ -52,6 +57,10 @@ def owned_database(server_url: str, name: str, migrate: Callable[[str], None]) -
         await connection.execute(f'DROP ROLE IF EXISTS "{role}"')
         await connection.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD '{role}'")
         await connection.execute(f'ALTER DATABASE "{name}" OWNER TO "{role}"')
+        if becomes is not None:
+            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", becomes):
+                await connection.execute(f"CREATE ROLE {becomes} NOLOGIN")
+            await connection.execute(f'GRANT {becomes} TO "{role}" WITH INHERIT FALSE, SET TRUE')
         await connection.close()
 
     create_database(server_url, name)

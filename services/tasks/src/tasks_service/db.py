@@ -3,12 +3,15 @@
 from pathlib import Path
 
 from chassis.db.base import schema_metadata
+from chassis.db.row_security import RowSecurity
 from chassis.idempotency import IdempotencyMixin
 from chassis.inbox.models import InboxMixin
 from chassis.outbox.models import OutboxMixin
 from sqlalchemy.orm import DeclarativeBase
 
 SCHEMA = "tasks"
+ROW_SECURITY = RowSecurity(role="tasks_caller", setting="taskloom.caller")
+"""What requests are to run as, by `row_security` in the state of the app; the migration of the policies knows both."""
 ROOT = Path(__file__).parents[2]
 """The service's folder, which has the migrations."""
 

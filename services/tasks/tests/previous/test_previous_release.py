@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from chassis.db.migrations import upgrade
 from chassis.settings import DatabaseSettings
-from tasks_service.db import ROOT
+from tasks_service.db import ROOT, ROW_SECURITY
 from testkit.databases import owned_database
 from testkit.previous import load, play
 
@@ -30,7 +30,9 @@ INCOMPLETE = {
 @pytest.fixture(scope="session")
 def owned(postgres_url: str, worker_id: str) -> DatabaseSettings:
     """A database whose migrations were run by what serves it: no superuser, but the owner of the tables."""
-    return owned_database(postgres_url, f"tasks_owned_{worker_id}", lambda url: upgrade(ROOT, url=url))
+    return owned_database(
+        postgres_url, f"tasks_owned_{worker_id}", lambda url: upgrade(ROOT, url=url), becomes=ROW_SECURITY.role
+    )
 
 
 @pytest.fixture

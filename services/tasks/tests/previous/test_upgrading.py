@@ -13,7 +13,7 @@ from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
 from chassis.ids import uuid7
 from chassis.settings import DatabaseSettings
-from tasks_service.db import ROOT
+from tasks_service.db import ROOT, ROW_SECURITY
 from testkit.databases import owned_database
 from testkit.previous import load
 from testkit.waiting import eventually
@@ -105,7 +105,9 @@ async def settings_of_then(postgres_url: str, worker_id: str) -> DatabaseSetting
     def migrate(url: str) -> None:
         upgrade(ROOT, url=url, revision=PREVIOUS_REVISION)
 
-    return await asyncio.to_thread(owned_database, postgres_url, f"tasks_before_{worker_id}", migrate)
+    return await asyncio.to_thread(
+        owned_database, postgres_url, f"tasks_before_{worker_id}", migrate, becomes=ROW_SECURITY.role
+    )
 
 
 @pytest.fixture

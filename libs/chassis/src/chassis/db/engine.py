@@ -8,6 +8,7 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from chassis.db.binding import bind_when_taken
 from chassis.settings import DatabaseSettings
 
 SERVER_SETTINGS = {
@@ -43,7 +44,8 @@ class Database:
 def open_database(settings: DatabaseSettings, *, application_name: str) -> Database:
     """Make the engines; nothing connects before the first use.
 
-    Reads run on AUTOCOMMIT connections without a reset on return: one statement is one round trip.
+    Reads run on AUTOCOMMIT connections without a reset on return: one statement is one round trip. Each is bound to its
+    caller when it is taken (chassis.db.binding).
     """
     writer = _engine(settings.url.get_secret_value(), settings, application_name)
     replica = settings.replica_url or settings.url
@@ -54,6 +56,7 @@ def open_database(settings: DatabaseSettings, *, application_name: str) -> Datab
         isolation_level="AUTOCOMMIT",
         pool_reset_on_return=None,
     )
+    event.listen(reader.sync_engine, "checkout", bind_when_taken)
     sessions = async_sessionmaker(writer, expire_on_commit=False, autoflush=False)
     return Database(writer, reader, sessions)
 

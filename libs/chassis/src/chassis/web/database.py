@@ -11,12 +11,13 @@ from pydantic import BaseModel
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from chassis.db.engine import Database
+from chassis.db.binding import Bound
+from chassis.db.row_security import RowSecurity, bind, reading, reading_primary
 from chassis.db.transactions import transaction
-from chassis.errors import NotFound
+from chassis.errors import NotFound, Unauthenticated
 from chassis.idempotency import IdempotentRequest, StoredAnswer, check_key, claim, fingerprint, store
 from chassis.identity import Principal
-from chassis.web.identity import CurrentPrincipal
+from chassis.web.identity import HEADER, CurrentPrincipal
 from chassis.web.replies import JSON, reply
 from chassis.web.routing import takes_idempotency_key
 
@@ -68,23 +69,42 @@ def replayed(answer: StoredAnswer) -> Response:
     return Response(answer.body, answer.status, headers, media_type)
 
 
+def bound_of(request: Request) -> Bound | None:
+    """Return what the request's statements are bound to; None in a service without row security, and for services.
+
+    A request that nobody is known to make is bound to nobody, and sees no rows.
+    """
+    security: RowSecurity | None = getattr(request.app.state, "row_security", None)
+    if security is None:
+        return None
+    try:
+        principal = request.app.state.identities.principal(request.headers.get(HEADER))
+    except Unauthenticated:
+        return security.of(None)
+    return None if principal.kind == "service" else security.of(principal.user_id)
+
+
+async def _bind(session: AsyncSession, bound: Bound | None) -> None:
+    if bound is not None:
+        await bind(session, bound)
+
+
 async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
     """Give an endpoint its transaction; for endpoints without an identity. Others take `Writing`."""
     async with transaction(request.app.state.database) as session:
+        await _bind(session, bound_of(request))
         yield session
 
 
 async def read_connection(request: Request) -> AsyncIterator[AsyncConnection]:
     """Give an endpoint a connection that reads."""
-    database: Database = request.app.state.database
-    async with database.reader.connect() as connection:
+    async with reading(request.app.state.database, bound_of(request)) as connection:
         yield connection
 
 
 async def primary_connection(request: Request) -> AsyncIterator[AsyncConnection]:
     """Give an endpoint a connection for what a lagging replica must not answer."""
-    database: Database = request.app.state.database
-    async with database.primary.connect() as connection:
+    async with reading_primary(request.app.state.database, bound_of(request)) as connection:
         yield connection
 
 
@@ -195,6 +215,7 @@ async def open_write(
     state = request.app.state
     keyed = _keyed(request, principal, content)
     async with transaction(state.database) as session:
+        await _bind(session, bound_of(request))
         write = Write(session, state.idempotency_table, principal, keyed)
         await write.begin(sees_workspaces)
         yield write
@@ -210,6 +231,7 @@ async def replay_first_answer(request: Request, principal: Principal) -> None:
     state = request.app.state
     keyed = _keyed(request, principal, await request.body())
     async with transaction(state.database) as session:
+        await _bind(session, bound_of(request))
         await Write(session, state.idempotency_table, principal, keyed).begin(_sees_workspaces(request))
 
 

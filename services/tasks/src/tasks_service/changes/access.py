@@ -1,22 +1,27 @@
 """Reads that are at least as new as the caller asks for (`X-Min-Cursor`, or `min_cursor=`)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated
 from uuid import UUID
 
 from chassis.cursors import MAX_CURSOR_CHARACTERS, CursorSigner
+from chassis.db.binding import Bound
 from chassis.db.engine import Database
+from chassis.db.row_security import reading, reading_primary
 from chassis.identity import Principal
-from chassis.web.database import Write
+from chassis.web.database import Write, bound_of
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.replies import etag
 from fastapi import Depends, Header, Query, Request
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.changes import repository
 from tasks_service.changes.errors import NotYetConsistent
+
+Source = Callable[[Database, Bound | None], AbstractAsyncContextManager[AsyncConnection]]
 
 POLL_SECONDS = 0.02
 MEANING = "An X-Cursor: the answer is at least as new as it."
@@ -29,39 +34,34 @@ async def fresh_connection(
     min_cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description=MEANING)] = None,
 ) -> AsyncIterator[AsyncConnection]:
     """Give a connection whose data includes the position asked for. Raises InvalidCursor, NotYetConsistent."""
-    database: Database = request.app.state.database
     cursor = x_min_cursor if x_min_cursor is not None else min_cursor
-    engine = database.reader
-    if cursor is not None:
-        signer: CursorSigner = request.app.state.cursors
-        wait_seconds = request.app.state.min_cursor_wait_seconds
-        engine = await _engine_with(database, caller, signer.read_position(cursor), wait_seconds)
-    async with engine.connect() as connection:
+    source = reading if cursor is None else await _source_with(request, caller, cursor)
+    async with source(request.app.state.database, bound_of(request)) as connection:
         yield connection
 
 
-async def _engine_with(
-    database: Database, caller: Principal, wanted: Mapping[UUID, int], wait_seconds: float
-) -> AsyncEngine:
-    """Return the reader once it is new enough, and the writer when that takes too long. Raises NotYetConsistent."""
-    if await _catches_up(database.reader, caller, wanted, wait_seconds):
-        return database.reader
-    async with database.primary.connect() as connection:
+async def _source_with(request: Request, caller: Principal, cursor: str) -> Source:
+    """Return the reader once it is new enough, and the primary when that takes too long. Raises NotYetConsistent."""
+    signer: CursorSigner = request.app.state.cursors
+    wanted = signer.read_position(cursor)
+    if await _catches_up(request, caller, wanted):
+        return reading
+    async with reading_primary(request.app.state.database, bound_of(request)) as connection:
         heads = await repository.heads_for(connection, caller)
     # The primary knows every membership: a workspace that is not there is one that the caller has left, or that
     # its token does not reach.
     if any(heads[workspace] < seq for workspace, seq in wanted.items() if workspace in heads):
         raise NotYetConsistent(retry_after=1)
-    return database.primary
+    return reading_primary
 
 
-async def _catches_up(reader: AsyncEngine, caller: Principal, wanted: Mapping[UUID, int], wait_seconds: float) -> bool:
+async def _catches_up(request: Request, caller: Principal, wanted: Mapping[UUID, int]) -> bool:
     """Wait until the reader has what is wanted; a membership that it does not have is not worth waiting for."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + wait_seconds
+    deadline = loop.time() + request.app.state.min_cursor_wait_seconds
     while True:
         # A connection for each look: the pool is small, and many may wait at once.
-        async with reader.connect() as connection:
+        async with reading(request.app.state.database, bound_of(request)) as connection:
             heads = await repository.heads_for(connection, caller)
         if all(heads.get(workspace, 0) >= seq for workspace, seq in wanted.items()):
             return True

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chassis.addresses import EmailAddress, parse_email
 from chassis.clock import utcnow
+from chassis.db.row_security import beyond_memberships, reaches_beyond_memberships
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing
@@ -144,6 +145,7 @@ class Acceptance:
     projects: Mapping[UUID, str]
 
 
+@reaches_beyond_memberships("the invited is no member yet")
 async def accept(session: AsyncSession, *, token: str, caller: Principal) -> Acceptance:
     """Make the caller a member, and use the invitation up: workspace and projects in one transaction.
 
@@ -165,6 +167,7 @@ async def accept(session: AsyncSession, *, token: str, caller: Principal) -> Acc
     return Acceptance(workspace_id, found["name"], role, roles)
 
 
+@reaches_beyond_memberships("the invited is no member")
 async def decline(session: AsyncSession, *, token: str, caller: Principal) -> None:
     """Make the caller's invitation void. Raises what `accept` raises."""
     found = await _addressed(session, token, caller)
@@ -311,9 +314,10 @@ async def _renew(desk: _Desk, found: RowMapping, changed: Mapping[str, Any]) -> 
 
 
 async def _usage(desk: _Desk, address: str) -> RowMapping:
-    return await repository.usage(
-        desk.session, workspace_id=desk.workspace["id"], inviter_id=desk.actor.user_id, address=address
-    )
+    async with beyond_memberships(desk.session, "mails to an address are counted wherever they come from"):
+        return await repository.usage(
+            desk.session, workspace_id=desk.workspace["id"], inviter_id=desk.actor.user_id, address=address
+        )
 
 
 def _refuse_too_many(usage: RowMapping, *, mails: int = 0, is_open: bool = False) -> None:

@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from chassis.clock import utcnow
+from chassis.db.row_security import reaches_beyond_memberships
 from chassis.errors import Forbidden
 from chassis.identity import Principal
 from chassis.ids import uuid7
@@ -37,6 +38,7 @@ PERSONAL_NAME = "Personal"
 KIND = versions.Kind(repository.workspace, WorkspaceOut.of, field_of={})
 
 
+@reaches_beyond_memberships("whose workspace it is becomes a member with it")
 async def ensure_personal_workspace(session: AsyncSession, *, owner: Principal) -> None:
     """Make the owner's personal workspace with its Inbox unless it exists: sign-up event and first request race."""
     row = await repository.add_personal(
@@ -64,6 +66,7 @@ async def workspace_for(session: AsyncSession, *, workspace_id: UUID | None, act
     return found
 
 
+@reaches_beyond_memberships("its owner becomes a member with it")
 async def create_workspace(
     session: AsyncSession, *, owner: Principal, name: str, members: Sequence[UUID], projects_named: Sequence[str]
 ) -> tuple[UUID, Mapping[str, UUID]]:
@@ -78,6 +81,7 @@ async def create_workspace(
     return row["id"], {name: draft.entity_id for name, draft in made.items()}
 
 
+@reaches_beyond_memberships("its owner becomes a member with it")
 async def open_workspace(session: AsyncSession, *, owner: Principal, name: str) -> RowMapping:
     """Make an empty shared workspace; return it with its owner's `role`."""
     row = await repository.add(session, _new_workspace(name, creator=owner.user_id, personal_owner_id=None))
@@ -118,6 +122,7 @@ class Standing:
             raise Forbidden
 
 
+@reaches_beyond_memberships("who has been removed meanwhile is told what stands in the way")
 async def lock_standing(session: AsyncSession, *, workspace_id: UUID, users: Iterable[UUID]) -> Standing:
     """Lock a workspace and return who owns it and what these users are in it. Raises WorkspaceMissing."""
     row = await repository.lock(session, workspace_id)
@@ -176,6 +181,7 @@ async def update_workspace(
     return changed.after
 
 
+@reaches_beyond_memberships("its members are none any more when that is recorded")
 async def delete_workspace(
     session: AsyncSession, *, workspace: RowMapping, expected: Expectation, actor: Principal
 ) -> None:
