@@ -38,6 +38,7 @@ from tasks_service.projects import endpoints as projects
 from tasks_service.projects.rules import ProjectLimits
 from tasks_service.reactions import endpoints as reactions
 from tasks_service.relations import endpoints as relations
+from tasks_service.reverting import endpoints as reverting
 from tasks_service.settings import Settings
 from tasks_service.shares import endpoints as shares
 from tasks_service.stars import endpoints as stars
@@ -76,6 +77,7 @@ ROUTERS = (
     metadata.router,
     workspaces.router,
     history.of_task,
+    reverting.router,
     history.of_workspace,
     directory.router,
     members.router,

@@ -1,7 +1,7 @@
 """A change before it has its place in the log."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
@@ -41,6 +41,20 @@ class ChangeDraft:
     project_id: UUID | None = None
     task_id: UUID | None = None
     also: frozenset[UUID] = frozenset()
+
+
+@dataclass(slots=True)
+class Gathering:
+    """Changes that are to be recorded together, with their workspaces, and why they were made."""
+
+    reasons: list[str]
+    drafts: list[tuple[UUID, ChangeDraft]] = field(default_factory=list)
+
+    def add(self, workspace_id: UUID, drafts: Sequence[ChangeDraft], reason: str | None) -> None:
+        """Take changes, and what there is to say of them beside what is said of all."""
+        self.drafts += [(workspace_id, one) for one in drafts]
+        if reason is not None:
+            self.reasons.append(reason)
 
 
 def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[FieldChange]:

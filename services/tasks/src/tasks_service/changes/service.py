@@ -1,6 +1,8 @@
 """The change log: one row per change of one resource, which is history, delta feed and outbox at once."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import repository
 from tasks_service.changes.models import Change
-from tasks_service.changes.schemas import Audience, ChangeDraft
+from tasks_service.changes.schemas import Audience, ChangeDraft, Gathering
 from tasks_service.permissions.rules import ADMINS
 
 RELAY_CHANNEL = relay_channel(table_of(Change))
+GATHERING = "taskloom_gathered_changes"
+"""Where a session has what is being gathered."""
 
 
 async def record(
@@ -27,14 +31,18 @@ async def record(
     actor: Principal | None,
     drafts: Sequence[ChangeDraft],
     reason: str | None = None,
-) -> int:
-    """Write the changes, of which there is one at least, and return the sequence number of the last one.
+) -> None:
+    """Write the changes, of which there is one at least.
 
     `actor` is None for what the service does of its own accord.
 
     To be called last in a transaction: from here until the commit the workspace's counter is locked, which
     is what makes the order of numbers the order of commits, without gaps.
     """
+    gathering: Gathering | None = session.info.get(GATHERING)
+    if gathering is not None:
+        gathering.add(workspace_id, drafts, reason)
+        return
     last = await repository.take_numbers(session, workspace_id=workspace_id, count=len(drafts))
     audiences = await _audiences(session, workspace_id, drafts)
     first = last - len(drafts) + 1
@@ -50,7 +58,28 @@ async def record(
     ]
     await repository.append(session, rows)
     await wake_relay(session, RELAY_CHANNEL)
-    return last
+
+
+@asynccontextmanager
+async def gathered(session: AsyncSession, *, actor: Principal, reason: str) -> AsyncIterator[Gathering]:
+    """Write what the use cases of a block record at its end, so that counters are locked last however many they are.
+
+    All of it has the reason, and what single use cases give as theirs after it.
+    """
+    gathering = session.info[GATHERING] = Gathering([reason])
+    try:
+        yield gathering
+    finally:
+        del session.info[GATHERING]
+    said = "; ".join(dict.fromkeys(gathering.reasons))
+    in_order = sorted(gathering.drafts, key=_workspace_of)
+    for workspace_id, of_one in groupby(in_order, key=_workspace_of):
+        drafts = [draft for _, draft in of_one]
+        await record(session, workspace_id=workspace_id, actor=actor, drafts=drafts, reason=said)
+
+
+def _workspace_of(gathered_one: tuple[UUID, ChangeDraft]) -> UUID:
+    return gathered_one[0]
 
 
 Key = tuple[Audience, UUID | None, UUID | None]
