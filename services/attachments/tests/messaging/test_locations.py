@@ -69,6 +69,13 @@ def task_event(world, event_type, sequence, **more):
     return event(event_type, sequence=sequence, workspace_id=world.workspace_id, data=data, **more)
 
 
+def moved_event(world, sequence, project_id, deleted_at=None):
+    """The task went to another project, with the task that it is below if it is in the trash."""
+    data = {"entity_type": "task", "entity_id": str(world.task_id), "project_id": str(project_id)}
+    data["resource"] = {"title": "x", "deleted_at": deleted_at}
+    return event("task.moved.v1", sequence=sequence, workspace_id=world.workspace_id, data=data)
+
+
 def member_event(world, event_type, sequence, person, role, **more):
     resource = {
         "workspace_id": str(world.workspace_id),
@@ -118,6 +125,12 @@ async def state(database, world):
             )
         ).all()
     return [tuple(row) for row in place], [tuple(row) for row in members]
+
+
+async def place(database):
+    async with database.reader.connect() as reader:
+        found = await reader.execute(select(repository.location.c.project_id, repository.location.c.deleted))
+        return [tuple(row) for row in found]
 
 
 async def taken_in(database):
@@ -180,6 +193,16 @@ async def test_r48_an_older_event_changes_nothing(unknown_world, database, worke
     )
     await when_taken_in(database, 7)
     assert await state(database, world) == ([(10, False)], [("guest", 11, False)])
+
+
+async def test_b14_files_follow_their_task_to_another_project(unknown_world, database, worker, send):
+    world, there = unknown_world, uuid7()
+    await send(task_event(world, "task.created.v1", 3), moved_event(world, 4, there))
+    await when_taken_in(database, 2)
+    assert await place(database) == [(there, False)]
+    await send(task_event(world, "task.deleted.v1", 5), moved_event(world, 6, there, deleted_at="2026-11-25T10:00:00Z"))
+    await when_taken_in(database, 4)
+    assert await place(database) == [(there, True)]
 
 
 async def test_r48_a_duplicate_has_one_effect(unknown_world, database, worker, send):

@@ -29,6 +29,7 @@ from tasks_service.invitations.service import InvitationTerms
 from tasks_service.labels import endpoints as labels
 from tasks_service.members import endpoints as members
 from tasks_service.metadata import endpoints as metadata
+from tasks_service.moving import endpoints as moving
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
 from tasks_service.positions import endpoints as positions
@@ -61,6 +62,7 @@ ROUTERS = (
     shares.router,
     shares.own,
     positions.router,
+    moving.router,
     trash.of_task,
     trash.router,
     comments.router,

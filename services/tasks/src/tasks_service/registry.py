@@ -63,7 +63,14 @@ from tasks_service.stars.events import STAR_ADDED, STAR_REMOVED
 from tasks_service.stars.schemas import STAR_EXAMPLE, StarOut
 from tasks_service.statuses.events import STATUS_CREATED, STATUS_DELETED, STATUS_UPDATED
 from tasks_service.statuses.schemas import STATUS_EXAMPLE, StatusOut
-from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_PURGED, TASK_RESTORED, TASK_UPDATED
+from tasks_service.tasks.events import (
+    TASK_CREATED,
+    TASK_DELETED,
+    TASK_MOVED,
+    TASK_PURGED,
+    TASK_RESTORED,
+    TASK_UPDATED,
+)
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.watchers.events import WATCHER_ADDED, WATCHER_REMOVED, WATCHER_UPDATED
 from tasks_service.watchers.schemas import WATCHER_EXAMPLE, WATCHING_EXAMPLE, WatcherResource, Watching
@@ -212,6 +219,15 @@ EVENTS = (
     ),
     EventContract(TASK_CREATED, SOURCE_NAME, "task", "A task was made.", TaskOut, TASK_EXAMPLE, "workspace_id"),
     EventContract(TASK_UPDATED, SOURCE_NAME, "task", "A task was changed.", TaskOut, TASK_EXAMPLE, "workspace_id"),
+    EventContract(
+        TASK_MOVED,
+        SOURCE_NAME,
+        "task",
+        "A task is in another project, and has another key; who saw it before is told, too.",
+        TaskOut,
+        TASK_EXAMPLE,
+        "workspace_id",
+    ),
     EventContract(
         TASK_PURGED,
         SOURCE_NAME,

@@ -47,7 +47,9 @@ async def on_change(event: EventEnvelope, session: AsyncSession) -> None:
 async def _on_task(event: EventEnvelope, session: AsyncSession) -> None:
     task = TaskData.model_validate(event.data)
     place = {"task_id": task.entity_id, "workspace_id": task.workspace_id, "project_id": task.project_id}
-    state = {"changed_seq": event.sequence, "deleted": event.type in GONE}
+    # What is in the trash changes there, too, and goes along when the task above it moves.
+    is_gone = event.type in GONE or task.resource.deleted_at is not None
+    state = {"changed_seq": event.sequence, "deleted": is_gone}
     await repository.put_location(session, {**place, **state})
 
 

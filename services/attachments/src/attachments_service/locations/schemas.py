@@ -7,12 +7,19 @@ from uuid import UUID
 from pydantic import BaseModel
 
 
+class TaskState(BaseModel):
+    """The resource of task.* events."""
+
+    deleted_at: datetime | None = None
+
+
 class TaskData(BaseModel):
     """The data of task.* events."""
 
     entity_id: UUID
     workspace_id: UUID
     project_id: UUID | None = None
+    resource: TaskState = TaskState()
 
 
 class MemberData(BaseModel):

@@ -26,10 +26,9 @@ from tasks_service.checklists.events import (
 )
 from tasks_service.checklists.rules import MAX_ITEMS, Places, index_beside, placed_anew, position_at
 from tasks_service.checklists.schemas import ChecklistItemCreate, ChecklistItemOut, ChecklistItemPatch, Place
-from tasks_service.subtasks.repository import lock_tree
 from tasks_service.tasks.errors import ProjectNotFound
 from tasks_service.tasks.schemas import TaskCreate
-from tasks_service.tasks.service import lock_task, make_task
+from tasks_service.tasks.service import hold_tree, lock_task, make_task
 from tasks_service.versions import service as versions
 from tasks_service.versions.schemas import Expectation
 from tasks_service.visibility.repository import hold_members
@@ -120,7 +119,7 @@ async def convert_item(
     """
     if item["assignee_id"] is not None:
         await hold_members(session, workspace_id=task["workspace_id"], user_ids=[item["assignee_id"]])
-    await lock_tree(session, task["project_id"])
+    task = await hold_tree(session, task, actor)
     task = await lock_task(session, task=task, actor=actor)
     found = await find_item(session, task_id=task["id"], item_id=item["id"], locked=True)
     await versions.refuse_unexpected(session, KIND, found, expected=expected)

@@ -12,6 +12,11 @@ NUMBERED = len("n0000000012V")
 FRONT = "m0000000000V"
 
 
+def place_of(number: int) -> str:
+    """Return the place of a task that has just got its number, as the database gives it to a new one: the last."""
+    return f"n{number:010d}V"
+
+
 def place_between(before: str | None, after: str | None) -> str | None:
     """Return a place between two, or None when there is no room left; None is the beginning, or the end.
 

@@ -7,6 +7,7 @@ from tasks_service.tasks.schemas import TaskOut
 
 TASK_CREATED = "task.created.v1"
 TASK_UPDATED = "task.updated.v1"
+TASK_MOVED = "task.moved.v1"
 TASK_DELETED = "task.deleted.v1"
 TASK_RESTORED = "task.restored.v1"
 TASK_PURGED = "task.purged.v1"

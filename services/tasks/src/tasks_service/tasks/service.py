@@ -36,6 +36,7 @@ from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED,
 from tasks_service.tasks.rules import are_in_order, completion
 from tasks_service.tasks.schemas import TaskCreate, TaskOut, TaskPatch, TaskUpsert
 from tasks_service.versions import service as versions
+from tasks_service.versions.errors import ResourceBusy
 from tasks_service.versions.schemas import Expectation
 from tasks_service.visibility.repository import hold_members
 from tasks_service.watchers.service import watch_by_rule
@@ -156,7 +157,7 @@ async def _assign(
     await hold_members(session, workspace_id=task["workspace_id"], user_ids=named)
     if "parent_id" in given or edit.children == "complete":
         # Before the task, which the assignment locks.
-        await lock_tree(session, task["project_id"])
+        task = await hold_tree(session, task, actor)
     task = await lock_task(session, task=task, actor=actor)
     wanted = with_primary(task["assignees"], primary) if only is None and primary else named
     values = {**await assignment(session, task, wanted), **edit.values, **columns_of(wanted)}
@@ -269,13 +270,26 @@ async def check_completion(
     return await pass_blockers(session, task=task, with_ids=others, force=edit.force, actor=actor)
 
 
-async def hold_tree(session: AsyncSession, task: RowMapping, actor: Principal) -> RowMapping:
-    """Lock the trees of a task's project, and return the task as it is then. Raises TaskNotFound."""
-    await lock_tree(session, task["project_id"])
-    row = await repository.find_writable(session, caller=actor, task_id=task["id"])
-    if row is None:
-        raise TaskNotFound
-    return row
+async def hold_tree(session: AsyncSession, task: RowMapping, actor: Principal, *others: UUID) -> RowMapping:
+    """Lock the trees of a task's project, and of others, and return the task as it is then.
+
+    Raises TaskNotFound, and ResourceBusy for one that is moved again and again.
+    """
+    for _ in range(versions.ATTEMPTS):
+        # A task that has moved meanwhile is waited for where it is now, without the former project: projects are locked
+        # in the order of their ids.
+        attempt = await session.begin_nested()
+        for project_id in sorted({task["project_id"], *others}):
+            await lock_tree(session, project_id)
+        row = await repository.find_writable(session, caller=actor, task_id=task["id"])
+        if row is None:
+            raise TaskNotFound
+        if row["project_id"] == task["project_id"]:
+            await attempt.commit()
+            return row
+        await attempt.rollback()
+        task = row
+    raise ResourceBusy(retry_after=1)
 
 
 def completes(row: RowMapping, values: Mapping[str, Any]) -> bool:

@@ -1,0 +1,223 @@
+"""Moving a task with all below it to another project of its workspace, where it gets another key."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.identity import Principal
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks_service.access_losses.service import drop_hidden, lock_losers
+from tasks_service.assignees.rules import columns_of
+from tasks_service.assignees.service import follow_task
+from tasks_service.blockers.service import pass_blockers
+from tasks_service.changes import repository as log
+from tasks_service.changes import service as changes
+from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.moving import repository
+from tasks_service.moving.errors import AnotherWorkspace, StatusUnmapped
+from tasks_service.moving.rules import Statuses, kept_by, left_open, lost_by, progress_of, status_there
+from tasks_service.moving.schemas import TaskMove
+from tasks_service.positions.rules import place_of
+from tasks_service.projects.errors import ProjectArchived
+from tasks_service.statuses.errors import StatusNotFound
+from tasks_service.subtasks import repository as trees
+from tasks_service.subtasks.errors import OpenSubtasks
+from tasks_service.subtasks.repository import Pair
+from tasks_service.subtasks.service import MAX_IDS_TOLD, follow_tree, require
+from tasks_service.tasks import repository as tasks
+from tasks_service.tasks.errors import ExternalIdTaken, TaskNotFound
+from tasks_service.tasks.events import TASK_MOVED, task_changed
+from tasks_service.tasks.rules import completion
+from tasks_service.tasks.service import KIND, hold_tree, target_project
+from tasks_service.versions import service as versions
+from tasks_service.versions.errors import ResourceBusy
+from tasks_service.versions.schemas import Expectation
+
+Warnings = list[dict[str, Any]]
+DROPPED = "Assignees can't see this task where it is now, and are none from now on."
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """Who sees the two projects, and whom each task is shared with."""
+
+    before: frozenset[UUID]
+    after: frozenset[UUID]
+    by_share: Mapping[UUID, Collection[UUID]]
+
+    def of(self, task_id: UUID) -> set[UUID]:
+        """Return who sees a task after it has moved."""
+        return {*self.after, *self.by_share.get(task_id, ())}
+
+
+async def move_task(
+    session: AsyncSession, *, task: RowMapping, wanted: TaskMove, expected: Expectation, actor: Principal
+) -> RowMapping:
+    """Move a task with all below it, the trash included; it has no parent afterwards. Where it is already it stays.
+
+    Raises ProjectNotFound, Forbidden, ProjectArchived, AnotherWorkspace, StatusNotFound, StatusUnmapped,
+    ExternalIdTaken, OpenSubtasks, Blocked, TaskNotFound, ResourceBusy, and what versions.service.change raises.
+    """
+    target = await target_project(session, wanted.project_id, actor)
+    if target["workspace_id"] != task["workspace_id"]:
+        raise AnotherWorkspace(field="project_id")
+    losers = await _losers(session, task["project_id"], target["id"])
+    if losers:
+        await lock_losers(session, workspace_id=task["workspace_id"], user_ids=losers)
+    rows = await _lock(session, task, target["id"], expected, actor)
+    if rows[0]["project_id"] == target["id"]:
+        return rows[0]
+    readers = await _readers(session, rows, target["id"])
+    if not readers.before - readers.after <= set(losers):
+        # Somebody more has begun to see the one project, or no longer sees the other, while this waited.
+        raise ResourceBusy(retry_after=1)
+    # As it is now, under the lock.
+    target = await target_project(session, wanted.project_id, actor)
+    return await _move(session, rows, target, wanted.status_map, readers, actor)
+
+
+async def _losers(session: AsyncSession, source_id: UUID, target_id: UUID) -> list[UUID]:
+    seen = await log.readers_of_projects(session, {source_id, target_id})
+    return sorted(set(seen.get(source_id, ())) - set(seen.get(target_id, ())))
+
+
+async def _lock(
+    session: AsyncSession, task: RowMapping, target_id: UUID, expected: Expectation, actor: Principal
+) -> list[RowMapping]:
+    """Lock both projects, and then the task with all below it, leaves up; return it first, and leaves last."""
+    task = await hold_tree(session, task, actor, target_id)
+    below = await trees.lock_all_below(session, caller=actor, task_id=task["id"])
+    await repository.lock_whole(session, task["id"])
+    root = await tasks.find_writable(session, caller=actor, task_id=task["id"])
+    if root is None:
+        raise TaskNotFound
+    rows = [root, *reversed(below)]
+    require(actor, "task.move", rows)
+    if root["is_archived"]:
+        raise ProjectArchived
+    await versions.refuse_unexpected(session, KIND, root, expected=expected)
+    return rows
+
+
+async def _readers(session: AsyncSession, rows: Sequence[RowMapping], target_id: UUID) -> Readers:
+    source_id = rows[0]["project_id"]
+    seen = await log.readers_of_projects(session, {source_id, target_id})
+    shared = await log.readers_by_share(session, [row["id"] for row in rows])
+    return Readers(frozenset(seen.get(source_id, ())), frozenset(seen.get(target_id, ())), shared)
+
+
+async def _move(
+    session: AsyncSession,
+    rows: Sequence[RowMapping],
+    target: RowMapping,
+    status_map: Mapping[str, str],
+    readers: Readers,
+    actor: Principal,
+) -> RowMapping:
+    if await repository.is_any_taken(session, rows, project_id=target["id"]):
+        raise ExternalIdTaken(field="project_id")
+    statuses = _statuses_there(rows, target["statuses"], status_map)
+    first = await repository.take_numbers(session, project_id=target["id"], count=len(rows))
+    there = _as_they_are_there(rows, first, statuses, dict(map(tuple, target["statuses"])), readers, actor)
+    changed = await repository.move(session, there, project_id=target["id"])
+    await repository.keep_keys(session, rows)
+    pairs = [(row, _with_key(row, changed[row["id"]], target)) for row in rows]
+    warnings = await _check_completed(session, pairs, actor)
+    drafts = await _follow(session, pairs, readers, actor)
+    await changes.record(session, workspace_id=target["workspace_id"], actor=actor, drafts=drafts)
+    warnings += [_dropped(row, lost) for row in rows if (lost := lost_by(_mapping(row), readers.of(row["id"])))]
+    return cast("RowMapping", {**pairs[0][1], "warnings": warnings})
+
+
+def _statuses_there(rows: Sequence[RowMapping], statuses: Statuses, status_map: Mapping[str, str]) -> dict[str, str]:
+    """Return the statuses of another project by those of these tasks. Raises StatusNotFound, StatusUnmapped."""
+    here = {key for key, _ in rows[0]["statuses"]}
+    if not status_map.keys() <= here or not set(status_map.values()) <= {key for key, _ in statuses}:
+        raise StatusNotFound(field="status_map")
+    found = {
+        row["status"]: status_there(row["status"], row["status_category"], status_map=status_map, statuses=statuses)
+        for row in rows
+    }
+    unmapped = sorted(key for key, there in found.items() if there is None)
+    if unmapped:
+        raise StatusUnmapped(field="status_map", data={"statuses": unmapped})
+    return {key: there for key, there in found.items() if there is not None}
+
+
+def _as_they_are_there(
+    rows: Sequence[RowMapping],
+    first: int,
+    statuses: Mapping[str, str],
+    categories: Mapping[str, str],
+    readers: Readers,
+    actor: Principal,
+) -> list[dict[str, Any]]:
+    """Return the columns of tasks in another project, whose first is the one that is moved."""
+    now = utcnow()
+    found: list[dict[str, Any]] = []
+    for number, row in enumerate(rows, start=first):
+        status = statuses[row["status"]]
+        category = categories[status]
+        done = {"completed_at": row["completed_at"], "completed_by": row["completed_by"]}
+        done |= completion(category, was=row["status_category"], actor_id=actor.user_id, now=now)
+        people = columns_of(kept_by(_mapping(row), readers.of(row["id"])))
+        place = {"number": number, "position": place_of(number), "parent_id": row["parent_id"] if found else None}
+        found.append({"id": row["id"], "status": status, **place, **done, **people})
+    progress = progress_of(
+        {**row, "status_category": categories[there["status"]]} for row, there in zip(rows[1:], found[1:], strict=True)
+    )
+    for one in found:
+        one["subtasks_done"], one["subtasks_total"] = progress.get(one["id"], (0, 0))
+    return found
+
+
+async def _check_completed(session: AsyncSession, pairs: Sequence[Pair], actor: Principal) -> Warnings:
+    """Check what tasks have to fulfil that their new statuses complete; return what there is to say of it.
+
+    Raises OpenSubtasks, Blocked.
+    """
+    completed = [
+        after
+        for before, after in pairs
+        if after["deleted_at"] is None and after["status_category"] == "done" != before["status_category"]
+    ]
+    if not completed:
+        return []
+    ids = [row["id"] for row in completed]
+    found = left_open([_mapping(after) for _, after in pairs], set(ids))
+    if found:
+        data = {"count": len(found), "task_ids": [str(one) for one in found[:MAX_IDS_TOLD]]}
+        raise OpenSubtasks(field="status_map", data=data)
+    passage = await pass_blockers(session, task=completed[0], with_ids=ids[1:], force=False, actor=actor)
+    return [*passage.warnings]
+
+
+async def _follow(
+    session: AsyncSession, pairs: Sequence[Pair], readers: Readers, actor: Principal
+) -> list[ChangeDraft]:
+    """Do what follows from a move, and return all changes: who saw a task before is told, too."""
+    drafts = [replace(task_changed(TASK_MOVED, before, after), also=readers.before) for before, after in pairs]
+    for before, after in pairs:
+        drafts += await follow_task(session, before=before, after=after, actor_id=actor.user_id)
+    if readers.before - readers.after:
+        ids = [after["id"] for _, after in pairs]
+        drafts += await drop_hidden(session, workspace_id=pairs[0][1]["workspace_id"], task_ids=ids)
+    before, after = pairs[0]
+    return [*drafts, *await follow_tree(session, before=before, after=after)]
+
+
+def _with_key(before: RowMapping, after: RowMapping, target: RowMapping) -> RowMapping:
+    return cast("RowMapping", {**before, **after, "key": f"{target['prefix']}-{after['number']}"})
+
+
+def _dropped(row: RowMapping, people: Sequence[UUID]) -> dict[str, Any]:
+    ids = [str(one) for one in people]
+    return {"code": "ASSIGNEE_DROPPED", "message": DROPPED, "task_id": str(row["id"]), "user_ids": ids}
+
+
+def _mapping(row: RowMapping) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", row)
