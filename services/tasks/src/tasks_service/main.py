@@ -22,6 +22,7 @@ from tasks_service.checklists import endpoints as checklists
 from tasks_service.comments import endpoints as comments
 from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
+from tasks_service.duplicating import endpoints as duplicating
 from tasks_service.external_ids import endpoints as external_ids
 from tasks_service.history import endpoints as history
 from tasks_service.invitations import endpoints as invitations
@@ -63,6 +64,7 @@ ROUTERS = (
     shares.own,
     positions.router,
     moving.router,
+    duplicating.router,
     trash.of_task,
     trash.router,
     comments.router,

@@ -65,6 +65,23 @@ async def add(
     await session.execute(insert(assignee), rows)
 
 
+async def add_all(session: AsyncSession, *, tasks: Sequence[RowMapping], assigned_by: UUID) -> None:
+    """Note the assignees of new tasks."""
+    common = {"state": "pending", "assigned_by": assigned_by}
+    rows = [
+        {
+            **common,
+            "workspace_id": one["workspace_id"],
+            "task_id": one["id"],
+            "assigned_at": one["created_at"],
+            "user_id": user_id,
+        }
+        for one in tasks
+        for user_id in one["assignees"]
+    ]
+    await session.execute(insert(assignee), rows)
+
+
 async def remove(session: AsyncSession, *, task_id: UUID, user_ids: Iterable[UUID]) -> None:
     """Delete the rows of those who are assignees no more."""
     await session.execute(delete(assignee).where(assignee.c.task_id == task_id, assignee.c.user_id.in_(user_ids)))

@@ -72,6 +72,10 @@ async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
     return (await session.execute(insert(item).returning(*item.c), [dict(values)])).mappings().one()
 
 
+async def add_all(session: AsyncSession, values: Sequence[Mapping[str, Any]]) -> Sequence[RowMapping]:
+    return (await session.execute(insert(item).returning(*item.c), [dict(one) for one in values])).mappings().all()
+
+
 async def place_anew(
     session: AsyncSession, positions: Mapping[UUID, str], *, now: datetime
 ) -> Sequence[tuple[RowMapping, RowMapping]]:

@@ -158,6 +158,27 @@ def _as_task(task: RowMapping, item: RowMapping, assignee_id: UUID | None) -> Ta
     )
 
 
+async def copy_items(
+    session: AsyncSession, *, items: Sequence[Mapping[str, Any]], copies: Mapping[UUID, RowMapping], actor: Principal
+) -> list[ChangeDraft]:
+    """Give new tasks the items of those that they are copies of, and return the changes."""
+    if not items:
+        return []
+    rows = await repository.add_all(session, [_copied(one, copies[one["task_id"]], actor) for one in items])
+    project_of = {row["id"]: row["project_id"] for row in copies.values()}
+    return [
+        item_changed(CHECKLIST_ITEM_CREATED, None, row, project_id=project_of[row["task_id"]])
+        for row in sorted(rows, key=lambda row: (row["task_id"], row["position"]))
+    ]
+
+
+def _copied(item: Mapping[str, Any], task: RowMapping, actor: Principal) -> dict[str, Any]:
+    wanted = ChecklistItemCreate.model_construct(
+        **{name: item[name] for name in ("text", "done", "assignee_id", "due_date")}
+    )
+    return _new_item(task, wanted, item["position"], actor)
+
+
 async def find_item(session: AsyncSession, *, task_id: UUID, item_id: UUID, locked: bool = False) -> RowMapping:
     """Return an item of a task that the caller has been found to see. Raises ChecklistItemMissing."""
     row = await repository.find(session, task_id=task_id, item_id=item_id, locked=locked)

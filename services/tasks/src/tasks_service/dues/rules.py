@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from datetime import date as Date  # noqa: N812 - `date` is also the name of a field
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -58,3 +58,18 @@ def due_day(due: Mapping[str, Any]) -> Date | None:
     local: datetime | None = due["due_local"]
     day: Date | None = due["due_date"] if local is None else local.date()
     return day
+
+
+def shifted(columns: Mapping[str, Any], days: int) -> Due | None:
+    """Return the due of these columns so many days later, at the same time of the day where it is meant."""
+    if columns["due_kind"] is None:
+        return None
+    due = Due(*(columns[name] for name in DUE_COLUMNS))
+    by = timedelta(days=days)
+    if days == 0:
+        return due
+    if due.date is not None:
+        return due_on(due.date + by)
+    if due.local is not None and due.timezone is not None:
+        return due_at((due.local + by).replace(tzinfo=ZoneInfo(due.timezone)), due.timezone)
+    return None if due.local is None else due_floating(due.local + by)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, and_, case, delete, func, insert, or_, select, text
+from sqlalchemy import RowMapping, and_, case, delete, func, insert, or_, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.relations.models import Relation
@@ -81,6 +81,24 @@ async def leads_to(session: AsyncSession, *, kind: str, from_id: UUID, to_id: UU
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
     """Insert a relation."""
     return (await session.execute(insert(relation).values(**values).returning(*relation.c))).mappings().one()
+
+
+async def add_all(session: AsyncSession, values: Sequence[Mapping[str, Any]]) -> Sequence[RowMapping]:
+    """Insert relations of new tasks."""
+    statement = insert(relation).returning(*relation.c)
+    return (await session.execute(statement, [dict(one) for one in values])).mappings().all()
+
+
+async def is_any_full(session: AsyncSession, more: Mapping[UUID, int], *, most: int) -> bool:
+    """Tell whether one of these tasks would have more relations than it may with so many more."""
+    if not more:
+        return False
+    of_ends = union_all(
+        select(relation.c.from_task_id.label("id")).where(relation.c.from_task_id.in_(more)),
+        select(relation.c.to_task_id.label("id")).where(relation.c.to_task_id.in_(more)),
+    ).subquery()
+    rows = await session.execute(select(of_ends.c.id, func.count()).group_by(of_ends.c.id))
+    return any(count + more[task_id] > most for task_id, count in rows)
 
 
 async def remove(session: AsyncSession, relation_id: UUID) -> bool:

@@ -1,5 +1,8 @@
 """Use cases of relations. Each is part of one transaction that its caller commits."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
@@ -10,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import repository as changes_repository
 from tasks_service.changes import service as changes
+from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.relations import repository
 from tasks_service.relations.errors import (
     RelatedTaskNotFound,
@@ -58,6 +62,59 @@ async def add_relation(
     )
     await _tell(session, RELATION_CREATED, row, task=task, other=other, actor=actor)
     return RelationOut.of(row, other, task_id=task["id"]), True
+
+
+async def copy_relations(
+    session: AsyncSession,
+    *,
+    relations: Sequence[RowMapping],
+    copies: Mapping[UUID, RowMapping],
+    others: Mapping[UUID, RowMapping],
+    actor: Principal,
+) -> list[ChangeDraft]:
+    """Relate copies of tasks as those are, to each other and to `others`, and return the changes.
+
+    No circle comes of it, since there would have been one among the tasks already. Raises TooManyRelations.
+    """
+    ends = {**others, **copies}
+    wanted = [row for row in relations if row["from_task_id"] in ends and row["to_task_id"] in ends]
+    if not wanted:
+        return []
+    await repository.lock_all(session, wanted[0]["workspace_id"])
+    await tasks.lock(session, others)
+    outside = Counter(one for row in wanted for one in (row["from_task_id"], row["to_task_id"]) if one in others)
+    if await repository.is_any_full(session, outside, most=MAX_RELATIONS):
+        raise TooManyRelations
+    by_id = {row["id"]: row for row in ends.values()}
+    values = [_copied(row, ends, actor) for row in wanted]
+    rows = await repository.add_all(session, values)
+    projects = {row["project_id"] for row in ends.values()}
+    of_projects = await changes_repository.readers_of_projects(session, projects)
+    of_tasks = await changes_repository.readers_by_share(session, by_id)
+
+    def draft(row: RowMapping) -> ChangeDraft:
+        first, second = (by_id[row[name]] for name in ("from_task_id", "to_task_id"))
+        audiences = ({*of_projects.get(one["project_id"], ()), *of_tasks.get(one["id"], ())} for one in (first, second))
+        audience = frozenset.intersection(*map(frozenset, audiences))
+        mine = second if first["id"] in others else first
+        return relation_changed(RELATION_CREATED, row, task=mine, audience=audience)
+
+    return [draft(row) for row in sorted(rows, key=lambda row: row["id"])]
+
+
+def _copied(row: RowMapping, ends: Mapping[UUID, RowMapping], actor: Principal) -> dict[str, Any]:
+    """Return the columns of the copy of a relation, whose ends may be in another order when it has no direction."""
+    first, second = ends[row["from_task_id"]]["id"], ends[row["to_task_id"]]["id"]
+    kind, from_id, to_id = stored(row["type"], first, second)
+    return {
+        "id": uuid7(),
+        "workspace_id": row["workspace_id"],
+        "type": kind,
+        "from_task_id": from_id,
+        "to_task_id": to_id,
+        "created_by": actor.user_id,
+        "created_at": utcnow(),
+    }
 
 
 async def remove_relation(session: AsyncSession, *, task: RowMapping, relation_id: UUID, actor: Principal) -> None:

@@ -70,6 +70,11 @@ async def lock_below(session: AsyncSession, *, caller: Principal, task_id: UUID)
     return await _rows(session, query, caller, task_id)
 
 
+async def list_below(session: AsyncSession, *, caller: Principal, task_id: UUID, limit: int) -> Sequence[RowMapping]:
+    """Return at most so many of all below a task that is not in the trash, leaves first, as lock_below does."""
+    return await _rows(session, _rows_below(in_trash=False).limit(limit), caller, task_id)
+
+
 async def lock_all_below(session: AsyncSession, *, caller: Principal, task_id: UUID) -> Sequence[RowMapping]:
     """Lock and return all below a task, in the trash or not, leaves first, with the caller's `role` in each."""
     query = _rows_below(in_trash=None).with_for_update(of=task)

@@ -191,6 +191,11 @@ async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | 
     return (await session.execute(statement.returning(*task.c))).mappings().one_or_none()
 
 
+async def add_all(session: AsyncSession, values: Sequence[Mapping[str, Any]]) -> Sequence[RowMapping]:
+    """Insert tasks without external ids as `add` does, and return them in whatever order."""
+    return (await session.execute(insert(task).returning(*task.c), [dict(one) for one in values])).mappings().all()
+
+
 async def rewrite(
     session: AsyncSession, condition: ColumnElement[bool], values: Mapping[str, Any]
 ) -> list[tuple[RowMapping, RowMapping]]:

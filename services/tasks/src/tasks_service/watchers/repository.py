@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, bindparam, case, false, func, literal, select, true, update
+from sqlalchemy import ColumnElement, any_, bindparam, case, false, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.directory.models import Person
-from tasks_service.visibility.repository import READERS_OF_TASK, TASKS, member, task, task_rank
+from tasks_service.visibility.repository import IDS, READERS_OF_TASK, TASKS, member, task, task_rank
 from tasks_service.watchers.models import Watcher, WatchRule
 from tasks_service.watchers.rules import Reason, Rule
 
@@ -47,6 +47,23 @@ async def begin_by_rule(
     )
     statement = insert(watcher).from_select(COLUMNS, wanted).on_conflict_do_nothing().returning(*watcher.c)
     result = await session.execute(statement, {"of_task": task_id, "of_users": sorted(user_ids)})
+    return result.mappings().all()
+
+
+async def begin_for_new(
+    session: AsyncSession, *, task_ids: Iterable[UUID], rule: Rule, now: datetime
+) -> Sequence[RowMapping]:
+    """Make those watch new tasks who made them, or are to do them, and whose rules say so; return them."""
+    concerned = member.c.user_id == (task.c.created_by if rule == "created" else any_(task.c.assignees))
+    wanted = (
+        select(*_row(rule, now, is_watching=True, is_muted=False))
+        .select_from(TASKS.outerjoin(watch_rule, watch_rule.c.user_id == member.c.user_id))
+        .where(task.c.id == any_(bindparam("of_tasks", type_=IDS)), concerned, task_rank(member.c.user_id) > 0)
+        .where(func.coalesce(watch_rule.c[rule], true()))
+        .order_by(task.c.id, member.c.user_id)
+    )
+    statement = insert(watcher).from_select(COLUMNS, wanted).on_conflict_do_nothing().returning(*watcher.c)
+    result = await session.execute(statement, {"of_tasks": sorted(task_ids)})
     return result.mappings().all()
 
 

@@ -1,6 +1,6 @@
 """Who hears of a task. None of it changes the task, or its version."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from chassis.clock import utcnow
@@ -29,6 +29,13 @@ async def watch_by_rule(
     """
     rows = await repository.begin_by_rule(session, task_id=task["id"], user_ids=user_ids, rule=rule, now=utcnow())
     return [watcher_added(row, task) for row in sorted(rows, key=lambda row: row["user_id"])]
+
+
+async def watch_new(session: AsyncSession, *, tasks: Sequence[RowMapping], rule: Rule) -> list[ChangeDraft]:
+    """Make who made new tasks, or is to do them, watch them by their rule, and return what changed."""
+    by_id = {one["id"]: one for one in tasks}
+    rows = await repository.begin_for_new(session, task_ids=by_id, rule=rule, now=utcnow())
+    return [watcher_added(row, by_id[row["task_id"]]) for row in sorted(rows, key=lambda row: row["task_id"])]
 
 
 async def watch(session: AsyncSession, *, task: RowMapping, user_id: UUID, actor: Principal) -> tuple[RowMapping, bool]:
