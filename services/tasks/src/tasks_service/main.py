@@ -47,6 +47,7 @@ from tasks_service.stars import endpoints as stars
 from tasks_service.status_changes import endpoints as status_changes
 from tasks_service.tasks import endpoints as tasks
 from tasks_service.trash import endpoints as trash
+from tasks_service.undoing import endpoints as undoing
 from tasks_service.watchers import endpoints as watchers
 from tasks_service.workspaces import endpoints as workspaces
 from tasks_service.workspaces import repository as workspaces_repository
@@ -82,6 +83,7 @@ ROUTERS = (
     workspaces.router,
     history.of_task,
     reverting.router,
+    undoing.router,
     history.of_workspace,
     directory.router,
     members.router,
@@ -128,6 +130,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "invitations": InvitationTerms(
                 timedelta(days=settings.tasks.invitation_days), settings.mail_sealing.ring()
             ),
+            "undo_window": timedelta(minutes=settings.tasks.undo_minutes),
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
         },
     )

@@ -43,6 +43,9 @@ class TasksSettings(SettingsGroup):
     workspace_kept_days: int = Field(
         default=30, ge=1, le=365, description="How long a deleted workspace is kept before it is purged, in days."
     )
+    undo_minutes: int = Field(
+        default=15, ge=1, le=1440, description="How long a request can be undone after it, in minutes."
+    )
     invitation_days: int = Field(
         default=7, ge=1, le=90, description="How long an invitation to a workspace counts, in days."
     )

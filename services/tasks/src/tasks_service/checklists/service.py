@@ -102,6 +102,50 @@ async def delete_item(session: AsyncSession, *, item: RowMapping, expected: Expe
     await changes.record(session, workspace_id=found["workspace_id"], actor=actor, drafts=[draft])
 
 
+async def put_item_back(
+    session: AsyncSession,
+    *,
+    task: RowMapping,
+    item_id: UUID,
+    patch: ChecklistItemPatch,
+    position: str | None,
+    actor: Principal,
+) -> None:
+    """Give an item what it had before, its place among it. Raises AssigneeNoAccess, ChecklistItemMissing."""
+    wanted = patch.given() | ({} if position is None else {"position": position})
+    await _check_assignee(session, task, wanted.get("assignee_id"))
+    item = await find_item(session, task_id=task["id"], item_id=item_id, locked=True)
+    changed = await versions.change(
+        session,
+        KIND,
+        item,
+        wanted=wanted,
+        expected=Expectation(is_given=True),
+        read_again=lambda: find_item(session, task_id=task["id"], item_id=item_id, locked=True),
+        follow=lambda _row, values: _following(values, actor),
+    )
+    if changed is not None:
+        draft = item_changed(CHECKLIST_ITEM_UPDATED, changed.before, changed.after, project_id=task["project_id"])
+        await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=[draft])
+
+
+async def restore_item(session: AsyncSession, *, task: RowMapping, item: Mapping[str, Any], actor: Principal) -> None:
+    """Bring an item back that was deleted, as it was told of then, and with its id.
+
+    Raises AssigneeNoAccess, TaskNotFound, ChecklistFull.
+    """
+    was = ChecklistItemOut.model_validate(item)
+    await _check_assignee(session, task, was.assignee_id)
+    await lock_task(session, task=task, actor=actor)
+    if len(await repository.places_of(session, task["id"])) >= MAX_ITEMS:
+        raise ChecklistFull
+    # Numbers of versions are not used twice.
+    values = {**was.model_dump(), "version": was.version + 1, "updated_at": utcnow()}
+    row = await repository.add(session, values)
+    draft = item_changed(CHECKLIST_ITEM_CREATED, None, row, project_id=task["project_id"])
+    await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=[draft])
+
+
 @dataclass(frozen=True, slots=True)
 class Converted:
     """The task that an item became, and the assignee who was left out."""

@@ -30,9 +30,16 @@ from tasks_service.tasks.rules import task_named
 
 
 async def add_relation(
-    session: AsyncSession, *, task: RowMapping, wanted: RelationCreate, actor: Principal
+    session: AsyncSession,
+    *,
+    task: RowMapping,
+    wanted: RelationCreate,
+    actor: Principal,
+    relation_id: UUID | None = None,
 ) -> tuple[RelationOut, bool]:
     """Relate a task to another one; return how the task sees that, and whether it is new.
+
+    One that was there before and comes back has its id.
 
     Raises RelatedTaskNotFound, SelfRelation, TooManyRelations, RelationCycle.
     """
@@ -51,7 +58,7 @@ async def add_relation(
     row = await repository.add(
         session,
         {
-            "id": uuid7(),
+            "id": relation_id or uuid7(),
             "workspace_id": task["workspace_id"],
             "type": kind,
             "from_task_id": from_id,

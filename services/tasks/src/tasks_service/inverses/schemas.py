@@ -1,0 +1,47 @@
+"""One change that is to be turned back."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from chassis.identity import Principal
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks_service.versions.schemas import Expectation
+
+WHATEVER = Expectation(is_given=True)
+"""That nothing has changed since is seen from the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change of the log, of which everything is undone in a transaction, by somebody who has to be allowed to.
+
+    `old` and `new` are by field, and `resource` is what it was afterwards. `warnings` take what can't be as it was.
+    """
+
+    session: AsyncSession
+    actor: Principal
+    type: str
+    entity_type: str
+    entity_id: UUID
+    project_id: UUID | None
+    task_id: UUID | None
+    changes: Sequence[Mapping[str, Any]]
+    resource: Mapping[str, Any]
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def old(self) -> dict[str, Any]:
+        """What the fields were."""
+        return {one["field"]: one["old"] for one in self.changes}
+
+    @property
+    def new(self) -> dict[str, Any]:
+        """What they became."""
+        return {one["field"]: one["new"] for one in self.changes}
+
+
+Inverse = Callable[[Step], Awaitable[None]]
+"""Turns a change back through the use cases that made it, with their rules."""

@@ -1,0 +1,171 @@
+"""Turning back everything that a request changed, or nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.errors import AppError, ErrorDetail, ErrorKind, NotFound
+from chassis.identity import Principal
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks_service.changes import repository as log
+from tasks_service.changes import service as changes
+from tasks_service.inverses.errors import UndoConflict, UndoNotPossible
+from tasks_service.inverses.schemas import Step
+from tasks_service.inverses.service import impossible
+from tasks_service.mark_inverses.service import INVERSES as OF_MARKS
+from tasks_service.place_inverses.service import INVERSES as OF_PLACES
+from tasks_service.projects import repository as projects
+from tasks_service.subtasks.repository import lock_tree
+from tasks_service.task_inverses.service import INVERSES as OF_TASKS
+from tasks_service.tasks import repository as tasks
+from tasks_service.undoing import repository
+from tasks_service.undoing.errors import UndoExpired
+from tasks_service.undoing.rules import Entry, conflicts_of, reason_of, turned_back
+from tasks_service.undoing.schemas import UndoneChange
+from tasks_service.visibility.repository import hold_members
+
+INVERSES = {**OF_TASKS, **OF_MARKS, **OF_PLACES}
+MAX_CHANGES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """All that somebody changed by requests of one id, within the time in which that can be undone."""
+
+    request_id: str
+    actor: Principal
+    entries: Sequence[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What an undo changed, and what could not be as it was."""
+
+    changes: Sequence[UndoneChange]
+    warnings: Sequence[dict[str, Any]]
+
+
+async def undo(session: AsyncSession, *, request_id: str, actor: Principal, within: timedelta) -> Undone:
+    """Turn back what the actor changed by a request, newest first, as a change of its own.
+
+    Raises NotFound, UndoExpired, UndoConflict, UndoNotPossible, and what the single changes raise.
+    """
+    await repository.lock_operation(session, user_id=actor.user_id, request_id=request_id)
+    operation = await _find(session, request_id, actor, within)
+    entries = turned_back(operation.entries)
+    _refuse_impossible(entries)
+    await _refuse_conflicts(session, operation, entries)
+    await _lock(session, entries)
+    warnings: list[dict[str, Any]] = []
+    async with changes.gathered(session, actor=actor, reason=reason_of(request_id)) as gathering:
+        for entry in entries:
+            await _turn_back(_step(session, actor, entry, warnings))
+        # All that was turned back is locked now: who changed it before is in the log, and nobody else will be.
+        await _refuse_conflicts(session, operation, entries)
+        if not gathering.drafts:
+            raise UndoConflict(data={"conflicts": []})
+    return Undone([UndoneChange.of(*one) for one in gathering.drafts], warnings)
+
+
+async def _find(session: AsyncSession, request_id: str, actor: Principal, within: timedelta) -> Operation:
+    """Return the operation, of which the actor still sees everything. Raises NotFound, UndoExpired, UndoNotPossible."""
+    found = await repository.changes_of(session, user_id=actor.user_id, request_id=request_id, limit=MAX_CHANGES + 1)
+    if not found or not await _sees_all(session, actor, found):
+        raise NotFound
+    begin = utcnow() - within
+    entries = [cast("Entry", one) for one in found if one["occurred_at"] >= begin]
+    if not entries:
+        raise UndoExpired
+    if len(entries) > MAX_CHANGES:
+        raise UndoNotPossible(f"More than {MAX_CHANGES} changes are not turned back at once.", data={"types": []})
+    return Operation(request_id, actor, entries)
+
+
+async def _sees_all(session: AsyncSession, actor: Principal, entries: Sequence[RowMapping]) -> bool:
+    heads = await log.heads_for(session, actor)
+    if not {one["workspace_id"] for one in entries} <= heads.keys():
+        return False
+    for project_id in {one["project_id"] for one in entries if one["project_id"] is not None}:
+        if await projects.find_visible(session, caller=actor, project_id=project_id, in_trash=None) is not None:
+            continue
+        task_ids = {one["task_id"] for one in entries if one["project_id"] == project_id}
+        if not all([await _sees_task(session, actor, one) for one in task_ids]):
+            return False
+    return True
+
+
+async def _sees_task(session: AsyncSession, actor: Principal, task_id: UUID | None) -> bool:
+    if task_id is None:
+        return False
+    return (
+        await tasks.find_visible(session, caller=actor, task_id=task_id) is not None
+        or await tasks.find_writable(session, caller=actor, task_id=task_id, in_trash=True) is not None
+    )
+
+
+def _refuse_impossible(entries: Sequence[Entry]) -> None:
+    types = sorted({str(one["type"]).removesuffix(".v1") for one in entries if one["type"] not in INVERSES})
+    if types:
+        code = UndoNotPossible.code
+        details = [ErrorDetail(code, f"What is told as {one} can't be turned back.") for one in types]
+        raise UndoNotPossible(details=details, data={"types": types})
+
+
+async def _refuse_conflicts(session: AsyncSession, operation: Operation, entries: Sequence[Entry]) -> None:
+    if not entries:
+        return
+    later = await repository.changes_since(
+        session, entries, user_id=operation.actor.user_id, request_id=operation.request_id
+    )
+    found = conflicts_of(entries, [cast("Entry", one) for one in later])
+    if found:
+        code, message = UndoConflict.code, "This was changed since."
+        raise UndoConflict(
+            details=[
+                ErrorDetail(code, f"{message[:-1]}, of the {one.entity_type} {one.entity_id}.", one.field)
+                for one in found
+            ],
+            data={"conflicts": [one.as_json() for one in found]},
+        )
+
+
+async def _lock(session: AsyncSession, entries: Sequence[Entry]) -> None:
+    """Lock what the steps will, in the order in which everybody does: workspaces, people, projects, tasks."""
+    of_tasks = [one for one in entries if one["task_id"] is not None]
+    for workspace_id in sorted({one["workspace_id"] for one in entries if one["entity_type"] == "project"}):
+        await projects.lock_tree(session, workspace_id)
+    people: dict[UUID, set[UUID]] = {}
+    for one in of_tasks:
+        people.setdefault(one["workspace_id"], set()).update(_people_of(one))
+    for workspace_id in sorted(people):
+        await hold_members(session, workspace_id=workspace_id, user_ids=people[workspace_id])
+    for project_id in sorted({one["project_id"] for one in of_tasks if one["entity_type"] == "task"}):
+        await lock_tree(session, project_id)
+    await tasks.lock(session, {one["task_id"] for one in of_tasks})
+
+
+def _people_of(entry: Entry) -> set[UUID]:
+    """Return who gets something when a change is turned back."""
+    former = {one["field"]: one["old"] for one in entry["changes"]}
+    named = [*(former.get("assignees") or ()), former.get("assignee_id"), entry["resource"].get("user_id")]
+    return {UUID(one) for one in [*named, *(entry["resource"].get("assignees") or ())] if one}
+
+
+def _step(session: AsyncSession, actor: Principal, entry: Entry, warnings: list[dict[str, Any]]) -> Step:
+    told = ("type", "entity_type", "entity_id", "project_id", "task_id", "changes", "resource")
+    return Step(session, actor, **{name: entry[name] for name in told}, warnings=warnings)
+
+
+async def _turn_back(step: Step) -> None:
+    try:
+        await INVERSES[step.type](step)
+    except AppError as error:
+        # Nothing that was sent is invalid: what was named then is there no more.
+        if error.kind is not ErrorKind.INVALID:
+            raise
+        raise impossible(step, error.message, error.details[0].field) from error
