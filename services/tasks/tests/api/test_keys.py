@@ -111,7 +111,7 @@ async def test_b4_a_key_of_two_workspaces_needs_the_workspace(api, database, tes
 
 
 async def test_b4_fifty_tasks_at_once_over_three_processes_have_fifty_numbers(
-    owner, settings, database_settings, contract
+    owner, api, rows, settings, database_settings, contract
 ):
     headers, task = owner
     async with AsyncExitStack() as stack:
@@ -131,3 +131,12 @@ async def test_b4_fifty_tasks_at_once_over_three_processes_have_fifty_numbers(
     keys = {answer.json()["data"]["key"] for answer in answers}
     assert keys == {f"INBOX-{number}" for number in range(2, 52)}
     assert len({answer.json()["data"]["position"] for answer in answers}) == 50
+    found = [await api.get(f"/api/v1/tasks/{key}", headers=headers) for key in sorted(keys)]
+    made = {answer.json()["data"]["key"]: answer.json()["data"]["id"] for answer in answers}
+    assert [answer.json()["data"]["id"] for answer in found] == [made[key] for key in sorted(keys)]
+    log = await rows(
+        "SELECT seq, type, entity_id::text FROM tasks.change WHERE workspace_id = :w ORDER BY seq",
+        w=task["workspace_id"],
+    )
+    assert [seq for seq, _, _ in log] == list(range(1, len(log) + 1))
+    assert sorted(one for _, kind, one in log if kind == "task.created.v1") == sorted([task["id"], *made.values()])
