@@ -144,3 +144,32 @@ async def test_b2_fifty_patches_of_different_fields_lose_nothing(api, patient_ap
     assert sorted(change["field"] for _, _, changes in log[1:] for change in changes) == sorted(
         [*fields, "due", "status_category"]
     )
+
+
+async def test_n5_one_and_true_are_different_values_of_custom(roster):
+    task = await roster.task(custom={"a": 1})
+    path = f"/tasks/{task['id']}"
+    for version, value in enumerate((True, {"b": 0}, {"b": False}), start=2):
+        changed = await roster.ok("owner", "PATCH", path, {"custom": {"a": value}})
+        assert changed["version"] == version
+        assert changed["custom"]["a"] == value
+        assert type(changed["custom"]["a"]) is type(value)
+    equal = await roster.ok("owner", "PATCH", path, {"custom": {"a": {"b": False}}})
+    assert equal["version"] == 4
+    told = [changes for kind, changes, _ in await roster.log() if kind == "task.updated.v1"]
+    assert str([one["custom"] for one in told]) == str(
+        [({"a": 1}, {"a": True}), ({"a": True}, {"a": {"b": 0}}), ({"a": {"b": 0}}, {"a": {"b": False}})]
+    )
+    reverted = await roster.ok("owner", "POST", f"{path}/revert", {"to_version": 3})
+    assert reverted["custom"]["a"]["b"] is not False
+
+
+async def test_n5_a_task_that_is_done_completes_nothing_below_it_by_another_status_of_done(roster):
+    await roster.ok("owner", "POST", f"/projects/{roster.project_id}/statuses", {"name": "Shipped", "category": "done"})
+    task = await roster.task()
+    child = await roster.task(parent_id=task["id"])
+    path = f"/tasks/{task['id']}"
+    await roster.ok("owner", "PATCH", f"{path}?children=leave", {"status": "done"})
+    shipped = await roster.ok("owner", "PATCH", f"{path}?children=complete", {"status": "shipped"})
+    assert shipped["progress"] == {"done": 0, "total": 1}
+    assert (await roster.ok("owner", "GET", f"/tasks/{child['id']}"))["status"] == "todo"

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
+import orjson
+
 UNRECORDED_FIELDS = frozenset({"version", "updated_at"})
 
 Circle = Literal["workspace", "admins", "project", "task"]
@@ -63,8 +65,15 @@ def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> l
     return [
         FieldChange(name, old.get(name), value)
         for name, value in after.items()
-        if name not in UNRECORDED_FIELDS and old.get(name) != value
+        if name not in UNRECORDED_FIELDS and not is_same(old.get(name), value)
     ]
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Tell whether two values are equal as JSON: within an object, 1 is not true, as it is in Python."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)
+    return bool(one == other)
 
 
 def derived_id(kind: str, first: UUID, second: UUID) -> UUID:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.assignees import repository as assignees
 from tasks_service.categories.schemas import CATEGORY
 from tasks_service.changes import service as changes
+from tasks_service.changes.schemas import is_same
 from tasks_service.labels.schemas import LABEL
 from tasks_service.names import repository as names
 from tasks_service.reverting import repository
@@ -79,7 +80,7 @@ async def _revert(session: AsyncSession, task: RowMapping, wanted: Revert, actor
 def _unlike(task: RowMapping, former: Mapping[str, Any]) -> Fields:
     """Return the fields that are not as they were, as a patch has them."""
     now = TaskOut.of(task).model_dump(mode="json")
-    return as_input({name: value for name, value in former.items() if name in now and now[name] != value})
+    return as_input({name: value for name, value in former.items() if name in now and not is_same(now[name], value)})
 
 
 def patch_of(task: RowMapping, former: Mapping[str, Any]) -> TaskPatch:

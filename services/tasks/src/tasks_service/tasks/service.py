@@ -307,8 +307,9 @@ def _following(row: RowMapping, changed: Mapping[str, Any], edit: Edit, actor: P
     if "status" not in changed:
         return {}
     category = _category_of(changed["status"], row["statuses"])
-    # What is below was completed just now.
-    done = {"subtasks_done": row["subtasks_total"]} if edit.children == "complete" and category == "done" else {}
+    # What is below was completed just now, unless the task was so before.
+    completed_below = edit.children == "complete" and category == "done" and row["status_category"] != "done"
+    done = {"subtasks_done": row["subtasks_total"]} if completed_below else {}
     return done | completion(category, was=row["status_category"], actor_id=actor.user_id, now=utcnow())
 
 

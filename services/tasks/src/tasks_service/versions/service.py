@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy import RowMapping, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks_service.changes.schemas import is_same
 from tasks_service.versions import repository
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 from tasks_service.versions.schemas import Expectation
@@ -63,7 +64,7 @@ async def change(
         raise IfMatchRequired
     for _ in range(ATTEMPTS):
         await refuse_stale(session, kind, row, wanted=wanted, expected=expected)
-        changed = {name: value for name, value in wanted.items() if row[name] != value}
+        changed = {name: value for name, value in wanted.items() if not is_same(row[name], value)}
         if not changed:
             return None
         values = {**changed, **follow(row, changed), kind.touched: utcnow()}
