@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -13,11 +14,13 @@ from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
 from chassis.db.row_security import beyond_memberships, bind, reading, reading_primary
 from chassis.db.transactions import transaction
+from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.settings import DatabaseSettings
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, ReadConnection, Writing
 from chassis.web.health import Health
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from sqlalchemy import Column, Table, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -25,9 +28,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tasks_service.changes.access import FreshConnection
 from tasks_service.db import ROOT, ROW_SECURITY
+from tasks_service.history.filters import AuditFilter
+from tasks_service.history.service import export_audit
 from tasks_service.main import create_app
 from tasks_service.models import METADATA
+from tasks_service.settings import Settings
 from testkit.databases import owned_database
+from testkit.waiting import eventually
 
 WORKSPACE = METADATA.tables["tasks.workspace"]
 GUARDED = [table for table in METADATA.sorted_tables if "workspace_id" in table.c] + [WORKSPACE]
@@ -59,6 +66,16 @@ OF_TYPE: dict[type, Callable[[], Any]] = {
     dict: dict,
     list: list,
 }
+ADDED_WORKSPACE = """
+    INSERT INTO tasks.workspace (id, name, created_by, version, created_at, updated_at)
+    VALUES (:id, 'x', :id, 1, now(), now())
+"""
+ADDED_MEMBER = "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, 'member', 1, 1, now())"
+HOLD_COUNTER = "SELECT FROM tasks.change_counter WHERE workspace_id = :workspace FOR UPDATE"
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%change_counter%'
+"""
 CURRENT = text("SELECT current_user, current_setting('taskloom.caller', true)")
 
 
@@ -83,6 +100,13 @@ def python_type(column: Column[Any]) -> type:
     return (
         dict if isinstance(column.type, JSONB) else list if isinstance(column.type, ARRAY) else column.type.python_type
     )
+
+
+def guarded_app(settings: Settings, database: Database) -> FastAPI:
+    """Return the app with requests that the policies bind."""
+    app = create_app(settings, database=database, health=Health())
+    app.state.row_security = ROW_SECURITY
+    return app
 
 
 class Neighbours:
@@ -193,8 +217,7 @@ async def test_r36_a_query_that_forgets_the_membership_shows_the_callers_rows_al
     async def write(write: Writing) -> JSONResponse:
         return JSONResponse(list(await write.session.scalars(forgetful)))
 
-    app = create_app(settings, database=database, health=Health())
-    app.state.row_security = ROW_SECURITY
+    app = guarded_app(settings, database)
     app.include_router(router)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://tasks") as client:
         callers = {name: test_gateway.headers(uuid7()) for name in ("Ada's", "Ben's", "nobody's")}
@@ -252,8 +275,7 @@ async def test_r36_a_connection_that_is_made_again_is_bound_again(one_connection
 async def test_r36_beyond_memberships_is_a_block_of_one_transaction(database, rows):
     workspace = uuid7()
     counted = select(func.count()).where(WORKSPACE.c.id == workspace)
-    added = "INSERT INTO tasks.workspace (id, name, created_by, version, created_at, updated_at)"
-    await rows(f"{added} VALUES (:id, 'x', :id, 1, now(), now())", id=workspace)
+    await rows(ADDED_WORKSPACE, id=workspace)
     async with transaction(database) as session:
         await bind(session, ROW_SECURITY.of(uuid7()))
         assert await session.scalar(counted) == 0
@@ -264,6 +286,67 @@ async def test_r36_beyond_memberships_is_a_block_of_one_transaction(database, ro
         assert await session.scalar(counted) == 0
     async with transaction(database) as session:
         assert await session.scalar(counted) == 1
+
+
+async def test_r36_what_is_joined_beyond_memberships_stays_within_reach(database, rows):
+    joined, bound = uuid7(), ROW_SECURITY.of(uuid7())
+    await rows(ADDED_WORKSPACE, id=joined)
+    counted = select(func.count()).where(WORKSPACE.c.id == joined)
+    async with transaction(database) as session:
+        await bind(session, bound)
+        async with beyond_memberships(session, "a test"):
+            await session.execute(text(ADDED_MEMBER), {"workspace": joined, "user": UUID(bound.caller)})
+        assert await session.scalar(counted) == 1
+
+
+async def test_r36_a_transaction_keeps_what_its_caller_was_a_member_of(neighbours):
+    connection = neighbours.connection
+    bound = ROW_SECURITY.of(neighbours.me)
+    await bind(connection, bound)
+    member = METADATA.tables["tasks.member"]
+    await connection.execute(delete(member).where(member.c.user_id == neighbours.me))
+    assert (await connection.scalars(select(WORKSPACE.c.id))).all() == [neighbours.mine]
+    await bind(connection, ROW_SECURITY.of(neighbours.somebody))
+    assert (await connection.scalars(select(WORKSPACE.c.id))).all() == [neighbours.other]
+    await bind(connection, bound)
+    assert (await connection.scalars(select(WORKSPACE.c.id))).all() == []
+
+
+@pytest.fixture
+async def guarded(settings: Settings, database: Database, roster: Any) -> AsyncIterator[Any]:
+    """The team, whose requests the policies bind."""
+    transport = httpx2.ASGITransport(app=guarded_app(settings, database))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://tasks") as client:
+        yield replace(roster, api=client)
+
+
+async def test_r36_who_is_removed_while_a_change_is_made_is_not_failed_by_it(guarded, database, rows):
+    task = await guarded.task()
+    async with database.writer.begin() as connection:
+        await connection.execute(text(HOLD_COUNTER), {"workspace": guarded.workspace_id})
+        path, body = f"/tasks/{task['id']}", {"title": "b"}
+        change = asyncio.create_task(guarded.ask("editor", "PATCH", path, body))
+
+        async def waits() -> bool:
+            return (await rows(WAITING)) == [(1,)]
+
+        await eventually(waits)
+        await connection.execute(text("DELETE FROM tasks.member WHERE user_id = :id"), {"id": guarded.ids["editor"]})
+    answer = await change
+    assert (answer.status_code, answer.json()["data"]["title"]) == (200, "b")
+    assert (await guarded.ask("editor", "GET", path)).status_code == 404
+
+
+async def test_r36_an_export_of_the_audit_is_bound(guarded, database):
+    await guarded.task()
+    owner = Principal(guarded.ids["owner"], uuid7())
+
+    async def exported(bound: Bound) -> bytes:
+        lines = export_audit(database, bound, caller=owner, workspace_id=guarded.workspace_id, wanted=AuditFilter())
+        return b"".join([part async for part in lines])
+
+    assert b"task.created" in await exported(ROW_SECURITY.of(owner.user_id))
+    assert await exported(ROW_SECURITY.of(uuid7())) == b""
 
 
 def test_r36_a_migration_says_that_the_role_is_missing(postgres_url, worker_id):

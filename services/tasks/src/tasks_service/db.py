@@ -10,8 +10,13 @@ from chassis.outbox.models import OutboxMixin
 from sqlalchemy.orm import DeclarativeBase
 
 SCHEMA = "tasks"
-ROW_SECURITY = RowSecurity(role="tasks_caller", setting="taskloom.caller")
-"""What requests are to run as, by `row_security` in the state of the app; the migration of the policies knows both."""
+ROW_SECURITY = RowSecurity(
+    role="tasks_caller",
+    setting="taskloom.caller",
+    kept="taskloom.workspaces",
+    memberships="tasks.caller_memberships()",
+)
+"""What requests are to run as, by `row_security` in the state of the app; the migrations know all of it."""
 ROOT = Path(__file__).parents[2]
 """The service's folder, which has the migrations."""
 

@@ -13,11 +13,13 @@ NO_ROLE = "none"
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A role with a caller, and the setting that tells the caller."""
+    """A role with a caller, and the setting that tells the caller; and how a transaction keeps its memberships."""
 
     role: str
     setting: str
     caller: str
+    kept: str
+    memberships: str
 
 
 wanted_binding: ContextVar[Bound | None] = ContextVar("wanted_binding", default=None)

@@ -2,6 +2,9 @@
 
 The role owns nothing and has no BYPASSRLS; whose request it is stands in a setting, which the policies read. Whatever
 has no caller, such as a consumer or a job, stays the owner of the tables.
+
+A transaction keeps what its caller was a member of when it began: its statements decide by what is now, and one that
+is removed meanwhile must not find half of what it works on gone.
 """
 
 import functools
@@ -12,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Select, Text, bindparam, cast, func, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from chassis.db.binding import BOUND, NO_ROLE, NOBODY, Bound, wanted_binding
@@ -21,20 +24,25 @@ from chassis.db.engine import Database
 log = structlog.get_logger()
 
 LIFTED = "row_security_lifted"
-IN_TRANSACTION = text("SELECT set_config('role', :role, true), set_config(:setting, :caller, true)")
 ROLE_IN_TRANSACTION = text("SELECT set_config('role', :role, true)")
 
 
 @dataclass(frozen=True, slots=True)
 class RowSecurity:
-    """The role that requests run as, and the setting that tells their caller. A service's `state.row_security`."""
+    """The role that requests run as, and the setting that tells their caller. A service's `state.row_security`.
+
+    `memberships` is SQL for the ids of what the caller is a member of, beside those in the setting `kept`.
+    """
 
     role: str
     setting: str
+    kept: str
+    memberships: str
 
     def of(self, caller_id: UUID | None) -> Bound:
         """Return what binds a request; without a caller there are no rows."""
-        return Bound(self.role, self.setting, NOBODY if caller_id is None else str(caller_id))
+        caller = NOBODY if caller_id is None else str(caller_id)
+        return Bound(self.role, self.setting, caller, self.kept, self.memberships)
 
 
 @asynccontextmanager
@@ -61,19 +69,39 @@ async def reading_primary(database: Database, bound: Bound | None) -> AsyncItera
 
 
 async def bind(transaction: AsyncSession | AsyncConnection, bound: Bound) -> None:
-    """Bind a transaction from here to its end."""
-    parameters = {"role": bound.role, "setting": bound.setting, "caller": bound.caller}
-    await transaction.execute(IN_TRANSACTION, parameters)
+    """Bind a transaction from here to its end, to what the caller is a member of now."""
+    parameters = {"role": bound.role, "setting": bound.setting, "caller": bound.caller, "kept": bound.kept}
+    await transaction.execute(_binding(bound.memberships), parameters)
     if isinstance(transaction, AsyncSession):
         transaction.info[BOUND] = bound
+
+
+@functools.cache
+def _binding(memberships: str) -> Select[Any]:
+    """Return the statement that binds; its columns are computed from the left to the right."""
+    return select(
+        func.set_config(bindparam("setting"), bindparam("caller"), True),
+        func.set_config(bindparam("kept"), NOBODY, True),
+        func.set_config(bindparam("kept"), cast(literal_column(memberships), Text), True),
+        func.set_config("role", bindparam("role"), True),
+    )
+
+
+@functools.cache
+def _returning(memberships: str) -> Select[Any]:
+    """Return the statement that binds again, also to what the caller has become a member of."""
+    return select(
+        func.set_config(bindparam("kept"), cast(literal_column(memberships), Text), True),
+        func.set_config("role", bindparam("role"), True),
+    )
 
 
 @asynccontextmanager
 async def beyond_memberships(session: AsyncSession, reason: str) -> AsyncIterator[None]:
     """Let the statements of the block reach what the caller is no member of, such as a workspace that it joins.
 
-    `reason` tells a reader of the code and of the log why. A transaction that nobody is the caller of reaches all
-    anyway, and one inside another changes nothing.
+    What it has become a member of there stays within its reach. `reason` tells a reader of the code and of the log
+    why. A transaction that nobody is the caller of reaches all anyway, and one inside another changes nothing.
     """
     bound: Bound | None = session.info.get(BOUND)
     if bound is None or session.info.get(LIFTED):
@@ -84,7 +112,7 @@ async def beyond_memberships(session: AsyncSession, reason: str) -> AsyncIterato
     session.info[LIFTED] = True
     yield
     # An error ends the transaction, and with it what was set.
-    await session.execute(ROLE_IN_TRANSACTION, {"role": bound.role})
+    await session.execute(_returning(bound.memberships), {"role": bound.role, "kept": bound.kept})
     session.info[LIFTED] = False
 
 

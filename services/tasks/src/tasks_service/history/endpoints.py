@@ -2,6 +2,7 @@ from typing import Annotated
 
 from chassis.errors import CursorMismatch, Forbidden, InvalidCursor
 from chassis.web.app import APIRouter
+from chassis.web.database import bound_of
 from chassis.web.envelope import PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import Responses, enveloped, errors
@@ -96,7 +97,11 @@ async def read_workspace_audit(
 ) -> Response:
     if NDJSON in accept:
         lines = service.export_audit(
-            request.app.state.database, caller=caller, workspace_id=workspace["id"], wanted=wanted
+            request.app.state.database,
+            bound_of(request),
+            caller=caller,
+            workspace_id=workspace["id"],
+            wanted=wanted,
         )
         return StreamingResponse(lines, 200, dict(PRIVATE), NDJSON)
     page = await service.audit(

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from uuid import UUID
 
 from chassis.cursors import CursorSigner
+from chassis.db.binding import Bound
 from chassis.db.engine import Database
+from chassis.db.row_security import reading
 from chassis.identity import Principal
 from chassis.paging import Page, Paging, Walk
 from sqlalchemy import RowMapping
@@ -63,7 +65,7 @@ async def audit(
 
 
 async def export_audit(
-    database: Database, *, caller: Principal, workspace_id: UUID, wanted: AuditFilter
+    database: Database, bound: Bound | None, *, caller: Principal, workspace_id: UUID, wanted: AuditFilter
 ) -> AsyncIterator[bytes]:
     """Yield a workspace's whole audit as lines of JSON, the newest first.
 
@@ -71,7 +73,7 @@ async def export_audit(
     """
     before: int | None = None
     while True:
-        async with database.reader.connect() as reader:
+        async with reading(database, bound) as reader:
             rows = await repository.of_workspace(
                 reader,
                 caller=caller,

@@ -6,7 +6,6 @@ from typing import Any, cast
 from uuid import UUID
 
 from chassis.clock import utcnow
-from chassis.db.row_security import reaches_beyond_memberships
 from chassis.identity import Principal
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -63,7 +62,6 @@ class Departure:
     drafts: list[ChangeDraft] = field(default_factory=list)
 
 
-@reaches_beyond_memberships("who leaves is no member any more when that is recorded")
 async def leave(
     session: AsyncSession, *, standing: Standing, user_id: UUID, actor: Principal, handover: Handover = NOTHING
 ) -> Report:

@@ -122,7 +122,6 @@ class Standing:
             raise Forbidden
 
 
-@reaches_beyond_memberships("who has been removed meanwhile is told what stands in the way")
 async def lock_standing(session: AsyncSession, *, workspace_id: UUID, users: Iterable[UUID]) -> Standing:
     """Lock a workspace and return who owns it and what these users are in it. Raises WorkspaceMissing."""
     row = await repository.lock(session, workspace_id)
@@ -181,7 +180,6 @@ async def update_workspace(
     return changed.after
 
 
-@reaches_beyond_memberships("its members are none any more when that is recorded")
 async def delete_workspace(
     session: AsyncSession, *, workspace: RowMapping, expected: Expectation, actor: Principal
 ) -> None:
