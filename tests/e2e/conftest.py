@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 from testkit.contract import Contract, contract_client
+from testkit.waiting import eventually
 
 PASSWORD = "violet-harbor-77"
 
@@ -93,7 +95,7 @@ def mails_to(request: pytest.FixtureRequest) -> Mails:
 
 @pytest.fixture(scope="session")
 def contract(base_url: str) -> Contract:
-    return Contract(httpx2.get(f"{base_url}/openapi.json").raise_for_status().json())
+    return Contract(httpx2.get(f"{base_url}/openapi.json", timeout=30).raise_for_status().json())
 
 
 @pytest.fixture
@@ -112,6 +114,26 @@ def sign_up(api: httpx2.AsyncClient) -> Callable[[], Awaitable[User]]:
         return await log_in(api, email)
 
     return sign_up
+
+
+@pytest.fixture
+def confirmed(
+    api: httpx2.AsyncClient, sign_up: Callable[[], Awaitable[User]], mails_to: Mails
+) -> Callable[[], Awaitable[User]]:
+    """Signs somebody up whose address is confirmed."""
+
+    async def confirmed() -> User:
+        user = await sign_up()
+
+        async def asked_to_confirm() -> list[dict[str, Any]]:
+            return await mails_to(user.email)
+
+        (mail,) = await eventually(asked_to_confirm)
+        given = json.loads(re.search(r'^\{"token".*\}', mail["text"], re.MULTILINE)[0])
+        assert (await api.post("/api/v1/auth/verify-email", json=given)).status_code == 200
+        return user
+
+    return confirmed
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ log = structlog.get_logger()
 Document = dict[str, Any]
 
 CACHE_SECONDS = 30.0
+DOCUMENT_SECONDS = 10
+"""A service makes its document when it is asked for first: a second on an idle machine, several on a busy one."""
 RETRY_SECONDS = 2.0
 STATUS_SECONDS = 1.0
 TITLE = "Taskloom"
@@ -98,7 +100,7 @@ class Documents:
 
     async def _fetch(self, name: str, url: str) -> Document | None:
         try:
-            timeout = aiohttp.ClientTimeout(total=2)
+            timeout = aiohttp.ClientTimeout(total=DOCUMENT_SECONDS)
             address = f"{url.rstrip('/')}/openapi.json"
             async with self._session.get(address, timeout=timeout, allow_redirects=False) as response:
                 response.raise_for_status()

@@ -21,7 +21,7 @@ from chassis.web.handlers import api_routes, install_handlers, on_app_error
 from chassis.web.health import Health, health_routes
 from chassis.web.identity import calling_service, current_principal
 from chassis.web.middleware import RequestMiddleware
-from chassis.web.openapi import complete_document
+from chassis.web.openapi import complete_document, serve_document
 from chassis.web.routing import PUBLIC_MARK, StrictRoute, policy_of, token_rule
 from chassis.web.validation import FIELD_CODES
 
@@ -65,6 +65,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
         max_body_size=MAX_BODY_BYTES,
         generate_unique_id_function=lambda route: route.name,
@@ -84,6 +85,7 @@ def create_app(
     app.add_middleware(RequestMiddleware)
     app.add_middleware(BodyLimitInEnvelope)
     complete_document(app, routers, {**FIELD_CODES, **field_codes})
+    serve_document(app)
     return app
 
 

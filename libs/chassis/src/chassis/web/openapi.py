@@ -1,9 +1,11 @@
 """What the OpenAPI document of every service has in common: security, refusals with examples, the error catalogue."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from chassis.errors import (
@@ -101,6 +103,18 @@ def complete_document(app: FastAPI, routers: Sequence[object], field_codes: Mapp
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend the document
+
+
+def serve_document(app: FastAPI) -> None:
+    """Serve the document at `/openapi.json`. It takes a second to make, once, during which others are still served."""
+    making = asyncio.Lock()
+
+    async def read_document(_request: Request) -> Response:
+        async with making:
+            document = await asyncio.to_thread(app.openapi)
+        return JSONResponse(document)
+
+    app.add_route("/openapi.json", read_document, include_in_schema=False)
 
 
 def _add_common_parts(document: dict[str, Any], routers: Sequence[object], field_codes: Mapping[str, str]) -> None:

@@ -9,10 +9,10 @@ import orjson
 
 UNRECORDED_FIELDS = frozenset({"version", "updated_at"})
 
-Circle = Literal["workspace", "admins", "project", "task"]
+Circle = Literal["workspace", "members", "admins", "project", "task"]
 Audience = Circle | frozenset[UUID]
-"""Who sees a change: all members of its workspace, or its owners and admins; who sees its project, or its task; or
-somebody alone."""
+"""Who sees a change: all who are in its workspace, or without the guests, or its owners and admins; who sees its
+project, or its task; or somebody alone."""
 
 
 @dataclass(frozen=True, slots=True)

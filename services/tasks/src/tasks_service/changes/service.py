@@ -17,11 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.changes import repository
 from tasks_service.changes.models import Change
 from tasks_service.changes.schemas import Audience, ChangeDraft, Gathering
-from tasks_service.permissions.rules import ADMINS
+from tasks_service.permissions.rules import ADMINS, EVERYBODY, RULES
 
 RELAY_CHANNEL = relay_channel(table_of(Change))
 GATHERING = "taskloom_gathered_changes"
 """Where a session has what is being gathered."""
+WITHIN = {"workspace": EVERYBODY, "members": RULES["workspace.list_members"].roles, "admins": ADMINS}
+"""The roles of the circles of a workspace."""
 
 
 async def record(
@@ -106,7 +108,7 @@ async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence
     for key in circles - found.keys():
         circle, project_id, task_id = key
         if project_id is None:
-            found[key] = [user_id for user_id, role in members if circle == "workspace" or role in ADMINS]
+            found[key] = [user_id for user_id, role in members if role in WITHIN[str(circle)]]
         else:
             found[key] = sorted({*of_projects.get(project_id, ()), *(of_tasks.get(task_id, ()) if task_id else ())})
     return found

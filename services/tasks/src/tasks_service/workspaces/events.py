@@ -1,5 +1,9 @@
 """Facts about workspaces and their members."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
 from sqlalchemy import RowMapping
 
 from tasks_service.changes.schemas import Audience, ChangeDraft, FieldChange, differences
@@ -25,21 +29,26 @@ def workspace_changed(
 
 def member_added(row: RowMapping) -> ChangeDraft:
     resource = MemberResource.model_validate(dict(row)).model_dump(mode="json")
-    changes = differences(None, resource)
-    return ChangeDraft(MEMBER_ADDED, "member", row["id"], row["version"], changes, resource, "workspace")
+    return _of_member(MEMBER_ADDED, row["version"], differences(None, resource), resource, "members")
 
 
 def member_updated(row: RowMapping) -> ChangeDraft:
     """Draft a change of role; the row has the role that there `was`."""
     resource = MemberResource.model_validate(dict(row)).model_dump(mode="json")
     changes = [FieldChange("role", row["was"], row["role"])]
-    return ChangeDraft(MEMBER_UPDATED, "member", row["id"], row["version"], changes, resource, "workspace")
+    return _of_member(MEMBER_UPDATED, row["version"], changes, resource, "members")
 
 
-def member_removed(row: RowMapping, audience: Audience = "workspace") -> ChangeDraft:
-    """Draft the end of a membership, which whose it was is told of, too."""
+def member_removed(row: RowMapping, audience: Audience = "members") -> ChangeDraft:
     version = row["version"] + 1
     resource = MemberResource.model_validate({**row, "version": version}).model_dump(mode="json")
     changes = [FieldChange("role", row["role"], None)]
-    also = frozenset({row["user_id"]})
-    return ChangeDraft(MEMBER_REMOVED, "member", row["id"], version, changes, resource, audience, also=also)
+    return _of_member(MEMBER_REMOVED, version, changes, resource, audience)
+
+
+def _of_member(
+    event_type: str, version: int, changes: Sequence[FieldChange], resource: Mapping[str, Any], audience: Audience
+) -> ChangeDraft:
+    """Draft a change of a membership: told to those who may list members, and to whose it is, or was."""
+    also = frozenset({UUID(resource["user_id"])})
+    return ChangeDraft(event_type, "member", UUID(resource["id"]), version, changes, resource, audience, also=also)

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.changes import repository as changes_repository
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
-from tasks_service.permissions.policies import can
+from tasks_service.permissions.policies import can, role_allows
 from tasks_service.permissions.rules import Action
 from tasks_service.permissions.schemas import Held
 from tasks_service.projects import service as projects
@@ -140,10 +140,11 @@ async def end_workspace(session: AsyncSession, row: RowMapping) -> list[ChangeDr
     now = utcnow()
     deleted = await repository.mark_deleted(session, workspace_id=row["id"], now=now)
     members = await repository.remove_all_members(session, row["id"])
-    audience = frozenset(one["user_id"] for one in members)
+    everybody = frozenset(one["user_id"] for one in members)
+    listing = frozenset(one["user_id"] for one in members if role_allows(one["role"], "workspace.list_members"))
     # First, since whoever has left is told no more.
-    gone = workspace_changed(WORKSPACE_DELETED, row, deleted, audience)
-    return [gone, *(member_removed(one, audience) for one in members)]
+    gone = workspace_changed(WORKSPACE_DELETED, row, deleted, everybody)
+    return [gone, *(member_removed(one, listing) for one in members)]
 
 
 async def join(session: AsyncSession, *, workspace_id: UUID, user_id: UUID, role: str) -> ChangeDraft | None:

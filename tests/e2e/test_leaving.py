@@ -1,0 +1,175 @@
+"""F6: whoever is removed from a workspace is shown nothing of it any more, on no surface, within a second."""
+
+import asyncio
+import json
+import re
+import time
+
+import pytest
+import websockets
+from testkit.waiting import eventually
+
+# Of accounts, of the instance, or of nothing: no workspace is shown by them.
+OTHERWISE = (
+    "/.well-known/jwks.json",
+    "/api/v1/admin/",
+    "/api/v1/auth/",
+    "/api/v1/meta/",
+    "/api/v1/service-accounts",
+    "/api/v1/status",
+    "/api/v1/users/me",
+)
+IN_PROJECT = {
+    path: f"{path}?project_id={{project_id}}" for path in ("/api/v1/tasks/by-external/{source}/{external_id}",)
+}
+SECONDS = 1.0
+
+
+class Team:
+    """Ann's workspace with Bob in it, and one of everything that it can have; `names` are the ids for paths."""
+
+    def __init__(self, api, ann, bob):
+        self.api, self.ann, self.bob = api, ann, bob
+        self.names: dict[str, str] = {"user_id": bob.id}
+
+    async def make(self, method, path, body=None, **options):
+        path = path.format(**self.names)
+        answer = await self.api.request(method, path, json=body, headers=self.ann.headers, **options)
+        assert answer.status_code < 300, (path, answer.text)
+        return answer.json()["data"] if answer.content else None
+
+    async def furnish(self, mails_to):
+        made = await self.make("POST", "/api/v1/workspaces", {"name": "Choir"})
+        self.names["workspace_id"] = made["id"]
+        await self.invite(mails_to)
+        of_workspace = {"workspace_id": made["id"]}
+        for name, path in (("label_id", "labels"), ("category_id", "categories"), ("project_id", "projects")):
+            self.names[name] = (await self.make("POST", f"/api/v1/{path}", {"name": "Alto", **of_workspace}))["id"]
+        await self.furnish_task()
+
+    async def invite(self, mails_to):
+        body = {"email": self.bob.email, "role": "member"}
+        await self.make("POST", "/api/v1/workspaces/{workspace_id}/invitations", body)
+        token = await self.mailed_token(mails_to)
+
+        async def accepted():
+            # That the address is confirmed is known to the tasks service a moment later.
+            answer = await self.api.post("/api/v1/invitations/accept", json={"token": token}, headers=self.bob.headers)
+            return answer.status_code == 200
+
+        await eventually(accepted)
+
+    async def mailed_token(self, mails_to):
+        async def arrived():
+            texts = [mail["text"] for mail in await mails_to(self.bob.email)]
+            return [text for text in texts if "/invitations/accept" in text]
+
+        (text,) = await eventually(arrived)
+        return json.loads(re.search(r'{"token".*?}', text)[0])["token"]
+
+    async def furnish_task(self):
+        body = {"title": "Sing", "project_id": self.names["project_id"], "external_source": "x", "external_id": "1"}
+        wanted = {**body, "labels": [self.names["label_id"]], "assignees": [self.bob.id]}
+        self.names["task_id"] = (await self.make("POST", "/api/v1/tasks", wanted))["id"]
+        self.names |= {"source": "x", "external_id": "1"}
+        comment = await self.make("POST", "/api/v1/tasks/{task_id}/comments", {"body": "la"})
+        self.names["comment_id"] = comment["id"]
+        item = await self.make("POST", "/api/v1/tasks/{task_id}/checklist", {"text": "la"})
+        self.names["item_id"] = item["id"]
+        await self.make("PUT", "/api/v1/tasks/{task_id}/metadata/notes?shared=true", {"a": 1})
+        self.names["namespace"] = "notes"
+        other = await self.make("POST", "/api/v1/tasks", {**body, "title": "Rest", "external_id": "2"})
+        await self.make("POST", "/api/v1/tasks/{task_id}/relations", {"type": "blocks", "task_id": other["id"]})
+        await self.make("PUT", "/api/v1/tasks/{task_id}/shares/{user_id}", {"role": "viewer"})
+        path = f"/api/v1/tasks/{self.names['task_id']}/attachments"
+        file = await self.api.post(path, files={"file": ("a.txt", b"la")}, headers=self.ann.headers)
+        self.names["attachment_id"] = file.json()["data"]["id"]
+        star = await self.api.put(f"/api/v1/tasks/{self.names['task_id']}/star", headers=self.bob.headers)
+        assert star.status_code < 300
+
+    def secrets(self):
+        """Everything that tells of the workspace: the ids of what is in it."""
+        return [value for name, value in self.names.items() if name.endswith("_id") and len(value) == 36][1:]
+
+
+async def surfaces(api):
+    """Return every read that there is, but of what is named in OTHERWISE."""
+    paths = (await api.get("/openapi.json")).json()["paths"]
+    return [IN_PROJECT.get(path, path) for path, item in paths.items() if "get" in item and not is_otherwise(path)]
+
+
+def is_otherwise(path):
+    return path.startswith(OTHERWISE)
+
+
+async def shows(team, path, *, narrowed=False):
+    """Tell whether a read shows Bob something of the workspace; a list also when it is `narrowed` to it."""
+    names = ("workspace_id", "project_id") if narrowed and "{" not in path else ()
+    for query in ("", *(f"?{name}={team.names[name]}" for name in names)):
+        answer = await team.api.get(path.format(**team.names) + query, headers=team.bob.headers)
+        # Not 429: what is refused for other reasons proves nothing.
+        assert answer.status_code in {200, 403, 404, 422}, answer.text
+        asked = set(re.findall(r"[0-9a-f-]{36}", query))
+        tells = "{" in path or any(one in answer.text for one in team.secrets() if one not in asked)
+        if answer.status_code == 200 and tells:
+            return True
+    return False
+
+
+@pytest.fixture
+async def team(api, sign_up, confirmed, mails_to):
+    made = Team(api, await sign_up(), await confirmed())
+    await made.furnish(mails_to)
+    return made
+
+
+async def test_f6_no_surface_shows_a_removed_member_anything_within_a_second(api, team, base_url):
+    paths = await surfaces(api)
+    for path in paths:
+        missing = set(re.findall(r"{(\w+)}", path)) - team.names.keys()
+        assert not missing, f"{path} is new: furnish the team with {missing}"
+    hidden_before = [path for path in paths if not await shows(team, path)]
+    # What a member may not, or has nothing of.
+    assert sorted(hidden_before) == [
+        "/api/v1/trash",
+        "/api/v1/workspaces/{workspace_id}/audit",
+        "/api/v1/workspaces/{workspace_id}/invitations",
+    ]
+    address = base_url.replace("http", "ws", 1) + "/api/v1/ws"
+    async with websockets.connect(address, additional_headers=team.bob.headers) as socket:
+        cursor = json.loads(await socket.recv())["cursor"]
+        await team.make("PATCH", "/api/v1/tasks/{task_id}", {"title": "seen"})
+        await team.make("DELETE", "/api/v1/workspaces/{workspace_id}/members/{user_id}")
+        removed_at = time.monotonic()
+        await revoked(socket, team.names["workspace_id"], SECONDS)
+        await hidden(team, paths, removed_at + SECONDS)
+        await team.make("PATCH", "/api/v1/tasks/{task_id}", {"title": "not seen"})
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.recv(), 0.5)
+    async with websockets.connect(f"{address}?cursor={cursor}", additional_headers=team.bob.headers) as socket:
+        frames = [json.loads(await socket.recv())]
+        with pytest.raises(TimeoutError):
+            while True:
+                frames.append(json.loads(await asyncio.wait_for(socket.recv(), 0.5)))
+        assert [frame["type"] for frame in frames] == ["ready"]
+    task = await team.make("GET", "/api/v1/tasks/{task_id}")
+    assert (task["assignees"], task["assigned_to"]) == ([], None)
+
+
+async def revoked(socket, workspace_id, seconds):
+    """Wait until a socket says that the workspace is over for its reader."""
+    async with asyncio.timeout(seconds):
+        while True:
+            frame = json.loads(await socket.recv())
+            if frame["type"] == "subscription_revoked":
+                assert frame["workspace_id"] == workspace_id
+                return
+
+
+async def hidden(team, paths, deadline):
+    """Look at everything until nothing shows anything; what does so after the deadline is named."""
+    showing = list(paths)
+    while showing:
+        looked_at = time.monotonic()
+        showing = [path for path in showing if await shows(team, path, narrowed=True)]
+        assert not showing or looked_at < deadline, showing
