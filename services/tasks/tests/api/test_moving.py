@@ -425,6 +425,51 @@ async def test_b14_a_status_that_is_deleted_meanwhile_is_mapped_or_not_needed(pa
         assert (found, key in {"in_progress", "todo"}) == (there["id"], True)
 
 
+async def test_b14_nothing_is_left_to_who_loses_sight_of_a_task_while_they_take_it(patient_api, team, project, rows):
+    there = await project(visibility="private")
+    asked = []
+    tasks = [await team.task() for _ in range(10)]
+    for task in tasks:
+        path = f"/api/v1/tasks/{task['id']}"
+        for who, tail, body in (
+            ("owner", "/move", {"project_id": there["id"]}),
+            ("member", "/watchers", {"user_id": team.id("member")}),
+            ("member", "/assignees", {"user_id": team.id("member")}),
+        ):
+            headers = team.gateway.headers(team.ids[who])
+            asked.append(patient_api.post(path + tail, json=body, headers=headers))
+    answers = await asyncio.gather(*asked)
+    assert [one.status_code for one in answers[::3]] == [200] * 10
+    assert {one.status_code for one in answers} <= {200, 201, 404, 422}
+    left = "SELECT count(*)::int FROM tasks.{} WHERE user_id = :member AND workspace_id = :workspace"
+    for table in ("watcher", "assignee"):
+        place = {"member": team.ids["member"], "workspace": team.workspace_id}
+        assert await rows(left.format(table), **place) == [(0,)], table
+    assigned = "SELECT count(*)::int FROM tasks.task WHERE :member = ANY (assignees)"
+    assert await rows(assigned, member=team.ids["member"]) == [(0,)]
+
+
+async def test_b14_what_is_restored_during_a_move_is_where_its_parent_is(patient_api, team, project, rows):
+    headers = team.gateway.headers(team.ids["owner"])
+    there = await project()
+    for _ in range(8):
+        root = await team.task()
+        gone = await team.task(parent_id=root["id"])
+        await team.ok("owner", "DELETE", f"/tasks/{gone['id']}")
+        moved, restored = await asyncio.gather(
+            patient_api.post(f"/api/v1/tasks/{root['id']}/move", json={"project_id": there["id"]}, headers=headers),
+            patient_api.post(f"/api/v1/tasks/{gone['id']}/restore", headers=headers),
+        )
+        assert (moved.status_code, restored.status_code in {200, 503}) == (200, True), restored.text
+        found = await rows(
+            "SELECT child.project_id = parent.project_id, child.deleted_at IS NULL, parent.subtasks_total"
+            " FROM tasks.task child JOIN tasks.task parent ON parent.id = child.parent_id WHERE child.id = :id",
+            id=gone["id"],
+        )
+        is_back = restored.status_code == 200
+        assert found == [(True, is_back, int(is_back))]
+
+
 async def test_b14_subtasks_made_during_a_move_are_with_their_parent_or_refused(patient_api, team, project, rows):
     headers = team.gateway.headers(team.ids["owner"])
     there = await project()

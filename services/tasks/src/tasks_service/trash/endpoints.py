@@ -20,6 +20,7 @@ from tasks_service.tasks.errors import AmbiguousKey, ExternalIdTaken, TaskNotFou
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.trash import repository, service
 from tasks_service.trash.schemas import TRASH_EXAMPLE, TrashEntry
+from tasks_service.versions.errors import ResourceBusy
 
 router = APIRouter(prefix="/api/v1/trash", tags=["trash"])
 of_task = APIRouter(prefix="/api/v1/tasks/{task_id}/restore", tags=["trash"])
@@ -65,7 +66,7 @@ async def list_trash(
     response_model=Envelope[TaskOut],
     responses={
         200: example({**TASK_EXAMPLE, "version": 3}, description="The task.", headers=WRITTEN),
-        **errors(TaskNotFound, AmbiguousKey, Forbidden, ExternalIdTaken, ProjectArchived),
+        **errors(TaskNotFound, AmbiguousKey, Forbidden, ExternalIdTaken, ProjectArchived, ResourceBusy),
     },
 )
 @scope("tasks:write")

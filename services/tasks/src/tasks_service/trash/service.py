@@ -25,6 +25,7 @@ from tasks_service.tasks.events import TASK_PURGED, TASK_RESTORED, task_changed
 from tasks_service.tasks.service import KIND
 from tasks_service.trash import repository
 from tasks_service.versions import service as versions
+from tasks_service.versions.errors import ResourceBusy
 from tasks_service.versions.schemas import Expectation
 from tasks_service.visibility.repository import hold_members
 
@@ -43,7 +44,7 @@ async def restore_task(session: AsyncSession, *, task: RowMapping, actor: Princi
     """Take a task out of the trash, with what went there with it.
 
     It has no parent when that is in the trash. Assignees who can't see it any more are dropped, with a warning each.
-    Raises TaskNotFound, Forbidden, ExternalIdTaken.
+    Raises TaskNotFound, Forbidden, ExternalIdTaken, and ResourceBusy for one that has just moved.
     """
     group = task["deleted_with"] or task["id"]
     below = await trees.find_deleted_with(session, caller=actor, task_id=task["id"], group_id=group)
@@ -55,6 +56,9 @@ async def restore_task(session: AsyncSession, *, task: RowMapping, actor: Princi
     root = await tasks.find_writable(session, caller=actor, task_id=task["id"], in_trash=True)
     if root is None:
         raise TaskNotFound
+    if root["project_id"] != task["project_id"]:
+        # It has moved with what it is below, and the trees that are locked are those of another project.
+        raise ResourceBusy(retry_after=1)
     rows = [*below, root]
     require(actor, "task.restore", rows)
     if await repository.is_any_taken(session, rows):
@@ -97,7 +101,7 @@ def _dropped(task_id: UUID, user_id: UUID) -> dict[str, Any]:
 async def purge_task(session: AsyncSession, *, task: RowMapping, expected: Expectation, actor: Principal) -> RowMapping:
     """Delete a task for good, from the trash or not, with all below it; return it as it was last.
 
-    Raises TaskNotFound, Forbidden, IfMatchRequired, ResourceVersionConflict.
+    Raises TaskNotFound, Forbidden, IfMatchRequired, ResourceVersionConflict, ResourceBusy.
     """
     await trees.lock_tree(session, task["project_id"])
     below = await trees.lock_all_below(session, caller=actor, task_id=task["id"])
@@ -106,6 +110,8 @@ async def purge_task(session: AsyncSession, *, task: RowMapping, expected: Expec
     root = await tasks.find_writable(session, caller=actor, task_id=task["id"], in_trash=in_trash)
     if root is None:
         raise TaskNotFound
+    if root["project_id"] != task["project_id"]:
+        raise ResourceBusy(retry_after=1)
     if root["require_if_match"] and not expected.is_given:
         raise IfMatchRequired
     await versions.refuse_stale(session, KIND, root, wanted={}, expected=expected)
