@@ -201,6 +201,47 @@ async def test_h5_a_task_goes_back_to_its_place(undoing, roster):
     assert (await undoing.task(task))["position"] == task["position"]
 
 
+async def test_h5_a_tree_moves_back_to_its_project(undoing, roster):
+    other = await roster.ok("owner", "POST", "/projects", {"name": "Q", "workspace_id": str(roster.workspace_id)})
+    waiting = await roster.ok(
+        "owner", "POST", f"/projects/{roster.project_id}/statuses", {"name": "Waiting", "category": "in_progress"}
+    )
+    parent = await roster.task()
+    task = await roster.task(parent_id=parent["id"], assignees=roster.several("editor", "member"))
+    child = await roster.task(parent_id=task["id"], status=waiting["key"])
+    await undoing.do("POST", f"/tasks/{task['id']}/move", {"project_id": other["id"]})
+    moved = await undoing.task(task)
+    assert (moved["project_id"], moved["parent_id"], moved["assignees"]) == (
+        other["id"],
+        None,
+        roster.several("member"),
+    )
+    await undoing.undo()
+    for one in (task, child):
+        back = await undoing.task(one)
+        assert own(back) == own(one)
+        assert [back[name] for name in ("project_id", "parent_id", "position")] == [
+            one[name] for name in ("project_id", "parent_id", "position")
+        ]
+    assert (await undoing.task(parent))["progress"] == {"done": 0, "total": 1}
+    await undoing.do("POST", f"/tasks/{task['id']}/move", {"project_id": other["id"]})
+    asked = undoing.last
+    await roster.ok("owner", "POST", f"/tasks/{task['id']}/move", {"project_id": str(roster.project_id)})
+    assert (await undoing.refused(asked))[:2] == (409, "UNDO_CONFLICT")
+
+
+async def test_h5_a_copy_goes_with_what_was_copied_onto_it(undoing, roster):
+    task = await roster.task()
+    await roster.task(parent_id=task["id"])
+    await roster.ok("owner", "POST", f"/tasks/{task['id']}/checklist", {"text": "a"})
+    made = await undoing.do("POST", f"/tasks/{task['id']}/duplicate", {})
+    assert set(await undoing.undo()) <= {"task.deleted", "task.updated"}
+    assert await undoing.status_of(f"/tasks/{made['id']}") == 404
+    await undoing.undo()
+    assert (await undoing.task(made))["title"] == made["title"]
+    assert [one["text"] for one in await roster.ok("owner", "GET", f"/tasks/{made['id']}/checklist")] == ["a"]
+
+
 async def test_h5_assignees_and_what_they_say(undoing, roster):
     task = await roster.task(assignees=roster.several("member"), completion_policy="all")
     await undoing.do("POST", f"/tasks/{task['id']}/assignees", {"user_id": roster.id("admin")})

@@ -54,22 +54,32 @@ async def _change_comment(step: Step) -> None:
     await comments.update_comment(step.session, comment=comment, patch=patch, expected=WHATEVER, actor=step.actor)
 
 
+def _require_own(step: Step) -> None:
+    """Refuse what somebody else has of their own. Raises UndoNotPossible."""
+    if step.resource["user_id"] != str(step.actor.user_id):
+        raise impossible(step, "This is of somebody else.")
+
+
 async def _unreact(step: Step) -> None:
+    _require_own(step)
     comment = await _the_comment(step, "comment.react", UUID(step.resource["comment_id"]))
     await reactions.take_back(step.session, comment=comment, emoji=step.resource["emoji"], actor=step.actor)
 
 
 async def _react(step: Step) -> None:
+    _require_own(step)
     comment = await _the_comment(step, "comment.react", UUID(step.resource["comment_id"]))
     await reactions.react(step.session, comment=comment, emoji=step.resource["emoji"], actor=step.actor)
 
 
 async def _star(step: Step) -> None:
+    _require_own(step)
     task = await the_task(step, "task.follow", in_archive=True)
     await stars.star(step.session, task=task, actor=step.actor)
 
 
 async def _unstar(step: Step) -> None:
+    _require_own(step)
     task = await the_task(step, "task.follow", in_archive=True)
     await stars.unstar(step.session, task=task, actor=step.actor)
 
@@ -85,6 +95,7 @@ async def _unwatch(step: Step) -> None:
 
 
 async def _mute_or_not(step: Step) -> None:
+    _require_own(step)
     task = await the_task(step, "task.follow", in_archive=True)
     if step.old["is_muted"]:
         await watchers.mute(step.session, task=task, actor=step.actor)
@@ -104,6 +115,7 @@ async def _unlabel(step: Step) -> None:
 
 async def _labelling(step: Step) -> tuple[RowMapping, RowMapping]:
     """Return the task and the label of the actor's own. Raises TaskNotFound, Forbidden, UndoNotPossible."""
+    _require_own(step)
     task = await the_task(step, "task.read", in_archive=True)
     allow(step, "task.label", Held(task["role"], task["workspace_id"], task["project_id"], is_own=True))
     label_id = UUID(step.resource["label_id"])

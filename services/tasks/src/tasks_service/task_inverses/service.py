@@ -15,6 +15,8 @@ from tasks_service.checklists.events import (
 from tasks_service.checklists.schemas import ChecklistItemPatch
 from tasks_service.inverses.schemas import WHATEVER, Inverse, Step
 from tasks_service.inverses.service import impossible, is_there, patch_of, the_task
+from tasks_service.moving import service as moving
+from tasks_service.moving.schemas import TaskMove
 from tasks_service.relations import service as relations
 from tasks_service.relations.events import RELATION_CREATED, RELATION_DELETED
 from tasks_service.relations.rules import seen_from
@@ -23,7 +25,7 @@ from tasks_service.reverting.errors import RevertConflict
 from tasks_service.reverting.rules import OWN, as_input
 from tasks_service.reverting.service import patch_of as task_patch_of
 from tasks_service.tasks import service as tasks
-from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_RESTORED, TASK_UPDATED
+from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_MOVED, TASK_RESTORED, TASK_UPDATED
 from tasks_service.trash import service as trash
 
 
@@ -57,6 +59,20 @@ async def _change_task(step: Step) -> None:
         task = await tasks.hold_tree(step.session, task, step.actor)
         edit = tasks.Edit(TASK_UPDATED, {"position": step.old["position"]}, WHATEVER)
         await tasks.apply_edit(step.session, task=task, edit=edit, actor=step.actor)
+
+
+async def _move_back(step: Step) -> None:
+    """Move a task with all below it to where it was, with what else it was there; its key there is a new one.
+
+    One that has moved back with its parent just now is there.
+    """
+    task = await the_task(step, "task.move")
+    former = UUID(step.old["project_id"])
+    if task["project_id"] != former:
+        status = step.old.get("status")
+        wanted = TaskMove(project_id=former, status_map={} if status is None else {task["status"]: status})
+        await moving.move_task(step.session, task=task, wanted=wanted, expected=WHATEVER, actor=step.actor)
+    await _change_task(step)
 
 
 async def _answer(step: Step) -> None:
@@ -112,6 +128,7 @@ INVERSES: Mapping[str, Inverse] = {
     TASK_RESTORED: _trash_task,
     TASK_DELETED: _restore_task,
     TASK_UPDATED: _change_task,
+    TASK_MOVED: _move_back,
     ASSIGNEE_UPDATED: _answer,
     CHECKLIST_ITEM_CREATED: _delete_item,
     CHECKLIST_ITEM_UPDATED: _change_item,

@@ -42,14 +42,15 @@ RequestId = Annotated[
         "the history, and is undone by its own request id. The answer is what it changed.\n\n"
         "What was changed since, by others or by you, is a conflict, field by field (`data.conflicts`), and so is "
         "what is undone already. If you gave several requests the same id, they are undone together.\n\n"
-        "Undone can be: making, changing, placing, deleting and restoring tasks, with labels and assignees; what "
-        "assignees say; items of checklists; relations; making and changing comments (not deleting them: the words "
-        "are gone); reactions, stars, watching and muting, labels of your own on tasks; making and changing labels "
-        "and categories (making only while they are not in use), statuses (not their key or category) and projects "
-        "(not their visibility), archiving, deleting and restoring projects. All else, such as members, "
-        "invitations, shares, metadata, merged or deleted labels, and what was deleted for good, can't: "
-        "`UNDO_NOT_POSSIBLE` names it. What follows from a change, such as the progress of a parent, follows from "
-        "its undoing, too; who began to watch a task by it goes on doing so."
+        "Undone can be: making, changing, placing, moving, deleting and restoring tasks, with labels and "
+        "assignees; what assignees say; items of checklists; relations; making and changing comments (not "
+        "deleting them: the words are gone); reactions, stars, watching and muting, labels of your own on tasks; "
+        "making and changing labels and categories (making only while they are not in use), statuses (not their "
+        "key or category) and projects (not their visibility), archiving, deleting and restoring projects. All "
+        "else, such as members, invitations, shares, metadata, merged or deleted labels, and what was deleted for "
+        "good, can't: `UNDO_NOT_POSSIBLE` names it. What follows from a change, such as the progress of a parent, "
+        "follows from its undoing, too; who began to watch a task by it goes on doing so, and a task that moves "
+        "back gets another key."
     ),
     response_model=Envelope[list[UndoneChange]],
     responses={

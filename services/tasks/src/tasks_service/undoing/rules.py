@@ -1,6 +1,7 @@
 """Which changes of an operation are turned back, in which order, and what is in the way."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 Entry = Mapping[str, Any]
@@ -23,6 +24,8 @@ DERIVED = frozenset(
 ENDINGS = {"deleted": "deleted_at", "purged": "deleted_at", "moved": "project_id"}
 """Changes after which nothing can be as it was, and the field that says so."""
 MANUAL = "manual"
+MOVED = "task.moved.v1"
+NOTED = frozenset({"watcher.removed.v1", "star.removed.v1", "personal_label.removed.v1"})
 UNDO_OF = "undo of "
 
 
@@ -47,19 +50,32 @@ def verb_of(entry: Entry) -> str:
 def turned_back(entries: Iterable[Entry]) -> list[Entry]:
     """Return the changes that are turned back, in the order in which that is done: the newest first.
 
-    What followed from another one follows from its inverse. Trees of projects go from the outside in.
+    What followed from another one follows from its inverse. Tasks move back first, so that who saw them there does
+    again; trees go from the outside in.
     """
     found = sorted(entries, key=lambda one: (one["workspace_id"], one["seq"]), reverse=True)
-    made = {one["entity_id"] for one in found if one["type"] == "project.created.v1"}
-    steps = [one for one in found if not _follows(one, made)]
-    return [*(one for one in steps if not _is_of_tree(one)), *reversed([one for one in steps if _is_of_tree(one)])]
+    made = {one["entity_id"] for one in found if one["type"] in {"project.created.v1", "task.created.v1"}}
+    moves = [one for one in reversed(found) if one["type"] == MOVED]
+    moved = {one["entity_id"] for one in moves}
+    steps = [one for one in found if one["type"] != MOVED and not _follows(one, made, moved)]
+    trees = [one for one in reversed(steps) if _is_of_tree(one)]
+    return [*moves, *(one for one in steps if not _is_of_tree(one)), *trees]
 
 
-def _follows(entry: Entry, made_projects: set[Any]) -> bool:
-    if entry["type"] == "watcher.added.v1":
-        return bool(entry["resource"]["reason"] != MANUAL)
+def _follows(entry: Entry, made: AbstractSet[Any], moved: AbstractSet[Any]) -> bool:
+    """Tell whether a change came with another.
+
+    What hangs on a task that was made goes to the trash with it. Who saw a task no more where it was moved may note
+    it anew.
+    """
+    if entry["type"] in NOTED and entry["task_id"] in moved:
+        return True
+    if entry["type"] == "watcher.added.v1" and entry["resource"]["reason"] != MANUAL:
+        return True
     if entry["type"] == "project_member.added.v1":
-        return entry["project_id"] in made_projects
+        return entry["project_id"] in made
+    if entry["entity_type"] != "task" and entry["task_id"] in made:
+        return True
     return verb_of(entry) == "updated" and not fields_of(entry)
 
 

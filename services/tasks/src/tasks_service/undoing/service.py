@@ -23,6 +23,7 @@ from tasks_service.projects import repository as projects
 from tasks_service.subtasks.repository import lock_tree
 from tasks_service.task_inverses.service import INVERSES as OF_TASKS
 from tasks_service.tasks import repository as tasks
+from tasks_service.tasks.events import TASK_MOVED
 from tasks_service.undoing import repository
 from tasks_service.undoing.errors import UndoExpired
 from tasks_service.undoing.rules import Entry, conflicts_of, reason_of, turned_back
@@ -136,7 +137,8 @@ async def _refuse_conflicts(session: AsyncSession, operation: Operation, entries
 
 async def _lock(session: AsyncSession, entries: Sequence[Entry]) -> None:
     """Lock what the steps will, in the order in which everybody does: workspaces, people, projects, tasks."""
-    of_tasks = [one for one in entries if one["task_id"] is not None]
+    # What moves is locked by the move, together with where it goes.
+    of_tasks = [one for one in entries if one["task_id"] is not None and one["type"] != TASK_MOVED]
     for workspace_id in sorted({one["workspace_id"] for one in entries if one["entity_type"] == "project"}):
         await projects.lock_tree(session, workspace_id)
     people: dict[UUID, set[UUID]] = {}
