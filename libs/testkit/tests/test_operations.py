@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from testkit.contract import Contract
 
 CONFTEST = """
 from pathlib import Path
@@ -102,3 +103,8 @@ def test_a_run_of_a_part_is_not_judged(run, arguments):
 def test_a_run_that_fails_anyway_is_not_judged(run):
     code, output = run({"test_a.py": READING + FAILING})
     assert (code, SECTION in output) == (1, False), output
+
+
+def test_what_else_was_named_has_to_be_exercised_too():
+    contract = Contract({"paths": {}}, also=["thing.created.v1"])
+    assert contract.operations == {"thing.created.v1"}

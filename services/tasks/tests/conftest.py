@@ -1,7 +1,8 @@
 """The tasks service through ASGI, on a real database that its own migrations made."""
 
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
+import runpy
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,15 @@ from testkit.contract import Contract, contract_client
 from testkit.databases import migrated_database
 from testkit.identities import TestGateway
 
+LOG_GUARD = Path(__file__).parent / "model" / "log.py"
+
 
 @pytest.fixture(scope="session")
-def database_settings(postgres_url: str, worker_id: str) -> DatabaseSettings:
-    return migrated_database(postgres_url, f"tasks_{worker_id}", lambda url: upgrade(ROOT, url=url))
+def database_settings(postgres_url: str, worker_id: str, contract: Contract) -> Iterator[DatabaseSettings]:
+    """The database of a run, whose change log is held against the registry when all tests are over."""
+    found = migrated_database(postgres_url, f"tasks_{worker_id}", lambda url: upgrade(ROOT, url=url))
+    yield found
+    runpy.run_path(str(LOG_GUARD))["hold_against_registry"](found, contract)
 
 
 @pytest.fixture
@@ -45,7 +51,8 @@ async def database(database_settings: DatabaseSettings) -> AsyncIterator[Databas
 
 @pytest.fixture(scope="session")
 def contract() -> Contract:
-    return Contract(openapi_document(), tests=Path(__file__).parent)
+    recorded = runpy.run_path(str(LOG_GUARD))["RECORDED"]
+    return Contract(openapi_document(), tests=Path(__file__).parent, also=recorded)
 
 
 @pytest.fixture

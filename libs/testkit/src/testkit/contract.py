@@ -14,6 +14,7 @@ folder, on however many workers, fails when one of the document's operations was
 import json
 import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,12 @@ class Contract:
 
     guarded: list["Contract"] = []  # noqa: RUF012 - all of this process, for the guard at the end of the run
 
-    def __init__(self, document: dict[str, Any], *, tests: Path | None = None) -> None:
+    def __init__(
+        self, document: dict[str, Any], *, tests: Path | None = None, also: Collection[str] = frozenset()
+    ) -> None:
+        """`also` are names of what else the tests have to exercise, such as events: who sees one counts it."""
         self._document = document
+        self._also = frozenset(also)
         self._paths = [
             (re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(path))), item)
             for path, item in sorted(document["paths"].items(), key=lambda entry: entry[0].count("{"))
@@ -48,7 +53,9 @@ class Contract:
 
     @property
     def operations(self) -> set[str]:
-        return {operation["operationId"] for item in self._document["paths"].values() for operation in item.values()}
+        """Return what has to be exercised: all operations of the document, and what else was named."""
+        named = {one["operationId"] for item in self._document["paths"].values() for one in item.values()}
+        return named | self._also
 
     def check(self, response: httpx2.Response) -> None:
         """Raise ContractViolation unless status, content type and body are as the document says."""
