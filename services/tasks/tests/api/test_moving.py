@@ -5,7 +5,9 @@ from collections import Counter
 
 import pytest
 from chassis.ids import uuid7
+from sqlalchemy import text
 from testkit.statements import statements_seen
+from testkit.waiting import eventually
 
 LOG = "SELECT type, version, changes, audience FROM tasks.change WHERE entity_id = :id ORDER BY seq"
 
@@ -447,6 +449,35 @@ async def test_b14_nothing_is_left_to_who_loses_sight_of_a_task_while_they_take_
         assert await rows(left.format(table), **place) == [(0,)], table
     assigned = "SELECT count(*)::int FROM tasks.task WHERE :member = ANY (assignees)"
     assert await rows(assigned, member=team.ids["member"]) == [(0,)]
+
+
+async def test_b14_who_begins_to_watch_while_a_task_leaves_their_sight_waits_and_is_refused(
+    patient_api, team, project, rows, database
+):
+    there, task = await project(visibility="private"), await team.task()
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    path = f"/api/v1/tasks/{task['id']}"
+
+    def ask(who, tail, body):
+        headers = team.gateway.headers(team.ids[who])
+        return asyncio.ensure_future(patient_api.post(path + tail, json=body, headers=headers))
+
+    async def are_waiting(count):
+        async def reached():
+            return len(await rows(waiting)) >= count
+
+        await eventually(reached)
+
+    async with database.writer.begin() as connection:
+        # The move has done everything but its last step, which waits for this.
+        counter = text("SELECT 1 FROM tasks.change_counter WHERE workspace_id = :id FOR UPDATE")
+        await connection.execute(counter, {"id": team.workspace_id})
+        move = ask("owner", "/move", {"project_id": there["id"]})
+        await are_waiting(1)
+        watch = ask("member", "/watchers", {"user_id": team.id("member")})
+        await are_waiting(2)
+    assert ((await move).status_code, (await watch).status_code) == (200, 422)
+    assert await rows("SELECT 1 FROM tasks.watcher WHERE user_id = :id", id=team.ids["member"]) == []
 
 
 async def test_b14_what_is_restored_during_a_move_is_where_its_parent_is(patient_api, team, project, rows):
