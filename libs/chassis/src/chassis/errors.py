@@ -244,6 +244,10 @@ class ServiceUnavailable(AppError):
     message = "This part of the system can't answer at the moment: try again shortly."
 
 
+class Overtaken(ServiceUnavailable):
+    """Another transaction was faster, in a way that only a new one sees: the request is handled again where it can."""
+
+
 class InternalError(AppError):
     """An unexpected failure; its cause is in the log under the request id and nowhere else."""
 

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from chassis.db.base import schema_metadata, table_of
 from chassis.db.engine import Database, open_database
-from chassis.errors import Conflict, NotFound, PersistedError
+from chassis.errors import Conflict, NotFound, Overtaken, PersistedError
 from chassis.idempotency import IdempotencyMixin
 from chassis.ids import uuid7
 from chassis.settings import DatabaseSettings
@@ -21,11 +21,12 @@ from chassis.web.health import Health
 from chassis.web.identity import CallingService, CurrentPrincipal, IdentityCache
 from chassis.web.pagination import PagingQuery, cursor_links, page_links
 from chassis.web.preconditions import ExpectedVersion, WantsMinimal
+from chassis.web.repeating import answer_repeatedly
 from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, public, scope, session_only
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from sqlalchemy import BigInteger, ForeignKey, func, insert, select, text
+from sqlalchemy import BigInteger, ForeignKey, func, insert, select, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from testkit.databases import create_database
 from testkit.identities import TestGateway
@@ -64,6 +65,10 @@ class NoteCreate(BaseModel):
     due: datetime | None = None
 
 
+class Renaming(BaseModel):
+    titles: list[str]
+
+
 class NoteOut(BaseModel):
     id: UUID
     title: str
@@ -91,6 +96,20 @@ class Gate:
     async def passed(self) -> None:
         self.reached.set()
         await self.open.wait()
+
+
+class Meeting:
+    """Where so many wait for each other, once; who comes later goes through."""
+
+    def __init__(self) -> None:
+        self.expected, self._here, self.visits, self._all = 0, 0, 0, asyncio.Event()
+
+    async def passed(self) -> None:
+        self.visits += 1
+        self._here += 1
+        if self._here >= self.expected:
+            self._all.set()
+        await self._all.wait()
 
 
 router = APIRouter(prefix=NOTES, tags=["notes"])
@@ -176,6 +195,33 @@ async def attempt(session: WriteSession, wanted: NoteCreate) -> Response:
     raise Counted
 
 
+@other.post("/renamed-notes")
+@any_credential("a sample of it")
+async def rename_notes(request: Request, write: Writing, wanted: Renaming) -> Response:
+    for index, title in enumerate(wanted.titles):
+        if index:
+            await request.app.state.meeting.passed()
+        changed = update(NOTE).where(NOTE.c.title == title).values(size=func.coalesce(NOTE.c.size, 0) + 1)
+        await write.session.execute(changed)
+    return write.reply(None)
+
+
+@other.post("/unwritten-notes", status_code=201)
+@any_credential("a sample of it")
+async def create_unless_there(request: Request, write: Writing, wanted: NoteCreate) -> Response:
+    if await write.session.scalar(select(NOTE.c.id).where(NOTE.c.title == wanted.title)):
+        raise NoteExists
+    await request.app.state.meeting.passed()
+    return write.reply(await add(write.session, wanted), status=201)
+
+
+@other.post("/overtaken-notes")
+@any_credential("a sample of it")
+async def add_and_be_overtaken(write: Writing, wanted: NoteCreate) -> Response:
+    await add(write.session, wanted)
+    raise Overtaken(retry_after=1)
+
+
 @other.post("/crash")
 @public("a bug does not ask who calls")
 async def crash() -> Response:
@@ -231,6 +277,8 @@ def open_app(schema: None, database_url: str, test_gateway: TestGateway) -> Call
                 "identities": IdentityCache(IdentityVerifier(test_gateway.verify_key)),
                 "idempotency_table": KEYS,
                 "gate": Gate(),
+                "meeting": Meeting(),
+                "answers_by": answer_repeatedly,
             },
         )
 

@@ -13,6 +13,7 @@ from chassis.tokens import IdentityVerifier
 from chassis.web.app import create_app as create_service_app
 from chassis.web.health import Health
 from chassis.web.identity import IdentityCache
+from chassis.web.repeating import answer_repeatedly
 from fastapi import FastAPI
 
 from tasks_service import settings as settings_module
@@ -120,6 +121,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "database": database,
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "idempotency_table": table_of(IdempotencyKey),
+            "answers_by": answer_repeatedly,
             "sees_workspaces": workspaces_repository.sees_all,
             "project_limits": ProjectLimits(
                 projects=settings.tasks.max_projects,

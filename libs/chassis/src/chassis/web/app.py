@@ -57,7 +57,8 @@ def create_app(
     has one.
     `field_codes` are codes about single fields that are the service's own, with a sentence each. `state` is what the
     request dependencies of chassis.web look for: `database`, `identities`, `idempotency_table`, and whatever the
-    service's own need. Raises UnguardedRoute.
+    service's own need; `answers_by` is how its handlers are called (chassis.web.repeating).
+    Raises UnguardedRoute.
     """
     app = FastAPI(
         title=title,

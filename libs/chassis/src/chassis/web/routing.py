@@ -19,6 +19,7 @@ from chassis.web.validation import closest
 P = ParamSpec("P")
 T = TypeVar("T")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Answering = Callable[[Request, Handler], Coroutine[Any, Any, Response]]
 
 PUBLIC_MARK = "__public_reason__"
 IDEMPOTENT_MARK = "__takes_idempotency_key__"
@@ -43,7 +44,10 @@ class Policy:
 
 
 class StrictRoute(APIRoute):
-    """Refuses what R29 and R31 refuse: bodies that are not strict JSON, unknown and repeated parameters."""
+    """Refuses what R29 and R31 refuse: bodies that are not strict JSON, unknown and repeated parameters.
+
+    A service may say by `state.answers_by` how handlers are called (chassis.web.repeating).
+    """
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -54,7 +58,8 @@ class StrictRoute(APIRoute):
             check_query(request.query_params.multi_items(), single, repeatable)
             if takes_json:
                 await _read_json(request)
-            return await handle(request)
+            answer: Answering | None = getattr(request.app.state, "answers_by", None)
+            return await (handle(request) if answer is None else answer(request, handle))
 
         return handle_strictly
 

@@ -1,0 +1,66 @@
+"""Answering a request anew, in a new transaction, when its own one lost against another (R37).
+
+A transaction that was a deadlock's victim, or that met what another one had just done, left nothing behind, and its
+answer has not begun. So the whole request is handled again, from its dependencies on: what it looks at now is there.
+Only for services whose handlers do nothing outside their transaction, which say so by `state.answers_by`.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import structlog
+from fastapi import Request, Response
+from prometheus_client import Counter
+from sqlalchemy.exc import DBAPIError
+
+from chassis.db.failures import FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION, sqlstate
+from chassis.errors import Overtaken
+
+log = structlog.get_logger()
+
+REPEATED = Counter("taskloom_http_requests_repeated_total", "Transactions that were begun anew.", ["state"])
+OVERTAKEN = "overtaken"
+TIMES = {
+    "40001": 3,
+    "40P01": 3,
+    OVERTAKEN: 3,
+    # What was looked up is there no more, or what was not there is: looked up again, it gets its own refusal.
+    FOREIGN_KEY_VIOLATION: 1,
+    UNIQUE_VIOLATION: 1,
+}
+"""How often a request is handled again after which failure."""
+LONGEST_PAUSE_SECONDS = 0.05
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_random = secrets.SystemRandom()
+
+
+async def answer_repeatedly(request: Request, handle: Handler) -> Response:
+    """Handle a request, and again while others were faster. Raises what the last attempt raised."""
+    attempt = 0
+    while True:
+        try:
+            return await _in_transaction_of_its_own(request, handle)
+        except (DBAPIError, Overtaken) as error:
+            state = OVERTAKEN if isinstance(error, Overtaken) else sqlstate(error)
+            if attempt >= TIMES.get(state, 0) or not _is_repeatable(request):
+                raise
+        attempt += 1
+        REPEATED.labels(state).inc()
+        log.info("request.repeated", state=state, attempt=attempt)
+        await asyncio.sleep(_random.uniform(0, LONGEST_PAUSE_SECONDS * attempt))
+
+
+async def _in_transaction_of_its_own(request: Request, handle: Handler) -> Response:
+    """Handle a request; the dependencies that end with the endpoint end here, with their commit."""
+    async with AsyncExitStack() as stack:
+        request.scope["fastapi_function_astack"] = stack
+        return await handle(request)
+
+
+def _is_repeatable(request: Request) -> bool:
+    """Tell whether the handler can be called again: a body that was read as a stream is gone."""
+    return hasattr(request, "_body") or not request._stream_consumed  # noqa: SLF001 - nothing else tells it
