@@ -8,7 +8,8 @@ from chassis.errors import AppError, Conflict, InternalError, InvalidInput, Serv
 RETRY_AFTER_SECONDS = 1
 
 DATA_EXCEPTION_CLASS = "22"
-INVALID_INPUT_STATES = frozenset({"23502", "23514"})
+CHECK_VIOLATION = "23514"
+INVALID_INPUT_STATES = frozenset({"23502", CHECK_VIOLATION})
 UNIQUE_VIOLATION = "23505"
 FOREIGN_KEY_VIOLATION = "23503"
 UNAVAILABLE_STATES = frozenset(

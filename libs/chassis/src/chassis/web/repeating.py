@@ -15,7 +15,7 @@ from fastapi import Request, Response
 from prometheus_client import Counter
 from sqlalchemy.exc import DBAPIError
 
-from chassis.db.failures import FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION, sqlstate
+from chassis.db.failures import CHECK_VIOLATION, FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION, sqlstate
 from chassis.errors import Overtaken
 
 log = structlog.get_logger()
@@ -26,9 +26,10 @@ TIMES = {
     "40001": 3,
     "40P01": 3,
     OVERTAKEN: 3,
-    # What was looked up is there no more, or what was not there is: looked up again, it gets its own refusal.
+    # What was looked up is there no more, is otherwise, or is there now: looked up again, it gets its own answer.
     FOREIGN_KEY_VIOLATION: 1,
     UNIQUE_VIOLATION: 1,
+    CHECK_VIOLATION: 1,
 }
 """How often a request is handled again after which failure."""
 LONGEST_PAUSE_SECONDS = 0.05

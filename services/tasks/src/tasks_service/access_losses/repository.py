@@ -30,7 +30,7 @@ from tasks_service.assignees.models import Assignee
 from tasks_service.checklists.models import ChecklistItem
 from tasks_service.labels.models import PersonalLabel
 from tasks_service.stars.models import Star
-from tasks_service.tasks.repository import SHOWN
+from tasks_service.tasks.repository import LEAVES_FIRST, SHOWN
 from tasks_service.visibility.repository import member, project, task, task_rank
 from tasks_service.watchers.models import Watcher
 
@@ -111,7 +111,7 @@ async def lock_wrongly_assigned(session: AsyncSession, extent: Extent) -> Sequen
         select(*SHOWN)
         .join(project, IN_PROJECT)
         .where(*extent.conditions(), func.cardinality(task.c.assignees) > 0, one_lost)
-        .order_by(task.c.id)
+        .order_by(*LEAVES_FIRST)
         .with_for_update(of=task, key_share=True)
     )
     return (await session.execute(query)).mappings().all()

@@ -38,7 +38,7 @@ async def drop_hidden(
     """Unassign and unwatch what is not seen any more, and take stars away; return the changes to record.
 
     Assigned are tasks, and items of their checklists. It looks at tasks of the projects, at the tasks, or with neither
-    at the whole workspace, in the trash, too, and locks those that change, in the order of their ids. The number of
+    at the whole workspace, in the trash, too, and locks those that change, leaves first. The number of
     statements does not depend on how many there are. What nobody but its owner sees, stars and personal labels, goes
     without a change of its own: the event that takes the access away says it.
     """

@@ -30,7 +30,7 @@ from tasks_service.labels.models import PersonalLabel
 from tasks_service.projects.models import ProjectMember
 from tasks_service.shares.models import TaskShare
 from tasks_service.stars.models import Star
-from tasks_service.tasks.repository import SHOWN, task
+from tasks_service.tasks.repository import LEAVES_FIRST, SHOWN, task
 from tasks_service.visibility.repository import TASKS, member, project, task_rank
 from tasks_service.watchers.models import Watcher, WatchRule
 
@@ -49,13 +49,13 @@ Values = Mapping[str, Any]
 
 
 async def lock_assigned(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> Sequence[RowMapping]:
-    """Return all tasks that are assigned to somebody, in the trash, too, locked in the order of their ids."""
+    """Return all tasks that are assigned to somebody, in the trash, too, locked leaves first."""
     query = (
         select(*SHOWN)
         .select_from(task.join(project, project.c.id == task.c.project_id))
         .join(assignee, assignee.c.task_id == task.c.id)
         .where(assignee.c.user_id == user_id, assignee.c.workspace_id == workspace_id)
-        .order_by(task.c.id)
+        .order_by(*LEAVES_FIRST)
         .with_for_update(of=task, key_share=True)
     )
     return (await session.execute(query)).mappings().all()

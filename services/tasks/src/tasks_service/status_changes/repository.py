@@ -5,11 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
-from sqlalchemy import RowMapping, Update, func, select, update
+from sqlalchemy import RowMapping, Update, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.statuses.repository import status
-from tasks_service.tasks.repository import SHOWN, task
+from tasks_service.tasks.repository import LEAVES_FIRST, SHOWN, task
 from tasks_service.visibility.repository import project
 
 IN_PROJECT = project.c.id == task.c.project_id
@@ -22,15 +22,17 @@ async def count_with(session: AsyncSession, *, project_id: UUID, key: str) -> in
 
 
 async def lock_with(session: AsyncSession, *, project_id: UUID, key: str) -> Sequence[RowMapping]:
-    """Lock the tasks that have a status, in the order of their ids, and return them as they are."""
+    """Lock the tasks that have a status, and those that count them, leaves first; return the former as they are."""
+    child = task.alias("child")
+    counts = exists(select(child.c.id).where(child.c.parent_id == task.c.id, child.c.status == key))
     query = (
         select(*SHOWN)
         .join(project, IN_PROJECT)
-        .where(task.c.project_id == project_id, task.c.status == key)
-        .order_by(task.c.id)
+        .where(task.c.project_id == project_id, or_(task.c.status == key, counts))
+        .order_by(*LEAVES_FIRST)
         .with_for_update(of=task, key_share=True)
     )
-    return (await session.execute(query)).mappings().all()
+    return [row for row in (await session.execute(query)).mappings() if row["status"] == key]
 
 
 async def change_status(

@@ -11,6 +11,7 @@ from chassis.db.base import table_of
 from chassis.identity import Principal
 from sqlalchemy import (
     CompoundSelect,
+    FromClause,
     RowMapping,
     Select,
     String,
@@ -31,6 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
 
 from tasks_service.statuses.repository import STATUSES
+from tasks_service.subtasks.rules import MAX_DEPTH
 from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.models import Task, TaskKeyAlias
 from tasks_service.tasks.rules import Key
@@ -58,6 +60,19 @@ EXTERNAL_WHERE = and_(task.c.external_source.is_not(None), task.c.deleted_at.is_
 """What uq_task_external is on: tasks in the trash leave their place there to others."""
 
 Reader = AsyncConnection | AsyncSession
+
+
+def _depth(of: FromClause, levels: int) -> ColumnElement[int]:
+    """Return how many tasks are above a row, as SQL."""
+    if levels == 0:
+        return literal(0)
+    parent = task.alias(f"above_{levels}")
+    above = select(_depth(parent, levels - 1) + 1).where(parent.c.id == of.c.parent_id).correlate(of).scalar_subquery()
+    return func.coalesce(above, 0)
+
+
+LEAVES_FIRST: Sequence[ColumnElement[Any]] = (_depth(task, MAX_DEPTH).desc(), task.c.id)
+"""The order in which tasks are locked: whoever changes one counts it in its parent afterwards."""
 
 KEY = (project.c.prefix + "-" + cast(task.c.number, String)).label("key")
 SHOWN = (*task.c, KEY)
@@ -115,8 +130,8 @@ async def find_writable(
 
 
 async def lock(session: AsyncSession, task_ids: Iterable[UUID]) -> None:
-    """Lock tasks until the end, in the order of their ids: then nobody else changes them."""
-    query = select(task.c.id).where(task.c.id.in_(sorted(task_ids))).order_by(task.c.id)
+    """Lock tasks until the end, leaves first: then nobody else changes them."""
+    query = select(task.c.id).where(task.c.id.in_(sorted(task_ids))).order_by(*LEAVES_FIRST)
     await session.execute(query.with_for_update(key_share=True))
 
 
@@ -201,10 +216,10 @@ async def rewrite(
 ) -> list[tuple[RowMapping, RowMapping]]:
     """Change all tasks of a condition, whoever sees them and wherever they are; return them before and after.
 
-    Two statements, however many there are: the first locks them in the order of their ids.
+    Two statements, however many there are: the first locks them, leaves first.
     """
     locked = select(*SHOWN).join(project, project.c.id == task.c.project_id).where(condition)
-    found = (await session.execute(locked.order_by(task.c.id).with_for_update(of=task))).mappings().all()
+    found = (await session.execute(locked.order_by(*LEAVES_FIRST).with_for_update(of=task))).mappings().all()
     if not found:
         return []
     statement = (

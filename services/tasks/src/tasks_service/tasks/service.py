@@ -27,7 +27,7 @@ from tasks_service.permissions.schemas import Held
 from tasks_service.projects import repository as projects
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
-from tasks_service.subtasks.repository import lock_tree
+from tasks_service.subtasks.repository import lock_below, lock_tree
 from tasks_service.subtasks.rules import Children
 from tasks_service.subtasks.service import check_place, complete_below, follow_tree, refuse_open, trash_below
 from tasks_service.tasks import repository
@@ -158,6 +158,8 @@ async def _assign(
     if "parent_id" in given or edit.children == "complete":
         # Before the task, which the assignment locks.
         task = await hold_tree(session, task, actor)
+    if edit.children == "complete":
+        await lock_below(session, caller=actor, task_id=task["id"])
     task = await lock_task(session, task=task, actor=actor)
     wanted = with_primary(task["assignees"], primary) if only is None and primary else named
     values = {**await assignment(session, task, wanted), **edit.values, **columns_of(wanted)}
@@ -214,15 +216,16 @@ async def apply_edit(
     DatesOutOfOrder, AssigneeNoAccess, OpenSubtasks, Blocked, and what check_place raises.
     """
     above: list[UUID] = []
-    if "parent_id" in edit.values or (edit.children == "complete" and completes(task, edit.values)):
+    completes_all = edit.children == "complete" and _is_to_be_done(task, edit.values)
+    if "parent_id" in edit.values or completes_all:
         task = await hold_tree(session, task, actor)
     parent_id = edit.values.get("parent_id")
     if parent_id is not None and parent_id != task["parent_id"]:
         above = await check_place(
             session, project_id=task["project_id"], parent_id=parent_id, task_id=task["id"], actor=actor
         )
-    if edit.children == "complete" and completes(task, edit.values):
-        below = await complete_below(session, task=task, status=edit.values["status"], actor=actor)
+    if completes_all:
+        task, below = await _complete_all_below(session, task, edit, actor)
 
     async def read_again() -> RowMapping:
         # Locked, so that nobody is faster a second time, however many they are.
@@ -255,6 +258,17 @@ async def apply_edit(
             session, workspace_id=task["workspace_id"], actor=actor, drafts=drafts, reason=passage.reason
         )
     return task if changed is None else cast("RowMapping", {**changed.after, "warnings": passage.warnings})
+
+
+async def _complete_all_below(
+    session: AsyncSession, task: RowMapping, edit: Edit, actor: Principal
+) -> tuple[RowMapping, Sequence[ChangeDraft]]:
+    """Complete what is below a task that is to be done, unless it is; return it, locked last, and the changes."""
+    await lock_below(session, caller=actor, task_id=task["id"])
+    task = await lock_task(session, task=task, actor=actor)
+    if not completes(task, edit.values):
+        return task, []
+    return task, await complete_below(session, task=task, status=edit.values["status"], actor=actor)
 
 
 async def check_completion(
@@ -294,9 +308,11 @@ async def hold_tree(session: AsyncSession, task: RowMapping, actor: Principal, *
 
 def completes(row: RowMapping, values: Mapping[str, Any]) -> bool:
     """Tell whether a change of a task makes it done. Raises StatusNotFound."""
-    if "status" not in values or row["status_category"] == "done":
-        return False
-    return _category_of(values["status"], row["statuses"]) == "done"
+    return row["status_category"] != "done" and _is_to_be_done(row, values)
+
+
+def _is_to_be_done(row: RowMapping, values: Mapping[str, Any]) -> bool:
+    return "status" in values and _category_of(values["status"], row["statuses"]) == "done"
 
 
 def _following(row: RowMapping, changed: Mapping[str, Any], edit: Edit, actor: Principal) -> dict[str, Any]:

@@ -1,0 +1,300 @@
+"""What many do at once to the same things: nothing is lost or half done, and what is counted is what is there."""
+
+import asyncio
+import dataclasses
+import random
+
+import pytest
+from sqlalchemy import text
+from testkit.waiting import eventually
+
+COUNTERS = """
+    SELECT task.id FROM tasks.task
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS total, count(*) FILTER (WHERE status_category = 'done') AS done FROM tasks.task AS child
+        WHERE child.parent_id = task.id AND child.deleted_at IS NULL AND child.status_category <> 'cancelled'
+    ) AS counted ON true
+    WHERE task.project_id = :id AND task.deleted_at IS NULL
+        AND (task.subtasks_total, task.subtasks_done) IS DISTINCT FROM (counted.total, counted.done)
+"""
+COMPLETION = """
+    SELECT id FROM tasks.task
+    WHERE project_id = :id AND (status_category = 'done') IS DISTINCT FROM (completed_at IS NOT NULL)
+"""
+ASSIGNEES = """
+    SELECT task.id FROM tasks.task LEFT JOIN LATERAL (
+        SELECT coalesce(array_agg(user_id ORDER BY user_id), '{}') AS users FROM tasks.assignee WHERE task_id = task.id
+    ) AS had ON true
+    WHERE task.project_id = :id AND had.users IS DISTINCT FROM
+        (SELECT coalesce(array_agg(one ORDER BY one), '{}') FROM unnest(task.assignees) AS one)
+"""
+VERSIONS = """
+    SELECT task.id FROM tasks.task JOIN LATERAL (
+        SELECT array_agg(version ORDER BY seq) AS told FROM tasks.change
+        WHERE entity_id = task.id AND entity_type = 'task'
+    ) AS log ON true
+    WHERE task.project_id = :id
+        AND log.told IS DISTINCT FROM (SELECT array_agg(n) FROM generate_series(1, task.version) AS n)
+"""
+LOG = """
+    SELECT entity_id, changes, resource FROM tasks.change
+    WHERE project_id = :id AND entity_type = 'task' ORDER BY seq
+"""
+UNTOLD = {"version", "updated_at"}
+INVARIANTS = {
+    "counters": COUNTERS,
+    "completion": COMPLETION,
+    "assignees": ASSIGNEES,
+    "versions": VERSIONS,
+}
+
+
+@pytest.fixture
+def broken(rows):
+    """Tells which invariants of a project's tasks do not hold, and of how many tasks."""
+
+    async def broken(project_id):
+        found = {name: len(await rows(query, id=project_id)) for name, query in INVARIANTS.items()}
+        found["log"] = len(misfits(await rows(LOG, id=project_id)))
+        return {name: number for name, number in found.items() if number}
+
+    return broken
+
+
+def misfits(log):
+    """Return changes that are not what the resource before and the one after differ in."""
+    last, found = {}, []
+    for task, changes, resource in log:
+        told = {change["field"]: (change["old"], change["new"]) for change in changes}
+        before = last.get(task)
+        if before is not None:
+            differs = {name: (before.get(name), value) for name, value in resource.items() if before.get(name) != value}
+            if {name: pair for name, pair in differs.items() if name not in UNTOLD} != told:
+                found.append((task, differs, told))
+        last[task] = resource
+    return found
+
+
+@pytest.fixture
+def team(roster, patient_api):
+    """The team, whose requests wait for each other."""
+    return dataclasses.replace(roster, api=patient_api)
+
+
+class Mill:
+    """Does things at random to the tasks of one project, several at once."""
+
+    def __init__(self, team, seed):
+        self.team, self.random = team, random.Random(seed)
+        self.tasks, self.trash, self.labels, self.answers = [], [], [], []
+
+    def one(self):
+        return self.random.choice(self.tasks)
+
+    async def ask(self, method, path, body=None):
+        answer = await self.team.ask("owner", method, path, body)
+        self.answers.append((method, path, body, answer))
+        return answer
+
+    async def make(self, parent=None, **fields):
+        body = {"title": "t", "project_id": str(self.team.project_id), "parent_id": parent, **fields}
+        answer = await self.ask("POST", "/tasks", body)
+        if answer.status_code == 201:
+            self.tasks.append(answer.json()["data"]["id"])
+
+    async def step(self):
+        status = self.random.choice(["todo", "in_progress", "done", "done", "cancelled"])
+        people = self.random.sample(self.team.several("owner", "admin", "member", "colleague"), 2)
+        children = self.random.choice(["leave", "complete", "fail"])
+        steps = [
+            lambda: self.make(self.one()),
+            lambda: self.ask("PATCH", f"/tasks/{self.one()}?children={children}", {"status": status}),
+            lambda: self.ask("PATCH", f"/tasks/{self.one()}?children={children}", {"status": status}),
+            lambda: self.ask("PATCH", f"/tasks/{self.one()}", {"parent_id": self.random.choice([None, self.one()])}),
+            self.bury,
+            self.dig,
+            self.dig,
+            lambda: self.ask("PUT", f"/tasks/{self.one()}/assignees", {"user_ids": people}),
+            lambda: self.ask("PATCH", f"/tasks/{self.one()}/assignees/{people[0]}", {"state": "done"}),
+            lambda: self.ask("PATCH", f"/tasks/{self.one()}", {"labels": self.random.sample(self.labels, 2)}),
+            lambda: self.ask("PUT", f"/tasks/by-external/x/{self.random.randrange(3)}", self.external(status)),
+        ]
+        await self.random.choice(steps)()
+
+    async def bury(self):
+        task = self.one()
+        if (await self.ask("DELETE", f"/tasks/{task}")).status_code == 200:
+            self.trash.append(task)
+
+    async def dig(self):
+        if self.trash:
+            await self.ask("POST", f"/tasks/{self.trash.pop()}/restore")
+
+    def external(self, status):
+        return {
+            "title": str(self.random.randrange(3)),
+            "status": status,
+            "project_id": str(self.team.project_id),
+            "parent_id": self.random.choice([None, self.one()]),
+        }
+
+    async def statuses(self):
+        """Change what a status means, with the tasks that have it."""
+        project = f"/projects/{self.team.project_id}/statuses"
+        answer = await self.ask("GET", project)
+        if answer.status_code == 200:
+            found = {one["key"]: one["id"] for one in answer.json()["data"]}
+            category = self.random.choice(["todo", "done", "cancelled", "in_progress"])
+            await self.ask("PATCH", f"{project}/{found['in_progress']}", {"category": category})
+
+    async def label(self):
+        """Take a label off all tasks, and make another one."""
+        gone = self.random.choice(self.labels)
+        if (await self.ask("DELETE", f"/labels/{gone}")).status_code == 200:
+            self.labels.remove(gone)
+        await self.new_label()
+
+    async def new_label(self):
+        body = {"name": str(len(self.answers)), "workspace_id": str(self.team.workspace_id)}
+        answer = await self.ask("POST", "/labels", body)
+        if answer.status_code == 201:
+            self.labels.append(answer.json()["data"]["id"])
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_b6_counts_answers_and_the_log_are_right_whatever_happens_at_once(team, broken, seed):
+    mill = Mill(team, seed)
+    for _ in range(4):
+        await mill.new_label()
+    for _ in range(12):
+        await mill.make(mill.one() if mill.tasks and mill.random.random() < 0.7 else None)
+    for _ in range(6):
+        await asyncio.gather(*(mill.step() for _ in range(8)), mill.statuses(), mill.label())
+    # Who waits too long for a lock, as on a busy machine, is told so, and has done nothing.
+    failed = [(method, path, body, one.text) for method, path, body, one in mill.answers if one.status_code == 500]
+    assert failed == []
+    assert await broken(team.project_id) == {}
+
+
+@pytest.fixture
+def waiting(rows):
+    """Tells whether so many requests wait for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def are_waiting(number=1):
+        async def look():
+            return (await rows(query))[0][0] >= number
+
+        await eventually(look)
+
+    return are_waiting
+
+
+@pytest.fixture
+async def family(roster):
+    """A task and one below it, of the same category, label, status and assignee."""
+    place = {"workspace_id": str(roster.workspace_id)}
+    category = await roster.ok("owner", "POST", "/categories", {"name": "c", **place})
+    label = await roster.ok("owner", "POST", "/labels", {"name": "l", **place})
+    statuses = await roster.ok("owner", "GET", f"/projects/{roster.project_id}/statuses")
+    common = {"category_id": category["id"], "labels": [label["id"]], "assignees": [roster.id("colleague")]}
+    above = await roster.task(**common, status="in_progress")
+    below = await roster.task(**common, status="in_progress", parent_id=above["id"])
+    status = f"/projects/{roster.project_id}/statuses/{next(s['id'] for s in statuses if s['key'] == 'in_progress')}"
+    return {"above": above, "below": below, "category": category, "label": label, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/categories/{category[id]}"),
+        ("DELETE", "/labels/{label[id]}"),
+        ("DELETE", "{status}?move_to=done"),
+        ("PATCH", "{status}"),
+        ("DELETE", "/workspaces/{workspace}/members/{colleague}"),
+        ("PUT", "/projects/{project}"),
+        ("POST", "/tasks/{above[id]}/relations"),
+    ],
+)
+async def test_what_concerns_many_tasks_locks_them_from_the_leaves_up(roster, family, waiting, database, method, path):
+    place = {"workspace": roster.workspace_id, "project": roster.project_id, "colleague": roster.id("colleague")}
+    bodies = {"PATCH": {"category": "cancelled"}, "POST": {"type": "relates_to", "task_id": family["below"]["id"]}}
+    if method == "PUT":
+        method, bodies = "PATCH", {"PATCH": {"visibility": "private"}}
+    lock = "SELECT id FROM tasks.task WHERE id = :id FOR UPDATE NOWAIT"
+    async with database.writer.begin() as connection:
+        await connection.execute(text(lock), {"id": family["below"]["id"]})
+        asked = asyncio.create_task(roster.ask("owner", method, path.format(**place, **family), bodies.get(method)))
+        await waiting()
+        # Who changes the leaf, as we do, counts it in the task above it then.
+        await connection.execute(text(lock), {"id": family["above"]["id"]})
+    answer = await asked
+    assert answer.status_code < 300, answer.text
+
+
+SHUT = (
+    (
+        "UPDATE tasks.project SET archived_at = now() WHERE id = :id",
+        "UPDATE tasks.project SET archived_at = NULL WHERE id = :id",
+    ),
+    (
+        "UPDATE tasks.project SET deleted_at = now() WHERE id = :id",
+        "UPDATE tasks.project SET deleted_at = NULL WHERE id = :id",
+    ),
+)
+
+
+async def test_c2_a_task_is_not_made_in_a_project_that_is_being_archived_or_deleted(roster, rows, database, waiting):
+    project = f"/projects/{roster.project_id}"
+    for (change, undo), code in zip(SHUT, ("PROJECT_ARCHIVED", "PROJECT_NOT_FOUND"), strict=True):
+        body = {"title": "late", "project_id": str(roster.project_id)}
+        async with database.writer.begin() as connection:
+            await connection.execute(text(change), {"id": roster.project_id})
+            asked = [
+                asyncio.create_task(roster.ask("owner", "POST", "/tasks", body)),
+                asyncio.create_task(roster.ask("owner", "PUT", "/tasks/by-external/a/1", body)),
+            ]
+            await waiting(2)
+        for answer in await asyncio.gather(*asked):
+            assert answer.status_code in (409, 422)
+            assert answer.json()["errors"][0]["code"] == code
+        await rows(undo, id=roster.project_id)
+    assert (await roster.ask("owner", "GET", project)).status_code == 200
+    assert await rows("SELECT count(*) FROM tasks.task WHERE project_id = :id", id=roster.project_id) == [(0,)]
+
+
+async def test_b3_a_status_that_comes_to_mean_done_completes_its_tasks(roster, rows, database, waiting, broken):
+    task = await roster.task()
+    body = {"title": "b", "project_id": str(roster.project_id), "status": "in_progress"}
+    async with database.writer.begin() as connection:
+        await connection.execute(
+            text("SELECT id FROM tasks.status WHERE project_id = :id AND key = 'in_progress' FOR UPDATE"),
+            {"id": roster.project_id},
+        )
+        await connection.execute(
+            text("UPDATE tasks.status SET category = 'done' WHERE project_id = :id AND key = 'in_progress'"),
+            {"id": roster.project_id},
+        )
+        asked = [
+            asyncio.create_task(roster.ask("owner", "PATCH", f"/tasks/{task['id']}", {"status": "in_progress"})),
+            asyncio.create_task(roster.ask("owner", "POST", "/tasks", body)),
+            asyncio.create_task(roster.ask("owner", "PUT", "/tasks/by-external/a/1", body)),
+        ]
+        # The two that make a task wait for the project's row one behind the other.
+        await waiting(3)
+    answers = await asyncio.gather(*asked)
+    assert [answer.status_code for answer in answers] == [200, 201, 201]
+    assert all(answer.json()["data"]["completed_at"] for answer in answers)
+    assert await broken(roster.project_id) == {}
+
+
+async def test_b3_a_status_that_is_gone_meanwhile_is_not_found(roster, rows, database, waiting):
+    task = await roster.task()
+    async with database.writer.begin() as connection:
+        await connection.execute(
+            text("DELETE FROM tasks.status WHERE project_id = :id AND key = 'in_progress'"), {"id": roster.project_id}
+        )
+        asked = asyncio.create_task(roster.ask("owner", "PATCH", f"/tasks/{task['id']}", {"status": "in_progress"}))
+        await waiting()
+    answer = await asked
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "STATUS_NOT_FOUND")
