@@ -93,8 +93,8 @@ async def test_r32_an_answer_of_a_workspace_is_replayed_only_to_who_sees_it(app,
     """A service that does not say who sees a workspace replays nothing of one."""
     seen = []
 
-    async def sees(_session, _caller, workspace_ids):
-        seen.append(workspace_ids)
+    async def sees(_session, _caller, workspace_ids, shown):
+        seen.append((workspace_ids, [one["title"] for one in shown]))
         return app.state.member
 
     async def ask():
@@ -107,7 +107,7 @@ async def test_r32_an_answer_of_a_workspace_is_replayed_only_to_who_sees_it(app,
     assert await ask() == (404, None)
     app.state.member = True
     assert await ask() == (201, "true")
-    assert seen == [{UUID("01990000-0000-7000-8000-000000000001")}] * 2
+    assert seen == [({UUID("01990000-0000-7000-8000-000000000001")}, ["a"])] * 2
     assert len(await rows("SELECT id FROM notes.note")) == 1
 
 

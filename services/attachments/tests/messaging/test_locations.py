@@ -76,12 +76,12 @@ def moved_event(world, sequence, project_id, deleted_at=None):
     return event("task.moved.v1", sequence=sequence, workspace_id=world.workspace_id, data=data)
 
 
-def member_event(world, event_type, sequence, person, role, **more):
+def member_event(world, event_type, sequence, person, role, joined=1, **more):
     resource = {
         "workspace_id": str(world.workspace_id),
         "user_id": str(world.people[person]),
         "role": role,
-        "joined_seq": 1,
+        "joined_seq": joined,
     }
     data = {"entity_type": "member", "entity_id": str(uuid7()), "resource": resource}
     return event(event_type, sequence=sequence, workspace_id=world.workspace_id, data=data, **more)
@@ -297,6 +297,27 @@ async def test_f6_files_of_a_private_project_are_for_those_with_a_role(
     await send(share_event(world, "task_share.removed.v1", 25, "colleague", "editor"))
     await when_taken_in(database, 6)
     assert await statuses(api, world, *everybody) == [200, 200, 404, 404, 404]
+
+
+async def test_f6_who_comes_back_has_nothing_of_what_they_were_given_before(
+    api, world, database, worker, send, tasks_api
+):
+    tasks_api.worlds.clear()
+    await send(
+        project_event(world, "project.updated.v1", 20, visibility="private"),
+        role_event(world, "project_member.added.v1", 21, "member"),
+        share_event(world, "task_share.added.v1", 22, "colleague"),
+    )
+    await when_taken_in(database, 3)
+    assert await statuses(api, world, "member", "colleague") == [200, 200]
+    for at, person in ((23, "member"), (25, "colleague")):
+        await send(member_event(world, "member.removed.v1", at, person, "member"))
+        await send(member_event(world, "member.added.v1", at + 1, person, "guest", joined=at + 1))
+    await when_taken_in(database, 7)
+    assert await statuses(api, world, "member", "colleague") == [404, 404]
+    await send(role_event(world, "project_member.added.v1", 27, "member"))
+    await when_taken_in(database, 8)
+    assert await statuses(api, world, "member", "colleague") == [200, 404]
 
 
 async def test_b14_a_task_that_moves_is_seen_as_its_new_project_is(api, world, database, worker, send, tasks_api):

@@ -34,6 +34,7 @@ from tasks_service.metadata import endpoints as metadata
 from tasks_service.moving import endpoints as moving
 from tasks_service.permissions import endpoints as permissions
 from tasks_service.permissions.rules import RULES
+from tasks_service.permissions.service import sees_shown
 from tasks_service.positions import endpoints as positions
 from tasks_service.project_lifecycle import endpoints as project_lifecycle
 from tasks_service.project_members import endpoints as project_members
@@ -51,7 +52,6 @@ from tasks_service.trash import endpoints as trash
 from tasks_service.undoing import endpoints as undoing
 from tasks_service.watchers import endpoints as watchers
 from tasks_service.workspaces import endpoints as workspaces
-from tasks_service.workspaces import repository as workspaces_repository
 
 ROUTERS = (
     # Before tasks, whose paths have an id where these have a word.
@@ -122,7 +122,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "idempotency_table": table_of(IdempotencyKey),
             "answers_by": answer_repeatedly,
-            "sees_workspaces": workspaces_repository.sees_all,
+            "sees_workspaces": sees_shown,
             "project_limits": ProjectLimits(
                 projects=settings.tasks.max_projects,
                 members=settings.tasks.max_project_members,

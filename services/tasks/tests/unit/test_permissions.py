@@ -58,11 +58,7 @@ TABLE = {
     "workspace.read_audit": ("admin", "admin:*", None),
 }
 OF_WORKSPACES = ("workspace.", "label.", "category.")
-BEYOND_PROJECTS = {
-    action
-    for action in TABLE
-    if action.startswith(OF_WORKSPACES) and action not in {"workspace.read", "workspace.list_members"}
-}
+BEYOND_PROJECTS = {action for action in TABLE if action.startswith(OF_WORKSPACES) and action != "workspace.read"}
 
 
 def ladder(action):

@@ -26,11 +26,17 @@ ABOUT = "x-about-workspace"
 REPLAYED_HEADERS = ("location", "etag", "x-cursor", "cache-control", "vary", "preference-applied")
 
 
-SeesWorkspaces = Callable[[AsyncSession, Principal, set[UUID]], Awaitable[bool]]
-"""Tells whether a caller may see all of some workspaces now. A service gives its own as `state.sees_workspaces`."""
+Shown = Sequence[Mapping[str, Any]]
+SeesWorkspaces = Callable[[AsyncSession, Principal, set[UUID], Shown], Awaitable[bool]]
+"""Tells whether a caller may see all of some workspaces now, and the resources of them that are shown.
+
+A service gives its own as `state.sees_workspaces`.
+"""
 
 
-async def sees_no_workspace(_session: AsyncSession, _caller: Principal, _workspace_ids: set[UUID]) -> bool:
+async def sees_no_workspace(
+    _session: AsyncSession, _caller: Principal, _workspace_ids: set[UUID], _shown: Shown
+) -> bool:
     """Tell nothing of workspaces, where a service has not said who sees them."""
     return False
 
@@ -151,7 +157,7 @@ class Write:
             workspaces.add(UUID(answer.headers[ABOUT]))
         if not all(self._principal.reaches_workspace(one) for one in workspaces):
             return False
-        return not workspaces or await sees_workspaces(self.session, self._principal, workspaces)
+        return not workspaces or await sees_workspaces(self.session, self._principal, workspaces, shown)
 
     def reply(
         self,

@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Index, String
+from sqlalchemy import BigInteger, DateTime, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from attachments_service.db import Base
@@ -30,6 +30,8 @@ class Membership(Base):
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
     role: Mapped[str] = mapped_column(String(16))
+    # The change from which the user is a member; what was given before that ended with a former membership.
+    joined_seq: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     changed_seq: Mapped[int] = mapped_column(BigInteger)
     removed: Mapped[bool]
 

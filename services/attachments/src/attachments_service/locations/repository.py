@@ -144,16 +144,21 @@ def _is_member(user_id: UUID | ColumnElement[UUID]) -> ColumnElement[bool]:
 
 
 def _standings(members: FromClause) -> FromClause:
-    """Join what a project and a share give to a task's row with a membership."""
+    """Join what a project and a share give to a task's row with a membership.
+
+    What was given to a former member ended with the membership, without an event of its own.
+    """
     in_place = and_(place.c.project_id == location.c.project_id, ~place.c.deleted)
     in_project = and_(
         project_member.c.project_id == location.c.project_id,
         project_member.c.user_id == membership.c.user_id,
+        project_member.c.changed_seq >= membership.c.joined_seq,
         ~project_member.c.removed,
     )
     by_share = and_(
         task_share.c.task_id == location.c.task_id,
         task_share.c.user_id == membership.c.user_id,
+        task_share.c.changed_seq >= membership.c.joined_seq,
         ~task_share.c.removed,
     )
     return members.outerjoin(place, in_place).outerjoin(project_member, in_project).outerjoin(task_share, by_share)

@@ -28,6 +28,7 @@ class MemberData(BaseModel):
     workspace_id: UUID
     user_id: UUID
     role: str
+    joined_seq: int = 0
 
 
 class MemberChange(BaseModel):

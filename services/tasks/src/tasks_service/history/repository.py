@@ -22,6 +22,8 @@ person = table_of(Person)
 
 ONES_OWN = ("star", "personal_label", "task_metadata")
 """What is for its owner alone, unless its audience says otherwise."""
+MUTED = "watcher.updated.v1"
+"""Of watching, whoever sees the task is told; that somebody mutes it is for nobody else."""
 SHOWN = (
     change.c.seq,
     change.c.event_id,
@@ -36,7 +38,10 @@ SHOWN = (
     change.c.changes,
     change.c.reason,
     change.c.request_id,
-    comment.c.deleted_at.is_not(None).label("is_silenced"),
+    # With its task a comment goes for good, and so do its words.
+    and_(change.c.entity_type == "comment", or_(comment.c.id.is_(None), comment.c.deleted_at.is_not(None))).label(
+        "is_silenced"
+    ),
 )
 LOG = change.outerjoin(comment, and_(change.c.entity_type == "comment", comment.c.id == change.c.entity_id))
 
@@ -80,7 +85,8 @@ async def of_workspace(
 
 def _is_for(caller: Principal, *entity_types: str) -> ColumnElement[bool]:
     """Return the condition that leaves what is of these types to those whom it was for."""
-    return or_(change.c.entity_type.not_in(entity_types), any_(change.c.audience) == caller.user_id)
+    for_others = and_(change.c.entity_type.not_in(entity_types), change.c.type != MUTED)
+    return or_(for_others, any_(change.c.audience) == caller.user_id)
 
 
 def _meant(wanted: AuditFilter) -> list[ColumnElement[bool]]:

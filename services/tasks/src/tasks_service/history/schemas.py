@@ -53,8 +53,12 @@ class AuditEntry(HistoryEntry):
     task_id: UUID | None
 
 
+SYSTEM = {"type": "system", "via": "system"}
+"""Who does what nobody has asked for, such as emptying the trash."""
+
+
 def _fields(row: RowMapping, names: Mapping[str, str | None]) -> dict[str, Any]:
-    actor = {"id": None, "token_id": None, **row["actor"]}
+    actor = {"id": None, "token_id": None, **(row["actor"] or SYSTEM)}
     return {
         **row,
         "at": row["occurred_at"],

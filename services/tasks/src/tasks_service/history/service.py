@@ -104,6 +104,6 @@ async def audit_entries(reader: AsyncConnection, rows: Sequence[RowMapping]) -> 
 
 async def names_of(reader: AsyncConnection, rows: Sequence[RowMapping]) -> Mapping[str, str | None]:
     """Return the names of who acted, by id as the log has it."""
-    users = {UUID(row["actor"]["id"]) for row in rows if row["actor"].get("id")}
+    users = {UUID(row["actor"]["id"]) for row in rows if row["actor"]}
     found = await repository.names_of(reader, users)
     return {str(user): DELETED_NAME if row["status"] == DELETED else row["display_name"] for user, row in found.items()}

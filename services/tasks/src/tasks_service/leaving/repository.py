@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.assignees.models import Assignee
+from tasks_service.checklists.models import ChecklistItem
 from tasks_service.labels.models import PersonalLabel
 from tasks_service.projects.models import ProjectMember
 from tasks_service.shares.models import TaskShare
@@ -35,6 +36,7 @@ from tasks_service.visibility.repository import TASKS, member, project, task_ran
 from tasks_service.watchers.models import Watcher, WatchRule
 
 assignee = table_of(Assignee)
+checklist_item = table_of(ChecklistItem)
 personal_label = table_of(PersonalLabel)
 project_member = table_of(ProjectMember)
 star = table_of(Star)
@@ -190,6 +192,11 @@ async def touched_by(session: AsyncSession, *, workspace_id: UUID, user_id: UUID
         select(table.c.task_id).where(table.c.workspace_id == workspace_id, table.c.user_id == user_id)
         for table in (assignee, watcher, star, personal_label)
     ]
+    parts.append(
+        select(checklist_item.c.task_id).where(
+            checklist_item.c.workspace_id == workspace_id, checklist_item.c.assignee_id == user_id
+        )
+    )
     return list((await session.execute(union(*parts))).scalars())
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import orjson
 from chassis.identity import Principal
 
 NAMESPACE_PATTERN = r"^[a-z0-9][a-z0-9._-]{1,62}$"
@@ -15,6 +16,12 @@ MAX_ENTRIES = 100
 def app_of(caller: Principal) -> UUID:
     """Return whose a namespace is that a caller uses: the API token's, the service account's, or the person's."""
     return caller.session_id if caller.via == "token" else caller.user_id
+
+
+def is_same(value: Any, other: Any) -> bool:
+    """Tell whether two values are the same JSON: `true` is not 1, and the order of names is no matter."""
+    first, second = (orjson.dumps(one, option=orjson.OPT_SORT_KEYS) for one in (value, other))
+    return first == second
 
 
 def is_deeper(value: Any, levels: int) -> bool:

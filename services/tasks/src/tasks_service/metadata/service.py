@@ -13,7 +13,7 @@ from tasks_service.changes import service as changes
 from tasks_service.metadata import repository
 from tasks_service.metadata.errors import MetadataMissing, NamespaceTaken, TooManyNamespaces
 from tasks_service.metadata.events import TASK_METADATA_REMOVED, TASK_METADATA_UPDATED, metadata_changed
-from tasks_service.metadata.rules import MAX_ENTRIES, app_of
+from tasks_service.metadata.rules import MAX_ENTRIES, app_of, is_same
 from tasks_service.metadata.schemas import MetadataOut
 from tasks_service.versions.errors import ResourceVersionConflict
 from tasks_service.versions.schemas import Expectation
@@ -60,7 +60,7 @@ async def put_metadata(
         )
     else:
         wanted = {"value": value, "shared": before["shared"] if shared is None else shared}
-        if all(before[name] == one for name, one in wanted.items()):
+        if all(is_same(before[name], one) for name, one in wanted.items()):
             return before
         after = await repository.change(session, before, {**wanted, "updated_at": now})
     draft = metadata_changed(TASK_METADATA_UPDATED, before, after, task=task, owner_id=actor.user_id)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     CompoundSelect,
     any_,
     bindparam,
+    func,
     literal_column,
     null,
     select,
@@ -19,13 +20,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.permissions.rules import ResourceType
 from tasks_service.permissions.schemas import Held
 from tasks_service.visibility.repository import (
+    CALLER,
+    PROJECT_RANK,
     PROJECT_ROLE,
     PROJECTS,
+    TASK_RANK,
     TASK_ROLE,
     TASKS,
     Sight,
@@ -51,6 +55,27 @@ async def find_held(
         wanted[kind].append(one)
     rows = await reader.execute(_held(sight_of(caller)), {**seen_by(caller), **wanted})
     return {(row.kind, row.id): Held(row.role, row.workspace_id, row.project_id) for row in rows}
+
+
+async def sees_workspaces(session: AsyncSession, caller: Principal, workspace_ids: set[UUID]) -> bool:
+    """Tell whether a caller may see all these workspaces."""
+    query = select(func.count()).where(*seen(sight_of(caller)), member.c.workspace_id.in_(workspace_ids))
+    return (await session.execute(query, seen_by(caller))).scalar_one() == len(workspace_ids)
+
+
+async def seen_tasks_among(session: AsyncSession, caller: Principal, ids: Iterable[UUID]) -> dict[UUID, bool]:
+    """Return which of the ids are tasks of the caller's workspaces, in the trash or not, and whether it sees each."""
+    query = select(task.c.id, TASK_RANK > 0).select_from(TASKS).where(CALLER, _is_wanted("task", task.c.id))
+    rows = await session.execute(query, {"caller_id": caller.user_id, "task": sorted(ids)})
+    return {row[0]: row[1] for row in rows}
+
+
+async def seen_projects_among(session: AsyncSession, caller: Principal, ids: Iterable[UUID]) -> dict[UUID, bool]:
+    """Return the same of projects."""
+    query = select(project.c.id, PROJECT_RANK > 0).select_from(PROJECTS)
+    query = query.where(CALLER, _is_wanted("project", project.c.id))
+    rows = await session.execute(query, {"caller_id": caller.user_id, "project": sorted(ids)})
+    return {row[0]: row[1] for row in rows}
 
 
 @cache

@@ -108,7 +108,7 @@ RULES: Mapping[Action, Rule] = {
     "category.edit": Rule(MEMBERS, "tasks:write", own_roles=EVERYBODY, beyond_projects=True),
     "category.delete": Rule(ADMINS, "tasks:delete", own_roles=EVERYBODY, beyond_projects=True),
     "workspace.read": Rule(EVERYBODY, "tasks:read"),
-    "workspace.list_members": Rule(MEMBERS, "tasks:read"),
+    "workspace.list_members": Rule(MEMBERS, "tasks:read", beyond_projects=True),
     "workspace.edit": Rule(ADMINS, "tasks:write", beyond_projects=True),
     "workspace.delete": Rule(OWNERS, "tasks:delete", beyond_projects=True),
     "workspace.create_project": Rule(MEMBERS, "tasks:write", beyond_projects=True),

@@ -1,6 +1,7 @@
 """Making and changing projects."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -150,7 +151,7 @@ async def _require_values(
 async def _follow(
     session: AsyncSession, changed: versions.Changed, readers: list[UUID], actor: Principal
 ) -> list[ChangeDraft]:
-    """Do what a change of a project entails, and return all changes: who saw it before is told, too."""
+    """Do what a change of a project entails, and return all changes: who saw it before is told that they lose it."""
     before, after = changed.before, changed.after
     if before["prefix"] != after["prefix"]:
         await repository.keep_keys(session, project_id=after["id"], prefix=before["prefix"])
@@ -163,8 +164,11 @@ async def _follow(
             managers = [await _make_manager(session, after, actor.user_id)]
         lost = await drop_hidden(session, workspace_id=after["workspace_id"], project_ids=[after["id"]])
     now = await changes_repository.readers_of_projects(session, [after["id"]])
-    everybody = frozenset({*readers, *now.get(after["id"], [])})
-    return [project_changed(PROJECT_UPDATED, before, after, audience=everybody), *managers, *lost]
+    draft = project_changed(PROJECT_UPDATED, before, after)
+    # Who sees it no more is told that, and not what else has become of it.
+    told = readers if {one.field for one in draft.changes} == {"visibility"} else []
+    everybody = frozenset({*told, *now.get(after["id"], [])})
+    return [replace(draft, audience=everybody), *managers, *lost]
 
 
 async def _require_place(

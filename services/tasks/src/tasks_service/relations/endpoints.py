@@ -57,7 +57,8 @@ async def list_relations(task: ReadableTask, caller: CurrentPrincipal, connectio
     status_code=201,
     summary="Relate a task to another",
     description=(
-        "Needs the right to change this task, and to see the other one. It is one relation, whichever end names it: "
+        "Needs the right to change this task, and to see the other one; to block that, it has to be yours to change, "
+        "too. It is one relation, whichever end names it: "
         "the same again is answered with 200. What blocks or precedes never goes in a circle."
     ),
     response_model=Envelope[RelationOut],

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
+from chassis.errors import Forbidden
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
@@ -14,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.changes import repository as changes_repository
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.permissions.policies import can
+from tasks_service.projects.errors import ProjectArchived
 from tasks_service.relations import repository
 from tasks_service.relations.errors import (
     RelatedTaskNotFound,
@@ -26,6 +29,7 @@ from tasks_service.relations.events import RELATION_CREATED, RELATION_DELETED, r
 from tasks_service.relations.rules import ACYCLIC, MAX_RELATIONS, stored
 from tasks_service.relations.schemas import RelationCreate, RelationOut
 from tasks_service.tasks import repository as tasks
+from tasks_service.tasks.policies import held
 from tasks_service.tasks.rules import task_named
 
 
@@ -41,10 +45,13 @@ async def add_relation(
 
     One that was there before and comes back has its id.
 
-    Raises RelatedTaskNotFound, SelfRelation, TooManyRelations, RelationCycle.
+    What is blocked by it has to be the actor's to change. Raises RelatedTaskNotFound, SelfRelation, Forbidden,
+    ProjectArchived, TooManyRelations, RelationCycle.
     """
     other = await _other(session, task, wanted.task_id, actor)
     kind, from_id, to_id = stored(wanted.type, task["id"], other["id"])
+    if kind == "blocks" and to_id == other["id"]:
+        _require_change(other, actor)
     await repository.lock_all(session, task["workspace_id"])
     # A task that is being completed waits for what blocks it, and the other way round.
     await tasks.lock(session, [from_id, to_id])
@@ -131,6 +138,13 @@ async def remove_relation(session: AsyncSession, *, task: RowMapping, relation_i
         raise RelationMissing
     [(row, other)] = found
     await _tell(session, RELATION_DELETED, row, task=task, other=other, actor=actor)
+
+
+def _require_change(task: RowMapping, actor: Principal) -> None:
+    if not can(actor, "task.edit", held(actor, task)).allowed:
+        raise Forbidden
+    if task["is_archived"]:
+        raise ProjectArchived
 
 
 async def _other(session: AsyncSession, task: RowMapping, name: str, actor: Principal) -> RowMapping:

@@ -222,12 +222,6 @@ async def find_visible(session: AsyncSession, *, caller: Principal, workspace_id
     return (await session.execute(query, seen_by(caller))).mappings().one_or_none()
 
 
-async def sees_all(session: AsyncSession, caller: Principal, workspace_ids: set[UUID]) -> bool:
-    """Tell whether a caller may see all these workspaces."""
-    query = select(func.count()).where(*seen(sight_of(caller)), member.c.workspace_id.in_(workspace_ids))
-    return (await session.execute(query, seen_by(caller))).scalar_one() == len(workspace_ids)
-
-
 async def memberships_of(reader: AsyncConnection, caller: Principal) -> Sequence[RowMapping]:
     """Return the memberships of the caller whose workspaces it may see."""
     query = select(member.c.workspace_id, member.c.role, member.c.joined_seq).where(*seen(sight_of(caller)))
