@@ -95,6 +95,27 @@ async def test_b8_who_may_not_change_a_task_does_not_block_it(roster):
     assert (await roster.ask("viewer", "POST", f"/tasks/{theirs['id']}/relations", body)).status_code == 403
 
 
+async def test_b15_a_copy_blocks_nothing_that_is_not_the_copier_s(roster):
+    theirs, source = await roster.task(), await roster.task(title="source")
+    for kind in ("blocks", "relates_to"):
+        body = {"type": kind, "task_id": theirs["id"]}
+        await roster.ok("owner", "POST", f"/tasks/{source['id']}/relations", body)
+    mine = await private_project(roster, viewer="manager")
+    body = {"project_id": mine["id"], "include": ["relations"]}
+    copy = await roster.ok("viewer", "POST", f"/tasks/{source['id']}/duplicate", body)
+    found = await roster.ok("viewer", "GET", f"/tasks/{copy['id']}/relations")
+    assert [one["type"] for one in found] == ["relates_to"]
+
+
+async def test_b14_who_has_a_task_by_a_share_takes_it_away_from_nobody(roster):
+    task = await roster.task()
+    mine = await private_project(roster, guest="manager", viewer="manager")
+    for who in ("guest", "viewer"):
+        await roster.ok("owner", "PUT", f"/tasks/{task['id']}/shares/{roster.id(who)}", {"role": "editor"})
+        answer = await roster.ask(who, "POST", f"/tasks/{task['id']}/move", {"project_id": mine["id"]})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "FORBIDDEN"), who
+
+
 async def test_c5_who_loses_a_project_is_not_told_what_it_becomes_with_that(roster):
     body = {"visibility": "private", "name": "Layoffs"}
     await roster.ok("owner", "PATCH", f"/projects/{roster.project_id}", body)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.assignees.repository import IS_ACTIVE, person
 from tasks_service.checklists.repository import item
 from tasks_service.relations.repository import relation
-from tasks_service.tasks.repository import SHOWN, task
+from tasks_service.tasks.repository import HELD, SHOWN, task
 from tasks_service.visibility.repository import (
     IDS,
     PROJECTS,
@@ -55,7 +55,7 @@ async def relations_of(session: AsyncSession, task_ids: Collection[UUID]) -> Seq
 
 
 async def seen_among(session: AsyncSession, caller: Principal, task_ids: Collection[UUID]) -> dict[UUID, RowMapping]:
-    """Return those of the tasks that the caller sees, by id."""
-    query = select(*SHOWN).select_from(TASKS).where(*seen_tasks(sight_of(caller)), task.c.id == any_(OF_TASKS))
+    """Return those of the tasks that the caller sees, by id, with what the caller has in each."""
+    query = select(*SHOWN, *HELD).select_from(TASKS).where(*seen_tasks(sight_of(caller)), task.c.id == any_(OF_TASKS))
     rows = await session.execute(query, {**seen_by(caller), "of_tasks": sorted(task_ids)})
     return {row["id"]: row for row in rows.mappings()}

@@ -24,7 +24,7 @@ from tasks_service.labels.schemas import LABEL
 from tasks_service.moving.errors import AnotherWorkspace
 from tasks_service.moving.rules import progress_of, status_there
 from tasks_service.names import repository as names
-from tasks_service.relations.service import copy_relations
+from tasks_service.relations.service import copy_relations, may_relate
 from tasks_service.reverting.schemas import category_dropped, label_dropped
 from tasks_service.subtasks import repository as trees
 from tasks_service.subtasks.service import check_place, follow_tree, require
@@ -196,6 +196,9 @@ async def _relate(session: AsyncSession, copies: Mapping[UUID, RowMapping], acto
     rows = await repository.relations_of(session, copies)
     others = {one for row in rows for one in (row["from_task_id"], row["to_task_id"])} - copies.keys()
     seen = await repository.seen_among(session, actor, others) if others else {}
+    rows = [
+        row for row in rows if row["to_task_id"] not in seen or may_relate(row["type"], seen[row["to_task_id"]], actor)
+    ]
     return await copy_relations(session, relations=rows, copies=copies, others=seen, actor=actor)
 
 

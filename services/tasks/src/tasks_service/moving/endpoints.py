@@ -31,7 +31,8 @@ router = APIRouter(prefix="/api/v1/tasks/{task_id}/move", tags=["tasks"])
         "the project has it, or becomes the first of the same category, unless `status_map` says another. Assignees "
         "who can't see a task there are dropped, with an `ASSIGNEE_DROPPED` in `meta.warnings` for each such task, and "
         "so are watchers and stars; comments, relations, shares, attachments and all else stay. It needs "
-        "`project.create_task` in the other project. A move to another workspace is refused."
+        "`project.create_task` in both projects: a share of the task is not enough. A move to another workspace is "
+        "refused."
     ),
     response_model=Envelope[TaskOut],
     responses={

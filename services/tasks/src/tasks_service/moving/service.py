@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from chassis.clock import utcnow
+from chassis.errors import Forbidden
 from chassis.identity import Principal
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,7 +30,7 @@ from tasks_service.subtasks.errors import OpenSubtasks
 from tasks_service.subtasks.repository import Pair
 from tasks_service.subtasks.service import MAX_IDS_TOLD, follow_tree, require
 from tasks_service.tasks import repository as tasks
-from tasks_service.tasks.errors import ExternalIdTaken, TaskNotFound
+from tasks_service.tasks.errors import ExternalIdTaken, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.events import TASK_MOVED, task_changed
 from tasks_service.tasks.rules import completion
 from tasks_service.tasks.service import KIND, hold_tree, target_project
@@ -65,6 +66,7 @@ async def move_task(
     target = await target_project(session, wanted.project_id, actor)
     if target["workspace_id"] != task["workspace_id"]:
         raise AnotherWorkspace(field="project_id")
+    await _require_source(session, task, actor)
     losers = await _losers(session, task["project_id"], target["id"])
     if losers:
         await lock_losers(session, workspace_id=task["workspace_id"], user_ids=losers)
@@ -78,6 +80,14 @@ async def move_task(
     # As it is now, under the lock.
     target = await target_project(session, wanted.project_id, actor)
     return await _move(session, rows, target, wanted.status_map, readers, actor)
+
+
+async def _require_source(session: AsyncSession, task: RowMapping, actor: Principal) -> None:
+    """Raise Forbidden for who has the task alone by a share: that takes it away from nobody."""
+    try:
+        await target_project(session, task["project_id"], actor)
+    except ProjectNotFound:
+        raise Forbidden from None
 
 
 async def _losers(session: AsyncSession, source_id: UUID, target_id: UUID) -> list[UUID]:

@@ -50,8 +50,8 @@ async def add_relation(
     """
     other = await _other(session, task, wanted.task_id, actor)
     kind, from_id, to_id = stored(wanted.type, task["id"], other["id"])
-    if kind == "blocks" and to_id == other["id"]:
-        _require_change(other, actor)
+    if to_id == other["id"]:
+        _require_change(kind, other, actor)
     await repository.lock_all(session, task["workspace_id"])
     # A task that is being completed waits for what blocks it, and the other way round.
     await tasks.lock(session, [from_id, to_id])
@@ -140,11 +140,15 @@ async def remove_relation(session: AsyncSession, *, task: RowMapping, relation_i
     await _tell(session, RELATION_DELETED, row, task=task, other=other, actor=actor)
 
 
-def _require_change(task: RowMapping, actor: Principal) -> None:
-    if not can(actor, "task.edit", held(actor, task)).allowed:
-        raise Forbidden
-    if task["is_archived"]:
-        raise ProjectArchived
+def may_relate(kind: str, task: RowMapping, actor: Principal) -> bool:
+    """Tell whether the actor, who sees a task, may relate others to it: what blocks it changes what may be done."""
+    return kind != "blocks" or (can(actor, "task.edit", held(actor, task)).allowed and not task["is_archived"])
+
+
+def _require_change(kind: str, task: RowMapping, actor: Principal) -> None:
+    if may_relate(kind, task, actor):
+        return
+    raise ProjectArchived if task["is_archived"] else Forbidden
 
 
 async def _other(session: AsyncSession, task: RowMapping, name: str, actor: Principal) -> RowMapping:
