@@ -127,3 +127,26 @@ def test_k7_every_event_of_the_tasks_service_is_taken_in():
     types = {schema["properties"]["type"]["const"].partition(".")[0] for schema in schemas}
     assert nouns == types
     assert nouns <= set(NOUNS)
+
+
+async def test_b9_the_words_of_a_deleted_comment_are_not_replayed(service, world, feed, signer):
+    ann, gone, stays = uuid7(), str(uuid7()), str(uuid7())
+
+    def said(comment, verb, old, new):
+        told = [] if verb == "deleted" else [{"field": "body", "old": old, "new": new}]
+        changes = [*told, {"field": "edited_at", "old": None, "new": None}]
+        resource = {"id": comment, "body": new}
+        return world.event(f"comment.{verb}.v1", entity_type="comment", resource=resource, changes=changes)
+
+    await feed.keep(world.joins(ann), said(gone, "created", None, "a"), said(stays, "created", None, "b"))
+    await feed.keep(said(gone, "updated", "a", "c"), said(gone, "deleted", "c", None), said(stays, "updated", "b", "d"))
+    async with service.reading(ann, signer.position({world.id: 1})) as reader:
+        frames = await reader.frames(5)
+    shown = [(one["subject"], one["data"]["body"], [two["new"] for two in one["changes"]]) for one in frames]
+    assert shown == [
+        (gone, None, [None]),
+        (stays, "b", ["b", None]),
+        (gone, None, [None]),
+        (gone, None, [None]),
+        (stays, "d", ["d", None]),
+    ]

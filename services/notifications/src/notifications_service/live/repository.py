@@ -11,6 +11,7 @@ from sqlalchemy import (
     BindParameter,
     RowMapping,
     Table,
+    Text,
     and_,
     any_,
     column,
@@ -43,6 +44,7 @@ project_member = table_of(ProjectMember)
 task_share = table_of(TaskShare)
 
 LOOKED_AT_ONCE = 1000
+COMMENT_DELETED = "comment.deleted.v1"
 
 
 async def add_event(session: AsyncSession, values: Mapping[str, Any]) -> None:
@@ -171,6 +173,20 @@ async def projects_seen(
             .outerjoin(project_member, is_in_project)
         )
         .where(or_(membership.c.role.in_(("owner", "admin")), is_open, project_member.c.user_id.is_not(None)))
+    )
+    return set((await reader.execute(query)).scalars())
+
+
+async def comments_deleted(
+    reader: AsyncConnection, comments: Collection[str], *, workspace_id: UUID, after: int
+) -> set[str]:
+    """Return those of the comments that have been deleted after a change of their workspace."""
+    subject = event.c.frame["subject"].astext
+    query = select(subject).where(
+        event.c.workspace_id == workspace_id,
+        event.c.seq > after,
+        event.c.type == COMMENT_DELETED,
+        subject == any_(literal(list(comments), ARRAY(Text))),
     )
     return set((await reader.execute(query)).scalars())
 

@@ -1,11 +1,11 @@
 """Frames: what goes over the socket, and the codes that it is closed with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import RowMapping
 
 POLICY = 1008
 FAILED = 1011
@@ -14,6 +14,8 @@ EXPIRED = 4410
 
 MEMBER_REMOVED = "member.removed.v1"
 REMOVED = ".removed.v1"
+WORDS = "body"
+"""Of comments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,13 @@ class StoredFrame:
         return self.opening + b',"cursor":"' + cursor.encode() + b'"}'
 
 
-def stored_frame(row: RowMapping) -> StoredFrame:
+def without_words(frame: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the frame of a comment that is deleted by now without what it said."""
+    changes = [one for one in frame["changes"] if one["field"] != WORDS]
+    return {**frame, "changes": changes, "data": {**(frame["data"] or {}), WORDS: None}}
+
+
+def stored_frame(row: Mapping[Any, Any]) -> StoredFrame:
     """Make the shared part of a frame from its row."""
     frame = row["frame"]
     user = _uuid((frame.get("data") or {}).get("user_id")) if row["type"].endswith(REMOVED) else None

@@ -1,22 +1,25 @@
 """What a new connection begins with, and what it has missed."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import aiohttp
 import structlog
 from chassis.db.engine import Database
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifications_service.live import repository
 from notifications_service.realtime.connection import Admission, Connection
 from notifications_service.realtime.errors import CursorExpired
-from notifications_service.realtime.protocol import StoredFrame, stored_frame
+from notifications_service.realtime.protocol import StoredFrame, stored_frame, without_words
 from notifications_service.realtime.schemas import MembershipsIn
 
 log = structlog.get_logger()
 
 REPLAY_AT_ONCE = 200
+COMMENT = "comment."
 QUESTION_SECONDS = 1.0
 
 
@@ -86,7 +89,8 @@ async def missed(
         while last < end:
             async with database.reader.connect() as reader:
                 rows = await repository.events_between(reader, workspace, after=last, until=end, limit=REPLAY_AT_ONCE)
-                frames = await _seen_now(reader, [stored_frame(row) for row in rows], user_id)
+                silenced = await _silenced(reader, rows, workspace)
+                frames = await _seen_now(reader, [stored_frame(row) for row in silenced], user_id)
             if not frames:
                 raise CursorExpired
             for frame in frames:
@@ -94,6 +98,20 @@ async def missed(
                     raise CursorExpired
                 last = frame.seq
                 yield frame
+
+
+async def _silenced(reader: AsyncConnection, rows: Sequence[RowMapping], workspace_id: UUID) -> list[Mapping[Any, Any]]:
+    """Take the words out of the rows of comments that have been deleted since."""
+    told = {row["frame"]["subject"]: row["seq"] for row in reversed(rows) if row["type"].startswith(COMMENT)}
+    if not told:
+        return [*rows]
+    gone = await repository.comments_deleted(reader, told, workspace_id=workspace_id, after=min(told.values()))
+    return [
+        {**row, "frame": without_words(row["frame"])}
+        if row["type"].startswith(COMMENT) and row["frame"]["subject"] in gone
+        else row
+        for row in rows
+    ]
 
 
 async def _seen_now(reader: AsyncConnection, frames: list[StoredFrame], user_id: UUID) -> list[StoredFrame]:
