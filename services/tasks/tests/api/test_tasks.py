@@ -249,32 +249,19 @@ async def test_the_number_of_statements_does_not_grow_with_the_rows(api, owner, 
     assert (few, len(statements)) == (2, 2)
 
 
-async def test_r64_a_database_that_is_away_is_503_and_not_500(test_gateway, user):
+async def test_r64_a_database_that_is_away_is_503_and_not_500(settings, user):
+    from dataclasses import replace  # noqa: PLC0415
+
     import httpx2  # noqa: PLC0415
     from chassis.db.engine import open_database  # noqa: PLC0415
-    from chassis.settings import (  # noqa: PLC0415
-        BrokerSettings,
-        CursorSettings,
-        DatabaseSettings,
-        IdentityVerificationSettings,
-        ProcessSettings,
-    )
+    from chassis.settings import DatabaseSettings  # noqa: PLC0415
     from chassis.web.health import Health  # noqa: PLC0415
     from pydantic import SecretStr  # noqa: PLC0415
     from tasks_service.main import create_app  # noqa: PLC0415
-    from tasks_service.settings import Settings, TasksSettings  # noqa: PLC0415
 
     away = DatabaseSettings(url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))
-    settings = Settings(
-        ProcessSettings(),
-        away,
-        BrokerSettings(url=SecretStr("redis://127.0.0.1:1")),
-        IdentityVerificationSettings(verify_key=SecretStr(test_gateway.verify_key)),
-        CursorSettings(secret=SecretStr("a secret of the tests, long enough")),
-        TasksSettings(),
-    )
     database = open_database(away, application_name="away")
-    app = create_app(settings, database=database, health=Health())
+    app = create_app(replace(settings, database=away), database=database, health=Health())
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://tasks") as client:
         for answer in (
             await client.get("/api/v1/tasks", headers=user()),
