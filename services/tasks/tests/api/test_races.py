@@ -288,6 +288,30 @@ async def test_b3_a_status_that_comes_to_mean_done_completes_its_tasks(roster, r
     assert await broken(roster.project_id) == {}
 
 
+async def test_b8_a_place_stays_that_of_a_task_in_the_trash(roster):
+    first, second, gone, other = [await roster.task() for _ in range(4)]
+    between = {"after_id": first["id"]}
+    gone = await roster.ok("owner", "POST", f"/tasks/{gone['id']}/position", between)
+    await roster.ok("owner", "DELETE", f"/tasks/{gone['id']}")
+    other = await roster.ok("owner", "POST", f"/tasks/{other['id']}/position", between)
+    back = await roster.ok("owner", "POST", f"/tasks/{gone['id']}/restore")
+    assert back["position"] == gone["position"]
+    assert first["position"] < other["position"] < back["position"] < second["position"]
+
+
+async def test_h1_a_restore_is_for_the_state_that_it_names(roster, rows):
+    task = await roster.task()
+    path = f"/tasks/{task['id']}"
+    await roster.ok("owner", "DELETE", path)
+    stale = await roster.ask("owner", "POST", f"{path}/restore", **{"if-match": '"1"'})
+    assert (stale.status_code, stale.json()["data"]["current"]["version"]) == (412, 2)
+    set_it = "UPDATE tasks.workspace SET require_if_match = :on WHERE id = :id"
+    await rows(set_it, on=True, id=roster.workspace_id)
+    silent = await roster.ask("owner", "POST", f"{path}/restore")
+    assert (silent.status_code, silent.json()["errors"][0]["code"]) == (428, "IF_MATCH_REQUIRED")
+    assert (await roster.ok("owner", "POST", f"{path}/restore", **{"if-match": '"2"'}))["version"] == 3
+
+
 async def test_b3_a_status_that_is_gone_meanwhile_is_not_found(roster, rows, database, waiting):
     task = await roster.task()
     async with database.writer.begin() as connection:

@@ -13,14 +13,13 @@ from fastapi import Query, Request, Response
 
 from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
-from tasks_service.projects.errors import ProjectArchived
 from tasks_service.tasks.access import TrashedTask
-from tasks_service.tasks.endpoints import WRITTEN, written
+from tasks_service.tasks.endpoints import WRITING, WRITTEN, written
 from tasks_service.tasks.errors import AmbiguousKey, ExternalIdTaken, TaskNotFound
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.trash import repository, service
 from tasks_service.trash.schemas import TRASH_EXAMPLE, TrashEntry
-from tasks_service.versions.errors import ResourceBusy
+from tasks_service.versions.access import Expecting
 
 router = APIRouter(prefix="/api/v1/trash", tags=["trash"])
 of_task = APIRouter(prefix="/api/v1/tasks/{task_id}/restore", tags=["trash"])
@@ -66,11 +65,13 @@ async def list_trash(
     response_model=Envelope[TaskOut],
     responses={
         200: example({**TASK_EXAMPLE, "version": 3}, description="The task.", headers=WRITTEN),
-        **errors(TaskNotFound, AmbiguousKey, Forbidden, ExternalIdTaken, ProjectArchived, ResourceBusy),
+        **errors(TaskNotFound, AmbiguousKey, Forbidden, ExternalIdTaken, *WRITING),
     },
 )
 @scope("tasks:write")
 @policy("task.restore")
-async def restore_task(request: Request, task: TrashedTask, caller: CurrentPrincipal, write: Writing) -> Response:
-    row, warnings = await service.restore_task(write.session, task=task, actor=caller)
+async def restore_task(
+    request: Request, task: TrashedTask, caller: CurrentPrincipal, write: Writing, expected: Expecting
+) -> Response:
+    row, warnings = await service.restore_task(write.session, task=task, expected=expected, actor=caller)
     return await written(request, write, caller, row, meta={"warnings": warnings} if warnings else None)

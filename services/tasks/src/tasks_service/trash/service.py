@@ -30,6 +30,8 @@ from tasks_service.versions.schemas import Expectation
 from tasks_service.visibility.repository import hold_members
 
 Warnings = list[dict[str, Any]]
+BY_ITSELF = Expectation(is_given=True)
+"""What follows from another change is for no state that a caller would name."""
 DROPPED = "An assignee can't see this task any more, and is none from now on."
 
 
@@ -40,11 +42,14 @@ class Restored(NamedTuple):
     warnings: Warnings
 
 
-async def restore_task(session: AsyncSession, *, task: RowMapping, actor: Principal) -> Restored:
+async def restore_task(
+    session: AsyncSession, *, task: RowMapping, expected: Expectation = BY_ITSELF, actor: Principal
+) -> Restored:
     """Take a task out of the trash, with what went there with it.
 
     It has no parent when that is in the trash. Assignees who can't see it any more are dropped, with a warning each.
-    Raises TaskNotFound, Forbidden, ExternalIdTaken, and ResourceBusy for one that has just moved.
+    Raises TaskNotFound, Forbidden, ExternalIdTaken, IfMatchRequired, ResourceVersionConflict, and ResourceBusy for one
+    that has just moved.
     """
     group = task["deleted_with"] or task["id"]
     below = await trees.find_deleted_with(session, caller=actor, task_id=task["id"], group_id=group)
@@ -59,6 +64,7 @@ async def restore_task(session: AsyncSession, *, task: RowMapping, actor: Princi
     if root["project_id"] != task["project_id"]:
         # It has moved with what it is below, and the trees that are locked are those of another project.
         raise ResourceBusy(retry_after=1)
+    await versions.refuse_unexpected(session, KIND, root, expected=expected)
     rows = [*below, root]
     require(actor, "task.restore", rows)
     if await repository.is_any_taken(session, rows):
