@@ -154,11 +154,12 @@ async def test_c2_what_was_in_the_trash_before_stays_there_and_what_has_lost_its
 async def test_r35_who_does_not_manage_what_is_in_a_project_neither_archives_nor_deletes_it(make_team, act, rows):
     place = await make_team()
     parent = await place.project(by="ann")
-    child = await place.project(by="bob", parent_id=parent["id"], visibility="private")
+    child = await place.project(by="bob", visibility="private")
+    assert (await place.patch(child, parent_id=parent["id"])).status_code == 200
+    before = [await rows(LOG, id=project["id"]) for project in (parent, child)]
     for what in ("archive", "delete", "delete for good"):
         assert codes(await act(place, parent, what, by="ann")) == (403, [("FORBIDDEN", None)])
-    for project in (parent, child):
-        assert await rows(LOG, id=project["id"]) == [("project.created.v1", 1)]
+    assert [await rows(LOG, id=project["id"]) for project in (parent, child)] == before
     assert (await act(place, parent, "delete", by="owner")).status_code == 200
 
 

@@ -127,6 +127,13 @@ async def test_c2_a_private_project_in_an_open_one_stays_private(make_team):
     assert (await place.get(child, by="bob")).status_code == 404
 
 
+async def test_r35_only_who_manages_a_project_puts_others_into_it(make_team):
+    place = await make_team()
+    parent, own = await place.project(by="ann"), await place.project(by="bob")
+    assert codes(await place.patch(own, by="bob", parent_id=parent["id"])) == (403, [("FORBIDDEN", None)])
+    assert (await place.patch(own, by="owner", parent_id=parent["id"])).status_code == 200
+
+
 async def test_b3_twenty_projects_of_one_name_at_once_have_twenty_prefixes(make_team):
     place = await make_team()
     made = await asyncio.gather(*(place.project(name="Garden") for _ in range(20)))

@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from chassis.clock import utcnow
+from chassis.errors import Forbidden
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
@@ -15,6 +16,8 @@ from tasks_service.access_losses.service import drop_hidden, lock_losers
 from tasks_service.changes import repository as changes_repository
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.permissions.policies import can
+from tasks_service.permissions.schemas import Held
 from tasks_service.project_members import repository as members
 from tasks_service.project_members.events import project_member_added, project_member_updated
 from tasks_service.projects import repository
@@ -182,11 +185,14 @@ async def _require_place(
 ) -> None:
     """Check that a project, with what is in it as deep as `height`, may be in another; the tree is locked.
 
-    Raises ProjectNotFound, ProjectArchived, Cycle, TooDeep.
+    Raises ProjectNotFound, Forbidden, ProjectArchived, Cycle, TooDeep.
     """
     parent = await repository.find_visible(session, caller=actor, project_id=parent_id)
     if parent is None or parent["workspace_id"] != workspace_id:
         raise ProjectNotFound(field="parent_id")
+    # Who manages a project answers for all that is in it, and so says what is.
+    if not can(actor, "project.edit", Held(parent["role"], workspace_id, parent_id)).allowed:
+        raise Forbidden
     line = await repository.line_of(session, parent_id)
     if project_id in line:
         raise Cycle(field="parent_id")
