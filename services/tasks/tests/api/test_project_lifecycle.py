@@ -213,6 +213,8 @@ async def test_c2_the_trash_is_emptied_after_thirty_days_a_thousand_tasks_at_a_t
             u=place.users["owner"],
         )
         await act(place, project, "delete")
+    # What other tests have left.
+    await purge()
     await rows("UPDATE tasks.project SET deleted_at = now() - interval '31 days' WHERE id = :id", id=old["id"])
     await rows("UPDATE tasks.project SET deleted_at = now() - interval '29 days' WHERE id = :id", id=new["id"])
     assert await purge() == 4
