@@ -42,10 +42,10 @@ test: install ## Run all tests (make test ARGS="-k cursor")
 	@.venv/bin/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 test-%: install ## Run the tests of one service alone, in an environment that has only its own packages
-	@$(UV) run --frozen --isolated --package $*-service --group dev python -m pytest services/$* $(ARGS)
+	@$(UV) run --frozen --isolated --package $*-service --group dev python -m pytest services/$* -n 2 --dist loadfile $(ARGS)
 
 test-gateway: install ## Run the gateway's tests alone, likewise
-	@$(UV) run --frozen --isolated --package gateway --group dev python -m pytest gateway $(ARGS)
+	@$(UV) run --frozen --isolated --package gateway --group dev python -m pytest gateway -n 2 --dist loadfile $(ARGS)
 
 test-alone: $(SERVICES:%=test-%) test-gateway ## Run the tests of each service and of the gateway alone, one after the other
 

@@ -42,7 +42,7 @@ def database_settings(postgres_url: str, worker_id: str, contract: Contract) -> 
     runpy.run_path(str(LOG_GUARD))["hold_against_registry"](found, contract)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def database(database_settings: DatabaseSettings) -> AsyncIterator[Database]:
     found = open_database(database_settings, application_name="tasks-tests")
     yield found
@@ -55,7 +55,7 @@ def contract() -> Contract:
     return Contract(openapi_document(), tests=Path(__file__).parent, also=recorded)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings(database_settings: DatabaseSettings, test_gateway: TestGateway) -> Settings:
     return Settings(
         process=ProcessSettings(environment="test"),
@@ -68,8 +68,9 @@ def settings(database_settings: DatabaseSettings, test_gateway: TestGateway) -> 
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def api(settings: Settings, database: Database, contract: Contract) -> AsyncIterator[httpx2.AsyncClient]:
+    """The app that most tests share: what it has made of its routes at its first request is the costly part."""
     app = create_app(settings, database=database, health=Health())
     transport = httpx2.ASGITransport(app=app)
     async with contract_client(contract, transport=transport, base_url="http://tasks") as client:

@@ -40,6 +40,7 @@ class Contract:
     ) -> None:
         """`also` are names of what else the tests have to exercise, such as events: who sees one counts it."""
         self._document = document
+        self._validators: dict[int, Draft202012Validator] = {}
         self._also = frozenset(also)
         self._paths = [
             (re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(path))), item)
@@ -94,11 +95,17 @@ class Contract:
     def _check_json(self, name: str, response: httpx2.Response, schema: dict[str, Any] | None) -> None:
         if schema is None:
             raise ContractViolation(f"{name}: has a JSON body, and no schema is documented")
-        rooted = {**schema, "components": self._document.get("components", {})}
-        validator = Draft202012Validator(rooted, format_checker=Draft202012Validator.FORMAT_CHECKER)
-        errors = list(validator.iter_errors(json.loads(response.content)))
+        errors = list(self._validator(schema).iter_errors(json.loads(response.content)))
         if errors:
             raise ContractViolation(f"{name}: {errors[0].json_path}: {errors[0].message[:300]}")
+
+    def _validator(self, schema: dict[str, Any]) -> Draft202012Validator:
+        """Return what checks a schema of the document; to make one means to walk through all of that."""
+        if id(schema) not in self._validators:
+            rooted = {**schema, "components": self._document.get("components", {})}
+            made = Draft202012Validator(rooted, format_checker=Draft202012Validator.FORMAT_CHECKER)
+            self._validators[id(schema)] = made
+        return self._validators[id(schema)]
 
     def _find(self, method: str, path: str) -> dict[str, Any] | None:
         wanted = "get" if method == "HEAD" else method.lower()

@@ -75,4 +75,10 @@ async def play(connection: asyncpg.Connection, step: Step) -> None:
     await prepared.fetch(*step.parameters)
     columns = [attribute.name for attribute in prepared.get_attributes()]
     assert columns == list(step.columns), step.sql
-    assert step.rows in {UNKNOWN, int(prepared.get_statusmsg().rpartition(" ")[2])}, step.sql
+    if not _is_of_its_time(step):
+        assert step.rows in {UNKNOWN, int(prepared.get_statusmsg().rpartition(" ")[2])}, step.sql
+
+
+def _is_of_its_time(step: Step) -> bool:
+    """Tell whether it deletes what was old when it was recorded: how much that is depends on when it is played."""
+    return step.sql.startswith("DELETE") and any(isinstance(value, datetime) for value in step.parameters)

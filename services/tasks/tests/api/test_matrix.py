@@ -50,6 +50,25 @@ UUID_TEXT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 REQUEST_ID = "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"
 
 
+WORKSPACE = """
+    WITH made AS (INSERT INTO tasks.workspace VALUES (:workspace, 'W', NULL, :owner, 1, now(), now())),
+    counting AS (INSERT INTO tasks.change_counter VALUES (:workspace, 0))
+    INSERT INTO tasks.member
+    SELECT uuidv7(), :workspace, one.id, one.role, 1, 1, now()
+    FROM unnest(CAST(:members AS uuid[]), CAST(:roles AS text[])) AS one (id, role)
+"""
+PROJECT = """
+    WITH made AS (
+        INSERT INTO tasks.project (id, workspace_id, name, is_inbox, visibility, created_by, version, created_at,
+            updated_at)
+        VALUES (:project, :workspace, 'P', false, :visibility, :owner, 1, now(), now())
+    )
+    INSERT INTO tasks.project_member
+    SELECT uuidv7(), :workspace, :project, one.id, one.role, 1, now()
+    FROM unnest(CAST(:members AS uuid[]), CAST(:roles AS text[])) AS one (id, role)
+"""
+
+
 @dataclass(frozen=True)
 class Place:
     """A workspace with a project and a task in it, made for one question, and who asks."""
@@ -90,39 +109,26 @@ def place_of(api, rows, test_gateway):
 
     async def make(caller, where):
         users = {name: uuid7() for name in (*CALLERS, "other owner")}
-        ids = {name: uuid7() for name in ("workspace", "project", "task")}
+        ids = {name: uuid7() for name in ("workspace", "project")}
         inside = where != "other workspace's"
         owner = users["owner" if inside else "other owner"]
+        roles = {
+            user: "owner" if user == owner else role_in(name, where, "workspace.read")
+            for name, user in users.items()
+            if user == owner or (inside and name != "other owner")
+        }
+        members = {user: role for user, role in roles.items() if role}
+        managers = {"colleague": "manager"} if where == "colleague's" else {role: role for role in PROJECT_ROLES}
+        made = {"workspace": ids["workspace"], "owner": owner}
+        await rows(WORKSPACE, **made, members=list(members), roles=list(members.values()))
         await rows(
-            "INSERT INTO tasks.workspace VALUES (:workspace, 'W', NULL, :owner, 1, now(), now())", owner=owner, **ids
-        )
-        await rows("INSERT INTO tasks.change_counter VALUES (:workspace, 0)", workspace=ids["workspace"])
-        for name, user in users.items():
-            role = role_in(name, where if name != "other owner" else "open", "workspace.read")
-            if (inside and role and name != "other owner") or user == owner:
-                await rows(
-                    "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, :role, 1, 1, now())",
-                    workspace=ids["workspace"],
-                    user=user,
-                    role="owner" if user == owner else role,
-                )
-        await rows(
-            "INSERT INTO tasks.project (id, workspace_id, name, is_inbox, visibility, created_by, version, created_at,"
-            " updated_at) VALUES (:project, :workspace, 'P', false, :visibility, :owner, 1, now(), now())",
-            visibility="private" if where == "colleague's" else "workspace",
-            owner=owner,
+            PROJECT,
+            **made,
             project=ids["project"],
-            workspace=ids["workspace"],
+            visibility="private" if where == "colleague's" else "workspace",
+            members=[users[name] for name in managers],
+            roles=list(managers.values()),
         )
-        members = {"colleague": "manager"} if where == "colleague's" else {role: role for role in PROJECT_ROLES}
-        for name, role in members.items():
-            await rows(
-                "INSERT INTO tasks.project_member VALUES (uuidv7(), :workspace, :project, :user, :role, 1, now())",
-                workspace=ids["workspace"],
-                project=ids["project"],
-                user=users[name],
-                role=role,
-            )
         manager = test_gateway.headers(owner)
         made = await api.post("/api/v1/tasks", json={"title": "a", "project_id": str(ids["project"])}, headers=manager)
         assert made.status_code == 201, made.text
