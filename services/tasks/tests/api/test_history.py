@@ -69,6 +69,7 @@ async def test_h3_every_change_is_told_field_by_field_with_who_and_through_what(
         "entity_id": story.task_id,
         "version": 2,
         "actor": by_session,
+        "user_id": None,
         "changes": [
             {"field": "title", "old": "a", "new": "b"},
             {"field": "priority", "old": "none", "new": "high"},
@@ -225,3 +226,8 @@ async def test_h3_the_words_of_a_deleted_comment_are_not_told(story):
     await story.rows("UPDATE tasks.comment SET body = NULL, deleted_at = now() WHERE id = :id", id=comment)
     for path in (story.history_path, story.audit_path):
         assert (await story.entries(path))[0]["changes"] == [{"field": "body", "old": None, "new": None}]
+
+
+async def test_h3_whom_a_change_is_about_is_told(story):
+    entries = (await story.read(story.history_path))["data"]
+    assert {one["entity_type"]: one["user_id"] for one in entries} == {"watcher": str(story.ann), "task": None}

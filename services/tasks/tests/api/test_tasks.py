@@ -270,3 +270,17 @@ async def test_r64_a_database_that_is_away_is_503_and_not_500(settings, user):
             assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "SERVICE_UNAVAILABLE")
             assert answer.headers["retry-after"] == "1"
     await database.close()
+
+
+@pytest.mark.parametrize(
+    "due",
+    ["2026-12-01", {"at": "2026-12-01T09:00:00Z", "timezone": "Europe/Berlin"}, {"local": "2026-12-01T09:00:00"}],
+)
+async def test_g1_what_a_read_gives_can_be_sent_back(api, user, due):
+    headers = user()
+    made = (await api.post("/api/v1/tasks", json={"title": "a", "due": due}, headers=headers)).json()["data"]
+    path = f"/api/v1/tasks/{made['id']}"
+    same = await api.patch(path, json={"due": made["due"]}, headers=headers)
+    assert (same.status_code, same.json()["data"]["version"]) == (200, 1)
+    wrong = await api.patch(path, json={"due": {**made["due"], "kind": "never"}}, headers=headers)
+    assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "INVALID_DUE")

@@ -15,7 +15,8 @@ DUE_INPUT_SCHEMA: dict[str, Any] = {
     "title": "DueInput",
     "description": (
         'When the task is due. A string is a date (`"2026-12-01"`) or an instant with an offset '
-        '(`"2026-12-01T09:00:00Z"`). An object has exactly one of `date`, `at` (with `timezone`) or `local`.'
+        '(`"2026-12-01T09:00:00Z"`). An object has exactly one of `date`, `at` (with `timezone`) or `local`, '
+        "or is what a read gives."
     ),
     "examples": ["2026-12-01", {"at": "2026-12-01T08:00:00Z", "timezone": "Europe/Berlin"}],
     "oneOf": [
@@ -41,6 +42,19 @@ DUE_INPUT_SCHEMA: dict[str, Any] = {
             "required": ["local"],
             "properties": {"local": {"type": "string"}, "timezone": {"type": "null"}},
         },
+        {
+            "type": "object",
+            "description": "As a task is read: `kind` says which of the others counts.",
+            "additionalProperties": False,
+            "required": ["kind"],
+            "properties": {
+                "kind": {"enum": ["date", "at", "local"]},
+                "date": {"type": ["string", "null"]},
+                "at": {"type": ["string", "null"]},
+                "timezone": {"type": ["string", "null"]},
+                "local": {"type": ["string", "null"]},
+            },
+        },
     ],
 }
 
@@ -56,10 +70,20 @@ def parse_due(value: Any) -> Any:
         return _due_from_text(value)
     if not isinstance(value, dict):
         raise PydanticCustomError("WRONG_TYPE", "A due is a date, an instant or an object.")
+    value = _as_written(value)
     forms = value.keys() & {"date", "at", "local"}
     if len(forms) != 1 or value.keys() - {"date", "at", "local", "timezone"}:
         raise PydanticCustomError("INVALID_DUE", "A due has exactly one of date, at and local.")
     return _due_from_object(value, forms.pop())
+
+
+def _as_written(value: dict[str, Any]) -> dict[str, Any]:
+    """Return what somebody would write for a due as it is read, which has every part and says which one counts."""
+    if "kind" not in value or value.keys() - {"kind", "date", "at", "timezone", "local"}:
+        return value
+    kind = value["kind"]
+    parts = {"date": ("date",), "at": ("at", "timezone"), "local": ("local",)}.get(str(kind), ())
+    return {name: value[name] for name in parts if value.get(name) is not None}
 
 
 def _due_from_text(text: str) -> Due:

@@ -36,6 +36,7 @@ SHOWN = (
     change.c.version,
     change.c.actor,
     change.c.changes,
+    change.c.resource["user_id"].astext.label("user_id"),
     change.c.reason,
     change.c.request_id,
     # With its task a comment goes for good, and so do its words.

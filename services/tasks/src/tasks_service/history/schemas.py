@@ -36,6 +36,9 @@ class HistoryEntry(BaseModel):
     entity_id: UUID
     version: int = Field(description="Of what was changed, after the change.")
     actor: ActorOut
+    user_id: UUID | None = Field(
+        description="Whom it is about, where that is a person: of memberships, roles, shares, answers, watching."
+    )
     changes: list[ChangedField] = Field(description="Field by field; the words of a deleted comment are null.")
     reason: str | None
     request_id: str
@@ -83,6 +86,7 @@ HISTORY_EXAMPLE: dict[str, Any] = {
         "via": "session",
         "token_id": None,
     },
+    "user_id": None,
     "changes": [{"field": "title", "old": "Buy milk", "new": "Buy oat milk"}],
     "reason": None,
     "request_id": "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11",
