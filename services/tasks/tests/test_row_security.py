@@ -103,10 +103,8 @@ def python_type(column: Column[Any]) -> type:
 
 
 def guarded_app(settings: Settings, database: Database) -> FastAPI:
-    """Return the app with requests that the policies bind."""
-    app = create_app(settings, database=database, health=Health())
-    app.state.row_security = ROW_SECURITY
-    return app
+    """Return the app as it is served: the policies bind its requests."""
+    return create_app(settings, database=database, health=Health())
 
 
 class Neighbours:

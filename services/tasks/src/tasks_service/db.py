@@ -16,7 +16,7 @@ ROW_SECURITY = RowSecurity(
     kept="taskloom.workspaces",
     memberships="tasks.caller_memberships()",
 )
-"""What requests are to run as, by `row_security` in the state of the app; the migrations know all of it."""
+"""What requests run as, by `row_security` in the state of the app; the migrations know all of it."""
 ROOT = Path(__file__).parents[2]
 """The service's folder, which has the migrations."""
 

@@ -21,7 +21,7 @@ from tasks_service.assignments import endpoints as assignments
 from tasks_service.categories import endpoints as categories
 from tasks_service.checklists import endpoints as checklists
 from tasks_service.comments import endpoints as comments
-from tasks_service.db import ROOT, SCHEMA, IdempotencyKey
+from tasks_service.db import ROOT, ROW_SECURITY, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
 from tasks_service.duplicating import endpoints as duplicating
 from tasks_service.external_ids import endpoints as external_ids
@@ -121,6 +121,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "database": database,
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "idempotency_table": table_of(IdempotencyKey),
+            "row_security": ROW_SECURITY,
             "answers_by": answer_repeatedly,
             "sees_workspaces": sees_shown,
             "project_limits": ProjectLimits(
