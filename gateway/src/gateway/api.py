@@ -33,7 +33,7 @@ class TicketOut(BaseModel):
     expires_in: int = Field(description="Seconds from now.")
 
 
-class StatusOut(BaseModel):
+class SystemStatus(BaseModel):
     """How the system is."""
 
     status: str = Field(description="`ok`, or `degraded` when any service is not ready.")
@@ -81,14 +81,14 @@ async def create_ws_ticket(request: Request, caller: Annotated[Caller, Depends(c
     "/api/v1/status",
     summary="Read the system's status",
     description="Whether each service is ready.",
-    response_model=Envelope[StatusOut],
+    response_model=Envelope[SystemStatus],
     responses={200: example({"status": "ok", "services": {"tasks": "ok"}}, description="The status.")},
 )
 @public("says no more than a failing request would")
 async def read_status(request: Request) -> Response:
     services = await request.app.state.statuses.current()
     healthy = all(status == "ok" for status in services.values())
-    return reply(StatusOut(status="ok" if healthy else "degraded", services=services), headers=NO_STORE)
+    return reply(SystemStatus(status="ok" if healthy else "degraded", services=services), headers=NO_STORE)
 
 
 @router.get(
