@@ -127,6 +127,19 @@ async def test_b6_a_parent_is_of_the_same_project_and_seen(make, change, api, ow
     assert code(made) == (422, "PARENT_NOT_FOUND")
 
 
+async def test_b6_a_subtask_is_in_the_project_of_its_parent_without_naming_it(api, owner, make, user):
+    project = (await api.post("/api/v1/projects", json={"name": "Garden"}, headers=owner)).json()["data"]
+    parent = await make("a", project_id=project["id"])
+    child = await make("b", parent)
+    assert (child["project_id"], child["parent_id"]) == (project["id"], parent["id"])
+    path = "/api/v1/tasks/by-external/x/1"
+    put = await api.put(path, json={"title": "c", "parent_id": parent["id"]}, headers=owner)
+    assert put.json()["data"]["project_id"] == project["id"]
+    for hidden in (parent["id"], str(uuid7())):
+        refused = await api.post("/api/v1/tasks", json={"title": "d", "parent_id": hidden}, headers=user())
+        assert code(refused) == (422, "PARENT_NOT_FOUND")
+
+
 async def test_b6_of_two_moves_that_would_make_a_cycle_one_is_refused_fifty_times(make, change, read, rows):
     one, two = await make("one"), await make("two")
     for _ in range(50):

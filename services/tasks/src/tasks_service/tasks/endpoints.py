@@ -19,7 +19,7 @@ from tasks_service.assignees.errors import AssigneeNoAccess
 from tasks_service.blockers.access import Forcing
 from tasks_service.blockers.errors import Blocked
 from tasks_service.categories.errors import CategoryNotFound
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.includes.access import Including
 from tasks_service.includes.service import shown
@@ -65,7 +65,7 @@ OpenChildren = Annotated[
         )
     ),
 ]
-WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {**ETAG, **CURSOR}
 
 
 def task_filter(
@@ -89,8 +89,8 @@ def task_filter(
     status_code=201,
     summary="Create a task",
     description=(
-        "Only `title` is needed: without `project_id` the task goes to the Inbox of your personal workspace, "
-        "which exists from the first moment."
+        "Only `title` is needed: without `project_id` the task goes to the project of its `parent_id`, or else to the "
+        "Inbox of your personal workspace, which exists from the first moment."
     ),
     response_model=Envelope[TaskOut],
     responses={
@@ -319,7 +319,7 @@ async def delete_task(
     delete = purge_task if permanent else service.delete_task
     row = await delete(write.session, task=task, expected=expected, actor=caller)
     if minimal:
-        return write.no_content({"x-cursor": await cursor_after(request, write, caller)})
+        return write.no_content(await cursor_header(request, write, caller))
     return await written(request, write, caller, row)
 
 
@@ -359,6 +359,5 @@ async def written(
     meta: dict[str, Any] | None = None,
 ) -> Response:
     """Answer a change of a task with the task, its version and the position in the log."""
-    cursor = await cursor_after(request, write, caller)
-    headers_written = {"etag": etag(row["version"]), "x-cursor": cursor, **(headers or {})}
-    return write.reply(TaskOut.of(row), status=status, meta={**_meta(row), **(meta or {})}, headers=headers_written)
+    all_headers = {**await written_headers(request, write, caller, row), **(headers or {})}
+    return write.reply(TaskOut.of(row), status=status, meta={**_meta(row), **(meta or {})}, headers=all_headers)

@@ -123,7 +123,7 @@ class TaskUpsert(TaskFields):
     )
 
     title: Title = Field(description="What is to be done, 1 to 500 characters.", examples=["Buy milk"])
-    project_id: UUID | None = Field(default=None, description="Project; the caller's Inbox when absent.")
+    project_id: UUID | None = Field(default=None, description="Project; if absent, that of `parent_id`, or the Inbox.")
     status: StatusKey | None = Field(default=None, description="Key of a status of the project; its first when absent.")
 
     def given(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class TaskUpsert(TaskFields):
 
 
 class TaskCreate(TaskUpsert):
-    """A new task. Only the title is needed; without a project it goes to the caller's Inbox."""
+    """A new task. Only the title is needed; without a project and a parent it goes to the caller's Inbox."""
 
     external_source: ExternalSource | None = Field(
         default=None, description="The system that it comes from; with `external_id`, unique in the project."

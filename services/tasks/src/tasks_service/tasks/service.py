@@ -27,6 +27,7 @@ from tasks_service.permissions.schemas import Held
 from tasks_service.projects import repository as projects
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
+from tasks_service.subtasks.errors import ParentNotFound
 from tasks_service.subtasks.repository import lock_below, lock_tree
 from tasks_service.subtasks.rules import Children
 from tasks_service.subtasks.service import check_place, complete_below, follow_tree, refuse_open, trash_below
@@ -105,10 +106,13 @@ async def prepare_task(
 ) -> tuple[RowMapping, dict[str, Any]]:
     """Return the project that takes a task, and the columns of it; what they name is kept until the end.
 
-    Raises ProjectNotFound, Forbidden, ProjectArchived, StatusNotFound, DatesOutOfOrder, CategoryNotFound,
-    LabelNotFound.
+    Raises ProjectNotFound, ParentNotFound, Forbidden, ProjectArchived, StatusNotFound, DatesOutOfOrder,
+    CategoryNotFound, LabelNotFound.
     """
-    project = await target_project(session, wanted.project_id, actor)
+    project_id = wanted.project_id
+    if project_id is None and wanted.parent_id is not None:
+        project_id = await _project_of_parent(session, wanted.parent_id, actor)
+    project = await target_project(session, project_id, actor)
     if wanted.assignees:
         await hold_members(session, workspace_id=project["workspace_id"], user_ids=wanted.assignees)
     values = new_task(wanted, project, actor)
@@ -349,6 +353,15 @@ async def target_project(session: AsyncSession, project_id: UUID | None, actor: 
     if project["archived_at"] is not None:
         raise ProjectArchived
     return project
+
+
+async def _project_of_parent(session: AsyncSession, parent_id: UUID, actor: Principal) -> UUID:
+    """Return the project of the task that a new one is below; a share of it alone shows nothing of its project."""
+    parent = await repository.find_visible(session, caller=actor, task_id=parent_id)
+    if parent is None:
+        raise ParentNotFound(field="parent_id")
+    project_id: UUID = parent["project_id"]
+    return project_id
 
 
 async def _inbox(session: AsyncSession, actor: Principal) -> RowMapping | None:
