@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from tasks_service.tasks.schemas import TaskReplacement
+from testkit.statements import statements_seen
 
 LOG = "SELECT type, version, changes FROM tasks.change WHERE entity_id = :id ORDER BY seq"
 
@@ -173,3 +174,14 @@ async def test_n5_a_task_that_is_done_completes_nothing_below_it_by_another_stat
     shipped = await roster.ok("owner", "PATCH", f"{path}?children=complete", {"status": "shipped"})
     assert shipped["progress"] == {"done": 0, "total": 1}
     assert (await roster.ok("owner", "GET", f"/tasks/{child['id']}"))["status"] == "todo"
+
+
+async def test_the_counter_is_not_held_for_members_whom_no_change_is_for(api, user, database):
+    """All writes of a workspace wait for its counter: of a task, only who sees its project and its shares are read."""
+    headers = user()
+    task = (await api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)).json()["data"]
+    with statements_seen(database.writer) as statements:
+        await api.patch(f"/api/v1/tasks/{task['id']}", json={"title": "b"}, headers=headers)
+    first = next(place for place, one in enumerate(statements) if one.startswith("UPDATE tasks.change_counter"))
+    read = [one.split("FROM ")[1].split()[0] for one in statements[first + 1 : -1] if "FROM " in one]
+    assert read == ["tasks.project", "tasks.task_share"]

@@ -97,10 +97,14 @@ def _circle(draft: ChangeDraft) -> Key:
 
 
 async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence[ChangeDraft]) -> dict[Key, list[UUID]]:
-    """Return who sees the changes: two statements however many there are, and one more for shared tasks."""
+    """Return who sees the changes: at most a statement a kind of circle, however many changes there are.
+
+    The counter is locked meanwhile, so nothing is read that no circle needs.
+    """
     circles = {_circle(draft) for draft in drafts}
     found: dict[Key, list[UUID]] = {key: sorted(key[0]) for key in circles if isinstance(key[0], frozenset)}
-    members = await repository.members_of(session, workspace_id) if len(found) < len(circles) else []
+    of_workspace = any(project_id is None for _, project_id, _ in circles - found.keys())
+    members = await repository.members_of(session, workspace_id) if of_workspace else []
     projects = {project_id for _, project_id, _ in circles if project_id is not None}
     of_projects = await repository.readers_of_projects(session, projects) if projects else {}
     tasks = {task_id for _, _, task_id in circles if task_id is not None}
