@@ -25,7 +25,7 @@ from tasks_service.categories.schemas import (
     CategoryPatch,
     TasksPlan,
 )
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.names import service as names
 from tasks_service.names.errors import NamedMissing
@@ -37,7 +37,7 @@ from tasks_service.workspaces.errors import WorkspaceNotFound
 router = APIRouter(prefix="/api/v1/categories", tags=["categories"])
 
 ETAG = {"ETag": "The category's version, in quotes."}
-WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {**ETAG, **CURSOR}
 WRITING = (NamedMissing, Forbidden, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 Plan = Annotated[
     str,
@@ -103,11 +103,7 @@ async def list_categories(
 @policy("workspace.create_category")
 async def create_category(request: Request, body: CategoryCreate, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.create_category(write.session, wanted=body, actor=caller)
-    headers = {
-        "location": f"{router.prefix}/{row['id']}",
-        "etag": etag(row["version"]),
-        "x-cursor": await cursor_after(request, write, caller),
-    }
+    headers = {"location": f"{router.prefix}/{row['id']}", **await written_headers(request, write, caller, row)}
     return write.reply(CategoryOut.of(row), status=201, headers=headers)
 
 
@@ -154,7 +150,7 @@ async def update_category(
     expected: ExpectingFields,
 ) -> Response:
     row = await names.update(write.session, CATEGORY, row=category, patch=body, expected=expected, actor=caller)
-    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    headers = await written_headers(request, write, caller, row)
     return write.reply(CategoryOut.of(row), headers=headers)
 
 
@@ -170,7 +166,7 @@ async def update_category(
         200: example(
             None,
             description="The category is gone.",
-            headers={"X-Cursor": WRITTEN["X-Cursor"]},
+            headers={**CURSOR},
         ),
         204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
         **errors(CategoryNotFound, *WRITING),
@@ -189,5 +185,5 @@ async def delete_category(
 ) -> Response:
     plan = TasksPlan.parse(tasks)
     await service.delete_category(write.session, row=category, plan=plan, expected=expected, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)

@@ -24,6 +24,8 @@ from tasks_service.changes.errors import NotYetConsistent
 Source = Callable[[Database, Bound | None], AbstractAsyncContextManager[AsyncConnection]]
 
 POLL_SECONDS = 0.02
+CURSOR = {"X-Cursor": "Position in the change log right after this write."}
+"""How documents describe what cursor_header returns."""
 MEANING = "An X-Cursor: the answer is at least as new as it."
 
 
@@ -77,9 +79,14 @@ async def cursor_after(request: Request, write: Write, caller: Principal) -> str
     return signer.position(heads)
 
 
+async def cursor_header(request: Request, write: Write, caller: Principal) -> dict[str, str]:
+    """Return the header of an answer to a change that says the position right after it."""
+    return {"x-cursor": await cursor_after(request, write, caller)}
+
+
 async def written_headers(request: Request, write: Write, caller: Principal, row: RowMapping) -> dict[str, str]:
     """Return the headers of an answer to a change: the row's version, and the position right after the write."""
-    return {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    return {"etag": etag(row["version"]), **await cursor_header(request, write, caller)}
 
 
 FreshConnection = Annotated[AsyncConnection, Depends(fresh_connection, scope="function")]

@@ -12,7 +12,7 @@ from chassis.web.routing import policy, scope
 from fastapi import Request, Response
 
 from tasks_service.assignees.errors import AssigneeNoAccess
-from tasks_service.changes.access import FreshConnection, cursor_after, written_headers
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.checklists import repository, service
 from tasks_service.checklists.access import WritableItem
@@ -33,7 +33,6 @@ from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/checklist", tags=["checklists"])
 
-CURSOR = {"X-Cursor": "Position in the change log right after this write."}
 WRITTEN = {"ETag": "The item's version, in quotes.", **CURSOR}
 WRITING = (Forbidden, ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 PROGRESS = {"done": 0, "total": 1}
@@ -152,7 +151,7 @@ async def delete_checklist_item(
     minimal: WantsMinimal,
 ) -> Response:
     await service.delete_item(write.session, item=item, expected=expected, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
 
 

@@ -25,7 +25,7 @@ from chassis.web.routing import policy, scope
 from fastapi import Query, Request, Response
 from sqlalchemy import RowMapping
 
-from tasks_service.changes.access import FreshConnection, cursor_after, written_headers
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.comments import repository, service
 from tasks_service.comments.access import ReadableComment, WritableComment
@@ -51,7 +51,7 @@ from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/comments", tags=["comments"])
 
 ETAG = {"ETag": "The comment's version, in quotes."}
-WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {**ETAG, **CURSOR}
 WRITING = (Forbidden, ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 WARNED = (
     "Whoever is mentioned and can't see the task is not notified, and stands in `meta.warnings` as "
@@ -214,7 +214,7 @@ async def delete_comment(
 ) -> Response:
     row = await service.delete_comment(write.session, comment=comment, expected=expected, actor=caller)
     if minimal:
-        return write.no_content({"x-cursor": await cursor_after(request, write, caller)})
+        return write.no_content(await cursor_header(request, write, caller))
     return write.reply(CommentOut.of(row), headers=await written_headers(request, write, caller, row))
 
 

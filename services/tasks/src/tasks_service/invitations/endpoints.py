@@ -4,7 +4,7 @@ from uuid import UUID
 from chassis.errors import Forbidden, IfMatchRequired, TokenRestricted
 from chassis.identity import Principal
 from chassis.web.app import APIRouter
-from chassis.web.database import Write, Writing
+from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example
@@ -14,8 +14,7 @@ from chassis.web.replies import etag
 from chassis.web.routing import no_policy, policy, scope
 from fastapi import Query, Request, Response
 
-from tasks_service.changes import repository as changes
-from tasks_service.changes.access import FreshConnection
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.invitations import repository, service
 from tasks_service.invitations.errors import (
@@ -47,7 +46,6 @@ from tasks_service.workspaces.errors import PersonalWorkspace, WorkspaceMissing
 router = APIRouter(prefix="/api/v1/workspaces/{workspace_id}/invitations", tags=["invitations"])
 mine = APIRouter(prefix="/api/v1/invitations", tags=["invitations"])
 
-CURSOR = {"X-Cursor": "Position in the change log right after this write."}
 WRITTEN = {"ETag": "The invitation's version, in quotes.", **CURSOR}
 CONCERNS_THE_CALLER = "concerns the caller alone: the token was mailed to an address that the caller has confirmed"
 ADDRESSED = (InvitationMissing, InvitationForAnotherAddress, InvitationExpired, TokenRestricted)
@@ -114,7 +112,7 @@ async def create_invitation(
 ) -> Response:
     terms: InvitationTerms = request.app.state.invitations
     row, is_new = await service.invite(write.session, workspace=workspace, wanted=body, actor=caller, terms=terms)
-    headers = {"etag": etag(row["version"]), **await _cursor(request, write, caller)}
+    headers = {"etag": etag(row["version"]), **await cursor_header(request, write, caller)}
     return write.reply(InvitationOut.of(row), status=201 if is_new else 200, headers=headers)
 
 
@@ -140,7 +138,7 @@ async def resend_invitation(
     row = await service.resend(
         write.session, workspace=workspace, invitation_id=invitation_id, actor=caller, terms=terms
     )
-    headers = {"etag": etag(row["version"]), **await _cursor(request, write, caller)}
+    headers = {"etag": etag(row["version"]), **await cursor_header(request, write, caller)}
     return write.reply(InvitationOut.of(row), headers=headers)
 
 
@@ -175,7 +173,7 @@ async def revoke_invitation(
     await service.revoke(
         write.session, workspace=workspace, invitation_id=invitation_id, expected=expected, actor=caller
     )
-    return write.no_content(await _cursor(request, write, caller))
+    return write.no_content(await cursor_header(request, write, caller))
 
 
 @mine.post(
@@ -208,7 +206,7 @@ async def accept_invitation(
             "projects": grants,
         }
     )
-    return write.reply(shown, headers=await _cursor(request, write, caller))
+    return write.reply(shown, headers=await cursor_header(request, write, caller))
 
 
 @mine.post(
@@ -230,8 +228,3 @@ def _refuse_restricted(caller: Principal) -> None:
     """Raise TokenRestricted for a token that would not see what it joins."""
     if caller.is_restricted:
         raise TokenRestricted
-
-
-async def _cursor(request: Request, write: Write, caller: Principal) -> dict[str, str]:
-    heads = await changes.heads_for(write.session, caller)
-    return {"x-cursor": str(request.app.state.cursors.position(heads))}

@@ -15,7 +15,7 @@ from chassis.web.routing import policy, scope
 from fastapi import Query, Request, Response
 from sqlalchemy import RowMapping
 
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.includes.service import shown
 from tasks_service.labels import service
@@ -44,7 +44,7 @@ router = APIRouter(prefix="/api/v1/labels", tags=["labels"])
 of_tasks = APIRouter(prefix="/api/v1/tasks", tags=["labels"])
 
 ETAG = {"ETag": "The label's version, in quotes."}
-WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {**ETAG, **CURSOR}
 WRITING = (NamedMissing, Forbidden, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 ON_TASK = (
     TaskNotFound,
@@ -55,7 +55,7 @@ ON_TASK = (
     IfMatchMalformed,
     IfMatchRequired,
 )
-TASK_WRITTEN = {"ETag": "The task's version, in quotes.", "X-Cursor": WRITTEN["X-Cursor"]}
+TASK_WRITTEN = {"ETag": "The task's version, in quotes.", **CURSOR}
 LABELLED_EXAMPLE = {
     **TASK_EXAMPLE,
     "labels": [LABEL_EXAMPLE["id"]],
@@ -117,11 +117,7 @@ async def list_labels(
 @policy("workspace.create_label")
 async def create_label(request: Request, body: LabelCreate, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.create_label(write.session, wanted=body, actor=caller)
-    headers = {
-        "location": f"{router.prefix}/{row['id']}",
-        "etag": etag(row["version"]),
-        "x-cursor": await cursor_after(request, write, caller),
-    }
+    headers = {"location": f"{router.prefix}/{row['id']}", **await written_headers(request, write, caller, row)}
     return write.reply(LabelOut.of(row), status=201, headers=headers)
 
 
@@ -168,7 +164,7 @@ async def update_label(
     expected: ExpectingFields,
 ) -> Response:
     row = await names.update(write.session, LABEL, row=label, patch=body, expected=expected, actor=caller)
-    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    headers = await written_headers(request, write, caller, row)
     return write.reply(LabelOut.of(row), headers=headers)
 
 
@@ -181,7 +177,7 @@ async def update_label(
     ),
     response_model=Envelope[None],
     responses={
-        200: example(None, description="The label is gone.", headers={"X-Cursor": WRITTEN["X-Cursor"]}),
+        200: example(None, description="The label is gone.", headers={**CURSOR}),
         204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
         **errors(*WRITING),
     },
@@ -197,7 +193,7 @@ async def delete_label(
     minimal: WantsMinimal,
 ) -> Response:
     await service.delete_label(write.session, row=label, expected=expected, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
 
 
@@ -225,7 +221,7 @@ async def merge_label(
     expected: Expecting,
 ) -> Response:
     row = await service.merge_labels(write.session, row=label, into=body.into, expected=expected, actor=caller)
-    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    headers = await written_headers(request, write, caller, row)
     return write.reply(LabelOut.of(row), headers=headers)
 
 
@@ -281,5 +277,5 @@ async def remove_task_label(
 
 async def _labelled(request: Request, write: Write, caller: Principal, task: RowMapping) -> Response:
     [view] = await shown(write.session, [task], caller, ["labels"])
-    headers = {"etag": etag(task["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    headers = await written_headers(request, write, caller, task)
     return write.reply(view, headers=headers)

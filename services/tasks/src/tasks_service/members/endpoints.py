@@ -13,7 +13,7 @@ from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import policy, scope
 from fastapi import Path, Request, Response
 
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.members import repository, service
 from tasks_service.members.access import WorkspaceOfMember
@@ -36,7 +36,7 @@ from tasks_service.workspaces.errors import LastOwner, PersonalWorkspace
 router = APIRouter(prefix="/api/v1/workspaces/{workspace_id}", tags=["members"])
 
 ETAG = {"ETag": "The membership's version, in quotes."}
-WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {**ETAG, **CURSOR}
 CHANGING = (
     MemberMissing,
     Forbidden,
@@ -123,7 +123,7 @@ async def update_member(
     row = await service.update_member(
         write.session, workspace=workspace, user_id=user_id, wanted=body.given(), expected=expected, actor=caller
     )
-    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    headers = await written_headers(request, write, caller, row)
     return write.reply(MemberOut.of(row), headers=headers)
 
 
@@ -161,7 +161,7 @@ async def remove_member(
         200: example(
             OFFBOARD_EXAMPLE,
             description="What went with the membership.",
-            headers={"X-Cursor": "Position in the change log right after this write."},
+            headers=CURSOR,
         ),
         **errors(MemberMissing, Forbidden, UserNotFound, LastOwner, PersonalWorkspace, ManagedElsewhere),
     },
@@ -193,7 +193,7 @@ async def offboard_member(
         unstarred=report.unstarred,
         unlabelled=report.unlabelled,
     )
-    return write.reply(shown, headers={"x-cursor": await cursor_after(request, write, caller)})
+    return write.reply(shown, headers=await cursor_header(request, write, caller))
 
 
 @router.post(
@@ -214,5 +214,5 @@ async def transfer_ownership(
     request: Request, workspace: WritableWorkspace, body: OwnershipTransfer, caller: CurrentPrincipal, write: Writing
 ) -> Response:
     row = await service.transfer_ownership(write.session, workspace=workspace, user_id=body.user_id, actor=caller)
-    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    headers = await written_headers(request, write, caller, row)
     return write.reply(MemberOut.of(row), headers=headers)

@@ -11,7 +11,7 @@ from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import policy, scope
 from fastapi import Body, Path, Query, Request, Response
 
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.metadata import repository, service
 from tasks_service.metadata.errors import MetadataMissing, NamespaceTaken, TooManyNamespaces
@@ -26,7 +26,7 @@ from tasks_service.versions.errors import ResourceVersionConflict
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/metadata", tags=["metadata"])
 
 ETAG = {"ETag": "The version of this metadata, in quotes; the task has its own."}
-WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {**ETAG, **CURSOR}
 WRITING = (AmbiguousKey, Forbidden, ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired)
 Namespace = Annotated[
     str,
@@ -117,7 +117,7 @@ async def put_task_metadata(
         expected=expected,
         actor=caller,
     )
-    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    headers = await written_headers(request, write, caller, row)
     return write.reply(MetadataOut.of(row), headers=headers)
 
 
@@ -127,7 +127,7 @@ async def put_task_metadata(
     description="By its app; the namespace stays that app's. `Prefer: return=minimal` gets 204 instead.",
     response_model=Envelope[None],
     responses={
-        200: example(None, description="The metadata is gone.", headers={"X-Cursor": WRITTEN["X-Cursor"]}),
+        200: example(None, description="The metadata is gone.", headers={**CURSOR}),
         204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
         **errors(MetadataMissing, NamespaceTaken, *WRITING),
     },
@@ -144,5 +144,5 @@ async def delete_task_metadata(
     minimal: WantsMinimal,
 ) -> Response:
     await service.remove_metadata(write.session, task=task, namespace=namespace, expected=expected, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)

@@ -8,12 +8,11 @@ from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
-from chassis.web.replies import etag
 from chassis.web.routing import policy, scope
 from fastapi import Query, Request, Response
 from sqlalchemy import RowMapping
 
-from tasks_service.changes.access import cursor_after
+from tasks_service.changes.access import CURSOR, cursor_header, written_headers
 from tasks_service.project_lifecycle import service
 from tasks_service.projects.access import ArchivableProject, DeletableProject, TrashedProject
 from tasks_service.projects.errors import InboxProject, ProjectArchived, ProjectMissing
@@ -25,7 +24,7 @@ router = APIRouter(prefix="/api/v1/projects/{project_id}", tags=["projects"])
 
 WRITTEN = {
     "ETag": "The project's version, in quotes.",
-    "X-Cursor": "Position in the change log right after this write.",
+    **CURSOR,
 }
 WRITING = (ProjectMissing, Forbidden, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 WHEN = "2026-11-25T10:00:00Z"
@@ -112,7 +111,7 @@ async def delete_project(
     asked = service.Request(project, caller, expected, in_trash=None if permanent else False)
     row = await service.delete_project(write.session, asked, permanently=permanent)
     if minimal:
-        return write.no_content({"x-cursor": await cursor_after(request, write, caller)})
+        return write.no_content(await cursor_header(request, write, caller))
     return await _written(request, write, caller, row)
 
 
@@ -139,5 +138,5 @@ async def restore_project(
 
 
 async def _written(request: Request, write: Write, caller: Principal, row: RowMapping) -> Response:
-    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    headers = await written_headers(request, write, caller, row)
     return write.reply(ProjectView.of(row), headers=headers)

@@ -8,11 +8,10 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import WantsMinimal
-from chassis.web.replies import etag
 from chassis.web.routing import policy, scope
 from fastapi import Request, Response
 
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.project_members import repository, service
 from tasks_service.project_members.errors import (
@@ -26,8 +25,6 @@ from tasks_service.projects.access import Limits, ReadableProject, WritableProje
 from tasks_service.projects.errors import ProjectArchived, ProjectMissing
 
 router = APIRouter(prefix="/api/v1/projects/{project_id}/members", tags=["projects"])
-
-WRITTEN = {"X-Cursor": "Position in the change log right after this write."}
 
 
 @router.get(
@@ -65,7 +62,7 @@ async def list_project_members(
         200: example(
             PROJECT_MEMBER_VIEW_EXAMPLE,
             description="The member with the role.",
-            headers={"ETag": "The membership's version, in quotes.", **WRITTEN},
+            headers={"ETag": "The membership's version, in quotes.", **CURSOR},
         ),
         **errors(ProjectMissing, Forbidden, ProjectArchived, UserNotFound, LastManager, ProjectMemberLimitReached),
     },
@@ -84,8 +81,7 @@ async def put_project_member(
     row = await service.put_member(
         write.session, project=project, user_id=user_id, role=body.role, actor=caller, limits=limits
     )
-    cursor = await cursor_after(request, write, caller)
-    return write.reply(ProjectMemberOut.of(row), headers={"etag": etag(row["version"]), "x-cursor": cursor})
+    return write.reply(ProjectMemberOut.of(row), headers=await written_headers(request, write, caller, row))
 
 
 @router.delete(
@@ -98,7 +94,7 @@ async def put_project_member(
     ),
     response_model=Envelope[None],
     responses={
-        200: example(None, description="Removed.", headers=WRITTEN),
+        200: example(None, description="Removed.", headers=CURSOR),
         204: {"description": "Removed; asked for with `Prefer: return=minimal`."},
         **errors(ProjectMissing, Forbidden, ProjectArchived, ProjectMemberMissing, LastManager),
     },
@@ -114,5 +110,5 @@ async def remove_project_member(
     minimal: WantsMinimal,
 ) -> Response:
     await service.remove_member(write.session, project=project, user_id=user_id, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)

@@ -13,7 +13,7 @@ from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import policy, scope
 from fastapi import Depends, Query, Request, Response
 
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.projects import repository, service
 from tasks_service.projects.access import Limits, ReadableProject, WritableProject, target_workspace
@@ -42,7 +42,7 @@ from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
 
 ETAG = {"ETag": "The project's version, in quotes."}
-WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {**ETAG, **CURSOR}
 PLACING = (ProjectNotFound, TooDeep, PrefixTaken, ProjectArchived)
 
 
@@ -82,11 +82,7 @@ async def create_project(
 ) -> Response:
     workspace = await target_workspace(request, write, caller, body.workspace_id)
     row = await service.add_project(write.session, wanted=body, workspace=workspace, actor=caller, limits=limits)
-    headers = {
-        "location": f"/api/v1/projects/{row['id']}",
-        "etag": etag(row["version"]),
-        "x-cursor": await cursor_after(request, write, caller),
-    }
+    headers = {"location": f"/api/v1/projects/{row['id']}", **await written_headers(request, write, caller, row)}
     return write.reply(ProjectView.of(row), status=201, headers=headers)
 
 
@@ -175,5 +171,4 @@ async def update_project(
     expected: ExpectingFields,
 ) -> Response:
     row = await service.update_project(write.session, project=project, patch=body, expected=expected, actor=caller)
-    cursor = await cursor_after(request, write, caller)
-    return write.reply(ProjectView.of(row), headers={"etag": etag(row["version"]), "x-cursor": cursor})
+    return write.reply(ProjectView.of(row), headers=await written_headers(request, write, caller, row))

@@ -9,7 +9,7 @@ from chassis.web.openapi import errors, example
 from chassis.web.routing import policy, scope
 from fastapi import Path, Request, Response
 
-from tasks_service.changes.access import written_headers
+from tasks_service.changes.access import CURSOR, written_headers
 from tasks_service.comments.access import WritableComment
 from tasks_service.comments.errors import CommentDeleted, CommentNotFound
 from tasks_service.comments.schemas import COMMENT_EXAMPLE, CommentOut
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/api/v1/tasks/{task_id}/comments/{comment_id}/reactio
 
 HEADERS = {
     "ETag": "The comment's version, in quotes; reactions do not change it.",
-    "X-Cursor": "Position in the change log right after this write.",
+    **CURSOR,
 }
 Emoji = Annotated[str, Path(description="One emoji, percent-encoded.", examples=["👍"])]
 

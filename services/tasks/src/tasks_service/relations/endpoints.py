@@ -11,7 +11,7 @@ from chassis.web.replies import reply
 from chassis.web.routing import policy, scope
 from fastapi import Request, Response
 
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.relations import repository, service
@@ -28,7 +28,6 @@ from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
 
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/relations", tags=["relations"])
 
-WRITTEN = {"X-Cursor": "Position in the change log right after this write."}
 WRITING = (TaskNotFound, AmbiguousKey, Forbidden, ProjectArchived)
 
 
@@ -63,10 +62,10 @@ async def list_relations(task: ReadableTask, caller: CurrentPrincipal, connectio
     ),
     response_model=Envelope[RelationOut],
     responses={
-        201: example(RELATION_EXAMPLE, description="The new relation.", headers=WRITTEN),
+        201: example(RELATION_EXAMPLE, description="The new relation.", headers=CURSOR),
         200: {
             "model": Envelope[RelationOut],
-            **example(RELATION_EXAMPLE, description="The relation was there.", headers=WRITTEN),
+            **example(RELATION_EXAMPLE, description="The relation was there.", headers=CURSOR),
         },
         **errors(RelatedTaskNotFound, SelfRelation, RelationCycle, TooManyRelations, *WRITING),
     },
@@ -77,7 +76,7 @@ async def create_relation(
     request: Request, task: WritableTask, body: RelationCreate, caller: CurrentPrincipal, write: Writing
 ) -> Response:
     relation, is_new = await service.add_relation(write.session, task=task, wanted=body, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.reply(relation, status=201 if is_new else 200, headers=headers)
 
 
@@ -87,7 +86,7 @@ async def create_relation(
     description="From either end, for whoever may change the task there. `Prefer: return=minimal` gets 204 instead.",
     response_model=Envelope[None],
     responses={
-        200: example(None, description="The relation is gone.", headers=WRITTEN),
+        200: example(None, description="The relation is gone.", headers=CURSOR),
         204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
         **errors(RelationMissing, *WRITING),
     },
@@ -103,5 +102,5 @@ async def delete_relation(
     minimal: WantsMinimal,
 ) -> Response:
     await service.remove_relation(write.session, task=task, relation_id=relation_id, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)

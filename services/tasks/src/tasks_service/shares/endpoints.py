@@ -11,7 +11,7 @@ from chassis.web.preconditions import WantsMinimal
 from chassis.web.routing import policy, scope
 from fastapi import Request, Response
 
-from tasks_service.changes.access import FreshConnection, cursor_after, written_headers
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.shares import repository, service
@@ -24,7 +24,6 @@ from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/shares", tags=["shares"])
 own = APIRouter(prefix="/api/v1/shared-with-me", tags=["shares"])
 
-WRITTEN = {"X-Cursor": "Position in the change log right after this write."}
 MISSING = (TaskNotFound, AmbiguousKey)
 
 
@@ -61,7 +60,7 @@ async def list_shares(
         200: example(
             TASK_SHARE_OUT_EXAMPLE,
             description="The share.",
-            headers={"ETag": "The share's version, in quotes.", **WRITTEN},
+            headers={"ETag": "The share's version, in quotes.", **CURSOR},
         ),
         **errors(*MISSING, Forbidden, ShareeNotFound, ProjectArchived),
     },
@@ -89,7 +88,7 @@ async def put_share(
     ),
     response_model=Envelope[None],
     responses={
-        200: example(None, description="The task is not shared with the user.", headers=WRITTEN),
+        200: example(None, description="The task is not shared with the user.", headers=CURSOR),
         204: {"description": "The same; asked for with `Prefer: return=minimal`."},
         **errors(*MISSING, Forbidden, ProjectArchived),
     },
@@ -105,7 +104,7 @@ async def remove_share(
     minimal: WantsMinimal,
 ) -> Response:
     await service.end_share(write.session, task=task, user_id=user_id, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
 
 

@@ -9,7 +9,7 @@ from chassis.web.preconditions import WantsMinimal
 from chassis.web.routing import policy, scope
 from fastapi import Request, Response
 
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.stars import repository, service
 from tasks_service.stars.schemas import STAR_EXAMPLE, StarOut
@@ -20,7 +20,6 @@ from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/star", tags=["stars"])
 own = APIRouter(prefix="/api/v1/starred", tags=["stars"])
 
-WRITTEN = {"X-Cursor": "Position in the change log right after this write."}
 ERRORS = errors(TaskNotFound, AmbiguousKey, Forbidden)
 
 
@@ -29,13 +28,13 @@ ERRORS = errors(TaskNotFound, AmbiguousKey, Forbidden)
     summary="Star a task",
     description="Puts the task among your `starred` ones; nobody else is told, and the task stays as it is.",
     response_model=Envelope[StarOut],
-    responses={200: example(STAR_EXAMPLE, description="Your star.", headers=WRITTEN), **ERRORS},
+    responses={200: example(STAR_EXAMPLE, description="Your star.", headers=CURSOR), **ERRORS},
 )
 @scope("tasks:write")
 @policy("task.follow")
 async def star_task(request: Request, task: FollowedTask, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.star(write.session, task=task, actor=caller)
-    return write.reply(StarOut.of(row, task), headers={"x-cursor": await cursor_after(request, write, caller)})
+    return write.reply(StarOut.of(row, task), headers=await cursor_header(request, write, caller))
 
 
 @router.delete(
@@ -44,7 +43,7 @@ async def star_task(request: Request, task: FollowedTask, caller: CurrentPrincip
     description="A task without one stays as it is.",
     response_model=Envelope[None],
     responses={
-        200: example(None, description="The task has no star of yours.", headers=WRITTEN),
+        200: example(None, description="The task has no star of yours.", headers=CURSOR),
         204: {"description": "The same; asked for with `Prefer: return=minimal`."},
         **ERRORS,
     },
@@ -55,7 +54,7 @@ async def unstar_task(
     request: Request, task: FollowedTask, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
 ) -> Response:
     await service.unstar(write.session, task=task, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
 
 

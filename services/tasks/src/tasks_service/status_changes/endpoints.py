@@ -9,12 +9,12 @@ from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
-from chassis.web.replies import etag, reply
+from chassis.web.replies import reply
 from chassis.web.routing import policy, scope
 from fastapi import Query, Request, Response
 from sqlalchemy import RowMapping
 
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.projects.access import Limits, ReadableProject, WritableProject
 from tasks_service.projects.errors import ProjectArchived, ProjectMissing
@@ -35,7 +35,6 @@ from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
 router = APIRouter(prefix="/api/v1/projects/{project_id}/statuses", tags=["projects"])
 
-CURSOR = {"X-Cursor": "Position in the change log right after this write."}
 WRITTEN = {"ETag": "The status' version, in quotes.", **CURSOR}
 CHANGING = (
     StatusMissing,
@@ -151,12 +150,12 @@ async def delete_status(
     await service.delete_status(
         write.session, project=project, status_id=status_id, move_to=move_to, expected=expected, actor=caller
     )
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
 
 
 async def _written(
     request: Request, write: Write, caller: Principal, row: RowMapping, *, status: int = 200
 ) -> Response:
-    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    headers = await written_headers(request, write, caller, row)
     return write.reply(StatusOut.of(row), status=status, headers=headers)

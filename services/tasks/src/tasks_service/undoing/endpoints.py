@@ -11,7 +11,7 @@ from chassis.web.routing import no_policy, scope
 from fastapi import Path, Request, Response
 
 from tasks_service.blockers.errors import Blocked
-from tasks_service.changes.access import cursor_after
+from tasks_service.changes.access import CURSOR, cursor_header
 from tasks_service.inverses.errors import UndoConflict, UndoNotPossible
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.subtasks.errors import OpenSubtasks
@@ -21,7 +21,6 @@ from tasks_service.undoing.schemas import UNDONE_EXAMPLE, UndoneChange
 
 router = APIRouter(prefix="/api/v1/operations/{request_id}/undo", tags=["history"])
 
-WRITTEN = {"X-Cursor": "Position in the change log right after this write."}
 RequestId = Annotated[
     str,
     Path(
@@ -54,7 +53,7 @@ RequestId = Annotated[
     ),
     response_model=Envelope[list[UndoneChange]],
     responses={
-        200: example([UNDONE_EXAMPLE], description="What the undo changed.", headers=WRITTEN),
+        200: example([UNDONE_EXAMPLE], description="What the undo changed.", headers=CURSOR),
         **errors(
             NotFound, Forbidden, UndoExpired, UndoConflict, UndoNotPossible, OpenSubtasks, Blocked, ProjectArchived
         ),
@@ -65,6 +64,6 @@ RequestId = Annotated[
 async def undo_operation(request: Request, request_id: RequestId, caller: CurrentPrincipal, write: Writing) -> Response:
     within: timedelta = request.app.state.undo_window
     undone = await service.undo(write.session, request_id=request_id, actor=caller, within=within)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     meta = {"warnings": list(undone.warnings)} if undone.warnings else None
     return write.reply(undone.changes, meta=meta, headers=headers)

@@ -12,7 +12,7 @@ from chassis.web.replies import reply
 from chassis.web.routing import no_policy, policy, scope
 from fastapi import Request, Response
 
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.tasks.access import FollowedTask, ReadableTask
@@ -32,7 +32,6 @@ from tasks_service.watchers.schemas import (
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/watchers", tags=["watchers"])
 own = APIRouter(prefix="/api/v1/users/me/watch-rules", tags=["watchers"])
 
-WRITTEN = {"X-Cursor": "Position in the change log right after this write."}
 MISSING = (TaskNotFound, AmbiguousKey)
 
 
@@ -68,12 +67,12 @@ async def list_watchers(
     responses={
         200: {
             "model": Envelope[WatcherOut],
-            **example(WATCHER_OUT_EXAMPLE, description="The watcher, who was one already.", headers=WRITTEN),
+            **example(WATCHER_OUT_EXAMPLE, description="The watcher, who was one already.", headers=CURSOR),
         },
         201: example(
             WATCHER_OUT_EXAMPLE,
             description="The new watcher.",
-            headers={**WRITTEN, "Location": "Path of the watcher."},
+            headers={**CURSOR, "Location": "Path of the watcher."},
         ),
         **errors(*MISSING, Forbidden, WatcherNoAccess, ProjectArchived),
     },
@@ -84,7 +83,7 @@ async def add_watcher(
     request: Request, task: FollowedTask, body: WatcherAdd, caller: CurrentPrincipal, write: Writing
 ) -> Response:
     row, is_new = await service.watch(write.session, task=task, user_id=body.user_id, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     if is_new:
         headers["location"] = f"/api/v1/tasks/{task['id']}/watchers/{body.user_id}"
     shown = WatcherOut.of(row, task, caller_id=caller.user_id)
@@ -100,7 +99,7 @@ async def add_watcher(
     ),
     response_model=Envelope[Watching],
     responses={
-        200: example(WATCHING_EXAMPLE, description="How you watch the task.", headers=WRITTEN),
+        200: example(WATCHING_EXAMPLE, description="How you watch the task.", headers=CURSOR),
         **errors(*MISSING, Forbidden),
     },
 )
@@ -108,7 +107,7 @@ async def add_watcher(
 @policy("task.follow")
 async def mute_task(request: Request, task: FollowedTask, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.mute(write.session, task=task, actor=caller)
-    return write.reply(Watching.of(row, task), headers={"x-cursor": await cursor_after(request, write, caller)})
+    return write.reply(Watching.of(row, task), headers=await cursor_header(request, write, caller))
 
 
 @router.delete(
@@ -117,7 +116,7 @@ async def mute_task(request: Request, task: FollowedTask, caller: CurrentPrincip
     description="Takes your muting of the task back; without one nothing changes.",
     response_model=Envelope[None],
     responses={
-        200: example(None, description="The task is not muted.", headers=WRITTEN),
+        200: example(None, description="The task is not muted.", headers=CURSOR),
         204: {"description": "The same; asked for with `Prefer: return=minimal`."},
         **errors(*MISSING, Forbidden),
     },
@@ -128,7 +127,7 @@ async def unmute_task(
     request: Request, task: FollowedTask, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
 ) -> Response:
     await service.unmute(write.session, task=task, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
 
 
@@ -141,7 +140,7 @@ async def unmute_task(
     ),
     response_model=Envelope[None],
     responses={
-        200: example(None, description="The user does not watch the task.", headers=WRITTEN),
+        200: example(None, description="The user does not watch the task.", headers=CURSOR),
         204: {"description": "The same; asked for with `Prefer: return=minimal`."},
         **errors(*MISSING, Forbidden, ProjectArchived),
     },
@@ -157,7 +156,7 @@ async def remove_watcher(
     minimal: WantsMinimal,
 ) -> Response:
     await service.unwatch(write.session, task=task, user_id=user_id, actor=caller)
-    headers = {"x-cursor": await cursor_after(request, write, caller)}
+    headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
 
 

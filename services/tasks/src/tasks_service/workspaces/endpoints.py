@@ -12,7 +12,7 @@ from chassis.web.routing import any_credential, no_policy, policy, scope
 from fastapi import Request, Response
 from sqlalchemy import RowMapping
 
-from tasks_service.changes.access import FreshConnection, cursor_after
+from tasks_service.changes.access import CURSOR, FreshConnection, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.versions.access import Expecting, ExpectingFields
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
@@ -33,7 +33,7 @@ internal = APIRouter(prefix="/internal/memberships", tags=["internal"])
 
 CREATED = 201
 ETAG = {"ETag": "The workspace's version, in quotes."}
-WRITTEN = {**ETAG, "X-Cursor": "Position in the change log right after this write."}
+WRITTEN = {**ETAG, **CURSOR}
 SHARED_EXAMPLE = {**WORKSPACE_EXAMPLE, "name": "Choir", "personal": False}
 
 
@@ -172,7 +172,7 @@ async def delete_workspace(
 async def _written(
     request: Request, write: Write, caller: Principal, row: RowMapping, *, status: int = 200
 ) -> Response:
-    headers = {"etag": etag(row["version"]), "x-cursor": await cursor_after(request, write, caller)}
+    headers = await written_headers(request, write, caller, row)
     if status == CREATED:
         headers["location"] = f"/api/v1/workspaces/{row['id']}"
     return write.reply(WorkspaceOut.of(row), status=status, headers=headers, about=row["id"])
