@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
+from chassis.patching import without_default
 from chassis.secret_tokens import API_TOKEN
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
@@ -11,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
 from auth_service.api_tokens.rules import SCOPES
-from auth_service.users.schemas import DisplayName, without_default
+from auth_service.users.schemas import DisplayName
 
 T = TypeVar("T", str, UUID)
 

@@ -1,12 +1,13 @@
 from typing import Annotated, Any, Self
 from uuid import UUID
 
+from chassis.patching import NotNull
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from auth_service.passkeys.schemas import UsedPasskey
 from auth_service.sessions.schemas import Credentials
-from auth_service.users.schemas import USER_EXAMPLE, NotNull
+from auth_service.users.schemas import USER_EXAMPLE
 
 
 class Reactivation(Credentials):

@@ -2,9 +2,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from chassis.patching import NotNull, without_default
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from auth_service.users.schemas import DisplayName, NotNull, without_default
+from auth_service.users.schemas import DisplayName
 
 BASE64URL = r"^[A-Za-z0-9_-]+$"
 CredentialId = Annotated[str, StringConstraints(max_length=1364, pattern=BASE64URL)]

@@ -2,11 +2,11 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
+from chassis.patching import NotNull
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from auth_service.passkeys.schemas import UsedPasskey
-from auth_service.users.schemas import NotNull
 
 OTP_LENGTH = 64
 

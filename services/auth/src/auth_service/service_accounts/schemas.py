@@ -2,10 +2,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from chassis.patching import MergePatch, NotNull, without_default
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import RowMapping
 
-from auth_service.users.schemas import DisplayName, NotNull, without_default
+from auth_service.users.schemas import DisplayName
 
 Role = Literal["member", "guest"]
 
@@ -20,17 +21,13 @@ class ServiceAccountCreate(BaseModel):
     role: Role = Field(default="member", description="What it is in the workspace.")
 
 
-class ServiceAccountPatch(BaseModel):
+class ServiceAccountPatch(MergePatch):
     """A JSON merge patch: absent fields keep their value."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "guest"}]})
 
     name: Annotated[DisplayName, NotNull] = Field(default="", json_schema_extra=without_default)
     role: Annotated[Role, NotNull] = Field(default="member", json_schema_extra=without_default)
-
-    def given(self) -> dict[str, Any]:
-        """Return the fields that the patch names, and only those."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class ServiceAccountOut(BaseModel):

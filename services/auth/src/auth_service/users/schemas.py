@@ -2,7 +2,8 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from chassis.patching import MergePatch, NotNull, without_default
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
@@ -32,23 +33,11 @@ def _https_url(url: str) -> str:
     return url
 
 
-def _not_null(value: Any) -> Any:
-    if value is None:
-        raise PydanticCustomError("NOT_NULLABLE", "This field can't be cleared.")
-    return value
-
-
-def without_default(schema: dict[str, Any]) -> None:
-    """Take the default from the schema of a field that a patch leaves out: it has none that anybody sees."""
-    schema.pop("default", None)
-
-
 Timezone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_timezone)]
 Locale = Annotated[str, StringConstraints(max_length=35, pattern=LOCALE), AfterValidator(canonical_locale)]
 AvatarUrl = Annotated[str, StringConstraints(max_length=2048), AfterValidator(_https_url)]
 WeekStart = Literal["monday", "sunday", "saturday"]
 TimeOfDay = Annotated[str, StringConstraints(max_length=5, pattern=TIME_OF_DAY)]
-NotNull = BeforeValidator(_not_null)
 
 
 class Registration(BaseModel):
@@ -89,7 +78,7 @@ class UserOut(BaseModel):
         return cls.model_validate({**account, "email_verified": account["email_verified_at"] is not None})
 
 
-class ProfilePatch(BaseModel):
+class ProfilePatch(MergePatch):
     """A JSON merge patch of the own profile: absent keeps, null clears."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"timezone": "Europe/Berlin"}]})
@@ -109,10 +98,6 @@ class ProfilePatch(BaseModel):
         "week_start",
         "default_reminder_time",
     }
-
-    def given(self) -> dict[str, Any]:
-        """Return the fields that the patch names, and only those."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 USER_EXAMPLE: dict[str, Any] = {

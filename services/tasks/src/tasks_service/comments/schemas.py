@@ -4,10 +4,9 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
+from chassis.patching import MergePatch, NotNull, without_default
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import RowMapping
-
-from tasks_service.tasks.schemas import NotNull, without_default
 
 MAX_BODY = 10_000
 Body = Annotated[str, StringConstraints(min_length=1, max_length=MAX_BODY, pattern=r"\S")]
@@ -26,7 +25,7 @@ class CommentCreate(BaseModel):
     parent_id: UUID | None = Field(default=None, description="The comment that it replies to, which is no reply.")
 
 
-class CommentPatch(BaseModel):
+class CommentPatch(MergePatch):
     """A JSON merge patch (RFC 7396)."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"body": "Whole milk, or skimmed?"}]})

@@ -86,7 +86,7 @@ async def update_comment(
     """
     if comment["deleted_at"] is not None:
         raise CommentDeleted
-    wanted = {name: getattr(patch, name) for name in patch.model_fields_set}
+    wanted = patch.given()
     mentioned = await _mentioned_by(session, comment, wanted)
     changed = await versions.change(
         session,

@@ -3,18 +3,18 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
+from chassis.patching import MergePatch, NotNull, without_default
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
 from tasks_service.directory.rules import DELETED, DELETED_NAME
 from tasks_service.permissions.rules import WorkspaceRole
-from tasks_service.tasks.schemas import NotNull, without_default
 
 MAX_IDS = 1_000
 
 
-class MemberPatch(BaseModel):
+class MemberPatch(MergePatch):
     """A JSON merge patch (RFC 7396): absent fields keep their value."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"role": "admin"}]})
@@ -22,10 +22,6 @@ class MemberPatch(BaseModel):
     role: Annotated[WorkspaceRole, NotNull] = Field(
         default="member", description="The new role.", json_schema_extra=without_default
     )
-
-    def given(self) -> dict[str, Any]:
-        """Return the fields that the patch names, and only those."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class OwnershipTransfer(BaseModel):

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Self, cast
 from uuid import UUID
 
 from chassis.errors import Conflict
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from chassis.patching import MergePatch, NotNull, without_default
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping, Table
 
@@ -18,21 +19,11 @@ MAX_NAME = 100
 MAX_NAME_KEY = 400
 
 
-def _not_null(value: Any) -> Any:
-    if value is None:
-        raise PydanticCustomError("NOT_NULLABLE", "This field can't be cleared.")
-    return value
-
-
 def _short_enough(value: str) -> str:
     # One character may be eighteen where names are compared.
     if len(name_key(value)) > MAX_NAME_KEY:
         raise PydanticCustomError("TOO_LONG", "This is longer than it may be.")
     return value
-
-
-def _without_default(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)
 
 
 Name = Annotated[
@@ -53,17 +44,17 @@ class NamedCreate(BaseModel):
     workspace_id: UUID | None = None
 
 
-class NamedPatch(BaseModel):
+class NamedPatch(MergePatch):
     """A JSON merge patch (RFC 7396): absent keeps, null clears."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Balcony"}, {"color": None}]})
 
-    name: Annotated[Name, BeforeValidator(_not_null)] = Field(default="", json_schema_extra=_without_default)
-    color: Color | None = Field(default=None, json_schema_extra=_without_default)
+    name: Annotated[Name, NotNull] = Field(default="", json_schema_extra=without_default)
+    color: Color | None = Field(default=None, json_schema_extra=without_default)
 
     def columns(self) -> dict[str, Any]:
         """Return the columns that the patch names, and only those."""
-        given = {name: getattr(self, name) for name in self.model_fields_set}
+        given = self.given()
         return {**given, "name_key": name_key(self.name)} if "name" in given else given
 
 

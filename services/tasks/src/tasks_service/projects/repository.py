@@ -120,31 +120,9 @@ async def list_visible(
 ) -> tuple[Sequence[RowMapping], int]:
     """Return the projects that the caller may see, oldest first, and how many there are."""
     mine = [*seen_projects(sight_of(caller)), *_conditions(wanted)]
-    return await _list(reader, caller, mine, order=project.c.id.asc(), limit=limit, offset=offset)
-
-
-async def list_trashed(
-    reader: AsyncConnection, caller: Principal, *, workspace_id: UUID | None, limit: int, offset: int
-) -> tuple[Sequence[RowMapping], int]:
-    """Return the projects in the trash that the caller may see, last deleted first, and how many there are."""
-    mine = seen_projects(sight_of(caller), in_trash=True)
-    if workspace_id is not None:
-        mine.append(project.c.workspace_id == workspace_id)
-    return await _list(reader, caller, mine, order=project.c.deleted_at.desc(), limit=limit, offset=offset)
-
-
-async def _list(
-    reader: AsyncConnection,
-    caller: Principal,
-    mine: Sequence[ColumnElement[bool]],
-    *,
-    order: ColumnElement[Any],
-    limit: int,
-    offset: int,
-) -> tuple[Sequence[RowMapping], int]:
     total = await reader.scalar(select(func.count()).select_from(PROJECTS).where(*mine), seen_by(caller))
     query = select(*project.c, PROJECT_ROLE).select_from(PROJECTS).where(*mine)
-    query = query.order_by(order, project.c.id).limit(limit).offset(offset)
+    query = query.order_by(project.c.id).limit(limit).offset(offset)
     return (await reader.execute(query, seen_by(caller))).mappings().all(), total or 0
 
 

@@ -2,12 +2,13 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
+from chassis.patching import MergePatch, NotNull, without_default
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import RowMapping
 
 from tasks_service.permissions.rules import ProjectRole, ShareRole
 from tasks_service.projects.rules import BlockerRule, Visibility
-from tasks_service.tasks.schemas import Description, NotNull, without_default
+from tasks_service.tasks.schemas import Description
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{1,9}$")]
@@ -70,7 +71,7 @@ class ProjectCreate(BaseModel):
     enforce_blockers: BlockerRule = Field(default="off", description=BLOCKERS_SAY)
 
 
-class ProjectPatch(BaseModel):
+class ProjectPatch(MergePatch):
     """A JSON merge patch (RFC 7396): absent keeps, null clears."""
 
     model_config = ConfigDict(
@@ -93,10 +94,6 @@ class ProjectPatch(BaseModel):
     enforce_blockers: Annotated[BlockerRule, NotNull] = Field(
         default="off", description=BLOCKERS_SAY, json_schema_extra=without_default
     )
-
-    def given(self) -> dict[str, Any]:
-        """Return the fields that the patch names, and only those."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 PROJECT_EXAMPLE: dict[str, Any] = {

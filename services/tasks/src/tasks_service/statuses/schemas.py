@@ -2,6 +2,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
+from chassis.patching import MergePatch, NotNull, without_default
 from fractional_indexing import FIError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -9,7 +10,7 @@ from sqlalchemy import RowMapping
 
 from tasks_service.ordering.rules import rank_between
 from tasks_service.tasks.rules import StatusCategory
-from tasks_service.tasks.schemas import NotNull, StatusKey, without_default
+from tasks_service.tasks.schemas import StatusKey
 
 MAX_POSITION = 64
 
@@ -67,7 +68,7 @@ class StatusCreate(BaseModel):
     position: Place | None = Field(default=None, description=PLACE_SAYS)
 
 
-class StatusPatch(BaseModel):
+class StatusPatch(MergePatch):
     """A JSON merge patch (RFC 7396): absent keeps. Tasks follow another key or category."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Review"}]})
@@ -79,10 +80,6 @@ class StatusPatch(BaseModel):
     )
     key: Annotated[StatusKey, NotNull] = Field(default="", description=KEY_SAYS, json_schema_extra=without_default)
     position: Annotated[Place, NotNull] = Field(default="", description=PLACE_SAYS, json_schema_extra=without_default)
-
-    def given(self) -> dict[str, Any]:
-        """Return the fields that the patch names, and only those."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 STATUS_EXAMPLE: dict[str, Any] = {

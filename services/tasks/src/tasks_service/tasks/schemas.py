@@ -4,7 +4,8 @@ from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from chassis.patching import MergePatch, NotNull, without_default
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError, PydanticUndefined
 from sqlalchemy import RowMapping
 
@@ -20,12 +21,6 @@ MAX_DESCRIPTION = 10_000
 MAX_CUSTOM_BYTES = 8 * 1024
 MAX_ESTIMATE_MINUTES = 1_000_000
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
-
-
-def _not_null(value: Any) -> Any:
-    if value is None:
-        raise PydanticCustomError("NOT_NULLABLE", "This field can't be cleared.")
-    return value
 
 
 def _in_range(value: date) -> date:
@@ -48,12 +43,6 @@ def _with_primary_first(assignees: list[UUID], assigned_to: UUID | None) -> list
     return with_primary(assignees, assigned_to)
 
 
-def without_default(schema: dict[str, Any]) -> None:
-    """Leave the default out of a patch's schema: what is absent stays as it is."""
-    schema.pop("default", None)
-
-
-NotNull = BeforeValidator(_not_null)
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE)]
 Description = Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION)]
 StatusKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,16}$")]
@@ -147,7 +136,7 @@ class TaskCreate(TaskUpsert):
         return self
 
 
-class TaskPatch(BaseModel):
+class TaskPatch(MergePatch):
     """A JSON merge patch (RFC 7396): absent keeps, null clears. `due` and `custom` are replaced as a whole."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"status": "done"}, {"due": None}]})
@@ -179,10 +168,6 @@ class TaskPatch(BaseModel):
         if {"assignees", "assigned_to"} <= self.model_fields_set:
             self.assignees = _with_primary_first(self.assignees, self.assigned_to)
         return self
-
-    def given(self) -> dict[str, Any]:
-        """Return the fields that the patch names, and only those."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class Progress(BaseModel):

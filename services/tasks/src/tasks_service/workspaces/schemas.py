@@ -2,11 +2,11 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+from chassis.patching import MergePatch, NotNull, without_default
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import RowMapping
 
 from tasks_service.permissions.rules import WorkspaceRole
-from tasks_service.tasks.schemas import NotNull, without_default
 
 Role = WorkspaceRole
 
@@ -21,7 +21,7 @@ class WorkspaceCreate(BaseModel):
     name: WorkspaceName = Field(description="What its members call it, 1 to 200 characters.")
 
 
-class WorkspacePatch(BaseModel):
+class WorkspacePatch(MergePatch):
     """A JSON merge patch (RFC 7396): absent fields keep their value."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Choir"}]})
@@ -32,10 +32,6 @@ class WorkspacePatch(BaseModel):
         description="Whether changes of what is in it have to come with `If-Match`.",
         json_schema_extra=without_default,
     )
-
-    def given(self) -> dict[str, Any]:
-        """Return the fields that the patch names, and only those."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class WorkspaceOut(BaseModel):
