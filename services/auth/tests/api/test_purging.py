@@ -37,6 +37,7 @@ def test_the_jobs_and_how_often_they_run(all_jobs):
         ("purge-revocations", 3600.0),
         ("purge-idempotency-keys", 3600.0),
         ("purge-outbox", 3600.0),
+        ("purge-inbox", 3600.0),
         ("handle-mail-requests", 0.5),
         ("finish-deletions", 60.0),
         ("forget-events", 60.0),
@@ -144,3 +145,14 @@ async def test_old_failures_marks_answers_and_sent_events_go(api, login, rows, r
     assert [await rows(query, **names) for query, names in remaining] == [[(False,)]] * 3 + [[(True,)]]
     query = "SELECT type FROM auth.outbox WHERE stream_id = :sid"
     assert await rows(query, sid=mine["sid"]) == [("session.started.v1",)]
+
+
+async def test_r48_events_that_came_in_are_known_for_fourteen_days(rows, run_job):
+    old = (
+        "INSERT INTO auth.inbox (consumer, event_id, received_at) SELECT 'a consumer', gen_random_uuid(),"
+        " now() - make_interval(days => :days) FROM generate_series(1, :count)"
+    )
+    await rows(old, days=15, count=1500)
+    await rows(old, days=13, count=3)
+    assert await run_job("purge-inbox") == 2
+    assert await rows("SELECT count(*) FROM auth.inbox WHERE consumer = 'a consumer'") == [(3,)]
