@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 
@@ -50,7 +51,8 @@ class ErrorDetail:
 class AppError(Exception):
     """A refusal that the caller is told of.
 
-    Subclasses set `code` (UPPER_SNAKE, stable for ever), `kind` and `message` (for people, may change).
+    Subclasses set `code` (UPPER_SNAKE, stable for ever), `kind` and `message` (for people, may change), and
+    `data_example` where they carry `data`, for the documents.
     `details` replaces the single entry when several fields are wrong at once. `retry_after` is in whole
     seconds. `headers` are added to the answer. `data` goes into the envelope's `data` (a version conflict's
     current resource). `log_detail` is written to the log and never leaves the process.
@@ -59,6 +61,7 @@ class AppError(Exception):
     code: str = "INTERNAL_ERROR"
     kind: ErrorKind = ErrorKind.INTERNAL
     message: str = "Something went wrong on our side."
+    data_example: Any = None
 
     def __init__(
         self,
@@ -200,6 +203,7 @@ class VersionConflict(AppError):
     code = "VERSION_CONFLICT"
     kind = ErrorKind.STALE
     message = "This was changed since the version that you sent in If-Match."
+    data_example: Any = MappingProxyType({"current": {"version": 8}})
 
 
 class PayloadTooLarge(AppError):

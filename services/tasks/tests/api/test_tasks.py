@@ -1,9 +1,18 @@
 """Each endpoint, and who may use it."""
 
 import asyncio
+from dataclasses import replace
 
+import httpx2
 import pytest
+from chassis.cursors import CursorSigner
+from chassis.db.engine import open_database
 from chassis.ids import uuid7
+from chassis.settings import DatabaseSettings
+from chassis.web.health import Health
+from pydantic import SecretStr
+from sqlalchemy import event
+from tasks_service.main import create_app
 
 LOG = "SELECT type, version FROM tasks.change WHERE entity_id = :id ORDER BY seq"
 
@@ -134,8 +143,6 @@ async def test_the_log_is_gap_free_in_commit_order_under_parallel_writers(patien
 
 
 async def test_a_cursor_names_all_workspaces_of_the_caller(api, user, rows, test_gateway):
-    from chassis.cursors import CursorSigner  # noqa: PLC0415
-
     signer = CursorSigner("a secret of the tests, long enough")
     headers = user()
     first = await api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)
@@ -234,8 +241,6 @@ async def test_r32_an_answer_is_replayed_only_while_its_workspace_is_seen(api, u
 
 
 async def test_the_number_of_statements_does_not_grow_with_the_rows(api, owner, database):
-    from sqlalchemy import event  # noqa: PLC0415
-
     headers, _ = owner
     statements = []
     event.listen(database.reader.sync_engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
@@ -250,15 +255,6 @@ async def test_the_number_of_statements_does_not_grow_with_the_rows(api, owner, 
 
 
 async def test_r64_a_database_that_is_away_is_503_and_not_500(settings, user):
-    from dataclasses import replace  # noqa: PLC0415
-
-    import httpx2  # noqa: PLC0415
-    from chassis.db.engine import open_database  # noqa: PLC0415
-    from chassis.settings import DatabaseSettings  # noqa: PLC0415
-    from chassis.web.health import Health  # noqa: PLC0415
-    from pydantic import SecretStr  # noqa: PLC0415
-    from tasks_service.main import create_app  # noqa: PLC0415
-
     away = DatabaseSettings(url=SecretStr("postgresql://nobody@127.0.0.1:1/none"))
     database = open_database(away, application_name="away")
     app = create_app(replace(settings, database=away), database=database, health=Health())

@@ -223,7 +223,7 @@ def _example(cls: type[AppError]) -> dict[str, Any]:
         "summary": cls.message,
         "value": {
             "success": False,
-            "data": None,
+            "data": None if cls.data_example is None else dict(cls.data_example),
             "message": cls.message,
             "errors": [{"field": d.field, "code": d.code, "message": d.message} for d in details],
             "meta": {"request_id": EXAMPLE_REQUEST_ID},

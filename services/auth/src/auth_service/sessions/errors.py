@@ -1,3 +1,5 @@
+from types import MappingProxyType
+
 from chassis.errors import AppError, ErrorKind, NotFound, PersistedError
 
 
@@ -21,6 +23,7 @@ class StepUpRequired(AppError):
     code = "STEP_UP_REQUIRED"
     kind = ErrorKind.FORBIDDEN
     message = "Prove again that it is you: POST /api/v1/auth/step-up."
+    data_example = MappingProxyType({"methods": ["password"]})
 
 
 class SessionNotFound(NotFound):

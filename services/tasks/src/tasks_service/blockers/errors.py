@@ -1,3 +1,5 @@
+from types import MappingProxyType
+
 from chassis.errors import Conflict
 
 
@@ -6,3 +8,4 @@ class Blocked(Conflict):
 
     code = "BLOCKED_BY"
     message = "Other tasks have to be done first: complete them, or pass with `force=true` as a manager."
+    data_example = MappingProxyType({"task_ids": ["0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"], "hidden": 0})

@@ -1,7 +1,7 @@
 """All SQL on tasks by what they are called elsewhere."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from chassis.identity import Principal
@@ -42,8 +42,8 @@ async def upsert(
     row = (await session.execute(statement.returning(*task.c, *BEFORE))).mappings().one_or_none()
     if row is None:
         return None
-    before = {name: row[f"old_{name}"] for name in task.c.keys()}  # noqa: SIM118 - not a mapping
-    return (before if before["id"] else None), row  # type: ignore[return-value] # a mapping of the same columns
+    before = {column.name: row[f"old_{column.name}"] for column in task.c}
+    return (cast("RowMapping", before) if before["id"] else None), row
 
 
 def _changes(statement: Insert, given: Collection[str]) -> dict[str, Any]:

@@ -46,7 +46,9 @@ class LabelPatch(NamedPatch):
 class LabelMerge(BaseModel):
     """The label that goes on."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"into": "0199d3b2-6f08-7d22-8a4d-5b1e3c7f9a07"}]}
+    )
 
     into: UUID = Field(description="Another label of the same workspace, or of your own for one of your own.")
 

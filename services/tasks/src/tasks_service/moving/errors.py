@@ -1,3 +1,5 @@
+from types import MappingProxyType
+
 from chassis.errors import InvalidInput
 
 
@@ -13,3 +15,4 @@ class StatusUnmapped(InvalidInput):
 
     code = "STATUS_UNMAPPED"
     message = "The project has nothing like these statuses: say with `status_map` which ones the tasks get."
+    data_example = MappingProxyType({"statuses": ["in_review"]})

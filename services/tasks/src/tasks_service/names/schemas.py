@@ -37,7 +37,9 @@ Color = Annotated[str, StringConstraints(pattern=r"^#[0-9A-Fa-f]{6}$", to_lower=
 class NamedCreate(BaseModel):
     """Something new with a name."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "Garden"}, {"name": "Balcony", "color": "#2e7d32"}]}
+    )
 
     name: Name = Field(description="1 to 100 characters; unique where it is, whatever the case.", examples=["Garden"])
     color: Color | None = Field(default=None, description="As `#rrggbb`.", examples=["#2e7d32"])

@@ -106,7 +106,8 @@ async def delete_project(
     write: Writing,
     expected: Expecting,
     minimal: WantsMinimal,
-    permanent: Annotated[bool, Query(description="Whether it goes for good.")] = False,  # noqa: FBT002 - a query parameter
+    *,
+    permanent: Annotated[bool, Query(description="Whether it goes for good.")] = False,
 ) -> Response:
     asked = service.Request(project, caller, expected, in_trash=None if permanent else False)
     row = await service.delete_project(write.session, asked, permanently=permanent)

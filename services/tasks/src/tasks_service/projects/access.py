@@ -46,7 +46,8 @@ async def deletable_project(
     project_id: UUID,
     caller: CurrentPrincipal,
     write: Writing,
-    permanent: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+    *,
+    permanent: bool = False,
 ) -> RowMapping:
     """Load a project to delete it, from the trash when it is to go for good. Raises ProjectMissing, Forbidden."""
     return await _found(request, write, caller, project_id, in_trash=None if permanent else False)

@@ -52,7 +52,8 @@ def project_filter(
         UUID | Literal["none"] | None,
         Query(description="Only what is directly in this project; `none` is what is in no other."),
     ] = None,
-    archived: Annotated[bool, Query(description="Whether archived projects are listed, too.")] = False,  # noqa: FBT002 - a query parameter
+    *,
+    archived: Annotated[bool, Query(description="Whether archived projects are listed, too.")] = False,
 ) -> ProjectFilter:
     return ProjectFilter(workspace_id, parent_id, archived)
 

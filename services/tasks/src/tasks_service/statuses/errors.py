@@ -1,3 +1,5 @@
+from types import MappingProxyType
+
 from chassis.errors import Conflict, InvalidInput, NotFound
 
 
@@ -20,6 +22,7 @@ class StatusInUse(Conflict):
 
     code = "STATUS_IN_USE"
     message = "Tasks have this status: say with `move_to` which one they get."
+    data_example = MappingProxyType({"tasks": 3})
 
 
 class LastStatus(Conflict):

@@ -1,3 +1,5 @@
+from types import MappingProxyType
+
 from chassis.errors import Conflict, InvalidInput
 
 
@@ -21,3 +23,4 @@ class OpenSubtasks(Conflict):
 
     code = "OPEN_SUBTASKS"
     message = "There are open subtasks: complete them, or say with `children` what becomes of them."
+    data_example = MappingProxyType({"count": 1, "task_ids": ["0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"]})

@@ -1,3 +1,5 @@
+from types import MappingProxyType
+
 from chassis.errors import Conflict, InvalidInput, NotFound
 
 
@@ -20,6 +22,7 @@ class AmbiguousKey(InvalidInput):
 
     code = "AMBIGUOUS_KEY"
     message = "Tasks of several workspaces have this key: name one with `workspace_id`."
+    data_example = MappingProxyType({"task_ids": ["0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"]})
 
 
 class ExternalIdTaken(Conflict):
