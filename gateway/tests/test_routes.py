@@ -25,6 +25,7 @@ LOGIN = {
     "/api/v1/auth/password/reset",
     "/api/v1/auth/passkeys/login/options",
     "/api/v1/auth/passkeys/login",
+    "/api/v1/invitations/link",
 }
 SAMPLE = "01900000-0000-7000-8000-000000000000"
 

@@ -70,7 +70,7 @@ class MailSettings(SettingsGroup):
     invitation_links_url: PageUrl | None = Field(
         default=None,
         validation_alias="INVITATION_LINKS_URL",
-        description="What links in invitations begin with, an app's pages; PUBLIC_BASE_URL/api/v1/invitations without.",
+        description="What links in invitations begin with, an app's pages; the API tells of the invitation without.",
         examples=["https://app.example.com/invitations"],
     )
 

@@ -66,10 +66,11 @@ async def test_n3_an_invitation_leaves_with_a_link_and_who_invites_to_what(
     text, html = parts_of(message)
     assert message["subject"] == "You are invited to a workspace"
     assert "evil.example" not in str(message["subject"])
-    link = "https://api.example/api/v1/invitations/accept?token=a-token%2Bof%2Fa%20link"
+    link = "https://api.example/api/v1/invitations/link?token=a-token%2Bof%2Fa%20link"
     assert f"\n{link}\n" in text.replace("\r\n", "\n")
     assert html.count(f'href="{link}"') == 2
-    assert "POST https://api.example/api/v1/invitations/accept" in text
+    request = ("POST https://api.example/api/v1/invitations/accept", "Authorization: Bearer …", "Content-Type: ")
+    assert "\n".join(request) in text.replace("\r\n", "\n")
     assert '{"token": "a-token+of/a link"}' in text
     for shown in (text, html):
         assert re.findall(r"https?://[^/\s\"<]+", shown.replace("https://api.example", "")) == []
@@ -93,7 +94,7 @@ async def test_n3_who_has_gone_invites_nobody_any_more(invitation_mail, take, po
 @pytest.mark.parametrize(
     ("pages", "begin"),
     [
-        (None, "https://api.example/api/v1/invitations/accept?token=t"),
+        (None, "https://api.example/api/v1/invitations/link?token=t"),
         ("https://app.example/join", "https://app.example/join/accept?token=t"),
     ],
 )

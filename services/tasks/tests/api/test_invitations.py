@@ -182,6 +182,33 @@ async def test_n3_an_accepted_invitation_makes_a_member_of_workspace_and_project
     assert {one["id"] for one in seen.json()["data"]} == {str(one) for one in team.projects.values()}
 
 
+async def test_n3_the_link_tells_whoever_has_the_mail_and_accepts_nothing(team, address, known):
+    await team.invite(address, role="guest")
+    user, token = await known(email=address), await team.token(address)
+    for _ in range(2):
+        looked = await team.api.get("/api/v1/invitations/link", params={"token": token})
+        assert looked.status_code == 200, looked.text
+        assert looked.headers["cache-control"] == "no-store"
+        told = looked.json()["data"]
+        assert (told["valid"], told["workspace"], told["role"]) == (True, "Team", "guest")
+    assert await team.members(user) == []
+    assert (await team.answer(ACCEPT, user, token)).status_code == 200
+    fixed = {"x-request-id": "the-same-for-all"}
+    used, wrong = [
+        await team.api.get("/api/v1/invitations/link", params={"token": one}, headers=fixed)
+        for one in (token, "x" * 43)
+    ]
+    assert (used.status_code, used.content) == (404, wrong.content)
+
+
+async def test_n3_the_link_of_an_expired_invitation_says_so(team, address, rows):
+    await team.invite(address)
+    token = await team.token(address)
+    await rows("UPDATE tasks.invitation SET expires_at = now() WHERE email = :e", e=address)
+    looked = await team.api.get("/api/v1/invitations/link", params={"token": token})
+    assert (looked.status_code, looked.json()["errors"][0]["code"]) == (410, "INVITATION_EXPIRED")
+
+
 async def test_n3_a_token_works_once(team, address, known):
     joan = await known("Joan", address)
     await team.invite(address)

@@ -35,4 +35,5 @@ ENTRIES = (list_invitations, create_invitation, resend_invitation, revoke_invita
 UNDECIDED = {
     "accept_invitation": "decided by the mailed token and the caller's own address; see test_invitations.py",
     "decline_invitation": "the same",
+    "read_invitation_link": "the mailed token is the credential; see test_invitations.py",
 }

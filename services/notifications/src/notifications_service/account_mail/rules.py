@@ -21,13 +21,15 @@ SPREAD = 0.2
 class Link:
     """What a mail's token is for: the path of its page, and what is sent there beside the token.
 
-    Where pages of accounts are, and those of invitations, are two things.
+    Where pages of accounts are, and those of invitations, are two things. `look` is where the API tells of the link,
+    for a mail that leads to no page.
     """
 
     path: str
     label: str
     more: tuple[tuple[str, str], ...] = ()
     of_invitation: bool = False
+    look: str | None = None
 
 
 NEW_PASSWORD = Link("/password/reset", "Choose a new password", (("password", "the new password"),))
@@ -36,7 +38,7 @@ LINKS = {
     "confirm_email_change": Link("/verify-email", "Confirm the new address"),
     "reset_password": NEW_PASSWORD,
     "reset_password_forced": NEW_PASSWORD,
-    "workspace_invitation": Link("/accept", "Accept the invitation", of_invitation=True),
+    "workspace_invitation": Link("/accept", "Accept the invitation", of_invitation=True, look="/link"),
 }
 
 

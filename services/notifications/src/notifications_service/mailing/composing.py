@@ -140,16 +140,18 @@ def _link(kind: str, letterhead: Letterhead, token: str | None) -> dict[str, Any
     """Return where a link leads, and how its token is used without a page."""
     link = LINKS.get(kind)
     if link is None:
-        return {"link": None, "label": None, "api_url": None, "api_body": None}
+        return {"link": None, "label": None, "api_url": None, "api_body": None, "as_somebody": False}
     if token is None:
         raise Uncomposable("token_missing", permanent=True)
     api = f"{letterhead.api_url}{INVITATIONS if link.of_invitation else ACCOUNTS}"
-    pages = letterhead.invitations_url or api if link.of_invitation else letterhead.links_url
+    pages = letterhead.invitations_url if link.of_invitation else letterhead.links_url
+    page = f"{api}{link.look or link.path}" if pages is None else f"{pages}{link.path}"
     return {
-        "link": f"{pages}{link.path}?token={quote(token, safe='')}",
+        "link": f"{page}?token={quote(token, safe='')}",
         "label": link.label,
         "api_url": f"{api}{link.path}",
         "api_body": json.dumps({"token": token, **dict(link.more)}),
+        "as_somebody": link.of_invitation,
     }
 
 

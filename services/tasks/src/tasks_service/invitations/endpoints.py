@@ -10,13 +10,14 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed
-from chassis.web.replies import etag
-from chassis.web.routing import no_policy, policy, scope
+from chassis.web.replies import NO_STORE, etag, reply
+from chassis.web.routing import no_policy, policy, public, scope
 from fastapi import Query, Request, Response
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.invitations import repository, service
+from tasks_service.invitations.access import UnboundConnection
 from tasks_service.invitations.errors import (
     EmailInvalid,
     InvitationExpired,
@@ -26,14 +27,18 @@ from tasks_service.invitations.errors import (
     TooManyMails,
 )
 from tasks_service.invitations.schemas import (
+    ACCEPT_BY,
     ACCEPTED_EXAMPLE,
     INVITATION_EXAMPLE,
+    INVITATION_LINK_EXAMPLE,
     AcceptedOut,
     InvitationCreate,
+    InvitationLinkOut,
     InvitationOut,
     InvitationToken,
     ProjectGrant,
     State,
+    TokenText,
 )
 from tasks_service.invitations.service import InvitationTerms
 from tasks_service.projects.errors import ProjectArchived
@@ -174,6 +179,32 @@ async def revoke_invitation(
         write.session, workspace=workspace, invitation_id=invitation_id, expected=expected, actor=caller
     )
     return write.no_content(await cursor_header(request, write, caller))
+
+
+@mine.get(
+    "/link",
+    summary="Look at the link of an invitation",
+    description=(
+        "Tells whether the link is in force, and of what: nothing is accepted, since programs open links, too, before "
+        "anybody has seen the mail. Mails lead here where no page of an app is set up."
+    ),
+    response_model=Envelope[InvitationLinkOut],
+    responses={
+        200: example(INVITATION_LINK_EXAMPLE, description="The link is in force."),
+        **errors(InvitationMissing, InvitationExpired),
+    },
+)
+@public("the mailed token is the credential")
+async def read_invitation_link(token: Annotated[TokenText, Query()], connection: UnboundConnection) -> Response:
+    found = await service.find_link(connection, token)
+    link = InvitationLinkOut(
+        valid=True,
+        workspace=found["name"],
+        role=found["role"],
+        expires_at=found["expires_at"],
+        accept_by=ACCEPT_BY,
+    )
+    return reply(link, headers=NO_STORE)
 
 
 @mine.post(

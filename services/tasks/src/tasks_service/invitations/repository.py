@@ -113,14 +113,14 @@ async def renew(session: AsyncSession, invitation_id: UUID, values: Values) -> R
     return (await session.execute(statement)).mappings().one()
 
 
-async def find_by_token(session: AsyncSession, token_hash: bytes) -> RowMapping | None:
+async def find_by_token(reader: AsyncConnection | AsyncSession, token_hash: bytes) -> RowMapping | None:
     """Return the pending invitation of a token, with the name of its workspace, which is not deleted."""
     query = (
         select(*invitation.c, workspace.c.name)
         .join(workspace, workspace.c.id == invitation.c.workspace_id)
         .where(invitation.c.token_hash == token_hash, invitation.c.state == PENDING, workspace.c.deleted_at.is_(None))
     )
-    return (await session.execute(query)).mappings().one_or_none()
+    return (await reader.execute(query)).mappings().one_or_none()
 
 
 async def hold_person(session: AsyncSession, user_id: UUID) -> RowMapping | None:

@@ -98,12 +98,25 @@ class InvitationCreate(BaseModel):
     )
 
 
+TokenText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
 class InvitationToken(BaseModel):
     """The token of the mail."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"token": "h9Qw…"}]})
 
-    token: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    token: TokenText
+
+
+class InvitationLinkOut(BaseModel):
+    """A mailed link that is in force."""
+
+    valid: Literal[True]
+    workspace: str = Field(description="The name of the workspace.")
+    role: InvitedRole
+    expires_at: datetime
+    accept_by: str = Field(description="The request that accepts the invitation.")
 
 
 class AcceptedOut(BaseModel):
@@ -147,6 +160,14 @@ INVITATION_EXAMPLE: dict[str, Any] = {
     "expires_at": "2026-12-01T09:00:00Z",
 }
 INVITATION_RESOURCE_EXAMPLE = {name: value for name, value in INVITATION_EXAMPLE.items() if name != "email"}
+ACCEPT_BY = 'POST /api/v1/invitations/accept {"token": …}, with the access token of an account of the invited address'
+INVITATION_LINK_EXAMPLE: dict[str, Any] = {
+    "valid": True,
+    "workspace": "Team",
+    "role": "member",
+    "expires_at": "2026-12-01T09:00:00Z",
+    "accept_by": ACCEPT_BY,
+}
 ACCEPTED_EXAMPLE: dict[str, Any] = {
     "workspace_id": WORKSPACE_ID,
     "name": "Team",

@@ -14,7 +14,7 @@ from chassis.ids import uuid7
 from chassis.sealing import KeyRing
 from chassis.secret_tokens import token_digest
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.changes import repository as changes_repository
 from tasks_service.changes import service as changes
@@ -174,6 +174,19 @@ async def decline(session: AsyncSession, *, token: str, caller: Principal) -> No
     row = await _settle(session, found, {"state": DECLINED})
     draft = invitation_changed(INVITATION_UPDATED, found, row)
     await changes.record(session, workspace_id=row["workspace_id"], actor=caller, drafts=[draft])
+
+
+async def find_link(reader: AsyncConnection, token: str) -> RowMapping:
+    """Return the pending invitation of a mailed token, with the `name` of its workspace, whoever asks.
+
+    Raises InvitationMissing, InvitationExpired.
+    """
+    found = await repository.find_by_token(reader, token_digest(token))
+    if found is None:
+        raise InvitationMissing
+    if found["expires_at"] <= utcnow():
+        raise InvitationExpired
+    return found
 
 
 async def _addressed(session: AsyncSession, token: str, caller: Principal) -> RowMapping:
