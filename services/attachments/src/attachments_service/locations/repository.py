@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.db.projections import put_unless_newer
 from chassis.db.purging import delete_batch
 from chassis.identity import Principal
 from sqlalchemy import (
     ColumnElement,
     FromClause,
     RowMapping,
-    Table,
     and_,
     any_,
     case,
@@ -52,27 +52,27 @@ STANDING = (
 
 async def put_location(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Take in where a task lives unless a later state is known."""
-    await _put(session, location, ["task_id"], values)
+    await put_unless_newer(session, location, values, keys=["task_id"])
 
 
 async def put_membership(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Take in a membership unless a later state is known."""
-    await _put(session, membership, ["workspace_id", "user_id"], values)
+    await put_unless_newer(session, membership, values, keys=["workspace_id", "user_id"])
 
 
 async def put_project(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Take in where a project is and who sees it unless a later state is known."""
-    await _put(session, place, ["project_id"], values)
+    await put_unless_newer(session, place, values, keys=["project_id"])
 
 
 async def put_project_member(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Take in a role in a project unless a later state is known."""
-    await _put(session, project_member, ["project_id", "user_id"], values)
+    await put_unless_newer(session, project_member, values, keys=["project_id", "user_id"])
 
 
 async def put_share(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Take in whom a task is shared with unless a later state is known."""
-    await _put(session, task_share, ["task_id", "user_id"], values)
+    await put_unless_newer(session, task_share, values, keys=["task_id", "user_id"])
 
 
 async def put_end(session: AsyncSession, *, workspace_id: UUID, ended_at: datetime) -> None:
@@ -101,16 +101,6 @@ async def forget(session: AsyncSession, workspace_id: UUID) -> bool:
             return True
     await session.execute(delete(ended).where(ended.c.workspace_id == workspace_id))
     return False
-
-
-async def _put(session: AsyncSession, table: Table, keys: list[str], values: Mapping[str, Any]) -> None:
-    statement = insert(table).values(**values)
-    statement = statement.on_conflict_do_update(
-        index_elements=keys,
-        set_={name: statement.excluded[name] for name in values if name not in keys},
-        where=table.c.changed_seq < statement.excluded.changed_seq,
-    )
-    await session.execute(statement)
 
 
 async def find(reader: AsyncConnection, *, task_id: UUID, caller: Principal) -> RowMapping | None:

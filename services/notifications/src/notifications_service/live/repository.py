@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.db.projections import put_unless_newer
 from chassis.db.purging import delete_batch
 from sqlalchemy import (
     BindParameter,
     RowMapping,
-    Table,
     Text,
     and_,
     any_,
@@ -93,32 +93,22 @@ def end_of_run(before: int, following: Iterable[int]) -> int:
 
 async def put_membership(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Take in a membership unless a later state of it is known."""
-    await _put(session, membership, ["workspace_id", "user_id"], values)
+    await put_unless_newer(session, membership, values, keys=["workspace_id", "user_id"])
 
 
 async def put_place(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Take in where a project is and who sees it unless a later state of it is known."""
-    await _put(session, place, ["project_id"], values)
+    await put_unless_newer(session, place, values, keys=["project_id"])
 
 
 async def put_project_member(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Take in a role in a project unless a later state of it is known."""
-    await _put(session, project_member, ["project_id", "user_id"], values)
+    await put_unless_newer(session, project_member, values, keys=["project_id", "user_id"])
 
 
 async def put_share(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Take in whom a task is shared with unless a later state of it is known."""
-    await _put(session, task_share, ["task_id", "user_id"], values)
-
-
-async def _put(session: AsyncSession, table: Table, keys: list[str], values: Mapping[str, Any]) -> None:
-    statement = insert(table).values(**values)
-    statement = statement.on_conflict_do_update(
-        index_elements=keys,
-        set_={name: statement.excluded[name] for name in values if name not in keys},
-        where=table.c.changed_seq < statement.excluded.changed_seq,
-    )
-    await session.execute(statement)
+    await put_unless_newer(session, task_share, values, keys=["task_id", "user_id"])
 
 
 async def memberships(reader: AsyncConnection, users: Iterable[UUID]) -> Sequence[RowMapping]:
