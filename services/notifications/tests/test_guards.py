@@ -15,6 +15,8 @@ from starlette.routing import WebSocketRoute
 from testkit.topics import matches
 
 EVENTS = Path(__file__).parents[3] / "contracts" / "events" / "tasks"
+# A stream of its own each: no number of a workspace is theirs.
+NOT_COUNTED = {"invitation_mail.requested.v1"}
 
 
 def test_every_route_says_who_may_call_it_and_none_is_missed():
@@ -37,9 +39,9 @@ def test_a_route_without_a_guard_stops_the_service():
 
 def test_every_change_of_a_workspace_is_consumed():
     """The numbers of a workspace count all its changes: one that nobody takes in would hold it back for good."""
-    types = [path.name.removesuffix(".schema.json") for path in EVENTS.glob("*.schema.json")]
-    assert len(types) >= 6
-    assert [one for one in types if not any(matches(pattern, one) for pattern in LIVE.patterns)] == []
+    types = {path.name.removesuffix(".schema.json") for path in EVENTS.glob("*.schema.json")}
+    assert len(types) >= 56
+    assert {one for one in types if not any(matches(pattern, one) for pattern in LIVE.patterns)} == NOT_COUNTED
 
 
 async def test_models_and_migrations_agree(database):
