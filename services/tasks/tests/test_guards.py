@@ -52,6 +52,22 @@ def test_r35_a_policy_that_is_not_in_the_table_stops_the_service():
         refuse_unguarded_routes((*ROUTERS, router), RULES)
 
 
+def test_every_delete_answers_in_the_envelope_or_with_nothing_when_asked_and_nothing_else_is_without_content():
+    answers = {
+        operation["operationId"]: (method, operation["responses"], operation.get("parameters", []))
+        for item in openapi_document()["paths"].values()
+        for method, operation in item.items()
+    }
+    deleting = {name for name, (method, *_) in answers.items() if method == "delete"}
+    assert len(deleting) >= 20
+    assert {name for name, (_, responses, _) in answers.items() if "204" in responses} == deleting
+    for name in deleting:
+        _, responses, parameters = answers[name]
+        assert "application/json" in responses["200"]["content"], name
+        assert "content" not in responses["204"], name
+        assert ("header", "prefer") in {(one["in"], one["name"]) for one in parameters}, name
+
+
 async def test_models_and_migrations_agree(database):
     def compare(connection):
         options = {"include_schemas": True, "include_name": only_ours, "version_table_schema": "tasks"}

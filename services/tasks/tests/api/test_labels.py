@@ -108,6 +108,10 @@ async def test_c3_putting_and_taking_off_are_idempotent(api, crew, rows):
         answer = await api.delete(f"{path}/{a['id']}", headers=crew["member"])
         assert (answer.headers["etag"], answer.json()["data"]["labels"]) == (f'"{version}"', [b["id"]])
     assert [name for name, _ in await rows(LOG, id=task["id"])] == ["task.created.v1", *["task.updated.v1"] * 3]
+    minimal = {**crew["member"], "prefer": "return=minimal"}
+    nothing = await api.delete(f"{path}/{b['id']}", headers=minimal)
+    assert (nothing.status_code, nothing.content, nothing.headers["etag"]) == (204, b"", '"5"')
+    assert (await read(api, crew["member"], task))["labels"] == []
     stale = {**crew["member"], "if-match": '"1"'}
     assert (await api.put(f"{path}/{a['id']}", headers=stale)).status_code == 412
     assert code(await api.put(f"{path}/{uuid7()}", headers=crew["member"])) == (404, "NOT_FOUND")

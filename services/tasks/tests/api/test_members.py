@@ -135,7 +135,7 @@ async def test_n5_owners_alone_make_owners_and_take_that_away(api, team, rows):
     assert (
         await api.patch(one.members["member"], json={"role": "owner"}, headers=one.headers["first"])
     ).status_code == 200
-    assert (await api.delete(one.members["second"], headers=one.headers["member"])).status_code == 204
+    assert (await api.delete(one.members["second"], headers=one.headers["member"])).status_code == 200
     assert await roles_of(rows, one) == {"first": "owner", "member": "owner", "admin": "admin"}
 
 
@@ -157,7 +157,7 @@ async def test_n5_the_last_owner_stays_and_stays_one(api, team, rows):
 async def test_f6_everybody_may_leave(api, team, rows, name):
     one = await team(second="owner", admin="admin", member="member", guest="guest")
     answer = await api.delete(one.members[name], headers=one.headers[name])
-    assert answer.status_code == 204
+    assert (answer.status_code, answer.json()["data"]) == (200, None)
     assert name not in await roles_of(rows, one)
     # Guests may not list members, and are told of none but themselves.
     told = sorted(user for who, user in one.users.items() if who in {name, "first", "second", "admin", "member"})
@@ -165,6 +165,18 @@ async def test_f6_everybody_may_leave(api, team, rows, name):
     for path in (one.path, one.members[name]):
         assert (await api.get(path, headers=one.headers[name])).status_code == 404
     assert (await api.delete(one.members[name], headers=one.headers[name])).status_code == 404
+
+
+async def test_f6_whoever_removes_somebody_is_answered_with_the_membership_as_it_was(api, team):
+    one = await team(member="member", guest="guest")
+    headers = one.headers["first"]
+    was = (await api.get(one.members["member"], headers=headers)).json()["data"]
+    keyed = {**headers, "idempotency-key": "k"}
+    answer, again = [await api.delete(one.members["member"], headers=keyed) for _ in range(2)]
+    assert (answer.status_code, answer.json()["data"], bool(answer.headers["x-cursor"])) == (200, was, True)
+    assert (again.headers["idempotency-replayed"], again.content) == ("true", answer.content)
+    minimal = await api.delete(one.members["guest"], headers={**headers, "prefer": "return=minimal"})
+    assert (minimal.status_code, minimal.content, bool(minimal.headers["x-cursor"])) == (204, b"", True)
 
 
 async def at_once(api, database, team, *requests):
@@ -197,8 +209,7 @@ async def test_n5_of_two_owners_who_end_each_other_at_once_one_stays(api, databa
             (method, one.members["second"], body, one.headers["first"]),
             (method, one.members["first"], body, one.headers["second"]),
         )
-        done = 204 if method == "DELETE" else 200
-        assert sorted(answer.status_code for answer in answers) == [done, 409]
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
         assert [codes(answer) for answer in answers if answer.status_code == 409] == [["LAST_OWNER"]]
         assert [role for role in (await roles_of(rows, one)).values() if role == "owner"] == ["owner"]
         assert len(await rows(LOG, id=one.id)) == 1
@@ -209,7 +220,7 @@ async def test_n5_of_owners_who_all_leave_at_once_one_stays(api, database, team,
         one = await team(a="owner", b="owner", c="owner")
         leaving = [("DELETE", one.members[name], None, one.headers[name]) for name in one.users]
         answers = await at_once(api, database, one, *leaving)
-        assert sorted(answer.status_code for answer in answers) == [204, 204, 204, 409]
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 409]
         assert list((await roles_of(rows, one)).values()) == ["owner"]
 
 

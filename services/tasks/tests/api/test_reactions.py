@@ -69,6 +69,9 @@ async def test_h1_a_reaction_is_given_once_and_taken_back_once(api, commented, j
             ("🎉", 1, False),
             ("👍", 1, False),
         ]
+    minimal = {**mine, "prefer": "return=minimal"}
+    nothing = await api.delete(f"{commented['path']}/reactions/{quote('👍')}", headers=minimal)
+    assert (nothing.status_code, nothing.content, nothing.headers["etag"]) == (204, b"", '"1"')
     await put(api, commented, "👍")
     events = await rows(EVENTS, id=commented["task"]["id"])
     told = [(kind, version, one["emoji"], one["user_id"]) for kind, version, one in events]

@@ -9,7 +9,7 @@ from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
-from chassis.web.preconditions import IfMatchMalformed
+from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import NO_STORE, etag, reply
 from chassis.web.routing import no_policy, policy, public, scope
 from fastapi import Query, Request, Response
@@ -19,6 +19,7 @@ from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.invitations import repository, service
 from tasks_service.invitations.access import UnboundConnection
 from tasks_service.invitations.errors import (
+    AddressUnconfirmed,
     EmailInvalid,
     InvitationExpired,
     InvitationForAnotherAddress,
@@ -53,7 +54,7 @@ mine = APIRouter(prefix="/api/v1/invitations", tags=["invitations"])
 
 WRITTEN = {"ETag": "The invitation's version, in quotes.", **CURSOR}
 CONCERNS_THE_CALLER = "concerns the caller alone: the token was mailed to an address that the caller has confirmed"
-ADDRESSED = (InvitationMissing, InvitationForAnotherAddress, InvitationExpired, TokenRestricted)
+ADDRESSED = (InvitationMissing, AddressUnconfirmed, InvitationForAnotherAddress, InvitationExpired, TokenRestricted)
 
 
 @router.get(
@@ -149,11 +150,16 @@ async def resend_invitation(
 
 @router.delete(
     "/{invitation_id}",
-    status_code=204,
     summary="Revoke an invitation",
-    description="Its link works no longer.",
+    description="Its link works no longer. Answers with the invitation; `Prefer: return=minimal` gets 204 instead.",
+    response_model=Envelope[InvitationOut],
     responses={
-        204: {"description": "Revoked."},
+        200: example(
+            {**INVITATION_EXAMPLE, "state": "revoked", "version": 2},
+            description="The invitation, which is void.",
+            headers=WRITTEN,
+        ),
+        204: {"description": "Revoked; asked for with `Prefer: return=minimal`."},
         **errors(
             WorkspaceMissing,
             InvitationMissing,
@@ -174,11 +180,13 @@ async def revoke_invitation(
     caller: CurrentPrincipal,
     write: Writing,
     expected: Expecting,
+    minimal: WantsMinimal,
 ) -> Response:
-    await service.revoke(
+    row = await service.revoke(
         write.session, workspace=workspace, invitation_id=invitation_id, expected=expected, actor=caller
     )
-    return write.no_content(await cursor_header(request, write, caller))
+    headers = {"etag": etag(row["version"]), **await cursor_header(request, write, caller)}
+    return write.no_content(headers) if minimal else write.reply(InvitationOut.of(row), headers=headers)
 
 
 @mine.get(
@@ -212,8 +220,8 @@ async def read_invitation_link(token: Annotated[TokenText, Query()], connection:
     summary="Accept an invitation",
     description=(
         "Makes you a member of the workspace, and of the projects that come with it. The invitation has to be for the "
-        "address of your account, which you have confirmed. Who is a member already keeps the role. The token works "
-        "once; API tokens that are restricted can't use it."
+        "address of your account, which you have confirmed (403 `ADDRESS_UNCONFIRMED` until about a second "
+        "later). Who is a member already keeps the role. The token works once; restricted API tokens can't use it."
     ),
     response_model=Envelope[AcceptedOut],
     responses={
@@ -242,17 +250,22 @@ async def accept_invitation(
 
 @mine.post(
     "/decline",
-    status_code=204,
     summary="Decline an invitation",
-    description="Makes an invitation to your address void; the owners and admins of the workspace see that.",
-    responses={204: {"description": "Declined."}, **errors(*ADDRESSED)},
+    description=(
+        "Makes an invitation to your address, which you have confirmed, void; the owners and admins of the workspace "
+        "see that."
+    ),
+    response_model=Envelope[None],
+    responses={200: example(None, description="Declined.", headers=CURSOR), **errors(*ADDRESSED)},
 )
 @scope("tasks:write")
 @no_policy(CONCERNS_THE_CALLER)
-async def decline_invitation(body: InvitationToken, caller: CurrentPrincipal, write: Writing) -> Response:
+async def decline_invitation(
+    request: Request, body: InvitationToken, caller: CurrentPrincipal, write: Writing
+) -> Response:
     _refuse_restricted(caller)
     await service.decline(write.session, token=body.token, caller=caller)
-    return write.no_content()
+    return write.reply(None, headers=await cursor_header(request, write, caller))
 
 
 def _refuse_restricted(caller: Principal) -> None:

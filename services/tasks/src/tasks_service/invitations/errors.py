@@ -10,6 +10,13 @@ class InvitationForAnotherAddress(Forbidden):
     message = "This invitation is for another address: log in with the account that has it, and has confirmed it."
 
 
+class AddressUnconfirmed(Forbidden):
+    """Said of every token that is in force, so that it tells nothing of whose it is."""
+
+    code = "ADDRESS_UNCONFIRMED"
+    message = "Confirm your e-mail address first, then answer the invitation."
+
+
 class InvitationExpired(AppError):
     code = "INVITATION_EXPIRED"
     kind = ErrorKind.GONE

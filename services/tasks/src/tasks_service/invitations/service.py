@@ -21,6 +21,7 @@ from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.invitations import repository
 from tasks_service.invitations.errors import (
+    AddressUnconfirmed,
     EmailInvalid,
     InvitationExpired,
     InvitationForAnotherAddress,
@@ -118,8 +119,8 @@ async def resend(
 
 async def revoke(
     session: AsyncSession, *, workspace: RowMapping, invitation_id: UUID, expected: Expectation, actor: Principal
-) -> None:
-    """Make an invitation void. Raises InvitationMissing, and what versions.service.change raises."""
+) -> RowMapping:
+    """Make an invitation void, and return it. Raises InvitationMissing, and what versions.service.change raises."""
 
     async def read() -> RowMapping:
         row = await repository.find_pending(session, workspace["id"], invitation_id)
@@ -127,12 +128,15 @@ async def revoke(
             raise InvitationMissing
         return cast("RowMapping", {**row, "require_if_match": workspace["require_if_match"]})
 
+    pending = await read()
     changed = await versions.change(
-        session, KIND, await read(), wanted={"state": REVOKED}, expected=expected, read_again=read
+        session, KIND, pending, wanted={"state": REVOKED}, expected=expected, read_again=read
     )
-    if changed is not None:
-        draft = invitation_changed(INVITATION_DELETED, changed.before, changed.after)
-        await changes.record(session, workspace_id=workspace["id"], actor=actor, drafts=[draft])
+    if changed is None:
+        return pending
+    draft = invitation_changed(INVITATION_DELETED, changed.before, changed.after)
+    await changes.record(session, workspace_id=workspace["id"], actor=actor, drafts=[draft])
+    return changed.after
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ async def accept(session: AsyncSession, *, token: str, caller: Principal) -> Acc
     """Make the caller a member, and use the invitation up: workspace and projects in one transaction.
 
     Whoever is a member already keeps the role, and of projects, too. Projects that are gone are left out. Raises
-    InvitationMissing, InvitationForAnotherAddress, InvitationExpired.
+    InvitationMissing, AddressUnconfirmed, InvitationForAnotherAddress, InvitationExpired.
     """
     found = await _addressed(session, token, caller)
     workspace_id = found["workspace_id"]
@@ -198,7 +202,10 @@ async def _addressed(session: AsyncSession, token: str, caller: Principal) -> Ro
     if found is None:
         raise InvitationMissing
     person = await repository.hold_person(session, caller.user_id)
-    if person is None or not person["email_verified"] or person["email_canonical"] != found["email_canonical"]:
+    if person is None or not person["email_verified"]:
+        # Before the addresses are compared: nobody learns whom a token is for by an account that is not theirs.
+        raise AddressUnconfirmed
+    if person["email_canonical"] != found["email_canonical"]:
         raise InvitationForAnotherAddress
     if found["expires_at"] <= utcnow():
         raise InvitationExpired

@@ -255,23 +255,34 @@ async def put_task_label(
 @of_tasks.delete(
     "/{task_id}/labels/{label_id}",
     summary="Take a label off a task",
-    description="The contrary of putting it there, on the same terms. Nothing happens when it is not there.",
+    description=(
+        "The contrary of putting it there, on the same terms. Nothing happens when it is not there. "
+        "`Prefer: return=minimal` gets 204 instead."
+    ),
     response_model=Envelope[TaskView],
     responses={
         200: example(LABELLED_EXAMPLE, description="The task, with what is said of its labels.", headers=TASK_WRITTEN),
+        204: {"description": "The same; asked for with `Prefer: return=minimal`."},
         **errors(*ON_TASK),
     },
 )
 @scope("tasks:write")
 @policy("task.label")
 async def remove_task_label(
-    request: Request, found: TaskAndLabel, caller: CurrentPrincipal, write: Writing, expected: Expecting
+    request: Request,
+    found: TaskAndLabel,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
+    minimal: WantsMinimal,
 ) -> Response:
     task, label = found.task, found.label
     if found.is_personal:
         await service.take_personal_off(write.session, task=task, label=label, actor=caller)
     else:
         task = await service.take_shared_off(write.session, task=task, label=label, expected=expected, actor=caller)
+    if minimal:
+        return write.no_content(await written_headers(request, write, caller, task))
     return await _labelled(request, write, caller, task)
 
 

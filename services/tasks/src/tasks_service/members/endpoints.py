@@ -8,7 +8,7 @@ from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
-from chassis.web.preconditions import IfMatchMalformed
+from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import policy, scope
 from fastapi import Path, Request, Response
@@ -129,23 +129,40 @@ async def update_member(
 
 @router.delete(
     "/members/{user_id}",
-    status_code=204,
     summary="Remove a member of a workspace, or leave it",
     description=(
         "Ends a membership with all that hangs on it, in one step: roles in projects, shares, assignments (the next "
         "assignee becomes the primary one), watching, stars and personal labels. With your own id you leave, which "
         "everybody may but the last owner; removing others is for owners and admins, and removing owners for owners. "
-        "To hand over what somebody has, off-board them."
+        "To hand over what somebody has, off-board them. Answers with the membership as it was, and with null to who "
+        "has left; `Prefer: return=minimal` gets 204 instead."
     ),
-    responses={204: {"description": "The membership has ended."}, **errors(*CHANGING)},
+    response_model=Envelope[MemberOut | None],
+    responses={
+        200: example(MEMBER_VIEW_EXAMPLE, description="The membership that has ended.", headers=CURSOR),
+        204: {"description": "Removed; asked for with `Prefer: return=minimal`."},
+        **errors(*CHANGING),
+    },
 )
 @scope("admin:*")
 @policy("workspace.remove_member")
 async def remove_member(
-    workspace: WorkspaceOfMember, user_id: UserId, caller: CurrentPrincipal, write: Writing, expected: Expecting
+    request: Request,
+    workspace: WorkspaceOfMember,
+    user_id: UserId,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
+    minimal: WantsMinimal,
 ) -> Response:
-    await service.remove_member(write.session, workspace=workspace, user_id=user_id, expected=expected, actor=caller)
-    return write.no_content()
+    row = await service.remove_member(
+        write.session, workspace=workspace, user_id=user_id, expected=expected, actor=caller
+    )
+    headers = await cursor_header(request, write, caller)
+    if minimal:
+        return write.no_content(headers)
+    # Who has left sees nothing of the workspace any more; an answer without content is replayed all the same.
+    return write.reply(None if user_id == caller.user_id else MemberOut.of(row), headers=headers)
 
 
 @router.post(

@@ -67,14 +67,15 @@ async def update_member(
 
 async def remove_member(
     session: AsyncSession, *, workspace: RowMapping, user_id: UUID, expected: Expectation, actor: Principal
-) -> None:
-    """End a membership, one's own or another's, with all that hangs on it.
+) -> RowMapping:
+    """End a membership, one's own or another's, with all that hangs on it; return it as it was.
 
     Raises what `update_member` raises.
     """
     found = await _lock(session, workspace, user_id=user_id, expected=expected, actor=actor)
     _refuse(found, workspace, action=removal_of(found.row), actor=actor)
     await leaving.leave(session, standing=found.standing, user_id=user_id, actor=actor)
+    return found.row
 
 
 def removal_of(row: RowMapping) -> Action:

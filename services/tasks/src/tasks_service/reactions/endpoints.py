@@ -6,6 +6,7 @@ from chassis.web.database import Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
+from chassis.web.preconditions import WantsMinimal
 from chassis.web.routing import policy, scope
 from fastapi import Path, Request, Response
 
@@ -53,17 +54,27 @@ async def add_reaction(
 @router.delete(
     "/{emoji}",
     summary="Take a reaction back",
-    description="Takes an emoji of yours from a comment. Where there is none it changes nothing.",
+    description=(
+        "Takes an emoji of yours from a comment. Where there is none it changes nothing. `Prefer: return=minimal` gets "
+        "204 instead."
+    ),
     response_model=Envelope[CommentOut],
     responses={
         200: example({**COMMENT_EXAMPLE, "reactions": []}, description="The comment.", headers=HEADERS),
+        204: {"description": "The same; asked for with `Prefer: return=minimal`."},
         **errors(CommentNotFound, AmbiguousKey, Forbidden, NotAnEmoji, ProjectArchived),
     },
 )
 @scope("comments:write")
 @policy("comment.react")
 async def remove_reaction(
-    request: Request, comment: WritableComment, emoji: Emoji, caller: CurrentPrincipal, write: Writing
+    request: Request,
+    comment: WritableComment,
+    emoji: Emoji,
+    caller: CurrentPrincipal,
+    write: Writing,
+    minimal: WantsMinimal,
 ) -> Response:
     row = await service.take_back(write.session, comment=comment, emoji=emoji, actor=caller)
-    return write.reply(CommentOut.of(row), headers=await written_headers(request, write, caller, row))
+    headers = await written_headers(request, write, caller, row)
+    return write.no_content(headers) if minimal else write.reply(CommentOut.of(row), headers=headers)

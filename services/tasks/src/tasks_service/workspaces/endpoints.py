@@ -6,13 +6,13 @@ from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
-from chassis.web.preconditions import IfMatchMalformed
+from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply
 from chassis.web.routing import any_credential, no_policy, policy, scope
 from fastapi import Request, Response
 from sqlalchemy import RowMapping
 
-from tasks_service.changes.access import CURSOR, FreshConnection, written_headers
+from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.versions.access import Expecting, ExpectingFields
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
@@ -142,14 +142,15 @@ async def update_workspace(
 
 @router.delete(
     "/{workspace_id}",
-    status_code=204,
     summary="Delete a workspace",
     description=(
         "Ends all its memberships at once, so that nobody sees anything of it any more; 30 days later everything in it "
-        "is gone for good. For owners, and not for personal workspaces."
+        "is gone for good. For owners, and not for personal workspaces. `Prefer: return=minimal` gets 204 instead."
     ),
+    response_model=Envelope[None],
     responses={
-        204: {"description": "Deleted."},
+        200: example(None, description="The workspace is gone.", headers=CURSOR),
+        204: {"description": "Deleted; asked for with `Prefer: return=minimal`."},
         **errors(
             WorkspaceMissing,
             Forbidden,
@@ -163,10 +164,16 @@ async def update_workspace(
 @scope("tasks:delete")
 @policy("workspace.delete")
 async def delete_workspace(
-    workspace: WritableWorkspace, caller: CurrentPrincipal, write: Writing, expected: Expecting
+    request: Request,
+    workspace: WritableWorkspace,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
+    minimal: WantsMinimal,
 ) -> Response:
     await service.delete_workspace(write.session, workspace=workspace, expected=expected, actor=caller)
-    return write.no_content()
+    headers = await cursor_header(request, write, caller)
+    return write.no_content(headers) if minimal else write.reply(None, headers=headers)
 
 
 async def _written(
