@@ -6,6 +6,7 @@ import pytest
 from chassis.ids import uuid7
 
 TASKS = "/api/v1/tasks"
+RELATED = ("relation.created", "relation.deleted")
 ADD_MEMBER = "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, :role, 1, 1, now())"
 
 
@@ -194,13 +195,13 @@ async def test_h3_what_is_somebody_s_own_is_for_its_owner_alone(story):
         " '{}', ARRAY[CAST(:owner AS uuid)], 'r', 'sent' FROM tasks.change WHERE task_id = :task AND version = 1"
         " AND entity_type = 'task'"
     )
-    kinds = ("star", "personal_label", "task_metadata", "relation")
+    kinds = ("star", "personal_label", "task_metadata")
     for seq, kind in enumerate(kinds, 1001):
         await story.rows(own, seq=seq, type=f"{kind}.added.v1", kind=kind, owner=other, task=story.task_id)
     assert [one["entity_type"] for one in await story.entries()] == ["task"]
     assert [one["entity_type"] for one in await story.entries(user=other)] == [*reversed(kinds), "task"]
     audited = {one["entity_type"] for one in await story.entries(story.audit_path)}
-    assert audited & set(kinds) == {"relation"}
+    assert audited & set(kinds) == set()
 
 
 async def test_h3_the_words_of_a_deleted_comment_are_not_told(story):
@@ -231,3 +232,166 @@ async def test_h3_the_words_of_a_deleted_comment_are_not_told(story):
 async def test_h3_whom_a_change_is_about_is_told(story):
     entries = (await story.read(story.history_path))["data"]
     assert {one["entity_type"]: one["user_id"] for one in entries} == {"watcher": str(story.ann), "task": None}
+
+
+async def related(roster, task, who="owner", **parameters):
+    """Return what a task's history says of relations: what happened, and by field the values before and after."""
+    asked = "&".join(f"{name}={value}" for name, value in parameters.items())
+    entries = await roster.ok(who, "GET", f"/tasks/{task['id']}/history?{asked}")
+    return [
+        (one["type"], {field["field"]: (field["old"], field["new"]) for field in one["changes"]})
+        for one in entries
+        if one["type"] in RELATED
+    ]
+
+
+async def relate(roster, one, other, kind="blocks"):
+    return await roster.ok("owner", "POST", f"/tasks/{one['id']}/relations", {"type": kind, "task_id": other["id"]})
+
+
+def is_made(kind, other):
+    return "relation.created", {"type": (None, kind), "task_id": (None, other["id"])}
+
+
+def is_gone(kind, other):
+    return "relation.deleted", {"type": (kind, None), "task_id": (other["id"], None)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "inverse"),
+    [
+        ("blocks", "blocked_by"),
+        ("blocked_by", "blocks"),
+        ("relates_to", "relates_to"),
+        ("duplicates", "duplicated_by"),
+        ("follows", "precedes"),
+    ],
+)
+async def test_h3_a_relation_is_in_the_histories_of_both_tasks_as_each_has_it(roster, kind, inverse):
+    one, other, third = [await roster.task() for _ in range(3)]
+    made = await relate(roster, one, other, kind)
+    await roster.ok("owner", "DELETE", f"/tasks/{other['id']}/relations/{made['id']}")
+    assert await related(roster, one) == [is_gone(kind, other), is_made(kind, other)]
+    assert await related(roster, other) == [is_gone(inverse, one), is_made(inverse, one)]
+    assert await related(roster, third) == []
+    log = [(told, fields.keys()) for told, fields, _ in await roster.log() if told.startswith("relation.")]
+    stored = {"type", "from_task_id", "to_task_id"}
+    assert log == [("relation.created.v1", stored), ("relation.deleted.v1", stored)]
+
+
+async def test_h3_a_relation_is_the_same_entry_at_both_ends(roster):
+    one, other = await roster.task(), await roster.task()
+    made = await relate(roster, one, other)
+    ends = [(await roster.ok("viewer", "GET", f"/tasks/{task['id']}/history"))[0] for task in (one, other)]
+    assert [end.pop("changes")[0]["new"] for end in ends] == ["blocks", "blocked_by"]
+    assert ends[0] == ends[1]
+    assert ends[0]["entity_id"] == made["id"]
+
+
+async def private_project(roster):
+    body = {"name": "S", "workspace_id": str(roster.workspace_id), "visibility": "private"}
+    return (await roster.ok("owner", "POST", "/projects", body))["id"]
+
+
+async def test_h3_a_relation_is_shown_to_who_sees_both_tasks_now(roster):
+    """Not to who saw them then: from either end, and to whoever it is."""
+    one, other = await roster.task(), await roster.task()
+    await relate(roster, one, other)
+
+    async def counts(who):
+        return [len(await related(roster, task, who)) for task in (one, other)]
+
+    assert [await counts(who) for who in ("owner", "member", "viewer")] == [[1, 1]] * 3
+    project = await private_project(roster)
+    await roster.ok("owner", "POST", f"/tasks/{other['id']}/move", {"project_id": project})
+    assert [await counts("owner"), await counts("admin")] == [[1, 1]] * 2
+    assert [len(await related(roster, one, who)) for who in ("member", "viewer")] == [0, 0]
+    await roster.ok("owner", "PUT", f"/tasks/{other['id']}/shares/{roster.id('member')}", {"role": "viewer"})
+    await roster.ok("owner", "PUT", f"/tasks/{other['id']}/shares/{roster.id('guest')}", {"role": "viewer"})
+    assert await counts("member") == [1, 1]
+    # A guest who was given the other end alone sees nothing of this one.
+    assert await related(roster, other, "guest") == []
+    await roster.ok("owner", "DELETE", f"/tasks/{other['id']}/shares/{roster.id('member')}")
+    assert await related(roster, one, "member") == []
+    late = uuid7()
+    await roster.join(late, "admin")
+    roster.ids["late"] = late
+    assert await counts("late") == [1, 1]
+
+
+async def test_h3_a_token_for_one_project_has_no_relation_to_another(roster):
+    project = await private_project(roster)
+    one, other, near = await roster.task(), await roster.task(project_id=project), await roster.task()
+    await relate(roster, one, other)
+    await relate(roster, near, one)
+    headers = roster.gateway.token_headers(roster.ids["owner"], "tasks:read", project_ids=[roster.project_id])
+    answer = await roster.api.get(f"{TASKS}/{one['id']}/history", headers=headers)
+    told = [entry["changes"][1]["new"] for entry in answer.json()["data"] if entry["type"] in RELATED]
+    assert told == [near["id"]]
+    assert other["id"] not in answer.text
+
+
+async def test_h3_a_relation_to_what_is_in_the_trash_comes_back_and_to_what_is_gone_does_not(roster):
+    one, other = await roster.task(), await roster.task()
+    await relate(roster, one, other)
+    await roster.ok("owner", "DELETE", f"/tasks/{other['id']}")
+    assert await related(roster, one) == []
+    await roster.ok("owner", "POST", f"/tasks/{other['id']}/restore")
+    assert await related(roster, one) == [is_made("blocks", other)]
+    await roster.ok("owner", "DELETE", f"/tasks/{other['id']}?permanent=true")
+    assert await related(roster, one) == []
+    assert len([told for told, *_ in await roster.log() if told.startswith("relation.")]) == 1
+
+
+@pytest.mark.parametrize("is_from", [True, False])
+async def test_h3_pages_tell_nothing_of_relations_that_are_not_shown(roster, is_from):
+    """Every page is full but the last one, however much between two entries is not shown."""
+    task, seen = await roster.task(), await roster.task()
+    hidden = await roster.task(project_id=await private_project(roster))
+    for kind in ("blocks", "relates_to", "precedes"):
+        await relate(roster, task, seen, kind)
+        for one, other in [(task, hidden) if is_from else (hidden, task)]:
+            await relate(roster, one, other, kind)
+    for who, kinds in (("owner", 6), ("viewer", 3)):
+        whole = await roster.ok(who, "GET", f"/tasks/{task['id']}/history?per_page=100")
+        assert len([entry for entry in whole if entry["type"] in RELATED]) == kinds
+        sizes, walked, pages, cursor = [], [], [], ""
+        while cursor is not None:
+            path = f"/tasks/{task['id']}/history?per_page=2&cursor={cursor}"
+            page = (await roster.ask(who, "GET", path)).json()
+            pages.append(page)
+            walked += page["data"]
+            sizes.append(len(page["data"]))
+            cursor = page["meta"]["next_cursor"]
+        assert walked == whole
+        assert sizes == [2] * (len(whole) // 2) + [1] * (len(whole) % 2)
+        back = f"/tasks/{task['id']}/history?per_page=2&cursor={pages[-1]['meta']['prev_cursor']}"
+        assert await roster.ok(who, "GET", back) == pages[-2]["data"]
+
+
+async def test_h3_the_history_of_one_field_knows_relations_by_the_fields_that_it_shows(roster):
+    one, other = await roster.task(), await roster.task()
+    await relate(roster, one, other)
+    for task in (one, other):
+        found = [await related(roster, task, field=field) for field in ("type", "task_id", "from_task_id", "title")]
+        assert [len(entries) for entries in found] == [1, 1, 0, 0]
+
+
+async def test_h3_copied_relations_are_in_the_histories_of_both_tasks(roster):
+    one, other = await roster.task(), await roster.task()
+    await relate(roster, one, other)
+    copy = await roster.ok("owner", "POST", f"/tasks/{one['id']}/duplicate", {"include": ["relations"]})
+    assert await related(roster, copy) == [is_made("blocks", other)]
+    assert await related(roster, other) == [is_made("blocked_by", copy), is_made("blocked_by", one)]
+
+
+async def test_h4_the_audit_tells_a_relation_as_it_is_stored(roster):
+    one, other = await roster.task(), await roster.task()
+    await relate(roster, one, other, "blocked_by")
+    [entry] = await roster.ok("owner", "GET", f"/workspaces/{roster.workspace_id}/audit?action=relation.created")
+    assert entry["task_id"] == one["id"]
+    assert {told["field"]: told["new"] for told in entry["changes"]} == {
+        "type": "blocks",
+        "from_task_id": other["id"],
+        "to_task_id": one["id"],
+    }

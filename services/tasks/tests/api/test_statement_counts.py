@@ -128,8 +128,13 @@ async def read_workspace_audit(team, task):
 
 
 async def list_task_history(team, task):
-    changes = copied("change", "one.workspace_id = :w AND one.seq = 1", seq="1000 + n", event_id="uuidv7()")
-    return f"/tasks/{task['id']}/history", [changes]
+    other = await team.task(title="b")
+    await team.ok("owner", "POST", f"/tasks/{other['id']}/relations", {"type": "blocks", "task_id": task["id"]})
+    of_relations = "one.workspace_id = :w AND one.related_task_id = :t"
+    return f"/tasks/{task['id']}/history", [
+        copied("change", "one.workspace_id = :w AND one.seq = 1", seq="1000 + n", event_id="uuidv7()"),
+        copied("change", of_relations, seq="2000 + n", event_id="uuidv7()"),
+    ]
 
 
 async def list_categories(team, task):

@@ -26,6 +26,12 @@ class Change(RelayedMixin, Base):
     __table_args__ = (
         Index("ix_change_entity_id", "entity_id", "version"),
         Index("ix_change_task_id", "task_id", "seq", postgresql_where=text("task_id IS NOT NULL")),
+        Index(
+            "ix_change_related_task_id",
+            "related_task_id",
+            "seq",
+            postgresql_where=text("related_task_id IS NOT NULL"),
+        ),
         Index("ix_change_request_id", "request_id"),
         Index("ix_change_unsent", "workspace_id", "seq", postgresql_where=text("state = 'new'")),
         CheckConstraint("seq >= 1", name="seq"),
@@ -39,6 +45,8 @@ class Change(RelayedMixin, Base):
     project_id: Mapped[UUID | None]
     # The task that it is about: of a task itself, and of all that hangs on one.
     task_id: Mapped[UUID | None]
+    # The other task, of what is between two.
+    related_task_id: Mapped[UUID | None]
     version: Mapped[int]
     actor: Mapped[dict[str, Any]] = mapped_column(JSONB)
     changes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)

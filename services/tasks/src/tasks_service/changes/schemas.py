@@ -29,8 +29,8 @@ class FieldChange:
 class ChangeDraft:
     """One change of one resource: its event type, what it is about, the whole resource afterwards, and who sees it.
 
-    `task_id` is the task that it is about, of a task itself and of all that hangs on one. `also` see it whoever else
-    does: somebody whom it takes out of the audience.
+    `task_id` is the task that it is about, of a task itself and of all that hangs on one; of what is between two,
+    `related_task_id` is the other one. `also` see it whoever else does: somebody whom it takes out of the audience.
     """
 
     type: str
@@ -42,6 +42,7 @@ class ChangeDraft:
     audience: Audience
     project_id: UUID | None = None
     task_id: UUID | None = None
+    related_task_id: UUID | None = None
     also: frozenset[UUID] = frozenset()
 
 

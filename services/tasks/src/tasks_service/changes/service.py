@@ -129,6 +129,7 @@ def _entry(draft: ChangeDraft, actor: Principal | None) -> dict[str, Any]:
         "entity_id": draft.entity_id,
         "project_id": draft.project_id,
         "task_id": draft.task_id,
+        "related_task_id": draft.related_task_id,
         "version": draft.version,
         "changes": [change.as_json() for change in draft.changes],
         "resource": draft.resource,

@@ -42,7 +42,8 @@ def _found(entry: object, description: str, **more: object) -> Responses:
     description=(
         "Every change of the task and of what hangs on it, field by field, the newest first: who, through what, and "
         "why. It is shown to who sees the task now. Of what is somebody's own (stars, personal labels, metadata that "
-        "is not shared) you see yours, and of relations those whose both ends you could see."
+        "is not shared) you see yours. A relation is in the histories of both its tasks, with its `type` "
+        "and the `task_id` of the other one as they are from there, for who sees that one now, too."
     ),
     response_model=PageEnvelope[HistoryEntry],
     responses={
@@ -65,7 +66,7 @@ async def list_task_history(
     page = await service.task_history(
         connection, caller=caller, task=task, field=field, paging=paging, signer=request.app.state.cursors
     )
-    entries = await service.history_entries(connection, page.rows)
+    entries = await service.history_entries(connection, page.rows, task_id=task["id"])
     return reply(entries, meta=page.meta, headers=cursor_links(request, page.meta))
 
 

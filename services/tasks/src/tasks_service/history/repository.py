@@ -5,14 +5,17 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import ColumnElement, RowMapping, and_, any_, exists, or_, select
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, any_, exists, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.changes.models import Change
 from tasks_service.comments.models import Comment
 from tasks_service.directory.models import Person
 from tasks_service.history.filters import AuditFilter
+from tasks_service.history.rules import FIELDS_OF_RELATIONS
 from tasks_service.permissions.rules import RULES
+from tasks_service.visibility.repository import TASKS, seen_by, seen_tasks, sight_of
+from tasks_service.visibility.repository import task as other_task
 from tasks_service.workspaces.models import Member
 
 change = table_of(Change)
@@ -33,6 +36,7 @@ SHOWN = (
     change.c.entity_id,
     change.c.project_id,
     change.c.task_id,
+    change.c.related_task_id,
     change.c.version,
     change.c.actor,
     change.c.changes,
@@ -44,6 +48,8 @@ SHOWN = (
         "is_silenced"
     ),
 )
+ENDS = (change.c.task_id, change.c.related_task_id)
+IS_RELATION = change.c.entity_type == "relation"
 LOG = change.outerjoin(comment, and_(change.c.entity_type == "comment", comment.c.id == change.c.entity_id))
 
 
@@ -57,11 +63,27 @@ async def of_task(
     after: int | None,
     limit: int,
 ) -> Sequence[RowMapping]:
-    """Return changes of a task that the caller sees, and of what hangs on it; see chassis.paging.Walk."""
-    conditions = [change.c.task_id == task["id"], _is_for(caller, *ONES_OWN, "relation")]
-    if field is not None:
-        conditions.append(change.c.changes.contains([{"field": field}]))
-    return await _read(reader, conditions, before=before, after=after, limit=limit)
+    """Return changes of a task that the caller sees, and of what hangs on it; see chassis.paging.Walk.
+
+    Relations are there from both ends, as long as the caller sees the other one, too. Each end has an index of its
+    own, which is walked as far as the page goes.
+    """
+    conditions = [_is_for(caller, *ONES_OWN), *([] if field is None else [_tells_of(field)])]
+    parts = [
+        _walked(
+            select(*SHOWN)
+            .select_from(LOG)
+            .where(this_end == task["id"], *conditions, or_(~IS_RELATION, _is_seen(caller, other_end)))
+            .limit(limit),
+            change.c.seq,
+            before=before,
+            after=after,
+        )
+        for this_end, other_end in (ENDS, reversed(ENDS))
+    ]
+    found = union_all(*parts).subquery()
+    query = _walked(select(found).limit(limit), found.c.seq, before=before, after=after)
+    return (await reader.execute(query, seen_by(caller))).mappings().all()
 
 
 async def of_workspace(
@@ -90,6 +112,20 @@ def _is_for(caller: Principal, *entity_types: str) -> ColumnElement[bool]:
     return or_(for_others, any_(change.c.audience) == caller.user_id)
 
 
+def _is_seen(caller: Principal, task_id: ColumnElement[UUID | None]) -> ColumnElement[bool]:
+    """Return the condition that the caller sees a task now."""
+    return (
+        exists().select_from(TASKS).where(*seen_tasks(sight_of(caller)), other_task.c.id == task_id).correlate(change)
+    )
+
+
+def _tells_of(field: str) -> ColumnElement[bool]:
+    """Return the condition that a change of a field is shown: of relations not all are that the log has."""
+    if field in FIELDS_OF_RELATIONS:
+        return or_(IS_RELATION, change.c.changes.contains([{"field": field}]))
+    return and_(~IS_RELATION, change.c.changes.contains([{"field": field}]))
+
+
 def _meant(wanted: AuditFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.actor_id is not None:
@@ -114,13 +150,17 @@ async def _read(
     limit: int,
 ) -> Sequence[RowMapping]:
     query = select(*SHOWN).select_from(LOG).where(*conditions).limit(limit)
+    return (await reader.execute(_walked(query, change.c.seq, before=before, after=after))).mappings().all()
+
+
+def _walked(
+    query: Select[tuple[object, ...]], seq: ColumnElement[int], *, before: int | None, after: int | None
+) -> Select[tuple[object, ...]]:
     if before is not None:
-        query = query.where(change.c.seq < before)
+        query = query.where(seq < before)
     if after is not None:
-        query = query.where(change.c.seq > after).order_by(change.c.seq)
-    else:
-        query = query.order_by(change.c.seq.desc())
-    return (await reader.execute(query)).mappings().all()
+        return query.where(seq > after).order_by(seq)
+    return query.order_by(seq.desc())
 
 
 async def names_of(reader: AsyncConnection, users: set[UUID]) -> dict[UUID, RowMapping]:

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
 
-from tasks_service.history.rules import silenced
+from tasks_service.history.rules import seen_from_end, silenced
 
 
 class ActorOut(BaseModel):
@@ -44,9 +44,15 @@ class HistoryEntry(BaseModel):
     request_id: str
 
     @classmethod
-    def of(cls, row: RowMapping, names: Mapping[str, str | None]) -> Self:
-        """Make the entry of a row of the log; `names` are those of the directory, by id."""
-        return cls.model_validate(_fields(row, names))
+    def of(cls, row: RowMapping, names: Mapping[str, str | None], *, task_id: UUID | None = None) -> Self:
+        """Make the entry of a row of the log; `names` are those of the directory, by id.
+
+        In the history of a task, what is between it and another one is told from its side.
+        """
+        fields = _fields(row, names)
+        if task_id is not None and row["related_task_id"] is not None:
+            fields["changes"] = seen_from_end(row["changes"], task_id)
+        return cls.model_validate(fields)
 
 
 class AuditEntry(HistoryEntry):

@@ -90,10 +90,10 @@ async def export_audit(
         yield b"".join(AuditEntry.of(row, names).model_dump_json().encode() + b"\n" for row in rows)
 
 
-async def history_entries(reader: AsyncConnection, rows: Sequence[RowMapping]) -> list[HistoryEntry]:
-    """Return the entries of rows of the log, with the names of who acted."""
+async def history_entries(reader: AsyncConnection, rows: Sequence[RowMapping], *, task_id: UUID) -> list[HistoryEntry]:
+    """Return the entries of rows of the log in the history of a task, with the names of who acted."""
     names = await names_of(reader, rows)
-    return [HistoryEntry.of(row, names) for row in rows]
+    return [HistoryEntry.of(row, names, task_id=task_id) for row in rows]
 
 
 async def audit_entries(reader: AsyncConnection, rows: Sequence[RowMapping]) -> list[AuditEntry]:

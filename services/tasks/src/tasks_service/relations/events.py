@@ -29,4 +29,5 @@ def relation_changed(event_type: str, row: RowMapping, *, task: RowMapping, audi
         audience=audience,
         project_id=task["project_id"],
         task_id=task["id"],
+        related_task_id=row["to_task_id" if row["from_task_id"] == task["id"] else "from_task_id"],
     )
