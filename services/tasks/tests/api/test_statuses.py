@@ -120,6 +120,7 @@ async def test_b5_a_status_in_use_goes_with_its_tasks_moved_to_another(api, boar
         ("task.deleted.v1", 2),
         ("task.updated.v1", 3),
     ]
+    await board.add(name="Finished", category="done")
     back = await board.delete("done", await board.id_of("in_progress"))
     assert back.status_code == 200
     opened = await board.read(child)
@@ -127,10 +128,74 @@ async def test_b5_a_status_in_use_goes_with_its_tasks_moved_to_another(api, boar
     assert (await board.read(parent))["progress"] == {"done": 0, "total": 1}
 
 
-async def test_b5_the_last_status_stays(board):
-    for key in ("todo", "in_progress", "done"):
-        assert (await board.delete(key, headers={"prefer": "return=minimal"})).status_code == 204
-    assert codes(await board.delete("cancelled")) == (409, [("LAST_STATUS", None)])
+async def test_b5_the_last_open_status_stays_and_the_last_that_completes_tasks(board, rows):
+    task = await board.task(status="done")
+    minimal = {"prefer": "return=minimal"}
+    assert (await board.delete("todo", headers=minimal)).status_code == 204
+    before = await board.all()
+    for key, others in (("in_progress", ("done", "cancelled")), ("done", ("in_progress", "cancelled"))):
+        for category in others:
+            assert codes(await board.change(key, category=category)) == (409, [("LAST_STATUS", None)])
+        for target in (None, "cancelled"):
+            assert codes(await board.delete(key, target)) == (409, [("LAST_STATUS", None)])
+    assert (await board.all(), (await board.read(task))["version"]) == (before, 1)
+    assert (await board.change("done", name="Finished", key="finished")).status_code == 200
+    assert (await board.change("in_progress", category="backlog")).status_code == 200
+    assert (await board.delete("cancelled")).status_code == 200
+    assert codes(await board.delete("finished", "in_progress")) == (409, [("LAST_STATUS", None)])
+    await board.add(name="Done", category="done", key="done")
+    assert (await board.delete("finished", "done")).status_code == 200
+    assert (await board.read(task))["status"] == "done"
+    of_project = "SELECT type FROM tasks.change WHERE entity_type = 'status' AND project_id = :id ORDER BY seq"
+    assert [kind for (kind,) in await rows(of_project, id=board.project["id"])] == [
+        "status.deleted.v1",
+        "status.updated.v1",
+        "status.updated.v1",
+        "status.deleted.v1",
+        "status.created.v1",
+        "status.deleted.v1",
+    ]
+
+
+async def test_b5_a_project_that_can_complete_nothing_any_more_is_not_held_up(board, rows):
+    """An earlier release let its last such status go."""
+    await rows("DELETE FROM tasks.status WHERE project_id = :id AND category = 'done'", id=board.project["id"])
+    for key in ("cancelled", "todo"):
+        assert (await board.delete(key)).status_code == 200
+    assert codes(await board.delete("in_progress")) == (409, [("LAST_STATUS", None)])
+    assert (await board.change("in_progress", category="todo")).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PATCH"])
+@pytest.mark.parametrize("category", ["done", "backlog"])
+async def test_b5_of_the_last_twenty_of_a_kind_that_go_at_once_one_stays(api, board, method, category):
+    kinds = {"done"} if category == "done" else {"backlog", "todo", "in_progress"}
+    for _ in range(19 if category == "done" else 18):
+        await board.add(name="x", category=category)
+    paths = [f"{board.path}/{one['id']}" for one in await board.all() if one["category"] in kinds]
+    body = {"category": "cancelled"} if method == "PATCH" else None
+    headers = board.place.headers("owner")
+    answers = await asyncio.gather(*(api.request(method, path, json=body, headers=headers) for path in paths))
+    assert sorted(answer.status_code for answer in answers) == [200] * 19 + [409]
+    assert [codes(one)[1] for one in answers if one.status_code == 409] == [[("LAST_STATUS", None)]]
+    assert len([one for one in await board.all() if one["category"] in kinds]) == 1
+
+
+async def test_b5_of_the_last_two_whose_tasks_get_the_other_one_stays_with_the_tasks(api, board):
+    headers = board.place.headers("owner")
+    for _ in range(10):
+        made = (await board.add(name="Finished", category="done")).json()["data"]
+        there = next(one for one in await board.all() if one["category"] == "done" and one["id"] != made["id"])
+        tasks = [await board.task(status=one["key"]) for one in (made, there)]
+        answers = await asyncio.gather(
+            *(
+                api.delete(f"{board.path}/{gone['id']}?move_to={kept['id']}", headers=headers)
+                for gone, kept in ((made, there), (there, made))
+            )
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
+        [left] = [one["key"] for one in await board.all() if one["category"] == "done"]
+        assert {(await board.read(task))["status"] for task in tasks} == {left}
 
 
 async def test_b5_tasks_follow_the_category_and_the_key_of_their_status(board, rows):

@@ -1,11 +1,11 @@
-"""Keys of statuses."""
+"""Keys of statuses, and what a project keeps of them."""
 
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tasks_service.statuses.rules import key_of
+from tasks_service.statuses.rules import is_kept, key_of
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,21 @@ def test_b5_a_key_is_well_formed_and_free_whatever_the_name(name, others):
         assert re.fullmatch(r"[a-z0-9_]{1,16}", key)
         assert key not in taken
         taken.add(key)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ({"todo", "done"}, {"todo", "done"}, True),
+        ({"todo", "in_progress", "done", "cancelled"}, {"backlog", "done"}, True),
+        ({"todo", "done"}, {"todo", "cancelled"}, False),
+        ({"todo", "done"}, {"done", "cancelled"}, False),
+        ({"todo", "done"}, set(), False),
+        ({"todo", "cancelled"}, {"todo"}, True),
+        ({"done", "cancelled"}, {"done"}, True),
+        ({"cancelled"}, {"cancelled"}, True),
+        ({"cancelled"}, set(), False),
+    ],
+)
+def test_b5_a_project_keeps_what_it_has_for_open_tasks_and_for_done_ones(before, after, kept):
+    assert is_kept(before, after) is kept

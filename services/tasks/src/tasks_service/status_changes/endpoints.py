@@ -94,12 +94,13 @@ async def create_status(
     summary="Change a status",
     description=(
         "A JSON merge patch. All tasks that have the status follow another key or category in the same transaction: "
-        "what becomes `done` is completed by you, and what is `done` no more is open again."
+        "what becomes `done` is completed by you, and what is `done` no more is open again. The last status that is "
+        "`done` stays that, and so does the last open one."
     ),
     response_model=Envelope[StatusOut],
     responses={
         200: example({**STATUS_EXAMPLE, "version": 2}, description="The status after the change.", headers=WRITTEN),
-        **errors(*CHANGING, StatusExists),
+        **errors(*CHANGING, StatusExists, LastStatus),
     },
 )
 @scope("tasks:write")
@@ -124,7 +125,8 @@ async def update_status(
     summary="Delete a status",
     description=(
         "With `move_to`, the id or key of another status of the project, all tasks that have it get that one in the "
-        "same transaction, those in the trash, too. `Prefer: return=minimal` gets 204 instead."
+        "same transaction, those in the trash, too. The last status that is `done` stays, and so does the last open "
+        "one (`backlog`, `todo` or `in_progress`). `Prefer: return=minimal` gets 204 instead."
     ),
     response_model=Envelope[None],
     responses={

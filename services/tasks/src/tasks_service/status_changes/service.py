@@ -31,7 +31,7 @@ from tasks_service.statuses.errors import (
     TooManyTasks,
 )
 from tasks_service.statuses.events import status_created, status_deleted, status_updated
-from tasks_service.statuses.rules import MOST_TASKS, key_of
+from tasks_service.statuses.rules import MOST_TASKS, is_kept, key_of
 from tasks_service.statuses.schemas import StatusCreate, StatusOut, StatusPatch
 from tasks_service.subtasks.service import recount
 from tasks_service.tasks.events import TASK_UPDATED, task_changed
@@ -73,7 +73,7 @@ async def update_status(
 ) -> RowMapping:
     """Apply a merge patch; with another key or category all tasks that have the status change, too.
 
-    Raises ProjectMissing, ProjectArchived, StatusMissing, StatusExists, TooManyTasks, and what
+    Raises ProjectMissing, ProjectArchived, StatusMissing, StatusExists, LastStatus, TooManyTasks, and what
     versions.service.change raises.
     """
     project = await lock_project(session, project, actor)
@@ -82,6 +82,8 @@ async def update_status(
     values = patch.given()
     _require_free(values.get("key"), [one for one in present if one["id"] != status_id])
     await _require_current(session, row, values, expected)
+    others = [one["category"] for one in present if one["id"] != status_id]
+    _require_kept(present, [*others, values.get("category", row["category"])])
     moved = {name: values[name] for name in ("key", "category") if values.get(name, row[name]) != row[name]}
     drafts = await _carry_tasks(session, row, moved, actor) if moved else []
 
@@ -115,8 +117,7 @@ async def delete_status(
     row = _found(present, status_id, project)
     await _require_current(session, row, {}, expected)
     others = [one for one in present if one["id"] != status_id]
-    if not others:
-        raise LastStatus
+    _require_kept(present, [one["category"] for one in others])
     await statuses.hold(session, status_id)
     drafts = await _move_tasks(session, row, _target(others, move_to), actor)
     await statuses.remove(session, status_id)
@@ -145,6 +146,12 @@ def _target(others: Sequence[RowMapping], move_to: str | None) -> RowMapping | N
 def _require_free(key: str | None, others: Sequence[RowMapping]) -> None:
     if key in {one["key"] for one in others}:
         raise StatusExists(field="key")
+
+
+def _require_kept(present: Sequence[RowMapping], categories: Sequence[str]) -> None:
+    """Raise LastStatus when with statuses of these categories no task could be open any more, or none be completed."""
+    if not is_kept([one["category"] for one in present], categories):
+        raise LastStatus
 
 
 async def _require_current(

@@ -27,7 +27,7 @@ class StatusInUse(Conflict):
 
 class LastStatus(Conflict):
     code = "LAST_STATUS"
-    message = "A project keeps one status."
+    message = "A project keeps a status for open tasks and one that completes them: add another one first."
 
 
 class StatusLimitReached(Conflict):

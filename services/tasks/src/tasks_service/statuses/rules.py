@@ -1,12 +1,20 @@
-"""Pure rules of statuses: what a key is made of."""
+"""Pure rules of statuses: what a key is made of, and what a project can't be without."""
 
 import re
 import unicodedata
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 MAX_KEY = 16
 MOST_TASKS = 10_000
 """How many tasks one request gives another status."""
+KEPT = (frozenset({"backlog", "todo", "in_progress"}), frozenset({"done"}))
+"""A project keeps a status of each: tasks begin in an open one, and are completed by one that is done."""
+
+
+def is_kept(before: Iterable[str], after: Iterable[str]) -> bool:
+    """Tell whether there is still a status for everything there was one for; these are the categories of statuses."""
+    had, has = frozenset(before), frozenset(after)
+    return bool(has) and all(kind & has for kind in KEPT if kind & had)
 
 
 def key_of(name: str, taken: Container[str]) -> str:
