@@ -15,7 +15,7 @@ from tasks_service.history.filters import AuditFilter
 from tasks_service.history.rules import FIELDS_OF_RELATIONS
 from tasks_service.permissions.rules import RULES
 from tasks_service.visibility.repository import TASKS, seen_by, seen_tasks, sight_of
-from tasks_service.visibility.repository import task as other_task
+from tasks_service.visibility.repository import task as other
 from tasks_service.workspaces.models import Member
 
 change = table_of(Change)
@@ -72,8 +72,10 @@ async def of_task(
     parts = [
         _walked(
             select(*SHOWN)
-            .select_from(LOG)
-            .where(this_end == task["id"], *conditions, or_(~IS_RELATION, _is_seen(caller, other_end)))
+            .select_from(
+                LOG.outerjoin(TASKS, and_(IS_RELATION, other.c.id == other_end, *seen_tasks(sight_of(caller))))
+            )
+            .where(this_end == task["id"], *conditions, or_(~IS_RELATION, other.c.id.is_not(None)))
             .limit(limit),
             change.c.seq,
             before=before,
@@ -110,13 +112,6 @@ def _is_for(caller: Principal, *entity_types: str) -> ColumnElement[bool]:
     """Return the condition that leaves what is of these types to those whom it was for."""
     for_others = and_(change.c.entity_type.not_in(entity_types), change.c.type != MUTED)
     return or_(for_others, any_(change.c.audience) == caller.user_id)
-
-
-def _is_seen(caller: Principal, task_id: ColumnElement[UUID | None]) -> ColumnElement[bool]:
-    """Return the condition that the caller sees a task now."""
-    return (
-        exists().select_from(TASKS).where(*seen_tasks(sight_of(caller)), other_task.c.id == task_id).correlate(change)
-    )
 
 
 def _tells_of(field: str) -> ColumnElement[bool]:
