@@ -14,6 +14,7 @@ from chassis.identity import Principal
 from chassis.tokens import IdentitySigner
 from chassis.web.app import UnguardedRoute, is_guarded, refuse_unguarded_routes
 from chassis.web.handlers import api_routes
+from testkit.explained import unexplained
 from testkit.identities import TestGateway
 
 PUBLIC = {
@@ -43,6 +44,10 @@ def test_every_route_says_who_may_call_it_and_none_is_missed():
     operations = sum(len(item) for item in openapi_document()["paths"].values())
     assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 66
     assert {route.name for route in api_routes(ROUTERS) if not is_guarded(route)} == PUBLIC
+
+
+def test_every_operation_is_described_and_shown_with_examples_that_are_true():
+    assert unexplained(openapi_document()) == []
 
 
 def test_a_route_without_a_guard_stops_the_service():

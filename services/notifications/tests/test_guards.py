@@ -12,6 +12,7 @@ from notifications_service.live.consumers import LIVE
 from notifications_service.main import ROUTERS, openapi_document
 from notifications_service.models import METADATA
 from starlette.routing import WebSocketRoute
+from testkit.explained import unexplained
 from testkit.topics import matches
 
 EVENTS = Path(__file__).parents[3] / "contracts" / "events" / "tasks"
@@ -25,6 +26,10 @@ def test_every_route_says_who_may_call_it_and_none_is_missed():
     assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations == 0
     sockets = [route.path for router in ROUTERS for route in router.routes if isinstance(route, WebSocketRoute)]
     assert sockets == ["/api/v1/ws"]
+
+
+def test_every_operation_is_described_and_shown_with_examples_that_are_true():
+    assert unexplained(openapi_document()) == []
 
 
 def test_a_route_without_a_guard_stops_the_service():

@@ -11,12 +11,17 @@ from chassis.web.routing import policy, scope
 from tasks_service.main import ROUTERS, openapi_document
 from tasks_service.models import METADATA
 from tasks_service.permissions.rules import RULES
+from testkit.explained import unexplained
 
 
 def test_every_route_says_who_may_call_it_and_none_is_missed():
     refuse_unguarded_routes(ROUTERS, RULES)
     operations = sum(len(item) for item in openapi_document()["paths"].values())
     assert sum(len(route.methods) for route in api_routes(ROUTERS)) == operations
+
+
+def test_every_operation_is_described_and_shown_with_examples_that_are_true():
+    assert unexplained(openapi_document()) == []
 
 
 def test_a_route_without_a_guard_stops_the_service():

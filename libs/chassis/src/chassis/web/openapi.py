@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from inspect import isclass
+from typing import Any, get_args
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from chassis.errors import (
     AppError,
@@ -25,7 +27,9 @@ from chassis.errors import (
     TokenReadOnly,
     TokenRestricted,
     Unauthenticated,
+    UnknownParameter,
     UnsupportedMediaType,
+    VersionConflict,
     error_classes,
 )
 from chassis.identity import READ_SUFFIX, WHOLE_SUFFIX
@@ -33,14 +37,19 @@ from chassis.web.envelope import ErrorEnvelope
 from chassis.web.handlers import api_routes
 from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK, TokenRule, policy_of, token_rule
 from chassis.web.status import STATUS_OF_KIND
+from chassis.web.strict_json import NullCharacter, NumberOutOfRange
 from chassis.web.validation import FIELD_CODES
 
+JSON = "application/json"
+NOT_MODIFIED = "304"
 Responses = dict[int | str, dict[str, Any]]
 
 EXAMPLE_REQUEST_ID = "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"
+EXAMPLE_VERSION = 8
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-EVERYWHERE = (InvalidInput, RateLimited, InternalError, ServiceUnavailable)
-WITH_BODY = (MalformedJson, PayloadTooLarge, UnsupportedMediaType)
+EVERYWHERE = (InvalidInput, UnknownParameter, RateLimited, InternalError, ServiceUnavailable)
+WITH_BODY = (PayloadTooLarge, UnsupportedMediaType)
+WITH_JSON = (MalformedJson, NullCharacter, NumberOutOfRange)
 WITH_KEY = (IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyInProgress)
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
@@ -49,19 +58,35 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "description": "1 to 255 printable ASCII characters: a repeated request gets the first answer for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+IF_NONE_MATCH: dict[str, Any] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of what you have: 304 without a body when it is still that.",
+    "schema": {"type": "string"},
+}
 EXAMPLE_DETAILS = {
     InvalidInput.code: (ErrorDetail("REQUIRED", "This field is required.", "title"),),
 }
 
 
-def errors(*classes: type[AppError]) -> Responses:
-    """Return the `responses` of an endpoint for the refusals that are its own, each with an example."""
+def errors(*refusals: type[AppError] | AppError) -> Responses:
+    """Return the `responses` of an endpoint for the refusals that are its own, each with an example.
+
+    A class is shown with its `data_example`; where an endpoint's answer says more, its example is one that is made.
+    """
     found: Responses = {}
-    for cls in classes:
-        status = STATUS_OF_KIND[cls.kind]
-        entry = found.setdefault(status, _error_response(cls))
-        entry["content"]["application/json"]["examples"][cls.code] = _example(cls)
+    for refusal in refusals:
+        status = STATUS_OF_KIND[refusal.kind]
+        entry = found.setdefault(status, _error_response(refusal.message))
+        entry["content"]["application/json"]["examples"][refusal.code] = _example(refusal)
     return found
+
+
+def stale(refusal: type[VersionConflict], current: Mapping[str, Any], *fields: str) -> VersionConflict:
+    """Return a version conflict as its answer has it: the resource as it is now, and the fields that changed since."""
+    details = [ErrorDetail(refusal.code, "This field was changed since.", field) for field in fields]
+    return refusal(details=details, data={"current": {**current, "version": EXAMPLE_VERSION}})
 
 
 def example(value: Any, *, description: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -72,6 +97,11 @@ def example(value: Any, *, description: str, headers: Mapping[str, str] | None =
         "headers": described,
         "content": {"application/json": {"example": enveloped(value)}},
     }
+
+
+def bare_example(value: Any, *, description: str) -> dict[str, Any]:
+    """Return the documentation of a success that is not enveloped."""
+    return {"description": description, "content": {"application/json": {"example": value}}}
 
 
 def page_example(entry: Any, *, description: str) -> dict[str, Any]:
@@ -154,12 +184,16 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
     if decided is not None:
         operation["x-policy"] = decided.action
     _restore_examples(operation["responses"], route.responses)
+    _show_bodies(operation, route)
     common = [*EVERYWHERE, *(() if is_public else (Unauthenticated,)), *_token_refusals(rule, method)]
     if method in BODY_METHODS and "requestBody" in operation:
         common.extend(WITH_BODY)
+        common.extend(WITH_JSON if JSON in operation["requestBody"]["content"] else ())
     if _takes_idempotency_key(route):
         common.extend(WITH_KEY)
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+    if NOT_MODIFIED in operation["responses"]:
+        operation.setdefault("parameters", []).append(IF_NONE_MATCH)
     _merge(operation["responses"], errors(*common))
 
 
@@ -198,6 +232,33 @@ def _restore_examples(documented: dict[str, Any], declared: Responses) -> None:
             target.update({name: content[name] for name in ("example", "examples") if name in content})
 
 
+def _show_bodies(operation: dict[str, Any], route: APIRoute) -> None:
+    """Put the examples of a body beside it, as they were declared; each is named after the fields that it has."""
+    examples = _body_examples(route)
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        if len(examples) == 1:
+            content.setdefault("example", examples[0])
+        elif examples:
+            content.setdefault("examples", {", ".join(one) or "nothing": {"value": one} for one in examples})
+
+
+def _body_examples(route: APIRoute) -> list[Any]:
+    if route.body_field is None:
+        return []
+    declared = route.body_field.field_info
+    for model in (declared.annotation, *get_args(declared.annotation)):
+        if isclass(model) and issubclass(model, BaseModel):
+            schema = model.model_json_schema()
+            return list(schema.get("examples") or _of_its_fields(schema))
+    return list(declared.examples or ())
+
+
+def _of_its_fields(schema: Mapping[str, Any]) -> list[Any]:
+    """Return the example that the examples of a model's fields make, if all that is needed has one."""
+    shown = {name: field["examples"][0] for name, field in schema["properties"].items() if field.get("examples")}
+    return [shown] if shown and shown.keys() >= set(schema.get("required", ())) else []
+
+
 def _merge(declared: dict[str, Any], added: Responses) -> None:
     for status, response in added.items():
         present = declared.get(str(status))
@@ -210,21 +271,25 @@ def _merge(declared: dict[str, Any], added: Responses) -> None:
             examples.setdefault(name, value)
 
 
-def _error_response(cls: type[AppError]) -> dict[str, Any]:
+def _error_response(description: str) -> dict[str, Any]:
     return {
-        "description": cls.message,
+        "description": description,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}, "examples": {}}},
     }
 
 
-def _example(cls: type[AppError]) -> dict[str, Any]:
-    details = EXAMPLE_DETAILS.get(cls.code) or (ErrorDetail(cls.code, cls.message, None),)
+def _example(refusal: type[AppError] | AppError) -> dict[str, Any]:
+    if isinstance(refusal, AppError):
+        details, data = refusal.details, refusal.data
+    else:
+        details = EXAMPLE_DETAILS.get(refusal.code) or (ErrorDetail(refusal.code, refusal.message, None),)
+        data = None if refusal.data_example is None else dict(refusal.data_example)
     return {
-        "summary": cls.message,
+        "summary": refusal.message,
         "value": {
             "success": False,
-            "data": None if cls.data_example is None else dict(cls.data_example),
-            "message": cls.message,
+            "data": data,
+            "message": refusal.message,
             "errors": [{"field": d.field, "code": d.code, "message": d.message} for d in details],
             "meta": {"request_id": EXAMPLE_REQUEST_ID},
         },

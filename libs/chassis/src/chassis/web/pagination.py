@@ -28,14 +28,14 @@ class PageAndCursor(InvalidInput):
 
 
 PageNumber = Annotated[int, Query(ge=1, le=MAX_OFFSET, description="Page number, from 1.")]
-PerPage = Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="Entries a page.")]
-Cursor = Annotated[
-    str,
-    Query(
-        max_length=2048,
-        description="Walk by cursor: empty for the first part, then `meta.next_cursor` until `has_more` is false.",
-    ),
+# A description does not survive `PageNumber | None`.
+PageNumberOrNone = Annotated[
+    int | None, Query(ge=1, le=MAX_OFFSET, description="Page number, from 1; not together with `cursor`.")
 ]
+PerPage = Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="Entries a page.")]
+WALK = "Walk by cursor: empty for the first part, then `meta.next_cursor` until `has_more` is false."
+Cursor = Annotated[str, Query(max_length=2048, description=WALK)]
+CursorOrNone = Annotated[str | None, Query(max_length=2048, description=WALK)]
 
 
 def pages(page: PageNumber = 1, per_page: PerPage = DEFAULT_PER_PAGE) -> Paging:
@@ -46,7 +46,7 @@ def pages(page: PageNumber = 1, per_page: PerPage = DEFAULT_PER_PAGE) -> Paging:
 
 
 def pages_or_cursor(
-    page: PageNumber | None = None, per_page: PerPage = DEFAULT_PER_PAGE, cursor: Cursor | None = None
+    page: PageNumberOrNone = None, per_page: PerPage = DEFAULT_PER_PAGE, cursor: CursorOrNone = None
 ) -> Paging:
     """Read `page`, `per_page` and `cursor`. Raises PageAndCursor and PageTooDeep."""
     if cursor is None:

@@ -17,7 +17,11 @@ class IfMatchMalformed(MalformedRequest):
 
 
 IfMatch = Annotated[
-    str | None, Header(description='The ETag that the change was made for, such as `"7"`; stale ones get 412.')
+    str | None,
+    Header(
+        alias="If-Match",
+        description='The ETag that the change was made for, such as `"7"`; stale ones get 412. `*` is for any.',
+    ),
 ]
 
 
@@ -50,7 +54,9 @@ RequiredVersion = Annotated[int | None, Depends(required_version)]
 
 
 def wants_minimal(
-    prefer: Annotated[str | None, Header(description="`return=minimal` for an answer without a body.")] = None,
+    prefer: Annotated[
+        str | None, Header(alias="Prefer", description="`return=minimal` for an answer without a body.")
+    ] = None,
 ) -> bool:
     """Tell whether the caller asked for no representation (RFC 7240)."""
     return prefer is not None and "return=minimal" in prefer.replace(" ", "").lower().split(",")

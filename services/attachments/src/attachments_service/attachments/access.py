@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Annotated
-from uuid import UUID
 
 from chassis.errors import Forbidden
 from chassis.web.database import replay_first_answer
@@ -13,6 +12,7 @@ from sqlalchemy import RowMapping
 from attachments_service.attachments import repository
 from attachments_service.attachments.errors import AttachmentNotFound, ProjectArchived
 from attachments_service.locations.schemas import TaskAccess
+from attachments_service.path_ids import AttachmentId, TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Found:
     access: TaskAccess
 
 
-async def visible_task(request: Request, task_id: UUID, caller: CurrentPrincipal) -> TaskAccess:
+async def visible_task(request: Request, task_id: TaskId, caller: CurrentPrincipal) -> TaskAccess:
     """Return what the caller may do with the task's files. Raises AttachmentNotFound."""
     access: TaskAccess | None = await request.app.state.locations.find(
         task_id, caller=caller, identity=request.headers[HEADER]
@@ -42,7 +42,7 @@ async def editable_task(access: Annotated[TaskAccess, Depends(visible_task)]) ->
     return access
 
 
-async def visible_attachment(request: Request, attachment_id: UUID, caller: CurrentPrincipal) -> Found:
+async def visible_attachment(request: Request, attachment_id: AttachmentId, caller: CurrentPrincipal) -> Found:
     """Return a file that the caller may see. Raises AttachmentNotFound."""
     async with request.app.state.database.reader.connect() as reader:
         row = await repository.find_unscoped(reader, attachment_id)
@@ -51,7 +51,7 @@ async def visible_attachment(request: Request, attachment_id: UUID, caller: Curr
     return Found(row, await visible_task(request, row["task_id"], caller))
 
 
-async def deletable_attachment(request: Request, attachment_id: UUID, caller: CurrentPrincipal) -> Found:
+async def deletable_attachment(request: Request, attachment_id: AttachmentId, caller: CurrentPrincipal) -> Found:
     """Return a file that the caller may see, to delete it. Raises AttachmentNotFound.
 
     When the caller repeats a DELETE that took it away, the first answer comes instead.

@@ -40,6 +40,7 @@ FORM_BYTES = 64 * 1024
 """Room for what a form has around its file."""
 CEILING_BYTES = MAX_FILE_BYTES + FORM_BYTES
 """FastAPI's limit of a body is fixed when the route is declared; the configured one is counted while reading."""
+EXAMPLE_BYTES = "%PDF-1.7 ..."
 FORM = {
     "requestBody": {
         "required": True,
@@ -56,7 +57,8 @@ FORM = {
                             "description": "The file, with its name.",
                         }
                     },
-                }
+                },
+                "example": {"file": EXAMPLE_BYTES},
             }
         },
     }
@@ -177,8 +179,8 @@ async def read_attachment(request: Request, found: VisibleAttachment) -> Respons
     description="The bytes, as a download. One byte range may be asked for; the ETag is the SHA-256.",
     response_class=Response,
     responses={
-        200: {"description": "The whole file.", "content": {"*/*": {}}},
-        206: {"description": "The wanted range.", "content": {"*/*": {}}},
+        200: {"description": "The whole file.", "content": {"*/*": {"example": EXAMPLE_BYTES}}},
+        206: {"description": "The wanted range.", "content": {"*/*": {"example": EXAMPLE_BYTES[:4]}}},
         304: {"description": "The bytes are those of If-None-Match."},
         **errors(AttachmentNotFound, RangeNotSatisfiable),
     },
@@ -187,8 +189,14 @@ async def read_attachment(request: Request, found: VisibleAttachment) -> Respons
 async def read_content(
     request: Request,
     found: VisibleAttachment,
-    range_: Annotated[str | None, Header(alias="range", description="One byte range (RFC 9110, section 14).")] = None,
-    if_range: Annotated[str | None, Header(description="The ETag that the range is of.")] = None,
+    range_: Annotated[
+        str | None,
+        Header(alias="Range", description="One byte range, such as `bytes=0-1023` (RFC 9110, section 14)."),
+    ] = None,
+    if_range: Annotated[
+        str | None,
+        Header(alias="If-Range", description="The ETag that the range is of; the whole file when it has another."),
+    ] = None,
 ) -> Response:
     row = found.row
     headers = {

@@ -1,10 +1,8 @@
-from uuid import UUID
-
 from chassis.errors import IfMatchRequired
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed, RequiredVersion
 from chassis.web.replies import etag, reply
@@ -24,6 +22,7 @@ from auth_service.administration.schemas import (
     RolesPut,
     UserDetailOut,
 )
+from auth_service.path_ids import UserId
 from auth_service.users.errors import LastAdmin, UserVersionConflict
 from auth_service.users.schemas import USER_EXAMPLE, UserOut
 
@@ -68,7 +67,7 @@ async def list_users(
     },
 )
 @scope("admin:*")
-async def read_user(user_id: UUID, _caller: InstanceAdmin, connection: PrimaryConnection) -> Response:
+async def read_user(user_id: UserId, _caller: InstanceAdmin, connection: PrimaryConnection) -> Response:
     row = await repository.find_user(connection, user_id)
     if row is None:
         raise UserNotFound
@@ -90,7 +89,7 @@ async def read_user(user_id: UUID, _caller: InstanceAdmin, connection: PrimaryCo
 )
 @scope("admin:*")
 async def disable_user(
-    request: Request, user_id: UUID, caller: InstanceAdmin, write: Writing, body: Disabling | None = None
+    request: Request, user_id: UserId, caller: InstanceAdmin, write: Writing, body: Disabling | None = None
 ) -> Response:
     row = await service.disable(
         write.session,
@@ -116,7 +115,7 @@ async def disable_user(
     },
 )
 @scope("admin:*")
-async def enable_user(request: Request, user_id: UUID, caller: InstanceAdmin, write: Writing) -> Response:
+async def enable_user(request: Request, user_id: UserId, caller: InstanceAdmin, write: Writing) -> Response:
     terms = request.app.state.administration_terms
     return _reply(write, await service.enable(write.session, caller=caller, user_id=user_id, terms=terms))
 
@@ -135,7 +134,7 @@ async def enable_user(request: Request, user_id: UUID, caller: InstanceAdmin, wr
     },
 )
 @scope("admin:*")
-async def force_password_reset(request: Request, user_id: UUID, caller: InstanceAdmin, write: Writing) -> Response:
+async def force_password_reset(request: Request, user_id: UserId, caller: InstanceAdmin, write: Writing) -> Response:
     terms = request.app.state.administration_terms
     row = await service.force_password_reset(write.session, caller=caller, user_id=user_id, terms=terms)
     return _reply(write, row)
@@ -153,13 +152,13 @@ async def force_password_reset(request: Request, user_id: UUID, caller: Instance
         200: example(ADMIN_EXAMPLE, description="The user with the roles."),
         **errors(
             *(AdministratorsOnly, UserNotFound, NotAPerson, LastAdmin),
-            *(UserVersionConflict, IfMatchMalformed, IfMatchRequired),
+            *(stale(UserVersionConflict, USER_EXAMPLE), IfMatchMalformed, IfMatchRequired),
         ),
     },
 )
 @scope("admin:*")
 async def set_roles(
-    request: Request, user_id: UUID, body: RolesPut, caller: InstanceAdmin, write: Writing, version: RequiredVersion
+    request: Request, user_id: UserId, body: RolesPut, caller: InstanceAdmin, write: Writing, version: RequiredVersion
 ) -> Response:
     row = await service.set_roles(
         write.session,

@@ -38,6 +38,7 @@ from auth_service.api_tokens.schemas import (
     TokenQuestion,
 )
 from auth_service.api_tokens.service import NewToken
+from auth_service.path_ids import TokenId
 from auth_service.sessions.access import RecentlyProven
 from auth_service.sessions.errors import StepUpRequired
 
@@ -106,7 +107,7 @@ async def list_tokens(
 )
 @session_only("a token must not learn of others")
 async def read_token(
-    request: Request, token_id: UUID, caller: CurrentPrincipal, connection: PrimaryConnection
+    request: Request, token_id: TokenId, caller: CurrentPrincipal, connection: PrimaryConnection
 ) -> Response:
     row = await repository.find(connection, caller.user_id, token_id)
     if row is None:
@@ -127,7 +128,7 @@ async def read_token(
     },
 )
 @session_only("a token must not end others")
-async def revoke_token(token_id: UUID, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal) -> Response:
+async def revoke_token(token_id: TokenId, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal) -> Response:
     await service.revoke_token(write.session, owner_id=caller.user_id, token_id=token_id, caller=caller)
     if minimal:
         return write.no_content(NO_STORE)

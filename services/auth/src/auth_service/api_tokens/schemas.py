@@ -70,7 +70,20 @@ Network = Annotated[str, StringConstraints(max_length=49), AfterValidator(_netwo
 class BotTokenCreate(BaseModel):
     """A new API token of a service account, which is confined to the account's workspace."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"name": "CI", "scopes": ["tasks:read"]},
+                {
+                    "name": "CI",
+                    "scopes": ["tasks:read", "tasks:write"],
+                    "expires_at": "2026-12-24T09:00:00Z",
+                    "ip_allowlist": ["203.0.113.0/24"],
+                },
+            ]
+        },
+    )
 
     name: DisplayName = Field(examples=["CI"])
     scopes: list[Annotated[str, StringConstraints(max_length=64)]] = Field(
@@ -158,8 +171,13 @@ class TokenQuestion(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    digest: str = Field(pattern=r"^[0-9a-f]{64}$", max_length=64)
-    address: str | None = Field(max_length=45)
+    digest: str = Field(
+        pattern=r"^[0-9a-f]{64}$",
+        max_length=64,
+        description="In hexadecimal.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
+    address: str | None = Field(max_length=45, description="Null if it is not known.", examples=["203.0.113.7"])
 
 
 class ActiveToken(BaseModel):

@@ -1,7 +1,7 @@
 from chassis.web.app import APIRouter
 from chassis.web.database import Write, WriteSession, Writing
 from chassis.web.envelope import Envelope
-from chassis.web.openapi import errors, example
+from chassis.web.openapi import errors, example, stale
 from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed, WantsMinimal
 from chassis.web.replies import NO_STORE, etag, reply
 from chassis.web.routing import public, session_only
@@ -18,7 +18,7 @@ from auth_service.sessions.endpoints import LOGIN_REFUSALS, tokens_of
 from auth_service.sessions.errors import StepUpRequired
 from auth_service.sessions.schemas import TOKENS_EXAMPLE, TokensOut
 from auth_service.users.errors import LastAdmin, UserVersionConflict
-from auth_service.users.schemas import UserOut
+from auth_service.users.schemas import USER_EXAMPLE, UserOut
 
 router = APIRouter(prefix="/api/v1/users", tags=["users"])
 reactivation = APIRouter(prefix="/api/v1/auth", tags=["auth"])
@@ -55,7 +55,7 @@ async def deactivate(request: Request, caller: RecentlyProven, write: Writing) -
     responses={
         200: example(DELETING_EXAMPLE, description="The account is closed, and will be deleted at `deletes_at`."),
         204: {"description": "Closed; asked for with `Prefer: return=minimal`."},
-        **errors(StepUpRequired, LastAdmin, UserVersionConflict, IfMatchMalformed),
+        **errors(StepUpRequired, LastAdmin, stale(UserVersionConflict, USER_EXAMPLE), IfMatchMalformed),
     },
 )
 @session_only("an account is its owner's, not a program's")

@@ -13,7 +13,15 @@ from auth_service.users.schemas import USER_EXAMPLE
 class Reactivation(Credentials):
     """E-mail and password, and a code or a passkey where the account has a second factor."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"email": "ada@example.com", "password": "correct horse battery"},
+                {"email": "ada@example.com", "password": "correct horse battery", "otp": "123456"},
+            ]
+        },
+    )
 
     challenge_id: Annotated[UUID | None, NotNull] = Field(default=None, description="From the data of `MFA_REQUIRED`.")
     credential: Annotated[UsedPasskey | None, NotNull] = Field(

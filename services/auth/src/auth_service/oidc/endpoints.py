@@ -1,5 +1,3 @@
-from uuid import UUID
-
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession, Writing
 from chassis.web.envelope import Envelope
@@ -35,6 +33,7 @@ from auth_service.oidc.schemas import (
     IdentityOut,
     ProviderOut,
 )
+from auth_service.path_ids import IdentityId
 from auth_service.proofs.errors import MfaRequired
 from auth_service.sessions.access import RecentlyProven
 from auth_service.sessions.endpoints import tokens_of
@@ -97,7 +96,7 @@ async def list_identities(caller: CurrentPrincipal, connection: PrimaryConnectio
 )
 @session_only("an account is its owner's, not a program's")
 async def unlink_identity(
-    request: Request, identity_id: UUID, caller: RecentlyProven, write: Writing, minimal: WantsMinimal
+    request: Request, identity_id: IdentityId, caller: RecentlyProven, write: Writing, minimal: WantsMinimal
 ) -> Response:
     state = request.app.state
     await service.unlink(

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import RowMapping
 
 Visible = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^[\x20-\x7e]+$")]
+EXAMPLE_STATE = "Zk3qV0nR7tXw"
+EXAMPLE_FLOW_TOKEN = "9hTxB2mLq8Ys"  # noqa: S105 - an example
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -21,7 +23,11 @@ class FlowStart(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    redirect_uri: str = Field(max_length=2000, examples=["https://app.example.com/login/done"])
+    redirect_uri: str = Field(
+        max_length=2000,
+        description="Exactly as it is configured here.",
+        examples=["https://app.example.com/login/done"],
+    )
 
 
 class FlowOut(BaseModel):
@@ -38,9 +44,9 @@ class FlowCompletion(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    code: Visible
-    state: Secret
-    flow_token: Secret
+    code: Visible = Field(description="What came back as `code`.", examples=["SplxlOBeZQQYbYS6WxSbIA"])
+    state: Secret = Field(description="What came back as `state`.", examples=[EXAMPLE_STATE])
+    flow_token: Secret = Field(description="From the beginning of the flow.", examples=[EXAMPLE_FLOW_TOKEN])
     iss: Annotated[str, StringConstraints(max_length=255)] | None = Field(
         default=None, description="The `iss` beside the code, where the provider sends one (RFC 9207)."
     )
@@ -63,9 +69,9 @@ class IdentityOut(BaseModel):
 
 PROVIDER_EXAMPLE: dict[str, Any] = {"id": "example", "name": "Example"}
 FLOW_EXAMPLE: dict[str, Any] = {
-    "authorization_url": "https://login.example.com/authorize?response_type=code&client_id=taskloom&state=...",
-    "state": "Zk3q...",
-    "flow_token": "9hTx...",
+    "authorization_url": "https://login.example.com/authorize?response_type=code&client_id=taskloom&state=Zk3qV0nR7tXw",
+    "state": EXAMPLE_STATE,
+    "flow_token": EXAMPLE_FLOW_TOKEN,
     "expires_at": "2026-11-24T09:10:00Z",
 }
 IDENTITY_EXAMPLE: dict[str, Any] = {

@@ -1,5 +1,3 @@
-from uuid import UUID
-
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession, Writing
 from chassis.web.envelope import Envelope
@@ -30,6 +28,7 @@ from auth_service.passkeys.schemas import (
     PasskeyPatch,
     PasskeyRegistration,
 )
+from auth_service.path_ids import PasskeyId
 from auth_service.sessions.access import RecentlyProven
 from auth_service.sessions.endpoints import tokens_of
 from auth_service.sessions.errors import StepUpRequired
@@ -140,7 +139,9 @@ async def log_in_by_passkey(request: Request, body: PasskeyLogin, session: Write
     responses={200: example(PASSKEY_EXAMPLE, description="The passkey."), **errors(PasskeyNotFound)},
 )
 @session_only(OWNERS)
-async def rename_passkey(passkey_id: UUID, body: PasskeyPatch, caller: CurrentPrincipal, write: Writing) -> Response:
+async def rename_passkey(
+    passkey_id: PasskeyId, body: PasskeyPatch, caller: CurrentPrincipal, write: Writing
+) -> Response:
     if body.model_fields_set:
         row = await service.rename(write.session, caller=caller, passkey_id=passkey_id, name=body.name)
     else:
@@ -161,7 +162,7 @@ async def rename_passkey(passkey_id: UUID, body: PasskeyPatch, caller: CurrentPr
 )
 @session_only(OWNERS)
 async def remove_passkey(
-    request: Request, passkey_id: UUID, caller: RecentlyProven, write: Writing, minimal: WantsMinimal
+    request: Request, passkey_id: PasskeyId, caller: RecentlyProven, write: Writing, minimal: WantsMinimal
 ) -> Response:
     state = request.app.state
     await service.remove(

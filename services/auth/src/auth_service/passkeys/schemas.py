@@ -13,6 +13,34 @@ Bytes = Annotated[str, StringConstraints(max_length=16_384, pattern=BASE64URL)]
 Transport = Annotated[str, StringConstraints(max_length=16, pattern=r"^[a-z-]+$")]
 
 
+EXAMPLE_ID = "0199d3b2-5e05-7d00-8a11-6f3e5b9c2d77"
+NEW_EXAMPLE: dict[str, Any] = {
+    "id": "mK3uT0pXq1aZ",
+    "rawId": "mK3uT0pXq1aZ",
+    "type": "public-key",
+    "authenticatorAttachment": "platform",
+    "clientExtensionResults": {},
+    "response": {
+        "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0",
+        "attestationObject": "o2NmbXRkbm9uZWdhdHRTdG10oGhhdXRoRGF0YUA",
+        "transports": ["internal", "hybrid"],
+    },
+}
+USED_EXAMPLE: dict[str, Any] = {
+    "id": "mK3uT0pXq1aZ",
+    "rawId": "mK3uT0pXq1aZ",
+    "type": "public-key",
+    "authenticatorAttachment": "platform",
+    "clientExtensionResults": {},
+    "response": {
+        "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+        "authenticatorData": "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MFAAAAAQ",
+        "signature": "MEUCIQDx0pXq1aZmK3uT",
+        "userHandle": "AZnTsl4Aew",
+    },
+}
+
+
 class _Credential(BaseModel):
     """What a browser gives (`PublicKeyCredential.toJSON()`), in base64url."""
 
@@ -68,8 +96,8 @@ class PasskeyRegistration(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    challenge_id: UUID
-    credential: NewPasskey
+    challenge_id: UUID = Field(description="From the options.", examples=[EXAMPLE_ID])
+    credential: NewPasskey = Field(description="What the browser made.", examples=[NEW_EXAMPLE])
     name: DisplayName = Field(default="Passkey", examples=["My phone"])
 
 
@@ -78,14 +106,14 @@ class PasskeyLogin(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    challenge_id: UUID
-    credential: UsedPasskey
+    challenge_id: UUID = Field(description="From the options.", examples=[EXAMPLE_ID])
+    credential: UsedPasskey = Field(description="What the browser made.", examples=[USED_EXAMPLE])
 
 
 class NothingMore(BaseModel):
     """No account is named: the authenticator knows whose passkeys it has."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}]})
 
 
 class PasskeyPatch(BaseModel):
@@ -116,9 +144,8 @@ class PasskeyOut(BaseModel):
     last_used_at: datetime | None
 
 
-_ID = "0199d3b2-5e05-7d00-8a11-6f3e5b9c2d77"
 PASSKEY_EXAMPLE: dict[str, Any] = {
-    "id": _ID,
+    "id": EXAMPLE_ID,
     "name": "My phone",
     "transports": ["internal", "hybrid"],
     "backup_eligible": True,
@@ -128,7 +155,7 @@ PASSKEY_EXAMPLE: dict[str, Any] = {
 }
 _CHALLENGE = "uZ4bq9yH0nC3p2s5v8y-B_EuZ4bq9yH0nC3p2s5v8yA"
 REQUEST_EXAMPLE: dict[str, Any] = {
-    "challenge_id": _ID,
+    "challenge_id": EXAMPLE_ID,
     "public_key": {
         "challenge": _CHALLENGE,
         "timeout": 300_000,
@@ -139,7 +166,7 @@ REQUEST_EXAMPLE: dict[str, Any] = {
     "expires_at": "2026-11-24T09:05:00Z",
 }
 CREATION_EXAMPLE: dict[str, Any] = {
-    "challenge_id": _ID,
+    "challenge_id": EXAMPLE_ID,
     "public_key": {
         "rp": {"name": "Taskloom", "id": "tasks.example.com"},
         "user": {"id": "AZnTsl4Aew", "name": "ada@example.com", "displayName": "Ada"},

@@ -16,7 +16,7 @@ class MfaLogin(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    mfa_token: str = Field(max_length=200)
+    mfa_token: str = Field(max_length=200, description="From the data of `MFA_REQUIRED`.", examples=["tlm_mfa_7Rk2..."])
     otp: str | None = Field(
         default=None, max_length=OTP_LENGTH, description="A one-time code or a recovery code.", examples=["123456"]
     )
@@ -32,7 +32,9 @@ class MfaLogin(BaseModel):
 class StepUp(BaseModel):
     """A proof of who has logged in: of the second factor where the account has one, else the password."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"password": "correct horse battery"}, {"otp": "123456"}]}
+    )
 
     password: Annotated[str | None, NotNull] = Field(default=None, max_length=1024)
     otp: Annotated[str | None, NotNull] = Field(

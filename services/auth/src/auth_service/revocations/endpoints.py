@@ -4,11 +4,11 @@ from chassis.errors import NotFound
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection
 from chassis.web.identity import CallingService
-from chassis.web.openapi import errors
+from chassis.web.openapi import bare_example, errors
 from fastapi import Query
 
 from auth_service.revocations import repository
-from auth_service.revocations.schemas import RevocationsOut, RevokedSession, RevokedUser
+from auth_service.revocations.schemas import REVOCATIONS_EXAMPLE, RevocationsOut, RevokedSession, RevokedUser
 
 internal = APIRouter(prefix="/internal/revocations", tags=["internal"])
 
@@ -21,10 +21,12 @@ INT64_MAX = 2**63 - 1
     summary="List revocation marks for the gateway",
     description="All marks in force after `since`; 0 for everything.",
     response_model=RevocationsOut,
-    responses=errors(NotFound),
+    responses={200: bare_example(REVOCATIONS_EXAMPLE, description="The marks."), **errors(NotFound)},
 )
 async def list_revocations(
-    _caller: CallingService, connection: PrimaryConnection, since: Annotated[int, Query(ge=0, le=INT64_MAX)] = 0
+    _caller: CallingService,
+    connection: PrimaryConnection,
+    since: Annotated[int, Query(ge=0, le=INT64_MAX, description="The `cursor` of the last answer.")] = 0,
 ) -> RevocationsOut:
     rows = await repository.since(connection, since, limit=LIMIT)
     return RevocationsOut(

@@ -1,4 +1,5 @@
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -22,3 +23,17 @@ class RevocationsOut(BaseModel):
     more: bool
     sessions: list[RevokedSession]
     users: list[RevokedUser]
+
+
+REVOCATIONS_EXAMPLE: dict[str, Any] = {
+    "cursor": 41,
+    "more": False,
+    "sessions": [{"sid": "0199d3b2-5e01-7a00-9c6f-2d7e4a8b1c07", "expires_at": "2026-11-25T09:00:00Z"}],
+    "users": [
+        {
+            "user_id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",
+            "not_before": "2026-11-24T09:30:00Z",
+            "expires_at": "2026-11-25T09:30:00Z",
+        }
+    ],
+}

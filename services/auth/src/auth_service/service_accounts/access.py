@@ -13,6 +13,7 @@ from chassis.web.identity import HEADER, CurrentPrincipal
 from fastapi import Depends, Query, Request
 from sqlalchemy import RowMapping
 
+from auth_service.path_ids import AccountId
 from auth_service.service_accounts import repository
 from auth_service.service_accounts.errors import ServiceAccountNotFound
 from auth_service.service_accounts.policies import may_administer
@@ -38,7 +39,7 @@ async def allowed_account(
     return body
 
 
-async def administered_account(request: Request, account_id: UUID, caller: CurrentPrincipal) -> RowMapping:
+async def administered_account(request: Request, account_id: AccountId, caller: CurrentPrincipal) -> RowMapping:
     """Return a service account of a workspace that the caller administers. Raises the same."""
     database: Database = request.app.state.database
     async with database.primary.connect() as connection:

@@ -1,11 +1,9 @@
-from uuid import UUID
-
 from chassis.errors import Forbidden
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed, WantsMinimal
 from chassis.web.replies import NO_STORE, etag, reply, unless_unchanged
@@ -30,6 +28,7 @@ from auth_service.api_tokens.schemas import (
     NewTokenOut,
     TokenOut,
 )
+from auth_service.path_ids import TokenId
 from auth_service.service_accounts import repository, service
 from auth_service.service_accounts.access import AdministeredAccount, AdministeredWorkspace, AllowedAccount
 from auth_service.service_accounts.errors import (
@@ -121,7 +120,7 @@ async def read_service_account(request: Request, account: AdministeredAccount) -
     response_model=Envelope[ServiceAccountOut],
     responses={
         200: example({**SERVICE_ACCOUNT_EXAMPLE, "version": 2}, description="The account now.", headers=ETAG),
-        **errors(*REFUSALS, ServiceAccountVersionConflict, IfMatchMalformed),
+        **errors(*REFUSALS, stale(ServiceAccountVersionConflict, SERVICE_ACCOUNT_EXAMPLE), IfMatchMalformed),
     },
 )
 @session_only("service accounts are managed by people")
@@ -231,7 +230,7 @@ async def list_service_account_tokens(
 )
 @session_only("a token must not end others")
 async def revoke_service_account_token(
-    token_id: UUID, account: AdministeredAccount, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
+    token_id: TokenId, account: AdministeredAccount, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
 ) -> Response:
     await api_tokens.revoke_token(write.session, owner_id=account["account_id"], token_id=token_id, caller=caller)
     return write.no_content(NO_STORE) if minimal else write.reply(None, headers=NO_STORE)

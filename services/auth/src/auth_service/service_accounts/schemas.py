@@ -16,7 +16,9 @@ class ServiceAccountCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    workspace_id: UUID = Field(examples=["0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01"])
+    workspace_id: UUID = Field(
+        description="One that you administer.", examples=["0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01"]
+    )
     name: DisplayName = Field(examples=["Importer"])
     role: Role = Field(default="member", description="What it is in the workspace.")
 

@@ -1,5 +1,4 @@
 from typing import Annotated
-from uuid import UUID
 
 import fastapi
 import orjson
@@ -7,7 +6,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import bare_example, errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import WantsMinimal
 from chassis.web.replies import NO_STORE, reply
@@ -18,12 +17,14 @@ from auth_service.credentials.errors import InvalidCredentials, TooManyFailures
 from auth_service.credentials.service import Attempt
 from auth_service.oauth_form import OAuthFormRoute
 from auth_service.passwords.errors import PasswordWorkFull
+from auth_service.path_ids import SessionId
 from auth_service.proofs import service as proofs
 from auth_service.proofs.errors import MfaRequired
 from auth_service.second_factors.errors import InvalidOtp, TooManyOtpTries
 from auth_service.sessions import repository, service
 from auth_service.sessions.errors import InvalidRefreshToken, RefreshReused, SessionNotFound
 from auth_service.sessions.schemas import (
+    OAUTH_EXAMPLE,
     SESSION_EXAMPLE,
     TOKENS_EXAMPLE,
     Credentials,
@@ -78,17 +79,29 @@ async def log_in(request: Request, body: Credentials, session: WriteSession) -> 
         "enveloped; a refusal is the usual envelope with `error` and `error_description` (section 5.2) beside it."
     ),
     response_model=OAuthTokens,
-    responses=errors(*LOGIN_REFUSALS),
+    responses={
+        200: bare_example(OAUTH_EXAMPLE, description="The tokens of the new session."),
+        **errors(*LOGIN_REFUSALS),
+    },
 )
 @public("this is how an identity is obtained")
 async def log_in_by_form(
     request: Request,
     session: WriteSession,
-    username: Annotated[str, Form(max_length=320)],
-    password: Annotated[str, Form(max_length=1024)],
-    grant_type: Annotated[str, Form(pattern="^password$")] = "password",  # noqa: ARG001 - fixed by the RFC
-    scope: Annotated[str, Form(max_length=500)] = "",  # noqa: ARG001 - explorers send it
-    otp: Annotated[str | None, Form(max_length=64)] = None,
+    username: Annotated[
+        str, Form(max_length=320, description="The address of the account.", examples=["ada@example.com"])
+    ],
+    password: Annotated[str, Form(max_length=1024, examples=["correct horse battery"])],
+    grant_type: Annotated[  # noqa: ARG001 - fixed by the RFC
+        str, Form(pattern="^password$", description="Always `password`.", examples=["password"])
+    ] = "password",
+    scope: Annotated[  # noqa: ARG001 - explorers send it
+        str, Form(max_length=500, description="Not read: a login has all that its user may do.")
+    ] = "",
+    otp: Annotated[
+        str | None,
+        Form(max_length=64, description="A one-time code or a recovery code, where the account needs one."),
+    ] = None,
 ) -> Response:
     grant = await _log_in(request, session, Attempt(username, password, otp))
     tokens = await tokens_of(request, session, grant)
@@ -178,7 +191,7 @@ async def list_sessions(
 )
 @session_only("sessions are their owner's affair")
 async def end_session(
-    request: Request, session_id: UUID, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
+    request: Request, session_id: SessionId, caller: CurrentPrincipal, write: Writing, minimal: WantsMinimal
 ) -> Response:
     lifetimes = request.app.state.session_terms.lifetimes
     await service.end_session(write.session, caller=caller, session_id=session_id, lifetimes=lifetimes)

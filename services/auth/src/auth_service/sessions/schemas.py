@@ -10,9 +10,17 @@ from auth_service.users.schemas import USER_EXAMPLE, UserOut
 class Credentials(BaseModel):
     """E-mail and password, and a code where the account has a second factor."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"email": "ada@example.com", "password": "correct horse battery"},
+                {"email": "ada@example.com", "password": "correct horse battery", "otp": "123456"},
+            ]
+        },
+    )
 
-    email: str = Field(max_length=320, examples=["ada@example.com"])
+    email: str = Field(max_length=320, description="The address of the account.", examples=["ada@example.com"])
     password: str = Field(max_length=1024, examples=["correct horse battery"])
     otp: str | None = Field(
         default=None, max_length=64, description="A one-time code or a recovery code, where the account needs one."
@@ -24,7 +32,9 @@ class RefreshRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    refresh_token: str = Field(max_length=200)
+    refresh_token: str = Field(
+        max_length=200, description="From the last login or refresh; it works once.", examples=["tlm_rt_3kTMd..."]
+    )
 
 
 class TokensOut(BaseModel):
@@ -60,14 +70,13 @@ class SessionOut(BaseModel):
     expires_at: datetime
 
 
-TOKENS_EXAMPLE: dict[str, Any] = {
+OAUTH_EXAMPLE: dict[str, Any] = {
     "access_token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6Ii4uLiJ9...",
     "token_type": "bearer",
     "expires_in": 86400,
     "refresh_token": "tlm_rt_3kTMd...",
-    "refresh_expires_in": 1209600,
-    "user": USER_EXAMPLE,
 }
+TOKENS_EXAMPLE: dict[str, Any] = {**OAUTH_EXAMPLE, "refresh_expires_in": 1209600, "user": USER_EXAMPLE}
 SESSION_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-5e01-7a00-9c6f-2d7e4a8b1c07",
     "device": "curl/7.88.1",

@@ -3,7 +3,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession, Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example
+from chassis.web.openapi import errors, example, stale
 from chassis.web.preconditions import ExpectedVersion, IfMatchMalformed
 from chassis.web.replies import NO_STORE, etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, public, session_only
@@ -81,7 +81,7 @@ async def read_profile(request: Request, caller: CurrentPrincipal, connection: P
     response_model=Envelope[UserOut],
     responses={
         200: example({**USER_EXAMPLE, "version": 2}, description="The profile after the change.", headers=ETAG),
-        **errors(ProfileVersionConflict, IfMatchMalformed),
+        **errors(stale(ProfileVersionConflict, USER_EXAMPLE), IfMatchMalformed),
     },
 )
 @session_only("an account is its owner's, not a program's")

@@ -1,7 +1,6 @@
 """How endpoints come by a task on which somebody says what an assignee has done."""
 
 from typing import Annotated
-from uuid import UUID
 
 from chassis.errors import Forbidden
 from chassis.web.identity import CurrentPrincipal
@@ -9,11 +8,12 @@ from fastapi import Depends
 from sqlalchemy import RowMapping
 
 from tasks_service.assignees.errors import AssigneeMissing
+from tasks_service.path_ids import UserId
 from tasks_service.permissions.policies import role_allows
 from tasks_service.tasks.access import WritableTask
 
 
-async def answerable_task(task: WritableTask, user_id: UUID, caller: CurrentPrincipal) -> RowMapping:
+async def answerable_task(task: WritableTask, user_id: UserId, caller: CurrentPrincipal) -> RowMapping:
     """Return a task for which the caller may answer as one of its assignees, or for one.
 
     Raises what writable_task raises, AssigneeMissing.

@@ -1,5 +1,3 @@
-from uuid import UUID
-
 from chassis.errors import Forbidden, InvalidCursor
 from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
@@ -27,6 +25,7 @@ from tasks_service.assignments.access import AnswerableTask
 from tasks_service.blockers.errors import Blocked
 from tasks_service.changes.access import FreshConnection, written_headers
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.path_ids import UserId
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.subtasks.errors import OpenSubtasks
 from tasks_service.tasks.access import ReadableTask, WritableTask
@@ -145,7 +144,7 @@ async def add_assignee(
 async def update_assignee(
     request: Request,
     task: AnswerableTask,
-    user_id: UUID,
+    user_id: UserId,
     body: AssigneePatch,
     caller: CurrentPrincipal,
     write: Writing,
@@ -174,7 +173,7 @@ async def update_assignee(
 async def remove_assignee(
     request: Request,
     task: WritableTask,
-    user_id: UUID,
+    user_id: UserId,
     caller: CurrentPrincipal,
     write: Writing,
     expected: Expecting,

@@ -1,7 +1,6 @@
 """How endpoints come by a category: loaded through what the caller sees, and authorised by the route's policy."""
 
 from typing import Annotated
-from uuid import UUID
 
 from chassis.web.database import Writing
 from chassis.web.identity import CurrentPrincipal
@@ -13,10 +12,13 @@ from tasks_service.changes.access import FreshConnection
 from tasks_service.names.errors import NamedMissing
 from tasks_service.names.policies import held
 from tasks_service.names.repository import find_visible
+from tasks_service.path_ids import CategoryId
 from tasks_service.permissions.access import require_policy
 
 
-async def readable_category(category_id: UUID, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
+async def readable_category(
+    category_id: CategoryId, caller: CurrentPrincipal, connection: FreshConnection
+) -> RowMapping:
     """Load a category that the caller may see. Raises NamedMissing."""
     row = await find_visible(connection, CATEGORY.table, caller=caller, row_id=category_id)
     if row is None:
@@ -25,7 +27,7 @@ async def readable_category(category_id: UUID, caller: CurrentPrincipal, connect
 
 
 async def writable_category(
-    request: Request, category_id: UUID, caller: CurrentPrincipal, write: Writing
+    request: Request, category_id: CategoryId, caller: CurrentPrincipal, write: Writing
 ) -> RowMapping:
     """Load a category for what the route's policy says, in the transaction of that. Raises NamedMissing, Forbidden."""
     row = await find_visible(write.session, CATEGORY.table, caller=caller, row_id=category_id)

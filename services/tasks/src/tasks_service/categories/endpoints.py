@@ -6,7 +6,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
@@ -38,7 +38,8 @@ router = APIRouter(prefix="/api/v1/categories", tags=["categories"])
 
 ETAG = {"ETag": "The category's version, in quotes."}
 WRITTEN = {**ETAG, **CURSOR}
-WRITING = (NamedMissing, Forbidden, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
+STALE = stale(ResourceVersionConflict, CATEGORY_EXAMPLE, "name")
+WRITING = (NamedMissing, Forbidden, STALE, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 Plan = Annotated[
     str,
     Query(

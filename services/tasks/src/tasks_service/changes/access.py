@@ -26,13 +26,15 @@ Source = Callable[[Database, Bound | None], AbstractAsyncContextManager[AsyncCon
 POLL_SECONDS = 0.02
 CURSOR = {"X-Cursor": "Position in the change log right after this write."}
 """How documents describe what cursor_header returns."""
-MEANING = "An X-Cursor: the answer is at least as new as it."
+MEANING = "The X-Cursor of a change: the answer is at least as new as that."
 
 
 async def fresh_connection(
     request: Request,
     caller: CurrentPrincipal,
-    x_min_cursor: Annotated[str | None, Header(max_length=MAX_CURSOR_CHARACTERS, description=MEANING)] = None,
+    x_min_cursor: Annotated[
+        str | None, Header(alias="X-Min-Cursor", max_length=MAX_CURSOR_CHARACTERS, description=MEANING)
+    ] = None,
     min_cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description=MEANING)] = None,
 ) -> AsyncIterator[AsyncConnection]:
     """Give a connection whose data includes the position asked for. Raises InvalidCursor, NotYetConsistent."""

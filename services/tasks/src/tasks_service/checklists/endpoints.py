@@ -5,7 +5,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import enveloped, errors, example
+from chassis.web.openapi import enveloped, errors, example, stale
 from chassis.web.pagination import list_reply
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.routing import policy, scope
@@ -34,7 +34,8 @@ from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/checklist", tags=["checklists"])
 
 WRITTEN = {"ETag": "The item's version, in quotes.", **CURSOR}
-WRITING = (Forbidden, ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
+STALE = stale(ResourceVersionConflict, CHECKLIST_ITEM_EXAMPLE, "text")
+WRITING = (Forbidden, ProjectArchived, STALE, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 PROGRESS = {"done": 0, "total": 1}
 
 

@@ -1,7 +1,6 @@
 """How endpoints come by a comment: loaded through what the caller sees, and authorised by the route's policy."""
 
 from typing import Annotated
-from uuid import UUID
 
 from chassis.web.database import Writing
 from chassis.web.identity import CurrentPrincipal
@@ -11,6 +10,7 @@ from sqlalchemy import RowMapping
 from tasks_service.changes.access import FreshConnection
 from tasks_service.comments import repository
 from tasks_service.comments.errors import CommentNotFound
+from tasks_service.path_ids import CommentId
 from tasks_service.permissions.access import require_policy
 from tasks_service.permissions.schemas import Held
 from tasks_service.projects.errors import ProjectArchived
@@ -18,7 +18,7 @@ from tasks_service.tasks.access import NamedTask, identified
 
 
 async def readable_comment(
-    named: NamedTask, comment_id: UUID, caller: CurrentPrincipal, connection: FreshConnection
+    named: NamedTask, comment_id: CommentId, caller: CurrentPrincipal, connection: FreshConnection
 ) -> RowMapping:
     """Load a comment of a task that the caller may see. Raises CommentNotFound, AmbiguousKey."""
     task_id, _ = await identified(connection, caller, named)
@@ -29,7 +29,7 @@ async def readable_comment(
 
 
 async def writable_comment(
-    request: Request, named: NamedTask, comment_id: UUID, caller: CurrentPrincipal, write: Writing
+    request: Request, named: NamedTask, comment_id: CommentId, caller: CurrentPrincipal, write: Writing
 ) -> RowMapping:
     """Load a comment for what the route's policy says, in the transaction of that; its author is whose own it is.
 

@@ -8,7 +8,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import errors, example, page_example, stale
 from chassis.web.pagination import (
     PageAndCursor,
     PagesQuery,
@@ -52,7 +52,8 @@ router = APIRouter(prefix="/api/v1/tasks/{task_id}/comments", tags=["comments"])
 
 ETAG = {"ETag": "The comment's version, in quotes."}
 WRITTEN = {**ETAG, **CURSOR}
-WRITING = (Forbidden, ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
+STALE = stale(ResourceVersionConflict, COMMENT_EXAMPLE, "body")
+WRITING = (Forbidden, ProjectArchived, STALE, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 WARNED = (
     "Whoever is mentioned and can't see the task is not notified, and stands in `meta.warnings` as "
     "`MENTION_NO_ACCESS`, whether there is such a user or not."

@@ -1,3 +1,4 @@
+import json
 from typing import Annotated
 
 from chassis.errors import CursorMismatch, Forbidden, InvalidCursor
@@ -28,7 +29,12 @@ of_task = APIRouter(prefix="/api/v1/tasks", tags=["history"])
 of_workspace = APIRouter(prefix="/api/v1/workspaces", tags=["history"])
 
 
-LINES = {NDJSON: {"schema": {"type": "string", "description": "An entry a line."}}}
+LINES = {
+    NDJSON: {
+        "schema": {"type": "string", "description": "An entry a line, as it is in the pages."},
+        "example": f"{json.dumps(AUDIT_EXAMPLE)}\n",
+    }
+}
 
 
 def _found(entry: object, description: str, **more: object) -> Responses:
@@ -94,7 +100,7 @@ async def read_workspace_audit(
     connection: FreshConnection,
     wanted: AuditFilterQuery,
     paging: CursorPaging,
-    accept: Annotated[str, Header(description="`application/x-ndjson` exports everything.")] = "*/*",
+    accept: Annotated[str, Header(alias="Accept", description="`application/x-ndjson` exports everything.")] = "*/*",
 ) -> Response:
     if NDJSON in accept:
         lines = service.export_audit(

@@ -1,5 +1,4 @@
 from typing import Annotated
-from uuid import UUID
 
 from chassis.errors import Forbidden, IfMatchRequired, TokenRestricted
 from chassis.identity import Principal
@@ -7,7 +6,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import NO_STORE, etag, reply
@@ -42,6 +41,7 @@ from tasks_service.invitations.schemas import (
     TokenText,
 )
 from tasks_service.invitations.service import InvitationTerms
+from tasks_service.path_ids import InvitationId
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.tasks.errors import ProjectNotFound
 from tasks_service.versions.access import Expecting
@@ -55,6 +55,7 @@ mine = APIRouter(prefix="/api/v1/invitations", tags=["invitations"])
 WRITTEN = {"ETag": "The invitation's version, in quotes.", **CURSOR}
 CONCERNS_THE_CALLER = "concerns the caller alone: the token was mailed to an address that the caller has confirmed"
 ADDRESSED = (InvitationMissing, AddressUnconfirmed, InvitationForAnotherAddress, InvitationExpired, TokenRestricted)
+STALE = stale(ResourceVersionConflict, INVITATION_EXAMPLE, "state")
 
 
 @router.get(
@@ -138,7 +139,11 @@ async def create_invitation(
 @scope("admin:*")
 @policy("workspace.manage_members")
 async def resend_invitation(
-    request: Request, workspace: WritableWorkspace, invitation_id: UUID, caller: CurrentPrincipal, write: Writing
+    request: Request,
+    workspace: WritableWorkspace,
+    invitation_id: InvitationId,
+    caller: CurrentPrincipal,
+    write: Writing,
 ) -> Response:
     terms: InvitationTerms = request.app.state.invitations
     row = await service.resend(
@@ -164,7 +169,7 @@ async def resend_invitation(
             WorkspaceMissing,
             InvitationMissing,
             Forbidden,
-            ResourceVersionConflict,
+            STALE,
             IfMatchMalformed,
             IfMatchRequired,
             ResourceBusy,
@@ -176,7 +181,7 @@ async def resend_invitation(
 async def revoke_invitation(
     request: Request,
     workspace: WritableWorkspace,
-    invitation_id: UUID,
+    invitation_id: InvitationId,
     caller: CurrentPrincipal,
     write: Writing,
     expected: Expecting,
@@ -203,7 +208,9 @@ async def revoke_invitation(
     },
 )
 @public("the mailed token is the credential")
-async def read_invitation_link(token: Annotated[TokenText, Query()], connection: UnboundConnection) -> Response:
+async def read_invitation_link(
+    token: Annotated[TokenText, Query(description="What the mailed link ends with.")], connection: UnboundConnection
+) -> Response:
     found = await service.find_link(connection, token)
     link = InvitationLinkOut(
         valid=True,

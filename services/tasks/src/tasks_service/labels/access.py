@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Annotated
-from uuid import UUID
 
 from chassis.web.database import Writing
 from chassis.web.identity import CurrentPrincipal
@@ -14,6 +13,7 @@ from tasks_service.labels.schemas import LABEL
 from tasks_service.names.errors import NamedMissing
 from tasks_service.names.policies import held
 from tasks_service.names.repository import find_visible
+from tasks_service.path_ids import LabelId
 from tasks_service.permissions.access import require_policy
 from tasks_service.permissions.schemas import Held
 from tasks_service.projects.errors import ProjectArchived
@@ -33,7 +33,7 @@ class Labelling:
         return self.label["owner_id"] is not None
 
 
-async def readable_label(label_id: UUID, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
+async def readable_label(label_id: LabelId, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
     """Load a label that the caller may see. Raises NamedMissing."""
     row = await find_visible(connection, LABEL.table, caller=caller, row_id=label_id)
     if row is None:
@@ -41,7 +41,7 @@ async def readable_label(label_id: UUID, caller: CurrentPrincipal, connection: F
     return row
 
 
-async def writable_label(request: Request, label_id: UUID, caller: CurrentPrincipal, write: Writing) -> RowMapping:
+async def writable_label(request: Request, label_id: LabelId, caller: CurrentPrincipal, write: Writing) -> RowMapping:
     """Load a label for what the route's policy says, in the transaction of that. Raises NamedMissing, Forbidden."""
     row = await find_visible(write.session, LABEL.table, caller=caller, row_id=label_id)
     if row is None:
@@ -51,7 +51,7 @@ async def writable_label(request: Request, label_id: UUID, caller: CurrentPrinci
 
 
 async def labelling(
-    request: Request, label_id: UUID, task: SeenTask, caller: CurrentPrincipal, write: Writing
+    request: Request, label_id: LabelId, task: SeenTask, caller: CurrentPrincipal, write: Writing
 ) -> Labelling:
     """Load a task and a label that it can have: who sees the task may put an own label on it, archived or not.
 

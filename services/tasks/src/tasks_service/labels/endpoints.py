@@ -7,7 +7,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
@@ -34,6 +34,7 @@ from tasks_service.names import service as names
 from tasks_service.names.errors import NamedMissing
 from tasks_service.names.repository import list_visible
 from tasks_service.projects.errors import ProjectArchived
+from tasks_service.tasks.endpoints import STALE as TASK_STALE
 from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskView
 from tasks_service.versions.access import Expecting, ExpectingFields
@@ -45,13 +46,14 @@ of_tasks = APIRouter(prefix="/api/v1/tasks", tags=["labels"])
 
 ETAG = {"ETag": "The label's version, in quotes."}
 WRITTEN = {**ETAG, **CURSOR}
-WRITING = (NamedMissing, Forbidden, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
+STALE = stale(ResourceVersionConflict, LABEL_EXAMPLE, "name")
+WRITING = (NamedMissing, Forbidden, STALE, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 ON_TASK = (
     TaskNotFound,
     AmbiguousKey,
     Forbidden,
     ProjectArchived,
-    ResourceVersionConflict,
+    TASK_STALE,
     IfMatchMalformed,
     IfMatchRequired,
 )

@@ -1,18 +1,18 @@
 """How endpoints come by the workspace of a membership that they are about."""
 
 from typing import Annotated
-from uuid import UUID
 
 from chassis.web.database import Writing
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Request
 from sqlalchemy import RowMapping
 
+from tasks_service.path_ids import UserId, WorkspaceId
 from tasks_service.workspaces.access import load_workspace
 
 
 async def workspace_of_member(
-    request: Request, workspace_id: UUID, user_id: UUID, caller: CurrentPrincipal, write: Writing
+    request: Request, workspace_id: WorkspaceId, user_id: UserId, caller: CurrentPrincipal, write: Writing
 ) -> RowMapping:
     """Load the workspace; the membership may be the caller's own. Raises WorkspaceMissing, Forbidden."""
     is_own = user_id == caller.user_id

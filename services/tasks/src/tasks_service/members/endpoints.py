@@ -1,17 +1,14 @@
-from typing import Annotated
-from uuid import UUID
-
 from chassis.errors import Forbidden, IfMatchRequired, InvalidCursor
 from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import policy, scope
-from fastapi import Path, Request, Response
+from fastapi import Request, Response
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
@@ -28,6 +25,7 @@ from tasks_service.members.schemas import (
     OffboardReport,
     OwnershipTransfer,
 )
+from tasks_service.path_ids import UserId
 from tasks_service.versions.access import Expecting
 from tasks_service.versions.errors import ResourceVersionConflict
 from tasks_service.workspaces.access import ReadableWorkspace, WritableWorkspace
@@ -37,17 +35,17 @@ router = APIRouter(prefix="/api/v1/workspaces/{workspace_id}", tags=["members"])
 
 ETAG = {"ETag": "The membership's version, in quotes."}
 WRITTEN = {**ETAG, **CURSOR}
+STALE = stale(ResourceVersionConflict, MEMBER_VIEW_EXAMPLE, "role")
 CHANGING = (
     MemberMissing,
     Forbidden,
     LastOwner,
     PersonalWorkspace,
     ManagedElsewhere,
-    ResourceVersionConflict,
+    STALE,
     IfMatchMalformed,
     IfMatchRequired,
 )
-UserId = Annotated[UUID, Path(description="The member's user id.")]
 
 
 @router.get(

@@ -5,7 +5,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example
+from chassis.web.openapi import errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import policy, scope
@@ -27,7 +27,8 @@ router = APIRouter(prefix="/api/v1/tasks/{task_id}/metadata", tags=["metadata"])
 
 ETAG = {"ETag": "The version of this metadata, in quotes; the task has its own."}
 WRITTEN = {**ETAG, **CURSOR}
-WRITING = (AmbiguousKey, Forbidden, ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired)
+STALE = stale(ResourceVersionConflict, METADATA_EXAMPLE)
+WRITING = (AmbiguousKey, Forbidden, ProjectArchived, STALE, IfMatchMalformed, IfMatchRequired)
 Namespace = Annotated[
     str,
     Path(

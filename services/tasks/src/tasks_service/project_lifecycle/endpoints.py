@@ -6,7 +6,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example
+from chassis.web.openapi import errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.routing import policy, scope
 from fastapi import Query, Request, Response
@@ -16,7 +16,7 @@ from tasks_service.changes.access import CURSOR, cursor_header, written_headers
 from tasks_service.project_lifecycle import service
 from tasks_service.projects.access import ArchivableProject, DeletableProject, TrashedProject
 from tasks_service.projects.errors import InboxProject, ProjectArchived, ProjectMissing
-from tasks_service.projects.schemas import OWN_PROJECT_EXAMPLE, ProjectView
+from tasks_service.projects.schemas import OWN_PROJECT_EXAMPLE, PROJECT_EXAMPLE, ProjectView
 from tasks_service.versions.access import Expecting
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
@@ -26,7 +26,8 @@ WRITTEN = {
     "ETag": "The project's version, in quotes.",
     **CURSOR,
 }
-WRITING = (ProjectMissing, Forbidden, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
+STALE = stale(ResourceVersionConflict, PROJECT_EXAMPLE, "name")
+WRITING = (ProjectMissing, Forbidden, STALE, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 WHEN = "2026-11-25T10:00:00Z"
 
 

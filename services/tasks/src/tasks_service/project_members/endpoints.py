@@ -1,5 +1,3 @@
-from uuid import UUID
-
 from chassis.errors import Forbidden
 from chassis.web.app import APIRouter
 from chassis.web.database import Writing
@@ -13,6 +11,7 @@ from fastapi import Request, Response
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.path_ids import UserId
 from tasks_service.project_members import repository, service
 from tasks_service.project_members.errors import (
     LastManager,
@@ -72,7 +71,7 @@ async def list_project_members(
 async def put_project_member(
     request: Request,
     project: WritableProject,
-    user_id: UUID,
+    user_id: UserId,
     body: ProjectMemberPut,
     caller: CurrentPrincipal,
     write: Writing,
@@ -104,7 +103,7 @@ async def put_project_member(
 async def remove_project_member(
     request: Request,
     project: WritableProject,
-    user_id: UUID,
+    user_id: UserId,
     caller: CurrentPrincipal,
     write: Writing,
     minimal: WantsMinimal,

@@ -5,10 +5,11 @@ from uuid import UUID
 
 from chassis.web.database import Write, Writing
 from chassis.web.identity import CurrentPrincipal
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from sqlalchemy import RowMapping
 
 from tasks_service.changes.access import FreshConnection
+from tasks_service.path_ids import ProjectId
 from tasks_service.permissions.access import require_policy
 from tasks_service.permissions.schemas import Held
 from tasks_service.projects import repository
@@ -18,7 +19,7 @@ from tasks_service.projects.rules import ProjectLimits
 from tasks_service.workspaces.service import ensure_personal_workspace
 
 
-async def readable_project(project_id: UUID, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
+async def readable_project(project_id: ProjectId, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
     """Load a project that the caller may see. Raises ProjectMissing."""
     row = await repository.find_visible(connection, caller=caller, project_id=project_id)
     if row is None:
@@ -27,13 +28,15 @@ async def readable_project(project_id: UUID, caller: CurrentPrincipal, connectio
 
 
 async def archivable_project(
-    request: Request, project_id: UUID, caller: CurrentPrincipal, write: Writing
+    request: Request, project_id: ProjectId, caller: CurrentPrincipal, write: Writing
 ) -> RowMapping:
     """Load a project for what the route's policy says, archived or not. Raises ProjectMissing, Forbidden."""
     return await _found(request, write, caller, project_id, in_trash=False)
 
 
-async def writable_project(request: Request, project_id: UUID, caller: CurrentPrincipal, write: Writing) -> RowMapping:
+async def writable_project(
+    request: Request, project_id: ProjectId, caller: CurrentPrincipal, write: Writing
+) -> RowMapping:
     """Load a project for what the route's policy says. Raises ProjectMissing, Forbidden, ProjectArchived."""
     row = await _found(request, write, caller, project_id, in_trash=False)
     if row["archived_at"] is not None:
@@ -43,17 +46,21 @@ async def writable_project(request: Request, project_id: UUID, caller: CurrentPr
 
 async def deletable_project(
     request: Request,
-    project_id: UUID,
+    project_id: ProjectId,
     caller: CurrentPrincipal,
     write: Writing,
     *,
-    permanent: bool = False,
+    permanent: Annotated[
+        bool, Query(description="Delete it for good, from the trash or not, with all its tasks.")
+    ] = False,
 ) -> RowMapping:
     """Load a project to delete it, from the trash when it is to go for good. Raises ProjectMissing, Forbidden."""
     return await _found(request, write, caller, project_id, in_trash=None if permanent else False)
 
 
-async def trashed_project(request: Request, project_id: UUID, caller: CurrentPrincipal, write: Writing) -> RowMapping:
+async def trashed_project(
+    request: Request, project_id: ProjectId, caller: CurrentPrincipal, write: Writing
+) -> RowMapping:
     """Load a project from the trash. Raises ProjectMissing, Forbidden."""
     return await _found(request, write, caller, project_id, in_trash=True)
 

@@ -6,7 +6,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed
 from chassis.web.replies import etag, reply, unless_unchanged
@@ -30,6 +30,7 @@ from tasks_service.projects.errors import (
 from tasks_service.projects.filters import ProjectFilter
 from tasks_service.projects.schemas import (
     OWN_PROJECT_EXAMPLE,
+    PROJECT_EXAMPLE,
     PROJECT_VIEW_EXAMPLE,
     ProjectCreate,
     ProjectPatch,
@@ -42,6 +43,7 @@ from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
 
 ETAG = {"ETag": "The project's version, in quotes."}
+STALE = stale(ResourceVersionConflict, PROJECT_EXAMPLE, "name")
 WRITTEN = {**ETAG, **CURSOR}
 PLACING = (ProjectNotFound, TooDeep, PrefixTaken, ProjectArchived)
 
@@ -154,7 +156,7 @@ async def read_project(request: Request, project: ReadableProject) -> Response:
             *PLACING,
             Cycle,
             InboxProject,
-            ResourceVersionConflict,
+            STALE,
             IfMatchMalformed,
             IfMatchRequired,
             ResourceBusy,

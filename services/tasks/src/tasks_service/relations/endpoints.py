@@ -1,5 +1,3 @@
-from uuid import UUID
-
 from chassis.errors import Forbidden
 from chassis.web.app import APIRouter
 from chassis.web.database import Writing
@@ -13,6 +11,7 @@ from fastapi import Request, Response
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.path_ids import RelationId
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.relations import repository, service
 from tasks_service.relations.errors import (
@@ -96,7 +95,7 @@ async def create_relation(
 async def delete_relation(
     request: Request,
     task: WritableTask,
-    relation_id: UUID,
+    relation_id: RelationId,
     caller: CurrentPrincipal,
     write: Writing,
     minimal: WantsMinimal,

@@ -16,11 +16,11 @@ from tasks_service.reverting.errors import RevertConflict, VersionNotFound
 from tasks_service.reverting.schemas import TaskRevert
 from tasks_service.subtasks.errors import OpenSubtasks
 from tasks_service.tasks.access import WritableTask
-from tasks_service.tasks.endpoints import WRITTEN, OpenChildren, written
+from tasks_service.tasks.endpoints import STALE, WRITTEN, OpenChildren, written
 from tasks_service.tasks.errors import AmbiguousKey, DatesOutOfOrder, TaskNotFound
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.versions.access import Expecting
-from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
+from tasks_service.versions.errors import ResourceBusy
 
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/revert", tags=["history"])
 
@@ -48,7 +48,7 @@ router = APIRouter(prefix="/api/v1/tasks/{task_id}/revert", tags=["history"])
             OpenSubtasks,
             Blocked,
             ProjectArchived,
-            ResourceVersionConflict,
+            STALE,
             IfMatchMalformed,
             IfMatchRequired,
             ResourceBusy,

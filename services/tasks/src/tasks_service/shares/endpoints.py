@@ -1,5 +1,3 @@
-from uuid import UUID
-
 from chassis.errors import Forbidden, InvalidCursor
 from chassis.web.app import APIRouter
 from chassis.web.database import Writing
@@ -13,6 +11,7 @@ from fastapi import Request, Response
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.path_ids import UserId
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.shares import repository, service
 from tasks_service.shares.errors import ShareeNotFound
@@ -70,7 +69,7 @@ async def list_shares(
 async def put_share(
     request: Request,
     task: WritableTask,
-    user_id: UUID,
+    user_id: UserId,
     body: TaskSharePut,
     caller: CurrentPrincipal,
     write: Writing,
@@ -98,7 +97,7 @@ async def put_share(
 async def remove_share(
     request: Request,
     task: WritableTask,
-    user_id: UUID,
+    user_id: UserId,
     caller: CurrentPrincipal,
     write: Writing,
     minimal: WantsMinimal,

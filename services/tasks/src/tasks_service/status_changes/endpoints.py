@@ -1,5 +1,4 @@
 from typing import Annotated
-from uuid import UUID
 
 from chassis.errors import Forbidden, IfMatchRequired
 from chassis.identity import Principal
@@ -7,7 +6,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example
+from chassis.web.openapi import errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import reply
 from chassis.web.routing import policy, scope
@@ -16,6 +15,7 @@ from sqlalchemy import RowMapping
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.path_ids import StatusId
 from tasks_service.projects.access import Limits, ReadableProject, WritableProject
 from tasks_service.projects.errors import ProjectArchived, ProjectMissing
 from tasks_service.status_changes import service
@@ -36,12 +36,13 @@ from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 router = APIRouter(prefix="/api/v1/projects/{project_id}/statuses", tags=["projects"])
 
 WRITTEN = {"ETag": "The status' version, in quotes.", **CURSOR}
+STALE = stale(ResourceVersionConflict, STATUS_EXAMPLE, "name")
 CHANGING = (
     StatusMissing,
     Forbidden,
     ProjectArchived,
     TooManyTasks,
-    ResourceVersionConflict,
+    STALE,
     IfMatchMalformed,
     IfMatchRequired,
     ResourceBusy,
@@ -108,7 +109,7 @@ async def create_status(
 async def update_status(
     request: Request,
     project: WritableProject,
-    status_id: UUID,
+    status_id: StatusId,
     body: StatusPatch,
     caller: CurrentPrincipal,
     write: Writing,
@@ -140,7 +141,7 @@ async def update_status(
 async def delete_status(
     request: Request,
     project: WritableProject,
-    status_id: UUID,
+    status_id: StatusId,
     caller: CurrentPrincipal,
     write: Writing,
     expected: Expecting,

@@ -29,6 +29,11 @@ class Named:
     workspace_id: UUID | None
 
 
+Permanently = Annotated[
+    bool, Query(description="Delete it for good, from the trash or not: for managers of its project.")
+]
+
+
 def named_task(
     task_id: Annotated[
         str,
@@ -88,9 +93,7 @@ async def deletable_task(
     caller: CurrentPrincipal,
     write: Writing,
     *,
-    permanent: Annotated[
-        bool, Query(description="Delete it for good, from the trash or not: for managers of its project.")
-    ] = False,
+    permanent: Permanently = False,
 ) -> RowMapping:
     """Load a task to delete it, from the trash, too, when it is to go for good.
 

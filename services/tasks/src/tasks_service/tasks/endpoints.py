@@ -7,7 +7,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import bare_example, errors, example, page_example, stale
 from chassis.web.pagination import PageAndCursor, PageTooDeep, PagingQuery, cursor_links, list_reply, page_links
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
@@ -31,11 +31,12 @@ from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.subtasks.errors import Cycle, OpenSubtasks, ParentNotFound, TooDeep
 from tasks_service.subtasks.rules import Children
 from tasks_service.tasks import service
-from tasks_service.tasks.access import DeletableTask, LocatableTask, ReadableTask, WritableTask
+from tasks_service.tasks.access import DeletableTask, LocatableTask, Permanently, ReadableTask, WritableTask
 from tasks_service.tasks.errors import AmbiguousKey, DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.rules import UUID_PATTERN, Priority
 from tasks_service.tasks.schemas import (
+    LOCATION_EXAMPLE,
     TASK_EXAMPLE,
     StatusKey,
     TaskCreate,
@@ -53,7 +54,8 @@ router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 internal = APIRouter(prefix="/internal/tasks", tags=["internal"])
 
 ETAG = {"ETag": "The task's version, in quotes."}
-WRITING = (ProjectArchived, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy)
+STALE = stale(ResourceVersionConflict, TASK_EXAMPLE, "title")
+WRITING = (ProjectArchived, STALE, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 TREE = (ParentNotFound, Cycle, TooDeep)
 OpenChildren = Annotated[
     Children,
@@ -314,7 +316,7 @@ async def delete_task(
     expected: Expecting,
     minimal: WantsMinimal,
     *,
-    permanent: Annotated[bool, Query()] = False,
+    permanent: Permanently = False,
 ) -> Response:
     delete = purge_task if permanent else service.delete_task
     row = await delete(write.session, task=task, expected=expected, actor=caller)
@@ -328,7 +330,7 @@ async def delete_task(
     summary="Locate a task for another service",
     description="Where the task lives and whether the caller, whose identity is passed on, may change it.",
     response_model=TaskLocation,
-    responses=errors(TaskNotFound),
+    responses={200: bare_example(LOCATION_EXAMPLE, description="Where it lives."), **errors(TaskNotFound)},
 )
 @any_credential("a service asks for a caller whose scope it has checked")
 @policy("task.read")

@@ -348,6 +348,14 @@ TASK_EXAMPLE: dict[str, Any] = {
     "updated_at": "2026-11-24T09:00:00Z",
     "deleted_at": None,
 }
+LOCATION_EXAMPLE: dict[str, Any] = {
+    "task_id": TASK_EXAMPLE["id"],
+    "workspace_id": TASK_EXAMPLE["workspace_id"],
+    "project_id": TASK_EXAMPLE["project_id"],
+    "can_edit": True,
+    "role": "editor",
+    "is_archived": False,
+}
 REPLACEMENT_EXAMPLE = {name: TASK_EXAMPLE[name] for name in TaskPatch.model_fields} | {"due": "2026-12-01"}
 
 

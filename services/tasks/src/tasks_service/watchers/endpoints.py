@@ -1,5 +1,3 @@
-from uuid import UUID
-
 from chassis.errors import Forbidden, InvalidCursor, TokenRestricted
 from chassis.web.app import APIRouter
 from chassis.web.database import Writing
@@ -14,6 +12,7 @@ from fastapi import Request, Response
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.path_ids import UserId
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.tasks.access import FollowedTask, ReadableTask
 from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
@@ -150,7 +149,7 @@ async def unmute_task(
 async def remove_watcher(
     request: Request,
     task: FollowedTask,
-    user_id: UUID,
+    user_id: UserId,
     caller: CurrentPrincipal,
     write: Writing,
     minimal: WantsMinimal,

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from sqlalchemy import RowMapping
 
 from tasks_service.changes.access import FreshConnection
+from tasks_service.path_ids import WorkspaceId
 from tasks_service.permissions.access import require_policy
 from tasks_service.permissions.schemas import Held
 from tasks_service.workspaces import repository
@@ -17,14 +18,14 @@ from tasks_service.workspaces.errors import WorkspaceMissing
 
 
 async def readable_workspace(
-    request: Request, workspace_id: UUID, caller: CurrentPrincipal, connection: FreshConnection
+    request: Request, workspace_id: WorkspaceId, caller: CurrentPrincipal, connection: FreshConnection
 ) -> RowMapping:
     """Load a workspace that the caller may see, with the caller's `role`. Raises WorkspaceMissing, Forbidden."""
     return await load_workspace(request, connection, caller, workspace_id)
 
 
 async def writable_workspace(
-    request: Request, workspace_id: UUID, caller: CurrentPrincipal, write: Writing
+    request: Request, workspace_id: WorkspaceId, caller: CurrentPrincipal, write: Writing
 ) -> RowMapping:
     """Load a workspace in the transaction of its change. Raises WorkspaceMissing, Forbidden."""
     return await load_workspace(request, write.session, caller, workspace_id)

@@ -4,7 +4,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example
+from chassis.web.openapi import bare_example, errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply
@@ -20,6 +20,7 @@ from tasks_service.workspaces import repository, service
 from tasks_service.workspaces.access import ReadableWorkspace, WritableWorkspace
 from tasks_service.workspaces.errors import PersonalWorkspace, WorkspaceMissing
 from tasks_service.workspaces.schemas import (
+    MEMBERSHIPS_EXAMPLE,
     WORKSPACE_EXAMPLE,
     MembershipOut,
     MembershipsOut,
@@ -35,6 +36,7 @@ CREATED = 201
 ETAG = {"ETag": "The workspace's version, in quotes."}
 WRITTEN = {**ETAG, **CURSOR}
 SHARED_EXAMPLE = {**WORKSPACE_EXAMPLE, "name": "Choir", "personal": False}
+STALE = stale(ResourceVersionConflict, SHARED_EXAMPLE, "name")
 
 
 @router.get(
@@ -121,7 +123,7 @@ async def read_workspace(workspace: ReadableWorkspace) -> Response:
             description="The workspace after the change.",
             headers=WRITTEN,
         ),
-        **errors(WorkspaceMissing, Forbidden, ResourceVersionConflict, IfMatchMalformed, IfMatchRequired, ResourceBusy),
+        **errors(WorkspaceMissing, Forbidden, STALE, IfMatchMalformed, IfMatchRequired, ResourceBusy),
     },
 )
 @scope("tasks:write")
@@ -155,7 +157,7 @@ async def update_workspace(
             WorkspaceMissing,
             Forbidden,
             PersonalWorkspace,
-            ResourceVersionConflict,
+            STALE,
             IfMatchMalformed,
             IfMatchRequired,
         ),
@@ -190,6 +192,7 @@ async def _written(
     summary="List the caller's memberships for another service",
     description="All memberships of the caller, whose identity is passed on; as new as the primary.",
     response_model=MembershipsOut,
+    responses={200: bare_example(MEMBERSHIPS_EXAMPLE, description="The memberships.")},
 )
 @any_credential("a service asks for a caller whose scope it has checked")
 @policy("workspace.read")

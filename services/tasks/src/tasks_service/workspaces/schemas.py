@@ -107,6 +107,9 @@ WORKSPACE_EXAMPLE: dict[str, Any] = {
     "created_at": "2026-11-24T08:59:00Z",
     "updated_at": "2026-11-24T08:59:00Z",
 }
+MEMBERSHIPS_EXAMPLE: dict[str, Any] = {
+    "memberships": [{"workspace_id": WORKSPACE_EXAMPLE["id"], "role": "owner", "joined_seq": 1}]
+}
 MEMBER_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-6f00-7c22-8d5e-1a6f6a9d2c04",
     "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
