@@ -9,8 +9,10 @@ import pytest
 from chassis.errors import error_classes
 from chassis.web.validation import CODES
 from gateway.api import STATIC, own_document
+from gateway.documents import merge_documents
 from openapi_spec_validator import validate
 from testkit.contract import Contract
+from testkit.explained import unexplained
 from testkit.waiting import eventually
 
 EXTERNAL = re.compile(r"""(?:src|href|url\(|import|fetch\()\s*[=(]?\s*["']?(?:https?:)?//""", re.IGNORECASE)
@@ -51,6 +53,31 @@ async def test_merged_document_is_the_committed_one(start, services, documented,
         document = (await api.get("/openapi.json")).json()
     assert document["paths"] == committed["paths"]
     assert document["components"] == committed["components"]
+
+
+def test_every_public_operation_is_described_and_shown_with_examples_that_are_true(contracts_folder):
+    public = json.loads((contracts_folder / "public.openapi.json").read_text())
+    assert sum(len(item) for item in public["paths"].values()) >= 177
+    assert unexplained(public) == []
+
+
+def test_a_schema_that_refers_to_what_another_service_calls_the_same_is_kept_apart():
+    def document(field):
+        referring = {"properties": {"data": {"$ref": "#/components/schemas/Thing"}}}
+        outer = {"properties": {"data": {"$ref": "#/components/schemas/Envelope"}}}
+        schemas = {"Outer": outer, "Envelope": referring, "Thing": {"required": [field]}, "Same": {"type": "null"}}
+        answer = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Outer"}}}}
+        paths = {f"/{field}": {"get": {"operationId": field, "responses": {"200": answer}}}}
+        return {"paths": paths, "components": {"schemas": schemas}}
+
+    merged = merge_documents({"auth": document("user"), "tasks": document("task")}, server="http://here")
+    schemas = merged["components"]["schemas"]
+    assert sorted(schemas) == ["Envelope", "Outer", "Same", "TasksEnvelope", "TasksOuter", "TasksThing", "Thing"]
+    for path, expected in (("/user", ["user"]), ("/task", ["task"])):
+        found = merged["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        for _ in range(2):
+            found = schemas[found["$ref"].rpartition("/")[2]]["properties"]["data"]
+        assert schemas[found["$ref"].rpartition("/")[2]]["required"] == expected
 
 
 async def test_error_codes_are_complete(start, services, documented, contracts_folder):

@@ -55,15 +55,29 @@ def merge_documents(documents: Mapping[str, Document], *, server: str) -> Docume
 
 
 def _without_collisions(document: Document, taken: Mapping[str, Any], service: str) -> Document:
-    schemas = document.get("components", {}).get("schemas", {})
-    clashing = [name for name, schema in schemas.items() if name in taken and taken[name] != schema]
+    clashing = _clashing(document.get("components", {}).get("schemas", {}), taken)
     text = json.dumps(document)
     for name in clashing:
-        text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{service.title()}{name}"')
+        text = text.replace(_reference(name), _reference(f"{service.title()}{name}"))
     renamed: Document = json.loads(text)
     for name in clashing:
         renamed["components"]["schemas"][f"{service.title()}{name}"] = renamed["components"]["schemas"].pop(name)
     return renamed
+
+
+def _clashing(schemas: Document, taken: Mapping[str, Any]) -> list[str]:
+    """Return which names mean something else there: by what they are, or by what they refer to."""
+    common = [name for name in schemas if name in taken]
+    clashing = [name for name in common if taken[name] != schemas[name]]
+    # The list grows while it is walked: what refers to something else is something else.
+    for other in clashing:
+        referring = (name for name in common if _reference(other) in json.dumps(schemas[name]))
+        clashing.extend(name for name in referring if name not in clashing)
+    return clashing
+
+
+def _reference(name: str) -> str:
+    return f'"#/components/schemas/{name}"'
 
 
 class Documents:
