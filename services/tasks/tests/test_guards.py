@@ -70,7 +70,7 @@ def test_every_delete_answers_in_the_envelope_or_with_nothing_when_asked_and_not
         _, responses, parameters = answers[name]
         assert "application/json" in responses["200"]["content"], name
         assert "content" not in responses["204"], name
-        assert ("header", "prefer") in {(one["in"], one["name"]) for one in parameters}, name
+        assert ("header", "Prefer") in {(one["in"], one["name"]) for one in parameters}, name
 
 
 async def test_models_and_migrations_agree(database):
