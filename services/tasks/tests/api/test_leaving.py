@@ -209,3 +209,50 @@ async def test_f6_whoever_is_given_something_while_they_leave_is_left_with_nothi
         )
         assert set((await held(one, leaver)).values()) == {0}
         assert (await assignments(rows, one))[task][:2] == [[], None]
+
+
+WAYS_OUT = {
+    "they leave": ("viewer", "DELETE", "/workspaces/{w}/members/{viewer}", None),
+    "they are removed": ("owner", "DELETE", "/workspaces/{w}/members/{viewer}", None),
+    "they are off-boarded": ("owner", "POST", "/workspaces/{w}/members/{viewer}/offboard", {"unassign": True}),
+    "they lose the project": ("owner", "DELETE", "/projects/{p}/members/{viewer}", None),
+}
+
+
+@pytest.fixture
+def waiting(roster):
+    """Makes a task of all that one has done, and the other has not."""
+
+    async def make():
+        task = await roster.task(assignees=roster.several("editor", "viewer"), completion_policy="all")
+        await roster.ok("editor", "PATCH", f"/tasks/{task['id']}/assignees/{roster.id('editor')}", {"state": "done"})
+        return f"/tasks/{task['id']}"
+
+    return make
+
+
+@pytest.mark.parametrize("way", WAYS_OUT.values(), ids=WAYS_OUT)
+async def test_f6_who_loses_access_completes_nothing_since_their_part_was_not_done(roster, waiting, way):
+    path = await waiting()
+    count = len(await roster.log())
+    who, method, place, body = way
+    ids = {"w": roster.workspace_id, "p": roster.project_id, "viewer": roster.id("viewer")}
+    await roster.ok(who, method, place.format(**ids), body)
+    left = await roster.ok("owner", "GET", path)
+    assert (left["status"], left["assignees"], left["completed_at"]) == ("todo", roster.several("editor"), None)
+    assert [one["state"] for one in await roster.ok("owner", "GET", f"{path}/assignees")] == ["done"]
+    changed = [fields for kind, fields, _ in await roster.log_after(count) if kind == "task.updated.v1"]
+    assert changed == [{"assignees": (roster.several("editor", "viewer"), roster.several("editor"))}]
+    assert (await roster.ok("editor", "PATCH", path, {"status": "done"}))["completed_by"] == roster.id("editor")
+
+
+async def test_f2_taking_somebody_away_or_one_more_answer_completes_what_they_left(roster, waiting):
+    taken, given = await waiting(), await waiting()
+    await roster.ok("owner", "DELETE", f"{taken}/assignees/{roster.id('viewer')}")
+    assert (await roster.ok("owner", "GET", taken))["status"] == "done"
+    await roster.ok("viewer", "DELETE", f"/workspaces/{roster.workspace_id}/members/{roster.id('viewer')}")
+    assert (await roster.ok("owner", "GET", given))["status"] == "todo"
+    heir = roster.id("commenter")
+    await roster.ok("owner", "POST", f"{given}/assignees", {"user_id": heir})
+    await roster.ok("commenter", "PATCH", f"{given}/assignees/{heir}", {"state": "done"})
+    assert (await roster.ok("owner", "GET", given))["status"] == "done"
