@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 from chassis.ids import uuid7
+from testkit.waiting import eventually
 
 PROJECTS = "/api/v1/projects"
 
@@ -155,3 +156,84 @@ def held(rows):
         return {table: many for table, ((many,),) in zip(TABLES, found, strict=True)}
 
     return held
+
+
+COUNTERS = """
+    SELECT task.id FROM tasks.task
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS total, count(*) FILTER (WHERE status_category = 'done') AS done FROM tasks.task AS child
+        WHERE child.parent_id = task.id AND child.deleted_at IS NULL AND child.status_category <> 'cancelled'
+    ) AS counted ON true
+    WHERE task.project_id = :id AND task.deleted_at IS NULL
+        AND (task.subtasks_total, task.subtasks_done) IS DISTINCT FROM (counted.total, counted.done)
+"""
+COMPLETION = """
+    SELECT id FROM tasks.task
+    WHERE project_id = :id AND (status_category = 'done') IS DISTINCT FROM (completed_at IS NOT NULL)
+"""
+ASSIGNEES = """
+    SELECT task.id FROM tasks.task LEFT JOIN LATERAL (
+        SELECT coalesce(array_agg(user_id ORDER BY user_id), '{}') AS users FROM tasks.assignee WHERE task_id = task.id
+    ) AS had ON true
+    WHERE task.project_id = :id AND had.users IS DISTINCT FROM
+        (SELECT coalesce(array_agg(one ORDER BY one), '{}') FROM unnest(task.assignees) AS one)
+"""
+VERSIONS = """
+    SELECT task.id FROM tasks.task JOIN LATERAL (
+        SELECT array_agg(version ORDER BY seq) AS told FROM tasks.change
+        WHERE entity_id = task.id AND entity_type = 'task'
+    ) AS log ON true
+    WHERE task.project_id = :id
+        AND log.told IS DISTINCT FROM (SELECT array_agg(n) FROM generate_series(1, task.version) AS n)
+"""
+LOG = """
+    SELECT entity_id, changes, resource FROM tasks.change
+    WHERE project_id = :id AND entity_type = 'task' ORDER BY seq
+"""
+UNTOLD = {"version", "updated_at"}
+INVARIANTS = {
+    "counters": COUNTERS,
+    "completion": COMPLETION,
+    "assignees": ASSIGNEES,
+    "versions": VERSIONS,
+}
+
+
+@pytest.fixture
+def broken(rows):
+    """Tells which invariants of a project's tasks do not hold, and of how many tasks."""
+
+    async def broken(project_id):
+        found = {name: len(await rows(query, id=project_id)) for name, query in INVARIANTS.items()}
+        found["log"] = len(misfits(await rows(LOG, id=project_id)))
+        return {name: number for name, number in found.items() if number}
+
+    return broken
+
+
+def misfits(log):
+    """Return changes that are not what the resource before and the one after differ in."""
+    last, found = {}, []
+    for task, changes, resource in log:
+        told = {change["field"]: (change["old"], change["new"]) for change in changes}
+        before = last.get(task)
+        if before is not None:
+            differs = {name: (before.get(name), value) for name, value in resource.items() if before.get(name) != value}
+            if {name: pair for name, pair in differs.items() if name not in UNTOLD} != told:
+                found.append((task, differs, told))
+        last[task] = resource
+    return found
+
+
+@pytest.fixture
+def waiting(rows):
+    """Tells whether so many requests wait for a lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    async def are_waiting(number=1):
+        async def look():
+            return (await rows(query))[0][0] >= number
+
+        await eventually(look)
+
+    return are_waiting

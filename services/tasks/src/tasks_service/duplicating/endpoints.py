@@ -18,6 +18,7 @@ from tasks_service.tasks.access import SeenTask
 from tasks_service.tasks.endpoints import WRITTEN, written
 from tasks_service.tasks.errors import AmbiguousKey, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
+from tasks_service.versions.errors import ResourceBusy
 
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/duplicate", tags=["tasks"])
 
@@ -55,6 +56,7 @@ router = APIRouter(prefix="/api/v1/tasks/{task_id}/duplicate", tags=["tasks"])
             ParentNotFound,
             TooDeep,
             TooManyRelations,
+            ResourceBusy,
         ),
     },
 )

@@ -24,15 +24,17 @@ from tasks_service.labels.schemas import LABEL
 from tasks_service.moving.errors import AnotherWorkspace
 from tasks_service.moving.rules import progress_of, status_there
 from tasks_service.names import repository as names
+from tasks_service.relations.repository import lock_all as lock_relations
 from tasks_service.relations.service import copy_relations, may_relate
 from tasks_service.reverting.schemas import category_dropped, label_dropped
 from tasks_service.subtasks import repository as trees
 from tasks_service.subtasks.service import check_place, follow_tree, require
 from tasks_service.tasks import repository as tasks
-from tasks_service.tasks.errors import ProjectNotFound
+from tasks_service.tasks.errors import ProjectNotFound, TaskNotFound
 from tasks_service.tasks.events import TASK_CREATED, task_changed
 from tasks_service.tasks.schemas import TaskCreate
 from tasks_service.tasks.service import new_task, target_project
+from tasks_service.versions.errors import ResourceBusy
 from tasks_service.visibility.repository import hold_members
 from tasks_service.watchers.service import watch_new
 
@@ -62,20 +64,48 @@ async def duplicate_task(
     """Copy a task to its project or another one of its workspace, and return the copy with warnings.
 
     Raises ProjectNotFound, Forbidden, ProjectArchived, AnotherWorkspace, TreeTooLarge, DatesOutOfRange, TooDeep,
-    ParentNotFound, TooManyRelations.
+    ParentNotFound, TooManyRelations, TaskNotFound, ResourceBusy.
     """
     require(actor, "task.read", [task])
     project = await _target(session, task, wanted, actor)
-    below: Sequence[Mapping[str, Any]] = []
-    if "subtasks" in wanted.include:
-        found = await trees.list_below(session, caller=actor, task_id=task["id"], limit=MAX_TASKS)
-        if len(found) >= MAX_TASKS:
-            raise TreeTooLarge(field="include")
-        below = connected(task["id"], [cast("Mapping[str, Any]", row) for row in reversed(found)])
+    below = await _below(session, task, wanted, actor)
     copying = Copying(wanted, project, [cast("Mapping[str, Any]", task), *below], actor)
     items = await _items(session, copying)
     await _look_up(session, copying, items)
+    await _lock(session, copying, task)
     return await _copy(session, copying, items)
+
+
+async def _below(
+    session: AsyncSession, task: RowMapping, wanted: TaskDuplicate, actor: Principal
+) -> Sequence[Mapping[str, Any]]:
+    """Return what is copied with a task. Raises TreeTooLarge."""
+    if "subtasks" not in wanted.include:
+        return []
+    found = await trees.list_below(session, caller=actor, task_id=task["id"], limit=MAX_TASKS)
+    if len(found) >= MAX_TASKS:
+        raise TreeTooLarge(field="include")
+    return connected(task["id"], [cast("Mapping[str, Any]", row) for row in reversed(found)])
+
+
+async def _lock(session: AsyncSession, copying: Copying, task: RowMapping) -> None:
+    """Lock the trees of both projects, and see whether the tree that was read is the one that there is.
+
+    Raises TaskNotFound, what _target raises, and ResourceBusy when it has become another one meanwhile.
+    """
+    for project_id in sorted({task["project_id"], copying.project["id"]}):
+        await trees.lock_tree(session, project_id)
+    now = await tasks.find_visible(session, caller=copying.actor, task_id=task["id"])
+    if now is None:
+        raise TaskNotFound
+    copying.project = await _target(session, now, copying.wanted, copying.actor)
+    tree = [cast("Mapping[str, Any]", now), *await _below(session, now, copying.wanted, copying.actor)]
+    if [_place(one) for one in tree] != [_place(one) for one in copying.sources]:
+        raise ResourceBusy(retry_after=1)
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["id"], row["parent_id"], row["project_id"]
 
 
 async def _target(session: AsyncSession, task: RowMapping, wanted: TaskDuplicate, actor: Principal) -> RowMapping:
@@ -98,7 +128,7 @@ async def _items(session: AsyncSession, copying: Copying) -> Sequence[RowMapping
 
 
 async def _look_up(session: AsyncSession, copying: Copying, items: Sequence[RowMapping]) -> None:
-    """Find out what is usable in the project, and keep it so until the end; then lock the trees of the project."""
+    """Find out what is usable in the project, and keep it so until the end."""
     sources, workspace_id = copying.sources, copying.project["workspace_id"]
     if copying.has("assignees"):
         people = {one for row in sources for one in row["assignees"]}
@@ -111,7 +141,6 @@ async def _look_up(session: AsyncSession, copying: Copying, items: Sequence[RowM
     if copying.has("labels"):
         labels = {one for row in sources for one in row["labels"]}
         copying.labels = await names.keep_usable(session, LABEL.table, row_ids=labels, shared_only=True, **place)
-    await trees.lock_tree(session, copying.project["id"])
 
 
 async def _copy(session: AsyncSession, copying: Copying, items: Sequence[RowMapping]) -> RowMapping:
@@ -193,6 +222,7 @@ def _as_copied(copying: Copying, items: Sequence[RowMapping]) -> list[dict[str, 
 
 
 async def _relate(session: AsyncSession, copies: Mapping[UUID, RowMapping], actor: Principal) -> list[ChangeDraft]:
+    await lock_relations(session, next(iter(copies.values()))["workspace_id"])
     rows = await repository.relations_of(session, copies)
     others = {one for row in rows for one in (row["from_task_id"], row["to_task_id"])} - copies.keys()
     seen = await repository.seen_among(session, actor, others) if others else {}

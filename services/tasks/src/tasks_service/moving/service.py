@@ -23,7 +23,6 @@ from tasks_service.moving.errors import AnotherWorkspace, StatusUnmapped
 from tasks_service.moving.rules import Statuses, kept_by, left_open, lost_by, progress_of, status_there
 from tasks_service.moving.schemas import TaskMove
 from tasks_service.positions.rules import place_of
-from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.subtasks import repository as trees
 from tasks_service.subtasks.errors import OpenSubtasks
@@ -107,8 +106,8 @@ async def _lock(
         raise TaskNotFound
     rows = [root, *reversed(below)]
     require(actor, "task.move", rows)
-    if root["is_archived"]:
-        raise ProjectArchived
+    # It may just have come to another project than the one that was looked at.
+    await _require_source(session, root, actor)
     await versions.refuse_unexpected(session, KIND, root, expected=expected)
     return rows
 

@@ -291,7 +291,7 @@ async def check_completion(
 async def hold_tree(session: AsyncSession, task: RowMapping, actor: Principal, *others: UUID) -> RowMapping:
     """Lock the trees of a task's project, and of others, and return the task as it is then.
 
-    Raises TaskNotFound, and ResourceBusy for one that is moved again and again.
+    Raises TaskNotFound, ProjectArchived, and ResourceBusy for one that is moved again and again.
     """
     for _ in range(versions.ATTEMPTS):
         # A task that has moved meanwhile is waited for where it is now, without the former project: projects are locked
@@ -303,6 +303,8 @@ async def hold_tree(session: AsyncSession, task: RowMapping, actor: Principal, *
         if row is None:
             raise TaskNotFound
         if row["project_id"] == task["project_id"]:
+            if row["is_archived"]:
+                raise ProjectArchived
             await attempt.commit()
             return row
         await attempt.rollback()

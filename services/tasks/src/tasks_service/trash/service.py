@@ -16,6 +16,7 @@ from tasks_service.assignees.rules import columns_of
 from tasks_service.changes import repository as log
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.projects.errors import ProjectArchived
 from tasks_service.subtasks import repository as trees
 from tasks_service.subtasks.repository import Pair
 from tasks_service.subtasks.service import drafts_of, follow_tree, recount, require
@@ -48,8 +49,8 @@ async def restore_task(
     """Take a task out of the trash, with what went there with it.
 
     It has no parent when that is in the trash. Assignees who can't see it any more are dropped, with a warning each.
-    Raises TaskNotFound, Forbidden, ExternalIdTaken, IfMatchRequired, ResourceVersionConflict, and ResourceBusy for one
-    that has just moved.
+    Raises TaskNotFound, Forbidden, ProjectArchived, ExternalIdTaken, IfMatchRequired, ResourceVersionConflict, and
+    ResourceBusy for one that has just moved.
     """
     group = task["deleted_with"] or task["id"]
     below = await trees.find_deleted_with(session, caller=actor, task_id=task["id"], group_id=group)
@@ -58,12 +59,7 @@ async def restore_task(
     await trees.lock_tree(session, task["project_id"])
     below = await trees.find_deleted_with(session, caller=actor, task_id=task["id"], group_id=group, lock=True)
     await tasks.lock(session, [task["id"]])
-    root = await tasks.find_writable(session, caller=actor, task_id=task["id"], in_trash=True)
-    if root is None:
-        raise TaskNotFound
-    if root["project_id"] != task["project_id"]:
-        # It has moved with what it is below, and the trees that are locked are those of another project.
-        raise ResourceBusy(retry_after=1)
+    root = _where_it_was(await tasks.find_writable(session, caller=actor, task_id=task["id"], in_trash=True), task)
     await versions.refuse_unexpected(session, KIND, root, expected=expected)
     rows = [*below, root]
     require(actor, "task.restore", rows)
@@ -76,6 +72,18 @@ async def restore_task(
     drafts += await recount(session, counted)
     await changes.record(session, workspace_id=root["workspace_id"], actor=actor, drafts=drafts)
     return Restored(await _as_it_is(session, root, actor), warnings)
+
+
+def _where_it_was(found: RowMapping | None, task: RowMapping) -> RowMapping:
+    """Return a task as it was found when its project was locked. Raises TaskNotFound, ResourceBusy, ProjectArchived."""
+    if found is None:
+        raise TaskNotFound
+    if found["project_id"] != task["project_id"]:
+        # It has moved with what it is below, and the trees that are locked are those of another project.
+        raise ResourceBusy(retry_after=1)
+    if found["is_archived"]:
+        raise ProjectArchived
+    return found
 
 
 async def _as_it_is(session: AsyncSession, root: RowMapping, actor: Principal) -> RowMapping:
@@ -107,17 +115,12 @@ def _dropped(task_id: UUID, user_id: UUID) -> dict[str, Any]:
 async def purge_task(session: AsyncSession, *, task: RowMapping, expected: Expectation, actor: Principal) -> RowMapping:
     """Delete a task for good, from the trash or not, with all below it; return it as it was last.
 
-    Raises TaskNotFound, Forbidden, IfMatchRequired, ResourceVersionConflict, ResourceBusy.
+    Raises TaskNotFound, Forbidden, ProjectArchived, IfMatchRequired, ResourceVersionConflict, ResourceBusy.
     """
     await trees.lock_tree(session, task["project_id"])
     below = await trees.lock_all_below(session, caller=actor, task_id=task["id"])
     await tasks.lock(session, [task["id"]])
-    in_trash = task["deleted_at"] is not None
-    root = await tasks.find_writable(session, caller=actor, task_id=task["id"], in_trash=in_trash)
-    if root is None:
-        raise TaskNotFound
-    if root["project_id"] != task["project_id"]:
-        raise ResourceBusy(retry_after=1)
+    root = _where_it_was(await _wherever(session, task["id"], actor), task)
     if root["require_if_match"] and not expected.is_given:
         raise IfMatchRequired
     await versions.refuse_stale(session, KIND, root, wanted={}, expected=expected)
@@ -126,6 +129,12 @@ async def purge_task(session: AsyncSession, *, task: RowMapping, expected: Expec
     drafts += await follow_tree(session, before=root, after=None)
     await changes.record(session, workspace_id=root["workspace_id"], actor=actor, drafts=drafts)
     return root
+
+
+async def _wherever(session: AsyncSession, task_id: UUID, actor: Principal) -> RowMapping | None:
+    """Return a task, in the trash or not: it may just have been restored, or deleted."""
+    found = await tasks.find_writable(session, caller=actor, task_id=task_id)
+    return found or await tasks.find_writable(session, caller=actor, task_id=task_id, in_trash=True)
 
 
 async def purge_tasks(session: AsyncSession, *, rows: Sequence[RowMapping]) -> list[ChangeDraft]:
