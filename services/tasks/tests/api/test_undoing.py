@@ -565,7 +565,9 @@ async def test_h5_of_undos_that_race_one_wins(undoing, roster, patient_api, kind
     headers = roster.gateway.headers(roster.ids["owner"])
     asked = f"/api/v1/operations/{undoing.last}/undo"
     answers = await asyncio.gather(*(patient_api.post(asked, headers=headers) for _ in range(20)))
-    assert sorted(one.status_code for one in answers) == [200, *[409] * 19]
+    # Who waits too long for the others, as on a busy machine, is told so.
+    assert [one.status_code for one in answers].count(200) == 1
+    assert {one.status_code for one in answers} <= {200, 409, 503}
     assert len(await roster.log_after(count)) == 1
 
 
@@ -621,3 +623,95 @@ async def test_h5_undoing_all_newest_first_gives_every_former_state(undoing, ros
     for request_id, state in reversed(before):
         assert await undoing.undo(request_id)
         assert own(await undoing.task(task)) == state
+
+
+async def another_project(roster, **fields):
+    body = {"name": "Q", "workspace_id": str(roster.workspace_id), **fields}
+    return await roster.ok("owner", "POST", "/projects", body)
+
+
+async def test_h5_a_tree_moves_back_with_what_is_in_the_trash(undoing, roster, rows):
+    there, root = await another_project(roster), await roster.task()
+    gone = await roster.task(parent_id=root["id"])
+    await roster.ok("owner", "DELETE", f"/tasks/{gone['id']}")
+    await undoing.do("POST", f"/tasks/{root['id']}/move", {"project_id": there["id"]})
+    assert await undoing.undo() == ["task.moved", "task.moved", "task.updated"]
+    assert (await undoing.task(root))["position"] == root["position"]
+    places = "SELECT DISTINCT project_id FROM tasks.task WHERE id IN (:root, :gone)"
+    assert await rows(places, root=root["id"], gone=gone["id"]) == [(roster.project_id,)]
+    back = await roster.ok("owner", "POST", f"/tasks/{gone['id']}/restore")
+    assert (back["parent_id"], back["project_id"]) == (root["id"], str(roster.project_id))
+
+
+async def test_h5_each_task_of_a_tree_that_moves_back_gets_its_own_status(undoing, roster):
+    there = await another_project(roster)
+    here = f"/projects/{roster.project_id}/statuses"
+    await roster.ok("owner", "POST", here, {"name": "Idea", "key": "idea", "category": "backlog"})
+    root = await roster.task(status="idea")
+    child = await roster.task(parent_id=root["id"])
+    mapped = {"project_id": there["id"], "status_map": {"idea": "todo"}}
+    await undoing.do("POST", f"/tasks/{root['id']}/move", mapped)
+    await undoing.undo()
+    assert [(await undoing.task(one))["status"] for one in (root, child)] == ["idea", "todo"]
+
+
+async def test_h5_a_tree_moves_back_to_statuses_that_only_it_has(undoing, roster):
+    there = await another_project(roster)
+    here = f"/projects/{roster.project_id}/statuses"
+    await roster.ok("owner", "POST", here, {"name": "Idea", "key": "idea", "category": "backlog"})
+    for status in await roster.ok("owner", "GET", here):
+        if status["key"] not in {"idea", "done"}:
+            await roster.ok("owner", "DELETE", f"{here}/{status['id']}")
+    root = await roster.task(status="done")
+    child = await roster.task(parent_id=root["id"], status="idea")
+    mapped = {"project_id": there["id"], "status_map": {"idea": "todo"}}
+    await undoing.do("POST", f"/tasks/{root['id']}/move", mapped)
+    await undoing.undo()
+    assert [(await undoing.task(one))["status"] for one in (root, child)] == ["done", "idea"]
+
+
+async def test_h5_a_task_that_went_where_the_caller_sees_nothing_is_absent(undoing, roster):
+    """What was changed there since is not told as a conflict."""
+    hidden, task = await another_project(roster, visibility="private"), await roster.task()
+    await undoing.do("PATCH", f"/tasks/{task['id']}", {"title": "b"}, who="member")
+    asked = undoing.last
+    await roster.ok("owner", "POST", f"/tasks/{task['id']}/move", {"project_id": hidden["id"]})
+    await roster.ok("owner", "PATCH", f"/tasks/{task['id']}", {"title": "c"})
+    theirs = await undoing.ask(asked, who="member", **{"x-request-id": "some-request"})
+    absent = await undoing.ask(str(uuid7()), who="member", **{"x-request-id": "some-request"})
+    assert (theirs.status_code, theirs.content) == (404, absent.content)
+    # Whom it is shared with sees it, and so what is in the way.
+    await roster.ok("owner", "PUT", f"/tasks/{task['id']}/shares/{roster.id('member')}", {"role": "editor"})
+    assert (await undoing.refused(asked, who="member"))[:2] == (409, "UNDO_CONFLICT")
+
+
+async def test_h5_a_task_that_was_deleted_for_good_since_is_a_conflict(undoing, roster):
+    task = await roster.task()
+    await undoing.do("DELETE", f"/tasks/{task['id']}")
+    asked = undoing.last
+    await roster.ok("owner", "DELETE", f"/tasks/{task['id']}?permanent=true")
+    assert await undoing.refused(asked) == (409, "UNDO_CONFLICT", [("task", "deleted_at")])
+
+
+async def test_h5_a_place_that_another_task_has_now_is_beside_it(undoing, roster, rows):
+    first, _, task, other = [await roster.task() for _ in range(4)]
+    await roster.ok("owner", "POST", f"/tasks/{task['id']}/position", {"after_id": first["id"]})
+    await undoing.do("POST", f"/tasks/{task['id']}/position", {"after_id": other["id"]})
+    await roster.ok("owner", "POST", f"/tasks/{other['id']}/position", {"after_id": first["id"]})
+    await undoing.undo()
+    order = await rows(
+        "SELECT id::text FROM tasks.task WHERE project_id = :id ORDER BY position, id", id=roster.project_id
+    )
+    assert [one for (one,) in order][:3] == [first["id"], other["id"], task["id"]]
+    places = "SELECT count(DISTINCT position)::int FROM tasks.task WHERE project_id = :id"
+    assert await rows(places, id=roster.project_id) == [(4,)]
+
+
+async def test_h5_what_a_request_changed_is_of_one_instant(undoing, roster, rows):
+    """So that its time is over for all of it at once."""
+    there, root = await another_project(roster), await roster.task()
+    for _ in range(3):
+        await roster.task(parent_id=root["id"])
+    await undoing.do("POST", f"/tasks/{root['id']}/move", {"project_id": there["id"]})
+    times = "SELECT count(DISTINCT occurred_at)::int, count(*)::int FROM tasks.change WHERE request_id = :r"
+    assert await rows(times, r=undoing.last) == [(1, 4)]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -47,10 +48,10 @@ async def record(
         return
     last = await repository.take_numbers(session, workspace_id=workspace_id, count=len(drafts))
     audiences = await _audiences(session, workspace_id, drafts)
-    first = last - len(drafts) + 1
+    first, now = last - len(drafts) + 1, utcnow()
     rows = [
         {
-            **_entry(draft, actor),
+            **_entry(draft, actor, now),
             "workspace_id": workspace_id,
             "seq": seq,
             "audience": sorted({*audiences[_circle(draft)], *draft.also}),
@@ -118,12 +119,12 @@ async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence
     return found
 
 
-def _entry(draft: ChangeDraft, actor: Principal | None) -> dict[str, Any]:
+def _entry(draft: ChangeDraft, actor: Principal | None, now: datetime) -> dict[str, Any]:
     request = current_request()
     return {
         "event_id": uuid7(),
         "type": draft.type,
-        "occurred_at": utcnow(),
+        "occurred_at": now,
         "actor": None if actor is None else actor.as_actor(),
         "entity_type": draft.entity_type,
         "entity_id": draft.entity_id,

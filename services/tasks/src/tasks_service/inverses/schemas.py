@@ -18,7 +18,8 @@ WHATEVER = Expectation(is_given=True)
 class Step:
     """A change of the log, of which everything is undone in a transaction, by somebody who has to be allowed to.
 
-    `old` and `new` are by field, and `resource` is what it was afterwards. `warnings` take what can't be as it was.
+    `old` and `new` are by field, and `resource` is what it was afterwards. `former_statuses` are those that tasks had
+    that moved with this one, by those that they got. `warnings` take what can't be as it was.
     """
 
     session: AsyncSession
@@ -30,6 +31,7 @@ class Step:
     task_id: UUID | None
     changes: Sequence[Mapping[str, Any]]
     resource: Mapping[str, Any]
+    former_statuses: Mapping[str, str] = field(default_factory=dict)
     warnings: list[dict[str, Any]] = field(default_factory=list)
 
     @property

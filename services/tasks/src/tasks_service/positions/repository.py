@@ -1,20 +1,37 @@
-"""All SQL on places: the neighbors of one, from the index."""
+"""All SQL on places: who has one, and the neighbors of one, from the index."""
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.tasks.repository import task
 
 
-async def find_next(session: AsyncSession, *, project_id: UUID, position: str, is_after: bool) -> RowMapping | None:
-    """Return the `id` and the `position` of the task that is next to a place, on one side of it.
+async def find_next(
+    session: AsyncSession, *, of: RowMapping, position: str, is_after: bool, but_for: UUID | None = None
+) -> RowMapping | None:
+    """Return the `id` and the `position` of the task of a task's project that is next to a place, on one side of it.
 
-    What is in the trash keeps its place there, for when it comes back.
+    What is in the trash keeps its place there, for when it comes back; the index has only what is not.
     """
-    place = task.c.position
-    query = select(task.c.id, place).where(task.c.project_id == project_id)
-    query = query.where(place > position if is_after else place < position)
-    order = (place, task.c.id) if is_after else (place.desc(), task.c.id.desc())
-    return (await session.execute(query.order_by(*order).limit(1))).mappings().one_or_none()
+    beside = task.c.position > position if is_after else task.c.position < position
+    others = [] if but_for is None else [task.c.id != but_for]
+
+    def first(condition: ColumnElement[bool]) -> Select[Any]:
+        place = task.c.position
+        order = (place, task.c.id) if is_after else (place.desc(), task.c.id.desc())
+        query = select(task.c.id, place).where(task.c.project_id == of["project_id"], beside, condition, *others)
+        return query.order_by(*order).limit(1)
+
+    in_trash = and_(task.c.deleted_at.is_not(None), task.c.workspace_id == of["workspace_id"])
+    both = union_all(*(select(first(one).subquery()) for one in (task.c.deleted_at.is_(None), in_trash))).subquery()
+    order = (both.c.position, both.c.id) if is_after else (both.c.position.desc(), both.c.id.desc())
+    return (await session.execute(select(*both.c).order_by(*order).limit(1))).mappings().one_or_none()
+
+
+async def is_taken(session: AsyncSession, *, of: RowMapping, position: str) -> bool:
+    """Tell whether another task of a task's project has a place, in the trash or not."""
+    query = select(task.c.id).where(task.c.project_id == of["project_id"], task.c.position == position)
+    return await session.scalar(query.where(task.c.id != of["id"]).limit(1)) is not None

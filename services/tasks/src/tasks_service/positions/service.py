@@ -26,9 +26,7 @@ async def place_task(
     task = await hold_tree(session, task, actor)
     is_after = wanted.after_id is not None
     anchor = await _neighbor(session, task, wanted.after_id or wanted.before_id, actor)
-    far = await repository.find_next(
-        session, project_id=task["project_id"], position=anchor["position"], is_after=is_after
-    )
+    far = await repository.find_next(session, of=task, position=anchor["position"], is_after=is_after)
     if far is not None and far["id"] == task["id"]:
         place = task["position"]
     else:
@@ -37,6 +35,22 @@ async def place_task(
     if place is None:
         raise NoRoomLeft
     return await apply_edit(session, task=task, edit=Edit(TASK_UPDATED, {"position": place}, expected), actor=actor)
+
+
+async def put_back(session: AsyncSession, *, task: RowMapping, position: str, actor: Principal) -> RowMapping:
+    """Give a task a place that it had; when another one has come there since, it goes right behind that.
+
+    Raises TaskNotFound, ProjectArchived, NoRoomLeft, and what versions.service.change raises.
+    """
+    task = await hold_tree(session, task, actor)
+    place: str | None = position
+    if await repository.is_taken(session, of=task, position=position):
+        far = await repository.find_next(session, of=task, position=position, is_after=True, but_for=task["id"])
+        place = place_between(position, None if far is None else far["position"])
+    if place is None:
+        raise NoRoomLeft
+    edit = Edit(TASK_UPDATED, {"position": place}, Expectation(is_given=True))
+    return await apply_edit(session, task=task, edit=edit, actor=actor)
 
 
 async def _neighbor(session: AsyncSession, task: RowMapping, neighbor_id: UUID | None, actor: Principal) -> RowMapping:

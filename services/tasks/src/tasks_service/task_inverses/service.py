@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from uuid import UUID
 
+from sqlalchemy import RowMapping
+
 from tasks_service.assignees.errors import AssigneeMissing
 from tasks_service.assignees.events import ASSIGNEE_UPDATED
 from tasks_service.assignments import service as assignments
@@ -17,6 +19,7 @@ from tasks_service.inverses.schemas import WHATEVER, Inverse, Step
 from tasks_service.inverses.service import impossible, is_there, patch_of, the_task
 from tasks_service.moving import service as moving
 from tasks_service.moving.schemas import TaskMove
+from tasks_service.positions import service as positions
 from tasks_service.relations import service as relations
 from tasks_service.relations.events import RELATION_CREATED, RELATION_DELETED
 from tasks_service.relations.rules import seen_from
@@ -46,7 +49,8 @@ async def _restore_task(step: Step) -> None:
     step.warnings.extend(restored.warnings)
 
 
-async def _change_task(step: Step) -> None:
+async def _change_task(step: Step, *, was_at: str | None = None) -> None:
+    """Give a task what it had before, its place among it, which is `was_at` where that did not change."""
     task = await the_task(step, "task.edit")
     fields = as_input(step.old, (*OWN, "parent_id"))
     if fields:
@@ -55,24 +59,35 @@ async def _change_task(step: Step) -> None:
         except RevertConflict as error:
             raise impossible(step, error.details[0].message, error.details[0].field) from None
         task = await tasks.update_task(step.session, task=task, patch=patch, expected=WHATEVER, actor=step.actor)
-    if "position" in step.old:
-        task = await tasks.hold_tree(step.session, task, step.actor)
-        edit = tasks.Edit(TASK_UPDATED, {"position": step.old["position"]}, WHATEVER)
-        await tasks.apply_edit(step.session, task=task, edit=edit, actor=step.actor)
+    position = step.old.get("position", was_at)
+    if position is not None:
+        await positions.put_back(step.session, task=task, position=position, actor=step.actor)
 
 
 async def _move_back(step: Step) -> None:
     """Move a task with all below it to where it was, with what else it was there; its key there is a new one.
 
-    One that has moved back with its parent just now is there.
+    One that has moved back with its parent just now is there, and so is one in the trash, which stays as it is.
     """
+    if await is_there(step, in_trash=True):
+        return
     task = await the_task(step, "task.move")
     former = UUID(step.old["project_id"])
     if task["project_id"] != former:
-        status = step.old.get("status")
-        wanted = TaskMove(project_id=former, status_map={} if status is None else {task["status"]: status})
+        wanted = TaskMove(project_id=former, status_map=await _statuses_back(step, task, former))
         await moving.move_task(step.session, task=task, wanted=wanted, expected=WHATEVER, actor=step.actor)
-    await _change_task(step)
+    # Its place there may be called as the one here was.
+    await _change_task(step, was_at=step.resource["position"])
+
+
+async def _statuses_back(step: Step, task: RowMapping, project_id: UUID) -> dict[str, str]:
+    """Return what becomes of statuses that the former project does not have; others are set for each task by itself.
+
+    Raises ProjectNotFound, Forbidden, ProjectArchived.
+    """
+    here, there = dict(task["statuses"]), await tasks.target_project(step.session, project_id, step.actor)
+    known = {key for key, _ in there["statuses"]}
+    return {now: was for now, was in step.former_statuses.items() if now in here and now not in known and was in known}
 
 
 async def _answer(step: Step) -> None:

@@ -1,15 +1,16 @@
 """All SQL on operations: what a request changed, and what has been changed since."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.identity import Principal
 from sqlalchemy import RowMapping, and_, any_, bindparam, not_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes.models import Change
-from tasks_service.visibility.repository import IDS
+from tasks_service.visibility.repository import IDS, TASKS, seen_by, seen_tasks, sight_of, task
 
 change = table_of(Change)
 
@@ -45,6 +46,16 @@ async def changes_of(session: AsyncSession, *, user_id: UUID, request_id: str, l
         .limit(limit)
     )
     return (await session.execute(query)).mappings().all()
+
+
+async def places_of(session: AsyncSession, caller: Principal, task_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """Return the projects in which those of the tasks are now that are there; None for one that the caller sees."""
+    among = task.c.id == any_(bindparam("of_tasks", type_=IDS))
+    wanted = {"of_tasks": sorted(task_ids)}
+    there = await session.execute(select(task.c.id, task.c.project_id).where(among), wanted)
+    visible = select(task.c.id).select_from(TASKS).where(*seen_tasks(sight_of(caller), in_trash=None), among)
+    seen = set((await session.execute(visible, {**seen_by(caller), **wanted})).scalars())
+    return {row.id: None if row.id in seen else row.project_id for row in there}
 
 
 async def changes_since(

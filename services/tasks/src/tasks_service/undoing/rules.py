@@ -79,6 +79,19 @@ def _follows(entry: Entry, made: AbstractSet[Any], moved: AbstractSet[Any]) -> b
     return verb_of(entry) == "updated" and not fields_of(entry)
 
 
+def former_statuses(entries: Iterable[Entry], moved: Entry) -> dict[str, str]:
+    """Return which statuses tasks had that went the same way as one that moved, by those that they got."""
+    way = _values(moved).get("project_id")
+    pairs = [
+        _values(one).get("status") for one in entries if one["type"] == MOVED and _values(one)["project_id"] == way
+    ]
+    return {pair[1]: pair[0] for pair in pairs if pair is not None}
+
+
+def _values(entry: Entry) -> dict[str, tuple[Any, Any]]:
+    return {one["field"]: (one["old"], one["new"]) for one in entry["changes"]}
+
+
 def _is_of_tree(entry: Entry) -> bool:
     """Tell whether a change of a project came with the same of all that is in it, which was told after it."""
     if entry["entity_type"] != "project":

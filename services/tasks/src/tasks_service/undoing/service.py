@@ -26,7 +26,7 @@ from tasks_service.tasks import repository as tasks
 from tasks_service.tasks.events import TASK_MOVED
 from tasks_service.undoing import repository
 from tasks_service.undoing.errors import UndoExpired
-from tasks_service.undoing.rules import Entry, conflicts_of, reason_of, turned_back
+from tasks_service.undoing.rules import Entry, conflicts_of, former_statuses, reason_of, turned_back
 from tasks_service.undoing.schemas import UndoneChange
 from tasks_service.visibility.repository import hold_members
 
@@ -65,7 +65,7 @@ async def undo(session: AsyncSession, *, request_id: str, actor: Principal, with
     warnings: list[dict[str, Any]] = []
     async with changes.gathered(session, actor=actor, reason=reason_of(request_id)) as gathering:
         for entry in entries:
-            await _turn_back(_step(session, actor, entry, warnings))
+            await _turn_back(_step(operation, session, entry, warnings))
         # All that was turned back is locked now: who changed it before is in the log, and nobody else will be.
         await _refuse_conflicts(session, operation, entries)
         if not gathering.drafts:
@@ -88,25 +88,16 @@ async def _find(session: AsyncSession, request_id: str, actor: Principal, within
 
 
 async def _sees_all(session: AsyncSession, actor: Principal, entries: Sequence[RowMapping]) -> bool:
+    """Tell whether the actor sees all that was changed, where it is now; of what is gone, where it was."""
     heads = await log.heads_for(session, actor)
     if not {one["workspace_id"] for one in entries} <= heads.keys():
         return False
-    for project_id in {one["project_id"] for one in entries if one["project_id"] is not None}:
-        if await projects.find_visible(session, caller=actor, project_id=project_id, in_trash=None) is not None:
-            continue
-        task_ids = {one["task_id"] for one in entries if one["project_id"] == project_id}
-        if not all([await _sees_task(session, actor, one) for one in task_ids]):
+    places = await repository.places_of(session, actor, {one["task_id"] for one in entries} - {None})
+    # Tasks that are not seen by themselves may be in a project that is in the trash.
+    for project_id in {places.get(one["task_id"], one["project_id"]) for one in entries} - {None}:
+        if await projects.find_visible(session, caller=actor, project_id=project_id, in_trash=None) is None:
             return False
     return True
-
-
-async def _sees_task(session: AsyncSession, actor: Principal, task_id: UUID | None) -> bool:
-    if task_id is None:
-        return False
-    return (
-        await tasks.find_visible(session, caller=actor, task_id=task_id) is not None
-        or await tasks.find_writable(session, caller=actor, task_id=task_id, in_trash=True) is not None
-    )
 
 
 def _refuse_impossible(entries: Sequence[Entry]) -> None:
@@ -158,9 +149,11 @@ def _people_of(entry: Entry) -> set[UUID]:
     return {UUID(one) for one in [*named, *(entry["resource"].get("assignees") or ())] if one}
 
 
-def _step(session: AsyncSession, actor: Principal, entry: Entry, warnings: list[dict[str, Any]]) -> Step:
+def _step(operation: Operation, session: AsyncSession, entry: Entry, warnings: list[dict[str, Any]]) -> Step:
     told = ("type", "entity_type", "entity_id", "project_id", "task_id", "changes", "resource")
-    return Step(session, actor, **{name: entry[name] for name in told}, warnings=warnings)
+    former = former_statuses(operation.entries, entry) if entry["type"] == TASK_MOVED else {}
+    named = {name: entry[name] for name in told}
+    return Step(session, operation.actor, **named, former_statuses=former, warnings=warnings)
 
 
 async def _turn_back(step: Step) -> None:

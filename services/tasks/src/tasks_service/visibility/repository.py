@@ -159,10 +159,10 @@ def seen_projects(sight: Sight, *, in_trash: bool | None = False) -> Conditions:
     return [*_seen_members(sight), *kept, PROJECT_RANK > 0]
 
 
-def seen_tasks(sight: Sight, *, in_trash: bool = False) -> Conditions:
-    """Return the conditions for rows of TASKS, of those that are in the trash or of those that are not."""
-    place = task.c.deleted_at.is_not(None) if in_trash else task.c.deleted_at.is_(None)
-    return [*_seen_members(sight), *seen_in_project(sight), TASK_RANK > 0, place]
+def seen_tasks(sight: Sight, *, in_trash: bool | None = False) -> Conditions:
+    """Return the conditions for rows of TASKS: of those in the trash, those that are not, or with None of both."""
+    places = {False: task.c.deleted_at.is_(None), True: task.c.deleted_at.is_not(None), None: true()}
+    return [*_seen_members(sight), *seen_in_project(sight), TASK_RANK > 0, places[in_trash]]
 
 
 def seen_in_project(sight: Sight) -> Conditions:
