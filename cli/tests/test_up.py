@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import stat
 
@@ -47,6 +48,30 @@ def test_a_whole_life(start, status, place, type_in):
     # A token of the first run is good at once; the start has used up nothing of Ben's limit, the first run one.
     ben = summary["users"][1]
     assert [status(f"{again.api}/users/me", ben["access_token"]) for _ in range(3)] == [200, 200, 429]
+
+
+def test_the_people_of_the_example_accept_invitations(start):
+    copy = start("--ephemeral")
+    ada, ben, cleo = ({"authorization": f"Bearer {user['access_token']}"} for user in copy.summary["users"])
+    with httpx2.Client(timeout=10, trust_env=False) as client:
+
+        def mailed_token(address):
+            mails = client.get(f"{copy.summary['mail']}/api/messages").json()
+            ids = [one["id"] for one in mails if one["to"] == [address]]
+            texts = [client.get(f"{copy.summary['mail']}/api/messages/{one}").json()["text"] for one in ids]
+            found = [re.search(r'{"token": *"(.*?)"}', text)[1] for text in texts if "/invitations/accept" in text]
+            return found[0] if found else None
+
+        people = [client.get(f"{copy.api}/users/me", headers=one).json()["data"] for one in (ada, ben, cleo)]
+        assert [one["email_verified"] for one in people] == [True, True, True]
+        team = client.post(f"{copy.api}/workspaces", json={"name": "Choir"}, headers=ada).json()["data"]["id"]
+        client.post(f"{copy.api}/workspaces/{team}/invitations", json={"email": PEOPLE[1]}, headers=ada)
+        wait_until(lambda: mailed_token(PEOPLE[1]) is not None, what="the mail", seconds=20)
+        token = {"token": mailed_token(PEOPLE[1])}
+        others = client.post(f"{copy.api}/invitations/accept", json=token, headers=cleo)
+        assert others.json()["errors"][0]["code"] == "INVITATION_FOR_ANOTHER_ADDRESS"
+        accepted = client.post(f"{copy.api}/invitations/accept", json=token, headers=ben)
+        assert (accepted.status_code, accepted.json()["data"]["name"]) == (200, "Choir")
 
 
 def test_a_folder_may_have_any_name(start, place):

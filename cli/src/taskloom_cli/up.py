@@ -109,7 +109,7 @@ def _start(supervisor: Supervisor, folder: DataFolder, lock: int, options: Optio
 
 
 def _may_be_seeded(supervisor: Supervisor, auth: Mapping[str, str]) -> bool:
-    """Tell whether the example's people could log in: nobody confirms their addresses."""
+    """Tell whether the example's people could log in: their addresses are confirmed only once they have."""
     if auth.get("AUTH_EMAIL_VERIFICATION") != "required":
         return True
     supervisor.say("The example data needs AUTH_EMAIL_VERIFICATION=optional: none is made.")

@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "openapi": print_openapi,
         "grant-admin": grant_admin,
         "revoke-admin": revoke_admin,
+        "confirm-email": confirm_email,
         "rotate-keys": rotate_keys,
         "tell-accounts": tell_accounts,
         **background_roles(open_background, root=ROOT, queues=[one.queue for one in CONSUMERS]),
@@ -135,3 +136,33 @@ async def _change_admin(loaded: Settings, email: str, *, is_admin: bool) -> Sequ
             return list(row["roles"])
     finally:
         await database.close()
+
+
+def confirm_email(arguments: Sequence[str]) -> int:
+    """Take the addresses of accounts as confirmed, where no mail can prove them; it may be repeated."""
+    parser = argparse.ArgumentParser(prog="auth-service confirm-email")
+    parser.add_argument("emails", metavar="email", nargs="+", help="the address of an account that there is")
+    emails: list[str] = parser.parse_args(arguments).emails
+    unknown = asyncio.run(_confirm_emails(settings.load(), emails))
+    for email in emails:
+        if email in unknown:
+            sys.stderr.write(f"There is no account with the address {email}.\n")
+        else:
+            sys.stdout.write(f"The address {email} is confirmed.\n")
+    return 1 if unknown else 0
+
+
+async def _confirm_emails(loaded: Settings, emails: Sequence[str]) -> set[str]:
+    """Confirm each address by itself, and return those that nobody has."""
+    unknown = set()
+    database = open_database(loaded.database, application_name="auth-confirm-email")
+    try:
+        for email in emails:
+            try:
+                async with transaction(database) as session:
+                    await administration.confirm_email(session, email=email)
+            except UserNotFound:
+                unknown.add(email)
+    finally:
+        await database.close()
+    return unknown

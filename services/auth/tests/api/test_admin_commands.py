@@ -46,6 +46,23 @@ async def test_an_address_that_nobody_has_is_said_so(command, email):
     assert await command("grant-admin", email) == (1, "", f"There is no account with the address {email}.\n")
 
 
+async def test_an_address_is_confirmed_once_without_a_mail_and_its_owner_did_not_do_it(command, login, rows, events):
+    account = login.account
+    upper, unknown = account.email.upper(), "nobody-at-all@example.com"
+    verified = "SELECT email_verified_at IS NOT NULL, version FROM auth.account WHERE id = :id"
+    ((is_verified, version),) = await rows(verified, id=account.id)
+    assert not is_verified
+    for _ in range(2):
+        said = f"The address {upper} is confirmed.\n"
+        complaint = f"There is no account with the address {unknown}.\n"
+        assert await command("confirm-email", upper, unknown) == (1, said, complaint)
+    assert await command("confirm-email", account.email) == (0, f"The address {account.email} is confirmed.\n", "")
+    assert await rows(verified, id=account.id) == [(True, version + 1)]
+    assert (await events(account.id)).count("user.updated.v1") == 1
+    noted = [row for row in await rows(NOTED, id=account.id) if row[0] == "email.verified"]
+    assert noted == [("email.verified", None, None, {})]
+
+
 async def test_every_account_is_told_of_again_as_it_is(command, login, rows):
     account = login.account
     machine, gone = uuid7(), uuid7()

@@ -128,6 +128,14 @@ async def confirm_email(session: AsyncSession, *, token: str, lifetimes: Lifetim
     account = await use_link(session, link)
     if link["email_canonical"] != account["email_canonical"]:
         raise LinkTokenInvalid(field="token")
+    return await note_proof(session, account, by=account["id"])
+
+
+async def note_proof(session: AsyncSession, account: RowMapping, *, by: UUID | None) -> RowMapping:
+    """Note that the address of a locked account is its owner's, and return the account.
+
+    `by` is who has proved it: None for whoever has a shell on the server.
+    """
     if account["email_verified_at"] is not None:
         return account
     now = utcnow()
@@ -136,7 +144,7 @@ async def confirm_email(session: AsyncSession, *, token: str, lifetimes: Lifetim
     )
     changes = [{"field": "email_verified", "old": False, "new": True}]
     await user_changed(session, USER_UPDATED, after, actor=None, changes=changes)
-    await audit.record(session, AuditAction.EMAIL_VERIFIED, subject_id=after["id"], actor_id=after["id"])
+    await audit.record(session, AuditAction.EMAIL_VERIFIED, subject_id=after["id"], actor_id=by)
     return after
 
 
