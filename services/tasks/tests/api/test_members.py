@@ -240,8 +240,10 @@ async def test_n5_who_is_no_owner_any_more_when_it_is_their_turn_changes_nothing
     assert (await roles_of(rows, one))["member"] == "member"
 
 
-async def test_n5_ownership_goes_from_one_to_another_in_one_step(api, team, rows):
-    one = await team(admin="admin", member="member")
+@pytest.mark.parametrize("role", ["member", "guest"])
+async def test_n5_ownership_goes_from_one_to_another_in_one_step(api, team, rows, role):
+    """A guest, too: owners give any role to any member, and this is no other way to be one."""
+    one = await team(admin="admin", member=role)
     path = f"{one.path}/transfer-ownership"
     answer = await api.post(path, json={"user_id": str(one.users["member"])}, headers=one.headers["first"])
     assert (answer.status_code, answer.headers["etag"]) == (200, '"2"')
@@ -249,7 +251,7 @@ async def test_n5_ownership_goes_from_one_to_another_in_one_step(api, team, rows
     assert (shown["user_id"], shown["role"]) == (str(one.users["member"]), "owner")
     assert await roles_of(rows, one) == {"first": "admin", "admin": "admin", "member": "owner"}
     changes = [(kind, changes[0]["old"], changes[0]["new"]) for kind, _, changes, _ in await rows(LOG, id=one.id)]
-    assert changes == [("member.updated.v1", "member", "owner"), ("member.updated.v1", "owner", "admin")]
+    assert changes == [("member.updated.v1", role, "owner"), ("member.updated.v1", "owner", "admin")]
     again = await api.post(path, json={"user_id": str(one.users["member"])}, headers=one.headers["first"])
     assert again.status_code == 403
 

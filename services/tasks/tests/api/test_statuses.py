@@ -157,6 +157,15 @@ async def test_b5_the_last_open_status_stays_and_the_last_that_completes_tasks(b
     ]
 
 
+async def test_h5_making_a_status_is_not_undone_when_it_is_the_last_that_completes_tasks(api, board):
+    headers = {**board.place.headers("owner"), "x-request-id": "made-finished"}
+    made = await api.post(board.path, json={"name": "Finished", "category": "done"}, headers=headers)
+    assert (made.status_code, (await board.delete("done")).status_code) == (201, 200)
+    undone = await api.post("/api/v1/operations/made-finished/undo", headers=board.place.headers("owner"))
+    assert codes(undone) == (409, [("LAST_STATUS", None)])
+    assert [one["key"] for one in await board.all()] == ["todo", "in_progress", "cancelled", "finished"]
+
+
 async def test_b5_a_project_that_can_complete_nothing_any_more_is_not_held_up(board, rows):
     """An earlier release let its last such status go."""
     await rows("DELETE FROM tasks.status WHERE project_id = :id AND category = 'done'", id=board.project["id"])

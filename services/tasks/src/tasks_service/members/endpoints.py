@@ -214,7 +214,7 @@ async def offboard_member(
 @router.post(
     "/transfer-ownership",
     summary="Transfer the ownership of a workspace",
-    description="Makes another member an owner and you an admin, in one step. For owners.",
+    description="Makes another member, or a guest, an owner and you an admin, in one step. For owners.",
     response_model=Envelope[MemberOut],
     responses={
         200: example(
