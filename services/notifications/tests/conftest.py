@@ -105,6 +105,14 @@ class World:
         resource = {"id": str(uuid7()), "title": title}
         return self.event(event_type, entity_type="task", resource=resource, **{"task_id": resource["id"], **data})
 
+    def relation(self, near: UUID, far: UUID, *, tasks: tuple[str, str] | None = None, **data: Any) -> EventEnvelope:
+        """Return that a task of a project blocks one of another project, made at the former."""
+        one, other = tasks or (str(uuid7()), str(uuid7()))
+        resource = {"id": str(uuid7()), "type": "blocks", "from_task_id": one, "to_task_id": other}
+        resource |= {"from_project_id": str(near), "to_project_id": str(far)}
+        place = {"project_id": str(near), "task_id": one}
+        return self.event("relation.created.v1", entity_type="relation", resource=resource, **place, **data)
+
     def tasks(self, count: int, title: str = "Buy milk") -> list[EventEnvelope]:
         return [self.task(title) for _ in range(count)]
 

@@ -97,6 +97,23 @@ async def test_a8_frames_replays_and_cursors_are_within_the_restriction(service,
     await again.socket.close()
 
 
+@pytest.mark.parametrize(
+    ("projects", "count"), [(["A"], 0), (["B"], 0), (["A", "B"], 2), (["A", "B", "C"], 2), (["C"], 0)]
+)
+async def test_a8_a_relation_is_for_a_token_that_reaches_both_its_tasks(service, settled, feed, projects, count):
+    """It was made in A, and in B."""
+    reader, cursor = await settled.open(service, {"projects": projects})
+    a, b = (settled.projects[name] for name in ("A", "B"))
+    world = settled.worlds["team"]
+    await feed.keep(world.relation(a, b), world.relation(b, a))
+    for _ in range(2):
+        assert [(await reader.frame())["type"] for _ in range(count)] == ["relation.created"] * count
+        assert await reader.is_idle()
+        await reader.socket.close()
+        reader, _ = await settled.open(service, {"projects": projects}, cursor)
+    await reader.socket.close()
+
+
 @pytest.mark.parametrize("caller", CALLERS)
 async def test_a8_a_position_of_the_user_shows_a_token_no_more(service, settled, feed, signer, caller):
     """From the very beginning of both workspaces: memberships and projects are among what was missed."""

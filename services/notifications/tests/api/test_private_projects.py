@@ -120,6 +120,24 @@ async def test_r48_an_older_state_of_a_project_or_share_never_wins(world, feed, 
     assert await rows("SELECT removed FROM notifications.project_member WHERE user_id = :u", u=user) == [(True,)]
 
 
+@pytest.mark.parametrize("is_near", [True, False])
+async def test_b8_a_relation_is_replayed_to_who_sees_both_ends_now(
+    service, world, feed, signer, project, crew, is_near
+):
+    opened, task = uuid7(), str(uuid7())
+    both = [crew["owner"], crew["ann"]]
+    places, tasks = ((opened, project), (str(uuid7()), task)) if is_near else ((project, opened), (task, str(uuid7())))
+    await feed.keep(world.project(opened, audience=both), world.relation(*places, tasks=tasks, audience=both))
+    assert (await replayed(service, signer, world, crew["ann"], count=7))[-1] == "relation.created"
+    await feed.keep(world.role_in(project, crew["ann"], "removed", audience=both))
+    ended = ["project.updated", "project_member.removed"]
+    assert await replayed(service, signer, world, crew["ann"], count=5) == ended
+    assert "relation.created" in await replayed(service, signer, world, crew["owner"], count=9)
+    await feed.keep(world.share(task, crew["ann"], project_id=str(project), audience=both))
+    found = await replayed(service, signer, world, crew["ann"], count=7)
+    assert found == ["project.updated", "relation.created", "project_member.removed", "task_share.added"]
+
+
 def test_k7_every_event_of_the_tasks_service_is_taken_in():
     """One that is not would be a gap in its workspace's log, behind which readers see nothing."""
     schemas = [json.loads(path.read_text()) for path in REGISTRY.glob("*.schema.json")]

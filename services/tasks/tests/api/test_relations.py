@@ -108,6 +108,19 @@ async def test_b8_what_is_not_seen_at_the_other_end_is_not_told(roster, rows):
     ]
 
 
+async def test_b8_its_events_say_where_both_tasks_are(roster, rows):
+    """So whoever passes them on can tell who sees both."""
+    one, other = await tasks_of(roster, 2)
+    await hide(roster, rows, other)
+    made = (await relate(roster, one, "blocked_by", other)).json()["data"]
+    await roster.ok("owner", "DELETE", f"/tasks/{other['id']}/relations/{made['id']}")
+    hidden = made["task"]["project_id"]
+    log = await rows("SELECT project_id, resource FROM tasks.change WHERE entity_id = :id ORDER BY seq", id=made["id"])
+    assert [str(place) for place, _ in log] == [str(roster.project_id), hidden]
+    told = [(told["from_project_id"], told["to_project_id"]) for _, told in log]
+    assert told == [(hidden, str(roster.project_id))] * 2
+
+
 async def test_b8_a_relation_is_deleted_from_either_end_once(roster):
     one, other, third = await tasks_of(roster, 3)
     made = (await relate(roster, one, "duplicates", other)).json()["data"]

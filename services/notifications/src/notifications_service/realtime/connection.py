@@ -135,7 +135,9 @@ class Connection:
 
     def _reaches(self, frame: StoredFrame) -> bool:
         """Tell whether the caller's restriction leaves a frame; what is in no project is not for some projects only."""
-        return self._caller.reaches_workspace(frame.workspace_id) and self._caller.reaches_project(frame.project_id)
+        return self._caller.reaches_workspace(frame.workspace_id) and all(
+            self._caller.reaches_project(one.project_id) for one in frame.places
+        )
 
     def _is_revoked_by(self, frame: StoredFrame) -> bool:
         """Tell whether the frame ends our membership; one older than the membership that we know is history."""

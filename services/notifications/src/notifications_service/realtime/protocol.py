@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -18,14 +18,21 @@ WORDS = "body"
 """Of comments."""
 
 
+class Place(NamedTuple):
+    """Where something is that a frame tells of, as far as that is in a project, or hangs on a task."""
+
+    project_id: UUID | None
+    task_id: UUID | None
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFrame:
     """An event as its readers share it: encoded once, however many they are."""
 
     workspace_id: UUID
     seq: int
-    project_id: UUID | None
-    task_id: UUID | None
+    places: tuple[Place, ...]
+    """All of them have to be seen: of a relation, those of both tasks."""
     audience: frozenset[UUID]
     removed_user: UUID | None
     """Whose membership of the workspace it ends."""
@@ -55,13 +62,23 @@ def stored_frame(row: Mapping[Any, Any]) -> StoredFrame:
     return StoredFrame(
         workspace_id=row["workspace_id"],
         seq=row["seq"],
-        project_id=_uuid(frame.get("project_id")),
-        task_id=_uuid(frame.get("task_id")),
+        places=_places(frame),
         audience=frozenset(row["audience"]),
         removed_user=user if row["type"] == MEMBER_REMOVED else None,
         ended_for=user,
         opening=orjson.dumps(frame)[:-1],
     )
+
+
+def _places(frame: Mapping[str, Any]) -> tuple[Place, ...]:
+    own = Place(_uuid(frame.get("project_id")), _uuid(frame.get("task_id")))
+    told = frame.get("data") or {}
+    ends = [
+        Place(_uuid(told[f"{end}_project_id"]), _uuid(told[f"{end}_task_id"]))
+        for end in ("from", "to")
+        if f"{end}_project_id" in told
+    ]
+    return (own, *(one for one in ends if one != own))
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from notifications_service.live import repository
 from notifications_service.realtime.connection import Admission, Connection
 from notifications_service.realtime.errors import CursorExpired
-from notifications_service.realtime.protocol import StoredFrame, stored_frame, without_words
+from notifications_service.realtime.protocol import Place, StoredFrame, stored_frame, without_words
 from notifications_service.realtime.schemas import MembershipsIn
 
 log = structlog.get_logger()
@@ -116,15 +116,15 @@ async def _silenced(reader: AsyncConnection, rows: Sequence[RowMapping], workspa
 
 async def _seen_now(reader: AsyncConnection, frames: list[StoredFrame], user_id: UUID) -> list[StoredFrame]:
     """Hide what the user was shown once and does not see any more: of projects that it is out of, of tasks unshared."""
-    projects = {one.project_id for one in frames if one.project_id is not None}
+    places = [place for one in frames for place in one.places]
+    projects = {one.project_id for one in places if one.project_id is not None}
     if not projects:
         return frames
-    tasks = {one.task_id for one in frames if one.task_id is not None}
+    tasks = {one.task_id for one in places if one.task_id is not None}
     seen = await repository.projects_seen(reader, projects, workspace_id=frames[0].workspace_id, user_id=user_id)
     shared = await repository.tasks_shared(reader, tasks, user_id=user_id) if projects - seen else set()
-    return [
-        one
-        if one.project_id is None or one.project_id in seen or one.task_id in shared or one.ended_for == user_id
-        else one.hidden()
-        for one in frames
-    ]
+
+    def is_seen(place: Place) -> bool:
+        return place.project_id is None or place.project_id in seen or place.task_id in shared
+
+    return [one if one.ended_for == user_id or all(map(is_seen, one.places)) else one.hidden() for one in frames]

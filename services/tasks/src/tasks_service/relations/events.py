@@ -11,9 +11,13 @@ RELATION_CREATED = "relation.created.v1"
 RELATION_DELETED = "relation.deleted.v1"
 
 
-def relation_changed(event_type: str, row: RowMapping, *, task: RowMapping, audience: frozenset[UUID]) -> ChangeDraft:
+def relation_changed(
+    event_type: str, row: RowMapping, *, task: RowMapping, other: RowMapping, audience: frozenset[UUID]
+) -> ChangeDraft:
     """Draft that a relation was made, or is gone; `task` is the end from which that was done."""
-    resource = RelationResource.model_validate(dict(row)).model_dump(mode="json")
+    projects = {one["id"]: one["project_id"] for one in (task, other)}
+    places = {"from_project_id": projects[row["from_task_id"]], "to_project_id": projects[row["to_task_id"]]}
+    resource = RelationResource.model_validate({**row, **places}).model_dump(mode="json")
     is_new = event_type == RELATION_CREATED
     told = ("type", "from_task_id", "to_task_id")
     changes = [
@@ -29,5 +33,5 @@ def relation_changed(event_type: str, row: RowMapping, *, task: RowMapping, audi
         audience=audience,
         project_id=task["project_id"],
         task_id=task["id"],
-        related_task_id=row["to_task_id" if row["from_task_id"] == task["id"] else "from_task_id"],
+        related_task_id=other["id"],
     )

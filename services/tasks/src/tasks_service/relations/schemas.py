@@ -57,13 +57,15 @@ class RelationOut(BaseModel):
 
 
 class RelationResource(BaseModel):
-    """A relation as events show it; told to those who see both tasks."""
+    """A relation as events show it; told to those who see both tasks, which are in these projects then."""
 
     id: UUID
     workspace_id: UUID
     type: StoredType
     from_task_id: UUID
     to_task_id: UUID
+    from_project_id: UUID
+    to_project_id: UUID
     created_by: UUID
     created_at: datetime
 
@@ -76,13 +78,14 @@ _COMMON: dict[str, Any] = {
     "created_by": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",
     "created_at": "2026-11-24T09:00:00Z",
 }
+_PROJECT_ID = "0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02"
 RELATION_EXAMPLE: dict[str, Any] = {
     **_COMMON,
     "type": "blocked_by",
     "task": {
         "id": _OTHER_ID,
         "key": "PROJ-12",
-        "project_id": "0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02",
+        "project_id": _PROJECT_ID,
         "title": "Book the hall",
         "status": "todo",
         "status_category": "todo",
@@ -93,4 +96,6 @@ RELATION_RESOURCE_EXAMPLE: dict[str, Any] = {
     "type": "blocks",
     "from_task_id": _OTHER_ID,
     "to_task_id": _TASK_ID,
+    "from_project_id": _PROJECT_ID,
+    "to_project_id": _PROJECT_ID,
 }

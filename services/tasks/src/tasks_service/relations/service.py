@@ -110,8 +110,8 @@ async def copy_relations(
         first, second = (by_id[row[name]] for name in ("from_task_id", "to_task_id"))
         audiences = ({*of_projects.get(one["project_id"], ()), *of_tasks.get(one["id"], ())} for one in (first, second))
         audience = frozenset.intersection(*map(frozenset, audiences))
-        mine = second if first["id"] in others else first
-        return relation_changed(RELATION_CREATED, row, task=mine, audience=audience)
+        mine, other = (second, first) if first["id"] in others else (first, second)
+        return relation_changed(RELATION_CREATED, row, task=mine, other=other, audience=audience)
 
     return [draft(row) for row in sorted(rows, key=lambda row: row["id"])]
 
@@ -177,7 +177,7 @@ async def _tell(
     actor: Principal,
 ) -> None:
     audience = await _see_both(session, task, other)
-    draft = relation_changed(event_type, row, task=task, audience=audience)
+    draft = relation_changed(event_type, row, task=task, other=other, audience=audience)
     await changes.record(session, workspace_id=task["workspace_id"], actor=actor, drafts=[draft])
 
 
