@@ -129,8 +129,9 @@ async def test_f6_no_surface_shows_a_removed_member_anything_within_a_second(api
         missing = set(re.findall(r"{(\w+)}", path)) - team.names.keys()
         assert not missing, f"{path} is new: furnish the team with {missing}"
     hidden_before = [path for path in paths if not await shows(team, path)]
-    # What a member may not, or has nothing of.
+    # What a member may not, or has nothing of; the link of an invitation is looked at without its token.
     assert sorted(hidden_before) == [
+        "/api/v1/invitations/link",
         "/api/v1/trash",
         "/api/v1/workspaces/{workspace_id}/audit",
         "/api/v1/workspaces/{workspace_id}/invitations",
