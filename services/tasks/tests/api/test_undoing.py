@@ -715,3 +715,64 @@ async def test_h5_what_a_request_changed_is_of_one_instant(undoing, roster, rows
     await undoing.do("POST", f"/tasks/{root['id']}/move", {"project_id": there["id"]})
     times = "SELECT count(DISTINCT occurred_at)::int, count(*)::int FROM tasks.change WHERE request_id = :r"
     assert await rows(times, r=undoing.last) == [(1, 4)]
+
+
+@pytest.mark.parametrize("verb", ["made", "restored"])
+async def test_h5_subtasks_of_others_do_not_go_to_the_trash_with_a_task(undoing, roster, verb):
+    task = await undoing.do("POST", "/tasks", {"title": "b", "project_id": str(roster.project_id)})
+    if verb == "restored":
+        await roster.ok("owner", "DELETE", f"/tasks/{task['id']}")
+        await undoing.do("POST", f"/tasks/{task['id']}/restore")
+    # It does not count, and so leaves the task as it was.
+    below = {"title": "c", "status": "cancelled", "parent_id": task["id"]}
+    await roster.ok("member", "POST", "/tasks", below)
+    assert await undoing.refused() == (409, "UNDO_CONFLICT", [("task", None)])
+
+
+async def test_h5_a_task_that_others_commented_on_is_not_unmade(undoing, roster):
+    task = await undoing.do("POST", "/tasks", {"title": "b", "project_id": str(roster.project_id)})
+    comment = await roster.ok("member", "POST", f"/tasks/{task['id']}/comments", {"body": "words"})
+    assert await undoing.refused() == (409, "UNDO_CONFLICT", [("task", None)])
+    await roster.ok("member", "DELETE", f"/tasks/{task['id']}/comments/{comment['id']}")
+    assert await undoing.undo() == ["task.deleted"]
+
+
+async def test_h5_a_token_undoes_nothing_beyond_its_projects(undoing, roster):
+    there, task = await another_project(roster), await roster.task()
+
+    def token(project_id):
+        scopes = ("tasks:read", "tasks:write", "tasks:delete")
+        return roster.gateway.token_headers(roster.ids["owner"], *scopes, project_ids=[project_id])
+
+    for path in ("move", "duplicate"):
+        body = {"project_id": there["id"]}
+        answers = [
+            await roster.ask("owner", "POST", f"/tasks/{task['id']}/{path}", body, **token(one))
+            for one in (roster.project_id, there["id"])
+        ]
+        assert [(one.status_code, one.json()["errors"][0]["code"]) for one in answers] == [
+            (422, "PROJECT_NOT_FOUND"),
+            (404, "NOT_FOUND"),
+        ]
+    await undoing.do("POST", f"/tasks/{task['id']}/move", {"project_id": there["id"]})
+    answers = [await undoing.ask(**token(one)) for one in (there["id"], roster.project_id)]
+    assert [(one.status_code, one.json()["errors"][0]["code"]) for one in answers] == [
+        (409, "UNDO_NOT_POSSIBLE"),
+        (404, "NOT_FOUND"),
+    ]
+
+
+async def test_h5_by_which_means_something_was_undone_is_told(undoing, roster, rows):
+    task = await roster.task()
+    await undoing.do("PATCH", f"/tasks/{task['id']}", {"title": "b"})
+    token = roster.gateway.token_headers(roster.ids["owner"], "tasks:write")
+    assert (await undoing.ask(**token)).status_code == 200
+    told = await rows("SELECT actor->>'via' FROM tasks.change WHERE entity_id = :id ORDER BY seq", id=task["id"])
+    assert told == [("session",), ("session",), ("token",)]
+
+
+async def test_h5_an_external_id_that_another_task_has_now_is_in_the_way(undoing, roster):
+    task = await roster.task(external_source="a", external_id="1")
+    await undoing.do("DELETE", f"/tasks/{task['id']}")
+    await roster.task(external_source="a", external_id="1")
+    assert await undoing.refused() == (409, "EXTERNAL_ID_TAKEN", [])

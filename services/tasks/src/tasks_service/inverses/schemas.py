@@ -19,7 +19,8 @@ class Step:
     """A change of the log, of which everything is undone in a transaction, by somebody who has to be allowed to.
 
     `old` and `new` are by field, and `resource` is what it was afterwards. `former_statuses` are those that tasks had
-    that moved with this one, by those that they got. `warnings` take what can't be as it was.
+    that moved with this one, by those that they got, and `together` all that is turned back with this. `warnings` take
+    what can't be as it was.
     """
 
     session: AsyncSession
@@ -32,6 +33,7 @@ class Step:
     changes: Sequence[Mapping[str, Any]]
     resource: Mapping[str, Any]
     former_statuses: Mapping[str, str] = field(default_factory=dict)
+    together: frozenset[UUID] = frozenset()
     warnings: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -1,5 +1,6 @@
 """All SQL on places: who has one, and the neighbors of one, from the index."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,13 +26,19 @@ async def find_next(
         query = select(task.c.id, place).where(task.c.project_id == of["project_id"], beside, condition, *others)
         return query.order_by(*order).limit(1)
 
-    in_trash = and_(task.c.deleted_at.is_not(None), task.c.workspace_id == of["workspace_id"])
-    both = union_all(*(select(first(one).subquery()) for one in (task.c.deleted_at.is_(None), in_trash))).subquery()
+    both = union_all(*(select(first(one).subquery()) for one in _parts(of))).subquery()
     order = (both.c.position, both.c.id) if is_after else (both.c.position.desc(), both.c.id.desc())
     return (await session.execute(select(*both.c).order_by(*order).limit(1))).mappings().one_or_none()
 
 
 async def is_taken(session: AsyncSession, *, of: RowMapping, position: str) -> bool:
     """Tell whether another task of a task's project has a place, in the trash or not."""
-    query = select(task.c.id).where(task.c.project_id == of["project_id"], task.c.position == position)
-    return await session.scalar(query.where(task.c.id != of["id"]).limit(1)) is not None
+    is_it = (task.c.project_id == of["project_id"], task.c.position == position, task.c.id != of["id"])
+    parts = (select(task.c.id).where(*is_it, one) for one in _parts(of))
+    return await session.scalar(union_all(*parts).limit(1)) is not None
+
+
+def _parts(of: RowMapping) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions of what is in the index of places, and of the trash, which is in another."""
+    in_trash = and_(task.c.deleted_at.is_not(None), task.c.workspace_id == of["workspace_id"])
+    return task.c.deleted_at.is_(None), in_trash

@@ -16,7 +16,7 @@ from tasks_service.checklists.events import (
 )
 from tasks_service.checklists.schemas import ChecklistItemPatch
 from tasks_service.inverses.schemas import WHATEVER, Inverse, Step
-from tasks_service.inverses.service import impossible, is_there, patch_of, the_task
+from tasks_service.inverses.service import impossible, in_use, is_there, patch_of, the_task
 from tasks_service.moving import service as moving
 from tasks_service.moving.schemas import TaskMove
 from tasks_service.positions import service as positions
@@ -27,16 +27,26 @@ from tasks_service.relations.schemas import RelationCreate
 from tasks_service.reverting.errors import RevertConflict
 from tasks_service.reverting.rules import OWN, as_input
 from tasks_service.reverting.service import patch_of as task_patch_of
+from tasks_service.subtasks.repository import list_below
+from tasks_service.task_inverses import repository
 from tasks_service.tasks import service as tasks
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_MOVED, TASK_RESTORED, TASK_UPDATED
 from tasks_service.trash import service as trash
 
 
 async def _trash_task(step: Step) -> None:
-    """Move a task to the trash; one that went there with its parent just now is there."""
+    """Move a task to the trash; one that went there with its parent just now is there.
+
+    What has been put below it since, or said of a new one, does not go with it. Raises UndoConflict.
+    """
     if await is_there(step, in_trash=True):
         return
     task = await the_task(step, "task.delete")
+    below = await list_below(step.session, caller=step.actor, task_id=task["id"], limit=len(step.together) + 1)
+    if not {row["id"] for row in below} <= step.together:
+        raise in_use(step)
+    if step.type == TASK_CREATED and await repository.has_comments(step.session, task["id"], but=step.together):
+        raise in_use(step)
     await tasks.delete_task(step.session, task=task, expected=WHATEVER, actor=step.actor)
 
 

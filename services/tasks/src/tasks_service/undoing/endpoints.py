@@ -15,9 +15,11 @@ from tasks_service.changes.access import CURSOR, cursor_header
 from tasks_service.inverses.errors import UndoConflict, UndoNotPossible
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.subtasks.errors import OpenSubtasks
+from tasks_service.tasks.errors import ExternalIdTaken
 from tasks_service.undoing import service
 from tasks_service.undoing.errors import UndoExpired
 from tasks_service.undoing.schemas import UNDONE_EXAMPLE, UndoneChange
+from tasks_service.versions.errors import ResourceBusy
 
 router = APIRouter(prefix="/api/v1/operations/{request_id}/undo", tags=["history"])
 
@@ -40,7 +42,8 @@ RequestId = Annotated[
         "must still be allowed to do. It is a change like any other, with `undo of <request id>` as its reason in "
         "the history, and is undone by its own request id. The answer is what it changed.\n\n"
         "What was changed since, by others or by you, is a conflict, field by field (`data.conflicts`), and so is "
-        "what is undone already. If you gave several requests the same id, they are undone together.\n\n"
+        "what is undone already, and a new task with subtasks or comments by now. If you gave several "
+        "requests the same id, they are undone together.\n\n"
         "Undone can be: making, changing, placing, moving, deleting and restoring tasks, with labels and "
         "assignees; what assignees say; items of checklists; relations; making and changing comments (not "
         "deleting them: the words are gone); reactions, stars, watching and muting, labels of your own on tasks; "
@@ -55,7 +58,16 @@ RequestId = Annotated[
     responses={
         200: example([UNDONE_EXAMPLE], description="What the undo changed.", headers=CURSOR),
         **errors(
-            NotFound, Forbidden, UndoExpired, UndoConflict, UndoNotPossible, OpenSubtasks, Blocked, ProjectArchived
+            NotFound,
+            Forbidden,
+            UndoExpired,
+            UndoConflict,
+            UndoNotPossible,
+            OpenSubtasks,
+            Blocked,
+            ProjectArchived,
+            ExternalIdTaken,
+            ResourceBusy,
         ),
     },
 )

@@ -153,7 +153,8 @@ def _step(operation: Operation, session: AsyncSession, entry: Entry, warnings: l
     told = ("type", "entity_type", "entity_id", "project_id", "task_id", "changes", "resource")
     former = former_statuses(operation.entries, entry) if entry["type"] == TASK_MOVED else {}
     named = {name: entry[name] for name in told}
-    return Step(session, operation.actor, **named, former_statuses=former, warnings=warnings)
+    together = frozenset(one["entity_id"] for one in operation.entries)
+    return Step(session, operation.actor, **named, former_statuses=former, together=together, warnings=warnings)
 
 
 async def _turn_back(step: Step) -> None:
