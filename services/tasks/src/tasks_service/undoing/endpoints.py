@@ -14,6 +14,7 @@ from tasks_service.blockers.errors import Blocked
 from tasks_service.changes.access import CURSOR, cursor_header
 from tasks_service.inverses.errors import UndoConflict, UndoNotPossible
 from tasks_service.projects.errors import ProjectArchived
+from tasks_service.statuses.errors import LastStatus, StatusInUse
 from tasks_service.subtasks.errors import OpenSubtasks
 from tasks_service.tasks.errors import ExternalIdTaken
 from tasks_service.undoing import service
@@ -67,6 +68,8 @@ RequestId = Annotated[
             Blocked,
             ProjectArchived,
             ExternalIdTaken,
+            StatusInUse,
+            LastStatus,
             ResourceBusy,
         ),
     },
