@@ -1,13 +1,45 @@
 """Moving, copying, reverting, undoing, deleting and placing tasks while others change what these are about."""
 
 import asyncio
+import random
 from collections import Counter
 
 import pytest
+from chassis.ids import uuid7
 from sqlalchemy import text
 
 SHUT = "UPDATE tasks.project SET archived_at = now() WHERE id = :id"
 HOLD = "SELECT 1 FROM tasks.project WHERE id = :id FOR UPDATE"
+WHOLE = {
+    "children elsewhere than their parents, or left when those went": """
+        SELECT child.id FROM tasks.task child JOIN tasks.task parent ON parent.id = child.parent_id
+        WHERE child.workspace_id = :id AND (child.project_id <> parent.project_id
+            OR (child.deleted_at IS NULL AND parent.deleted_at IS NOT NULL))""",
+    "counters": """
+        SELECT task.id FROM tasks.task LEFT JOIN LATERAL (
+            SELECT count(*) AS total, count(*) FILTER (WHERE status_category = 'done') AS done
+            FROM tasks.task AS child
+            WHERE child.parent_id = task.id AND child.deleted_at IS NULL AND child.status_category <> 'cancelled'
+        ) AS counted ON true
+        WHERE task.workspace_id = :id AND task.deleted_at IS NULL
+            AND (task.subtasks_total, task.subtasks_done) IS DISTINCT FROM (counted.total, counted.done)""",
+    "versions": """
+        SELECT task.id FROM tasks.task JOIN LATERAL (
+            SELECT array_agg(version ORDER BY seq) AS told FROM tasks.change
+            WHERE entity_id = task.id AND entity_type = 'task'
+        ) AS log ON true
+        WHERE task.workspace_id = :id
+            AND log.told IS DISTINCT FROM (SELECT array_agg(n) FROM generate_series(1, task.version) AS n)""",
+    "places": """
+        SELECT position FROM tasks.task WHERE workspace_id = :id GROUP BY project_id, position HAVING count(*) > 1""",
+    "numbers": """
+        SELECT key FROM tasks.task_key_alias JOIN tasks.task ON task.id = task_key_alias.task_id
+        JOIN tasks.project ON project.id = task.project_id
+        WHERE task.workspace_id = :id AND key = prefix || '-' || number""",
+    "gaps": """
+        SELECT count(*) FROM tasks.change WHERE workspace_id = :id HAVING count(*) <> max(seq)""",
+}
+"""What there must not be in a workspace."""
 
 
 @pytest.fixture
@@ -185,7 +217,7 @@ async def test_b15_a_neighbor_that_moves_away_meanwhile_is_no_place(roster, proj
     assert codes(placed) == (422, ["NEIGHBOR_NOT_FOUND"])
 
 
-async def test_b14_trees_stay_whole_while_all_is_done_to_them_at_once(roster, project, patient_api, broken, rows):
+async def test_b14_trees_stay_whole_while_all_is_done_to_them_at_once(roster, project, patient_api, rows):
     """Moves, copies, new parents, deletions, restorings and undoings of the same trees, twenty at a time."""
     there = await project()
     headers = roster.gateway.headers(roster.ids["owner"])
@@ -217,18 +249,66 @@ async def test_b14_trees_stay_whole_while_all_is_done_to_them_at_once(roster, pr
     failed = [(method, path, one.text) for method, path, one in answers if one.status_code in {500, 502, 504}]
     assert failed == []
     assert Counter(one.status_code for _, _, one in answers)[200] >= 10
-    for place in (roster.project_id, there["id"]):
-        found = await broken(place)
-        # What was told in another project is not in the log of this one.
-        assert {name: number for name, number in found.items() if name != "log"} == {}
-    strays = await rows(
-        "SELECT child.id FROM tasks.task child JOIN tasks.task parent ON parent.id = child.parent_id"
-        " WHERE child.workspace_id = :id AND (child.project_id <> parent.project_id"
-        " OR (child.deleted_at IS NULL AND parent.deleted_at IS NOT NULL))",
-        id=roster.workspace_id,
-    )
-    assert strays == []
-    seqs = await rows(
-        "SELECT count(*)::int, max(seq)::int FROM tasks.change WHERE workspace_id = :id", id=roster.workspace_id
-    )
-    assert seqs[0][0] == seqs[0][1]
+    found = {name: await rows(query, id=roster.workspace_id) for name, query in WHOLE.items()}
+    assert {name: one for name, one in found.items() if one} == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        (SHUT, (409, ["PROJECT_ARCHIVED"])),
+        ("UPDATE tasks.project SET deleted_at = now() WHERE id = :id", (422, ["PROJECT_NOT_FOUND"])),
+    ],
+)
+async def test_b14_nothing_moves_or_is_copied_to_a_project_that_is_being_closed(roster, project, late, change, refused):
+    there, task = await project(), await roster.task()
+    body, before = {"project_id": there["id"]}, await roster.log()
+    requests = [("POST", f"/tasks/{task['id']}/{path}", body) for path in ("move", "duplicate")]
+    answers = await late(requests, (change, {"id": there["id"]}), project_id=there["id"])
+    assert [codes(one) for one in answers] == [refused] * 2
+    assert await roster.log() == before
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_h5_trees_stay_whole_while_what_was_done_to_them_is_undone(roster, project, patient_api, rows, seed):
+    """Each turn does things to the same trees, and undoes those of the turn before, all at once."""
+    dice, there = random.Random(seed), await project()
+    headers = roster.gateway.headers(roster.ids["owner"])
+    roots = [(await roster.task(title="root"))["id"] for _ in range(3)]
+    leaves = [(await roster.task(parent_id=root))["id"] for root in roots for _ in range(2)]
+    answers, done = [], []
+
+    async def ask(method, path, body=None):
+        request_id = str(uuid7())
+        more = {**headers, "x-request-id": request_id}
+        answer = await patient_api.request(method, f"/api/v1{path}", json=body, headers=more)
+        answers.append((method, path, answer))
+        done.append(request_id)
+
+    def wanted():
+        root, leaf = dice.choice(roots), dice.choice(leaves)
+        home = dice.choice([there["id"], str(roster.project_id)])
+        return dice.choice(
+            [
+                ("POST", f"/tasks/{root}/move", {"project_id": home}),
+                ("DELETE", f"/tasks/{dice.choice([root, leaf])}"),
+                ("POST", f"/tasks/{dice.choice([root, leaf])}/restore"),
+                ("PATCH", f"/tasks/{leaf}", {"parent_id": root}),
+                ("PATCH", f"/tasks/{leaf}", {"status": dice.choice(["todo", "done", "cancelled"])}),
+                ("PATCH", f"/tasks/{root}?children=complete", {"status": dice.choice(["todo", "done"])}),
+                ("POST", f"/tasks/{root}/duplicate", {}),
+                ("POST", f"/tasks/{root}/position", {"after_id": dice.choice(roots)}),
+                ("POST", f"/tasks/{root}/revert", {"to_version": 1}),
+                ("POST", "/tasks", {"title": "new", "parent_id": root}),
+                ("DELETE", f"/tasks/{leaf}?permanent=true"),
+            ]
+        )
+
+    for _ in range(6):
+        undone, done = done[-6:], []
+        undos = [ask("POST", f"/operations/{one}/undo") for one in undone]
+        await asyncio.gather(*(ask(*wanted()) for _ in range(8)), *undos)
+    failed = [(method, path, one.text) for method, path, one in answers if one.status_code in {500, 502, 504}]
+    assert failed == []
+    found = {name: await rows(query, id=roster.workspace_id) for name, query in WHOLE.items()}
+    assert {name: one for name, one in found.items() if one} == {}
