@@ -64,7 +64,10 @@ def current_caller(request: Request) -> Caller:
     "/api/v1/ws-tickets",
     status_code=201,
     summary="Get a WebSocket ticket",
-    description="For browsers, which can't send `Authorization` with a WebSocket: a ticket for one connection.",
+    description=(
+        "For browsers, which can't send `Authorization` with a WebSocket: a ticket for one connection to "
+        "`/api/v1/ws?ticket=`, within `expires_in` seconds."
+    ),
     response_model=Envelope[TicketOut],
     responses={
         201: example({"ticket": "mB3v...", "expires_in": 30}, description="The ticket."),
@@ -80,7 +83,7 @@ async def create_ws_ticket(request: Request, caller: Annotated[Caller, Depends(c
 @router.get(
     "/api/v1/status",
     summary="Read the system's status",
-    description="Whether each service is ready.",
+    description="`ok` when every service is ready to answer, else `degraded`; and how each of them is. Needs no login.",
     response_model=Envelope[SystemStatus],
     responses={200: example({"status": "ok", "services": {"tasks": "ok"}}, description="The status.")},
 )

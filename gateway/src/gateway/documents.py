@@ -3,11 +3,22 @@
 import asyncio
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import aiohttp
 import structlog
+from chassis.errors import AppError
+from chassis.web.openapi import add_refusals
+
+from gateway.errors import (
+    AddressNotAllowed,
+    AuthStateUnavailable,
+    InvalidToken,
+    UpstreamFailed,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 
 log = structlog.get_logger()
 
@@ -18,20 +29,23 @@ DOCUMENT_SECONDS = 10
 """A service makes its document when it is asked for first: a second on an idle machine, several on a busy one."""
 RETRY_SECONDS = 2.0
 STATUS_SECONDS = 1.0
+OWN = "gateway"
 TITLE = "Taskloom"
 DESCRIPTION = (
     "Task management as an API. Sign up with `POST /api/v1/auth/register`, log in with `POST /api/v1/auth/login`, "
     "and send the access token as `Authorization: Bearer <token>`.\n\n"
     "Every JSON answer has the same envelope: `success`, `data`, `message`, `errors`, `meta`. Clients branch on the "
-    "status and on `errors[].code`; all codes are at `GET /api/v1/meta/errors`."
+    "status and on `errors[].code`; all codes are at `GET /api/v1/meta/errors`, with those of requests that reach no "
+    "operation, such as a path that is not there, or header fields that are too large."
 )
 
 
 def merge_documents(documents: Mapping[str, Document], *, server: str) -> Document:
     """Merge the documents of the services into the public one.
 
-    Internal paths are left out. Two different schemas of one name keep both: the second is renamed after its
-    service, with its references.
+    Internal paths are left out, and what the gateway itself answers in place of an operation is added. Two different
+    schemas of one name keep both: the second is renamed after its service, with its references. The examples of
+    refusals, which are mostly the same everywhere, are kept once.
     """
     merged: Document = {
         "openapi": "3.1.0",
@@ -45,13 +59,48 @@ def merge_documents(documents: Mapping[str, Document], *, server: str) -> Docume
     for service in sorted(documents):
         document = _without_collisions(copy.deepcopy(documents[service]), merged["components"]["schemas"], service)
         public = {path: item for path, item in document["paths"].items() if not path.startswith("/internal")}
+        for operation in (one for item in public.values() for one in item.values()):
+            add_refusals(operation, *_refusals(operation, is_own=service == OWN))
         merged["paths"].update(public)
         for kind in ("schemas", "securitySchemes"):
             merged["components"][kind].update(document.get("components", {}).get(kind, {}))
         codes.update({entry["code"]: entry for entry in document.get("x-error-codes", [])})
     merged["paths"] = dict(sorted(merged["paths"].items()))
+    merged["components"]["examples"] = _share_examples(merged["paths"])
     merged["x-error-codes"] = [codes[code] for code in sorted(codes)]
     return merged
+
+
+def _refusals(operation: Document, *, is_own: bool) -> Iterator[type[AppError]]:
+    """Yield what the gateway may answer itself to who asks for this operation."""
+    if operation.get("security"):
+        yield from (InvalidToken, AuthStateUnavailable)
+    if operation.get("x-api-tokens", "none") != "none":
+        yield AddressNotAllowed
+    if not is_own:
+        yield from (UpstreamUnavailable, UpstreamFailed, UpstreamTimeout)
+
+
+def _share_examples(paths: Document) -> Document:
+    """Put references in the place of the examples of refusals, and return what they refer to."""
+    shared: Document = {}
+    names: dict[str, str] = {}
+    for code, examples in _examples_of_refusals(paths):
+        text = json.dumps(examples[code], sort_keys=True)
+        if text not in names:
+            others = sum(name.partition(".")[0] == code for name in shared)
+            names[text] = f"{code}.{others + 1}" if others else code
+            shared[names[text]] = examples[code]
+        examples[code] = {"$ref": f"#/components/examples/{names[text]}"}
+    return shared
+
+
+def _examples_of_refusals(paths: Document) -> Iterator[tuple[str, Document]]:
+    """Yield each code with the examples that it stands in, in an order that is always the same."""
+    for operation in (one for _, item in sorted(paths.items()) for _, one in sorted(item.items())):
+        for status, response in sorted(operation["responses"].items()):
+            examples = response.get("content", {}).get("application/json", {}).get("examples", {})
+            yield from ((code, examples) for code in list(examples) if status >= "4")
 
 
 def _without_collisions(document: Document, taken: Mapping[str, Any], service: str) -> Document:
@@ -89,7 +138,7 @@ class Documents:
         self._session = session
         self._upstreams = upstreams
         self._server = server
-        self._documents: dict[str, Document] = {"gateway": own}
+        self._documents: dict[str, Document] = {OWN: own}
         self._merged = merge_documents(self._documents, server=server)
         self._fetch_at = float("-inf")
         self._fetching = asyncio.Lock()

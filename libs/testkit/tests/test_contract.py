@@ -5,6 +5,10 @@ import pytest
 from testkit.contract import Contract, ContractViolation
 
 THING = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string", "format": "uuid"}}}
+REFUSALS = {
+    "VERSION_CONFLICT": {"value": {"data": {"current": {"id": "…"}}}},
+    "IF_MATCH_REQUIRED": {"value": {"data": None}},
+}
 DOCUMENT = {
     "paths": {
         "/api/v1/things/{thing_id}": {
@@ -15,6 +19,7 @@ DOCUMENT = {
                     "202": {"content": {"application/json": {}}},
                     "206": {"content": {"image/*": {}}},
                     "304": {"description": "Unchanged."},
+                    "412": {"content": {"application/json": {"schema": {}, "examples": REFUSALS}}},
                 },
             }
         },
@@ -70,6 +75,37 @@ def test_an_answer_as_documented_passes_and_counts(check, method, status, conten
 def test_an_answer_that_is_not_as_documented_is_a_violation(check, status, content, content_type, reason):
     with pytest.raises(ContractViolation, match=reason):
         check("GET", "/api/v1/things/1", status, content, content_type)
+
+
+def refusal(code, data="null"):
+    return b'{"data":%s,"errors":[{"code":"%s"}]}' % (data.encode(), code.encode())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        refusal("VERSION_CONFLICT", '{"current":{"id":1}}'),
+        refusal("VERSION_CONFLICT"),
+        refusal("IF_MATCH_REQUIRED"),
+        refusal("REQUIRED"),
+        refusal("TOO_MANY"),
+    ],
+)
+def test_a_refusal_that_is_shown_and_what_is_wrong_with_a_field_pass(check, content):
+    assert check("GET", "/api/v1/things/1", 412, content, JSON) == {"read_thing": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (refusal("INVALID_CURSOR"), r"no example of \['INVALID_CURSOR'\] is documented"),
+        (refusal("IF_MATCH_REQUIRED", '{"current":{}}'), r"the data of \['IF_MATCH_REQUIRED'\] is not what"),
+        (refusal("VERSION_CONFLICT", '{"now":{}}'), r"the data of \['VERSION_CONFLICT'\] is not what"),
+    ],
+)
+def test_a_refusal_that_is_not_as_its_example_is_a_violation(check, content, reason):
+    with pytest.raises(ContractViolation, match=reason):
+        check("GET", "/api/v1/things/1", 412, content, JSON)
 
 
 def test_a_path_of_its_own_is_taken_before_a_template(check):

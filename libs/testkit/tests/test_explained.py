@@ -120,3 +120,16 @@ def test_an_example_under_another_code_is_found():
     assert unexplained(document_of(operation)) == [
         "PATCH /api/v1/things/{thing_id}: 409: example LABEL_TAKEN: has another code"
     ]
+
+
+def test_an_example_that_is_kept_once_for_all_is_looked_at():
+    operation = copy.deepcopy(OPERATION)
+    examples = operation["responses"]["422"]["content"][JSON]["examples"]
+    document = document_of(operation)
+    document["components"]["examples"] = {"kept": examples["VALIDATION_FAILED"]}
+    examples["VALIDATION_FAILED"] = {"$ref": "#/components/examples/kept"}
+    assert unexplained(document) == []
+    document["components"]["examples"]["kept"] = {"value": {"errors": []}}
+    assert unexplained(document) == [
+        "PATCH /api/v1/things/{thing_id}: 422: example VALIDATION_FAILED: $: 'data' is a required property"
+    ]

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from chassis.errors import error_classes
+from chassis.web.validation import FIELD_CODES
 from jsonschema import Draft202012Validator
 
 BODILESS = frozenset({204, 304})
@@ -91,6 +93,8 @@ class Contract:
             raise ContractViolation(f"{name}: content type {media_type!r} is not documented, but {sorted(content)}")
         if media_type == JSON:
             self._check_json(name, response, declared.get("schema"))
+        if media_type == JSON and response.is_error:
+            _check_refusal(name, response, declared.get("examples", {}))
 
     def _check_json(self, name: str, response: httpx2.Response, schema: dict[str, Any] | None) -> None:
         if schema is None:
@@ -128,6 +132,20 @@ def contract_client(contract: Contract, **options: Any) -> httpx2.AsyncClient:
 
 def _first_segment(path: str) -> str:
     return "/" + path.split("/")[1]
+
+
+def _check_refusal(name: str, response: httpx2.Response, examples: dict[str, Any]) -> None:
+    """Raise ContractViolation for a refusal whose code, or data, is not shown by an example of the operation.
+
+    What is wrong with single fields has codes of its own, for which VALIDATION_FAILED stands.
+    """
+    refusal = json.loads(response.content)
+    codes = {entry["code"] for entry in refusal["errors"]}
+    if hidden := (codes & {one.code for one in error_classes()}) - FIELD_CODES.keys() - examples.keys():
+        raise ContractViolation(f"{name}: no example of {sorted(hidden)} is documented")
+    shown = [examples[code]["value"]["data"] or {} for code in codes & examples.keys()]
+    if refusal["data"] is not None and not any(refusal["data"].keys() <= data.keys() for data in shown):
+        raise ContractViolation(f"{name}: the data of {sorted(codes)} is not what the example shows")
 
 
 def _of_media_type(media_type: str, content: dict[str, Any]) -> dict[str, Any] | None:

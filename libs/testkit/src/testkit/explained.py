@@ -53,7 +53,7 @@ def _of_operation(document: Document, operation: Document) -> Iterator[str]:
         check = _of_refusal if status >= "4" else _of_success
         yield from (f"{status}: {finding}" for finding in check(document, response))
     if CONFLICT in operation["responses"]:
-        yield from (f"{CONFLICT}: {finding}" for finding in _of_conflict(operation["responses"][CONFLICT]))
+        yield from (f"{CONFLICT}: {finding}" for finding in _of_conflict(document, operation["responses"][CONFLICT]))
 
 
 def _of_success(document: Document, response: Document) -> Iterator[str]:
@@ -64,7 +64,7 @@ def _of_success(document: Document, response: Document) -> Iterator[str]:
 
 
 def _of_content(document: Document, media_type: str, content: Document) -> Iterator[str]:
-    examples = _examples(content)
+    examples = _examples(document, content)
     if not examples:
         yield "no example"
     if media_type == JSON and not content.get("schema"):
@@ -78,7 +78,7 @@ def _of_content(document: Document, media_type: str, content: Document) -> Itera
 def _of_refusal(document: Document, response: Document) -> Iterator[str]:
     """Refusals have an example a code, named after it; VALIDATION_FAILED stands for all codes of single fields."""
     content = response.get("content", {}).get(JSON, {})
-    examples = _examples(content)
+    examples = _examples(document, content)
     if not examples:
         yield "no example"
     for code, value in examples.items():
@@ -87,17 +87,20 @@ def _of_refusal(document: Document, response: Document) -> Iterator[str]:
             yield f"example {code}: has another code"
 
 
-def _of_conflict(response: Document) -> Iterator[str]:
+def _of_conflict(document: Document, response: Document) -> Iterator[str]:
     """A version conflict shows what is there now, as the answer does."""
-    for code, value in _examples(response["content"][JSON]).items():
+    for code, value in _examples(document, response["content"][JSON]).items():
         if set((value["data"] or {}).get("current") or {}) <= {"version"}:
             yield f"example {code}: no resource in data.current"
 
 
-def _examples(content: Document) -> dict[str, Any]:
+def _examples(document: Document, content: Document) -> dict[str, Any]:
+    """Return the values by name; some are kept once for all operations."""
     if "example" in content:
         return {"example": content["example"]}
-    return {name: one["value"] for name, one in content.get("examples", {}).items()}
+    kept = document["components"].get("examples", {})
+    named = content.get("examples", {}).items()
+    return {name: (kept[one["$ref"].rpartition("/")[2]] if "$ref" in one else one)["value"] for name, one in named}
 
 
 def _against_schema(document: Document, content: Document, value: Any) -> Iterator[str]:

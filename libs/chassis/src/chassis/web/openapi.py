@@ -1,7 +1,7 @@
 """What the OpenAPI document of every service has in common: security, refusals with examples, the error catalogue."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import isclass
 from typing import Any, get_args
 
@@ -44,10 +44,10 @@ JSON = "application/json"
 NOT_MODIFIED = "304"
 Responses = dict[int | str, dict[str, Any]]
 
-EXAMPLE_REQUEST_ID = "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"
+EXAMPLE_REQUEST_ID = "0199d3b2-7fe0-7a10-9c41-5e2b7d904c33"
 EXAMPLE_VERSION = 8
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-EVERYWHERE = (InvalidInput, UnknownParameter, RateLimited, InternalError, ServiceUnavailable)
+EVERYWHERE = (UnknownParameter, RateLimited, InternalError, ServiceUnavailable)
 WITH_BODY = (PayloadTooLarge, UnsupportedMediaType)
 WITH_JSON = (MalformedJson, NullCharacter, NumberOutOfRange)
 WITH_KEY = (IdempotencyKeyInvalid, IdempotencyKeyReused, IdempotencyInProgress)
@@ -65,9 +65,16 @@ IF_NONE_MATCH: dict[str, Any] = {
     "description": "The ETag of what you have: 304 without a body when it is still that.",
     "schema": {"type": "string"},
 }
-EXAMPLE_DETAILS = {
-    InvalidInput.code: (ErrorDetail("REQUIRED", "This field is required.", "title"),),
+PARAMETER_CODES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    "INVALID_ID": lambda schema: schema.get("format") == "uuid",
+    "INVALID_FORMAT": lambda schema: "pattern" in schema or schema.get("format") == "date-time",
+    "NOT_ALLOWED": lambda schema: "enum" in schema,
+    "TOO_SMALL": lambda schema: "minimum" in schema,
+    "TOO_LONG": lambda schema: "maxLength" in schema,
+    "WRONG_TYPE": lambda schema: schema.get("type") == "boolean",
 }
+"""By what a parameter has to be, what is wrong with one that is not; the first that fits."""
+UNKNOWN_FIELD = ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", "nickname")
 
 
 def errors(*refusals: type[AppError] | AppError) -> Responses:
@@ -119,6 +126,11 @@ def enveloped(data: Any, **meta: Any) -> dict[str, Any]:
         "errors": [],
         "meta": {"request_id": EXAMPLE_REQUEST_ID, **meta},
     }
+
+
+def add_refusals(operation: dict[str, Any], *refusals: type[AppError] | AppError) -> None:
+    """Add refusals to an operation of a finished document; what it says of the same code already stays."""
+    _merge(operation.setdefault("responses", {}), errors(*refusals))
 
 
 def complete_document(app: FastAPI, routers: Sequence[object], field_codes: Mapping[str, str] = FIELD_CODES) -> None:
@@ -185,7 +197,12 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
         operation["x-policy"] = decided.action
     _restore_examples(operation["responses"], route.responses)
     _show_bodies(operation, route)
-    common = [*EVERYWHERE, *(() if is_public else (Unauthenticated,)), *_token_refusals(rule, method)]
+    common: list[type[AppError] | AppError] = [
+        *_invalid_input(operation, route),
+        *EVERYWHERE,
+        *(() if is_public else (Unauthenticated,)),
+        *_token_refusals(rule, method),
+    ]
     if method in BODY_METHODS and "requestBody" in operation:
         common.extend(WITH_BODY)
         common.extend(WITH_JSON if JSON in operation["requestBody"]["content"] else ())
@@ -194,7 +211,7 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
     if NOT_MODIFIED in operation["responses"]:
         operation.setdefault("parameters", []).append(IF_NONE_MATCH)
-    _merge(operation["responses"], errors(*common))
+    add_refusals(operation, *common)
 
 
 def _token_access(rule: TokenRule | None) -> str:
@@ -232,6 +249,37 @@ def _restore_examples(documented: dict[str, Any], declared: Responses) -> None:
             target.update({name: content[name] for name in ("example", "examples") if name in content})
 
 
+def _invalid_input(operation: dict[str, Any], route: APIRoute) -> list[InvalidInput]:
+    """Return the refusal of what is not valid, shown with something of the operation that would not be, if there is."""
+    needed = [
+        field.alias or name
+        for model in _body_models(route)
+        for name, field in model.model_fields.items()
+        if field.is_required()
+    ]
+    if needed:
+        return [InvalidInput(details=[ErrorDetail("REQUIRED", FIELD_CODES["REQUIRED"], needed[0])])]
+    parameters = [one for one in operation.get("parameters", ()) if one["in"] in ("path", "query")]
+    if parameters:
+        return [InvalidInput(details=[_invalid_parameter(parameters[0]["name"], parameters[0]["schema"])])]
+    return [InvalidInput(details=[UNKNOWN_FIELD])] if route.body_field is not None else []
+
+
+def _invalid_parameter(name: str, schema: Mapping[str, Any]) -> ErrorDetail:
+    kinds = [schema, *schema.get("anyOf", ())]
+    for code, applies in PARAMETER_CODES.items():
+        if any(applies(kind) for kind in kinds):
+            return ErrorDetail(code, FIELD_CODES[code], name)
+    return ErrorDetail("INVALID_VALUE", FIELD_CODES["INVALID_VALUE"], name)
+
+
+def _body_models(route: APIRoute) -> list[type[BaseModel]]:
+    if route.body_field is None:
+        return []
+    annotation = route.body_field.field_info.annotation
+    return [one for one in (annotation, *get_args(annotation)) if isclass(one) and issubclass(one, BaseModel)]
+
+
 def _show_bodies(operation: dict[str, Any], route: APIRoute) -> None:
     """Put the examples of a body beside it, as they were declared; each is named after the fields that it has."""
     examples = _body_examples(route)
@@ -243,14 +291,10 @@ def _show_bodies(operation: dict[str, Any], route: APIRoute) -> None:
 
 
 def _body_examples(route: APIRoute) -> list[Any]:
-    if route.body_field is None:
-        return []
-    declared = route.body_field.field_info
-    for model in (declared.annotation, *get_args(declared.annotation)):
-        if isclass(model) and issubclass(model, BaseModel):
-            schema = model.model_json_schema()
-            return list(schema.get("examples") or _of_its_fields(schema))
-    return list(declared.examples or ())
+    for model in _body_models(route):
+        schema = model.model_json_schema()
+        return list(schema.get("examples") or _of_its_fields(schema))
+    return [] if route.body_field is None else list(route.body_field.field_info.examples or ())
 
 
 def _of_its_fields(schema: Mapping[str, Any]) -> list[Any]:
@@ -282,7 +326,7 @@ def _example(refusal: type[AppError] | AppError) -> dict[str, Any]:
     if isinstance(refusal, AppError):
         details, data = refusal.details, refusal.data
     else:
-        details = EXAMPLE_DETAILS.get(refusal.code) or (ErrorDetail(refusal.code, refusal.message, None),)
+        details = (ErrorDetail(refusal.code, refusal.message, None),)
         data = None if refusal.data_example is None else dict(refusal.data_example)
     return {
         "summary": refusal.message,

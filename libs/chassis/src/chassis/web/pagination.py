@@ -32,7 +32,7 @@ PageNumber = Annotated[int, Query(ge=1, le=MAX_OFFSET, description="Page number,
 PageNumberOrNone = Annotated[
     int | None, Query(ge=1, le=MAX_OFFSET, description="Page number, from 1; not together with `cursor`.")
 ]
-PerPage = Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="Entries a page.")]
+PerPage = Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="How many entries a page has.")]
 WALK = "Walk by cursor: empty for the first part, then `meta.next_cursor` until `has_more` is false."
 Cursor = Annotated[str, Query(max_length=2048, description=WALK)]
 CursorOrNone = Annotated[str | None, Query(max_length=2048, description=WALK)]

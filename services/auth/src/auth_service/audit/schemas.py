@@ -31,6 +31,6 @@ AUDIT_EXAMPLE: dict[str, Any] = {
     "credential_id": "0199d3b2-5e01-7a00-9c6f-2d7e4a8b1c07",
     "address": "203.0.113.7",
     "device": "curl/7.88.1",
-    "request_id": "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11",
+    "request_id": "0199d3b2-7fe0-7a10-9c41-5e2b7d904c33",
     "details": {"methods": ["password"]},
 }

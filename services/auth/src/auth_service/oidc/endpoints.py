@@ -142,8 +142,9 @@ async def start_flow(request: Request, reached: ReachedProvider, session: WriteS
     status_code=201,
     summary="Begin to link an identity",
     description=(
-        "The same for an account that there is: completing the flow links whoever logs in there, and answers the "
-        "identity instead of tokens. Needs a recent proof, and the session has to last until then."
+        "As a login there begins, but for the account that is logged in: completing the flow links whoever logs in at "
+        "the provider, and answers the identity instead of tokens. Needs a recent proof, and the session has to last "
+        "until then."
     ),
     response_model=Envelope[FlowOut],
     responses={

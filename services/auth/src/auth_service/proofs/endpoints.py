@@ -52,7 +52,7 @@ async def complete_login(request: Request, body: MfaLogin, session: WriteSession
 
 @router.post(
     "/step-up/options",
-    summary="Begin to prove it by a passkey",
+    summary="Begin to prove by a passkey who is logged in",
     description="Options for `navigator.credentials.get()`, whose challenge works once and for five minutes.",
     response_model=Envelope[ChallengeOut],
     responses={200: example(REQUEST_EXAMPLE, description="The options."), **errors(NoSecondFactor)},

@@ -119,7 +119,9 @@ async def read_service_account(request: Request, account: AdministeredAccount) -
     description="A JSON merge patch of name and role: absent fields keep their value, `{}` changes nothing.",
     response_model=Envelope[ServiceAccountOut],
     responses={
-        200: example({**SERVICE_ACCOUNT_EXAMPLE, "version": 2}, description="The account now.", headers=ETAG),
+        200: example(
+            {**SERVICE_ACCOUNT_EXAMPLE, "role": "guest", "version": 2}, description="The account now.", headers=ETAG
+        ),
         **errors(*REFUSALS, stale(ServiceAccountVersionConflict, SERVICE_ACCOUNT_EXAMPLE), IfMatchMalformed),
     },
 )
@@ -139,7 +141,7 @@ async def update_service_account(
 
 @router.delete(
     "/{account_id}",
-    summary="End a service account",
+    summary="Delete a service account",
     description="Its tokens stop working everywhere within two seconds. `Prefer: return=minimal` gets 204 instead.",
     response_model=Envelope[None],
     responses={
@@ -161,8 +163,8 @@ async def delete_service_account(
     status_code=201,
     summary="Make an API token of a service account",
     description=(
-        "As one's own, but for the account's workspace and no other. Its secret is in this answer and in none after "
-        "it: the replay of an idempotency key has null in its place."
+        "As `POST /api/v1/auth/tokens` does, but for the account's workspace and no other. Its secret is in this "
+        "answer and in none after it: the replay of an idempotency key has null in its place."
     ),
     response_model=Envelope[NewTokenOut],
     responses={

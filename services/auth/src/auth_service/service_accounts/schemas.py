@@ -17,7 +17,7 @@ class ServiceAccountCreate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     workspace_id: UUID = Field(
-        description="One that you administer.", examples=["0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01"]
+        description="One that you administer.", examples=["0199d3b2-6f10-7c11-9b5e-0f6f6a9d2c02"]
     )
     name: DisplayName = Field(examples=["Importer"])
     role: Role = Field(default="member", description="What it is in the workspace.")
@@ -52,7 +52,7 @@ class ServiceAccountOut(BaseModel):
 
 SERVICE_ACCOUNT_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-5e05-7c00-8d1a-3e8f5b9c2d31",
-    "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
+    "workspace_id": "0199d3b2-6f10-7c11-9b5e-0f6f6a9d2c02",
     "name": "Importer",
     "role": "member",
     "created_by": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",

@@ -80,7 +80,11 @@ async def read_profile(request: Request, caller: CurrentPrincipal, connection: P
     ),
     response_model=Envelope[UserOut],
     responses={
-        200: example({**USER_EXAMPLE, "version": 2}, description="The profile after the change.", headers=ETAG),
+        200: example(
+            {**USER_EXAMPLE, "timezone": "Europe/Berlin", "version": 2},
+            description="The profile after the change.",
+            headers=ETAG,
+        ),
         **errors(stale(ProfileVersionConflict, USER_EXAMPLE), IfMatchMalformed),
     },
 )

@@ -158,8 +158,8 @@ async def update_assignee(
     "/{user_id}",
     summary="Take an assignee off a task",
     description=(
-        "The next one is the primary one then. Who is no assignee is none afterwards, too, and nothing changes. It may "
-        "complete the task, when all others are done."
+        "The next assignee becomes the primary one. Nothing changes for who is no assignee. It may complete the task, "
+        "when all others are done."
     ),
     response_model=Envelope[None],
     responses={

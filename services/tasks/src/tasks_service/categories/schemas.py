@@ -50,4 +50,4 @@ def show_category(row: RowMapping) -> CategoryOut:
 
 
 CATEGORY = NamedKind(table_of(Category), "category", show_category, CategoryExists, "workspace.create_category")
-CATEGORY_EXAMPLE: dict[str, Any] = dict(NAMED_EXAMPLE)
+CATEGORY_EXAMPLE: dict[str, Any] = {**NAMED_EXAMPLE, "id": "0199d3b2-7a50-7c3d-9a11-5b1e3c7f9a11"}

@@ -156,7 +156,7 @@ async def read_comment(comment: ReadableComment, include: Include = None) -> Res
     response_model=Envelope[CommentOut],
     responses={
         200: example(
-            {**COMMENT_EXAMPLE, "body": "Whole milk?", "version": 2, "edited_at": "2026-11-24T09:10:00Z"},
+            {**COMMENT_EXAMPLE, "body": "Whole milk, or skimmed?", "version": 2, "edited_at": "2026-11-24T09:10:00Z"},
             description="The comment after the change.",
             headers=WRITTEN,
         ),

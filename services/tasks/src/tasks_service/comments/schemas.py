@@ -151,7 +151,7 @@ COMMENT_RESOURCE_EXAMPLE: Mapping[str, Any] = {
 }
 COMMENT_EXAMPLE: Mapping[str, Any] = {
     **COMMENT_RESOURCE_EXAMPLE,
-    "author": {"id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03", "name": "Ada Lovelace", "deleted": False},
+    "author": {"id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03", "name": "Ada", "deleted": False},
     "reply_count": 0,
     "reactions": [{"emoji": "👍", "count": 1, "user_ids": ["0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03"], "me": True}],
 }

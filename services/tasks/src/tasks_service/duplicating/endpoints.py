@@ -40,7 +40,14 @@ router = APIRouter(prefix="/api/v1/tasks/{task_id}/duplicate", tags=["tasks"])
     response_model=Envelope[TaskOut],
     responses={
         201: example(
-            {**TASK_EXAMPLE, "id": "0199d3b2-7a53-7f0e-8f3a-1d1f6c0f5a12", "key": "INBOX-13"},
+            {
+                **TASK_EXAMPLE,
+                "id": "0199d3b2-7a57-7f0e-8f3a-1d1f6c0f5a14",
+                "key": "INBOX-14",
+                "title": "Buy oat milk",
+                "due": {**TASK_EXAMPLE["due"], "date": "2026-12-08"},
+                "position": "n0000000014V",
+            },
             description="The copy.",
             headers={**WRITTEN, "Location": "Path of the new task."},
         ),

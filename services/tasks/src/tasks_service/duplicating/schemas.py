@@ -16,7 +16,7 @@ class TaskDuplicate(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"title": "Party of 2027", "shift_dates": "P52W", "include": ["checklist"]}]},
+        json_schema_extra={"examples": [{"title": "Buy oat milk", "shift_dates": "P7D", "include": ["checklist"]}]},
     )
 
     include: Annotated[list[Part], Field(max_length=20)] = Field(

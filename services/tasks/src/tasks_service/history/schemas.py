@@ -88,14 +88,14 @@ HISTORY_EXAMPLE: dict[str, Any] = {
     "actor": {
         "type": "user",
         "id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",
-        "name": "Ada Lovelace",
+        "name": "Ada",
         "via": "session",
         "token_id": None,
     },
     "user_id": None,
     "changes": [{"field": "title", "old": "Buy milk", "new": "Buy oat milk"}],
     "reason": None,
-    "request_id": "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11",
+    "request_id": "0199d3b2-7fe0-7a10-9c41-5e2b7d904c33",
 }
 AUDIT_EXAMPLE: dict[str, Any] = {
     **HISTORY_EXAMPLE,

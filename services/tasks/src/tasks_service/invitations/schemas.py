@@ -13,8 +13,8 @@ State = Literal["pending", "accepted", "declined", "revoked"]
 MailKind = Literal["workspace_invitation"]
 
 MAX_PROJECTS = 50
-WORKSPACE_ID = "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01"
-PROJECT_ID = "0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02"
+WORKSPACE_ID = "0199d3b2-6f10-7c11-9b5e-0f6f6a9d2c02"
+PROJECT_ID = "0199d3b2-6f11-7d22-8a4d-5b1e3c7f9a08"
 
 
 class ProjectGrant(BaseModel):
@@ -163,14 +163,14 @@ INVITATION_RESOURCE_EXAMPLE = {name: value for name, value in INVITATION_EXAMPLE
 ACCEPT_BY = 'POST /api/v1/invitations/accept {"token": …}, with the access token of an account of the invited address'
 INVITATION_LINK_EXAMPLE: dict[str, Any] = {
     "valid": True,
-    "workspace": "Team",
+    "workspace": "Choir",
     "role": "member",
     "expires_at": "2026-12-01T09:00:00Z",
     "accept_by": ACCEPT_BY,
 }
 ACCEPTED_EXAMPLE: dict[str, Any] = {
     "workspace_id": WORKSPACE_ID,
-    "name": "Team",
+    "name": "Choir",
     "role": "member",
     "projects": [{"project_id": PROJECT_ID, "role": "editor"}],
 }
@@ -184,6 +184,6 @@ INVITATION_MAIL_EXAMPLE: dict[str, Any] = {
     "timezone": "UTC",
     "token_sealed": "v1.k1.q83vASNFZ4mrze8B3q2-78r-ur4AESIzRFVmd4iZqrvM3e7_",
     "expires_at": "2026-12-01T09:00:00Z",
-    "details": {"workspace": "Team", "invited_by": "Ada", "role": "member"},
+    "details": {"workspace": "Choir", "invited_by": "Ada", "role": "member"},
     "requested_at": "2026-11-24T09:00:00Z",
 }

@@ -144,7 +144,7 @@ async def read_label(request: Request, label: ReadableLabel) -> Response:
 @router.patch(
     "/{label_id}",
     summary="Change a label",
-    description="A JSON merge patch: absent fields keep their value, null clears. The tasks that have it do not.",
+    description="A JSON merge patch: absent fields keep their value, null clears. Tasks that have it do not change.",
     response_model=Envelope[LabelOut],
     responses={
         200: example(

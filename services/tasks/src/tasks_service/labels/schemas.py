@@ -47,7 +47,7 @@ class LabelMerge(BaseModel):
     """The label that goes on."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"into": "0199d3b2-6f08-7d22-8a4d-5b1e3c7f9a07"}]}
+        extra="forbid", json_schema_extra={"examples": [{"into": "0199d3b2-7a60-7c3d-9a11-5b1e3c7f9a21"}]}
     )
 
     into: UUID = Field(description="Another label of the same workspace, or of your own for one of your own.")

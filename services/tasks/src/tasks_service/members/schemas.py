@@ -114,7 +114,7 @@ class MemberOut(BaseModel):
 
 MEMBER_VIEW_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-6f00-7c22-8d5e-1a6f6a9d2c04",
-    "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
+    "workspace_id": "0199d3b2-6f10-7c11-9b5e-0f6f6a9d2c02",
     "user_id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c04",
     "role": "member",
     "name": "Mia",
@@ -125,11 +125,11 @@ MEMBER_VIEW_EXAMPLE: dict[str, Any] = {
     "created_at": "2026-11-24T08:59:00Z",
 }
 OFFBOARD_EXAMPLE: dict[str, Any] = {
-    "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
+    "workspace_id": "0199d3b2-6f10-7c11-9b5e-0f6f6a9d2c02",
     "user_id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c04",
-    "reassigned": {"count": 1, "ids": ["0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"]},
+    "reassigned": {"count": 1, "ids": ["0199d3b2-7a54-7f0e-8f3a-1d1f6c0f5a13"]},
     "unassigned": {"count": 0, "ids": []},
-    "projects_transferred": {"count": 1, "ids": ["0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02"]},
+    "projects_transferred": {"count": 1, "ids": ["0199d3b2-6f11-7d22-8a4d-5b1e3c7f9a08"]},
     "project_memberships": 2,
     "shares": 0,
     "checklist_items": 0,

@@ -26,7 +26,7 @@ WRITTEN = {
     "ETag": "The project's version, in quotes.",
     **CURSOR,
 }
-STALE = stale(ResourceVersionConflict, PROJECT_EXAMPLE, "name")
+STALE = stale(ResourceVersionConflict, {name: OWN_PROJECT_EXAMPLE[name] for name in PROJECT_EXAMPLE}, "name")
 WRITING = (ProjectMissing, Forbidden, STALE, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 WHEN = "2026-11-25T10:00:00Z"
 

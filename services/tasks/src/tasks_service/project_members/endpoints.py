@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/v1/projects/{project_id}/members", tags=["projec
     "",
     summary="List members of a project",
     description=(
-        "Who has a role in the project of its own, the first ones first. Owners and admins of the workspace manage it "
+        "Who was given a role in the project, the first ones first. Owners and admins of the workspace manage it "
         "without being listed, and members see it by its `member_role` unless it is private."
     ),
     response_model=PageEnvelope[ProjectMemberOut],
@@ -87,7 +87,7 @@ async def put_project_member(
     "/{user_id}",
     summary="Remove somebody from a project",
     description=(
-        "Ends the role that somebody has in the project of its own. Who sees the project no more is unassigned from "
+        "Takes back the role that somebody was given in the project. Who sees the project no more is unassigned from "
         "its tasks and watches them no longer, in the same transaction. A private project keeps a manager. "
         "`Prefer: return=minimal` gets 204 instead."
     ),

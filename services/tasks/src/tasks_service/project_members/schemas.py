@@ -55,11 +55,11 @@ class ProjectMemberPut(BaseModel):
 
 PROJECT_MEMBER_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-6f05-7a22-8d5e-1a6f6a9d2c07",
-    "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
-    "project_id": "0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02",
+    "workspace_id": "0199d3b2-6f10-7c11-9b5e-0f6f6a9d2c02",
+    "project_id": "0199d3b2-6f11-7d22-8a4d-5b1e3c7f9a08",
     "user_id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",
     "role": "editor",
     "version": 1,
     "created_at": "2026-11-24T09:00:00Z",
 }
-PROJECT_MEMBER_VIEW_EXAMPLE = {**PROJECT_MEMBER_EXAMPLE, "name": "Ada Lovelace", "avatar_url": None}
+PROJECT_MEMBER_VIEW_EXAMPLE = {**PROJECT_MEMBER_EXAMPLE, "name": "Ada", "avatar_url": None}

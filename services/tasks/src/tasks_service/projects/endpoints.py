@@ -43,7 +43,7 @@ from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
 
 ETAG = {"ETag": "The project's version, in quotes."}
-STALE = stale(ResourceVersionConflict, PROJECT_EXAMPLE, "name")
+STALE = stale(ResourceVersionConflict, {name: OWN_PROJECT_EXAMPLE[name] for name in PROJECT_EXAMPLE}, "name")
 WRITTEN = {**ETAG, **CURSOR}
 PLACING = (ProjectNotFound, TooDeep, PrefixTaken, ProjectArchived)
 

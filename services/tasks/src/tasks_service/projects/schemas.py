@@ -115,4 +115,10 @@ PROJECT_EXAMPLE: dict[str, Any] = {
     "updated_at": "2026-11-24T08:59:00Z",
 }
 PROJECT_VIEW_EXAMPLE = {**PROJECT_EXAMPLE, "role": "manager"}
-OWN_PROJECT_EXAMPLE = {**PROJECT_VIEW_EXAMPLE, "name": "Garden", "prefix": "GARDE", "is_inbox": False}
+OWN_PROJECT_EXAMPLE = {
+    **PROJECT_VIEW_EXAMPLE,
+    "id": "0199d3b2-6f11-7d22-8a4d-5b1e3c7f9a08",
+    "name": "Garden",
+    "prefix": "GARDE",
+    "is_inbox": False,
+}

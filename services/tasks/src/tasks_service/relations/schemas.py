@@ -15,7 +15,7 @@ class RelationCreate(BaseModel):
     """How the task of the path is related to another one."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"type": "blocked_by", "task_id": "PROJ-12"}]}
+        extra="forbid", json_schema_extra={"examples": [{"type": "blocked_by", "task_id": "INBOX-13"}]}
     )
 
     type: RelationType
@@ -84,7 +84,7 @@ RELATION_EXAMPLE: dict[str, Any] = {
     "type": "blocked_by",
     "task": {
         "id": _OTHER_ID,
-        "key": "PROJ-12",
+        "key": "INBOX-13",
         "project_id": _PROJECT_ID,
         "title": "Book the hall",
         "status": "todo",

@@ -50,13 +50,13 @@ def resource_of(row: RowMapping, task: RowMapping) -> dict[str, Any]:
 
 TASK_SHARE_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-7a55-7f0e-8f3a-1d1f6c0f5a12",
-    "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
-    "project_id": "0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02",
-    "task_id": "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11",
+    "workspace_id": "0199d3b2-6f10-7c11-9b5e-0f6f6a9d2c02",
+    "project_id": "0199d3b2-6f11-7d22-8a4d-5b1e3c7f9a08",
+    "task_id": "0199d3b2-7a54-7f0e-8f3a-1d1f6c0f5a13",
     "user_id": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c04",
     "role": "commenter",
     "shared_by": "0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03",
     "version": 1,
     "created_at": "2026-11-24T09:00:00Z",
 }
-TASK_SHARE_OUT_EXAMPLE = {**TASK_SHARE_EXAMPLE, "name": "Ada"}
+TASK_SHARE_OUT_EXAMPLE = {**TASK_SHARE_EXAMPLE, "name": "Mia"}

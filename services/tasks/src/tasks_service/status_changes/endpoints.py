@@ -100,7 +100,11 @@ async def create_status(
     ),
     response_model=Envelope[StatusOut],
     responses={
-        200: example({**STATUS_EXAMPLE, "version": 2}, description="The status after the change.", headers=WRITTEN),
+        200: example(
+            {**STATUS_EXAMPLE, "name": "Review", "version": 2},
+            description="The status after the change.",
+            headers=WRITTEN,
+        ),
         **errors(*CHANGING, StatusExists, LastStatus),
     },
 )

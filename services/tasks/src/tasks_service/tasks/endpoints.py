@@ -73,11 +73,14 @@ WRITTEN = {**ETAG, **CURSOR}
 def task_filter(
     workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
     project_id: Annotated[UUID | None, Query(description="Only this project.")] = None,
-    status: Annotated[list[StatusKey] | None, Query(description="Any of these; may be repeated.")] = None,
-    priority: Annotated[list[Priority] | None, Query(description="Any of these; may be repeated.")] = None,
+    status: Annotated[list[StatusKey] | None, Query(description="Only these; may be repeated.")] = None,
+    priority: Annotated[list[Priority] | None, Query(description="Only these; may be repeated.")] = None,
     parent_id: Annotated[
         str | None,
-        Query(pattern=f"^(?:none|{UUID_PATTERN})$", description="Only subtasks of this task, or `none`: only others."),
+        Query(
+            pattern=f"^(?:none|{UUID_PATTERN})$",
+            description="Only the direct subtasks of this task; `none` for the tasks that are no subtasks.",
+        ),
     ] = None,
 ) -> TaskFilter:
     parent: UUID | Literal["none"] | None = None

@@ -22,7 +22,9 @@ class AmbiguousKey(InvalidInput):
 
     code = "AMBIGUOUS_KEY"
     message = "Tasks of several workspaces have this key: name one with `workspace_id`."
-    data_example = MappingProxyType({"task_ids": ["0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"]})
+    data_example = MappingProxyType(
+        {"task_ids": ["0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11", "0199d3b2-7a54-7f0e-8f3a-1d1f6c0f5a13"]}
+    )
 
 
 class ExternalIdTaken(Conflict):

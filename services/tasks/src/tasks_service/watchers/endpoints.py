@@ -162,7 +162,10 @@ async def remove_watcher(
 @own.get(
     "",
     summary="Read what makes you watch tasks",
-    description="Everything does until you say otherwise.",
+    description=(
+        "Whether making a task, being assigned to it, being mentioned in it or commenting on it does. All do until you "
+        "say otherwise."
+    ),
     response_model=Envelope[WatchRules],
     responses={200: example(WATCH_RULES_EXAMPLE, description="Your rules."), **errors(NotYetConsistent, InvalidCursor)},
 )

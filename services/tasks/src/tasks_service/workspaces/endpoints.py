@@ -35,7 +35,12 @@ internal = APIRouter(prefix="/internal/memberships", tags=["internal"])
 CREATED = 201
 ETAG = {"ETag": "The workspace's version, in quotes."}
 WRITTEN = {**ETAG, **CURSOR}
-SHARED_EXAMPLE = {**WORKSPACE_EXAMPLE, "name": "Choir", "personal": False}
+SHARED_EXAMPLE = {
+    **WORKSPACE_EXAMPLE,
+    "id": "0199d3b2-6f10-7c11-9b5e-0f6f6a9d2c02",
+    "name": "Choir",
+    "personal": False,
+}
 STALE = stale(ResourceVersionConflict, SHARED_EXAMPLE, "name")
 
 

@@ -24,7 +24,7 @@ class WorkspaceCreate(BaseModel):
 class WorkspacePatch(MergePatch):
     """A JSON merge patch (RFC 7396): absent fields keep their value."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Choir"}]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Choir and band"}]})
 
     name: Annotated[WorkspaceName, NotNull] = Field(default="", json_schema_extra=without_default)
     require_if_match: Annotated[bool, NotNull] = Field(
