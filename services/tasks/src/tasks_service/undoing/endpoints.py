@@ -11,10 +11,16 @@ from chassis.web.routing import no_policy, scope
 from fastapi import Path, Request, Response
 
 from tasks_service.blockers.errors import Blocked
+from tasks_service.categories.errors import CategoryExists
 from tasks_service.changes.access import CURSOR, cursor_header
+from tasks_service.checklists.errors import ChecklistFull
+from tasks_service.comments.errors import CommentDeleted
 from tasks_service.inverses.errors import UndoConflict, UndoNotPossible
-from tasks_service.projects.errors import ProjectArchived
-from tasks_service.statuses.errors import LastStatus, StatusInUse
+from tasks_service.labels.errors import LabelExists
+from tasks_service.positions.errors import NoRoomLeft
+from tasks_service.projects.errors import PrefixTaken, ProjectArchived
+from tasks_service.reactions.errors import TooManyReactions
+from tasks_service.statuses.errors import LastStatus, StatusExists, StatusInUse, StatusLimitReached
 from tasks_service.subtasks.errors import OpenSubtasks
 from tasks_service.tasks.errors import ExternalIdTaken
 from tasks_service.undoing import service
@@ -32,6 +38,25 @@ RequestId = Annotated[
         examples=[EXAMPLE_REQUEST_ID],
     ),
 ]
+
+OF_ACTIONS = (
+    ProjectArchived,
+    OpenSubtasks,
+    Blocked,
+    ExternalIdTaken,
+    NoRoomLeft,
+    ChecklistFull,
+    CommentDeleted,
+    TooManyReactions,
+    LabelExists,
+    CategoryExists,
+    PrefixTaken,
+    StatusExists,
+    StatusInUse,
+    StatusLimitReached,
+    LastStatus,
+)
+"""What may stand in the way of the actions that turn changes back; what is invalid is UndoNotPossible instead."""
 
 
 @router.post(
@@ -58,20 +83,7 @@ RequestId = Annotated[
     response_model=Envelope[list[UndoneChange]],
     responses={
         200: example([UNDONE_EXAMPLE], description="What the undo changed.", headers=CURSOR),
-        **errors(
-            NotFound,
-            Forbidden,
-            UndoExpired,
-            UndoConflict,
-            UndoNotPossible,
-            OpenSubtasks,
-            Blocked,
-            ProjectArchived,
-            ExternalIdTaken,
-            StatusInUse,
-            LastStatus,
-            ResourceBusy,
-        ),
+        **errors(NotFound, Forbidden, UndoExpired, UndoConflict, UndoNotPossible, ResourceBusy, *OF_ACTIONS),
     },
 )
 @scope("tasks:write")
