@@ -11,16 +11,24 @@ from chassis.db.transactions import transaction
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.secret_tokens import token_digest
+from sqlalchemy import text
 from tasks_service.directory import repository as directory
 from tasks_service.invitations.rules import token_place
 from tasks_service.workspaces.service import create_workspace, ensure_personal_workspace
 from testkit.statements import statements_seen
+from testkit.waiting import eventually
 
 ACCEPT, DECLINE = "/api/v1/invitations/accept", "/api/v1/invitations/decline"
 SOMEWHERE = "0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02"
 LOG = (
     "SELECT type, changes, audience, actor->>'id' FROM tasks.change"
     " WHERE workspace_id = :w AND seq > :after ORDER BY seq"
+)
+JOIN = "INSERT INTO tasks.member VALUES (uuidv7(), :w, :u, 'admin', 1, 1, now())"
+LAST = "SELECT max(seq) FROM tasks.change WHERE workspace_id = :w"
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND wait_event_type = 'Lock' AND query LIKE '%FOR NO KEY UPDATE%'"
 )
 MAILS = "SELECT data->'resource' FROM tasks.outbox WHERE data->'resource'->>'to' = :to ORDER BY event_id"
 
@@ -354,7 +362,7 @@ async def test_n3_resending_mails_another_link_that_counts_instead(team, address
     made = await team.invite(address)
     old = await team.token(address)
     path, headers = f"{team.path}/{made['id']}/resend", team.gateway.headers(team.admin)
-    at_once = await team.api.post(path, headers=headers)
+    at_once = await team.api.post(path, headers=team.gateway.headers(team.owner))
     assert (at_once.status_code, at_once.json()["data"]) == (200, made)
     await team.age(address)
     again = await team.api.post(path, headers=headers)
@@ -596,3 +604,112 @@ async def test_r32_a_repeated_acceptance_gets_the_first_answer(team, address, kn
     answers = [await team.api.post(ACCEPT, json={"token": token}, headers=headers) for _ in range(2)]
     assert [one.status_code for one in answers] == [200, 200]
     assert answers[0].content == answers[1].content
+
+
+async def end_of(team, how, user):
+    """Take from somebody what lets them invite, in one of the ways in which that happens."""
+    path = f"/api/v1/workspaces/{team.id}/members/{user}"
+    requests = {
+        "removed": ("DELETE", path, None, team.owner),
+        "left": ("DELETE", path, None, user),
+        "offboarded": ("POST", f"{path}/offboard", {"unassign": True}, team.owner),
+        "demoted": ("PATCH", path, {"role": "member"}, team.owner),
+    }
+    if how in requests:
+        method, to, body, by = requests[how]
+        answer = await team.api.request(method, to, json=body, headers=team.gateway.headers(by))
+        assert answer.status_code == 200, answer.text
+    else:
+        await team.rows("UPDATE tasks.person SET status = :s WHERE id = :u", s=how, u=user)
+
+
+WAYS = ("removed", "left", "offboarded", "demoted", "deactivated", "disabled", "deleting")
+
+
+@pytest.mark.parametrize("how", WAYS)
+async def test_n3_an_invitation_is_void_once_its_inviter_may_not_invite(team, address, known, how):
+    second = await known("Grace again", address)
+    grants = [{"project_id": str(team.projects["B"]), "role": "manager"}]
+    await team.invite(address, by=team.admin, role="admin", projects=grants)
+    token = await team.token(address)
+    await end_of(team, how, team.admin)
+    fixed = {**team.gateway.headers(second), "x-request-id": "the-same-for-all"}
+    for path in (ACCEPT, DECLINE):
+        void, wrong = [
+            await team.api.post(path, json={"token": one}, headers=fixed) for one in (token, token[:-1] + "_")
+        ]
+        assert (void.status_code, void.content) == (404, wrong.content)
+    assert (await team.api.get("/api/v1/invitations/link", params={"token": token})).status_code == 404
+    assert await team.members(second) == []
+    assert "accepted" not in str(await team.log())
+
+
+@pytest.mark.parametrize("again", ["resend", "invite"])
+async def test_n3_whoever_may_invite_makes_it_their_invitation_by_asking_again(team, address, known, again):
+    joan = await known("Joan", address)
+    made = await team.invite(address, by=team.admin, role="guest")
+    token = await team.token(address)
+    await end_of(team, "removed", team.admin)
+    assert (await team.answer(ACCEPT, joan, token)).status_code == 404
+    if again == "resend":
+        headers = team.gateway.headers(team.owner)
+        taken = (await team.api.post(f"{team.path}/{made['id']}/resend", headers=headers)).json()["data"]
+    else:
+        taken = await team.invite(address, role="guest", status=200)
+    assert (taken["id"], taken["invited_by"], taken["version"]) == (made["id"], str(team.owner), 2)
+    *_, (kind, changes, _, by) = await team.log()
+    assert (kind, by) == ("invitation.updated.v1", str(team.owner))
+    assert {"field": "invited_by", "old": str(team.admin), "new": str(team.owner)} in changes
+    # Within a minute there is no other mail, and so the link is the same.
+    assert len(await team.mails(address)) == 1
+    assert (await team.answer(ACCEPT, joan, token)).status_code == 200
+    assert await team.members(joan) == ["guest"]
+
+
+async def test_n3_whoever_changes_an_invitation_answers_for_it(team, address, known):
+    joan = await known("Joan", address)
+    await team.invite(address, role="guest")
+    changed = await team.invite(address, by=team.admin, role="admin", status=200)
+    assert (changed["role"], changed["invited_by"]) == ("admin", str(team.admin))
+    await end_of(team, "demoted", team.admin)
+    assert (await team.answer(ACCEPT, joan, await team.token(address))).status_code == 404
+    assert await team.members(joan) == []
+
+
+@pytest.mark.parametrize("how", ["removed", "demoted"])
+async def test_n3_accepting_while_the_inviter_is_removed_ends_in_one_of_both_orders(team, known, how):
+    for _ in range(20):
+        email = f"{uuid7().hex}@example.com"
+        inviter, second = await known("Eve"), await known("Eve again", email)
+        await team.rows(
+            "INSERT INTO tasks.member VALUES (uuidv7(), :w, :u, 'admin', 1, 1, now())", w=team.id, u=inviter
+        )
+        await team.invite(email, by=inviter, role="admin")
+        token, (*_, (before,)) = await team.token(email), await team.rows(LAST, w=team.id)
+        answer, _ = await asyncio.gather(team.answer(ACCEPT, second, token), end_of(team, how, inviter))
+        accepted, ended = "invitation.updated.v1", "member.removed.v1" if how == "removed" else "member.updated.v1"
+        kinds = [kind for kind, *_ in await team.log(after=before)]
+        if answer.status_code == 200:
+            assert kinds == ["member.added.v1", accepted, ended]
+        else:
+            assert (code_of(answer), kinds) == ((404, "NOT_FOUND"), [ended])
+        assert await team.members(second) == (["admin"] if answer.status_code == 200 else [])
+
+
+@pytest.mark.parametrize(("how", "status"), [("removed", 404), ("demoted", 403)])
+async def test_n3_who_is_being_removed_invites_nobody(team, database, address, how, status):
+    async with database.writer.connect() as holder:
+        await holder.execute(text("SELECT 1 FROM tasks.workspace WHERE id = :id FOR NO KEY UPDATE"), {"id": team.id})
+        ending = asyncio.ensure_future(end_of(team, how, team.admin))
+        await eventually(lambda: waiting_for_locks(team.rows, 1))
+        headers = team.gateway.headers(team.admin)
+        inviting = asyncio.ensure_future(team.api.post(team.path, json={"email": address}, headers=headers))
+        await eventually(lambda: waiting_for_locks(team.rows, 2))
+        await holder.rollback()
+        await ending
+        assert (await inviting).status_code == status
+    assert await team.mails(address) == []
+
+
+async def waiting_for_locks(rows, count):
+    return await rows(WAITING) == [(count,)]

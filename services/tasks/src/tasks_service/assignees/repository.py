@@ -6,12 +6,10 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from sqlalchemy import (
-    ColumnElement,
     any_,
     bindparam,
     case,
     delete,
-    func,
     insert,
     select,
     update,
@@ -20,16 +18,13 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.assignees.models import Assignee
-from tasks_service.directory.models import Person
-from tasks_service.visibility.repository import IDS, READERS_OF_TASK, TASKS, member
+from tasks_service.visibility.repository import IDS, IS_ACTIVE, READERS_OF_TASK, TASKS, member, person
 
 assignee = table_of(Assignee)
-person = table_of(Person)
 
 Reader = AsyncConnection | AsyncSession
 
 NAME = case((person.c.status != "deleted", person.c.display_name)).label("name")
-IS_ACTIVE: ColumnElement[bool] = func.coalesce(person.c.status, "active") == "active"
 NAMED = select(*assignee.c, NAME).select_from(assignee.outerjoin(person, person.c.id == assignee.c.user_id))
 OF_TASKS = NAMED.where(assignee.c.task_id == any_(bindparam("of_tasks", type_=IDS)))
 READERS = (

@@ -7,15 +7,16 @@ from chassis.identity import Principal
 from sqlalchemy import RowMapping, any_, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tasks_service.assignees.repository import IS_ACTIVE, person
 from tasks_service.checklists.repository import item
 from tasks_service.relations.repository import relation
 from tasks_service.tasks.repository import HELD, SHOWN, task
 from tasks_service.visibility.repository import (
     IDS,
+    IS_ACTIVE,
     PROJECTS,
     TASKS,
     member,
+    person,
     project,
     project_rank,
     seen_by,

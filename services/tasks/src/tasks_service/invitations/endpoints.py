@@ -91,7 +91,9 @@ async def list_invitations(
     description=(
         "Mails a link to the address, which counts once, for seven days unless the installation says otherwise. The "
         "answer is the same whether the address has an account or not. An address that is asked already keeps its "
-        "invitation, with the new role and projects (200), and gets another mail, though not within a minute."
+        "invitation, with the new role and projects (200), and gets another mail, though not within a minute. What you "
+        "invite to counts as long as you may invite: once you have left, are no owner or admin any more, or your "
+        "account is not in use, its link is answered as a revoked one, until somebody who may invites again."
     ),
     response_model=Envelope[InvitationOut],
     responses={
@@ -128,7 +130,8 @@ async def create_invitation(
     summary="Mail an invitation again",
     description=(
         "Mails another link, which counts from now on instead of the one before. Within a minute of a mail nothing is "
-        "sent; an invitation has 5 mails at most."
+        "sent; an invitation has 5 mails at most. You are its inviter from then on, and it counts as long as you may "
+        "invite."
     ),
     response_model=Envelope[InvitationOut],
     responses={
@@ -228,7 +231,8 @@ async def read_invitation_link(
     description=(
         "Makes you a member of the workspace, and of the projects that come with it. The invitation has to be for the "
         "address of your account, which you have confirmed (403 `ADDRESS_UNCONFIRMED` until about a second "
-        "later). Who is a member already keeps the role. The token works once; restricted API tokens can't use it."
+        "later). Who is a member already keeps the role. The token works once, and not once its inviter may invite no "
+        "more (404, as for a revoked one); restricted API tokens can't use it."
     ),
     response_model=Envelope[AcceptedOut],
     responses={

@@ -10,25 +10,34 @@ from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from sqlalchemy import RowMapping, ScalarSelect, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from tasks_service.directory.models import Person
 from tasks_service.invitations.models import Invitation
 from tasks_service.invitations.rules import DAY, HOUR, PENDING
+from tasks_service.permissions.rules import RULES
 from tasks_service.projects.models import Project, ProjectMember
-from tasks_service.visibility.repository import PROJECTS, seen_by, seen_projects, sight_of
-from tasks_service.workspaces.models import Member, Workspace
+from tasks_service.visibility.repository import IS_ACTIVE, PROJECTS, member, person, seen_by, seen_projects, sight_of
+from tasks_service.workspaces.models import Workspace
 
 invitation = table_of(Invitation)
-member = table_of(Member)
-person = table_of(Person)
 project = table_of(Project)
 project_member = table_of(ProjectMember)
 workspace = table_of(Workspace)
 
 Values = Mapping[str, Any]
+
+MAY_INVITE = tuple(sorted(RULES["workspace.manage_members"].roles))
+"""Roles in the workspace; who has one of them manages all its projects, so that projects need no look of their own."""
+
+
+def _inviter_may() -> ColumnElement[bool]:
+    """Return the condition for rows of `invitation` whose inviter could send it now, as SQL."""
+    inviter = member.outerjoin(person, person.c.id == member.c.user_id)
+    query = select(literal(1)).select_from(inviter)
+    query = query.where(member.c.workspace_id == invitation.c.workspace_id, member.c.user_id == invitation.c.invited_by)
+    return query.where(member.c.role.in_(MAY_INVITE), IS_ACTIVE).correlate(invitation).exists()
 
 
 async def list_of(
@@ -114,11 +123,15 @@ async def renew(session: AsyncSession, invitation_id: UUID, values: Values) -> R
 
 
 async def find_by_token(reader: AsyncConnection | AsyncSession, token_hash: bytes) -> RowMapping | None:
-    """Return the pending invitation of a token, with the name of its workspace, which is not deleted."""
+    """Return the pending invitation of a token, with the name of its workspace, which is not deleted.
+
+    None, too, when its inviter could not send it now.
+    """
     query = (
         select(*invitation.c, workspace.c.name)
         .join(workspace, workspace.c.id == invitation.c.workspace_id)
         .where(invitation.c.token_hash == token_hash, invitation.c.state == PENDING, workspace.c.deleted_at.is_(None))
+        .where(_inviter_may())
     )
     return (await reader.execute(query)).mappings().one_or_none()
 
@@ -130,12 +143,13 @@ async def hold_person(session: AsyncSession, user_id: UUID) -> RowMapping | None
 
 
 async def settle(session: AsyncSession, *, token_hash: bytes, values: Values) -> RowMapping | None:
-    """Use a token up: of several at once one does; None when it is used, void or expired."""
+    """Use a token up: of several at once one does; None when it is used, void or expired, as `find_by_token` says."""
     now = utcnow()
     in_force = (
         invitation.c.token_hash == token_hash,
         invitation.c.state == PENDING,
         invitation.c.expires_at > now,
+        _inviter_may(),
     )
     settled = {**values, "updated_at": now, "version": invitation.c.version + 1}
     statement = update(invitation).where(*in_force).values(settled).returning(*invitation.c)

@@ -40,8 +40,8 @@ class InvitationOut(BaseModel):
     email: str
     role: InvitedRole = Field(description="The role in the workspace that comes with it.")
     projects: list[ProjectGrant]
-    state: State = Field(description="A pending one counts until `expires_at`.")
-    invited_by: UUID
+    state: State = Field(description="A pending one counts until `expires_at`, while `invited_by` may invite.")
+    invited_by: UUID = Field(description="Who invited, changed or mailed it last, and answers for it.")
     version: int
     created_at: datetime
     updated_at: datetime

@@ -57,8 +57,9 @@ from tasks_service.tasks.errors import ProjectNotFound
 from tasks_service.versions import service as versions
 from tasks_service.versions.schemas import Expectation
 from tasks_service.workspaces import repository as workspaces
-from tasks_service.workspaces.errors import PersonalWorkspace, WorkspaceMissing
+from tasks_service.workspaces.errors import PersonalWorkspace
 from tasks_service.workspaces.events import member_added
+from tasks_service.workspaces.service import lock_standing
 
 KIND = versions.Kind(repository.invitation, InvitationOut.of, field_of={})
 
@@ -106,9 +107,10 @@ async def invite(
 async def resend(
     session: AsyncSession, *, workspace: RowMapping, invitation_id: UUID, actor: Principal, terms: InvitationTerms
 ) -> RowMapping:
-    """Send another mail, whose link counts from now on instead of the one before; within a minute change nothing.
+    """Send another mail, whose link counts from now on instead of the one before; within a minute send nothing.
 
-    Raises PersonalWorkspace, InvitationMissing, TooManyInvitations, TooManyMails.
+    Whoever does so is the inviter from then on. Raises PersonalWorkspace, InvitationMissing, TooManyInvitations,
+    TooManyMails.
     """
     desk = await _open_desk(session, workspace, actor, terms)
     found = await repository.lock_pending(session, workspace["id"], invitation_id=invitation_id)
@@ -153,8 +155,9 @@ class Acceptance:
 async def accept(session: AsyncSession, *, token: str, caller: Principal) -> Acceptance:
     """Make the caller a member, and use the invitation up: workspace and projects in one transaction.
 
-    Whoever is a member already keeps the role, and of projects, too. Projects that are gone are left out. Raises
-    InvitationMissing, AddressUnconfirmed, InvitationForAnotherAddress, InvitationExpired.
+    Whoever is a member already keeps the role, and of projects, too. Projects that are gone are left out. Whether the
+    inviter may still give this is decided under the lock of the workspace, as their end is. Raises InvitationMissing,
+    AddressUnconfirmed, InvitationForAnotherAddress, InvitationExpired.
     """
     found = await _addressed(session, token, caller)
     workspace_id = found["workspace_id"]
@@ -260,8 +263,8 @@ async def _open_desk(session: AsyncSession, workspace: RowMapping, actor: Princi
     if workspace["personal_owner_id"] is not None:
         raise PersonalWorkspace
     await repository.lock_inviter(session, actor.user_id)
-    if await workspaces.lock(session, workspace["id"]) is None:
-        raise WorkspaceMissing
+    standing = await lock_standing(session, workspace_id=workspace["id"], users=[actor.user_id])
+    standing.require(actor, "workspace.manage_members")
     return _Desk(session, workspace, actor, terms, utcnow())
 
 
@@ -311,7 +314,12 @@ async def _add(desk: _Desk, address: EmailAddress, wanted: InvitationCreate) -> 
 
 
 async def _renew(desk: _Desk, found: RowMapping, changed: Mapping[str, Any]) -> RowMapping:
-    """Change a pending invitation, and mail it anew unless it just was; without either it stays as it is."""
+    """Change a pending invitation, and mail it anew unless it just was; without either it stays as it is.
+
+    Whoever asks for that answers for it from then on.
+    """
+    if found["invited_by"] != desk.actor.user_id:
+        changed = {**changed, "invited_by": desk.actor.user_id}
     is_quiet = found["mailed_at"] is not None and found["mailed_at"] > desk.now - PAUSE
     if is_quiet and not changed:
         return found
@@ -322,8 +330,7 @@ async def _renew(desk: _Desk, found: RowMapping, changed: Mapping[str, Any]) -> 
         has_expired = found["expires_at"] <= desk.now
         mails = 0 if has_expired else found["mails"]
         _refuse_too_many(usage, mails=mails, is_open=not has_expired)
-        # The inviter of the last mail is who answers for it.
-        fresh |= {"mails": mails + int(is_mailed), "mailed_at": desk.now, "invited_by": desk.actor.user_id}
+        fresh |= {"mails": mails + int(is_mailed), "mailed_at": desk.now}
     if is_mailed:
         fresh["token_hash"] = token_digest(token)
     row = await repository.renew(desk.session, found["id"], fresh)

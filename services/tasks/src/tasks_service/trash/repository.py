@@ -24,14 +24,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from tasks_service.assignees.repository import IS_ACTIVE, person
 from tasks_service.tasks.repository import KEY, SHOWN, task
 from tasks_service.visibility.repository import (
     IDS,
+    IS_ACTIVE,
     PROJECTS,
     TASKS,
     Sight,
     member,
+    person,
     project,
     seen_by,
     seen_projects,

@@ -26,6 +26,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks_service.directory.models import Person
+from tasks_service.directory.rules import ACTIVE
 from tasks_service.permissions.rules import PROJECT_ROLES
 from tasks_service.projects.models import Project, ProjectMember
 from tasks_service.shares.models import TaskShare
@@ -33,6 +35,7 @@ from tasks_service.tasks.models import Task
 from tasks_service.workspaces.models import Member, Workspace
 
 member = table_of(Member)
+person = table_of(Person)
 project = table_of(Project)
 project_member = table_of(ProjectMember)
 task = table_of(Task)
@@ -45,6 +48,8 @@ Conditions = list[ColumnElement[bool]]
 
 CALLER_ID = bindparam("caller_id", type_=PG_UUID(as_uuid=True))
 CALLER = member.c.user_id == CALLER_ID
+IS_ACTIVE: ColumnElement[bool] = func.coalesce(person.c.status, ACTIVE) == ACTIVE
+"""Of rows outer joined to `person`: whether they can log in, as far as the directory knows of them."""
 IN_WORKSPACE = member.c.workspace_id == bindparam("only_workspace")
 
 RANKS = {role: rank for rank, role in enumerate(reversed(PROJECT_ROLES), start=1)}
