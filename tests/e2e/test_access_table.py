@@ -171,6 +171,7 @@ async def test_a_token_passes_where_its_scope_is_asked_for_and_nowhere_else(syst
     assert {one.tokens for one in operations} <= {*SCOPES, "admin:*", "any", "none"}
     _, owner = await system.user()
     tokens = {scope: (await system.token(owner, [scope]))[1] for scope in SCOPES}
+    # Whose owner has the role, too.
     tokens["admin:*"] = (await system.token(system.admin, ["admin:*"]))[1]
     wrong, cells = [], 0
     for operation in operations:
@@ -212,6 +213,19 @@ async def test_the_right_credential_passes_everywhere(system):
 
 async def test_what_is_for_administrators_is_closed_to_users(system):
     _, user = await system.user()
+    _, token = await system.token(user, ["admin:*"])
     for operation in await system.operations():
         if operation.needs_admin:
-            assert await system.call(operation, user) == (403, "FORBIDDEN"), operation
+            for headers in (user, token):
+                assert await system.call(operation, headers) == (403, "FORBIDDEN"), operation
+
+
+async def test_a_token_administers_the_workspaces_of_its_owner_who_is_nothing_in_the_instance(system):
+    _, owner = await system.user()
+    _, token = await system.token(owner, ["admin:*"])
+    made = await system.client.post("/api/v1/workspaces", json={"name": "Ours"}, headers=owner)
+    path = f"/api/v1/workspaces/{made.raise_for_status().json()['data']['id']}"
+    invited = {"email": f"{secrets.token_hex(8)}@example.com", "role": "member"}
+    assert (await system.client.post(f"{path}/invitations", json=invited, headers=token)).status_code == 201
+    for collection in ("invitations", "audit"):
+        assert (await system.client.get(f"{path}/{collection}", headers=token)).status_code == 200

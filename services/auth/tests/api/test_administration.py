@@ -1,7 +1,9 @@
 """Administrators, what they can do, and who can not."""
 
 import asyncio
+import json
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -17,6 +19,7 @@ NOTED = """
     WHERE subject_id = :id AND action LIKE 'admin.%' ORDER BY id
 """
 ANY = {"if-match": "*"}
+PUBLIC_DOCUMENT = Path(__file__).parents[4] / "contracts" / "http" / "public.openapi.json"
 ACTIONS = ["disable", "enable", "force-password-reset"]
 
 
@@ -53,6 +56,12 @@ async def refused(api, rows, target, headers, expected):
     assert await rows(NOTED, id=target.id) == []
 
 
+def test_the_calls_are_all_that_administrators_have():
+    paths = json.loads(PUBLIC_DOCUMENT.read_bytes())["paths"]
+    admins = {(method.upper(), path) for path in paths for method in paths[path] if "/admin/" in path}
+    assert {(method, path) for method, path, _ in calls("{user_id}")} == admins
+
+
 async def test_admin_403_for_a_user(api, account, sign_up, rows, test_gateway):
     target = await sign_up()
     await refused(api, rows, target, account.headers(), (403, ["FORBIDDEN"]))
@@ -75,6 +84,16 @@ async def test_admin_403_for_an_api_token_without_the_scope(api, admin, account,
     await refused(api, rows, account, token, (403, ["INSUFFICIENT_SCOPE"]))
     others = test_gateway.token_headers(account.id, "admin:*", roles=["user"])
     await refused(api, rows, account, others, (403, ["FORBIDDEN"]))
+
+
+@pytest.mark.parametrize("roles", [["user"], ["user", "admin"]], ids=len)
+async def test_r14_admin_403_for_a_token_with_the_scope_of_who_is_none_now(
+    api, admin, account, rows, test_gateway, roles
+):
+    """Whatever the gateway was told when it last asked, as after a demotion, the account is what decides."""
+    await rows("UPDATE auth.account SET roles = '{user}' WHERE id = :id", id=admin.id)
+    token = test_gateway.token_headers(admin.id, "admin:*", roles=roles)
+    await refused(api, rows, account, token, (403, ["FORBIDDEN"]))
 
 
 async def test_an_api_token_of_an_administrator_with_the_scope_is_let_in(api, admin, account, test_gateway):

@@ -435,7 +435,7 @@ async def test_a9_a_token_of_a_service_account_is_confined_to_its_workspace(
     past = await api.post(path, json={**TOKEN, "expires_at": "2026-01-01T00:00:00Z"}, headers=login.headers)
     assert codes(past) == (422, [("expires_at", "INVALID_EXPIRY")])
     admin = await api.post(path, json={**TOKEN, "scopes": ["admin:*"]}, headers=login.headers)
-    assert codes(admin) == (403, [("scopes", "SCOPE_NOT_ALLOWED")])
+    assert codes(admin) == (422, [("scopes", "SCOPE_NOT_CONFINED")])
 
 
 async def test_tokens_of_a_service_account_are_listed_and_revoked_and_are_nobodys_own(api, login, create, resolve):

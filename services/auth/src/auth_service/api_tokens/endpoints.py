@@ -20,11 +20,9 @@ from auth_service.api_tokens.errors import (
     ApiTokenNotFound,
     InvalidExpiry,
     InvalidScope,
-    ScopeNotAllowed,
     ScopeNotConfined,
     TokenLimitReached,
 )
-from auth_service.api_tokens.policies import scopes_at_use
 from auth_service.api_tokens.schemas import (
     ACTIVE_EXAMPLE,
     NEW_TOKEN_EXAMPLE,
@@ -60,7 +58,7 @@ internal = APIRouter(prefix="/internal/api-tokens", tags=["internal"])
     response_model=Envelope[NewTokenOut],
     responses={
         201: example(NEW_TOKEN_EXAMPLE, description="The token.", headers={"Location": "Path of the token."}),
-        **errors(InvalidScope, InvalidExpiry, ScopeNotAllowed, ScopeNotConfined, StepUpRequired, TokenLimitReached),
+        **errors(InvalidScope, InvalidExpiry, ScopeNotConfined, StepUpRequired, TokenLimitReached),
     },
 )
 @session_only("a token must not make others")
@@ -171,7 +169,7 @@ def _active(found: RowMapping) -> ActiveToken:
         user_id=found["account_id"],
         kind="service_account" if found["kind"] == "service" else "user",
         roles=found["roles"],
-        scopes=scopes_at_use(found["scopes"], found["roles"]),
+        scopes=found["scopes"],
         workspace_id=found["workspace_id"],
         project_ids=found["project_ids"],
         ip_allowlist=found["ip_allowlist"],

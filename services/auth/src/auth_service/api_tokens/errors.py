@@ -1,4 +1,4 @@
-from chassis.errors import AppError, Conflict, ErrorKind, InvalidInput, NotFound
+from chassis.errors import Conflict, InvalidInput, NotFound
 
 
 class InvalidScope(InvalidInput):
@@ -18,12 +18,6 @@ class ScopeNotConfined(InvalidInput):
 class InvalidExpiry(InvalidInput):
     code = "INVALID_EXPIRY"
     message = "An API token ends in the future, and not later than this server allows."
-
-
-class ScopeNotAllowed(AppError):
-    code = "SCOPE_NOT_ALLOWED"
-    kind = ErrorKind.FORBIDDEN
-    message = "A token can't have this scope, because its owner does not have that right."
 
 
 class TokenLimitReached(Conflict):

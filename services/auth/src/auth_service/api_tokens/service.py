@@ -22,12 +22,11 @@ from auth_service.api_tokens import repository
 from auth_service.api_tokens.errors import (
     ApiTokenNotFound,
     OwnerNotActive,
-    ScopeNotAllowed,
     ScopeNotConfined,
     TokenLimitReached,
 )
 from auth_service.api_tokens.events import token_created, token_revoked
-from auth_service.api_tokens.policies import is_active, may_act, scopes_at_use
+from auth_service.api_tokens.policies import is_active, may_act
 from auth_service.api_tokens.rules import (
     ADMINISTRATION,
     DEFAULT_LIFE,
@@ -79,7 +78,7 @@ async def create_token(
 ) -> NewToken:
     """Make an API token for an account, and tell the caller by mail.
 
-    Raises InvalidInput, ScopeNotConfined, ScopeNotAllowed, TokenLimitReached; Unauthenticated when the caller's own
+    Raises InvalidInput, ScopeNotConfined, TokenLimitReached; Unauthenticated when the caller's own
     account may do nothing any more or the session has ended, OwnerNotActive when another may not.
     The account is locked, so that of many at once no more are made than there may be, and none beside its end.
     """
@@ -92,8 +91,6 @@ async def create_token(
     if owner is None or not may_act(owner, verification_required=terms.verification_required):
         raise Unauthenticated if owner_id == caller.user_id else OwnerNotActive
     await sessions.require(session, caller)
-    if scopes_at_use(wanted.scopes, owner["roles"]) != wanted.scopes:
-        raise ScopeNotAllowed(field="scopes")
     if ADMINISTRATION in wanted.scopes and (workspace_id is not None or wanted.project_ids is not None):
         raise ScopeNotConfined(field="scopes")
     if await repository.count_live(session, owner_id) >= MOST_TOKENS:

@@ -17,7 +17,6 @@ from auth_service.api_tokens.errors import (
     InvalidExpiry,
     InvalidScope,
     OwnerNotActive,
-    ScopeNotAllowed,
     ScopeNotConfined,
     TokenLimitReached,
 )
@@ -177,7 +176,6 @@ async def delete_service_account(
             *REFUSALS,
             InvalidScope,
             InvalidExpiry,
-            ScopeNotAllowed,
             ScopeNotConfined,
             StepUpRequired,
             TokenLimitReached,
