@@ -77,8 +77,6 @@ async def test_b11_equal_is_no_change_and_stale_is_refused(roster, place):
     assert (await by(roster, crm, "PUT", f"{path}/crm", {}, **{"if-match": '"1"'})).status_code == 412
     for body in ({"a": 1, "b": [2]}, {"b": [2], "a": 1}):
         assert (await by(roster, crm, "PUT", f"{path}/crm", body)).headers["etag"] == '"1"'
-    read = await by(roster, crm, "GET", f"{path}/crm", **{"if-none-match": '"1"'})
-    assert read.status_code == 304
     assert (await by(roster, crm, "PUT", f"{path}/crm", {"a": 2}, **{"if-match": '"1"'})).headers["etag"] == '"2"'
     stale = await by(roster, crm, "PUT", f"{path}/crm", {"a": 3}, **{"if-match": '"1"'})
     assert (stale.status_code, stale.json()["data"]["current"]["value"]) == (412, {"a": 2})

@@ -9,7 +9,7 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed
-from chassis.web.replies import etag, reply, unless_unchanged
+from chassis.web.replies import etag, reply
 from chassis.web.routing import policy, scope
 from fastapi import Depends, Query, Request, Response
 
@@ -121,18 +121,20 @@ async def list_projects(
 @router.get(
     "/{project_id}",
     summary="Read a project",
-    description="One project. Its ETag goes into `If-Match` of a change, or `If-None-Match` of the next read.",
+    description=(
+        "One project, with your role in it. Its ETag goes into `If-Match` of a change. It is of the project alone: the "
+        "answer is never 304, since your role can change without the project."
+    ),
     response_model=Envelope[ProjectView],
     responses={
         200: example(OWN_PROJECT_EXAMPLE, description="The project.", headers=ETAG),
-        304: {"description": "The project is still at the version in If-None-Match."},
         **errors(ProjectMissing, NotYetConsistent),
     },
 )
 @scope("tasks:read")
 @policy("project.read")
-async def read_project(request: Request, project: ReadableProject) -> Response:
-    return unless_unchanged(request, reply(ProjectView.of(project), headers={"etag": etag(project["version"])}))
+async def read_project(project: ReadableProject) -> Response:
+    return reply(ProjectView.of(project), headers={"etag": etag(project["version"])})
 
 
 @router.patch(

@@ -166,7 +166,8 @@ async def list_tasks(
         "One task by its id, or by its key in any case, such as `PROJ-12`. A key that it had before it moved, or "
         "before its project got another prefix, names it, too: `meta.moved_from` is that key. Its ETag goes into "
         "`If-Match` of a change, or `If-None-Match` of the next read. It is of the task alone: with `include` the "
-        "answer is never 304, since what you may do, and how labels are called, can change without the task."
+        "answer is never 304, since what you may do, and how labels are called, can change without the task; nor is it "
+        "for a task that had another key, since its project decides that."
     ),
     response_model=Envelope[TaskView],
     responses={
@@ -186,7 +187,7 @@ async def read_task(
 ) -> Response:
     [view] = await shown(connection, [task], caller, include)
     answer = reply(view, meta=_meta(task), headers={"etag": etag(task["version"])})
-    return answer if include else unless_unchanged(request, answer)
+    return answer if include or task["had_another_key"] else unless_unchanged(request, answer)
 
 
 @router.patch(

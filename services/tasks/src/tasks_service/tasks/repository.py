@@ -19,6 +19,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    exists,
     func,
     literal,
     select,
@@ -78,11 +79,14 @@ KEY = (project.c.prefix + "-" + cast(task.c.number, String)).label("key")
 SHOWN = (*task.c, KEY)
 HELD = (TASK_ROLE, WORKSPACE_ROLE, project.c.archived_at.is_not(None).label("is_archived"))
 """What a caller has in a task: the role, the one in the workspace, and whether the project takes changes."""
+HAD_ANOTHER_KEY = exists().where(alias.c.task_id == task.c.id).label("had_another_key")
+"""Whether its key, which is its project's to say, may have changed without its version."""
 
 
 @cache
 def _visible_by_id(sight: Sight) -> Select[Any]:
-    return select(*SHOWN, *HELD).select_from(TASKS).where(*seen_tasks(sight), task.c.id == bindparam("task_id"))
+    query = select(*SHOWN, *HELD, HAD_ANOTHER_KEY).select_from(TASKS)
+    return query.where(*seen_tasks(sight), task.c.id == bindparam("task_id"))
 
 
 @cache
