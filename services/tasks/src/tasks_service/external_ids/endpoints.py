@@ -96,8 +96,8 @@ async def put_task_by_external_id(
     "/{source}/{external_id}",
     summary="Read a task by its external id",
     description=(
-        "The task that another system calls so, in the project, or in your Inbox when none is named. Its ETag goes into "
-        "`If-Match` of a change. The answer is never 304, since another task can be called so later."
+        "The task that another system calls so, in the project, or in your Inbox when none is named. Its ETag goes "
+        "into `If-Match` of a change. The answer is never 304, since another task can be called so later."
     ),
     response_model=Envelope[TaskView],
     responses={

@@ -74,8 +74,8 @@ async def list_members(
     "/members/{user_id}",
     summary="Read a member of a workspace",
     description=(
-        "One member by user id. Its ETag goes into `If-Match` of a change. It is of the membership alone: the answer is "
-        "never 304, since people change their names without it. Not for guests."
+        "One member by user id. Its ETag goes into `If-Match` of a change. It is of the membership alone: the answer "
+        "is never 304, since people change their names without it. Not for guests."
     ),
     response_model=Envelope[MemberOut],
     responses={

@@ -60,8 +60,8 @@ async def list_task_metadata(task: ReadableTask, caller: CurrentPrincipal, conne
     "/{namespace}",
     summary="Read metadata of a task",
     description=(
-        "What your app keeps with the task in this namespace, or another one shares. Its ETag goes into `If-Match` of a "
-        "change. The answer is never 304, since what is removed and kept again begins with version 1."
+        "What your app keeps with the task in this namespace, or another one shares. Its ETag goes into `If-Match` of "
+        "a change. The answer is never 304, since what is removed and kept again begins with version 1."
     ),
     response_model=Envelope[MetadataOut],
     responses={

@@ -102,8 +102,8 @@ async def create_workspace(
     "/{workspace_id}",
     summary="Read a workspace",
     description=(
-        "One workspace that you are a member of, with your role in it. Its ETag goes into `If-Match` of a change. It is "
-        "of the workspace alone: the answer is never 304, since your role can change without the workspace."
+        "One workspace that you are a member of, with your role in it. Its ETag goes into `If-Match` of a change. It "
+        "is of the workspace alone: the answer is never 304, since your role can change without the workspace."
     ),
     response_model=Envelope[WorkspaceOut],
     responses={
