@@ -157,6 +157,32 @@ async def test_f6_no_surface_shows_a_removed_member_anything_within_a_second(api
     assert (task["assignees"], task["assigned_to"]) == ([], None)
 
 
+async def test_f6_who_loses_a_task_by_its_move_hears_that_it_is_gone_and_not_where(team, base_url):
+    where = {"name": "Vault", "workspace_id": team.names["workspace_id"], "visibility": "private"}
+    vault = await team.make("POST", "/api/v1/projects", where)
+    task = await team.make("POST", "/api/v1/tasks", {"title": "Plan", "project_id": team.names["project_id"]})
+    address = base_url.replace("http", "ws", 1) + "/api/v1/ws"
+    async with websockets.connect(address, additional_headers=team.bob.headers) as socket:
+        cursor = json.loads(await socket.recv())["cursor"]
+        await team.make("POST", f"/api/v1/tasks/{task['id']}/move", {"project_id": vault["id"]})
+        live = await moved(socket)
+    async with websockets.connect(f"{address}?cursor={cursor}", additional_headers=team.bob.headers) as socket:
+        later = await moved(socket)
+    for frame in (live, later):
+        assert (frame["subject"], frame["project_id"]) == (task["id"], task["project_id"])
+        assert (frame["data"], frame["changes"], frame["removed"]) == (None, [], {"reason": "access_lost"})
+        assert vault["id"] not in json.dumps(frame)
+
+
+async def moved(socket):
+    """Wait until a socket tells of a move, and return the frame."""
+    async with asyncio.timeout(5):
+        while True:
+            frame = json.loads(await socket.recv())
+            if frame["type"] == "task.moved":
+                return frame
+
+
 async def revoked(socket, workspace_id, seconds):
     """Wait until a socket says that the workspace is over for its reader."""
     async with asyncio.timeout(seconds):

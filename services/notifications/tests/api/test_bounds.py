@@ -114,6 +114,26 @@ async def test_a8_a_relation_is_for_a_token_that_reaches_both_its_tasks(service,
     await reader.socket.close()
 
 
+@pytest.mark.parametrize(
+    ("projects", "told"), [(["A"], ["gone"]), (["B"], ["moved"]), (["A", "B"], ["moved"]), (["C"], []), ([], [])]
+)
+async def test_a8_a_token_is_told_of_what_leaves_its_projects_and_of_what_comes_to_them(
+    service, settled, feed, projects, told
+):
+    reader, cursor = await settled.open(service, {"projects": projects})
+    a, b = (str(settled.projects[name]) for name in ("A", "B"))
+    changes = [{"field": "project_id", "old": a, "new": b}]
+    await feed.keep(settled.worlds["team"].task("moved", "task.moved.v1", project_id=b, changes=changes))
+    for _ in range(2):
+        frames = [await reader.frame() for _ in told]
+        assert [(one["data"] or {"title": "gone"})["title"] for one in frames] == told
+        assert [b in str(one) for one in frames] == [name == "moved" for name in told]
+        assert await reader.is_idle()
+        await reader.socket.close()
+        reader, _ = await settled.open(service, {"projects": projects}, cursor)
+    await reader.socket.close()
+
+
 @pytest.mark.parametrize("caller", CALLERS)
 async def test_a8_a_position_of_the_user_shows_a_token_no_more(service, settled, feed, signer, caller):
     """From the very beginning of both workspaces: memberships and projects are among what was missed."""

@@ -65,6 +65,47 @@ async def test_f6_an_open_socket_goes_on_by_the_audience_and_says_what_ended(ser
         assert await reader.is_idle()
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_f6_who_loses_a_task_by_its_move_is_told_that_it_is_gone_and_not_where(
+    service, world, feed, signer, project, crew, is_late
+):
+    """As it happens, and on a replay."""
+    old = uuid7()
+    here = [crew["owner"], crew["ann"], crew["bob"]]
+    await feed.keep(world.project(old, audience=here))
+    moved = [
+        world.task(
+            "secret",
+            "task.moved.v1",
+            project_id=str(project),
+            changes=[{"field": "project_id", "old": str(old), "new": str(project)}],
+            audience=[crew["owner"], crew["ann"]],
+            lost_by=[str(crew["bob"])],
+        )
+        for _ in range(2)
+    ]
+    if is_late:
+        beginning = signer.position({world.id: moved[0].sequence - 1})
+        await feed.keep(*moved)
+    readers = {}
+    for name in ("ann", "bob", "gus"):
+        cursor = beginning if is_late else None
+        readers[name] = await service.open(crew[name], cursor)
+        await readers[name].ready()
+    if not is_late:
+        await feed.keep(*moved)
+    for event in moved:
+        seen, gone = await readers["ann"].frame(), await readers["bob"].frame()
+        assert (seen["project_id"], seen["data"]["title"], "removed" in seen) == (str(project), "secret", False)
+        assert (gone["type"], gone["task_id"], gone["subject"]) == ("task.moved", seen["task_id"], seen["task_id"])
+        assert (gone["project_id"], gone["removed"]) == (str(old), {"reason": "access_lost"})
+        assert (gone["data"], gone["changes"], gone["seq"]) == (None, [], event.sequence)
+        assert str(project) not in json.dumps(gone)
+    for reader in readers.values():
+        assert await reader.is_idle()
+        await reader.socket.close()
+
+
 async def test_n4_a_guest_is_replayed_what_is_shared_and_nothing_else(service, world, feed, signer, crew):
     """Of a project that is open to the members, too."""
     project = uuid7()

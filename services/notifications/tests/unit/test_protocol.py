@@ -5,7 +5,7 @@ import json
 import pytest
 from chassis.ids import uuid7
 from notifications_service.live.repository import end_of_run
-from notifications_service.realtime.protocol import answer_to, stored_frame
+from notifications_service.realtime.protocol import answer_to, stored_frame, with_cursor
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,20 @@ def test_anything_else_is_answered_by_an_error(message):
 
 def row(**more):
     frame = {"seq": 3, "type": "task.updated", "data": {"title": "grüße 漢字"}}
-    return {"workspace_id": uuid7(), "seq": 3, "type": "task.updated.v1", "audience": [], "frame": frame, **more}
+    return {
+        "workspace_id": uuid7(),
+        "seq": 3,
+        "type": "task.updated.v1",
+        "audience": [],
+        "lost_by": None,
+        "frame": frame,
+        **more,
+    }
 
 
 def test_a_frame_gets_the_cursor_of_its_reader():
     given = row()
-    assert json.loads(stored_frame(given).with_cursor("abc")) == {**given["frame"], "cursor": "abc"}
+    assert json.loads(with_cursor(stored_frame(given).opening, "abc")) == {**given["frame"], "cursor": "abc"}
 
 
 def test_a_removal_names_whom_it_removes():

@@ -17,6 +17,7 @@ change = table_of(Change)
 
 def envelope_of(row: RowMapping) -> EventEnvelope:
     """Make the event of a row of the log; its stream is the workspace, its place there the sequence number."""
+    lost_by = {} if row["lost_by"] is None else {"lost_by": [str(user_id) for user_id in row["lost_by"]]}
     return EventEnvelope(
         event_id=row["event_id"],
         type=row["type"],
@@ -38,6 +39,7 @@ def envelope_of(row: RowMapping) -> EventEnvelope:
             "project_id": _text(row["project_id"]),
             "task_id": _text(row["task_id"]),
             "resource": row["resource"],
+            **lost_by,
         },
     )
 

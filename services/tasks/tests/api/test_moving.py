@@ -11,6 +11,8 @@ from testkit.waiting import eventually
 
 LOG = "SELECT type, version, changes, audience FROM tasks.change WHERE entity_id = :id ORDER BY seq"
 
+LOST_BY = "SELECT lost_by FROM tasks.change WHERE entity_id = :id AND type = 'task.moved.v1'"
+
 
 @pytest.fixture
 async def team(roster):
@@ -108,9 +110,7 @@ async def test_b14_a_former_key_still_finds_the_task(team, project, move, read):
     assert "moved_from" not in now.json()["meta"]
 
 
-async def test_b14_one_event_for_each_task_tells_what_was_and_is_to_those_before_and_after(
-    team, project, move, rows, read
-):
+async def test_b14_one_event_for_each_task_tells_what_was_and_is_and_who_lost_it(team, project, move, rows, read):
     there = await project(visibility="private")
     root = await team.task(title="root", assignees=[team.id("member"), team.id("owner")])
     leaf = await team.task(title="leaf", parent_id=root["id"])
@@ -118,10 +118,11 @@ async def test_b14_one_event_for_each_task_tells_what_was_and_is_to_those_before
     assert (await move(root, there)).status_code == 200
     log = await team.log_after(before)
     assert [kind for kind, _, _ in log] == ["task.moved.v1", "task.moved.v1", "watcher.removed.v1"]
-    everybody = set(team.ids) - {"stranger", "guest"}
     for (_, changes, audience), task in zip(log[:2], (root, leaf), strict=True):
         now = await read(task)
-        assert audience == everybody
+        assert audience == {"owner", "admin"}
+        [(lost_by,)] = await rows(LOST_BY, id=task["id"])
+        assert set(lost_by) == {team.ids[name] for name in set(team.ids) - {"stranger", "guest", "owner", "admin"}}
         assert changes["project_id"] == (str(team.project_id), there["id"])
         assert changes["key"] == (task["key"], now["key"])
         assert (now["version"], "status" in changes, "progress" in changes) == (

@@ -261,12 +261,14 @@ async def test_f6_who_sees_a_project_no_more_that_was_made_private_has_nothing_i
     told = [(kind, one, set(audience)) for kind, one, audience in await rows(log, id=place.id)][-5:]
     readers = {ids["owner"], ids["ann"]}
     assert told == [
-        ("project.updated.v1", project["id"], {*readers, ids["bob"]}),
+        ("project.updated.v1", project["id"], readers),
         ("task.updated.v1", tasks[0]["id"], readers),
         ("task.updated.v1", tasks[1]["id"], readers),
         ("watcher.removed.v1", told[3][1], readers),
         ("watcher.removed.v1", told[4][1], readers),
     ]
+    lost = "SELECT type, lost_by::text[] FROM tasks.change WHERE workspace_id = :id AND lost_by IS NOT NULL"
+    assert await rows(lost, id=place.id) == [("project.updated.v1", [ids["bob"]])]
 
 
 async def give(rows, place, task, names):

@@ -25,6 +25,11 @@ ACTOR: dict[str, Any] = {
         "token_id": {**UUID_TEXT, "description": "The API token, where it was one."},
     },
 }
+LOST_BY: dict[str, Any] = {
+    "description": "Who saw it before and does not any more: they are told that it is gone, and nothing else.",
+    "type": "array",
+    "items": UUID_TEXT,
+}
 
 
 ResourceModel = type[BaseModel]
@@ -128,6 +133,7 @@ class EventContract:
                 "actor": ACTOR,
                 "changes": {"type": "array", "items": change},
                 "audience": {"type": "array", "items": UUID_TEXT},
+                "lost_by": LOST_BY,
                 "request_id": STRING,
                 "workspace_id": UUID_TEXT,
                 "project_id": {"type": ["string", "null"]},

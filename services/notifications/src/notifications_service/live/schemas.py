@@ -24,6 +24,7 @@ class ChangeData(BaseModel):
     actor: dict[str, Any] | None = None
     changes: list[FieldChange]
     audience: list[UUID]
+    lost_by: list[UUID] | None = None
     request_id: str | None = None
     resource: dict[str, Any] | None = None
 

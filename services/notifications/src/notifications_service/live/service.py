@@ -43,6 +43,7 @@ async def _add(session: AsyncSession, event: EventEnvelope, change: ChangeData) 
         "seq": event.sequence,
         "type": event.type,
         "audience": change.audience,
+        "lost_by": change.lost_by,
         "frame": frame_of(event, change),
         "occurred_at": event.occurred_at,
     }

@@ -9,7 +9,7 @@ from uuid import UUID
 from chassis.cursors import CursorSigner
 from chassis.identity import Principal
 
-from notifications_service.realtime.protocol import StoredFrame, subscription_revoked
+from notifications_service.realtime.protocol import Place, StoredFrame, subscription_revoked, with_cursor
 
 MAX_WAITING_BYTES = 256 * 1024
 
@@ -123,9 +123,10 @@ class Connection:
         if before is None or frame.seq <= before:
             return
         self.positions[frame.workspace_id] = frame.seq
-        if self.user_id in frame.audience and self._reaches(frame):
+        opening = self._part_of(frame)
+        if opening is not None:
             try:
-                await send(frame.with_cursor(self.cursor()))
+                await send(with_cursor(opening, self.cursor()))
             except TooSlow:
                 # It was not sent: whoever goes on from our cursor has still to get it.
                 self.positions[frame.workspace_id] = before
@@ -133,11 +134,21 @@ class Connection:
         if self._is_revoked_by(frame):
             await self._revoke(frame, send)
 
-    def _reaches(self, frame: StoredFrame) -> bool:
-        """Tell whether the caller's restriction leaves a frame; what is in no project is not for some projects only."""
-        return self._caller.reaches_workspace(frame.workspace_id) and all(
-            self._caller.reaches_project(one.project_id) for one in frame.places
-        )
+    def _part_of(self, frame: StoredFrame) -> bytes | None:
+        """Return what of a frame is for this reader: all of it, or that something is gone, or nothing."""
+        if not self._caller.reaches_workspace(frame.workspace_id):
+            return None
+        is_shown = self.user_id in frame.audience
+        if is_shown and all(map(self._reaches, frame.places)):
+            return frame.opening
+        loss = frame.loss
+        if loss is not None and (is_shown or self.user_id in loss.readers) and self._reaches(loss.place):
+            return loss.opening
+        return None
+
+    def _reaches(self, place: Place) -> bool:
+        """Tell whether the caller's restriction leaves a place; what is in no project is not for some projects only."""
+        return self._caller.reaches_project(place.project_id)
 
     def _is_revoked_by(self, frame: StoredFrame) -> bool:
         """Tell whether the frame ends our membership; one older than the membership that we know is history."""

@@ -1,6 +1,6 @@
 """Frames: what goes over the socket, and the codes that it is closed with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,6 +14,8 @@ EXPIRED = 4410
 
 MEMBER_REMOVED = "member.removed.v1"
 REMOVED = ".removed.v1"
+PROJECT = "project_id"
+ACCESS_LOST = "access_lost"
 WORDS = "body"
 """Of comments."""
 
@@ -23,6 +25,17 @@ class Place(NamedTuple):
 
     project_id: UUID | None
     task_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a frame is to who saw something before it, and does not where it is now."""
+
+    place: Place
+    """Where it was."""
+    readers: frozenset[UUID]
+    """Who lost sight of it; a token that does not reach where it is now has lost it, too."""
+    opening: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +51,17 @@ class StoredFrame:
     """Whose membership of the workspace it ends."""
     ended_for: UUID | None
     """Whose role or share it ends: who loses access by it is told of that, and of nothing else."""
+    loss: Loss | None
     opening: bytes
 
     def hidden(self) -> "StoredFrame":
         """Return it as one that nobody is shown: it counts all the same."""
         return replace(self, audience=frozenset())
 
-    def with_cursor(self, cursor: str) -> bytes:
-        """Return the whole frame for one reader."""
-        return self.opening + b',"cursor":"' + cursor.encode() + b'"}'
+
+def with_cursor(opening: bytes, cursor: str) -> bytes:
+    """Return the whole frame for one reader."""
+    return opening + b',"cursor":"' + cursor.encode() + b'"}'
 
 
 def without_words(frame: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +81,22 @@ def stored_frame(row: Mapping[Any, Any]) -> StoredFrame:
         audience=frozenset(row["audience"]),
         removed_user=user if row["type"] == MEMBER_REMOVED else None,
         ended_for=user,
+        loss=_loss(frame, row["lost_by"]),
         opening=orjson.dumps(frame)[:-1],
+    )
+
+
+def _loss(frame: Mapping[str, Any], lost_by: Sequence[UUID] | None) -> Loss | None:
+    """Return what is told of something that has left its project, or that somebody lost: that it is gone."""
+    former = next((one["old"] for one in frame.get("changes", ()) if one["field"] == PROJECT), None)
+    if former is None and not lost_by:
+        return None
+    project = former or frame.get("project_id")
+    gone = {**frame, "project_id": project, "changes": [], "data": None, "removed": {"reason": ACCESS_LOST}}
+    return Loss(
+        place=Place(_uuid(project), _uuid(frame.get("task_id"))),
+        readers=frozenset(lost_by or ()),
+        opening=orjson.dumps(gone)[:-1],
     )
 
 

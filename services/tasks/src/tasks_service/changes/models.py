@@ -54,5 +54,7 @@ class Change(RelayedMixin, Base):
     resource: Mapped[dict[str, Any]] = mapped_column(JSONB)
     # Who may see the change: the members at the moment of the commit.
     audience: Mapped[list[UUID]] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
+    # Who saw it before the change and does not any more: they are told that, and nothing else.
+    lost_by: Mapped[list[UUID] | None] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
     request_id: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str | None] = mapped_column(String(500))

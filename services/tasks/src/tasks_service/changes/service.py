@@ -134,6 +134,7 @@ def _entry(draft: ChangeDraft, actor: Principal | None, now: datetime) -> dict[s
         "version": draft.version,
         "changes": [change.as_json() for change in draft.changes],
         "resource": draft.resource,
+        "lost_by": sorted(draft.lost_by) or None,
         "request_id": request.request_id,
         "traceparent": request.traceparent,
     }

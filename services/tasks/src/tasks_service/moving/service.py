@@ -208,8 +208,11 @@ async def _check_completed(session: AsyncSession, pairs: Sequence[Pair], actor: 
 async def _follow(
     session: AsyncSession, pairs: Sequence[Pair], readers: Readers, actor: Principal
 ) -> list[ChangeDraft]:
-    """Do what follows from a move, and return all changes: who saw a task before is told, too."""
-    drafts = [replace(task_changed(TASK_MOVED, before, after), also=readers.before) for before, after in pairs]
+    """Do what follows from a move, and return all changes: who sees a task no more is told that."""
+    drafts = [
+        replace(task_changed(TASK_MOVED, before, after), lost_by=readers.before - readers.of(after["id"]))
+        for before, after in pairs
+    ]
     for before, after in pairs:
         drafts += await follow_task(session, before=before, after=after, actor_id=actor.user_id)
     if readers.before - readers.after:

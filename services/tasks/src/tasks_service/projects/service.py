@@ -167,11 +167,8 @@ async def _follow(
             managers = [await _make_manager(session, after, actor.user_id)]
         lost = await drop_hidden(session, workspace_id=after["workspace_id"], project_ids=[after["id"]])
     now = await changes_repository.readers_of_projects(session, [after["id"]])
-    draft = project_changed(PROJECT_UPDATED, before, after)
-    # Who sees it no more is told that, and not what else has become of it.
-    told = readers if {one.field for one in draft.changes} == {"visibility"} else []
-    everybody = frozenset({*told, *now.get(after["id"], [])})
-    return [replace(draft, audience=everybody), *managers, *lost]
+    lost_by = frozenset(readers).difference(now.get(after["id"], ()))
+    return [replace(project_changed(PROJECT_UPDATED, before, after), lost_by=lost_by), *managers, *lost]
 
 
 async def _require_place(
