@@ -249,7 +249,7 @@ async def test_b13_all_that_hangs_on_a_task_goes_with_it(rows):
     assert found.pop(("task", "parent_id")) == "a"
     assert set(found.values()) == {"c"}
     columns = {(table, column) for table, column in await rows(COLUMNS)}
-    assert columns - set(found) == {("change", "task_id")}
+    assert columns - set(found) == {("change", "task_id"), ("change", "related_task_id")}
 
 
 async def test_b13_a_hundred_entries_need_as_many_statements_as_one(api, make, delete, owner, database):
