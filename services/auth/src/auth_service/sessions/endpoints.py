@@ -2,6 +2,7 @@ from typing import Annotated
 
 import fastapi
 import orjson
+from chassis.errors import MalformedRequest
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
@@ -81,7 +82,7 @@ async def log_in(request: Request, body: Credentials, session: WriteSession) -> 
     response_model=OAuthTokens,
     responses={
         200: bare_example(OAUTH_EXAMPLE, description="The tokens of the new session."),
-        **errors(*LOGIN_REFUSALS),
+        **errors(MalformedRequest, *LOGIN_REFUSALS),
     },
 )
 @public("this is how an identity is obtained")
