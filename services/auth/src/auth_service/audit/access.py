@@ -1,19 +1,15 @@
 """How a part of the audit is asked for."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
+from chassis.dates import Instant
 from chassis.paging import Paging
 from chassis.web.pagination import DEFAULT_PER_PAGE, Cursor, PerPage
 from fastapi import Depends, Query
-from pydantic import AwareDatetime
 
 from auth_service.audit.filters import AuditFilter
 from auth_service.audit.rules import AuditAction, Outcome
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(2100, 12, 31, tzinfo=UTC)
 
 
 def cursor_paging(per_page: PerPage = DEFAULT_PER_PAGE, cursor: Cursor = "") -> Paging:
@@ -26,13 +22,8 @@ def audit_filter(
     actor_id: Annotated[UUID | None, Query(description="Who did it.")] = None,
     action: Annotated[AuditAction | None, Query(description="What happened.")] = None,
     outcome: Annotated[Outcome | None, Query(description="How it ended.")] = None,
-    since: Annotated[
-        AwareDatetime | None,
-        Query(alias="from", ge=EARLIEST, le=LATEST, description="Not before this instant (RFC 3339)."),
-    ] = None,
-    until: Annotated[
-        AwareDatetime | None, Query(alias="to", ge=EARLIEST, le=LATEST, description="Before this instant (RFC 3339).")
-    ] = None,
+    since: Annotated[Instant | None, Query(alias="from", description="Not before this instant (RFC 3339).")] = None,
+    until: Annotated[Instant | None, Query(alias="to", description="Before this instant (RFC 3339).")] = None,
 ) -> AuditFilter:
     """Read the filter of the audit."""
     return AuditFilter(user_id, actor_id, action, outcome, since, until)

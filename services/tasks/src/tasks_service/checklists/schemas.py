@@ -2,12 +2,11 @@ from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
+from chassis.dates import Day
 from chassis.patching import NotNull, without_default
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
-
-from tasks_service.tasks.schemas import Day
 
 MAX_TEXT = 500
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)]

@@ -25,7 +25,7 @@ DUE_INPUT_SCHEMA: dict[str, Any] = {
             "type": "object",
             "additionalProperties": False,
             "required": ["date"],
-            "properties": {"date": {"type": "string", "format": "date"}},
+            "properties": {"date": {"type": "string", "format": "date"}, "timezone": {"type": "null"}},
         },
         {
             "type": "object",
@@ -33,7 +33,7 @@ DUE_INPUT_SCHEMA: dict[str, Any] = {
             "required": ["at"],
             "properties": {
                 "at": {"type": "string", "format": "date-time"},
-                "timezone": {"type": "string", "description": "IANA zone; UTC when absent."},
+                "timezone": {"type": ["string", "null"], "description": "IANA zone; UTC when absent."},
             },
         },
         {

@@ -2,7 +2,7 @@ import re
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from tasks_service.duplicating.rules import USUAL, Part
 from tasks_service.tasks.schemas import Title
@@ -32,7 +32,7 @@ class TaskDuplicate(BaseModel):
         description="By how much later its dates are: whole days or weeks, such as `P7D`, `P2W` or `-P1D`.",
         examples=["P7D"],
     )
-    with_status: bool = Field(
+    with_status: StrictBool = Field(
         default=False, description="Whether statuses are copied; else each task has the first one of its project."
     )
 

@@ -1,18 +1,14 @@
 """How a part of the past is asked for."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
+from chassis.dates import Instant
 from chassis.paging import Paging
 from chassis.web.pagination import DEFAULT_PER_PAGE, Cursor, PerPage
 from fastapi import Depends, Query
-from pydantic import AwareDatetime
 
 from tasks_service.history.filters import AuditFilter
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(2100, 12, 31, tzinfo=UTC)
 
 
 def cursor_paging(per_page: PerPage = DEFAULT_PER_PAGE, cursor: Cursor = "") -> Paging:
@@ -27,13 +23,8 @@ def audit_filter(
         Query(pattern=r"^[a-z_]{1,32}\.[a-z_]{1,32}$", description="What happened, such as `member.removed`."),
     ] = None,
     entity_id: Annotated[UUID | None, Query(description="What it was done to.")] = None,
-    since: Annotated[
-        AwareDatetime | None,
-        Query(alias="from", ge=EARLIEST, le=LATEST, description="Not before this instant (RFC 3339)."),
-    ] = None,
-    until: Annotated[
-        AwareDatetime | None, Query(alias="to", ge=EARLIEST, le=LATEST, description="Before this instant (RFC 3339).")
-    ] = None,
+    since: Annotated[Instant | None, Query(alias="from", description="Not before this instant (RFC 3339).")] = None,
+    until: Annotated[Instant | None, Query(alias="to", description="Before this instant (RFC 3339).")] = None,
 ) -> AuditFilter:
     """Read the filter of an audit."""
     return AuditFilter(actor, action, entity_id, since, until)

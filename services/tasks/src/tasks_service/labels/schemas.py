@@ -2,7 +2,7 @@ from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 from chassis.db.base import table_of
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
@@ -26,7 +26,7 @@ class LabelCreate(NamedCreate):
     workspace_id: UUID | None = Field(
         default=None, description="The workspace whose tasks may have it; your personal one when absent."
     )
-    personal: bool = Field(
+    personal: StrictBool = Field(
         default=False, description="Whether it is yours alone: for any task that you can see, and shown to nobody else."
     )
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from chassis.patching import MergePatch, NotNull, without_default
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
@@ -45,8 +45,8 @@ class Offboard(BaseModel):
     )
 
     reassign_to: UUID | None = Field(default=None, description="A member who gets the open tasks.")
-    unassign: bool = Field(default=False, description="Nobody gets the tasks.")
-    transfer_private: bool = Field(
+    unassign: StrictBool = Field(default=False, description="Nobody gets the tasks.")
+    transfer_private: StrictBool = Field(
         default=False,
         description=(
             "Whether private projects that nobody else manages get a manager: `reassign_to`, or you. Owners and admins "

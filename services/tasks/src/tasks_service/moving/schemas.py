@@ -1,7 +1,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from tasks_service.tasks.schemas import StatusKey
 
@@ -24,7 +24,7 @@ class TaskMove(BaseModel):
         default_factory=dict,
         description="Keys of statuses of its project, each with the one of the other project that tasks get for it.",
     )
-    drop_unmapped_labels: bool = Field(
+    drop_unmapped_labels: StrictBool = Field(
         default=False,
         description="Whether labels that are not there are dropped. Within a workspace they all are there.",
     )

@@ -4,8 +4,18 @@ from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 import orjson
+from chassis.dates import Day
 from chassis.patching import MergePatch, NotNull, without_default
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError, PydanticUndefined
 from sqlalchemy import RowMapping
 
@@ -20,13 +30,6 @@ MAX_TITLE = 500
 MAX_DESCRIPTION = 10_000
 MAX_CUSTOM_BYTES = 8 * 1024
 MAX_ESTIMATE_MINUTES = 1_000_000
-FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
-
-
-def _in_range(value: date) -> date:
-    if not FIRST_DAY <= value <= LAST_DAY:
-        raise PydanticCustomError("DATE_OUT_OF_RANGE", "Years run from 1970 to 2100.")
-    return value
 
 
 def _small_enough(value: dict[str, Any]) -> dict[str, Any]:
@@ -46,8 +49,7 @@ def _with_primary_first(assignees: list[UUID], assigned_to: UUID | None) -> list
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TITLE)]
 Description = Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION)]
 StatusKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,16}$")]
-Day = Annotated[date, AfterValidator(_in_range)]
-Estimate = Annotated[int, Field(ge=0, le=MAX_ESTIMATE_MINUTES)]
+Estimate = Annotated[StrictInt, Field(ge=0, le=MAX_ESTIMATE_MINUTES)]
 CompletionPolicy = Annotated[str, StringConstraints(pattern=r"^(any|all|quorum:[1-9][0-9]?)$")]
 Custom = Annotated[dict[str, Any], AfterValidator(_small_enough)]
 ExternalSource = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -79,7 +81,7 @@ class TaskFields(BaseModel):
         default="any",
         description="Whose work completes it: `any` assignee's, `all` assignees', or `quorum:<n>` of them.",
     )
-    reopen_on_assign: bool = Field(
+    reopen_on_assign: StrictBool = Field(
         default=False, description="Whether another assignee opens a task with the policy `all` again."
     )
     custom: Custom = Field(default_factory=dict, description="Values of your own, up to 8 KiB as JSON.")
@@ -154,7 +156,7 @@ class TaskPatch(MergePatch):
     deadline: Day | None = Field(default=None, json_schema_extra=without_default)
     estimate_minutes: Estimate | None = Field(default=None, json_schema_extra=without_default)
     completion_policy: Annotated[CompletionPolicy, NotNull] = Field(default="any", json_schema_extra=without_default)
-    reopen_on_assign: Annotated[bool, NotNull] = Field(default=False, json_schema_extra=without_default)
+    reopen_on_assign: Annotated[StrictBool, NotNull] = Field(default=False, json_schema_extra=without_default)
     custom: Annotated[Custom, NotNull] = Field(default_factory=dict, json_schema_extra=without_default)
     assignees: Annotated[UserIds, NotNull] = Field(default_factory=list, json_schema_extra=without_default)
     assigned_to: UUID | None = Field(

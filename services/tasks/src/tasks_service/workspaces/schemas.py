@@ -3,7 +3,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from chassis.patching import MergePatch, NotNull, without_default
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from sqlalchemy import RowMapping
 
 from tasks_service.permissions.rules import WorkspaceRole
@@ -27,7 +27,7 @@ class WorkspacePatch(MergePatch):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Choir and band"}]})
 
     name: Annotated[WorkspaceName, NotNull] = Field(default="", json_schema_extra=without_default)
-    require_if_match: Annotated[bool, NotNull] = Field(
+    require_if_match: Annotated[StrictBool, NotNull] = Field(
         default=False,
         description="Whether changes of what is in it have to come with `If-Match`.",
         json_schema_extra=without_default,
