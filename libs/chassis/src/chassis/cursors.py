@@ -32,11 +32,11 @@ class CursorSigner:
         body = b"".join(POSITION.pack(stream.bytes, heads[stream]) for stream in sorted(heads))
         return self._sign(b"position", body)
 
-    def read_position(self, cursor: str) -> dict[UUID, int]:
-        """Return what `position` was given. Raises InvalidCursor."""
-        body = self._verify(b"position", cursor)
+    def read_position(self, cursor: str, *, field: str = "cursor") -> dict[UUID, int]:
+        """Return what `position` was given. Raises InvalidCursor, for the parameter or header that is named."""
+        body = self._verify(b"position", cursor, field)
         if len(body) % POSITION.size:
-            raise InvalidCursor(field="cursor")
+            raise InvalidCursor(field=field)
         return {UUID(bytes=stream): sequence for stream, sequence in POSITION.iter_unpack(body)}
 
     def page(self, *, query: bytes, after: list[str | int | None], backwards: bool = False) -> str:
@@ -54,17 +54,17 @@ class CursorSigner:
     def _sign(self, purpose: bytes, body: bytes) -> str:
         return _encode(body + self._tag(purpose, body))
 
-    def _verify(self, purpose: bytes, cursor: str) -> bytes:
+    def _verify(self, purpose: bytes, cursor: str, field: str = "cursor") -> bytes:
         if len(cursor) > MAX_CURSOR_CHARACTERS:
-            raise InvalidCursor(field="cursor")
+            raise InvalidCursor(field=field)
         try:
             raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
-            raise InvalidCursor(field="cursor") from None
+            raise InvalidCursor(field=field) from None
         body, tag = raw[:-TAG_BYTES], raw[-TAG_BYTES:]
         canonical = _encode(raw) == cursor
         if not (hmac.compare_digest(tag, self._tag(purpose, body)) and canonical):
-            raise InvalidCursor(field="cursor")
+            raise InvalidCursor(field=field)
         return body
 
     def _tag(self, purpose: bytes, body: bytes) -> bytes:

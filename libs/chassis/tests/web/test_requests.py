@@ -159,6 +159,21 @@ async def test_r30_an_unknown_field_gets_a_hint(api):
     assert answer.json()["errors"][1]["hint"] == "did you mean title?"
 
 
+async def test_r30_a_long_name_is_not_compared_with_others(api):
+    answer = await api.post(NOTES, json={"title": "a", "titl" * 17: 1, "titl" * 200_000: 1})
+    assert [(entry["code"], "hint" in entry) for entry in answer.json()["errors"]] == [("UNKNOWN_FIELD", False)] * 2
+    assert len(answer.content) < 1_000
+
+
+async def test_r28_of_very_many_errors_fifty_are_told(api):
+    answer = await api.post(NOTES, json={f"f{number}": 1 for number in range(9_000)})
+    assert entries(answer)[:2] == [("title", "REQUIRED"), ("f0", "UNKNOWN_FIELD")]
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 50)
+    query = "&".join(f"f{number}=1" for number in range(1_000))
+    answer = await api.get(f"{NOTES}?{query}")
+    assert (answer.status_code, len(answer.json()["errors"])) == (422, 50)
+
+
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"7", b"null"])
 async def test_422_a_body_that_is_no_object(api, body):
     answer = await api.post(NOTES, content=body, headers={"content-type": "application/json"})

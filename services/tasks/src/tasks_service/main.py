@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from chassis.cursors import CursorSigner
@@ -139,6 +140,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
     )
 
 
+@cache
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document, which needs no settings."""
     return create_service_app(

@@ -181,3 +181,9 @@ async def test_min_cursor_that_is_none_is_refused(api, user, cursor):
     answer = await api.get(f"/api/v1/tasks?min_cursor={cursor}", headers=user())
     expected = (422, "TOO_LONG") if len(cursor) > 16_384 else (400, "INVALID_CURSOR")
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == expected
+    assert answer.json()["errors"][0]["field"] == "min_cursor"
+
+
+async def test_min_cursor_says_which_header_is_none(api, user):
+    answer = await api.get("/api/v1/tasks", headers={**user(), "x-min-cursor": "AAAA"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "X-Min-Cursor")

@@ -1,7 +1,7 @@
 """What the OpenAPI document of every service has in common: security, refusals with examples, the error catalogue."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import isclass
 from typing import Any, get_args
 
@@ -35,7 +35,7 @@ from chassis.errors import (
 from chassis.identity import READ_SUFFIX, WHOLE_SUFFIX
 from chassis.web.envelope import ErrorEnvelope
 from chassis.web.handlers import api_routes
-from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK, TokenRule, policy_of, token_rule
+from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK, REFUSALS_MARK, TokenRule, policy_of, token_rule
 from chassis.web.status import STATUS_OF_KIND
 from chassis.web.strict_json import NullCharacter, NumberOutOfRange
 from chassis.web.validation import FIELD_CODES
@@ -206,7 +206,9 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
     if method in BODY_METHODS and "requestBody" in operation:
         common.extend(WITH_BODY)
         common.extend(WITH_JSON if JSON in operation["requestBody"]["content"] else ())
-    if _takes_idempotency_key(route):
+    calls = list(_dependencies(route))
+    common.extend(error for call in calls for error in getattr(call, REFUSALS_MARK, ()))
+    if any(hasattr(call, IDEMPOTENT_MARK) for call in calls):
         common.extend(WITH_KEY)
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
     if NOT_MODIFIED in operation["responses"]:
@@ -231,14 +233,13 @@ def _token_refusals(rule: TokenRule | None, method: str) -> tuple[type[AppError]
     return (InsufficientScope, *whole) if reads else (InsufficientScope, *whole, TokenReadOnly)
 
 
-def _takes_idempotency_key(route: APIRoute) -> bool:
+def _dependencies(route: APIRoute) -> Iterator[object]:
+    """Yield the endpoint of a route, and all that it depends on."""
     pending = [route.dependant]
     while pending:
         current = pending.pop()
-        if hasattr(current.call, IDEMPOTENT_MARK):
-            return True
+        yield current.call
         pending.extend(current.dependencies)
-    return False
 
 
 def _restore_examples(documented: dict[str, Any], declared: Responses) -> None:

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from chassis.errors import AppError, ErrorDetail, InvalidInput, UnknownParameter
 from chassis.web.strict_json import check_content_type, parse_json
-from chassis.web.validation import closest
+from chassis.web.validation import MAX_ERRORS, closest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,6 +25,7 @@ PUBLIC_MARK = "__public_reason__"
 IDEMPOTENT_MARK = "__takes_idempotency_key__"
 SCOPE_MARK = "__scope__"
 POLICY_MARK = "__policy__"
+REFUSALS_MARK = "__refusals__"
 SCOPE = re.compile(r"[a-z]+:(?:[a-z]+|\*)")
 
 
@@ -141,6 +142,16 @@ def takes_idempotency_key(call: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
+def refuses(*errors: type[AppError]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Mark a dependency with what it refuses by, so that the documents of all who have it tell of that."""
+
+    def mark(call: Callable[P, T]) -> Callable[P, T]:
+        setattr(call, REFUSALS_MARK, errors)
+        return call
+
+    return mark
+
+
 def check_query(
     items: Iterable[tuple[str, str]], single: frozenset[str], repeatable: frozenset[str] = frozenset()
 ) -> None:
@@ -149,6 +160,8 @@ def check_query(
     problems: list[ErrorDetail] = []
     seen: set[str] = set()
     for name, value in items:
+        if len(problems) == MAX_ERRORS:
+            break
         if name not in known:
             problems.append(_unknown(name, known))
         elif name in seen and name in single:

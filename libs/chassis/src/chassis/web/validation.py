@@ -1,10 +1,15 @@
 """From pydantic's findings to the envelope's entries: all errors at once, and never the input (R28)."""
 
 import difflib
+import itertools
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from chassis.errors import ErrorDetail, InvalidInput
+
+MAX_ERRORS = 50
+"""How many things that are wrong are told at once."""
+LONGEST_GUESSED = 64
 
 CODES = {
     "missing": ("REQUIRED", "This field is required."),
@@ -71,14 +76,17 @@ def invalid_input(
 ) -> InvalidInput:
     """Turn pydantic's error list into one refusal.
 
-    `known_fields` are the body's fields, for hints; `read_only` are those that its resource shows and nobody sets.
+    Of many errors the first are told, since an entry is far longer than what may be wrong. `known_fields` are the
+    body's fields, for hints; `read_only` are those that its resource shows and nobody sets.
     """
-    details = [_detail(error, known_fields, read_only) for error in errors]
+    details = [_detail(error, known_fields, read_only) for error in itertools.islice(errors, MAX_ERRORS)]
     return InvalidInput(details=details) if details else InvalidInput()
 
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that `name` was probably meant to be, or None."""
+    """Return the candidate that `name` was probably meant to be, or None; comparing long ones would take long."""
+    if len(name) > LONGEST_GUESSED:
+        return None
     matches = difflib.get_close_matches(name, list(candidates), n=1)
     return matches[0] if matches else None
 

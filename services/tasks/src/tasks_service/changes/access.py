@@ -10,10 +10,12 @@ from chassis.cursors import MAX_CURSOR_CHARACTERS, CursorSigner
 from chassis.db.binding import Bound
 from chassis.db.engine import Database
 from chassis.db.row_security import reading, reading_primary
+from chassis.errors import InvalidCursor
 from chassis.identity import Principal
 from chassis.web.database import Write, bound_of
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.replies import etag
+from chassis.web.routing import refuses
 from fastapi import Depends, Header, Query, Request
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,6 +31,7 @@ CURSOR = {"X-Cursor": "Position in the change log right after this write."}
 MEANING = "The X-Cursor of a change: the answer is at least as new as that."
 
 
+@refuses(InvalidCursor, NotYetConsistent)
 async def fresh_connection(
     request: Request,
     caller: CurrentPrincipal,
@@ -38,16 +41,16 @@ async def fresh_connection(
     min_cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description=MEANING)] = None,
 ) -> AsyncIterator[AsyncConnection]:
     """Give a connection whose data includes the position asked for. Raises InvalidCursor, NotYetConsistent."""
-    cursor = x_min_cursor if x_min_cursor is not None else min_cursor
-    source = reading if cursor is None else await _source_with(request, caller, cursor)
+    field, cursor = ("min_cursor", min_cursor) if x_min_cursor is None else ("X-Min-Cursor", x_min_cursor)
+    source = reading if cursor is None else await _source_with(request, caller, cursor, field)
     async with source(request.app.state.database, bound_of(request)) as connection:
         yield connection
 
 
-async def _source_with(request: Request, caller: Principal, cursor: str) -> Source:
+async def _source_with(request: Request, caller: Principal, cursor: str, field: str) -> Source:
     """Return the reader once it is new enough, and the primary when that takes too long. Raises NotYetConsistent."""
     signer: CursorSigner = request.app.state.cursors
-    wanted = signer.read_position(cursor)
+    wanted = signer.read_position(cursor, field=field)
     if await _catches_up(request, caller, wanted):
         return reading
     async with reading_primary(request.app.state.database, bound_of(request)) as connection:
