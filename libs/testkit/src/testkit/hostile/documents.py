@@ -140,12 +140,14 @@ class Attacks:
         for path, of_field in self._schemas.fields(schema):
             groups.setdefault(path[:-1], {})[path] = of_field
             yield from self._unreadable(asked, schema, path)
-        kinds = {**VALUES, **{f"the date {one}": one for one in DATES}}
         for group in groups.values():
             many = {path: found for path, of_field in group.items() if (found := self._many(of_field))}
             yield from self._together(asked, schema, "many right entries", many)
-            for kind, value in kinds.items():
+            for kind, value in VALUES.items():
                 yield from self._together(asked, schema, kind, dict.fromkeys(group, value))
+            dated = [path for path, of_field in group.items() if "date" in str(of_field)]
+            for text in DATES:
+                yield from self._together(asked, schema, f"the date {text}", dict.fromkeys(dated, text))
 
     def _unreadable(self, asked: Asked, schema: Schema, path: Path) -> Iterator[Attack]:
         name = _dotted(path)
