@@ -21,6 +21,19 @@ def without_default(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
 
 
+def patched(value: Any, patch: Any) -> Any:
+    """Return a JSON value after a merge patch (RFC 7396): objects are merged at all levels, null removes a member."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(value) if isinstance(value, dict) else {}
+    for name, one in patch.items():
+        if one is None:
+            result.pop(name, None)
+        else:
+            result[name] = patched(result.get(name), one)
+    return result
+
+
 class MergePatch(BaseModel):
     """A body that names what is to change: absent keeps, null clears."""
 

@@ -147,6 +147,49 @@ async def test_b2_fifty_patches_of_different_fields_lose_nothing(api, patient_ap
     )
 
 
+async def test_b1_custom_is_merged_at_all_levels_by_patch_and_set_by_put(roster):
+    task = await roster.task(custom={"a": 1, "b": {"c": 1}})
+    path = f"/tasks/{task['id']}"
+    steps = [
+        ({"b": {"d": 2}}, {"a": 1, "b": {"c": 1, "d": 2}}),
+        ({"a": None, "b": {"c": None}}, {"b": {"d": 2}}),
+        ({"b": [1, None]}, {"b": [1, None]}),
+        ({"b": {"e": {"f": None}}}, {"b": {"e": {}}}),
+        ({"x": None}, {"b": {"e": {}}}),
+        ({}, {"b": {"e": {}}}),
+        (None, {}),
+    ]
+    versions = []
+    for patch, after in steps:
+        changed = await roster.ok("owner", "PATCH", path, {"custom": patch})
+        assert changed["custom"] == after, patch
+        versions.append(changed["version"])
+    assert versions == [2, 3, 4, 5, 5, 5, 6]
+    body = whole(changed, custom={"a": None, "b": {"c": None}})
+    put = await roster.ask("owner", "PUT", path, body, **{"if-match": "*"})
+    assert put.json()["data"]["custom"] == {"a": None, "b": {"c": None}}
+
+
+async def test_b1_twenty_apps_keep_their_values_in_custom_at_once(patient_api, owner):
+    headers, task = owner
+    names = [f"app{number}" for number in range(20)]
+    answers = await asyncio.gather(
+        *(patient_api.patch(path_of(task), json={"custom": {name: {"n": 1}}}, headers=headers) for name in names)
+    )
+    assert [answer.status_code for answer in answers] == [200] * 20
+    after = (await patient_api.get(path_of(task), headers=headers)).json()["data"]
+    assert (after["custom"], after["version"]) == ({name: {"n": 1} for name in names}, 21)
+
+
+async def test_b1_custom_has_its_size_after_the_merge(roster):
+    task = await roster.task(custom={"a": "x" * 5000})
+    path = f"/tasks/{task['id']}"
+    answer = await roster.ask("owner", "PATCH", path, {"custom": {"b": "y" * 5000}})
+    assert answer.status_code == 422
+    assert [(one["field"], one["code"]) for one in answer.json()["errors"]] == [("custom", "TOO_LONG")]
+    assert (await roster.ok("owner", "PATCH", path, {"custom": {"a": None, "b": "y" * 5000}}))["version"] == 2
+
+
 async def test_n5_one_and_true_are_different_values_of_custom(roster):
     task = await roster.task(custom={"a": 1})
     path = f"/tasks/{task['id']}"

@@ -166,6 +166,9 @@ async def test_filters(api, owner):
         "status=done": ["b"],
         "status=done&status=todo": ["b", "a"],
         "status=todo&priority=high": [],
+        "status_category=in_progress&status_category=done": ["c", "b"],
+        "status_category=todo&status=done": [],
+        "status_category=cancelled": [],
         f"project_id={task['project_id']}": ["c", "b", "a"],
         f"workspace_id={uuid7()}": [],
     }

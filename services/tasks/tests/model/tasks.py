@@ -100,6 +100,15 @@ def same(one, other):
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
+def merged(value, patch):
+    """Merge as RFC 7396 says."""
+    if not isinstance(patch, dict):
+        return patch
+    kept = value if isinstance(value, dict) else {}
+    names = [name for name in {**kept, **patch} if patch.get(name, 0) is not None]
+    return {name: merged(kept.get(name), patch[name]) if name in patch else kept[name] for name in names}
+
+
 class World:
     """All tasks of one project. Whatever is refused is so before anything is changed."""
 
@@ -132,6 +141,11 @@ class World:
         return task
 
     def update(self, caller, task_id, given, expected, children="fail"):
+        task = self._writable(caller, task_id)
+        custom = {"custom": merged(task.fields["custom"], given["custom"])} if "custom" in given else {}
+        return self.replace(caller, task_id, {**given, **custom}, expected, children)
+
+    def replace(self, caller, task_id, given, expected, children="fail"):
         task = self._writable(caller, task_id)
         wanted = dict(given)
         if wanted.keys() & {"assignees", "assigned_to"}:

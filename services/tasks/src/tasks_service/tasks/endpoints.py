@@ -32,9 +32,16 @@ from tasks_service.subtasks.errors import Cycle, OpenSubtasks, ParentNotFound, T
 from tasks_service.subtasks.rules import Children
 from tasks_service.tasks import service
 from tasks_service.tasks.access import DeletableTask, LocatableTask, Permanently, ReadableTask, WritableTask
-from tasks_service.tasks.errors import AmbiguousKey, DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
+from tasks_service.tasks.errors import (
+    AmbiguousKey,
+    CustomTooLong,
+    DatesOutOfOrder,
+    ExternalIdTaken,
+    ProjectNotFound,
+    TaskNotFound,
+)
 from tasks_service.tasks.filters import TaskFilter
-from tasks_service.tasks.rules import UUID_PATTERN, Priority
+from tasks_service.tasks.rules import UUID_PATTERN, Priority, StatusCategory
 from tasks_service.tasks.schemas import (
     LOCATION_EXAMPLE,
     TASK_EXAMPLE,
@@ -74,6 +81,9 @@ def task_filter(
     workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
     project_id: Annotated[UUID | None, Query(description="Only this project.")] = None,
     status: Annotated[list[StatusKey] | None, Query(description="Only these; may be repeated.")] = None,
+    status_category: Annotated[
+        list[StatusCategory] | None, Query(description="Only what has a status of these categories; may be repeated.")
+    ] = None,
     priority: Annotated[list[Priority] | None, Query(description="Only these; may be repeated.")] = None,
     parent_id: Annotated[
         str | None,
@@ -86,7 +96,9 @@ def task_filter(
     parent: UUID | Literal["none"] | None = None
     if parent_id is not None:
         parent = "none" if parent_id == "none" else UUID(parent_id)
-    return TaskFilter(workspace_id, project_id, tuple(status or ()), tuple(priority or ()), parent)
+    return TaskFilter(
+        workspace_id, project_id, tuple(status or ()), tuple(status_category or ()), tuple(priority or ()), parent
+    )
 
 
 @router.post(
@@ -213,6 +225,7 @@ async def read_task(
             CategoryNotFound,
             LabelNotFound,
             DatesOutOfOrder,
+            CustomTooLong,
             AssigneeNoAccess,
             *TREE,
             OpenSubtasks,
@@ -235,7 +248,14 @@ async def update_task(
     force: Forcing = False,
 ) -> Response:
     row = await service.update_task(
-        write.session, task=task, patch=body, expected=expected, actor=caller, children=children, force=force
+        write.session,
+        task=task,
+        patch=body,
+        expected=expected,
+        actor=caller,
+        children=children,
+        force=force,
+        merges=True,
     )
     return await written(request, write, caller, row)
 

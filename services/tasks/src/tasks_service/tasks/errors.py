@@ -17,6 +17,13 @@ class DatesOutOfOrder(InvalidInput):
     message = "A task starts before it is due, and is due before its deadline."
 
 
+class CustomTooLong(InvalidInput):
+    """What a patch is small enough for may not be together with what is there."""
+
+    code = "TOO_LONG"
+    message = "This has at most 8 KiB as JSON."
+
+
 class AmbiguousKey(InvalidInput):
     """A key is one task's in its workspace; `data.task_ids` are those of all workspaces of the caller."""
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from tasks_service.tasks.rules import Priority
+from tasks_service.tasks.rules import Priority, StatusCategory
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,9 +12,11 @@ class TaskFilter:
     workspace_id: UUID | None
     project_id: UUID | None
     status: tuple[str, ...]
+    status_category: tuple[StatusCategory, ...]
     priority: tuple[Priority, ...]
     parent: UUID | Literal["none"] | None = None
 
     def fingerprint(self) -> str:
         """Return a text that is equal for equal filters."""
-        return repr((self.workspace_id, self.project_id, sorted(self.status), sorted(self.priority), self.parent))
+        several = (self.status, self.status_category, self.priority)
+        return repr((self.workspace_id, self.project_id, [sorted(one) for one in several], self.parent))

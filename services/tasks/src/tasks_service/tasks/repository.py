@@ -245,6 +245,8 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
         conditions.append(task.c.project_id == wanted.project_id)
     if wanted.status:
         conditions.append(task.c.status.in_(wanted.status))
+    if wanted.status_category:
+        conditions.append(task.c.status_category.in_(wanted.status_category))
     if wanted.priority:
         conditions.append(task.c.priority.in_(wanted.priority))
     if wanted.parent is not None:

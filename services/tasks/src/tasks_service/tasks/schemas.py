@@ -32,8 +32,13 @@ MAX_CUSTOM_BYTES = 8 * 1024
 MAX_ESTIMATE_MINUTES = 1_000_000
 
 
+def is_small_enough(custom: Mapping[str, Any]) -> bool:
+    """Tell whether values of somebody's own can be kept with a task."""
+    return len(orjson.dumps(custom)) <= MAX_CUSTOM_BYTES
+
+
 def _small_enough(value: dict[str, Any]) -> dict[str, Any]:
-    if len(orjson.dumps(value)) > MAX_CUSTOM_BYTES:
+    if not is_small_enough(value):
         raise PydanticCustomError("TOO_LONG", "This has at most 8 KiB as JSON.")
     return value
 
@@ -139,7 +144,7 @@ class TaskCreate(TaskUpsert):
 
 
 class TaskPatch(MergePatch):
-    """A JSON merge patch (RFC 7396): absent keeps, null clears. `due` and `custom` are replaced as a whole."""
+    """A JSON merge patch (RFC 7396): absent keeps, null clears, within `custom`, too. `due` is replaced as a whole."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"status": "done"}, {"due": None}]})
     read_only_fields: ClassVar[frozenset[str]] = frozenset()
@@ -157,7 +162,11 @@ class TaskPatch(MergePatch):
     estimate_minutes: Estimate | None = Field(default=None, json_schema_extra=without_default)
     completion_policy: Annotated[CompletionPolicy, NotNull] = Field(default="any", json_schema_extra=without_default)
     reopen_on_assign: Annotated[StrictBool, NotNull] = Field(default=False, json_schema_extra=without_default)
-    custom: Annotated[Custom, NotNull] = Field(default_factory=dict, json_schema_extra=without_default)
+    custom: Custom | None = Field(
+        default=None,
+        description="What is to change of it, at all levels: null takes a value away, and as a whole all of them.",
+        json_schema_extra=without_default,
+    )
     assignees: Annotated[UserIds, NotNull] = Field(default_factory=list, json_schema_extra=without_default)
     assigned_to: UUID | None = Field(
         default=None,

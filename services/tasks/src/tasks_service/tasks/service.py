@@ -1,6 +1,6 @@
 """Use cases of tasks. Each is part of one transaction that its caller commits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 from uuid import UUID
@@ -32,10 +32,10 @@ from tasks_service.subtasks.repository import lock_below, lock_tree
 from tasks_service.subtasks.rules import Children
 from tasks_service.subtasks.service import check_place, complete_below, follow_tree, refuse_open, trash_below
 from tasks_service.tasks import repository
-from tasks_service.tasks.errors import DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
+from tasks_service.tasks.errors import CustomTooLong, DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED, task_changed
 from tasks_service.tasks.rules import are_in_order, completion
-from tasks_service.tasks.schemas import TaskCreate, TaskOut, TaskPatch, TaskUpsert
+from tasks_service.tasks.schemas import TaskCreate, TaskOut, TaskPatch, TaskUpsert, is_small_enough
 from tasks_service.versions import service as versions
 from tasks_service.versions.errors import ResourceBusy
 from tasks_service.versions.schemas import Expectation
@@ -64,7 +64,7 @@ class Edit:
 
     `assignee_field` names the input of an assignee by its index. `children` says what becomes of open subtasks when
     the task is completed by it, and `force` that it may be though others block it. `also` are changes that were made
-    before, and are recorded with this one.
+    before, and are recorded with this one. Of the columns in `merged` the values are merge patches.
     """
 
     event_type: str
@@ -74,6 +74,7 @@ class Edit:
     children: Children = "fail"
     force: bool = False
     also: Sequence[ChangeDraft] = ()
+    merged: Collection[str] = ()
 
 
 async def create_task(session: AsyncSession, *, wanted: TaskCreate, actor: Principal) -> RowMapping:
@@ -139,15 +140,20 @@ async def update_task(
     actor: Principal,
     children: Children = "fail",
     force: bool = False,
+    merges: bool = False,
 ) -> RowMapping:
     """Apply a merge patch, or a replacement. What is equal already changes nothing: no version, no event.
 
-    Raises what versions.service.change raises, StatusNotFound, DatesOutOfOrder, AssigneeNoAccess, TooManyAssignees,
-    CategoryNotFound, LabelNotFound, OpenSubtasks, Blocked, and what check_place raises.
+    With `merges` the object `custom` is a merge patch itself. Raises what versions.service.change raises,
+    StatusNotFound, DatesOutOfOrder, AssigneeNoAccess, TooManyAssignees, CategoryNotFound, LabelNotFound, CustomTooLong,
+    OpenSubtasks, Blocked, and what check_place raises.
     """
     given = patch.given()
+    merged = ("custom",) if merges and given.get("custom") is not None else ()
+    if "custom" in given:
+        given["custom"] = given["custom"] or {}
     await check_filing(session, workspace_id=task["workspace_id"], values=given, actor=actor)
-    edit = Edit(TASK_UPDATED, task_columns(given), expected, children=children, force=force)
+    edit = Edit(TASK_UPDATED, task_columns(given), expected, children=children, force=force, merged=merged)
     if given.keys() & {"assignees", "assigned_to"}:
         return await _assign(session, task=task, given=given, edit=edit, actor=actor)
     return await apply_edit(session, task=task, edit=edit, actor=actor)
@@ -247,6 +253,7 @@ async def apply_edit(
         expected=edit.expected,
         read_again=read_again,
         follow=lambda row, values: _following(row, values, edit, actor),
+        merged=edit.merged,
     )
     drafts, passage = [*edit.also, *below], FREE
     if changed is not None:
@@ -326,6 +333,8 @@ def _following(row: RowMapping, changed: Mapping[str, Any], edit: Edit, actor: P
     after = {**row, **changed}
     if not are_in_order(after["start_date"], due_day(after), after["deadline"]):
         raise DatesOutOfOrder
+    if not is_small_enough(after["custom"]):
+        raise CustomTooLong(field="custom")
     if "status" not in changed:
         return {}
     category = _category_of(changed["status"], row["statuses"])

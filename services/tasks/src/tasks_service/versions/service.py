@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from chassis.clock import utcnow
 from chassis.errors import ErrorDetail, IfMatchRequired, VersionConflict
+from chassis.patching import patched
 from pydantic import BaseModel
 from sqlalchemy import RowMapping, Table
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -53,18 +54,21 @@ async def change(
     expected: Expectation,
     read_again: Callable[[], Awaitable[RowMapping]],
     follow: Callable[[RowMapping, Values], Values] = lambda _row, _changed: {},
+    merged: Collection[str] = (),
 ) -> Changed | None:
     """Change a row at its current version, reading again when somebody was faster and the caller named no version.
 
     `row` has `require_if_match` of its workspace beside its columns. `wanted` are values by column; what is equal
-    already is no change, and without any there is no new version: None. `follow` returns the values that follow from
-    those that change. Raises IfMatchRequired, ResourceVersionConflict, ResourceBusy.
+    already is no change, and without any there is no new version: None. Those of `merged` are merge patches of what is
+    there then. `follow` returns the values that follow from those that change. Raises IfMatchRequired,
+    ResourceVersionConflict, ResourceBusy.
     """
     if row["require_if_match"] and not expected.is_given:
         raise IfMatchRequired
     for _ in range(ATTEMPTS):
         await refuse_stale(session, kind, row, wanted=wanted, expected=expected)
-        changed = {name: value for name, value in wanted.items() if not is_same(row[name], value)}
+        now = {name: patched(row[name], value) if name in merged else value for name, value in wanted.items()}
+        changed = {name: value for name, value in now.items() if not is_same(row[name], value)}
         if not changed:
             return None
         values = {**changed, **follow(row, changed), kind.touched: utcnow()}
