@@ -121,6 +121,31 @@ async def test_n5_nobody_who_is_gone_and_no_machine_becomes_owner(place, rows, v
     assert await roles_of(rows, one) == {one["gone"]: "admin", one["bot"]: "member", one["person"]: "owner"}
 
 
+@pytest.mark.parametrize(
+    ("others", "away", "heir"),
+    [
+        # An owner who is away owns it still, but somebody who is there owns it, too.
+        ({"o": "owner", "a": "admin", "m": "member"}, ["o"], "a"),
+        ({"o": "owner", "a": "admin", "m": "member"}, ["o", "a"], "m"),
+        ({"o": "owner", "a": "admin"}, ["o", "a"], None),
+        ({"o": "owner", "g": "guest"}, ["o"], None),
+        # Without any other owner somebody who is away is better than nobody.
+        ({"a": "admin", "m": "member"}, ["a"], "m"),
+        ({"a": "admin", "g": "guest"}, ["a"], "a"),
+    ],
+)
+async def test_n5_who_can_log_in_comes_after_the_last_owner_who_could(place, rows, vanish, others, away, heir):
+    one = await place(last="owner", **others)
+    for name in away:
+        await rows(
+            "INSERT INTO tasks.person (id, email_verified, kind, status, version)"
+            " VALUES (:id, false, 'human', 'deactivated', 1)",
+            id=one[name],
+        )
+    await vanish(one["last"])
+    assert await roles_of(rows, one) == {one[name]: "owner" if name == heir else role for name, role in others.items()}
+
+
 async def test_n5_a_workspace_that_nobody_could_own_goes_with_its_last_owner(
     place, api, test_gateway, log, rows, vanish
 ):

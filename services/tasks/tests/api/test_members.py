@@ -308,3 +308,63 @@ async def test_n2_what_one_may_do_with_a_workspace_is_told(api, team, role):
     answer = await api.post("/api/v1/authz/check", json={"checks": checks}, headers=one.headers["asker"])
     allowed = {"owner": [True] * 4, "admin": [True, True, False, False]}.get(role, [False] * 4)
     assert [decision["allowed"] for decision in answer.json()["data"]] == allowed
+
+
+UNABLE = ("deactivated", "disabled", "deleting", "deleted")
+
+
+async def put_status(rows, user, status):
+    """Let the directory know of somebody's account."""
+    statement = (
+        "INSERT INTO tasks.person (id, email_verified, kind, status, version) VALUES (:id, false, 'human', :status, 1)"
+        " ON CONFLICT (id) DO UPDATE SET status = :status"
+    )
+    await rows(statement, id=user, status=status)
+
+
+@pytest.mark.parametrize("status", UNABLE)
+async def test_n5_ownership_goes_to_nobody_who_can_not_log_in(api, team, rows, status):
+    one = await team(member="member")
+    await put_status(rows, one.users["member"], status)
+    body, headers = {"user_id": str(one.users["member"])}, one.headers["first"]
+    refused = [
+        await api.post(f"{one.path}/transfer-ownership", json=body, headers=headers),
+        await api.patch(one.members["member"], json={"role": "owner"}, headers=headers),
+    ]
+    assert [(answer.status_code, codes(answer)) for answer in refused] == [(422, ["USER_NOT_FOUND"])] * 2
+    assert {answer.json()["errors"][0]["field"] for answer in refused} == {"user_id"}
+    assert await rows(LOG, id=one.id) == []
+    assert (await api.patch(one.members["member"], json={"role": "admin"}, headers=headers)).status_code == 200
+    await put_status(rows, one.users["member"], "active")
+    assert (await api.patch(one.members["member"], json={"role": "owner"}, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("status", UNABLE)
+@pytest.mark.parametrize("way", ["leave", "demote", "offboard"])
+async def test_n5_an_owner_who_can_not_log_in_is_none_to_stay(api, team, rows, status, way):
+    one = await team(second="owner")
+    await put_status(rows, one.users["second"], status)
+    path, headers = one.members["first"], one.headers["first"]
+    asked = {
+        "leave": ("DELETE", path, None),
+        "demote": ("PATCH", path, {"role": "admin"}),
+        "offboard": ("POST", f"{path}/offboard", {"unassign": True}),
+    }
+    method, to, body = asked[way]
+    answer = await api.request(method, to, json=body, headers=headers)
+    assert (answer.status_code, codes(answer)) == (409, ["LAST_OWNER"])
+    assert await rows(LOG, id=one.id) == []
+    # The other one is no last owner, and may be less or gone.
+    assert (await api.patch(one.members["second"], json={"role": "member"}, headers=headers)).status_code == 200
+    assert (await api.delete(one.members["second"], headers=headers)).status_code == 200
+    assert await roles_of(rows, one) == {"first": "owner"}
+
+
+async def test_n5_of_two_owners_who_leave_at_once_beside_one_who_can_not_log_in_one_stays(api, database, team, rows):
+    for _ in range(10):
+        one = await team(second="owner", away="owner")
+        await put_status(rows, one.users["away"], "deactivated")
+        leaving = [("DELETE", one.members[name], None, one.headers[name]) for name in ("first", "second")]
+        answers = await at_once(api, database, one, *leaving)
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
+        assert sorted((await roles_of(rows, one)).values()) == ["owner", "owner"]

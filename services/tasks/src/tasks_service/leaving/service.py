@@ -79,8 +79,8 @@ async def leave(
 async def leave_everything(session: AsyncSession, *, user_id: UUID, actor: Principal) -> None:
     """End all memberships of somebody who is no more: their personal workspace goes, others go on without them.
 
-    Where they were the last owner, the admin who is longest there becomes one, or else the member; a workspace in
-    which nobody could is deleted. Nothing happens the second time.
+    Where they were the last owner who can log in, the admin who is longest there becomes one, or else the member; a
+    workspace that nobody could own is deleted. Nothing happens the second time.
     """
     rows = await workspaces_repository.lock_all_of(session, user_id)
     # All of it before the first record, which takes a counter.
@@ -100,18 +100,24 @@ async def _leave_for_good(
 ) -> list[ChangeDraft]:
     if row["personal_owner_id"] == user_id:
         return await workspaces.end_workspace(session, row)
+    owners = {one["user_id"]: one for one in await workspaces_repository.owners_and(session, row["id"], [])}
+    leaver = owners.pop(user_id, None)
     promoted: list[ChangeDraft] = []
-    members = await workspaces_repository.owners_and(session, row["id"], [user_id])
-    if {one["user_id"] for one in members if one["role"] == "owner"} == {user_id}:
-        successor = await workspaces_repository.find_successor(session, workspace_id=row["id"], user_id=user_id)
-        if successor is None:
+    if leaver is not None and not any(one["is_active"] for one in owners.values()):
+        # An owner who can't log in now may be back one day: so nobody else in that state comes in their place.
+        successor = await workspaces_repository.find_successor(
+            session, workspace_id=row["id"], user_id=user_id, is_active=bool(owners)
+        )
+        if successor is None and not owners:
             return await workspaces.end_workspace(session, row)
         promoted = await _promote(session, workspace_id=row["id"], user_id=successor)
     departure = await _depart(session, workspace_id=row["id"], user_id=user_id, actor=actor, handover=NOTHING)
     return [*promoted, *departure.drafts]
 
 
-async def _promote(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> list[ChangeDraft]:
+async def _promote(session: AsyncSession, *, workspace_id: UUID, user_id: UUID | None) -> list[ChangeDraft]:
+    if user_id is None:
+        return []
     row = await workspaces_repository.change_role(session, workspace_id=workspace_id, user_id=user_id, role="owner")
     return [] if row is None else [member_updated(row)]
 

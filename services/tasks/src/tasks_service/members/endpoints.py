@@ -97,14 +97,15 @@ async def read_member(workspace: ReadableWorkspace, user_id: UserId, connection:
     summary="Change the role of a member",
     description=(
         "A JSON merge patch of the role. For owners and admins; owners alone make owners, and take that role away. A "
-        "workspace always has an owner: the last one can't become something else."
+        "workspace always has an owner whose account is in use: the last one can't become something else, and nobody "
+        "becomes one whose account is deactivated, disabled or about to be deleted."
     ),
     response_model=Envelope[MemberOut],
     responses={
         200: example(
             {**MEMBER_VIEW_EXAMPLE, "role": "admin", "version": 2}, description="The member.", headers=WRITTEN
         ),
-        **errors(*CHANGING),
+        **errors(*CHANGING, UserNotFound),
     },
 )
 @scope("admin:*")
@@ -214,7 +215,10 @@ async def offboard_member(
 @router.post(
     "/transfer-ownership",
     summary="Transfer the ownership of a workspace",
-    description="Makes another member, or a guest, an owner and you an admin, in one step. For owners.",
+    description=(
+        "Makes another member, or a guest, an owner and you an admin, in one step. For owners. Not to somebody whose "
+        "account is deactivated, disabled or about to be deleted."
+    ),
     response_model=Envelope[MemberOut],
     responses={
         200: example(

@@ -7,7 +7,7 @@ class MemberMissing(NotFound):
 
 class UserNotFound(InvalidInput):
     code = "USER_NOT_FOUND"
-    message = "There is no such member of this workspace."
+    message = "There is no such member of this workspace, or their account is not in use."
 
 
 class ManagedElsewhere(Conflict):

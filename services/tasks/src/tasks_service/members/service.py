@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import service as changes
+from tasks_service.directory.rules import can_log_in
 from tasks_service.leaving import service as leaving
 from tasks_service.members import repository
 from tasks_service.members.errors import ManagedElsewhere, MemberMissing, UserNotFound
@@ -25,7 +26,6 @@ from tasks_service.workspaces.errors import PersonalWorkspace
 from tasks_service.workspaces.events import member_updated
 from tasks_service.workspaces.service import Standing, lock_standing
 
-ACTIVE = "active"
 UNCONDITIONAL = Expectation(is_given=True)
 KIND = versions.Kind(repository.member, MemberOut.of, field_of={})
 
@@ -49,7 +49,8 @@ async def update_member(
 ) -> RowMapping:
     """Give a member another role; the role that they have changes nothing.
 
-    Raises MemberMissing, PersonalWorkspace, LastOwner, Forbidden, ManagedElsewhere, and what If-Match is refused with.
+    Raises MemberMissing, PersonalWorkspace, LastOwner, Forbidden, ManagedElsewhere, UserNotFound for an owner who can't
+    log in, and what If-Match is refused with.
     """
     found = await _lock(session, workspace, user_id=user_id, expected=expected, actor=actor, wanted=wanted)
     role = wanted.get("role", found.row["role"])
@@ -57,6 +58,8 @@ async def update_member(
         return found.row
     action: Action = "workspace.manage_owners" if "owner" in {role, found.row["role"]} else "workspace.manage_members"
     _refuse(found, workspace, action=action, actor=actor)
+    if role == "owner":
+        _require_able(found)
     row = await workspaces_repository.change_role(session, workspace_id=workspace["id"], user_id=user_id, role=role)
     changed = cast("RowMapping", {**found.row, **(row or {})})
     lost = await leaving.drop_unseen(session, workspace_id=workspace["id"], user_id=user_id)
@@ -110,7 +113,7 @@ async def offboard_member(
 
 async def _require_successor(session: AsyncSession, workspace: RowMapping, *, user_id: UUID, leaver: UUID) -> None:
     row = await repository.find_member(session, workspace["id"], user_id)
-    if row is None or user_id == leaver or row["status"] not in {None, ACTIVE}:
+    if row is None or user_id == leaver or not can_log_in(row["status"]):
         raise UserNotFound(field="reassign_to")
 
 
@@ -129,6 +132,7 @@ async def transfer_ownership(
         raise UserNotFound(field="user_id") from error
     found.standing.require(actor, "workspace.manage_owners")
     _refuse_unfit(found)
+    _require_able(found)
     roles = {user_id: "owner", actor.user_id: "admin"}
     rows = [
         await workspaces_repository.change_role(session, workspace_id=workspace["id"], user_id=one, role=role)
@@ -180,3 +184,9 @@ def _refuse_unfit(found: Membership) -> None:
         raise PersonalWorkspace
     if found.row["kind"] == "service":
         raise ManagedElsewhere
+
+
+def _require_able(found: Membership) -> None:
+    """Raise UserNotFound for a new owner who can't log in."""
+    if not can_log_in(found.row["status"]):
+        raise UserNotFound(field="user_id")

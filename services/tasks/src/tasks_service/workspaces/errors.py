@@ -7,7 +7,7 @@ class WorkspaceMissing(NotFound):
 
 class LastOwner(Conflict):
     code = "LAST_OWNER"
-    message = "A workspace has an owner: make somebody else one first."
+    message = "A workspace has an owner whose account is in use: make somebody else one first."
 
 
 class PersonalWorkspace(Conflict):

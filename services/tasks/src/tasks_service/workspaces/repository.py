@@ -12,14 +12,12 @@ from sqlalchemy import RowMapping, Select, bindparam, delete, exists, func, inse
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from tasks_service.directory.models import Person
-from tasks_service.directory.rules import DELETED
-from tasks_service.visibility.repository import Sight, seen, seen_by, sight_of
+from tasks_service.directory.rules import ACTIVE, DELETED
+from tasks_service.visibility.repository import IS_ACTIVE, Sight, person, seen, seen_by, sight_of
 from tasks_service.workspaces.models import Member, ServiceAccount, Workspace
 
 workspace = table_of(Workspace)
 member = table_of(Member)
-person = table_of(Person)
 service_account = table_of(ServiceAccount)
 
 Reader = AsyncConnection | AsyncSession
@@ -102,9 +100,12 @@ async def lock_all_of(session: AsyncSession, user_id: UUID) -> Sequence[RowMappi
 
 
 async def owners_and(session: AsyncSession, workspace_id: UUID, users: Iterable[UUID]) -> Sequence[RowMapping]:
-    """Return the memberships of all owners, and of these users."""
-    query = select(*member.c).where(
-        member.c.workspace_id == workspace_id, or_(member.c.role == "owner", member.c.user_id.in_(tuple(users)))
+    """Return the memberships of all owners, and of these users, and whether each `is_active`."""
+    known = member.outerjoin(person, person.c.id == member.c.user_id)
+    query = (
+        select(*member.c, IS_ACTIVE.label("is_active"))
+        .select_from(known)
+        .where(member.c.workspace_id == workspace_id, or_(member.c.role == "owner", member.c.user_id.in_(tuple(users))))
     )
     return (await session.execute(query)).mappings().all()
 
@@ -115,23 +116,27 @@ async def find_member(session: AsyncSession, *, workspace_id: UUID, user_id: UUI
     return (await session.execute(query)).mappings().one_or_none()
 
 
-async def find_successor(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> UUID | None:
+async def find_successor(
+    session: AsyncSession, *, workspace_id: UUID, user_id: UUID, is_active: bool = False
+) -> UUID | None:
     """Return who is to own a workspace after its last owner: the admin who is longest in it, else the member.
 
-    Machines, guests and who has been deleted own nothing.
+    Who can't log in comes after all who can, or with `is_active` not at all. Machines, guests and who has been deleted
+    own nothing.
     """
     is_machine = exists().where(service_account.c.id == member.c.user_id)
-    is_gone = exists().where(person.c.id == member.c.user_id, person.c.status == DELETED)
+    is_gone = func.coalesce(person.c.status, ACTIVE) == DELETED
     query = (
         select(member.c.user_id)
+        .select_from(member.outerjoin(person, person.c.id == member.c.user_id))
         .where(
             member.c.workspace_id == workspace_id,
             member.c.user_id != user_id,
             member.c.role.in_(("admin", "member")),
             ~is_machine,
-            ~is_gone,
+            IS_ACTIVE if is_active else ~is_gone,
         )
-        .order_by(member.c.role, member.c.created_at, member.c.id)
+        .order_by(IS_ACTIVE.desc(), member.c.role, member.c.created_at, member.c.id)
         .limit(1)
     )
     found: UUID | None = await session.scalar(query)

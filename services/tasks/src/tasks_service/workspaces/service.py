@@ -105,9 +105,9 @@ class Standing:
     members: Mapping[UUID, RowMapping]
 
     def refuse_last_owner(self, user_id: UUID) -> None:
-        """Raise LastOwner when there would be no owner without this one."""
-        owners = {one for one, row in self.members.items() if row["role"] == "owner"}
-        if owners == {user_id}:
+        """Raise LastOwner when there would be no owner who can log in without this one."""
+        owners = {one: row["is_active"] for one, row in self.members.items() if row["role"] == "owner"}
+        if user_id in owners and not any(is_active for one, is_active in owners.items() if one != user_id):
             raise LastOwner
 
     def require(self, actor: Principal, action: Action, *, is_own: bool = False) -> None:
