@@ -134,6 +134,39 @@ async def test_c2_a_deleted_project_is_not_seen_with_all_that_is_in_it_and_comes
     assert (minimal.status_code, minimal.content) == (204, b"")
 
 
+async def listed(api, place, by="owner"):
+    answer = (await api.get("/api/v1/trash", headers=place.headers(by))).json()
+    assert answer["meta"]["total"] == len(answer["data"])
+    return [one["title"] for one in answer["data"]]
+
+
+async def test_b13_the_trash_lists_a_project_alone_and_not_what_is_in_it(api, nested, act):
+    place, (first, second, third), _ = nested
+    await act(place, third, "delete")
+    assert await listed(api, place) == ["third"]
+    await act(place, first, "delete")
+    assert await listed(api, place) == ["first"]
+    # What is restored alone is in no project, and leaves the other one as it is.
+    back = await act(place, second, "restore")
+    assert (back.status_code, back.json()["data"]["parent_id"]) == (200, None)
+    assert await listed(api, place) == ["first", "third"]
+    assert (await act(place, first, "restore")).status_code == 200
+    assert await listed(api, place) == ["third"]
+    assert (await place.get(second)).json()["data"]["parent_id"] is None
+
+
+async def test_b13_who_does_not_see_the_project_in_the_trash_finds_what_is_in_it(api, nested, act):
+    place, (first, second, _), _ = nested
+    await place.patch(second, visibility="private")
+    await act(place, first, "delete")
+    assert await listed(api, place) == await listed(api, place, by="ann") == ["first"]
+    await act(place, first, "restore")
+    await place.patch(first, visibility="private")
+    await act(place, first, "delete")
+    assert await listed(api, place) == ["first"]
+    assert await listed(api, place, by="ann") == ["third"]
+
+
 async def test_c2_what_was_in_the_trash_before_stays_there_and_what_has_lost_its_parent_has_none(nested, act):
     place, (first, second, third), _ = nested
     await act(place, third, "delete")

@@ -30,7 +30,7 @@ of_task = APIRouter(prefix="/api/v1/tasks/{task_id}/restore", tags=["trash"])
     summary="List the trash",
     description=(
         "Tasks and projects in the trash that you can see, the last deleted first. Tasks that went there with their "
-        "parent are not listed by themselves, nor is what is in a project that is in the trash."
+        "parent are not listed by themselves, nor is what is in a project that is in the trash and that you see."
     ),
     response_model=PageEnvelope[TrashEntry],
     responses={

@@ -73,20 +73,22 @@ def _entries(sight: Sight) -> Subquery:
         .select_from(TASKS)
         .where(*seen_tasks(sight, in_trash=True), task.c.deleted_with.is_(None))
     )
-    projects = (
-        select(
-            literal("project"),
-            project.c.id,
-            project.c.workspace_id,
-            project.c.id,
-            type_coerce(null(), KEY.type),
-            project.c.name,
-            project.c.deleted_at,
-            project.c.deleted_by,
-        )
-        .select_from(PROJECTS)
-        .where(*seen_projects(sight, in_trash=True))
+    mine = select(*project.c).select_from(PROJECTS).where(*seen_projects(sight, in_trash=True)).cte("trashed_project")
+    above, between = mine.alias("above"), project.alias("between")
+    projects = select(
+        literal("project"),
+        mine.c.id,
+        mine.c.workspace_id,
+        mine.c.id,
+        type_coerce(null(), KEY.type),
+        mine.c.name,
+        mine.c.deleted_at,
+        mine.c.deleted_by,
     )
+    # Projects nest three deep.
+    further = select(between.c.parent_id).where(between.c.id == mine.c.parent_id, between.c.deleted_at.is_not(None))
+    is_within = above.c.id.in_((mine.c.parent_id, further.correlate(mine).scalar_subquery()))
+    projects = projects.where(~select(above.c.id).where(is_within).correlate(mine).exists())
     return union_all(tasks, projects).subquery("entry")
 
 
