@@ -324,3 +324,26 @@ async def test_c2_a_list_of_a_hundred_asks_as_often_as_one_of_one(api, make_team
             listed = await api.get(f"{PROJECTS}?workspace_id={place.id}&per_page=100", headers=headers)
         counts.append((len(listed.json()["data"]), len(seen)))
     assert counts == [(1, 2), (100, 2)]
+
+
+async def test_c2_a_new_project_in_another_is_seen_by_whom_the_other_says_unless_it_says_itself(make_team):
+    place = await make_team()
+    private, open_one = await place.project(visibility="private"), await place.project()
+    assert (private["visibility"], open_one["visibility"]) == ("private", "workspace")
+    below = await place.project(parent_id=private["id"])
+    assert below["visibility"] == "private"
+    assert (await place.get(below, by="ann")).status_code == 404
+    assert (await place.project(parent_id=below["id"]))["visibility"] == "private"
+    assert (await place.project(parent_id=open_one["id"]))["visibility"] == "workspace"
+    said = await place.project(parent_id=private["id"], visibility="workspace")
+    assert (said["visibility"], (await place.get(said, by="ann")).status_code) == ("workspace", 200)
+
+
+async def test_c2_who_makes_a_project_private_by_where_it_is_manages_it(api, make_team):
+    place = await make_team()
+    private = await place.project(by="ann", visibility="private")
+    below = await place.project(by="ann", parent_id=private["id"])
+    assert (below["visibility"], below["role"]) == ("private", "manager")
+    headers = place.headers("ann")
+    (member,) = (await api.get(f"{PROJECTS}/{below['id']}/members", headers=headers)).json()["data"]
+    assert (member["user_id"], member["role"]) == (str(place.users["ann"]), "manager")

@@ -66,7 +66,11 @@ class ProjectCreate(BaseModel):
     workspace_id: UUID | None = Field(default=None, description="Workspace; your personal one when absent.")
     parent_id: UUID | None = Field(default=None, description=PARENT_SAYS)
     prefix: Prefix | None = Field(default=None, description=f"{PREFIX_SAYS} Made of the name when absent.")
-    visibility: Visibility = Field(default="workspace", description=VISIBILITY_SAYS)
+    visibility: Visibility = Field(
+        default="workspace",
+        description=f"{VISIBILITY_SAYS} When absent that of the project that it is in; `workspace` in none.",
+        json_schema_extra=without_default,
+    )
     member_role: ShareRole = Field(default="editor", description=MEMBER_ROLE_SAYS)
     enforce_blockers: BlockerRule = Field(default="off", description=BLOCKERS_SAY)
 

@@ -61,20 +61,23 @@ async def add_project(
 ) -> RowMapping:
     """Add a project to a locked workspace. Whoever does not manage it anyway, or makes it private, becomes a manager.
 
-    Raises ProjectLimitReached, ProjectNotFound, ProjectArchived, TooDeep, PrefixTaken.
+    Unless it says so itself, it is seen by whom the project that it is in says. Raises ProjectLimitReached,
+    ProjectNotFound, ProjectArchived, TooDeep, PrefixTaken.
     """
     if await repository.count_in(session, workspace["id"]) >= limits.projects:
         raise ProjectLimitReached
-    if wanted.parent_id is not None:
-        await _require_place(session, wanted.parent_id, workspace["id"], actor, height=1)
     values = wanted.model_dump(exclude={"workspace_id"})
+    if wanted.parent_id is not None:
+        parent = await _require_place(session, wanted.parent_id, workspace["id"], actor, height=1)
+        if "visibility" not in wanted.model_fields_set:
+            values["visibility"] = parent["visibility"]
     project_id = uuid7()
     if wanted.prefix is not None:
         await _claim_prefix(session, workspace["id"], wanted.prefix, project_id)
     values |= {"id": project_id, "workspace_id": workspace["id"], "is_inbox": False}
     row = await _add(session, values, creator_id=actor.user_id)
     drafts = [project_created(row)]
-    if wanted.visibility == "private" or workspace["role"] == "member":
+    if values["visibility"] == "private" or workspace["role"] == "member":
         drafts.append(await _make_manager(session, row, actor.user_id))
     await changes.record(session, workspace_id=workspace["id"], actor=actor, drafts=drafts)
     return cast("RowMapping", {**row, "role": "manager"})
@@ -179,8 +182,10 @@ async def _require_place(
     *,
     height: int,
     project_id: UUID | None = None,
-) -> None:
-    """Check that a project, with what is in it as deep as `height`, may be in another; the tree is locked.
+) -> RowMapping:
+    """Check that a project, with what is in it as deep as `height`, may be in another, and return that.
+
+    The tree is locked.
 
     Raises ProjectNotFound, Forbidden, ProjectArchived, Cycle, TooDeep.
     """
@@ -197,6 +202,7 @@ async def _require_place(
         raise ProjectArchived
     if len(line) + height > MAX_DEPTH:
         raise TooDeep(field="parent_id")
+    return parent
 
 
 async def _claim_prefix(session: AsyncSession, workspace_id: UUID, prefix: str, project_id: UUID) -> None:
