@@ -419,3 +419,21 @@ async def test_f1_tasks_are_read_with_their_assignees_for_one_statement_more(ros
         (roster.id("member"), "declined", False),
     ]
     assert "assignee_details" not in await read(roster, tasks[0])
+
+
+async def test_f2_a_quorum_is_as_many_as_there_can_be_assignees(roster, rows):
+    task = await roster.task(completion_policy="quorum:20")
+    path, fields = f"/tasks/{task['id']}", {"completion_policy": "quorum:21"}
+    refused = [
+        await roster.ask("owner", "POST", "/tasks", {**fields, "title": "a"}),
+        await roster.ask("owner", "PATCH", path, {"completion_policy": "quorum:99"}),
+        await roster.ask("owner", "PATCH", path, fields),
+    ]
+    errors = [(one.status_code, [each["field"] for each in one.json()["errors"]]) for one in refused]
+    assert errors == [(422, ["completion_policy"])] * 3
+    # What was said before that is read, changed and copied.
+    await rows("UPDATE tasks.task SET completion_policy = 'quorum:50' WHERE id = :id", id=task["id"])
+    assert (await roster.ok("owner", "GET", path))["completion_policy"] == "quorum:50"
+    changed = await roster.ok("owner", "PATCH", path, {"title": "b"})
+    assert (changed["title"], changed["completion_policy"]) == ("b", "quorum:50")
+    assert (await roster.ok("owner", "POST", f"{path}/duplicate", {}))["completion_policy"] == "quorum:50"

@@ -55,7 +55,7 @@ Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 Description = Annotated[str, StringConstraints(max_length=MAX_DESCRIPTION)]
 StatusKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,16}$")]
 Estimate = Annotated[StrictInt, Field(ge=0, le=MAX_ESTIMATE_MINUTES)]
-CompletionPolicy = Annotated[str, StringConstraints(pattern=r"^(any|all|quorum:[1-9][0-9]?)$")]
+CompletionPolicy = Annotated[str, StringConstraints(pattern=r"^(any|all|quorum:([1-9]|1[0-9]|20))$")]
 Custom = Annotated[dict[str, Any], AfterValidator(_small_enough)]
 ExternalSource = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 ExternalId = Annotated[str, StringConstraints(pattern=r"^[^/\x00]{1,255}$")]
@@ -84,7 +84,7 @@ class TaskFields(BaseModel):
     estimate_minutes: Estimate | None = Field(default=None, description="How long it takes, in minutes.")
     completion_policy: CompletionPolicy = Field(
         default="any",
-        description="Whose work completes it: `any` assignee's, `all` assignees', or `quorum:<n>` of them.",
+        description="Whose work completes it: `any` assignee's, `all` assignees', or `quorum:<n>` of them, up to 20.",
     )
     reopen_on_assign: StrictBool = Field(
         default=False, description="Whether another assignee opens a task with the policy `all` again."
