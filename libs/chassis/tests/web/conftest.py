@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import httpx2
@@ -17,6 +17,7 @@ from chassis.settings import DatabaseSettings
 from chassis.tokens import IdentityVerifier
 from chassis.web.app import APIRouter, create_app
 from chassis.web.database import ReadConnection, WriteSession, Writing
+from chassis.web.flags import Flag
 from chassis.web.health import Health
 from chassis.web.identity import CallingService, CurrentPrincipal, IdentityCache
 from chassis.web.pagination import PagingQuery, cursor_links, page_links
@@ -67,6 +68,12 @@ class NoteCreate(BaseModel):
 
 class Renaming(BaseModel):
     titles: list[str]
+
+
+class NotePatch(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    title: str | None = None
 
 
 class NoteOut(BaseModel):
@@ -140,10 +147,14 @@ async def list_notes(
     paging: PagingQuery,
     principal: CurrentPrincipal,
     colour: Annotated[list[str] | None, Query()] = None,
+    shade: Annotated[list[Literal["dark", "light"]] | None, Query()] = None,
+    *,
+    old: Annotated[Flag, Query()] = False,
 ) -> Response:
     total = (await connection.execute(select(func.count()).select_from(NOTE))).scalar_one()
     if paging.cursor is None:
-        return reply([], meta={"total": total}, headers=page_links(request, paging, 45))
+        meta = {"total": total, "shade": shade, "old": old}
+        return reply([], meta=meta, headers=page_links(request, paging, 45))
     meta = {"next_cursor": "after+/=", "prev_cursor": None}
     return reply([], meta=meta, headers=cursor_links(request, meta))
 
@@ -158,6 +169,18 @@ async def read_note(
         raise NotFound
     note = NoteOut(id=row["id"], title=row["title"])
     return unless_unchanged(request, reply(note, headers={"etag": etag(7)}))
+
+
+@router.patch("/{note_id}")
+@scope("notes:write")
+async def change_note(note_id: UUID, wanted: NotePatch, principal: CurrentPrincipal) -> Response:
+    return reply(None, meta={"named": sorted(wanted.model_fields_set)})
+
+
+@router.put("/{note_id}")
+@scope("notes:write")
+async def replace_note(note_id: UUID, wanted: NotePatch, principal: CurrentPrincipal) -> Response:
+    return reply(None)
 
 
 @router.delete("/{note_id}")

@@ -111,8 +111,8 @@ async def test_r27_a_crash_is_a_bare_500_with_the_request_id(api):
 async def test_r27_unknown_routes_and_methods_are_refused_in_the_envelope(api):
     missing = await api.get("/api/v1/nothing")
     assert (missing.status_code, code_of(missing)) == (404, "NOT_FOUND")
-    for path, allowed in ((NOTES, "GET, HEAD, POST"), (f"{NOTES}/{UUID(int=1)}", "DELETE, GET, HEAD")):
-        wrong = await api.put(path, json={})
+    for path, allowed in ((NOTES, "GET, HEAD, POST"), (f"{NOTES}/{UUID(int=1)}", "DELETE, GET, HEAD, PATCH, PUT")):
+        wrong = await api.options(path)
         assert (wrong.status_code, code_of(wrong), wrong.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", allowed)
     wrong = await api.post("/livez")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
@@ -180,6 +180,17 @@ async def test_422_a_body_that_is_no_object(api, body):
     assert answer.status_code == 422
 
 
+async def test_no_body_is_an_empty_one_where_no_field_has_to_be_there(api):
+    path = f"{NOTES}/{UUID(int=1)}"
+    for body in (b"", b"{}"):
+        answer = await api.patch(path, content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["meta"]["named"]) == (200, [])
+    assert (await api.patch(path, json={"title": "a"})).json()["meta"]["named"] == ["title"]
+    assert entries(await api.patch(f"{path}?zz=1")) == [("zz", "UNKNOWN_PARAMETER")]
+    for refused in (await api.put(path), await api.put(f"{path}?zz=1")):
+        assert (refused.status_code, entries(refused)[-1]) == (422, (None, "REQUIRED"))
+
+
 async def test_422_without_a_body_and_415_with_one_of_another_kind(api):
     assert (await api.post(NOTES)).status_code == 422
     for headers in ({"content-type": "text/plain"}, {"content-type": "application/json", "content-encoding": "gzip"}):
@@ -227,7 +238,7 @@ async def test_r29_bodies_over_the_wire(api, body, status, code):
 async def test_r31_every_unknown_and_every_repeated_parameter_is_named(api):
     answer = await api.get(f"{NOTES}?per_pag=5&page=1&page=2&colour=a&colour=b&zzz=1&cursor=%00")
     assert answer.status_code == 422
-    known = ["colour", "cursor", "page", "per_page"]
+    known = ["colour", "cursor", "old", "page", "per_page", "shade"]
     assert answer.json()["errors"] == [
         {
             "field": "per_pag",
@@ -247,13 +258,69 @@ async def test_r31_every_unknown_and_every_repeated_parameter_is_named(api):
     ]
 
 
-async def test_r31_a_list_parameter_may_be_repeated(api):
-    assert (await api.get(f"{NOTES}?colour=a&colour=b")).status_code == 200
+@pytest.mark.parametrize("query", ["shade=dark&shade=light", "shade=dark,light"])
+async def test_r31_a_list_parameter_may_be_repeated_or_joined_by_commas(api, query):
+    answer = await api.get(f"{NOTES}?{query}")
+    assert (answer.status_code, answer.json()["meta"]["shade"]) == (200, ["dark", "light"])
+
+
+async def test_r31_a_list_parameter_is_told_once_by_its_name(api):
+    answer = await api.get(f"{NOTES}?shade=dark,lights,blue,")
+    assert answer.status_code == 422
+    told = {"field": "shade", "code": "NOT_ALLOWED", "message": "This is not one of the allowed values."}
+    allowed = {"allowed": ["dark", "light"]}
+    assert answer.json()["errors"] == [{**told, "hint": "did you mean light?", **allowed}, {**told, **allowed}]
+
+
+@pytest.mark.parametrize(("text", "meant"), [("true", True), ("false", False)])
+async def test_r30_a_flag_is_true_or_false(api, text, meant):
+    answer = await api.get(f"{NOTES}?old={text}")
+    assert (answer.status_code, answer.json()["meta"]["old"]) == (200, meant)
+
+
+@pytest.mark.parametrize("text", ["", "1", "0", "True", "TRUE", "yes", "on", "t", "true ", "null"])
+async def test_r30_a_flag_is_nothing_that_only_looks_like_it(api, text):
+    answer = await api.get(f"{NOTES}?old={text}")
+    assert (answer.status_code, entries(answer)) == (422, [("old", "WRONG_TYPE")])
 
 
 async def test_r31_an_operation_without_parameters_takes_none(api):
     answer = await api.post(f"{NOTES}?title=a", json={"title": "a"})
     assert entries(answer) == [("title", "UNKNOWN_PARAMETER")]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("zz=1&page=0", [("zz", "UNKNOWN_PARAMETER"), ("page", "TOO_SMALL")]),
+        ("page=1&page=0&old=1", [("page", "REPEATED_PARAMETER"), ("old", "WRONG_TYPE")]),
+        ("page=0&old=1&shade=x", [("page", "TOO_SMALL"), ("shade", "NOT_ALLOWED"), ("old", "WRONG_TYPE")]),
+        ("page=1&cursor=&old=1&zz=1", [("zz", "UNKNOWN_PARAMETER"), ("old", "WRONG_TYPE")]),
+        ("page=1&cursor=&old=1", [("page", "PAGE_AND_CURSOR"), ("old", "WRONG_TYPE")]),
+        ("page=999&per_page=100&old=1", [("page", "PAGE_TOO_DEEP"), ("old", "WRONG_TYPE")]),
+    ],
+)
+async def test_r28_what_is_wrong_with_parameters_is_told_at_once(api, query, told):
+    answer = await api.get(f"{NOTES}?{query}")
+    assert (answer.status_code, entries(answer)) == (422, told)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        (b'{"title":1,"zz":1}', 422, [("title", "WRONG_TYPE"), ("zz", "UNKNOWN_FIELD")]),
+        (b'{"title":"a"}', 422, []),
+        (b"", 422, [(None, "REQUIRED")]),
+        (b"[]", 422, [(None, "WRONG_TYPE")]),
+        (b'{"title":"a\\u0000"}', 422, [("title", "NULL_CHARACTER")]),
+        (b'{"title":', 400, None),
+    ],
+)
+async def test_r28_an_unknown_parameter_hides_nothing_of_the_body(api, body, status, told):
+    answer = await api.post(f"{NOTES}?foo=1", content=body, headers={"content-type": "application/json"})
+    unparsable = [(None, "MALFORMED_JSON")]
+    assert answer.status_code == status
+    assert entries(answer) == (unparsable if told is None else [("foo", "UNKNOWN_PARAMETER"), *told])
 
 
 class Nested(BaseModel):

@@ -1,7 +1,7 @@
 """Every way a request can fail, as an envelope."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import cast
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -13,7 +13,6 @@ from starlette.routing import BaseRoute, Match, Route
 from chassis.errors import (
     AppError,
     ErrorKind,
-    InvalidInput,
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
@@ -22,7 +21,7 @@ from chassis.errors import (
 )
 from chassis.web.replies import refuse
 from chassis.web.status import STATUS_OF_KIND
-from chassis.web.validation import invalid_input
+from chassis.web.validation import invalid_body
 
 log = structlog.get_logger()
 
@@ -56,7 +55,7 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     if any(entry["loc"][:1] == ("path",) for entry in entries):
         # An id that can't be one names nothing: the same answer as for an id that nobody has.
         return refuse(NotFound())
-    return refuse(_invalid_body(request, entries))
+    return refuse(invalid_body(getattr(request.scope.get("route"), "body_field", None), entries))
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
@@ -82,11 +81,3 @@ def api_routes(routers: tuple[object, ...]) -> Iterator[APIRoute]:
     for router in routers:
         routes: list[BaseRoute] = getattr(router, "routes", [])
         yield from (route for route in routes if isinstance(route, APIRoute))
-
-
-def _invalid_body(request: Request, entries: Sequence[Any]) -> InvalidInput:
-    """Explain what is wrong. A model names in `read_only_fields` what its resource shows and nobody sets."""
-    field = getattr(request.scope.get("route"), "body_field", None)
-    model = getattr(getattr(field, "field_info", None), "annotation", None)
-    known = sorted(getattr(model, "model_fields", {}))
-    return invalid_input(entries, known_fields=known, read_only=getattr(model, "read_only_fields", ()))

@@ -4,17 +4,20 @@ This is FastAPI's documented way to replace the parsing of a request; it does no
 """
 
 import re
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from fastapi import Request, Response
+from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.dependencies.utils import request_params_to_args
+from fastapi.routing import APIRoute, _effective_route_context_var
+from starlette.datastructures import QueryParams
 
-from chassis.errors import AppError, ErrorDetail, InvalidInput, UnknownParameter
-from chassis.web.strict_json import check_content_type, parse_json
-from chassis.web.validation import MAX_ERRORS, closest
+from chassis.errors import AppError, ErrorDetail, ErrorKind, InvalidInput, UnknownParameter
+from chassis.web.strict_json import NullCharacter, NumberOutOfRange, check_content_type, parse_json
+from chassis.web.validation import MAX_ERRORS, closest, invalid_body
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,6 +30,9 @@ SCOPE_MARK = "__scope__"
 POLICY_MARK = "__policy__"
 REFUSALS_MARK = "__refusals__"
 SCOPE = re.compile(r"[a-z]+:(?:[a-z]+|\*)")
+
+
+MAY_COME_WITHOUT_BODY = {"POST", "PATCH"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +53,53 @@ class Policy:
 class StrictRoute(APIRoute):
     """Refuses what R29 and R31 refuse: bodies that are not strict JSON, unknown and repeated parameters.
 
-    A service may say by `state.answers_by` how handlers are called (chassis.web.repeating).
+    Values of a list parameter may be joined by commas, too, and a body without a field that has to be there may be left
+    out, but of PUT, which replaces something by it. Where something is refused here, it is told with all else
+    that is wrong with the parameters and the body. A service may say by `state.answers_by` how handlers are called
+    (chassis.web.repeating).
     """
 
     def get_route_handler(self) -> Handler:
+        if (self.methods or set()) <= MAY_COME_WITHOUT_BODY:
+            # For a router that is included FastAPI makes the field anew, and hands it over by this variable.
+            anew = _effective_route_context_var.get()
+            _need_no_body(self.body_field)
+            _need_no_body(anew.body_field if anew else None)
         handle = super().get_route_handler()
         single, repeatable = _query_parameters(self.dependant)
         takes_json = self.body_field is not None and not _is_form(self)
 
         async def handle_strictly(request: Request) -> Response:
-            check_query(request.query_params.multi_items(), single, repeatable)
+            given = request.query_params.multi_items()
+            # Starlette keeps the parsed query in `_query_params`.
+            request._query_params = QueryParams([*_split(given, repeatable)])  # noqa: SLF001
+            problems = query_problems(given, single, repeatable)
             if takes_json:
-                await _read_json(request)
+                problems += await _read_json(request)
+            if problems:
+                others = self._other_problems(request, {one.field for one in problems})
+                raise _as_error([*problems, *others][:MAX_ERRORS])
             answer: Answering | None = getattr(request.app.state, "answers_by", None)
-            return await (handle(request) if answer is None else answer(request, handle))
+            try:
+                return await (handle(request) if answer is None else answer(request, handle))
+            except AppError as refusal:
+                # Of a dependency, perhaps: then FastAPI has not told what is wrong with the rest.
+                if refusal.kind is ErrorKind.INVALID:
+                    refusal.details = (*refusal.details, *self._other_problems(request))[:MAX_ERRORS]
+                raise
 
         return handle_strictly
+
+    def _other_problems(self, request: Request, told: Collection[str | None] = ()) -> Iterator[ErrorDetail]:
+        """Yield what else FastAPI finds wrong with the parameters and the body, without asking any dependency."""
+        found: list[Any] = []
+        for one in _all_of(self.dependant):
+            query = request_params_to_args(one.query_params, request.query_params)[1]
+            found += [error for error in query if error["loc"][1] not in told]
+            found += request_params_to_args(one.header_params, request.headers)[1]
+        found += _body_problems(self.body_field, request)
+        if found:
+            yield from invalid_body(self.body_field, found).details
 
 
 def public(reason: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -156,6 +193,15 @@ def check_query(
     items: Iterable[tuple[str, str]], single: frozenset[str], repeatable: frozenset[str] = frozenset()
 ) -> None:
     """Raise UnknownParameter or InvalidInput listing every unknown and every repeated parameter."""
+    problems = query_problems(items, single, repeatable)
+    if problems:
+        raise _as_error(problems)
+
+
+def query_problems(
+    items: Iterable[tuple[str, str]], single: frozenset[str], repeatable: frozenset[str]
+) -> list[ErrorDetail]:
+    """Return every unknown and every repeated parameter, and those with U+0000."""
     known = single | repeatable
     problems: list[ErrorDetail] = []
     seen: set[str] = set()
@@ -169,8 +215,7 @@ def check_query(
         elif "\0" in value:
             problems.append(ErrorDetail("NULL_CHARACTER", "Text must not contain the character U+0000.", name))
         seen.add(name)
-    if problems:
-        raise _as_error(problems)
+    return problems
 
 
 def _as_error(problems: list[ErrorDetail]) -> AppError:
@@ -187,14 +232,42 @@ def _unknown(name: str, known: frozenset[str]) -> ErrorDetail:
 def _query_parameters(dependant: Dependant) -> tuple[frozenset[str], frozenset[str]]:
     single: set[str] = set()
     repeatable: set[str] = set()
+    for one in _all_of(dependant):
+        for field in one.query_params:
+            is_list = str(field.field_info.annotation).startswith(("list", "tuple", "set"))
+            (repeatable if is_list else single).add(field.alias)
+    return frozenset(single), frozenset(repeatable)
+
+
+def _all_of(dependant: Dependant) -> Iterator[Dependant]:
     pending = [dependant]
     while pending:
         current = pending.pop()
         pending.extend(current.dependencies)
-        for field in current.query_params:
-            is_list = str(field.field_info.annotation).startswith(("list", "tuple", "set"))
-            (repeatable if is_list else single).add(field.alias)
-    return frozenset(single), frozenset(repeatable)
+        yield current
+
+
+def _split(items: Iterable[tuple[str, str]], repeatable: frozenset[str]) -> Iterator[tuple[str, str]]:
+    for name, value in items:
+        yield from ((name, part) for part in (value.split(",") if name in repeatable else (value,)))
+
+
+def _need_no_body(body_field: ModelField | None) -> None:
+    """Let no body at all be the same as `{}` where no field has to be there."""
+    fields = getattr(body_field and body_field.field_info.annotation, "model_fields", None)
+    if body_field and fields is not None and not any(one.is_required() for one in fields.values()):
+        body_field.field_info.default, body_field.field_info.validate_default = {}, True
+
+
+def _body_problems(body_field: ModelField | None, request: Request) -> Sequence[Any]:
+    if body_field is None or not hasattr(request, "_body"):
+        return ()
+    if not request._body:  # noqa: SLF001
+        if body_field.field_info.is_required():
+            return [{"type": "missing", "loc": ("body",)}]
+        return body_field.validate({}, loc=("body",))[1]
+    # A body is without `_json` that was refused before it was looked at.
+    return body_field.validate(request._json, loc=("body",))[1] if hasattr(request, "_json") else ()  # noqa: SLF001
 
 
 def _is_form(route: APIRoute) -> bool:
@@ -202,10 +275,15 @@ def _is_form(route: APIRoute) -> bool:
     return type(field_info).__name__ in {"Form", "File"}
 
 
-async def _read_json(request: Request) -> None:
+async def _read_json(request: Request) -> list[ErrorDetail]:
+    """Parse the body, and return what its values are refused for. Raises UnsupportedMediaType, MalformedJson."""
     body = await request.body()
     if not body:
-        return
+        return []
     check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
-    # Starlette keeps a parsed body in `_json`; FastAPI then takes ours instead of parsing a second time.
-    request._json = parse_json(body)  # noqa: SLF001
+    try:
+        # Starlette keeps a parsed body in `_json`; FastAPI then takes ours instead of parsing a second time.
+        request._json = parse_json(body)  # noqa: SLF001
+    except (NullCharacter, NumberOutOfRange) as refusal:
+        return list(refusal.details)
+    return []

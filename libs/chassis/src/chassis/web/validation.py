@@ -1,7 +1,6 @@
 """From pydantic's findings to the envelope's entries: all errors at once, and never the input (R28)."""
 
 import difflib
-import itertools
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -79,8 +78,22 @@ def invalid_input(
     Of many errors the first are told, since an entry is far longer than what may be wrong. `known_fields` are the
     body's fields, for hints; `read_only` are those that its resource shows and nobody sets.
     """
-    details = [_detail(error, known_fields, read_only) for error in itertools.islice(errors, MAX_ERRORS)]
+    details: list[ErrorDetail] = []
+    for error in errors:
+        found = _detail(error, known_fields, read_only)
+        # A parameter that two dependencies have is told once, and so is a list parameter with two wrong values.
+        if found not in details:
+            details.append(found)
+        if len(details) == MAX_ERRORS:
+            break
     return InvalidInput(details=details) if details else InvalidInput()
+
+
+def invalid_body(body_field: object, errors: Iterable[dict[str, Any]]) -> InvalidInput:
+    """Explain what FastAPI found wrong. A model names in `read_only_fields` what its resource shows and nobody sets."""
+    model = getattr(getattr(body_field, "field_info", None), "annotation", None)
+    known = sorted(getattr(model, "model_fields", {}))
+    return invalid_input(errors, known_fields=known, read_only=getattr(model, "read_only_fields", ()))
 
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:
@@ -102,7 +115,8 @@ def _detail(error: dict[str, Any], known_fields: Sequence[str], read_only: Colle
     if kind in CODES:
         code, sentence = CODES[kind]
         allowed = _allowed(context) if code == "NOT_ALLOWED" else None
-        return ErrorDetail(code, sentence.format_map(context) if "{" in sentence else sentence, field, allowed=allowed)
+        message = sentence.format_map(context) if "{" in sentence else sentence
+        return ErrorDetail(code, message, field, hint=_hint(error.get("input"), allowed or ()), allowed=allowed)
     if kind.startswith(DATE_TYPES):
         return ErrorDetail("INVALID_FORMAT", "This is not a valid date or time (RFC 3339).", field)
     if kind == "value_error":
@@ -120,9 +134,12 @@ def _sentence(kind: str, error: dict[str, Any]) -> str:
 
 
 def _unknown_field(field: str | None, known_fields: Sequence[str]) -> ErrorDetail:
-    guess = closest(field or "", known_fields)
-    hint = f"did you mean {guess}?" if guess else None
-    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=hint)
+    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=_hint(field, known_fields))
+
+
+def _hint(given: object, candidates: Sequence[str]) -> str | None:
+    guess = closest(given, candidates) if isinstance(given, str) else None
+    return f"did you mean {guess}?" if guess else None
 
 
 def _allowed(context: dict[str, Any]) -> list[str] | None:
@@ -134,6 +151,9 @@ def _allowed(context: dict[str, Any]) -> list[str] | None:
 
 def _path(location: Sequence[str | int]) -> str | None:
     parts = [str(part) for part in location]
-    if parts and parts[0] in PARAMETER_LOCATIONS | {"body"}:
+    if parts and parts[0] in PARAMETER_LOCATIONS:
+        # A list parameter is one, whichever of its values is wrong.
+        return parts[1]
+    if parts and parts[0] == "body":
         parts = parts[1:]
     return ".".join(parts) or None

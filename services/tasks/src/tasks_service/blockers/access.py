@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
+from chassis.web.flags import Flag
 from fastapi import Query
 
 Forcing = Annotated[
-    bool,
+    Flag,
     Query(description="Complete it though other tasks block it; needs the role `manager`, and is told by the history."),
 ]

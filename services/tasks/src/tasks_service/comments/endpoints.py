@@ -60,7 +60,12 @@ WARNED = (
 )
 Include = Annotated[
     list[Literal["html"]] | None,
-    Query(description="What to add to each comment: `html` is the body as sanitized HTML, in `body_html`."),
+    Query(
+        description=(
+            "What to add to each comment, repeated or joined by commas: `html` is the body as sanitized HTML, in "
+            "`body_html`."
+        )
+    ),
 ]
 
 

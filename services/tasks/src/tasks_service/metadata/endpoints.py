@@ -4,6 +4,7 @@ from chassis.errors import Forbidden, IfMatchRequired
 from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope
+from chassis.web.flags import Flag
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
@@ -106,7 +107,7 @@ async def put_task_metadata(
     expected: Expecting,
     *,
     shared: Annotated[
-        bool | None,
+        Flag | None,
         Query(description="Whether everybody who sees the task may read it; absent leaves that as it is."),
     ] = None,
 ) -> Response:

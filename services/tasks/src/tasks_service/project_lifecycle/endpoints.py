@@ -5,6 +5,7 @@ from chassis.identity import Principal
 from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope
+from chassis.web.flags import Flag
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
@@ -108,7 +109,7 @@ async def delete_project(
     expected: Expecting,
     minimal: WantsMinimal,
     *,
-    permanent: Annotated[bool, Query(description="Whether it goes for good.")] = False,
+    permanent: Annotated[Flag, Query(description="Whether it goes for good.")] = False,
 ) -> Response:
     asked = service.Request(project, caller, expected, in_trash=None if permanent else False)
     row = await service.delete_project(write.session, asked, permanently=permanent)

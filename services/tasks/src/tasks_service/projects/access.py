@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from chassis.web.database import Write, Writing
+from chassis.web.flags import Flag
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Query, Request
 from sqlalchemy import RowMapping
@@ -51,7 +52,7 @@ async def deletable_project(
     write: Writing,
     *,
     permanent: Annotated[
-        bool, Query(description="Delete it for good, from the trash or not, with all its tasks.")
+        Flag, Query(description="Delete it for good, from the trash or not, with all its tasks.")
     ] = False,
 ) -> RowMapping:
     """Load a project to delete it, from the trash when it is to go for good. Raises ProjectMissing, Forbidden."""

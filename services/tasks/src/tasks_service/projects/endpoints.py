@@ -5,6 +5,7 @@ from chassis.errors import Forbidden, IfMatchRequired
 from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
+from chassis.web.flags import Flag
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
@@ -55,7 +56,7 @@ def project_filter(
         Query(description="Only what is directly in this project; `none` is what is in no other."),
     ] = None,
     *,
-    archived: Annotated[bool, Query(description="Whether archived projects are listed, too.")] = False,
+    archived: Annotated[Flag, Query(description="Whether archived projects are listed, too.")] = False,
 ) -> ProjectFilter:
     return ProjectFilter(workspace_id, parent_id, archived)
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from chassis.errors import Forbidden
 from chassis.identity import Principal
 from chassis.web.database import PrimaryConnection, Write, Writing
+from chassis.web.flags import Flag
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Path, Query, Request
 from sqlalchemy import RowMapping
@@ -30,7 +31,7 @@ class Named:
 
 
 Permanently = Annotated[
-    bool, Query(description="Delete it for good, from the trash or not: for managers of its project.")
+    Flag, Query(description="Delete it for good, from the trash or not: for managers of its project.")
 ]
 
 

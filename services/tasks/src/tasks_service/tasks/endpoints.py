@@ -80,11 +80,12 @@ WRITTEN = {**ETAG, **CURSOR}
 def task_filter(
     workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
     project_id: Annotated[UUID | None, Query(description="Only this project.")] = None,
-    status: Annotated[list[StatusKey] | None, Query(description="Only these; may be repeated.")] = None,
+    status: Annotated[list[StatusKey] | None, Query(description="Only these, repeated or joined by commas.")] = None,
     status_category: Annotated[
-        list[StatusCategory] | None, Query(description="Only what has a status of these categories; may be repeated.")
+        list[StatusCategory] | None,
+        Query(description="Only what has a status of these categories, repeated or joined by commas."),
     ] = None,
-    priority: Annotated[list[Priority] | None, Query(description="Only these; may be repeated.")] = None,
+    priority: Annotated[list[Priority] | None, Query(description="Only these, repeated or joined by commas.")] = None,
     parent_id: Annotated[
         str | None,
         Query(

@@ -1,0 +1,73 @@
+"""What is wrong with a request is told at once, and what only looks right is refused (R28, R30, R31)."""
+
+import pytest
+from chassis.ids import uuid7
+
+TASKS = "/api/v1/tasks"
+
+
+@pytest.fixture
+def mine(test_gateway):
+    return test_gateway.headers(uuid7())
+
+
+def told(answer):
+    return answer.status_code, [(one.get("field"), one["code"]) for one in answer.json()["errors"]]
+
+
+ALL_WRONG = [
+    ("include", "NOT_ALLOWED"),
+    ("page", "TOO_SMALL"),
+    ("parent_id", "INVALID_FORMAT"),
+    ("per_page", "TOO_SMALL"),
+    ("priority", "NOT_ALLOWED"),
+    ("status", "INVALID_FORMAT"),
+]
+
+
+@pytest.mark.parametrize("more", ["", "&zz=1"])
+async def test_r28_all_that_is_wrong_with_the_parameters_of_a_list(api, mine, more):
+    query = "status=Bad&status=Worse&priority=bad&per_page=0&page=0&parent_id=x&include=zz"
+    status, errors = told(await api.get(f"{TASKS}?{query}{more}", headers=mine))
+    unknown = [("zz", "UNKNOWN_PARAMETER")] if more else []
+    assert (status, sorted(errors)) == (422, sorted(ALL_WRONG + unknown))
+
+
+async def test_r28_an_unknown_parameter_hides_no_others_and_no_body(api, mine):
+    listed = told(await api.get(f"{TASKS}?foo=1&per_page=1000&page=0", headers=mine))
+    assert listed == (422, [("foo", "UNKNOWN_PARAMETER"), ("page", "TOO_SMALL"), ("per_page", "TOO_LARGE")])
+    made = told(await api.post(f"{TASKS}?foo=1", json={"zz": 1}, headers=mine))
+    assert made == (422, [("foo", "UNKNOWN_PARAMETER"), ("title", "REQUIRED"), ("zz", "UNKNOWN_FIELD")])
+
+
+async def test_r31_lists_are_joined_by_commas_or_repeated(api, mine):
+    for title, status in (("a", "todo"), ("b", "in_progress"), ("c", "done")):
+        made = await api.post(TASKS, json={"title": title, "status": status}, headers=mine)
+        assert made.status_code == 201
+    for query in (
+        "status=todo,done",
+        "status=todo&status=done",
+        "status=todo,done&status=done&priority=none,high",
+        "status_category=todo,done",
+    ):
+        answer = await api.get(f"{TASKS}?{query}", headers=mine)
+        assert [task["title"] for task in answer.json()["data"]] == ["c", "a"]
+
+
+@pytest.mark.parametrize("text", ["1", "yes", "True", "on", "2", ""])
+async def test_r30_a_task_is_purged_for_true_alone(api, mine, text):
+    task = (await api.post(TASKS, json={"title": "a"}, headers=mine)).json()["data"]
+    path = f"{TASKS}/{task['id']}"
+    refused = await api.delete(f"{path}?permanent={text}", headers=mine)
+    assert told(refused) == (422, [("permanent", "WRONG_TYPE")])
+    assert (await api.get(path, headers=mine)).status_code == 200
+    assert (await api.delete(f"{path}?permanent=true", headers=mine)).status_code == 200
+    assert (await api.get(path, headers=mine)).status_code == 404
+
+
+async def test_a_copy_needs_no_body(api, mine):
+    task = (await api.post(TASKS, json={"title": "a"}, headers=mine)).json()["data"]
+    copied = await api.post(f"{TASKS}/{task['id']}/duplicate", headers=mine)
+    assert (copied.status_code, copied.json()["data"]["title"]) == (201, "a")
+    unchanged = await api.patch(f"{TASKS}/{task['id']}", headers=mine)
+    assert (unchanged.status_code, unchanged.json()["data"]["version"]) == (200, 1)
