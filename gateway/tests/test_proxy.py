@@ -326,6 +326,22 @@ async def test_r25_service_that_does_not_answer_504_after_three_seconds(start, s
         assert len(services.tasks.requests) == 1
 
 
+async def test_r25_a_write_that_can_not_be_sent_again_is_waited_for(start, services, user, is_refused, reply):
+    async def late(_scope, _receive, send):
+        await asyncio.sleep(4)
+        await reply(send, 200, b"{}")
+
+    services.tasks.behave = late
+    async with start() as gateway, gateway.client() as api:
+        plain, keyed = await asyncio.gather(
+            api.post(PATH, json={}, headers=user.headers),
+            api.post(PATH, json={}, headers={**user.headers, "idempotency-key": "k"}),
+        )
+    assert plain.status_code == 200
+    is_refused(keyed, 504, "UPSTREAM_TIMEOUT")
+    assert len(services.tasks.requests) == 2
+
+
 async def test_r25_client_that_goes_away_ends_the_request_to_the_service(gateway, connect, services, user):
     disconnected = asyncio.Event()
 

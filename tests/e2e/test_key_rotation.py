@@ -88,6 +88,7 @@ def pair(start_copy, postgres_url, valkey_url, test_gateway, worker_id, tmp_path
         "BROKER_URL": "redis://127.0.0.1:1",
         "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
         "DATABASE_POOL_WAIT_SECONDS": "10",
+        "DATABASE_WRITE_WAIT_SECONDS": "10",
     }
     auth = server("auth_service", **told)
     nobody = f"http://127.0.0.1:{free_port()}"

@@ -1,12 +1,16 @@
 """The few calls that this command makes to its own processes."""
 
 import json
+import time
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from taskloom_cli.ports import HOST
 
 SECONDS = 15
+UNAVAILABLE = 503
+PATIENCE_SECONDS = 20.0
+PAUSE_SECONDS = 0.25
 
 
 class CallFailed(Exception):
@@ -23,12 +27,12 @@ def post(port: int, path: str, body: Any, *, identity: str | None = None, key: s
     Raises CallFailed, or OSError without an answer.
     """
     headers = {"content-type": "application/json", "x-taskloom-identity": identity, "idempotency-key": key}
-    return json.loads(_ask(port, "POST", path, json.dumps(body), _given(headers)))["data"]
+    return json.loads(_ask_patiently(port, "POST", path, json.dumps(body), _given(headers)))["data"]
 
 
 def get(port: int, path: str, *, identity: str) -> Any:
     """Return the envelope's data. Raises like `post`."""
-    return json.loads(_ask(port, "GET", path, None, {"x-taskloom-identity": identity}))["data"]
+    return json.loads(_ask_patiently(port, "GET", path, None, {"x-taskloom-identity": identity}))["data"]
 
 
 def is_ready(port: int) -> bool:
@@ -38,6 +42,18 @@ def is_ready(port: int) -> bool:
     except (OSError, CallFailed):
         return False
     return True
+
+
+def _ask_patiently(port: int, method: str, path: str, body: str | None, headers: dict[str, str]) -> str:
+    """Ask again for a while when a service is too busy for it, and so has done nothing."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return _ask(port, method, path, body, headers)
+        except CallFailed as error:
+            if error.status != UNAVAILABLE or time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE_SECONDS)
 
 
 def _ask(port: int, method: str, path: str, body: str | None, headers: dict[str, str]) -> str:

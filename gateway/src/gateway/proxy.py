@@ -93,11 +93,18 @@ class Call:
     def data(self) -> bytes | AsyncIterator[bytes] | None:
         return self.body.chunks() if self.buffered is None else self.buffered or None
 
+    @property
+    def _answer_seconds(self) -> float:
+        """How long nothing may come: what can't be sent again is waited for, since giving up would not undo it."""
+        if self.forwarding.is_transfer:
+            return IDLE_SECONDS
+        return TRY_SECONDS if self.may_be_repeated else TOTAL_SECONDS
+
     def timeout(self) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(
             total=self.deadline - asyncio.get_running_loop().time(),
             sock_connect=CONNECT_SECONDS,
-            sock_read=IDLE_SECONDS if self.forwarding.is_transfer else TRY_SECONDS,
+            sock_read=self._answer_seconds,
         )
 
 

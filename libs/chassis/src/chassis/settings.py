@@ -162,7 +162,16 @@ class DatabaseSettings(SettingsGroup):
         default=1.0,
         gt=0,
         validation_alias="DATABASE_POOL_WAIT_SECONDS",
-        description="How long a request waits for a connection before it is answered 503, in seconds.",
+        description="How long a read waits for a connection before it is answered 503, in seconds.",
+    )
+    write_wait_seconds: float = Field(
+        default=3.0,
+        gt=0,
+        validation_alias="DATABASE_WRITE_WAIT_SECONDS",
+        description=(
+            "How long a write waits for a connection before it is answered 503, in seconds: longer than reads, since "
+            "writes of one row stand in line."
+        ),
     )
     command_seconds: float = Field(
         default=6.0,

@@ -32,7 +32,9 @@ def open_with(database_url: str) -> Callable[..., object]:
 
     @asynccontextmanager
     async def open_with(url: str = database_url, **options: object) -> AsyncIterator[Database]:
-        settings = DatabaseSettings(url=SecretStr(url), **{"pool_size": 2, "pool_wait_seconds": 5, **options})
+        settings = DatabaseSettings(
+            url=SecretStr(url), **{"pool_size": 2, "pool_wait_seconds": 5, "write_wait_seconds": 5, **options}
+        )
         found = open_database(settings, application_name="chassis-tests")
         yield found
         assert (found.writer.pool.checkedout(), found.reader.pool.checkedout()) == (0, 0)

@@ -27,7 +27,7 @@ async def test_r37_every_connection_has_its_limits(database, engine):
 
 @pytest.mark.parametrize("engine", ["writer", "reader"])
 async def test_r37_who_waits_too_long_for_a_connection_is_answered_503(open_with, engine):
-    async with open_with(pool_size=1, pool_wait_seconds=0.1) as database:
+    async with open_with(pool_size=1, pool_wait_seconds=0.1, write_wait_seconds=0.1) as database:
         pool = getattr(database, engine)
         began = asyncio.get_running_loop().time()
         async with pool.connect():

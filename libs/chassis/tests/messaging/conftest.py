@@ -29,7 +29,7 @@ def sample_url(postgres_url: str, worker_id: str) -> str:
 
 @pytest.fixture
 async def database(sample_url: str) -> AsyncIterator[Database]:
-    settings = DatabaseSettings(url=SecretStr(sample_url), pool_wait_seconds=5)
+    settings = DatabaseSettings(url=SecretStr(sample_url), pool_wait_seconds=5, write_wait_seconds=5)
     found = open_database(settings, application_name="messaging-tests")
     async with found.writer.begin() as connection:
         await connection.execute(text("DROP SCHEMA IF EXISTS sample CASCADE"))

@@ -274,7 +274,9 @@ def database_url(postgres_url: str, worker_id: str) -> str:
 
 
 def settings_of(url: str, **options: Any) -> DatabaseSettings:
-    return DatabaseSettings(url=SecretStr(url), **{"pool_size": 4, "pool_wait_seconds": 5, **options})
+    return DatabaseSettings(
+        url=SecretStr(url), **{"pool_size": 4, "pool_wait_seconds": 5, "write_wait_seconds": 5, **options}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -211,7 +211,7 @@ async def test_r32_r38_a_request_that_ends_before_its_commit_leaves_nothing(app,
 
 
 async def test_r37_503_when_all_connections_are_taken(open_app, caller):
-    app = open_app(pool_size=1, pool_wait_seconds=0.1)
+    app = open_app(pool_size=1, write_wait_seconds=0.1)
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://notes", headers=caller) as api:
         async with app.state.database.writer.connect(), app.state.database.reader.connect():

@@ -40,7 +40,7 @@ def migrated_database(server_url: str, name: str, migrate: Callable[[str], None]
     """Make a database, bring it up to date by the service's own migrations, and return its settings."""
     url = create_database(server_url, name)
     migrate(url)
-    return DatabaseSettings(url=SecretStr(url), pool_size=10, pool_wait_seconds=5)
+    return DatabaseSettings(url=SecretStr(url), pool_size=10, pool_wait_seconds=5, write_wait_seconds=5)
 
 
 def owned_database(
@@ -68,4 +68,4 @@ def owned_database(
     host = server_url.rpartition("@")[2]
     owned = f"postgresql://{role}:{role}@{host.removeprefix('postgresql://')}/{name}"
     migrate(owned)
-    return DatabaseSettings(url=SecretStr(owned), pool_size=10, pool_wait_seconds=5)
+    return DatabaseSettings(url=SecretStr(owned), pool_size=10, pool_wait_seconds=5, write_wait_seconds=5)

@@ -146,7 +146,7 @@ async def test_r5_any_older_token_ends_the_session_at_once(refresh, login, log_i
 @pytest.fixture
 async def three_apis(open_api, database_settings):
     """Three instances of the service, each with connections of its own to the one database."""
-    patient = database_settings.model_copy(update={"pool_wait_seconds": 60.0})
+    patient = database_settings.model_copy(update={"write_wait_seconds": 60.0})
     databases = [open_database(patient, application_name=f"auth-tests-{n}") for n in range(3)]
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(open_api(on=database)) for database in databases]

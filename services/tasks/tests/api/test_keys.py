@@ -116,7 +116,7 @@ async def test_b4_fifty_tasks_at_once_over_three_processes_have_fifty_numbers(
     headers, task = owner
     async with AsyncExitStack() as stack:
         clients = []
-        waiting = database_settings.model_copy(update={"pool_size": 2, "pool_wait_seconds": 60.0})
+        waiting = database_settings.model_copy(update={"pool_size": 2, "write_wait_seconds": 60.0})
         for n in range(3):
             database = open_database(waiting, application_name=f"tasks-{n}")
             stack.push_async_callback(database.close)

@@ -47,12 +47,15 @@ def open_database(settings: DatabaseSettings, *, application_name: str) -> Datab
     Reads run on AUTOCOMMIT connections without a reset on return: one statement is one round trip. Each is bound to its
     caller when it is taken (chassis.db.binding).
     """
-    writer = _engine(settings.url.get_secret_value(), settings, application_name)
+    writer = _engine(
+        settings.url.get_secret_value(), settings, application_name, pool_timeout=settings.write_wait_seconds
+    )
     replica = settings.replica_url or settings.url
     reader = _engine(
         replica.get_secret_value(),
         settings,
         application_name,
+        pool_timeout=settings.pool_wait_seconds,
         isolation_level="AUTOCOMMIT",
         pool_reset_on_return=None,
     )
@@ -66,7 +69,6 @@ def _engine(url: str, settings: DatabaseSettings, application_name: str, **optio
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=settings.pool_size,
         max_overflow=0,
-        pool_timeout=settings.pool_wait_seconds,
         pool_recycle=RECYCLE_SECONDS,
         pool_use_lifo=True,
         # Errors go to the log, and the values of a statement do not belong there (R65).
