@@ -203,3 +203,27 @@ async def test_n2_removing_from_a_thousand_tasks_asks_as_often_as_from_one(place
         assert await rows(left, id=there.project["id"]) == [(number,)]
         counts.append(len(seen))
     assert counts[0] == counts[1]
+
+
+async def test_n2_the_role_that_counts_is_the_highest_and_is_shown(api, place):
+    made = await place("workspace")
+    names = {str(user): name for name, user in made.users.items()}
+
+    async def shown():
+        listed = (await api.get(made.path(), headers=made.headers("ann"))).json()["data"]
+        return {names[one["user_id"]]: (one["role"], one["effective_role"]) for one in listed}
+
+    for name in ("owner", "bob", "guest"):
+        put = (await made.put(name, "viewer")).json()["data"]
+        assert (put["role"], put["effective_role"]) == (await shown())[name]
+    assert await shown() == {
+        "ann": ("manager", "manager"),
+        "owner": ("viewer", "manager"),
+        "bob": ("viewer", "editor"),
+        "guest": ("viewer", "viewer"),
+    }
+    for change, role in (({"member_role": "commenter"}, "commenter"), ({"visibility": "private"}, "viewer")):
+        path = f"{PROJECTS}/{made.project['id']}"
+        assert (await api.patch(path, json=change, headers=made.headers("ann"))).status_code == 200
+        assert ((await shown())["bob"], (await shown())["owner"]) == (("viewer", role), ("viewer", "manager"))
+        assert (await made.read("bob")).json()["data"]["role"] == role

@@ -53,8 +53,10 @@ async def list_project_members(
     "/{user_id}",
     summary="Give somebody a role in a project",
     description=(
-        "A member of the workspace, guests too, has the role in the project from now on; sent again it changes "
-        "nothing. A private project keeps a manager."
+        "Gives a member of the workspace, guests too, a role in the project; sent again it changes nothing. What "
+        "somebody may do is decided by the highest of this role and what the workspace gives them, which "
+        "`effective_role` shows: a lower role takes nothing away. To restrict members of the workspace, lower the "
+        "project's `member_role` or make it private. A private project keeps a manager."
     ),
     response_model=Envelope[ProjectMemberOut],
     responses={

@@ -10,25 +10,34 @@ from chassis.ids import uuid7
 from sqlalchemy import RowMapping, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from tasks_service.directory.models import Person
 from tasks_service.projects.models import ProjectMember
-from tasks_service.workspaces.models import Member
+from tasks_service.visibility.repository import member, person, project, project_rank, role_of
 
-member = table_of(Member)
-person = table_of(Person)
 project_member = table_of(ProjectMember)
 
-NAMED = project_member.outerjoin(person, person.c.id == project_member.c.user_id)
+NAMED = (
+    project_member.join(project, project.c.id == project_member.c.project_id)
+    .outerjoin(
+        member,
+        (member.c.workspace_id == project_member.c.workspace_id) & (member.c.user_id == project_member.c.user_id),
+    )
+    .outerjoin(person, person.c.id == project_member.c.user_id)
+)
+EFFECTIVE = func.coalesce(role_of(project_rank(member.c.user_id)), project_member.c.role).label("effective_role")
 
 
 def _named() -> Select[Any]:
-    return select(*project_member.c, person.c.display_name.label("name"), person.c.avatar_url).select_from(NAMED)
+    shown = (person.c.display_name.label("name"), person.c.avatar_url, EFFECTIVE)
+    return select(*project_member.c, *shown).select_from(NAMED)
 
 
 async def list_of(
     reader: AsyncConnection, project_id: UUID, *, limit: int, offset: int
 ) -> tuple[Sequence[RowMapping], int]:
-    """Return the members of a project with their names, the first ones first, and how many there are."""
+    """Return the members of a project, the first ones first, and how many there are.
+
+    They come with their names, and the `effective_role` that they have with what the workspace gives them.
+    """
     mine = project_member.c.project_id == project_id
     total = await reader.scalar(select(func.count()).select_from(project_member).where(mine))
     query = _named().where(mine).order_by(project_member.c.id).limit(limit).offset(offset)
@@ -36,7 +45,7 @@ async def list_of(
 
 
 async def find(session: AsyncSession, *, project_id: UUID, user_id: UUID) -> RowMapping | None:
-    """Return a membership with the member's name; None when there is none."""
+    """Return a membership as `list_of` does; None when there is none."""
     query = _named().where(project_member.c.project_id == project_id, project_member.c.user_id == user_id)
     row: RowMapping | None = (await session.execute(query)).mappings().one_or_none()
     return row

@@ -34,7 +34,13 @@ class ProjectMemberOut(BaseModel):
     user_id: UUID
     name: str | None = Field(description="Null for somebody whose account is gone, or not known yet.")
     avatar_url: str | None
-    role: ProjectRole
+    role: ProjectRole = Field(description="The role that was given here.")
+    effective_role: ProjectRole = Field(
+        description=(
+            "The role that they have: the highest of this one and what the workspace gives them, which is `manager` "
+            "for owners and admins, and for members the project's `member_role`, unless it is private."
+        )
+    )
     version: int
     created_at: datetime
 
@@ -62,4 +68,4 @@ PROJECT_MEMBER_EXAMPLE: dict[str, Any] = {
     "version": 1,
     "created_at": "2026-11-24T09:00:00Z",
 }
-PROJECT_MEMBER_VIEW_EXAMPLE = {**PROJECT_MEMBER_EXAMPLE, "name": "Ada", "avatar_url": None}
+PROJECT_MEMBER_VIEW_EXAMPLE = {**PROJECT_MEMBER_EXAMPLE, "effective_role": "editor", "name": "Ada", "avatar_url": None}
