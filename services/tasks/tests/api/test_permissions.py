@@ -81,9 +81,15 @@ async def test_a10_hidden_and_absent_are_the_same(api, task, user):
     assert hidden == absent == [(False, "NOT_FOUND", None)] * 3
 
 
-async def test_a10_a_deleted_task_is_not_there(api, task):
+async def test_a10_a_deleted_task_is_there_for_what_is_done_in_the_trash(api, task):
+    actions = ("task.read", "task.delete", "task.restore", "task.delete_permanently")
+    checks = [check(action, task["id"]) for action in actions]
+    here, absent = (True, "ALLOWED", "project_role:manager"), (False, "NOT_FOUND", None)
+    assert await ask(api, task["headers"], *checks) == [here, here, absent, here]
+    restoring = await api.post(f"{PATH.format(task['id'])}/restore", headers=task["headers"])
+    assert restoring.status_code == 404
     await api.delete(PATH.format(task["id"]), headers=task["headers"])
-    assert await ask(api, task["headers"], check("task.read", task["id"])) == [(False, "NOT_FOUND", None)]
+    assert await ask(api, task["headers"], *checks) == [absent, absent, here, here]
 
 
 async def test_a10_a_token_is_told_what_a_request_would_be(api, task, joined, test_gateway):
@@ -112,13 +118,18 @@ async def test_a10_any_token_may_ask_and_one_without_scopes_learns_nothing(api, 
 
 
 async def test_a10_one_statement_however_many_checks(api, task, database):
+    comment = await api.post(f"{PATH.format(task['id'])}/comments", json={"body": "a"}, headers=task["headers"])
+    named = [check("comment.edit", comment.json()["data"]["id"])]
+    for kind, path in (("label", "labels"), ("category", "categories")):
+        made = await api.post(f"/api/v1/{path}", json={"name": "a"}, headers=task["headers"])
+        named.append(check(f"{kind}.edit", made.json()["data"]["id"]))
     statements = []
     event.listen(database.reader.sync_engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
     counts = []
-    for repeated in (1, 33):
+    for repeated in (1, 16):
         statements.clear()
-        decisions = await ask(api, task["headers"], *everything(task) * repeated, check("task.read", uuid7()))
-        assert [reason for _, reason, _ in decisions] == [*["ALLOWED"] * 3 * repeated, "NOT_FOUND"]
+        decisions = await ask(api, task["headers"], *(everything(task) + named) * repeated, check("task.read", uuid7()))
+        assert [reason for _, reason, _ in decisions] == [*["ALLOWED"] * 6 * repeated, "NOT_FOUND"]
         counts.append(len(statements))
     assert counts == [1, 1]
 
@@ -131,7 +142,7 @@ async def test_a10_one_statement_however_many_checks(api, task, database):
         ({"checks": [check("task.read", uuid7.__name__)]}, [("checks.0.resource.id", "INVALID_ID")]),
         ({"checks": [check("task.fly", "0199d3b2-0000-7000-8000-000000000000")]}, [("checks.0.action", "NOT_ALLOWED")]),
         (
-            {"checks": [{"action": "task.read", "resource": {"type": "label", "id": str(1)}}]},
+            {"checks": [{"action": "task.read", "resource": {"type": "member", "id": str(1)}}]},
             [("checks.0.resource.type", "NOT_ALLOWED"), ("checks.0.resource.id", "INVALID_ID")],
         ),
         (

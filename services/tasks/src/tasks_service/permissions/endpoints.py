@@ -21,7 +21,10 @@ meta = APIRouter(prefix="/api/v1/meta", tags=["permissions"])
     summary="Ask what you may do",
     description=(
         "Up to 100 questions at once, answered in their order and as a request would be: what is hidden from you is "
-        "`NOT_FOUND` like what is not there, and the scopes and restrictions of an API token count."
+        "`NOT_FOUND` like what is not there, and the scopes and restrictions of an API token count. A task in the "
+        "trash is there for `task.restore` and `task.delete_permanently` alone, and for `task.restore` no other is. "
+        "`task.answer` is about your own answer if you are an assignee. `task.label` is about labels of the workspace: "
+        "one's own are put on whatever one sees. `workspace.remove_member` is about others: to leave needs no role."
     ),
     response_model=Envelope[list[DecisionOut]],
     responses={

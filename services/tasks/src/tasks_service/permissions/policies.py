@@ -1,9 +1,13 @@
 """Who may do what: the one pure decision that every endpoint and every question uses."""
 
+from dataclasses import replace
+
 from chassis.identity import Principal, ScopeRefusal
 
-from tasks_service.permissions.rules import RULES, Action, Reason, ladder_of
-from tasks_service.permissions.schemas import Decision, Held
+from tasks_service.permissions.rules import OF_OTHERS, RULES, Action, Reason, ladder_of
+from tasks_service.permissions.schemas import Decision, Found, Held
+
+NO_ROLE = "none"
 
 
 def can(actor: Principal, action: Action, resource: Held | None) -> Decision:
@@ -28,6 +32,16 @@ def role_allows(role: str, action: Action, *, is_own: bool = False) -> bool:
     """Tell whether a role is enough for an action, whatever the caller's credential may do."""
     rule = RULES[action]
     return role in rule.roles or (is_own and role in rule.own_roles)
+
+
+def held_for(action: Action, found: Found | None) -> Held | None:
+    """Return what counts for an action of what was found, as the routes with that action load it."""
+    rule = RULES[action]
+    if found is None or rule.in_trash not in {None, found.in_trash}:
+        return None
+    if rule.by_project:
+        return replace(found.held, role=found.role_in_project or NO_ROLE)
+    return replace(found.held, is_own=False) if action in OF_OTHERS else found.held
 
 
 def _barrier(actor: Principal, refusal: ScopeRefusal, scope: str) -> str:

@@ -2,15 +2,21 @@
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
+from chassis.db.base import table_of
 from chassis.identity import Principal
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
+    Row,
+    Select,
+    String,
+    Table,
     any_,
     bindparam,
+    false,
     func,
     literal_column,
     null,
@@ -22,10 +28,15 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from tasks_service.categories.models import Category
+from tasks_service.comments.models import Comment
+from tasks_service.labels.models import Label
+from tasks_service.names.repository import visible
 from tasks_service.permissions.rules import ResourceType
-from tasks_service.permissions.schemas import Held
+from tasks_service.permissions.schemas import Found, Held
 from tasks_service.visibility.repository import (
     CALLER,
+    CALLER_ID,
     PROJECT_RANK,
     PROJECT_ROLE,
     PROJECTS,
@@ -43,18 +54,28 @@ from tasks_service.visibility.repository import (
     task,
 )
 
+category = table_of(Category)
+comment = table_of(Comment)
+label = table_of(Label)
+
 Reference = tuple[ResourceType, UUID]
 
+NOWHERE = type_coerce(null(), PG_UUID(as_uuid=True)).label("project_id")
+NO_ROLE = type_coerce(null(), String).label("role_in_project")
 
-async def find_held(
-    reader: AsyncConnection, caller: Principal, references: Iterable[Reference]
-) -> dict[Reference, Held]:
+
+async def find(reader: AsyncConnection, caller: Principal, references: Iterable[Reference]) -> dict[Reference, Found]:
     """Return what the caller sees of these, in one statement however many they are."""
-    wanted: dict[str, list[UUID]] = {"task": [], "project": [], "workspace": []}
+    wanted: dict[str, list[UUID]] = {kind: [] for kind in get_args(ResourceType)}
     for kind, one in sorted(set(references)):
         wanted[kind].append(one)
-    rows = await reader.execute(_held(sight_of(caller)), {**seen_by(caller), **wanted})
-    return {(row.kind, row.id): Held(row.role, row.workspace_id, row.project_id) for row in rows}
+    rows = await reader.execute(_found(sight_of(caller)), {**seen_by(caller), **wanted})
+    return {(row.kind, row.id): _as_found(row) for row in rows}
+
+
+def _as_found(row: Row[Any]) -> Found:
+    held = Held(row.role, row.workspace_id, row.project_id, is_own=row.is_own)
+    return Found(held, row.role_in_project, row.in_trash)
 
 
 async def sees_workspaces(session: AsyncSession, caller: Principal, workspace_ids: set[UUID]) -> bool:
@@ -79,23 +100,40 @@ async def seen_projects_among(session: AsyncSession, caller: Principal, ids: Ite
 
 
 @cache
-def _held(sight: Sight) -> CompoundSelect[Any]:
-    in_workspace = member.c.workspace_id
-    nowhere = type_coerce(null(), PG_UUID(as_uuid=True)).label("project_id")
-    tasks = (
-        select(_kind("task"), task.c.id, task.c.workspace_id, task.c.project_id, TASK_ROLE)
+def _found(sight: Sight) -> CompoundSelect[Any]:
+    return union_all(
+        _in_tasks("task", task.c.id, CALLER_ID == any_(task.c.assignees))
+        .add_columns(PROJECT_ROLE.label("role_in_project"), task.c.deleted_at.is_not(None).label("in_trash"))
         .select_from(TASKS)
-        .where(*seen_tasks(sight), _is_wanted("task", task.c.id))
-    )
-    projects = (
+        .where(*seen_tasks(sight, in_trash=None), _is_wanted("task", task.c.id)),
+        _in_tasks("comment", comment.c.id, comment.c.author_id == CALLER_ID)
+        .add_columns(NO_ROLE, false())
+        .select_from(TASKS.join(comment, comment.c.task_id == task.c.id))
+        .where(*seen_tasks(sight), _is_wanted("comment", comment.c.id)),
         select(_kind("project"), project.c.id, project.c.workspace_id, project.c.id, PROJECT_ROLE)
+        .add_columns(false(), NO_ROLE, false())
         .select_from(PROJECTS)
-        .where(*seen_projects(sight), _is_wanted("project", project.c.id))
+        .where(*seen_projects(sight), _is_wanted("project", project.c.id)),
+        select(_kind("workspace"), member.c.workspace_id, member.c.workspace_id, NOWHERE, member.c.role)
+        .add_columns(false(), NO_ROLE, false())
+        .where(*seen(sight), _is_wanted("workspace", member.c.workspace_id)),
+        _named("label", label, sight),
+        _named("category", category, sight),
     )
-    workspaces = select(_kind("workspace"), in_workspace, in_workspace, nowhere, member.c.role).where(
-        *seen(sight), _is_wanted("workspace", in_workspace)
+
+
+def _in_tasks(kind: ResourceType, row_id: ColumnElement[UUID], is_own: ColumnElement[bool]) -> Select[Any]:
+    where = (task.c.workspace_id, task.c.project_id)
+    return select(_kind(kind), row_id.label("id"), *where, TASK_ROLE, func.coalesce(is_own, false()).label("is_own"))
+
+
+def _named(kind: ResourceType, table: Table, sight: Sight) -> Select[Any]:
+    is_own = func.coalesce(table.c.owner_id == CALLER_ID, false())
+    return (
+        select(_kind(kind), table.c.id, table.c.workspace_id, NOWHERE, member.c.role, is_own, NO_ROLE, false())
+        .join(member, member.c.workspace_id == table.c.workspace_id)
+        .where(*visible(table, sight), _is_wanted(kind, table.c.id))
     )
-    return union_all(tasks, projects, workspaces)
 
 
 def _kind(name: ResourceType) -> ColumnElement[str]:

@@ -43,7 +43,7 @@ Action = Literal[
     "workspace.manage_owners",
     "workspace.read_audit",
 ]
-ResourceType = Literal["task", "project", "workspace"]
+ResourceType = Literal["task", "project", "workspace", "comment", "label", "category"]
 Reason = Literal["ALLOWED", "NOT_FOUND", "ROLE_TOO_LOW", "INSUFFICIENT_SCOPE", "TOKEN_READ_ONLY", "TOKEN_RESTRICTED"]
 WorkspaceRole = Literal["owner", "admin", "member", "guest"]
 ProjectRole = Literal["manager", "editor", "commenter", "viewer"]
@@ -61,13 +61,16 @@ class Rule:
     """Who may: the roles, and of API tokens those with the scope.
 
     `own_roles` are enough for what is the caller's own. What reaches `beyond_projects` is not for a token that is
-    restricted to projects.
+    restricted to projects. What is `by_project` needs the role in the project: a share of the task is not enough. It is
+    about what is `in_trash`, about what is not, or with None about both.
     """
 
     roles: frozenset[str]
     scope: str
     own_roles: frozenset[str] = frozenset()
     beyond_projects: bool = False
+    by_project: bool = False
+    in_trash: bool | None = False
 
 
 NOBODY: frozenset[str] = frozenset()
@@ -84,12 +87,12 @@ RULES: Mapping[Action, Rule] = {
     "task.read": Rule(VIEWERS, "tasks:read"),
     "task.edit": Rule(EDITORS, "tasks:write"),
     "task.delete": Rule(EDITORS, "tasks:delete"),
-    "task.delete_permanently": Rule(PROJECT_MANAGERS, "tasks:delete"),
-    "task.restore": Rule(EDITORS, "tasks:write"),
+    "task.delete_permanently": Rule(PROJECT_MANAGERS, "tasks:delete", in_trash=None),
+    "task.restore": Rule(EDITORS, "tasks:write", in_trash=True),
     "task.assign": Rule(EDITORS, "tasks:write"),
     "task.answer": Rule(EDITORS, "tasks:write", own_roles=VIEWERS),
     "task.complete_anyway": Rule(PROJECT_MANAGERS, "tasks:write"),
-    "task.move": Rule(EDITORS, "tasks:write"),
+    "task.move": Rule(EDITORS, "tasks:write", by_project=True),
     "task.share": Rule(PROJECT_MANAGERS, "tasks:write"),
     "task.label": Rule(EDITORS, "tasks:write", own_roles=VIEWERS),
     "task.follow": Rule(VIEWERS, "tasks:write"),
@@ -119,6 +122,8 @@ RULES: Mapping[Action, Rule] = {
     "workspace.manage_owners": Rule(OWNERS, "admin:*", beyond_projects=True),
     "workspace.read_audit": Rule(ADMINS, "admin:*", beyond_projects=True),
 }
+OF_OTHERS: frozenset[Action] = frozenset({"task.label", "workspace.remove_member"})
+"""Actions of which a question does not name the label or the member, and so is about what is not the caller's own."""
 
 
 def ladder_of(action: Action) -> Literal["workspace", "project"]:

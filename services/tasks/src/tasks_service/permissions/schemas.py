@@ -24,6 +24,15 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What the caller sees of what a question is about: what it has there, and by the project alone."""
+
+    held: Held
+    role_in_project: str | None
+    in_trash: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Whether, why, and by what."""
 
@@ -91,10 +100,9 @@ class DecisionOut(BaseModel):
     )
     via: str | None = Field(
         description=(
-            "By what: `project_role:<role>` or `workspace_role:<role>` that you have, `token_scope:<scope>` that the "
-            "token lacks, or the "
-            "restriction of the token (`token:read_only`, `token:workspace_id`, `token:project_ids`); null for what is "
-            "not there."
+            "By what: `project_role:<role>` or `workspace_role:<role>` that you have (`none` where a share of the task "
+            "is not enough), `token_scope:<scope>` that the token lacks, or the restriction of the token "
+            "(`token:read_only`, `token:workspace_id`, `token:project_ids`); null for what is not there."
         ),
         examples=["project_role:editor"],
     )

@@ -8,15 +8,18 @@ from chassis.identity import Principal
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.permissions import repository
-from tasks_service.permissions.policies import can
+from tasks_service.permissions.policies import can, held_for
 from tasks_service.permissions.schemas import Check, Decision
 
 
 async def decide(reader: AsyncConnection, *, caller: Principal, checks: Sequence[Check]) -> list[Decision]:
     """Answer each question, in order."""
     references = [(check.resource.type, check.resource.id) for check in checks]
-    held = await repository.find_held(reader, caller, references)
-    return [can(caller, check.action, held.get(reference)) for check, reference in zip(checks, references, strict=True)]
+    found = await repository.find(reader, caller, references)
+    return [
+        can(caller, check.action, held_for(check.action, found.get(reference)))
+        for check, reference in zip(checks, references, strict=True)
+    ]
 
 
 async def sees_shown(
