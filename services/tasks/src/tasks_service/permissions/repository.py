@@ -102,7 +102,7 @@ async def seen_projects_among(session: AsyncSession, caller: Principal, ids: Ite
 @cache
 def _found(sight: Sight) -> CompoundSelect[Any]:
     return union_all(
-        _in_tasks("task", task.c.id, CALLER_ID == any_(task.c.assignees))
+        _in_tasks("task", task.c.id, any_(task.c.assignees) == CALLER_ID)
         .add_columns(PROJECT_ROLE.label("role_in_project"), task.c.deleted_at.is_not(None).label("in_trash"))
         .select_from(TASKS)
         .where(*seen_tasks(sight, in_trash=None), _is_wanted("task", task.c.id)),
