@@ -81,7 +81,7 @@ async def test_h1_a_comment_is_made_and_found(api, team, rows):
     assert after == task
 
 
-async def test_h1_an_unknown_author_has_no_name_and_a_deleted_one_is_marked(api, team, rows):
+async def test_h1_n6_an_unknown_author_has_no_name_and_a_deleted_one_is_marked(api, team, rows):
     made = await write(api, team)
     assert made["author"] == {"id": str(team["ids"]["owner"]), "name": None, "deleted": False}
     await rows(
@@ -90,7 +90,7 @@ async def test_h1_an_unknown_author_has_no_name_and_a_deleted_one_is_marked(api,
         id=team["ids"]["owner"],
     )
     read = await api.get(f"{team['path']}/{made['id']}", headers=team["headers"]["owner"])
-    assert read.json()["data"]["author"] == {"id": str(team["ids"]["owner"]), "name": None, "deleted": True}
+    assert read.json()["data"]["author"] == {"id": str(team["ids"]["owner"]), "name": "Deleted user", "deleted": True}
 
 
 async def test_h1_threads_have_one_level(api, team):

@@ -8,7 +8,6 @@ from chassis.db.base import table_of
 from sqlalchemy import (
     any_,
     bindparam,
-    case,
     delete,
     insert,
     select,
@@ -18,14 +17,14 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.assignees.models import Assignee
+from tasks_service.directory.repository import SHOWN_NAME
 from tasks_service.visibility.repository import IDS, IS_ACTIVE, READERS_OF_TASK, TASKS, member, person
 
 assignee = table_of(Assignee)
 
 Reader = AsyncConnection | AsyncSession
 
-NAME = case((person.c.status != "deleted", person.c.display_name)).label("name")
-NAMED = select(*assignee.c, NAME).select_from(assignee.outerjoin(person, person.c.id == assignee.c.user_id))
+NAMED = select(*assignee.c, SHOWN_NAME).select_from(assignee.outerjoin(person, person.c.id == assignee.c.user_id))
 OF_TASKS = NAMED.where(assignee.c.task_id == any_(bindparam("of_tasks", type_=IDS)))
 READERS = (
     select(member.c.user_id)

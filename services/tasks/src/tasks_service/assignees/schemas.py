@@ -62,7 +62,7 @@ class AssigneeResource(BaseModel):
 class AssigneeOut(AssigneeResource):
     """Somebody who is to do a task."""
 
-    name: str | None = Field(description="Null for who is not known any more.")
+    name: str | None = Field(description="`Deleted user` of somebody who is gone; null until it is known.")
 
     @classmethod
     def of(cls, row: RowMapping, task: RowMapping) -> "AssigneeOut":

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.comments.models import Comment, CommentVersion, Reaction
 from tasks_service.comments.schemas import Thread
-from tasks_service.directory.models import Person
+from tasks_service.directory.repository import IS_DELETED, SHOWN_NAME, person
 from tasks_service.visibility.repository import (
     CALLER_ID,
     TASK_ROLE,
@@ -41,7 +41,6 @@ from tasks_service.visibility.repository import (
 
 comment = table_of(Comment)
 comment_version = table_of(CommentVersion)
-person = table_of(Person)
 reaction = table_of(Reaction)
 reply = comment.alias("reply")
 
@@ -89,8 +88,8 @@ def _reactions() -> ColumnElement[Any]:
 
 SHOWN = (
     *comment.c,
-    person.c.display_name.label("author_name"),
-    func.coalesce(person.c.status == "deleted", False).label("author_deleted"),
+    SHOWN_NAME.label("author_name"),
+    IS_DELETED.label("author_deleted"),
     REPLY_COUNT,
     _reactions(),
 )

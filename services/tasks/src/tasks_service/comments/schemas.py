@@ -35,7 +35,7 @@ class CommentPatch(MergePatch):
 
 
 class Author(BaseModel):
-    """Who wrote something. The name is null of somebody who was deleted, or is not known yet."""
+    """Who wrote something. The name is `Deleted user` of somebody who was deleted, and null until it is known."""
 
     id: UUID
     name: str | None

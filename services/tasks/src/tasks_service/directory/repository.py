@@ -6,12 +6,12 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import ColumnElement, FromClause, RowMapping, func, literal, or_, select
+from sqlalchemy import ColumnElement, FromClause, RowMapping, case, false, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.directory.models import Person
-from tasks_service.directory.rules import DELETED
+from tasks_service.directory.rules import DELETED, DELETED_NAME
 from tasks_service.shares.models import TaskShare
 from tasks_service.visibility.repository import (
     CALLER_ID,
@@ -41,6 +41,9 @@ ERASED = {
     "status": DELETED,
 }
 """What a tombstone is left with."""
+IS_DELETED = func.coalesce(person.c.status == DELETED, false()).label("deleted")
+SHOWN_NAME = case((person.c.status == DELETED, DELETED_NAME), else_=person.c.display_name).label("name")
+"""Of a row of `person`, joined from the outside: what somebody is called wherever names are shown."""
 NOBODY_KNOWN = {"kind": "human", "version": 0}
 
 
@@ -99,7 +102,7 @@ async def list_people(
     known = member.outerjoin(person, person.c.id == member.c.user_id)
     parameters = seen_by(caller) if narrowly else {}
     total = await reader.scalar(select(func.count()).select_from(known).where(*conditions), parameters)
-    columns = (person.c.display_name, person.c.avatar_url, person.c.kind, person.c.status)
+    columns = (SHOWN_NAME, IS_DELETED, person.c.avatar_url, person.c.kind)
     query = select(member.c.user_id, member.c.role, *columns).select_from(known).where(*conditions)
     query = query.order_by(func.lower(person.c.display_name).nulls_last(), member.c.user_id)
     return (await reader.execute(query.limit(limit).offset(offset), parameters)).mappings().all(), total or 0

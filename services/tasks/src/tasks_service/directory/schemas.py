@@ -5,7 +5,6 @@ from chassis.addresses import parse_email
 from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
 
-from tasks_service.directory.rules import DELETED, DELETED_NAME
 from tasks_service.workspaces.schemas import Role
 
 
@@ -22,15 +21,13 @@ class DirectoryEntry(BaseModel):
     @classmethod
     def of(cls, row: RowMapping) -> "DirectoryEntry":
         """Return a member with what is known of the person."""
-        is_deleted = row["status"] == DELETED
-        name = DELETED_NAME if is_deleted else row["display_name"]
         return cls(
             id=row["user_id"],
-            name=name,
+            name=row["name"],
             avatar_url=row["avatar_url"],
             kind=row["kind"] or "human",
             role=row["role"],
-            deleted=is_deleted,
+            deleted=row["deleted"],
         )
 
 

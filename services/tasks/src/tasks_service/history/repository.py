@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.changes.models import Change
 from tasks_service.comments.models import Comment
-from tasks_service.directory.models import Person
+from tasks_service.directory.repository import SHOWN_NAME, person
 from tasks_service.history.filters import AuditFilter
 from tasks_service.history.rules import FIELDS_OF_RELATIONS
 from tasks_service.permissions.rules import RULES
@@ -21,7 +21,6 @@ from tasks_service.workspaces.models import Member
 change = table_of(Change)
 comment = table_of(Comment)
 member = table_of(Member)
-person = table_of(Person)
 
 ONES_OWN = ("star", "personal_label", "task_metadata")
 """What is for its owner alone, unless its audience says otherwise."""
@@ -160,5 +159,5 @@ def _walked(
 
 async def names_of(reader: AsyncConnection, users: set[UUID]) -> dict[UUID, RowMapping]:
     """Return what the directory knows of some users."""
-    query = select(person.c.id, person.c.display_name, person.c.status).where(person.c.id.in_(users))
+    query = select(person.c.id, SHOWN_NAME).where(person.c.id.in_(users))
     return {row["id"]: row for row in (await reader.execute(query)).mappings()}

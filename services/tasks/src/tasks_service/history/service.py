@@ -12,7 +12,6 @@ from chassis.paging import Page, Paging, Walk
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tasks_service.directory.rules import DELETED, DELETED_NAME
 from tasks_service.history import repository
 from tasks_service.history.filters import AuditFilter
 from tasks_service.history.schemas import AuditEntry, HistoryEntry
@@ -106,4 +105,4 @@ async def names_of(reader: AsyncConnection, rows: Sequence[RowMapping]) -> Mappi
     """Return the names of who acted, by id as the log has it."""
     users = {UUID(row["actor"]["id"]) for row in rows if row["actor"]}
     found = await repository.names_of(reader, users)
-    return {str(user): DELETED_NAME if row["status"] == DELETED else row["display_name"] for user, row in found.items()}
+    return {str(user): row["name"] for user, row in found.items()}

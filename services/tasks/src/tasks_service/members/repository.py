@@ -8,11 +8,10 @@ from chassis.db.base import table_of
 from sqlalchemy import RowMapping, Select, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from tasks_service.directory.models import Person
+from tasks_service.directory.repository import IS_DELETED, SHOWN_NAME, person
 from tasks_service.workspaces.models import Member, ServiceAccount
 
 member = table_of(Member)
-person = table_of(Person)
 service_account = table_of(ServiceAccount)
 
 Reader = AsyncConnection | AsyncSession
@@ -20,7 +19,7 @@ Reader = AsyncConnection | AsyncSession
 IS_HERE = member.c.workspace_id == bindparam("of_workspace")
 KIND = case((service_account.c.id.is_not(None), "service"), else_=func.coalesce(person.c.kind, "human")).label("kind")
 SHOWN: Select[Any] = (
-    select(*member.c, person.c.display_name, person.c.avatar_url, person.c.status, KIND)
+    select(*member.c, SHOWN_NAME, IS_DELETED, person.c.avatar_url, KIND)
     .select_from(member.outerjoin(person, person.c.id == member.c.user_id))
     .join(service_account, service_account.c.id == member.c.user_id, isouter=True)
     .where(IS_HERE)

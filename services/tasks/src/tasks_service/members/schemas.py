@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
-from tasks_service.directory.rules import DELETED, DELETED_NAME
 from tasks_service.permissions.rules import WorkspaceRole
 
 MAX_IDS = 1_000
@@ -107,9 +106,7 @@ class MemberOut(BaseModel):
     @classmethod
     def of(cls, row: RowMapping) -> "MemberOut":
         """Make the resource of a row with what the directory knows."""
-        deleted = row["status"] == DELETED
-        shown = {"name": DELETED_NAME, "avatar_url": None} if deleted else {"name": row["display_name"]}
-        return cls.model_validate({**row, **shown, "deleted": deleted})
+        return cls.model_validate({**row, "avatar_url": None if row["deleted"] else row["avatar_url"]})
 
 
 MEMBER_VIEW_EXAMPLE: dict[str, Any] = {

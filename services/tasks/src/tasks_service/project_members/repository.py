@@ -10,6 +10,7 @@ from chassis.ids import uuid7
 from sqlalchemy import RowMapping, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from tasks_service.directory.repository import SHOWN_NAME
 from tasks_service.projects.models import ProjectMember
 from tasks_service.visibility.repository import member, person, project, project_rank, role_of
 
@@ -27,8 +28,7 @@ EFFECTIVE = func.coalesce(role_of(project_rank(member.c.user_id)), project_membe
 
 
 def _named() -> Select[Any]:
-    shown = (person.c.display_name.label("name"), person.c.avatar_url, EFFECTIVE)
-    return select(*project_member.c, *shown).select_from(NAMED)
+    return select(*project_member.c, SHOWN_NAME, person.c.avatar_url, EFFECTIVE).select_from(NAMED)
 
 
 async def list_of(

@@ -32,7 +32,7 @@ class ProjectMemberOut(BaseModel):
     workspace_id: UUID
     project_id: UUID
     user_id: UUID
-    name: str | None = Field(description="Null for somebody whose account is gone, or not known yet.")
+    name: str | None = Field(description="`Deleted user` of somebody who is gone; null until it is known.")
     avatar_url: str | None
     role: ProjectRole = Field(description="The role that was given here.")
     effective_role: ProjectRole = Field(

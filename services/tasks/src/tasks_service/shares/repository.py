@@ -6,20 +6,18 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, case, delete, func, insert, select, update
+from sqlalchemy import RowMapping, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from tasks_service.directory.models import Person
+from tasks_service.directory.repository import SHOWN_NAME, person
 from tasks_service.shares.models import TaskShare
 from tasks_service.tasks.repository import HELD, SHOWN
 from tasks_service.visibility.repository import CALLER_ID, TASKS, member, seen_by, seen_tasks, sight_of, task
 
 share = table_of(TaskShare)
-person = table_of(Person)
 
 Reader = AsyncConnection | AsyncSession
 
-NAME = case((person.c.status != "deleted", person.c.display_name)).label("name")
 NAMED = share.outerjoin(person, person.c.id == share.c.user_id)
 SHARED_WITH_CALLER = TASKS.join(share, (share.c.task_id == task.c.id) & (share.c.user_id == CALLER_ID))
 
@@ -32,7 +30,9 @@ async def is_member(session: AsyncSession, *, workspace_id: UUID, user_id: UUID)
 
 async def find(session: AsyncSession, *, task_id: UUID, user_id: UUID) -> RowMapping | None:
     """Return the share of a task with somebody, with the name."""
-    query = select(*share.c, NAME).select_from(NAMED).where(share.c.task_id == task_id, share.c.user_id == user_id)
+    query = (
+        select(*share.c, SHOWN_NAME).select_from(NAMED).where(share.c.task_id == task_id, share.c.user_id == user_id)
+    )
     return (await session.execute(query)).mappings().one_or_none()
 
 
@@ -57,7 +57,7 @@ async def list_of(
 ) -> tuple[Sequence[RowMapping], int]:
     """Return the shares of a task, the oldest first, with names, and how many there are."""
     total = await reader.scalar(select(func.count()).select_from(share).where(share.c.task_id == task_id))
-    query = select(*share.c, NAME).select_from(NAMED).where(share.c.task_id == task_id)
+    query = select(*share.c, SHOWN_NAME).select_from(NAMED).where(share.c.task_id == task_id)
     query = query.order_by(share.c.id).limit(limit).offset(offset)
     return (await reader.execute(query)).mappings().all(), total or 0
 

@@ -25,7 +25,7 @@ class TaskShareResource(BaseModel):
 class TaskShareOut(TaskShareResource):
     """A task that is shown to somebody who need not see its project."""
 
-    name: str | None = Field(description="Null for who is not known any more.")
+    name: str | None = Field(description="`Deleted user` of somebody who is gone; null until it is known.")
 
     @classmethod
     def of(cls, row: RowMapping, task: RowMapping) -> "TaskShareOut":

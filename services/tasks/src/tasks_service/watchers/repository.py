@@ -6,25 +6,23 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, any_, bindparam, case, false, func, literal, select, true, update
+from sqlalchemy import ColumnElement, any_, bindparam, false, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from tasks_service.directory.models import Person
+from tasks_service.directory.repository import SHOWN_NAME, person
 from tasks_service.visibility.repository import IDS, READERS_OF_TASK, TASKS, member, task, task_rank
 from tasks_service.watchers.models import Watcher, WatchRule
 from tasks_service.watchers.rules import Reason, Rule
 
 watcher = table_of(Watcher)
 watch_rule = table_of(WatchRule)
-person = table_of(Person)
 
 Reader = AsyncConnection | AsyncSession
 
 COLUMNS = [column.name for column in watcher.c]
 RULES = (watch_rule.c.created, watch_rule.c.assigned, watch_rule.c.mentioned, watch_rule.c.commented)
-NAME = case((person.c.status != "deleted", person.c.display_name)).label("name")
 WATCHERS = TASKS.join(watcher, (watcher.c.task_id == task.c.id) & (watcher.c.user_id == member.c.user_id)).outerjoin(
     person, person.c.id == watcher.c.user_id
 )
@@ -95,7 +93,7 @@ async def unmute(session: AsyncSession, *, task_id: UUID, user_id: UUID) -> RowM
 async def find(reader: Reader, *, task_id: UUID, user_id: UUID) -> RowMapping | None:
     """Return what somebody has said of watching a task, with the name."""
     query = (
-        select(*watcher.c, NAME)
+        select(*watcher.c, SHOWN_NAME)
         .select_from(watcher.outerjoin(person, person.c.id == watcher.c.user_id))
         .where(*_one(task_id, user_id))
     )
@@ -106,7 +104,7 @@ async def list_of(
     reader: AsyncConnection, task_id: UUID, *, limit: int, offset: int
 ) -> tuple[Sequence[RowMapping], int]:
     """Return who watches a task, the first ones first, with their names, and how many they are."""
-    query = select(*watcher.c, NAME).select_from(WATCHERS).where(*OF_TASK)
+    query = select(*watcher.c, SHOWN_NAME).select_from(WATCHERS).where(*OF_TASK)
     query = query.order_by(watcher.c.created_at, watcher.c.user_id).limit(limit).offset(offset)
     total = await reader.scalar(select(func.count()).select_from(WATCHERS).where(*OF_TASK), {"of_task": task_id})
     return (await reader.execute(query, {"of_task": task_id})).mappings().all(), total or 0

@@ -34,7 +34,7 @@ class WatcherResource(BaseModel):
 class WatcherOut(WatcherResource):
     """Somebody who hears of a task."""
 
-    name: str | None = Field(description="Null for who is not known any more.")
+    name: str | None = Field(description="`Deleted user` of somebody who is gone; null until it is known.")
     is_muted: bool | None = Field(description="Of yourself, whether you hear nothing of it all the same; else null.")
 
     @classmethod
