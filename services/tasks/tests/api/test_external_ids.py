@@ -139,3 +139,26 @@ async def test_b3_assignees_are_kept_unless_they_are_given(api, test_gateway, ro
     cleared = await api.put(path, json={"title": "b", "assignees": []}, headers=headers)
     assert (cleared.json()["data"]["assigned_to"], cleared.json()["data"]["assignees"]) == (None, [])
     assert await rows("SELECT count(*) FROM tasks.assignee WHERE task_id = :id", id=made.json()["data"]["id"]) == [(0,)]
+
+
+async def test_b3_with_if_match_nothing_is_made_or_changed_at_another_version(api, owner, rows):
+    headers, first = owner
+    path = PATH.format("A-1")
+
+    async def put(body, tag):
+        return await api.put(path, json=body, headers={**headers, "if-match": tag})
+
+    for tag in ('"1"', "*"):
+        assert (await put({"title": "a"}, tag)).status_code == 412
+    assert (await api.get(path, headers=headers)).status_code == 404
+    await api.put(path, json={"title": "a"}, headers=headers)
+    assert (await put({"title": "b"}, '"1"')).json()["data"]["version"] == 2
+    for body in ({"title": "c"}, {"title": "b"}):
+        stale = await put(body, '"1"')
+        assert (stale.status_code, stale.json()["errors"][0]["code"]) == (412, "VERSION_CONFLICT")
+        assert stale.json()["errors"][0]["field"] == "title"
+        current = stale.json()["data"]["current"]
+        assert (current["title"], current["version"], current["key"]) == ("b", 2, "INBOX-2")
+    assert (await put({"title": "c"}, "*")).json()["data"]["version"] == 3
+    log = await rows(LOG, id=first["workspace_id"])
+    assert log == [("task.created.v1", 1), ("task.created.v1", 1), ("task.updated.v1", 2), ("task.updated.v1", 3)]

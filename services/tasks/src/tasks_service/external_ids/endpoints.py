@@ -7,6 +7,7 @@ from chassis.web.database import Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
+from chassis.web.preconditions import IfMatchMalformed
 from chassis.web.replies import etag, reply
 from chassis.web.routing import policy, scope
 from fastapi import Depends, Path, Query, Request, Response
@@ -24,9 +25,10 @@ from tasks_service.labels.errors import LabelNotFound
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.subtasks.errors import OpenSubtasks
-from tasks_service.tasks.endpoints import ETAG, TREE, WRITTEN, written
+from tasks_service.tasks.endpoints import ETAG, STALE, TREE, WRITTEN, written
 from tasks_service.tasks.errors import DatesOutOfOrder, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.schemas import TASK_EXAMPLE, ExternalId, ExternalSource, TaskOut, TaskUpsert, TaskView
+from tasks_service.versions.access import Expecting
 
 router = APIRouter(prefix="/api/v1/tasks/by-external", tags=["tasks"])
 
@@ -50,8 +52,9 @@ NamedElsewhere = Annotated[Elsewhere, Depends(elsewhere)]
     description=(
         "Makes the task that another system calls so, in the project or in your Inbox, or brings it up to date: fields "
         "that are there are set, and what is absent is left as it is (a new task gets the defaults). Safe to repeat, "
-        "and to send many times at once: there is one task, and what changes nothing gives no new version. It asks "
-        "for no `If-Match`. A task in the trash is left there, and a new one is made."
+        "and to send many times at once: there is one task, and what changes nothing gives no new version. It needs no "
+        "`If-Match`; with one, nothing is made or changed unless the task is there and at that version. A task in the "
+        "trash is left there, and a new one is made."
     ),
     response_model=Envelope[TaskOut],
     responses={
@@ -77,15 +80,22 @@ NamedElsewhere = Annotated[Elsewhere, Depends(elsewhere)]
             OpenSubtasks,
             Blocked,
             TaskNotFound,
+            STALE,
+            IfMatchMalformed,
         ),
     },
 )
 @scope("tasks:write")
 @policy("project.create_task")
 async def put_task_by_external_id(
-    request: Request, named: NamedElsewhere, body: TaskUpsert, caller: CurrentPrincipal, write: Writing
+    request: Request,
+    named: NamedElsewhere,
+    body: TaskUpsert,
+    caller: CurrentPrincipal,
+    write: Writing,
+    expected: Expecting,
 ) -> Response:
-    row, is_new = await service.put_task(write.session, elsewhere=named, wanted=body, actor=caller)
+    row, is_new = await service.put_task(write.session, elsewhere=named, wanted=body, actor=caller, expected=expected)
     if is_new:
         location = {"location": f"/api/v1/tasks/{row['id']}"}
         return await written(request, write, caller, row, status=201, headers=location)

@@ -19,18 +19,20 @@ from tasks_service.tasks.errors import DatesOutOfOrder, TaskNotFound
 from tasks_service.tasks.events import TASK_UPDATED, task_changed
 from tasks_service.tasks.rules import are_in_order
 from tasks_service.tasks.schemas import TaskUpsert
-from tasks_service.tasks.service import Edit, check_completion, drafts_of_new, prepare_task, task_columns
-from tasks_service.versions.schemas import ANYTHING
+from tasks_service.tasks.service import KIND, Edit, check_completion, drafts_of_new, prepare_task, task_columns
+from tasks_service.versions import service as versions
+from tasks_service.versions.errors import ResourceVersionConflict
+from tasks_service.versions.schemas import ANYTHING, Expectation
 
 
 async def put_task(
-    session: AsyncSession, *, elsewhere: Elsewhere, wanted: TaskUpsert, actor: Principal
+    session: AsyncSession, *, elsewhere: Elsewhere, wanted: TaskUpsert, actor: Principal, expected: Expectation
 ) -> tuple[RowMapping, bool]:
     """Make the task that is called so elsewhere, or bring it to what is wanted; return it, and whether it is new.
 
     What is as wanted already changes nothing: no version, no event. Raises what
-    prepare_task and check_place raise, AssigneeNoAccess, DatesOutOfOrder, OpenSubtasks,
-    Blocked.
+    prepare_task and check_place raise, AssigneeNoAccess, DatesOutOfOrder, OpenSubtasks, Blocked,
+    ResourceVersionConflict.
     """
     project, new = await prepare_task(session, wanted=wanted, actor=actor)
     values = {**new, "external_source": elsewhere.source, "external_id": elsewhere.id}
@@ -42,8 +44,10 @@ async def put_task(
         row = await repository.find_visible(session, caller=actor, elsewhere=elsewhere, project_id=project["id"])
         if row is None:
             raise TaskNotFound
+        await versions.refuse_stale(session, KIND, row, wanted={}, expected=expected)
         return row, False
     before, after = done[0] and _keyed(done[0], project), _keyed(done[1], project)
+    await _refuse_unexpected(session, before, expected)
     if not are_in_order(after["start_date"], due_day(cast("Mapping[str, Any]", after)), after["deadline"]):
         raise DatesOutOfOrder
     if before is None:
@@ -58,6 +62,14 @@ async def put_task(
         drafts += await follow_tree(session, before=before, after=after, above=above)
     await changes.record(session, workspace_id=after["workspace_id"], actor=actor, drafts=drafts)
     return after, before is None
+
+
+async def _refuse_unexpected(session: AsyncSession, before: RowMapping | None, expected: Expectation) -> None:
+    """Raise ResourceVersionConflict when what was there is not what the caller names."""
+    if before is not None:
+        await versions.refuse_stale(session, KIND, before, wanted={}, expected=expected)
+    elif expected.is_given:
+        raise ResourceVersionConflict
 
 
 async def _above(
