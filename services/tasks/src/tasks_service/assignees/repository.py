@@ -18,7 +18,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.assignees.models import Assignee
 from tasks_service.directory.repository import SHOWN_NAME
-from tasks_service.visibility.repository import IDS, IS_ACTIVE, READERS_OF_TASK, TASKS, member, person
+from tasks_service.visibility.repository import (
+    IDS,
+    IS_ACTIVE,
+    PROJECTS,
+    READERS_OF_TASK,
+    TASKS,
+    member,
+    person,
+    project,
+    project_rank,
+)
 
 assignee = table_of(Assignee)
 
@@ -30,6 +40,16 @@ READERS = (
     select(member.c.user_id)
     .select_from(TASKS.outerjoin(person, person.c.id == member.c.user_id))
     .where(*READERS_OF_TASK, IS_ACTIVE)
+)
+SEEING_PROJECT = (
+    select(member.c.user_id)
+    .select_from(PROJECTS.outerjoin(person, person.c.id == member.c.user_id))
+    .where(
+        project.c.id == bindparam("of_project"),
+        member.c.user_id == any_(bindparam("of_users", type_=IDS)),
+        project_rank(member.c.user_id) > 0,
+        IS_ACTIVE,
+    )
 )
 
 
@@ -47,6 +67,12 @@ async def states_of(session: AsyncSession, task_id: UUID) -> dict[UUID, str]:
 async def readers_among(session: AsyncSession, *, task_id: UUID, user_ids: Iterable[UUID]) -> set[UUID]:
     """Return those who can see the task and whose accounts are active."""
     rows = await session.execute(READERS, {"of_task": task_id, "of_users": sorted(user_ids)})
+    return set(rows.scalars())
+
+
+async def members_seeing(session: AsyncSession, *, project_id: UUID, user_ids: Iterable[UUID]) -> set[UUID]:
+    """Return those who can see all of a project and whose accounts are active."""
+    rows = await session.execute(SEEING_PROJECT, {"of_project": project_id, "of_users": sorted(user_ids)})
     return set(rows.scalars())
 
 

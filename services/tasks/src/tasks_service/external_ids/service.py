@@ -1,6 +1,7 @@
 """Tasks that another system keeps, too, and names by its own ids."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -13,13 +14,22 @@ from tasks_service.changes import service as changes
 from tasks_service.dues.rules import due_day
 from tasks_service.external_ids import repository
 from tasks_service.external_ids.repository import Elsewhere
+from tasks_service.references.service import References, told_at_once
 from tasks_service.subtasks.repository import lock_tree
 from tasks_service.subtasks.service import check_place, follow_tree
 from tasks_service.tasks.errors import DatesOutOfOrder, TaskNotFound
 from tasks_service.tasks.events import TASK_UPDATED, task_changed
 from tasks_service.tasks.rules import are_in_order
 from tasks_service.tasks.schemas import TaskUpsert
-from tasks_service.tasks.service import KIND, Edit, check_completion, drafts_of_new, prepare_task, task_columns
+from tasks_service.tasks.service import (
+    KIND,
+    Edit,
+    check_completion,
+    drafts_of_new,
+    prepare_task,
+    project_of,
+    task_columns,
+)
 from tasks_service.versions import service as versions
 from tasks_service.versions.errors import ResourceVersionConflict
 from tasks_service.versions.schemas import ANYTHING, Expectation
@@ -31,14 +41,17 @@ async def put_task(
     """Make the task that is called so elsewhere, or bring it to what is wanted; return it, and whether it is new.
 
     What is as wanted already changes nothing: no version, no event. Raises what
-    prepare_task and check_place raise, AssigneeNoAccess, DatesOutOfOrder, OpenSubtasks, Blocked,
+    project_of, prepare_task and check_place raise, AssigneeNoAccess, DatesOutOfOrder, OpenSubtasks, Blocked,
     ResourceVersionConflict.
     """
-    project, new = await prepare_task(session, wanted=wanted, actor=actor)
-    values = {**new, "external_source": elsewhere.source, "external_id": elsewhere.id}
+    project = await project_of(session, wanted=wanted, actor=actor)
     above: list[UUID] = []
-    if wanted.parent_id is not None:
-        above = await _above(session, project, wanted.parent_id, elsewhere, actor)
+    # Who sees the task, should it be there, is not looked at before it is known.
+    async with told_at_once(session, replace(References.of_new(wanted, project), assignees={}), actor):
+        new = await prepare_task(session, wanted=wanted, project=project, actor=actor)
+        if wanted.parent_id is not None:
+            above = await _above(session, project, wanted.parent_id, elsewhere, actor)
+    values = {**new, "external_source": elsewhere.source, "external_id": elsewhere.id}
     done = await repository.upsert(session, values, given=task_columns(wanted.given()).keys())
     if done is None:
         row = await repository.find_visible(session, caller=actor, elsewhere=elsewhere, project_id=project["id"])

@@ -1,10 +1,10 @@
 """What a task is filed under: its category and its labels have to be there, and stay until the end of the change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from chassis.errors import ErrorDetail
+from chassis.errors import InvalidInput
 from chassis.identity import Principal
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,6 +13,7 @@ from tasks_service.categories.schemas import CATEGORY
 from tasks_service.labels.errors import LabelNotFound
 from tasks_service.labels.schemas import LABEL
 from tasks_service.names import repository
+from tasks_service.names.schemas import NamedKind
 
 
 async def check_filing(
@@ -20,27 +21,22 @@ async def check_filing(
 ) -> None:
     """Keep the category and labels that a task of a workspace is to have from being deleted meanwhile.
 
-    To be called before the task is locked. Raises CategoryNotFound, LabelNotFound.
+    To be called before the task is locked. Raises CategoryNotFound or LabelNotFound, with all that is missing.
     """
-    if values.get("category_id") is not None:
-        await _keep_category(session, workspace_id, values["category_id"], actor)
-    if values.get("labels"):
-        await _keep_labels(session, workspace_id, values["labels"], actor)
-
-
-async def _keep_category(session: AsyncSession, workspace_id: UUID, category_id: UUID, actor: Principal) -> None:
-    found = await repository.keep_usable(
-        session, CATEGORY.table, caller=actor, workspace_id=workspace_id, row_ids=[category_id]
-    )
-    if not found:
-        raise CategoryNotFound(field="category_id")
-
-
-async def _keep_labels(session: AsyncSession, workspace_id: UUID, wanted: Sequence[UUID], actor: Principal) -> None:
-    found = await repository.keep_usable(
-        session, LABEL.table, caller=actor, workspace_id=workspace_id, row_ids=set(wanted), shared_only=True
-    )
-    missing = [index for index, one in enumerate(wanted) if one not in found]
+    category_id, labels = values.get("category_id"), values.get("labels")
+    missing: list[InvalidInput] = []
+    if category_id is not None and not await _keep(session, CATEGORY, workspace_id, [category_id], actor):
+        missing.append(CategoryNotFound(field="category_id"))
+    if labels:
+        found = await _keep(session, LABEL, workspace_id, set(labels), actor)
+        missing += [LabelNotFound(field=f"labels.{index}") for index, one in enumerate(labels) if one not in found]
     if missing:
-        code, message = LabelNotFound.code, LabelNotFound.message
-        raise LabelNotFound(details=[ErrorDetail(code, message, f"labels.{index}") for index in missing])
+        raise type(missing[0])(details=[detail for one in missing for detail in one.details])
+
+
+async def _keep(
+    session: AsyncSession, kind: NamedKind, workspace_id: UUID, row_ids: Collection[UUID], actor: Principal
+) -> set[UUID]:
+    return await repository.keep_usable(
+        session, kind.table, caller=actor, workspace_id=workspace_id, row_ids=row_ids, shared_only=kind is LABEL
+    )

@@ -26,6 +26,7 @@ from tasks_service.permissions.policies import can
 from tasks_service.permissions.schemas import Held
 from tasks_service.projects import repository as projects
 from tasks_service.projects.errors import ProjectArchived
+from tasks_service.references.service import References, told_at_once
 from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.subtasks.errors import ParentNotFound
 from tasks_service.subtasks.repository import lock_below, lock_tree
@@ -89,12 +90,14 @@ async def make_task(
 ) -> tuple[RowMapping, list[ChangeDraft]]:
     """Add a task, and return it with the changes that are to be recorded.
 
-    Raises what prepare_task and check_place raise, AssigneeNoAccess, ExternalIdTaken.
+    Raises what project_of, prepare_task and check_place raise, AssigneeNoAccess, ExternalIdTaken.
     """
-    project, values = await prepare_task(session, wanted=wanted, actor=actor)
-    if wanted.parent_id is not None:
-        await lock_tree(session, project["id"])
-        await check_place(session, project_id=project["id"], parent_id=wanted.parent_id, task_id=None, actor=actor)
+    project = await project_of(session, wanted=wanted, actor=actor)
+    async with told_at_once(session, References.of_new(wanted, project), actor):
+        values = await prepare_task(session, wanted=wanted, project=project, actor=actor)
+        if wanted.parent_id is not None:
+            await lock_tree(session, project["id"])
+            await check_place(session, project_id=project["id"], parent_id=wanted.parent_id, task_id=None, actor=actor)
     row = await repository.add(session, values)
     if row is None:
         raise ExternalIdTaken(field="external_id")
@@ -102,23 +105,25 @@ async def make_task(
     return made, await drafts_of_new(session, made, actor)
 
 
-async def prepare_task(
-    session: AsyncSession, *, wanted: TaskUpsert, actor: Principal
-) -> tuple[RowMapping, dict[str, Any]]:
-    """Return the project that takes a task, and the columns of it; what they name is kept until the end.
-
-    Raises ProjectNotFound, ParentNotFound, Forbidden, ProjectArchived, StatusNotFound, DatesOutOfOrder,
-    CategoryNotFound, LabelNotFound.
-    """
+async def project_of(session: AsyncSession, *, wanted: TaskUpsert, actor: Principal) -> RowMapping:
+    """Return the project that takes a task. Raises ProjectNotFound, ParentNotFound, Forbidden, ProjectArchived."""
     project_id = wanted.project_id
     if project_id is None and wanted.parent_id is not None:
         project_id = await _project_of_parent(session, wanted.parent_id, actor)
-    project = await target_project(session, project_id, actor)
+    return await target_project(session, project_id, actor)
+
+
+async def prepare_task(
+    session: AsyncSession, *, wanted: TaskUpsert, project: RowMapping, actor: Principal
+) -> dict[str, Any]:
+    """Return the columns of a new task of the project; what they name is kept until the end.
+
+    Raises CategoryNotFound, LabelNotFound, StatusNotFound, DatesOutOfOrder.
+    """
     if wanted.assignees:
         await hold_members(session, workspace_id=project["workspace_id"], user_ids=wanted.assignees)
-    values = new_task(wanted, project, actor)
     await check_filing(session, workspace_id=project["workspace_id"], values=vars(wanted), actor=actor)
-    return project, values
+    return new_task(wanted, project, actor)
 
 
 async def drafts_of_new(session: AsyncSession, made: RowMapping, actor: Principal) -> list[ChangeDraft]:
@@ -152,11 +157,12 @@ async def update_task(
     merged = ("custom",) if merges and given.get("custom") is not None else ()
     if "custom" in given:
         given["custom"] = given["custom"] or {}
-    await check_filing(session, workspace_id=task["workspace_id"], values=given, actor=actor)
-    edit = Edit(TASK_UPDATED, task_columns(given), expected, children=children, force=force, merged=merged)
-    if given.keys() & {"assignees", "assigned_to"}:
-        return await _assign(session, task=task, given=given, edit=edit, actor=actor)
-    return await apply_edit(session, task=task, edit=edit, actor=actor)
+    async with told_at_once(session, References.of_change(given, task), actor):
+        await check_filing(session, workspace_id=task["workspace_id"], values=given, actor=actor)
+        edit = Edit(TASK_UPDATED, task_columns(given), expected, children=children, force=force, merged=merged)
+        if given.keys() & {"assignees", "assigned_to"}:
+            return await _assign(session, task=task, given=given, edit=edit, actor=actor)
+        return await apply_edit(session, task=task, edit=edit, actor=actor)
 
 
 async def _assign(
