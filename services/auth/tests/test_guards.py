@@ -16,6 +16,7 @@ from chassis.web.app import UnguardedRoute, is_guarded, refuse_unguarded_routes
 from chassis.web.handlers import api_routes
 from testkit.explained import unexplained
 from testkit.identities import TestGateway
+from testkit.lax import lax_inputs
 
 PUBLIC = {
     "ask_for_reset",
@@ -48,6 +49,10 @@ def test_every_route_says_who_may_call_it_and_none_is_missed():
 
 def test_every_operation_is_described_and_shown_with_examples_that_are_true():
     assert unexplained(openapi_document()) == []
+
+
+def test_r30_no_body_and_no_flag_takes_what_only_looks_right():
+    assert lax_inputs(ROUTERS) == []
 
 
 def test_a_route_without_a_guard_stops_the_service():

@@ -13,6 +13,7 @@ from notifications_service.main import ROUTERS, openapi_document
 from notifications_service.models import METADATA
 from starlette.routing import WebSocketRoute
 from testkit.explained import unexplained
+from testkit.lax import lax_inputs
 from testkit.topics import matches
 
 EVENTS = Path(__file__).parents[3] / "contracts" / "events" / "tasks"
@@ -30,6 +31,10 @@ def test_every_route_says_who_may_call_it_and_none_is_missed():
 
 def test_every_operation_is_described_and_shown_with_examples_that_are_true():
     assert unexplained(openapi_document()) == []
+
+
+def test_r30_no_body_and_no_flag_takes_what_only_looks_right():
+    assert lax_inputs(ROUTERS) == []
 
 
 def test_a_route_without_a_guard_stops_the_service():

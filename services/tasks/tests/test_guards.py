@@ -12,6 +12,7 @@ from tasks_service.main import ROUTERS, openapi_document
 from tasks_service.models import METADATA
 from tasks_service.permissions.rules import RULES
 from testkit.explained import unexplained
+from testkit.lax import lax_inputs
 
 
 def test_every_route_says_who_may_call_it_and_none_is_missed():
@@ -22,6 +23,10 @@ def test_every_route_says_who_may_call_it_and_none_is_missed():
 
 def test_every_operation_is_described_and_shown_with_examples_that_are_true():
     assert unexplained(openapi_document()) == []
+
+
+def test_r30_no_body_and_no_flag_takes_what_only_looks_right():
+    assert lax_inputs(ROUTERS) == []
 
 
 def test_a_route_without_a_guard_stops_the_service():

@@ -71,3 +71,25 @@ async def test_a_copy_needs_no_body(api, mine):
     assert (copied.status_code, copied.json()["data"]["title"]) == (201, "a")
     unchanged = await api.patch(f"{TASKS}/{task['id']}", headers=mine)
     assert (unchanged.status_code, unchanged.json()["data"]["version"]) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field", "values"),
+    [
+        ("POST", TASKS, "estimate_minutes", ["5", True, 7.0, 1e2]),
+        ("POST", TASKS, "reopen_on_assign", ["true", 1, 0]),
+        ("PATCH", f"{TASKS}/{{task}}", "estimate_minutes", ["5", True, 7.0]),
+        ("PATCH", f"{TASKS}/{{task}}", "reopen_on_assign", ["true", 1]),
+        ("POST", f"{TASKS}/{{task}}/duplicate", "with_status", [1, "true"]),
+        ("POST", f"{TASKS}/{{task}}/move", "drop_unmapped_labels", ["true", 1]),
+        ("PATCH", "/api/v1/workspaces/{workspace}", "require_if_match", ["false", 0]),
+        ("POST", "/api/v1/labels", "personal", ["true", 1]),
+    ],
+)
+async def test_r30_a_body_has_numbers_and_flags_as_json_has_them(api, mine, method, path, field, values):
+    task = (await api.post(TASKS, json={"title": "a"}, headers=mine)).json()["data"]
+    there = path.format(task=task["id"], workspace=task["workspace_id"])
+    for value in values:
+        answer = await api.request(method, there, json={field: value}, headers=mine)
+        assert (field, "WRONG_TYPE") in told(answer)[1], value
+        assert answer.status_code == 422

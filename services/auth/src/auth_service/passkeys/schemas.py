@@ -3,7 +3,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from chassis.patching import NotNull, without_default
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 
 from auth_service.users.schemas import DisplayName
 
@@ -63,7 +63,7 @@ class AttestationResponse(BaseModel):
     transports: list[Transport] = Field(default_factory=list, max_length=8)
     authenticator_data: Bytes | None = Field(default=None, alias="authenticatorData")
     public_key: Bytes | None = Field(default=None, alias="publicKey")
-    algorithm: int | None = Field(default=None, alias="publicKeyAlgorithm")
+    algorithm: StrictInt | None = Field(default=None, alias="publicKeyAlgorithm")
 
 
 class AssertionResponse(BaseModel):
