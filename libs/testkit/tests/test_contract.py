@@ -18,6 +18,10 @@ DOCUMENT = {
                     "200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}},
                     "202": {"content": {"application/json": {}}},
                     "206": {"content": {"image/*": {}}},
+                    "201": {
+                        "content": {"application/json": {"schema": {}}, "text/plain": {}},
+                        "headers": {"Location": {}, "ETag": {}},
+                    },
                     "304": {"description": "Unchanged."},
                     "412": {"content": {"application/json": {"schema": {}, "examples": REFUSALS}}},
                 },
@@ -75,6 +79,20 @@ def test_an_answer_as_documented_passes_and_counts(check, method, status, conten
 def test_an_answer_that_is_not_as_documented_is_a_violation(check, status, content, content_type, reason):
     with pytest.raises(ContractViolation, match=reason):
         check("GET", "/api/v1/things/1", status, content, content_type)
+
+
+@pytest.mark.parametrize(
+    ("headers", "missing"), [({}, "Location, ETag"), ({"location": "/"}, "ETag"), ({"etag": "1"}, "Location")]
+)
+def test_a_header_that_is_documented_and_missing_is_a_violation(headers, missing):
+    request = httpx2.Request("GET", "http://things/api/v1/things/1")
+    answer = httpx2.Response(201, content=b"{}", headers={"content-type": JSON, **headers}, request=request)
+    with pytest.raises(ContractViolation, match=f"has no {missing}$"):
+        Contract(DOCUMENT).check(answer)
+
+
+def test_headers_are_those_of_the_json_answer(check):
+    assert check("GET", "/api/v1/things/1", 201, b"a", "text/plain") == {"read_thing": 1}
 
 
 def refusal(code, data="null"):

@@ -17,13 +17,15 @@ from chassis.settings import DatabaseSettings
 from chassis.tokens import IdentityVerifier
 from chassis.web.app import APIRouter, create_app
 from chassis.web.database import ReadConnection, WriteSession, Writing
+from chassis.web.envelope import Envelope
 from chassis.web.flags import Flag
 from chassis.web.health import Health
 from chassis.web.identity import CallingService, CurrentPrincipal, IdentityCache
+from chassis.web.openapi import NEVER_STORED, example
 from chassis.web.pagination import PagingQuery, cursor_links, page_links
 from chassis.web.preconditions import ExpectedVersion, WantsMinimal
 from chassis.web.repeating import answer_repeatedly
-from chassis.web.replies import etag, reply, unless_unchanged
+from chassis.web.replies import NO_STORE, etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, public, scope, session_only
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -251,7 +253,17 @@ async def crash() -> Response:
     raise RuntimeError("the detail that nobody may see")
 
 
-@other.get("/all-notes")
+@other.get(
+    "/secret",
+    response_model=Envelope[None],
+    responses={200: example(None, description="A secret.", headers=NEVER_STORED)},
+)
+@public("a sample of it")
+async def read_secret() -> Response:
+    return reply(None, headers=NO_STORE)
+
+
+@other.get("/all-notes", response_model=Envelope[None])
 @scope("notes:*")
 async def count_all_notes(principal: CurrentPrincipal) -> Response:
     return reply(None)

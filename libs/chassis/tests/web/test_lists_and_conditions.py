@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 from chassis.web.preconditions import expected_version
-from chassis.web.replies import list_etag
+from chassis.web.replies import content_etag
 
 NOTES = "/api/v1/notes"
 NOTE = f"{NOTES}/{UUID(int=1)}"
@@ -143,11 +143,46 @@ async def test_r33_if_none_match(api, header, status):
     assert (answer.content == b"") is (status == 304)
 
 
+async def test_what_gives_no_tag_of_its_own_gets_one_of_what_it_shows(api):
+    first = await api.get(NOTES)
+    again = await api.get(NOTES, headers={"if-none-match": first.headers["etag"], "x-request-id": "another"})
+    kept = ("etag", "cache-control", "vary", "link")
+    assert (again.status_code, again.content) == (304, b"")
+    assert [again.headers[name] for name in kept] == [first.headers[name] for name in kept]
+    assert first.headers["cache-control"] == "private, no-cache"
+    assert first.headers["vary"] == "Authorization"
+    await api.post(NOTES, json={"title": "a"})
+    after = await api.get(NOTES, headers={"if-none-match": first.headers["etag"]})
+    assert (after.status_code, after.json()["meta"]["total"]) == (200, 1)
+    assert after.headers["etag"] != first.headers["etag"]
+
+
+async def test_a_change_gets_no_tag_of_what_it_shows(api):
+    assert "etag" not in (await api.delete(NOTE)).headers
+    assert (await api.post("/api/v1/all-notes", headers={"if-none-match": "*"})).status_code == 200
+
+
+async def test_what_is_never_stored_has_no_tag(api):
+    answer = await api.get("/api/v1/secret", headers={"if-none-match": "*"})
+    assert (answer.status_code, "etag" in answer.headers) == (200, False)
+    responses = (await api.get("/openapi.json")).json()["paths"]["/api/v1/secret"]["get"]["responses"]
+    assert (list(responses["200"]["headers"]), "304" in responses) == (["Cache-Control"], False)
+
+
+async def test_the_document_tells_of_tags_and_304_wherever_they_are(api):
+    paths = (await api.get("/openapi.json")).json()["paths"]
+    reading = paths["/api/v1/all-notes"]["get"]
+    assert list(reading["responses"]["200"]["headers"]) == ["ETag"]
+    assert "304" in reading["responses"]
+    assert [one["name"] for one in reading["parameters"]] == ["If-None-Match"]
+    assert "304" not in paths["/api/v1/all-notes"]["post"]["responses"]
+
+
 async def test_r33_a_refusal_is_never_304(api):
     answer = await api.get(NOTE, headers={"if-none-match": "*"})
     assert answer.status_code == 404
 
 
-def test_the_tag_of_a_list_is_weak_and_follows_its_entries():
-    assert list_etag(b"[1]").startswith('W/"')
-    assert list_etag(b"[1]") == list_etag(b"[1]") != list_etag(b"[2]")
+def test_a_tag_of_content_is_weak_and_follows_it():
+    assert content_etag(b"[1]").startswith('W/"')
+    assert content_etag(b"[1]") == content_etag(b"[1]") != content_etag(b"[2]")

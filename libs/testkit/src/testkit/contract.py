@@ -61,7 +61,7 @@ class Contract:
         return named | self._also
 
     def check(self, response: httpx2.Response) -> None:
-        """Raise ContractViolation unless status, content type and body are as the document says."""
+        """Raise ContractViolation unless status, headers, content type and body are as the document says."""
         request = response.request
         name = f"{request.method} {request.url.path}"
         found = self._find(request.method, request.url.path)
@@ -72,6 +72,7 @@ class Contract:
         declared = found["responses"].get(str(response.status_code))
         if declared is None:
             raise ContractViolation(f"{name}: status {response.status_code} is not documented: {response.text[:300]}")
+        _check_headers(f"{name} {response.status_code}", response, declared)
         if request.method != "HEAD":
             self._check_body(f"{name} {response.status_code}", response, declared.get("content", {}))
 
@@ -87,7 +88,7 @@ class Contract:
             if response.content:
                 raise ContractViolation(f"{name}: has a body, and none is documented")
             return
-        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        media_type = _media_type(response)
         declared = _of_media_type(media_type, content)
         if declared is None:
             raise ContractViolation(f"{name}: content type {media_type!r} is not documented, but {sorted(content)}")
@@ -128,6 +129,20 @@ def contract_client(contract: Contract, **options: Any) -> httpx2.AsyncClient:
         contract.check(response)
 
     return httpx2.AsyncClient(event_hooks={"response": [check]}, **options)
+
+
+def _check_headers(name: str, response: httpx2.Response, declared: dict[str, Any]) -> None:
+    """Raise ContractViolation for a header that is documented and missing; they are those of the JSON answer."""
+    media_type = _media_type(response)
+    if declared.get("content") and media_type != JSON:
+        return
+    missing = [header for header in declared.get("headers", {}) if header not in response.headers]
+    if missing:
+        raise ContractViolation(f"{name}: has no {', '.join(missing)}")
+
+
+def _media_type(response: httpx2.Response) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _first_segment(path: str) -> str:

@@ -33,7 +33,7 @@ from chassis.errors import (
     error_classes,
 )
 from chassis.identity import READ_SUFFIX, WHOLE_SUFFIX
-from chassis.web.envelope import ErrorEnvelope
+from chassis.web.envelope import Envelope, ErrorEnvelope, PageEnvelope
 from chassis.web.handlers import api_routes
 from chassis.web.routing import IDEMPOTENT_MARK, PUBLIC_MARK, REFUSALS_MARK, TokenRule, policy_of, token_rule
 from chassis.web.status import STATUS_OF_KIND
@@ -57,6 +57,11 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "required": False,
     "description": "1 to 255 printable ASCII characters: a repeated request gets the first answer for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+NEVER_STORED = {"Cache-Control": "`no-store`."}
+"""How documents describe what nobody is to keep."""
+CONTENT_TAG: dict[str, Any] = {
+    "ETag": {"description": "Of what is shown; for `If-None-Match` alone.", "schema": {"type": "string"}}
 }
 IF_NONE_MATCH: dict[str, Any] = {
     "name": "If-None-Match",
@@ -211,6 +216,8 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
     if any(hasattr(call, IDEMPOTENT_MARK) for call in calls):
         common.extend(WITH_KEY)
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+    if method == "GET" and _is_tagged(operation["responses"], route):
+        _show_tag(operation["responses"])
     if NOT_MODIFIED in operation["responses"]:
         operation.setdefault("parameters", []).append(IF_NONE_MATCH)
     add_refusals(operation, *common)
@@ -231,6 +238,22 @@ def _token_refusals(rule: TokenRule | None, method: str) -> tuple[type[AppError]
     reads = method == "GET" or rule.scope.endswith(READ_SUFFIX)
     whole = (TokenRestricted,) if rule.scope.endswith(WHOLE_SUFFIX) else ()
     return (InsufficientScope, *whole) if reads else (InsufficientScope, *whole, TokenReadOnly)
+
+
+def _is_tagged(responses: Mapping[str, Any], route: APIRoute) -> bool:
+    """Tell whether what a GET shows gets an entity tag of its content (chassis.web.replies.tagged).
+
+    It does unless it documents the one that it gives, or that it is never stored.
+    """
+    model = route.response_model
+    is_enveloped = isclass(model) and issubclass(model, Envelope | PageEnvelope)
+    return is_enveloped and not {"ETag", "Cache-Control"} & responses["200"].get("headers", {}).keys()
+
+
+def _show_tag(responses: dict[str, Any]) -> None:
+    found = responses["200"]
+    responses["200"] = {**found, "headers": {**found.get("headers", {}), **CONTENT_TAG}}
+    responses.setdefault(NOT_MODIFIED, {"description": "Nothing changed since the ETag in If-None-Match."})
 
 
 def _dependencies(route: APIRoute) -> Iterator[object]:

@@ -9,8 +9,7 @@ from pydantic import BaseModel
 
 from chassis.errors import InvalidInput
 from chassis.paging import Paging, page_meta
-from chassis.web.envelope import success_body
-from chassis.web.replies import JSON, PRIVATE, list_etag, to_json, unless_unchanged
+from chassis.web.replies import reply
 
 MAX_PER_PAGE = 100
 DEFAULT_PER_PAGE = 20
@@ -65,20 +64,7 @@ PagingQuery = Annotated[Paging, Depends(pages_or_cursor)]
 
 def page_reply(request: Request, entries: Sequence[BaseModel], paging: Paging, total: int) -> Response:
     """Answer with a page of a list, of whose entries there are `total`."""
-    meta, links = page_meta(paging, total), page_links(request, paging, total)
-    return list_reply(request, entries, meta=meta, links=links)
-
-
-def list_reply(
-    request: Request, entries: Sequence[BaseModel], *, meta: dict[str, Any], links: Mapping[str, str]
-) -> Response:
-    """Answer with a part of a list, or 304 when it and its `meta` are what the caller has.
-
-    The entries are serialized once, for the body and for the entity tag.
-    """
-    data = to_json(entries)
-    headers = {**PRIVATE, **links, "etag": list_etag(data + repr(meta).encode())}
-    return unless_unchanged(request, Response(success_body(data, meta), 200, headers, JSON))
+    return reply(entries, meta=page_meta(paging, total), headers=page_links(request, paging, total))
 
 
 def page_links(request: Request, wanted: Paging, total: int) -> dict[str, str]:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel
 
@@ -13,9 +14,16 @@ from chassis.web.status import STATUS_OF_KIND
 
 JSON = "application/json"
 NULL = b"null"
+OK = 200
 NOT_MODIFIED_HEADERS = ("etag", "cache-control", "vary", "link")
 PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
 NO_STORE = {"cache-control": "no-store", "vary": "Authorization"}
+
+
+class Enveloped(Response):
+    """An answer in the envelope, with what it says of resources: its data and meta, without what is of the request."""
+
+    shown: tuple[bytes, dict[str, Any] | None] = NULL, None
 
 
 def etag(version: int) -> str:
@@ -31,8 +39,10 @@ def reply(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Envelope `data`. `headers` are added to the defaults of answers with user data, and override them."""
-    body = success_body(to_json(data), meta)
-    return Response(body, status, {**PRIVATE, **(headers or {})}, JSON)
+    shown = to_json(data), meta
+    answer = Enveloped(success_body(*shown), status, {**PRIVATE, **(headers or {})}, JSON)
+    answer.shown = shown
+    return answer
 
 
 def to_json(data: BaseModel | Sequence[BaseModel] | None) -> bytes:
@@ -65,8 +75,22 @@ def unless_unchanged(request: Request, response: Response) -> Response:
     return Response(b"", 304, kept)
 
 
-def list_etag(data: bytes) -> str:
-    """Return the weak entity tag of a list: a digest of its entries."""
+def tagged(request: Request, response: Response) -> Response:
+    """Give what a read shows a weak entity tag of its content, and answer 304 when the caller has just that.
+
+    What has an entity tag already has decided for itself, and what is never stored needs none.
+    """
+    if request.method != "GET" or not isinstance(response, Enveloped) or response.status_code != OK:
+        return response
+    if "etag" in response.headers or response.headers["cache-control"] == NO_STORE["cache-control"]:
+        return response
+    data, meta = response.shown
+    response.headers["etag"] = content_etag(data + orjson.dumps(meta))
+    return unless_unchanged(request, response)
+
+
+def content_etag(data: bytes) -> str:
+    """Return the weak entity tag of what is shown: a digest of it."""
     return f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'
 
 

@@ -1,6 +1,6 @@
-"""The route class of every API: strict JSON bodies and strict query parameters before FastAPI sees them.
+"""The route class of every API: strict JSON bodies and query parameters before FastAPI, entity tags after it.
 
-This is FastAPI's documented way to replace the parsing of a request; it does nothing else.
+This is FastAPI's documented way to replace what is around a handler; it does nothing else.
 """
 
 import re
@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute, _effective_route_context_var
 from starlette.datastructures import QueryParams
 
 from chassis.errors import AppError, ErrorDetail, ErrorKind, InvalidInput, UnknownParameter
+from chassis.web.replies import tagged
 from chassis.web.strict_json import NullCharacter, NumberOutOfRange, check_content_type, parse_json
 from chassis.web.validation import MAX_ERRORS, closest, invalid_body
 
@@ -81,12 +82,13 @@ class StrictRoute(APIRoute):
                 raise _as_error([*problems, *others][:MAX_ERRORS])
             answer: Answering | None = getattr(request.app.state, "answers_by", None)
             try:
-                return await (handle(request) if answer is None else answer(request, handle))
+                response = await (handle(request) if answer is None else answer(request, handle))
             except AppError as refusal:
                 # Of a dependency, perhaps: then FastAPI has not told what is wrong with the rest.
                 if refusal.kind is ErrorKind.INVALID:
                     refusal.details = (*refusal.details, *self._other_problems(request))[:MAX_ERRORS]
                 raise
+            return tagged(request, response)
 
         return handle_strictly
 

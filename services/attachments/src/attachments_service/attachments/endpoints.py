@@ -143,7 +143,6 @@ async def _dropped_when_refused(file: StoredFile, storage: Storage) -> AsyncIter
     response_model=PageEnvelope[AttachmentOut],
     responses={
         200: page_example(ATTACHMENT_EXAMPLE, description="One page of files."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(AttachmentNotFound, PageTooDeep),
     },
 )
@@ -163,7 +162,6 @@ async def list_attachments(
     response_model=Envelope[AttachmentOut],
     responses={
         200: example(ATTACHMENT_EXAMPLE, description="The file.", headers={"ETag": "The version, in quotes."}),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(AttachmentNotFound),
     },
 )

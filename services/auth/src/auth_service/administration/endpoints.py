@@ -41,7 +41,6 @@ ETAG = {"ETag": "The account's version, in quotes."}
     response_model=PageEnvelope[UserOut],
     responses={
         200: page_example(USER_EXAMPLE, description="One page of users."),
-        304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(AdministratorsOnly, PageTooDeep),
     },
 )

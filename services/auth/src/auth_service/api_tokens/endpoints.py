@@ -9,7 +9,7 @@ from chassis.web.identity import CallingService, CurrentPrincipal
 from chassis.web.openapi import errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import WantsMinimal
-from chassis.web.replies import NO_STORE, list_etag, reply, to_json, unless_unchanged
+from chassis.web.replies import NO_STORE, reply
 from chassis.web.routing import session_only
 from fastapi import Request, Response
 from sqlalchemy import RowMapping
@@ -81,7 +81,6 @@ async def create_token(request: Request, body: TokenCreate, caller: RecentlyProv
     response_model=PageEnvelope[TokenOut],
     responses={
         200: page_example(TOKEN_EXAMPLE, description="One page of tokens."),
-        304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(PageTooDeep),
     },
 )
@@ -98,20 +97,16 @@ async def list_tokens(
     description="All but its secret.",
     response_model=Envelope[TokenOut],
     responses={
-        200: example(TOKEN_EXAMPLE, description="The token.", headers={"ETag": "A digest of the answer, in quotes."}),
-        304: {"description": "The token is still as it was with the ETag in If-None-Match."},
+        200: example(TOKEN_EXAMPLE, description="The token."),
         **errors(ApiTokenNotFound),
     },
 )
 @session_only("a token must not learn of others")
-async def read_token(
-    request: Request, token_id: TokenId, caller: CurrentPrincipal, connection: PrimaryConnection
-) -> Response:
+async def read_token(token_id: TokenId, caller: CurrentPrincipal, connection: PrimaryConnection) -> Response:
     row = await repository.find(connection, caller.user_id, token_id)
     if row is None:
         raise ApiTokenNotFound
-    token = TokenOut.of(row)
-    return unless_unchanged(request, reply(token, headers={"etag": list_etag(to_json(token))}))
+    return reply(TokenOut.of(row))
 
 
 @router.delete(

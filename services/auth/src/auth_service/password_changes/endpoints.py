@@ -4,7 +4,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession, open_write, replay_first_answer
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example
+from chassis.web.openapi import NEVER_STORED, errors, example
 from chassis.web.replies import NO_STORE, reply
 from chassis.web.routing import public, session_only, takes_idempotency_key
 from fastapi import Query, Request, Response
@@ -61,7 +61,10 @@ async def ask_for_reset(body: AddressOnly, session: WriteSession) -> Response:
     summary="Look at a link to reset the password",
     description="Tells whether the link is in force, without using it.",
     response_model=Envelope[LinkOut],
-    responses={200: example(LINK_EXAMPLE, description="The link is in force."), **errors(LinkTokenInvalid)},
+    responses={
+        200: example(LINK_EXAMPLE, description="The link is in force.", headers=NEVER_STORED),
+        **errors(LinkTokenInvalid),
+    },
 )
 @public("the mailed token is the credential")
 async def read_reset_link(token: Annotated[LinkTokenText, Query()], connection: PrimaryConnection) -> Response:

@@ -2,7 +2,7 @@ from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example
+from chassis.web.openapi import NEVER_STORED, errors, example
 from chassis.web.preconditions import WantsMinimal
 from chassis.web.replies import NO_STORE, reply
 from chassis.web.routing import session_only
@@ -39,7 +39,7 @@ OWNERS = "second factors are their owner's affair"
     summary="Read the own second factors",
     description="What is set up, and how many recovery codes are left.",
     response_model=Envelope[MfaOut],
-    responses={200: example(MFA_EXAMPLE, description="The second factors.")},
+    responses={200: example(MFA_EXAMPLE, description="The second factors.", headers=NEVER_STORED)},
 )
 @session_only(OWNERS)
 async def read_mfa(caller: CurrentPrincipal, connection: PrimaryConnection) -> Response:

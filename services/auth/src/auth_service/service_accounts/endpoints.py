@@ -82,7 +82,6 @@ async def create_service_account(wanted: AllowedAccount, caller: RecentlyProven,
     response_model=PageEnvelope[ServiceAccountOut],
     responses={
         200: page_example(SERVICE_ACCOUNT_EXAMPLE, description="One page of accounts."),
-        304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(*REFUSALS, PageTooDeep),
     },
 )
@@ -206,7 +205,6 @@ async def create_service_account_token(
     response_model=PageEnvelope[TokenOut],
     responses={
         200: page_example(BOT_TOKEN_EXAMPLE, description="One page of tokens."),
-        304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(*REFUSALS, PageTooDeep),
     },
 )

@@ -166,7 +166,6 @@ async def log_out_everywhere(request: Request, caller: CurrentPrincipal, write: 
     response_model=PageEnvelope[SessionOut],
     responses={
         200: page_example(SESSION_EXAMPLE, description="One page of sessions."),
-        304: {"description": "The list is still as it was with the ETag in If-None-Match."},
         **errors(PageTooDeep),
     },
 )

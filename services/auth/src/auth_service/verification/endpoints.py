@@ -3,7 +3,7 @@ from typing import Annotated
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession
 from chassis.web.envelope import Envelope
-from chassis.web.openapi import errors, example
+from chassis.web.openapi import NEVER_STORED, errors, example
 from chassis.web.replies import NO_STORE, reply
 from chassis.web.routing import public
 from fastapi import Query, Request, Response
@@ -60,7 +60,10 @@ async def verify_email(request: Request, body: LinkUse, session: WriteSession) -
         "the mail. The POST confirms."
     ),
     response_model=Envelope[AddressLinkOut],
-    responses={200: example(ADDRESS_LINK_EXAMPLE, description="The link is in force."), **errors(LinkTokenInvalid)},
+    responses={
+        200: example(ADDRESS_LINK_EXAMPLE, description="The link is in force.", headers=NEVER_STORED),
+        **errors(LinkTokenInvalid),
+    },
 )
 @public("the mailed token is the credential")
 async def read_verification_link(token: Annotated[LinkTokenText, Query()], connection: PrimaryConnection) -> Response:

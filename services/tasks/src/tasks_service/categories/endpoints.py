@@ -57,7 +57,6 @@ Plan = Annotated[
     response_model=PageEnvelope[CategoryOut],
     responses={
         200: page_example(CATEGORY_EXAMPLE, description="One page of categories."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(PageTooDeep, NotYetConsistent),
     },
 )

@@ -15,7 +15,6 @@ from chassis.web.pagination import (
     PageTooDeep,
     PagingQuery,
     cursor_links,
-    list_reply,
     page_links,
     page_reply,
 )
@@ -107,7 +106,6 @@ async def create_comment(
     response_model=PageEnvelope[CommentView],
     responses={
         200: page_example(COMMENT_EXAMPLE, description="One page of comments."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(
             TaskNotFound, AmbiguousKey, InvalidCursor, CursorMismatch, PageAndCursor, PageTooDeep, NotYetConsistent
         ),
@@ -131,7 +129,7 @@ async def list_comments(
     comments = await _shown(page.rows, include)
     in_pages = paging.cursor is None
     links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
-    return list_reply(request, comments, meta=page.meta, links=links)
+    return reply(comments, meta=page.meta, headers=links)
 
 
 @router.get(
@@ -231,7 +229,6 @@ async def delete_comment(
     response_model=PageEnvelope[CommentVersionOut],
     responses={
         200: page_example(VERSION_EXAMPLE, description="One page of former versions."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(CommentNotFound, AmbiguousKey, PageTooDeep, NotYetConsistent, InvalidCursor),
     },
 )

@@ -31,7 +31,6 @@ MAX_SEARCH = 200
     response_model=PageEnvelope[DirectoryEntry],
     responses={
         200: page_example(DIRECTORY_EXAMPLE, description="One page of people."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(DirectoryNotFound, PageTooDeep, NotYetConsistent),
     },
 )

@@ -72,7 +72,6 @@ LABELLED_EXAMPLE = {
     response_model=PageEnvelope[LabelOut],
     responses={
         200: page_example(LABEL_EXAMPLE, description="One page of labels."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(PageTooDeep, NotYetConsistent),
     },
 )

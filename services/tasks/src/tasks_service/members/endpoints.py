@@ -55,7 +55,6 @@ CHANGING = (
     response_model=PageEnvelope[MemberOut],
     responses={
         200: page_example(MEMBER_VIEW_EXAMPLE, description="One page of members."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(MemberMissing, Forbidden, PageTooDeep, NotYetConsistent, InvalidCursor),
     },
 )

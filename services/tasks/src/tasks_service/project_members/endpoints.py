@@ -36,7 +36,6 @@ router = APIRouter(prefix="/api/v1/projects/{project_id}/members", tags=["projec
     response_model=PageEnvelope[ProjectMemberOut],
     responses={
         200: page_example(PROJECT_MEMBER_VIEW_EXAMPLE, description="One page of members."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(ProjectMissing, PageTooDeep, NotYetConsistent),
     },
 )

@@ -100,7 +100,6 @@ async def create_project(
     response_model=PageEnvelope[ProjectView],
     responses={
         200: page_example(PROJECT_VIEW_EXAMPLE, description="One page of projects."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(PageTooDeep, NotYetConsistent),
     },
 )

@@ -33,7 +33,6 @@ MISSING = (TaskNotFound, AmbiguousKey)
     response_model=PageEnvelope[TaskShareOut],
     responses={
         200: page_example(TASK_SHARE_OUT_EXAMPLE, description="One page of shares."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(*MISSING, PageTooDeep, NotYetConsistent, InvalidCursor),
     },
 )
@@ -114,7 +113,6 @@ async def remove_share(
     response_model=PageEnvelope[TaskOut],
     responses={
         200: page_example(TASK_EXAMPLE, description="One page of tasks."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(PageTooDeep, NotYetConsistent, InvalidCursor),
     },
 )

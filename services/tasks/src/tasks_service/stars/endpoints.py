@@ -65,7 +65,6 @@ async def unstar_task(
     response_model=PageEnvelope[TaskOut],
     responses={
         200: page_example(TASK_EXAMPLE, description="One page of tasks."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(PageTooDeep, NotYetConsistent, InvalidCursor),
     },
 )

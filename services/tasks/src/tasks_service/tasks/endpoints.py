@@ -8,7 +8,7 @@ from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import bare_example, errors, example, page_example, stale
-from chassis.web.pagination import PageAndCursor, PageTooDeep, PagingQuery, cursor_links, list_reply, page_links
+from chassis.web.pagination import PageAndCursor, PageTooDeep, PagingQuery, cursor_links, page_links
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, policy, scope
@@ -149,7 +149,6 @@ async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincip
     response_model=PageEnvelope[TaskView],
     responses={
         200: page_example(TASK_EXAMPLE, description="One page of tasks."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(InvalidCursor, CursorMismatch, PageAndCursor, PageTooDeep, NotYetConsistent),
     },
 )
@@ -169,7 +168,7 @@ async def list_tasks(
     tasks = await shown(connection, page.rows, caller, include)
     in_pages = paging.cursor is None
     links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
-    return list_reply(request, tasks, meta=page.meta, links=links)
+    return reply(tasks, meta=page.meta, headers=links)
 
 
 @router.get(

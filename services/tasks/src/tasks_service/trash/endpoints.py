@@ -35,7 +35,6 @@ of_task = APIRouter(prefix="/api/v1/tasks/{task_id}/restore", tags=["trash"])
     response_model=PageEnvelope[TrashEntry],
     responses={
         200: page_example(TRASH_EXAMPLE, description="One page of the trash."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(PageTooDeep, NotYetConsistent, InvalidCursor),
     },
 )

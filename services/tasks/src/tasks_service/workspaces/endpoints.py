@@ -54,7 +54,6 @@ STALE = stale(ResourceVersionConflict, SHARED_EXAMPLE, "name")
     response_model=PageEnvelope[WorkspaceOut],
     responses={
         200: page_example(WORKSPACE_EXAMPLE, description="One page of workspaces."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(PageTooDeep, NotYetConsistent),
     },
 )
