@@ -176,10 +176,21 @@ async def test_r35_every_cell(place_of, rows, operation, caller, where):
         await looks_absent(place, asked, headers, answer)
     elif is_allowed(place, action, role, operation):
         assert answer.status_code < 300, answer.text
+        if answer.status_code == 201:
+            await leads_to_what_was_made(place, answer, headers)
     else:
         assert (answer.status_code, codes) == (403, ["FORBIDDEN"]), answer.text
     if answer.status_code >= 300:
         assert await state_of(rows, place) == before
+
+
+async def leads_to_what_was_made(place, answer, headers):
+    """Who made something reads it where the answer says that it is."""
+    reading = {name: value for name, value in headers.items() if name != "if-match"}
+    read = await place.api.get(answer.headers["location"], headers=reading)
+    assert read.status_code == 200, read.text
+    made, shown = answer.json()["data"], read.json()["data"]
+    assert {name: shown[name] for name in made} == made
 
 
 def refusal_of_hidden(operation, caller, action):

@@ -13,6 +13,13 @@ async def add_assignee(place):
     return "POST", f"/api/v1/tasks/{place.task_id}/assignees", {"user_id": str(await manager_of(place))}
 
 
+async def read_assignee(place):
+    path = f"/api/v1/tasks/{place.task_id}/assignees"
+    user_id = str(await manager_of(place))
+    await place.by_manager("POST", path, {"user_id": user_id})
+    return "GET", f"{path}/{user_id}", None
+
+
 async def update_assignee(place):
     path = f"/api/v1/tasks/{place.task_id}/assignees"
     # Whoever sees the task can be an assignee of it, and answers as one.
@@ -32,4 +39,4 @@ async def manager_of(place):
 
 
 update_assignee.is_own = True
-ENTRIES = (list_assignees, replace_assignees, add_assignee, update_assignee, remove_assignee)
+ENTRIES = (list_assignees, replace_assignees, add_assignee, read_assignee, update_assignee, remove_assignee)

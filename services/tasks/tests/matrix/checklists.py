@@ -15,6 +15,10 @@ async def add_checklist_item(place):
     return "POST", f"/api/v1/tasks/{place.task_id}/checklist", {"text": "a"}
 
 
+async def read_checklist_item(place):
+    return "GET", await item_in(place), None
+
+
 async def update_checklist_item(place):
     return "PATCH", await item_in(place), {"done": True}
 
@@ -30,6 +34,7 @@ async def convert_checklist_item(place):
 ENTRIES = (
     list_checklist,
     add_checklist_item,
+    read_checklist_item,
     update_checklist_item,
     delete_checklist_item,
     convert_checklist_item,

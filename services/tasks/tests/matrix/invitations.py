@@ -21,6 +21,11 @@ async def create_invitation(place):
     return "POST", f"/api/v1/workspaces/{place.workspace_id}/invitations", {"email": address(), "role": "member"}
 
 
+async def read_invitation(place):
+    made = await invited(place)
+    return "GET", f"/api/v1/workspaces/{place.workspace_id}/invitations/{made['id']}", None
+
+
 async def resend_invitation(place):
     made = await invited(place)
     return "POST", f"/api/v1/workspaces/{place.workspace_id}/invitations/{made['id']}/resend", None
@@ -31,7 +36,7 @@ async def revoke_invitation(place):
     return "DELETE", f"/api/v1/workspaces/{place.workspace_id}/invitations/{made['id']}", None
 
 
-ENTRIES = (list_invitations, create_invitation, resend_invitation, revoke_invitation)
+ENTRIES = (list_invitations, create_invitation, read_invitation, resend_invitation, revoke_invitation)
 UNDECIDED = {
     "accept_invitation": "decided by the mailed token and the caller's own address; see test_invitations.py",
     "decline_invitation": "the same",

@@ -14,10 +14,18 @@ async def create_relation(place):
     return "POST", f"/api/v1/tasks/{place.task_id}/relations", {"type": "blocks", "task_id": await other_of(place)}
 
 
+async def read_relation(place):
+    return "GET", await relation_of(place), None
+
+
 async def delete_relation(place):
+    return "DELETE", await relation_of(place), None
+
+
+async def relation_of(place):
     path = f"/api/v1/tasks/{place.task_id}/relations"
     made = await place.by_manager("POST", path, {"type": "blocks", "task_id": await other_of(place)})
-    return "DELETE", f"{path}/{made['id']}", None
+    return f"{path}/{made['id']}"
 
 
-ENTRIES = (list_relations, create_relation, delete_relation)
+ENTRIES = (list_relations, create_relation, read_relation, delete_relation)

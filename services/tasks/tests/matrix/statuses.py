@@ -9,6 +9,10 @@ async def create_status(place):
     return "POST", path(place), {"name": "In review", "category": "in_progress"}
 
 
+async def read_status(place):
+    return "GET", f"{path(place)}/{await made(place)}", None
+
+
 async def update_status(place):
     return "PATCH", f"{path(place)}/{await made(place)}", {"name": "b"}
 
@@ -25,4 +29,4 @@ async def made(place):
     return (await place.by_manager("POST", path(place), {"name": "a", "category": "todo"}))["id"]
 
 
-ENTRIES = (list_statuses, create_status, update_status, delete_status)
+ENTRIES = (list_statuses, create_status, read_status, update_status, delete_status)

@@ -162,6 +162,7 @@ async def list_attachments(
     response_model=Envelope[AttachmentOut],
     responses={
         200: example(ATTACHMENT_EXAMPLE, description="The file.", headers={"ETag": "The version, in quotes."}),
+        304: {"description": "The file is still at the version in If-None-Match."},
         **errors(AttachmentNotFound),
     },
 )

@@ -122,6 +122,25 @@ async def add_assignee(
     return write.reply(shown, status=201 if is_new else 200, headers=headers)
 
 
+@router.get(
+    "/{user_id}",
+    summary="Read an assignee of a task",
+    description="One who is to do it, with what they have said of it.",
+    response_model=Envelope[AssigneeOut],
+    responses={
+        200: example(ASSIGNEE_OUT_EXAMPLE, description="The assignee."),
+        **errors(AssigneeMissing, AmbiguousKey, NotYetConsistent, InvalidCursor),
+    },
+)
+@scope("tasks:read")
+@policy("task.read")
+async def read_assignee(task: ReadableTask, user_id: UserId, connection: FreshConnection) -> Response:
+    for one in in_order(await repository.list_of(connection, [task["id"]]), task):
+        if one.user_id == user_id:
+            return reply(one)
+    raise AssigneeMissing
+
+
 @router.patch(
     "/{user_id}",
     summary="Answer as an assignee",

@@ -6,8 +6,8 @@ from chassis.web.database import Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors, example, stale
-from chassis.web.pagination import list_reply
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
+from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import policy, scope
 from fastapi import Request, Response
 
@@ -15,7 +15,7 @@ from tasks_service.assignees.errors import AssigneeNoAccess
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.checklists import repository, service
-from tasks_service.checklists.access import WritableItem
+from tasks_service.checklists.access import ReadableItem, WritableItem
 from tasks_service.checklists.errors import ChecklistFull, ChecklistItemMissing, ChecklistItemNotFound
 from tasks_service.checklists.schemas import (
     CHECKLIST_ITEM_EXAMPLE,
@@ -33,7 +33,8 @@ from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
 router = APIRouter(prefix="/api/v1/tasks/{task_id}/checklist", tags=["checklists"])
 
-WRITTEN = {"ETag": "The item's version, in quotes.", **CURSOR}
+ETAG = {"ETag": "The item's version, in quotes."}
+WRITTEN = {**ETAG, **CURSOR}
 STALE = stale(ResourceVersionConflict, CHECKLIST_ITEM_EXAMPLE, "text")
 WRITING = (Forbidden, ProjectArchived, STALE, IfMatchMalformed, IfMatchRequired, ResourceBusy)
 PROGRESS = {"done": 0, "total": 1}
@@ -49,18 +50,15 @@ PROGRESS = {"done": 0, "total": 1}
             "description": "The checklist.",
             "content": {"application/json": {"example": enveloped([CHECKLIST_ITEM_EXAMPLE], progress=PROGRESS)}},
         },
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(TaskNotFound, AmbiguousKey, NotYetConsistent, InvalidCursor),
     },
 )
 @scope("tasks:read")
 @policy("task.read")
-async def list_checklist(
-    request: Request, task: ReadableTask, caller: CurrentPrincipal, connection: FreshConnection
-) -> Response:
+async def list_checklist(task: ReadableTask, caller: CurrentPrincipal, connection: FreshConnection) -> Response:
     rows = await repository.list_visible(connection, caller=caller, task_id=task["id"])
     progress = {"done": sum(row["done"] for row in rows), "total": len(rows)}
-    return list_reply(request, [ChecklistItemOut.of(row) for row in rows], meta={"progress": progress}, links={})
+    return reply([ChecklistItemOut.of(row) for row in rows], meta={"progress": progress})
 
 
 @router.post(
@@ -70,7 +68,11 @@ async def list_checklist(
     description="At the end, or with `after_id` or `before_id` beside another item.",
     response_model=Envelope[ChecklistItemOut],
     responses={
-        201: example(CHECKLIST_ITEM_EXAMPLE, description="The new item.", headers=WRITTEN),
+        201: example(
+            CHECKLIST_ITEM_EXAMPLE,
+            description="The new item.",
+            headers={**WRITTEN, "Location": "Path of the new item."},
+        ),
         **errors(
             TaskNotFound,
             AmbiguousKey,
@@ -89,7 +91,25 @@ async def add_checklist_item(
 ) -> Response:
     row = await service.add_item(write.session, task=task, wanted=body, actor=caller)
     headers = await written_headers(request, write, caller, row)
+    headers["location"] = f"/api/v1/tasks/{row['task_id']}/checklist/{row['id']}"
     return write.reply(ChecklistItemOut.of(row), status=201, headers=headers)
+
+
+@router.get(
+    "/{item_id}",
+    summary="Read an item of a checklist",
+    description="One item by its id. Its ETag goes into `If-Match` of a change, or `If-None-Match` of the next read.",
+    response_model=Envelope[ChecklistItemOut],
+    responses={
+        200: example(CHECKLIST_ITEM_EXAMPLE, description="The item.", headers=ETAG),
+        304: {"description": "The item is still at the version in If-None-Match."},
+        **errors(ChecklistItemMissing, AmbiguousKey, NotYetConsistent, InvalidCursor),
+    },
+)
+@scope("tasks:read")
+@policy("task.read")
+async def read_checklist_item(request: Request, item: ReadableItem) -> Response:
+    return unless_unchanged(request, reply(ChecklistItemOut.of(item), headers={"etag": etag(item["version"])}))
 
 
 @router.patch(

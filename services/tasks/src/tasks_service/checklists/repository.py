@@ -45,6 +45,16 @@ async def list_visible(reader: AsyncConnection, *, caller: Principal, task_id: U
     return rows
 
 
+async def find_visible(
+    reader: AsyncConnection, *, caller: Principal, task_id: UUID, item_id: UUID
+) -> RowMapping | None:
+    """Return an item of a task, if the caller may see the task."""
+    statement = _visible(sight_of(caller)).where(item.c.id == bindparam("item_id"))
+    result = await reader.execute(statement, {**seen_by(caller), "of_task": task_id, "item_id": item_id})
+    row: RowMapping | None = result.mappings().one_or_none()
+    return row
+
+
 async def progress_of(reader: Reader, task_ids: Sequence[UUID]) -> dict[UUID, tuple[int, int]]:
     """Return how many items of tasks are done, of how many, for tasks that the caller has been found to see."""
     query = (

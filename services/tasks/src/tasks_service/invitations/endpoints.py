@@ -6,10 +6,10 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example, stale
+from chassis.web.openapi import NEVER_STORED, errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
-from chassis.web.replies import NO_STORE, etag, reply
+from chassis.web.replies import NO_STORE, etag, reply, unless_unchanged
 from chassis.web.routing import no_policy, policy, public, scope
 from fastapi import Query, Request, Response
 
@@ -52,7 +52,8 @@ from tasks_service.workspaces.errors import PersonalWorkspace, WorkspaceMissing
 router = APIRouter(prefix="/api/v1/workspaces/{workspace_id}/invitations", tags=["invitations"])
 mine = APIRouter(prefix="/api/v1/invitations", tags=["invitations"])
 
-WRITTEN = {"ETag": "The invitation's version, in quotes.", **CURSOR}
+ETAG = {"ETag": "The invitation's version, in quotes."}
+WRITTEN = {**ETAG, **CURSOR}
 CONCERNS_THE_CALLER = "concerns the caller alone: the token was mailed to an address that the caller has confirmed"
 ADDRESSED = (InvitationMissing, AddressUnconfirmed, InvitationForAnotherAddress, InvitationExpired, TokenRestricted)
 STALE = stale(ResourceVersionConflict, INVITATION_EXAMPLE, "state")
@@ -65,7 +66,6 @@ STALE = stale(ResourceVersionConflict, INVITATION_EXAMPLE, "state")
     response_model=PageEnvelope[InvitationOut],
     responses={
         200: page_example(INVITATION_EXAMPLE, description="One page of invitations."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(WorkspaceMissing, Forbidden, PageTooDeep, NotYetConsistent),
     },
 )
@@ -101,7 +101,11 @@ async def list_invitations(
             "model": Envelope[InvitationOut],
             **example(INVITATION_EXAMPLE, description="The invitation that the address had already.", headers=WRITTEN),
         },
-        201: example(INVITATION_EXAMPLE, description="The new invitation.", headers=WRITTEN),
+        201: example(
+            INVITATION_EXAMPLE,
+            description="The new invitation.",
+            headers={**WRITTEN, "Location": "Path of the new invitation."},
+        ),
         **errors(
             WorkspaceMissing,
             Forbidden,
@@ -122,7 +126,31 @@ async def create_invitation(
     terms: InvitationTerms = request.app.state.invitations
     row, is_new = await service.invite(write.session, workspace=workspace, wanted=body, actor=caller, terms=terms)
     headers = {"etag": etag(row["version"]), **await cursor_header(request, write, caller)}
+    if is_new:
+        headers["location"] = f"/api/v1/workspaces/{row['workspace_id']}/invitations/{row['id']}"
     return write.reply(InvitationOut.of(row), status=201 if is_new else 200, headers=headers)
+
+
+@router.get(
+    "/{invitation_id}",
+    summary="Read an invitation",
+    description="One invitation, in whatever state it is. Its ETag goes into `If-None-Match` of the next read.",
+    response_model=Envelope[InvitationOut],
+    responses={
+        200: example(INVITATION_EXAMPLE, description="The invitation.", headers=ETAG),
+        304: {"description": "The invitation is still at the version in If-None-Match."},
+        **errors(WorkspaceMissing, InvitationMissing, Forbidden, NotYetConsistent),
+    },
+)
+@scope("admin:*")
+@policy("workspace.manage_members")
+async def read_invitation(
+    request: Request, workspace: ReadableWorkspace, invitation_id: InvitationId, connection: FreshConnection
+) -> Response:
+    row = await repository.find(connection, workspace["id"], invitation_id)
+    if row is None:
+        raise InvitationMissing
+    return unless_unchanged(request, reply(InvitationOut.of(row), headers={"etag": etag(row["version"])}))
 
 
 @router.post(
@@ -206,7 +234,7 @@ async def revoke_invitation(
     ),
     response_model=Envelope[InvitationLinkOut],
     responses={
-        200: example(INVITATION_LINK_EXAMPLE, description="The link is in force."),
+        200: example(INVITATION_LINK_EXAMPLE, description="The link is in force.", headers=NEVER_STORED),
         **errors(InvitationMissing, InvitationExpired),
     },
 )

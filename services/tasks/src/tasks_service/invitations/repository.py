@@ -50,6 +50,12 @@ async def list_of(
     return (await reader.execute(query)).mappings().all(), total or 0
 
 
+async def find(reader: AsyncConnection, workspace_id: UUID, invitation_id: UUID) -> RowMapping | None:
+    """Return an invitation of a workspace, whatever became of it."""
+    query = select(invitation).where(invitation.c.workspace_id == workspace_id, invitation.c.id == invitation_id)
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
 async def lock_inviter(session: AsyncSession, user_id: UUID) -> None:
     """Let the mails that one person brings on be counted one after the other."""
     key = func.hashtextextended(f"invitations of {user_id}", 0)

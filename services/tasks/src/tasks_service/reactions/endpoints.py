@@ -35,7 +35,14 @@ Emoji = Annotated[str, Path(description="One emoji, percent-encoded.", examples=
     response_model=Envelope[CommentOut],
     responses={
         200: example(COMMENT_EXAMPLE, description="The comment, as it was.", headers=HEADERS),
-        201: {**example(COMMENT_EXAMPLE, description="The comment.", headers=HEADERS), "model": Envelope[CommentOut]},
+        201: {
+            "model": Envelope[CommentOut],
+            **example(
+                COMMENT_EXAMPLE,
+                description="The comment.",
+                headers={**HEADERS, "Location": "Path of the comment, which shows its reactions."},
+            ),
+        },
         **errors(
             CommentNotFound, AmbiguousKey, Forbidden, NotAnEmoji, CommentDeleted, TooManyReactions, ProjectArchived
         ),
@@ -48,6 +55,8 @@ async def add_reaction(
 ) -> Response:
     row, is_new = await service.react(write.session, comment=comment, emoji=emoji, actor=caller)
     headers = await written_headers(request, write, caller, row)
+    if is_new:
+        headers["location"] = f"/api/v1/tasks/{row['task_id']}/comments/{row['id']}"
     return write.reply(CommentOut.of(row), status=201 if is_new else 200, headers=headers)
 
 

@@ -61,7 +61,11 @@ async def list_relations(task: ReadableTask, caller: CurrentPrincipal, connectio
     ),
     response_model=Envelope[RelationOut],
     responses={
-        201: example(RELATION_EXAMPLE, description="The new relation.", headers=CURSOR),
+        201: example(
+            RELATION_EXAMPLE,
+            description="The new relation.",
+            headers={**CURSOR, "Location": "Path of the new relation, seen from this task."},
+        ),
         200: {
             "model": Envelope[RelationOut],
             **example(RELATION_EXAMPLE, description="The relation was there.", headers=CURSOR),
@@ -76,7 +80,31 @@ async def create_relation(
 ) -> Response:
     relation, is_new = await service.add_relation(write.session, task=task, wanted=body, actor=caller)
     headers = await cursor_header(request, write, caller)
+    if is_new:
+        headers["location"] = f"/api/v1/tasks/{task['id']}/relations/{relation.id}"
     return write.reply(relation, status=201 if is_new else 200, headers=headers)
+
+
+@router.get(
+    "/{relation_id}",
+    summary="Read a relation of a task",
+    description="One relation, as this task sees it, for who sees the other one, too.",
+    response_model=Envelope[RelationOut],
+    responses={
+        200: example(RELATION_EXAMPLE, description="The relation."),
+        **errors(RelationMissing, AmbiguousKey, NotYetConsistent),
+    },
+)
+@scope("tasks:read")
+@policy("task.read")
+async def read_relation(
+    task: ReadableTask, relation_id: RelationId, caller: CurrentPrincipal, connection: FreshConnection
+) -> Response:
+    found = await repository.list_of(connection, caller=caller, task_id=task["id"], relation_id=relation_id)
+    if not found:
+        raise RelationMissing
+    [(row, other)] = found
+    return reply(RelationOut.of(row, other, task_id=task["id"]))
 
 
 @router.delete(

@@ -1,17 +1,15 @@
 from typing import Annotated
 
 from chassis.errors import Forbidden, IfMatchRequired
-from chassis.identity import Principal
 from chassis.web.app import APIRouter
-from chassis.web.database import Write, Writing
+from chassis.web.database import Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
-from chassis.web.replies import reply
+from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import policy, scope
 from fastapi import Query, Request, Response
-from sqlalchemy import RowMapping
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
@@ -35,7 +33,8 @@ from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
 router = APIRouter(prefix="/api/v1/projects/{project_id}/statuses", tags=["projects"])
 
-WRITTEN = {"ETag": "The status' version, in quotes.", **CURSOR}
+ETAG = {"ETag": "The status' version, in quotes."}
+WRITTEN = {**ETAG, **CURSOR}
 STALE = stale(ResourceVersionConflict, STATUS_EXAMPLE, "name")
 CHANGING = (
     StatusMissing,
@@ -72,7 +71,9 @@ async def list_statuses(project: ReadableProject, connection: FreshConnection) -
     description="`name` and `category` are enough: the key is made of the name, and the status is the last one.",
     response_model=Envelope[StatusOut],
     responses={
-        201: example(STATUS_EXAMPLE, description="The new status.", headers=WRITTEN),
+        201: example(
+            STATUS_EXAMPLE, description="The new status.", headers={**WRITTEN, "Location": "Path of the new status."}
+        ),
         **errors(ProjectMissing, Forbidden, ProjectArchived, StatusExists, StatusLimitReached),
     },
 )
@@ -87,7 +88,31 @@ async def create_status(
     limits: Limits,
 ) -> Response:
     row = await service.create_status(write.session, project=project, wanted=body, actor=caller, limits=limits)
-    return await _written(request, write, caller, row, status=201)
+    headers = await written_headers(request, write, caller, row)
+    headers["location"] = f"/api/v1/projects/{row['project_id']}/statuses/{row['id']}"
+    return write.reply(StatusOut.of(row), status=201, headers=headers)
+
+
+@router.get(
+    "/{status_id}",
+    summary="Read a status of a project",
+    description="One status by its id. Its ETag goes into `If-Match` of a change, or `If-None-Match` of the next read.",
+    response_model=Envelope[StatusOut],
+    responses={
+        200: example(STATUS_EXAMPLE, description="The status.", headers=ETAG),
+        304: {"description": "The status is still at the version in If-None-Match."},
+        **errors(StatusMissing, NotYetConsistent),
+    },
+)
+@scope("tasks:read")
+@policy("project.read")
+async def read_status(
+    request: Request, project: ReadableProject, status_id: StatusId, connection: FreshConnection
+) -> Response:
+    row = await repository.find(connection, project_id=project["id"], status_id=status_id)
+    if row is None:
+        raise StatusMissing
+    return unless_unchanged(request, reply(StatusOut.of(row), headers={"etag": etag(row["version"])}))
 
 
 @router.patch(
@@ -122,7 +147,7 @@ async def update_status(
     row = await service.update_status(
         write.session, project=project, status_id=status_id, patch=body, expected=expected, actor=caller
     )
-    return await _written(request, write, caller, row)
+    return write.reply(StatusOut.of(row), headers=await written_headers(request, write, caller, row))
 
 
 @router.delete(
@@ -159,10 +184,3 @@ async def delete_status(
     )
     headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
-
-
-async def _written(
-    request: Request, write: Write, caller: Principal, row: RowMapping, *, status: int = 200
-) -> Response:
-    headers = await written_headers(request, write, caller, row)
-    return write.reply(StatusOut.of(row), status=status, headers=headers)

@@ -37,6 +37,12 @@ async def list_of(reader: AsyncConnection | AsyncSession, project_id: UUID) -> S
     return (await reader.execute(query)).mappings().all()
 
 
+async def find(reader: AsyncConnection, *, project_id: UUID, status_id: UUID) -> RowMapping | None:
+    """Return a status of a project."""
+    query = select(*status.c).where(status.c.project_id == project_id, status.c.id == status_id)
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
 async def hold(session: AsyncSession, status_id: UUID) -> None:
     """Lock a status: who is giving it to a task is waited for, and nobody does so until the end."""
     await session.execute(select(status.c.id).where(status.c.id == status_id).with_for_update())

@@ -17,7 +17,7 @@ from tasks_service.projects.errors import ProjectArchived
 from tasks_service.tasks.access import FollowedTask, ReadableTask
 from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
 from tasks_service.watchers import repository, service
-from tasks_service.watchers.errors import WatcherNoAccess
+from tasks_service.watchers.errors import WatcherMissing, WatcherNoAccess
 from tasks_service.watchers.schemas import (
     WATCH_RULES_EXAMPLE,
     WATCHER_OUT_EXAMPLE,
@@ -41,7 +41,6 @@ MISSING = (TaskNotFound, AmbiguousKey)
     response_model=PageEnvelope[WatcherOut],
     responses={
         200: page_example(WATCHER_OUT_EXAMPLE, description="One page of watchers."),
-        304: {"description": "Nothing changed since the ETag in If-None-Match."},
         **errors(*MISSING, PageTooDeep, NotYetConsistent, InvalidCursor),
     },
 )
@@ -128,6 +127,27 @@ async def unmute_task(
     await service.unmute(write.session, task=task, actor=caller)
     headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
+
+
+@router.get(
+    "/{user_id}",
+    summary="Read a watcher of a task",
+    description="One who hears of it.",
+    response_model=Envelope[WatcherOut],
+    responses={
+        200: example(WATCHER_OUT_EXAMPLE, description="The watcher."),
+        **errors(WatcherMissing, AmbiguousKey, NotYetConsistent, InvalidCursor),
+    },
+)
+@scope("tasks:read")
+@policy("task.read")
+async def read_watcher(
+    task: ReadableTask, user_id: UserId, caller: CurrentPrincipal, connection: FreshConnection
+) -> Response:
+    row = await repository.find_watching(connection, task_id=task["id"], user_id=user_id)
+    if row is None:
+        raise WatcherMissing
+    return reply(WatcherOut.of(row, task, caller_id=caller.user_id))
 
 
 @router.delete(

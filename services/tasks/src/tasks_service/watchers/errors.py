@@ -1,4 +1,8 @@
-from chassis.errors import InvalidInput
+from chassis.errors import InvalidInput, NotFound
+
+
+class WatcherMissing(NotFound):
+    """The same answer as for a task that is not there."""
 
 
 class WatcherNoAccess(InvalidInput):

@@ -110,6 +110,12 @@ async def list_of(
     return (await reader.execute(query, {"of_task": task_id})).mappings().all(), total or 0
 
 
+async def find_watching(reader: AsyncConnection, *, task_id: UUID, user_id: UUID) -> RowMapping | None:
+    """Return one who watches a task, with the name."""
+    query = select(*watcher.c, SHOWN_NAME).select_from(WATCHERS).where(*OF_TASK, watcher.c.user_id == user_id)
+    return (await reader.execute(query, {"of_task": task_id})).mappings().one_or_none()
+
+
 async def find_rules(reader: Reader, user_id: UUID) -> RowMapping | None:
     """Return somebody's rules; None for who has said nothing."""
     query = select(*RULES).where(watch_rule.c.user_id == user_id)
