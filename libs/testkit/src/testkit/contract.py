@@ -23,6 +23,8 @@ from chassis.errors import error_classes
 from chassis.web.validation import FIELD_CODES
 from jsonschema import Draft202012Validator
 
+from testkit.explained import examples_of
+
 BODILESS = frozenset({204, 304})
 NO_SUCH_OPERATION = frozenset({404, 405})
 JSON = "application/json"
@@ -95,7 +97,7 @@ class Contract:
         if media_type == JSON:
             self._check_json(name, response, declared.get("schema"))
         if media_type == JSON and response.is_error:
-            _check_refusal(name, response, declared.get("examples", {}))
+            _check_refusal(name, response, examples_of(self._document, declared))
 
     def _check_json(self, name: str, response: httpx2.Response, schema: dict[str, Any] | None) -> None:
         if schema is None:
@@ -158,7 +160,7 @@ def _check_refusal(name: str, response: httpx2.Response, examples: dict[str, Any
     codes = {entry["code"] for entry in refusal["errors"]}
     if hidden := (codes & {one.code for one in error_classes()}) - FIELD_CODES.keys() - examples.keys():
         raise ContractViolation(f"{name}: no example of {sorted(hidden)} is documented")
-    shown = [examples[code]["value"]["data"] or {} for code in codes & examples.keys()]
+    shown = [examples[code]["data"] or {} for code in codes & examples.keys()]
     if refusal["data"] is not None and not any(refusal["data"].keys() <= data.keys() for data in shown):
         raise ContractViolation(f"{name}: the data of {sorted(codes)} is not what the example shows")
 

@@ -64,7 +64,7 @@ def _of_success(document: Document, response: Document) -> Iterator[str]:
 
 
 def _of_content(document: Document, media_type: str, content: Document) -> Iterator[str]:
-    examples = _examples(document, content)
+    examples = examples_of(document, content)
     if not examples:
         yield "no example"
     if media_type == JSON and not content.get("schema"):
@@ -78,7 +78,7 @@ def _of_content(document: Document, media_type: str, content: Document) -> Itera
 def _of_refusal(document: Document, response: Document) -> Iterator[str]:
     """Refusals have an example a code, named after it; VALIDATION_FAILED stands for all codes of single fields."""
     content = response.get("content", {}).get(JSON, {})
-    examples = _examples(document, content)
+    examples = examples_of(document, content)
     if not examples:
         yield "no example"
     for code, value in examples.items():
@@ -89,16 +89,16 @@ def _of_refusal(document: Document, response: Document) -> Iterator[str]:
 
 def _of_conflict(document: Document, response: Document) -> Iterator[str]:
     """A version conflict shows what is there now, as the answer does."""
-    for code, value in _examples(document, response["content"][JSON]).items():
+    for code, value in examples_of(document, response["content"][JSON]).items():
         if set((value["data"] or {}).get("current") or {}) <= {"version"}:
             yield f"example {code}: no resource in data.current"
 
 
-def _examples(document: Document, content: Document) -> dict[str, Any]:
+def examples_of(document: Document, content: Document) -> dict[str, Any]:
     """Return the values by name; some are kept once for all operations."""
     if "example" in content:
         return {"example": content["example"]}
-    kept = document["components"].get("examples", {})
+    kept = document.get("components", {}).get("examples", {})
     named = content.get("examples", {}).items()
     return {name: (kept[one["$ref"].rpartition("/")[2]] if "$ref" in one else one)["value"] for name, one in named}
 
