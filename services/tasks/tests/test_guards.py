@@ -8,6 +8,7 @@ from chassis.web.app import UnguardedRoute, refuse_unguarded_routes
 from chassis.web.handlers import api_routes
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.routing import policy, scope
+from chassis.web.validation import invalid_body
 from tasks_service.main import ROUTERS, openapi_document
 from tasks_service.models import METADATA
 from tasks_service.permissions.rules import RULES
@@ -23,6 +24,18 @@ def test_every_route_says_who_may_call_it_and_none_is_missed():
 
 def test_every_operation_is_described_and_shown_with_examples_that_are_true():
     assert unexplained(openapi_document()) == []
+
+
+def test_whatever_a_resource_shows_and_a_patch_does_not_set_is_told_as_read_only():
+    patches = [route for route in api_routes(ROUTERS) if "PATCH" in route.methods]
+    assert len(patches) >= 3
+    for route in patches:
+        shown = set(route.response_model.model_fields["data"].annotation.model_fields)
+        assert "id" in shown, route.name
+        sent = [{"type": "extra_forbidden", "loc": ("body", name)} for name in sorted(shown)]
+        told = {one.field: one.code for one in invalid_body(route, sent).details}
+        settable = set(route.body_field.field_info.annotation.model_fields)
+        assert told == {name: "UNKNOWN_FIELD" if name in settable else "READ_ONLY_FIELD" for name in shown}, route.name
 
 
 def test_r30_no_body_and_no_flag_takes_what_only_looks_right():

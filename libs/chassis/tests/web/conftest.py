@@ -26,8 +26,8 @@ from chassis.web.pagination import PagingQuery, cursor_links, page_links
 from chassis.web.preconditions import ExpectedVersion, WantsMinimal
 from chassis.web.repeating import answer_repeatedly
 from chassis.web.replies import NO_STORE, etag, reply, unless_unchanged
-from chassis.web.routing import any_credential, public, scope, session_only
-from fastapi import Query, Request, Response
+from chassis.web.routing import any_credential, gives_name, public, scope, session_only
+from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy import BigInteger, ForeignKey, func, insert, select, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -173,10 +173,25 @@ async def read_note(
     return unless_unchanged(request, reply(note, headers={"etag": etag(7)}))
 
 
-@router.patch("/{note_id}")
+@router.patch("/{note_id}", response_model=Envelope[NoteOut])
 @scope("notes:write")
 async def change_note(note_id: UUID, wanted: NotePatch, principal: CurrentPrincipal) -> Response:
     return reply(None, meta={"named": sorted(wanted.model_fields_set)})
+
+
+@router.put("/by-name/{name}")
+@scope("notes:write")
+@gives_name("name")
+async def name_note(
+    name: Annotated[str, Path(pattern="^[a-z]{1,9}$")], wanted: NotePatch, principal: CurrentPrincipal
+) -> Response:
+    return reply(None, meta={"name": name})
+
+
+@router.get("/by-name/{name}")
+@scope("notes:read")
+async def read_named_note(name: Annotated[str, Path(pattern="^[a-z]{1,9}$")], principal: CurrentPrincipal) -> Response:
+    return reply(None, meta={"name": name})
 
 
 @router.put("/{note_id}")

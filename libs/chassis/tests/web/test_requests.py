@@ -139,6 +139,21 @@ async def test_an_id_that_cannot_be_one_is_404_like_one_that_nobody_has(api):
     assert answers[0].content == answers[1].content
 
 
+async def test_a_name_that_a_path_gives_is_told_as_a_field_and_names_nothing_elsewhere(api):
+    path = f"{NOTES}/by-name/NOT"
+    for query, more in (("", []), ("?zz=1", [("zz", "UNKNOWN_PARAMETER")])):
+        answer = await api.put(f"{path}{query}", json={"title": 1})
+        told = [*more, ("name", "INVALID_FORMAT"), ("title", "WRONG_TYPE")]
+        assert (answer.status_code, sorted(entries(answer))) == (422, sorted(told))
+    answer = await api.get(path)
+    assert (answer.status_code, entries(answer)) == (404, [(None, "NOT_FOUND")])
+
+
+async def test_r30_what_a_resource_shows_and_nobody_sets_is_read_only(api):
+    answer = await api.patch(f"{NOTES}/{UUID(int=1)}", json={"id": "x", "colour": "x"})
+    assert entries(answer) == [("id", "READ_ONLY_FIELD"), ("colour", "UNKNOWN_FIELD")]
+
+
 async def test_r28_all_errors_at_once_and_never_the_input(api):
     body = {"title": "hunter2" * 9, "size": "hunter2", "parent_id": "hunter2", "due": "hunter2"}
     answer = await api.post(NOTES, json=body)

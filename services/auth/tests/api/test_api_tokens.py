@@ -144,7 +144,7 @@ INVALID = [
     ),
     ({"read_only": "yes"}, ("read_only", "WRONG_TYPE")),
     ({"read_only": 1}, ("read_only", "WRONG_TYPE")),
-    ({"id": "x"}, ("id", "UNKNOWN_FIELD")),
+    ({"id": "x"}, ("id", "READ_ONLY_FIELD")),
     ({"account_id": "x"}, ("account_id", "UNKNOWN_FIELD")),
 ]  # fmt: skip
 

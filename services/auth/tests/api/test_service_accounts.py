@@ -146,7 +146,7 @@ async def test_a9_its_own_profile_can_be_read_by_its_token(api, create, test_gat
         ({"role": None}, ("role", "NOT_ALLOWED")),
         ({"workspace_id": "x"}, ("workspace_id", "INVALID_ID")),
         ({"workspace_id": None}, ("workspace_id", "WRONG_TYPE")),
-        ({"created_by": "x"}, ("created_by", "UNKNOWN_FIELD")),
+        ({"created_by": "x"}, ("created_by", "READ_ONLY_FIELD")),
         ({"email": "bot@example.com"}, ("email", "UNKNOWN_FIELD")),
     ],
     ids=str,

@@ -103,7 +103,8 @@ async def test_b11_values_are_objects_of_some_size_and_depth(roster, place):
     for body in ([], 1, "x", None, {"a": "\0"}):
         assert (await roster.ask("owner", "PUT", f"{path}/wrong", body)).status_code == 422
     for wrong in ("a", "A" * 3, ".ab", "x" * 64, "a b"):
-        assert code(await roster.ask("owner", "PUT", f"{path}/{wrong}", {})) == (404, "NOT_FOUND")
+        assert code(await roster.ask("owner", "PUT", f"{path}/{wrong}", {})) == (422, "INVALID_FORMAT")
+        assert code(await roster.ask("owner", "GET", f"{path}/{wrong}")) == (404, "NOT_FOUND")
 
 
 async def test_b11_of_twenty_apps_at_once_one_gets_the_namespace(roster, place):

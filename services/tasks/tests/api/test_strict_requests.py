@@ -93,3 +93,37 @@ async def test_r30_a_body_has_numbers_and_flags_as_json_has_them(api, mine, meth
         answer = await api.request(method, there, json={field: value}, headers=mine)
         assert (field, "WRONG_TYPE") in told(answer)[1], value
         assert answer.status_code == 422
+
+
+async def test_r30_what_a_workspace_shows_and_nobody_sets_is_read_only(api, mine):
+    task = (await api.post(TASKS, json={"title": "a"}, headers=mine)).json()["data"]
+    path = f"/api/v1/workspaces/{task['workspace_id']}"
+    shown = (await api.get(path, headers=mine)).json()["data"]
+    answer = await api.patch(path, json=shown, headers=mine)
+    read_only = shown.keys() - {"name", "require_if_match"}
+    assert {"id", "version", "created_at", "role"} <= read_only
+    assert (answer.status_code, dict(told(answer)[1])) == (422, dict.fromkeys(read_only, "READ_ONLY_FIELD"))
+    made = await api.post("/api/v1/workspaces", json={"name": "a", "id": "x", "version": 1, "zz": 1}, headers=mine)
+    assert told(made)[1] == [("id", "READ_ONLY_FIELD"), ("version", "READ_ONLY_FIELD"), ("zz", "UNKNOWN_FIELD")]
+
+
+@pytest.mark.parametrize("namespace", ["A", "m", "Bad%20Ns", "n" * 65, "-a"])
+async def test_a_namespace_that_can_not_be_one_is_told_where_it_would_be_made(api, mine, namespace):
+    task = (await api.post(TASKS, json={"title": "a"}, headers=mine)).json()["data"]
+    path = f"{TASKS}/{task['id']}/metadata/{namespace}"
+    assert told(await api.put(path, json={"a": 1}, headers=mine)) == (422, [("namespace", "INVALID_FORMAT")])
+    for method in ("GET", "DELETE"):
+        assert (await api.request(method, path, headers=mine)).status_code == 404
+    hidden = await api.put(f"{TASKS}/{uuid7()}/metadata/{namespace}", json={"a": 1}, headers=mine)
+    assert told(hidden) == (404, [(None, "NOT_FOUND")])
+
+
+async def test_an_external_id_that_can_not_be_one_is_told_where_it_would_be_made(api, mine):
+    for source, one, wrong in (
+        ("jira", "x" * 300, [("external_id", "INVALID_FORMAT")]),
+        ("a%20b", "1", [("source", "INVALID_FORMAT")]),
+        ("a%20b", "x" * 300, [("source", "INVALID_FORMAT"), ("external_id", "INVALID_FORMAT")]),
+    ):
+        path = f"{TASKS}/by-external/{source}/{one}"
+        assert told(await api.put(path, json={"title": "a"}, headers=mine)) == (422, wrong)
+        assert (await api.get(path, headers=mine)).status_code == 404

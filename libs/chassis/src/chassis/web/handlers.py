@@ -20,6 +20,7 @@ from chassis.errors import (
     UnsupportedMediaType,
 )
 from chassis.web.replies import refuse
+from chassis.web.routing import names_given
 from chassis.web.status import STATUS_OF_KIND
 from chassis.web.validation import invalid_body
 
@@ -52,10 +53,10 @@ async def on_app_error(request: Request, error: Exception) -> Response:
 async def on_validation_error(request: Request, error: Exception) -> Response:
     problem = cast("RequestValidationError", error)
     entries = problem.errors()
-    if any(entry["loc"][:1] == ("path",) for entry in entries):
+    if any(entry["loc"][0] == "path" and entry["loc"][1] not in names_given(request) for entry in entries):
         # An id that can't be one names nothing: the same answer as for an id that nobody has.
         return refuse(NotFound())
-    return refuse(invalid_body(getattr(request.scope.get("route"), "body_field", None), entries))
+    return refuse(invalid_body(request.scope.get("route"), entries))
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

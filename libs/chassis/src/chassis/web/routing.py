@@ -28,6 +28,7 @@ Answering = Callable[[Request, Handler], Coroutine[Any, Any, Response]]
 PUBLIC_MARK = "__public_reason__"
 IDEMPOTENT_MARK = "__takes_idempotency_key__"
 SCOPE_MARK = "__scope__"
+NAMES_MARK = "__names_given__"
 POLICY_MARK = "__policy__"
 REFUSALS_MARK = "__refusals__"
 SCOPE = re.compile(r"[a-z]+:(?:[a-z]+|\*)")
@@ -99,9 +100,11 @@ class StrictRoute(APIRoute):
             query = request_params_to_args(one.query_params, request.query_params)[1]
             found += [error for error in query if error["loc"][1] not in told]
             found += request_params_to_args(one.header_params, request.headers)[1]
+            names = [field for field in one.path_params if field.alias in names_given(request)]
+            found += request_params_to_args(names, request.path_params)[1]
         found += _body_problems(self.body_field, request)
         if found:
-            yield from invalid_body(self.body_field, found).details
+            yield from invalid_body(self, found).details
 
 
 def public(reason: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -173,6 +176,25 @@ def _policy(found: Policy) -> Callable[[Callable[..., Any]], Callable[..., Any]]
         return endpoint
 
     return mark
+
+
+def gives_name(*parameters: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark an endpoint by whose path its caller may call something new, with the parameters of the path that are names.
+
+    A name that can't be one is told as a field then. Elsewhere in paths it names nothing, and that is 404.
+    """
+
+    def mark(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        setattr(endpoint, NAMES_MARK, frozenset(parameters))
+        return endpoint
+
+    return mark
+
+
+def names_given(request: Request) -> frozenset[str]:
+    """Return the parameters of the path by which the request may call something new."""
+    found: frozenset[str] = getattr(request.scope.get("endpoint"), NAMES_MARK, frozenset())
+    return found
 
 
 def takes_idempotency_key(call: Callable[P, T]) -> Callable[P, T]:

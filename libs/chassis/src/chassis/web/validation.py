@@ -67,6 +67,9 @@ FIELD_CODES = {
 """Every code that says what is wrong with one field or parameter, for the catalogue; all of them are 422."""
 
 DATE_TYPES = ("date", "datetime", "time")
+CHANGING = frozenset({"PATCH", "PUT"})
+CREATED = 201
+SERVER_FIELDS = frozenset({"id", "version", "created_at", "created_by", "updated_at"})
 PARAMETER_LOCATIONS = frozenset({"query", "path", "header", "cookie"})
 
 
@@ -89,11 +92,35 @@ def invalid_input(
     return InvalidInput(details=details) if details else InvalidInput()
 
 
-def invalid_body(body_field: object, errors: Iterable[dict[str, Any]]) -> InvalidInput:
-    """Explain what FastAPI found wrong. A model names in `read_only_fields` what its resource shows and nobody sets."""
-    model = getattr(getattr(body_field, "field_info", None), "annotation", None)
-    known = sorted(getattr(model, "model_fields", {}))
-    return invalid_input(errors, known_fields=known, read_only=getattr(model, "read_only_fields", ()))
+def invalid_body(route: object, errors: Iterable[dict[str, Any]]) -> InvalidInput:
+    """Explain what FastAPI found wrong with a request of a route."""
+    known = sorted(_fields(_body_of(route)))
+    return invalid_input(errors, known_fields=known, read_only=read_only_fields(route))
+
+
+def read_only_fields(route: object) -> set[str]:
+    """Return what the resource of a route shows, and its body has not.
+
+    That is all of it where a resource is changed, and what the server gives to every one where it is made; a model
+    may name more in `read_only_fields`.
+    """
+    body = _body_of(route)
+    methods: set[str] = getattr(route, "methods", None) or set()
+    answer = _fields(getattr(route, "response_model", None))
+    shown = set(_fields(answer["data"].annotation)) if "data" in answer else set()
+    if methods.isdisjoint(CHANGING):
+        shown = shown & SERVER_FIELDS if getattr(route, "status_code", None) == CREATED else set()
+    return (shown | set(getattr(body, "read_only_fields", ()))) - set(_fields(body))
+
+
+def _body_of(route: object) -> object:
+    field = getattr(route, "body_field", None)
+    return getattr(getattr(field, "field_info", None), "annotation", None)
+
+
+def _fields(model: object) -> dict[str, Any]:
+    found: dict[str, Any] = getattr(model, "model_fields", {})
+    return found
 
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:

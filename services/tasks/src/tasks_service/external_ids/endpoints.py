@@ -9,7 +9,7 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
 from chassis.web.preconditions import IfMatchMalformed
 from chassis.web.replies import etag, reply
-from chassis.web.routing import policy, scope
+from chassis.web.routing import gives_name, policy, scope
 from fastapi import Depends, Path, Query, Request, Response
 
 from tasks_service.assignees.errors import AssigneeNoAccess
@@ -85,6 +85,7 @@ NamedElsewhere = Annotated[Elsewhere, Depends(elsewhere)]
         ),
     },
 )
+@gives_name("source", "external_id")
 @scope("tasks:write")
 @policy("project.create_task")
 async def put_task_by_external_id(

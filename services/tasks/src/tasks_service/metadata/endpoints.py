@@ -9,7 +9,7 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply
-from chassis.web.routing import policy, scope
+from chassis.web.routing import gives_name, policy, scope
 from fastapi import Body, Path, Query, Request, Response
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
@@ -95,6 +95,7 @@ async def read_task_metadata(
         **errors(TaskNotFound, NamespaceTaken, TooManyNamespaces, *WRITING),
     },
 )
+@gives_name("namespace")
 @scope("tasks:write")
 @policy("task.keep_metadata")
 async def put_task_metadata(
