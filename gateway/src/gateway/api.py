@@ -7,7 +7,7 @@ import orjson
 from chassis.errors import RateLimited, Unauthenticated
 from chassis.web.envelope import Envelope, success_body
 from chassis.web.identity import check_token
-from chassis.web.openapi import complete_document, errors, example
+from chassis.web.openapi import NEVER_STORED, complete_document, errors, example
 from chassis.web.replies import JSON, NO_STORE, reply
 from chassis.web.routing import StrictRoute, public, scope, token_rule
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -85,7 +85,9 @@ async def create_ws_ticket(request: Request, caller: Annotated[Caller, Depends(c
     summary="Read the system's status",
     description="`ok` when every service is ready to answer, else `degraded`; and how each of them is. Needs no login.",
     response_model=Envelope[SystemStatus],
-    responses={200: example({"status": "ok", "services": {"tasks": "ok"}}, description="The status.")},
+    responses={
+        200: example({"status": "ok", "services": {"tasks": "ok"}}, description="The status.", headers=NEVER_STORED)
+    },
 )
 @public("says no more than a failing request would")
 async def read_status(request: Request) -> Response:
@@ -101,7 +103,9 @@ async def read_status(request: Request) -> Response:
     response_model=Envelope[list[ErrorCodeOut]],
     responses={
         200: example(
-            [{"code": RateLimited.code, "status": 429, "message": RateLimited.message}], description="The catalogue."
+            [{"code": RateLimited.code, "status": 429, "message": RateLimited.message}],
+            description="The catalogue.",
+            headers={"Cache-Control": "How long it may be kept."},
         )
     },
 )

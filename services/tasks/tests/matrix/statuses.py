@@ -9,7 +9,7 @@ async def create_status(place):
     return "POST", path(place), {"name": "In review", "category": "in_progress"}
 
 
-async def read_status(place):
+async def read_project_status(place):
     return "GET", f"{path(place)}/{await made(place)}", None
 
 
@@ -29,4 +29,4 @@ async def made(place):
     return (await place.by_manager("POST", path(place), {"name": "a", "category": "todo"}))["id"]
 
 
-ENTRIES = (list_statuses, create_status, read_status, update_status, delete_status)
+ENTRIES = (list_statuses, create_status, read_project_status, update_status, delete_status)

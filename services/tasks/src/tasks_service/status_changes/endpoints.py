@@ -106,7 +106,7 @@ async def create_status(
 )
 @scope("tasks:read")
 @policy("project.read")
-async def read_status(
+async def read_project_status(
     request: Request, project: ReadableProject, status_id: StatusId, connection: FreshConnection
 ) -> Response:
     row = await repository.find(connection, project_id=project["id"], status_id=status_id)
