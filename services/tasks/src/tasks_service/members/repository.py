@@ -19,7 +19,7 @@ Reader = AsyncConnection | AsyncSession
 IS_HERE = member.c.workspace_id == bindparam("of_workspace")
 KIND = case((service_account.c.id.is_not(None), "service"), else_=func.coalesce(person.c.kind, "human")).label("kind")
 SHOWN: Select[Any] = (
-    select(*member.c, SHOWN_NAME, IS_DELETED, person.c.avatar_url, KIND)
+    select(*member.c, SHOWN_NAME, IS_DELETED, person.c.avatar_url, person.c.status, KIND)
     .select_from(member.outerjoin(person, person.c.id == member.c.user_id))
     .join(service_account, service_account.c.id == member.c.user_id, isouter=True)
     .where(IS_HERE)
