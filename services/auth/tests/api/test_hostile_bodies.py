@@ -196,10 +196,23 @@ async def test_r29_another_type_or_an_encoding_is_415(send, method, path, header
     assert (answer.status_code, codes) == (415, ["UNSUPPORTED_MEDIA_TYPE"])
 
 
+OPTIONAL = {
+    ("PATCH", "/api/v1/users/me"),
+    ("POST", "/api/v1/auth/step-up"),
+    ("POST", "/api/v1/auth/passkeys/login/options"),
+    ("PATCH", "/api/v1/auth/passkeys/{passkey_id}"),
+    ("PATCH", "/api/v1/service-accounts/{account_id}"),
+}
+
+
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_no_body_at_all_is_422(send, method, path):
-    answer = await send(method, path, b"")
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "REQUIRED")
+async def test_no_body_at_all_is_422_unless_no_field_has_to_be_there(send, method, path):
+    answer, empty = [await send(method, path, body) for body in (b"", b"{}")]
+    if (method, path) in OPTIONAL:
+        codes = [[error["code"] for error in one.json()["errors"]] for one in (answer, empty)]
+        assert (answer.status_code, codes[0]) == (empty.status_code, codes[1])
+    else:
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "REQUIRED")
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -233,7 +246,8 @@ async def test_r31_an_unknown_query_parameter_is_422_on_every_route(api, account
         headers["content-type"] = "application/x-www-form-urlencoded"
     answer = await api.request(method, f"{path}?surprise=1", headers=headers)
     codes = [(error["field"], error["code"]) for error in answer.json()["errors"]]
-    assert (answer.status_code, codes) == (422, [("surprise", "UNKNOWN_PARAMETER")])
+    # What else is wrong, such as a body that is not there, is told with it.
+    assert (answer.status_code, codes[0]) == (422, ("surprise", "UNKNOWN_PARAMETER"))
 
 
 async def test_r31_a_repeated_query_parameter_is_422(api, test_gateway):
