@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,25 +59,48 @@ def start_copy() -> Callable[..., AbstractContextManager[dict[str, Any]]]:
     return running_copy
 
 
+Copies = Callable[[dict[str, str]], dict[str, Any]]
+
+
 @pytest.fixture(scope="session")
-def copy(
+def copies(
     start_copy: Callable[..., AbstractContextManager[dict[str, Any]]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Copies]:
+    """Starts a copy for each kind of settings, once, and returns what it says of itself."""
+    started: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
+    with ExitStack() as running:
+
+        def copy_with(settings: dict[str, str]) -> dict[str, Any]:
+            key = tuple(sorted(settings.items()))
+            if key not in started:
+                started[key] = running.enter_context(start_copy(tmp_path_factory.mktemp("taskloom"), **settings))
+            return started[key]
+
+        yield copy_with
+
+
+@pytest.fixture(scope="module")
+def copy_settings() -> dict[str, str]:
+    """What a module's copy has to be told. With anything, it is one of its own, whatever TASKLOOM_URL says."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def copy(copies: Copies, copy_settings: dict[str, str]) -> dict[str, Any]:
     """What the copy that is started here says of itself."""
-    with start_copy(tmp_path_factory.mktemp("taskloom")) as summary:
-        yield summary
+    return copies(copy_settings)
 
 
-@pytest.fixture(scope="session")
-def base_url(request: pytest.FixtureRequest) -> str:
-    given = os.environ.get("TASKLOOM_URL")
+@pytest.fixture(scope="module")
+def base_url(request: pytest.FixtureRequest, copy_settings: dict[str, str]) -> str:
+    given = None if copy_settings else os.environ.get("TASKLOOM_URL")
     return given.rstrip("/") if given else str(request.getfixturevalue("copy")["api"])
 
 
 Mails = Callable[[str], Awaitable[list[dict[str, Any]]]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mails_to(request: pytest.FixtureRequest) -> Mails:
     """What has come for somebody to the mail catcher at TASKLOOM_MAIL_URL, or to that of our own copy; newest first."""
     if "TASKLOOM_URL" in os.environ and "TASKLOOM_MAIL_URL" not in os.environ:
@@ -93,7 +116,7 @@ def mails_to(request: pytest.FixtureRequest) -> Mails:
     return mails_to
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def contract(base_url: str) -> Contract:
     return Contract(httpx2.get(f"{base_url}/openapi.json", timeout=30).raise_for_status().json())
 
