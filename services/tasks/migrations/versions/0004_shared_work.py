@@ -411,14 +411,15 @@ STATUSES = """
         ('cancelled', 'Cancelled', 'a4V')) AS preset (key, name, position)
     ON CONFLICT (project_id, key) DO NOTHING
 """
+# The category first: what is without a number, as what is made in between, is given both by the next revision.
 TASK_TRIGGERS = (
-    """
-    CREATE OR REPLACE TRIGGER place_task BEFORE INSERT ON tasks.task
-        FOR EACH ROW EXECUTE FUNCTION tasks.place_task()
-    """,
     """
     CREATE OR REPLACE TRIGGER categorize_task BEFORE INSERT OR UPDATE OF status, project_id ON tasks.task
         FOR EACH ROW EXECUTE FUNCTION tasks.categorize_task()
+    """,
+    """
+    CREATE OR REPLACE TRIGGER place_task BEFORE INSERT ON tasks.task
+        FOR EACH ROW EXECUTE FUNCTION tasks.place_task()
     """,
 )
 CONSTRAINTS = """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
@@ -169,3 +170,33 @@ async def test_r42_the_schema_changes_under_a_release_that_goes_on_writing(setti
         numbered = "SELECT count(*) FROM tasks.project WHERE next_number <> 1 + ("
         numbered += "SELECT coalesce(max(number), 0) FROM tasks.task WHERE task.project_id = project.id)"
         assert await counted(numbered) == 0
+
+
+async def test_r42_what_is_written_after_each_single_trigger_is_complete_in_the_end(
+    settings_of_then, database_of_then, postgres_url
+):
+    """After each `CREATE TRIGGER`, and before the next one, the previous release makes a task that is done."""
+    release = PreviousRelease(database_of_then)
+    await release.add_workspace(projects=1)
+    await release.add_tasks(len(STATES))
+    url = settings_of_then.url.get_secret_value()
+    columns = "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute"
+    columns += " WHERE attrelid = 'tasks.task'::regclass AND attnum > 0 AND attname <> 'id'"
+    async with database_of_then.primary.connect() as connection:
+        kept = (await connection.exec_driver_sql(columns)).scalar_one()
+    another = (
+        "INSERT INTO tasks.task (id, {0}) SELECT gen_random_uuid(), {0} FROM tasks.task WHERE status = 'done' LIMIT 1"
+    )
+    superuser = await asyncpg.connect(f"{postgres_url}/{url.rpartition('/')[2]}")
+    await superuser.execute(
+        "CREATE FUNCTION public.write_meanwhile() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+        f" $$ BEGIN {another.format(kept)}; END $$;"
+        " CREATE EVENT TRIGGER meanwhile ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER')"
+        " EXECUTE FUNCTION public.write_meanwhile()"
+    )
+    await superuser.close()
+    await asyncio.to_thread(upgrade, ROOT, url=url)
+    async with database_of_then.primary.connect() as connection:
+        counts = "SELECT count(*) >= 8, count(*) FILTER (WHERE status_category = status) = count(*),"
+        counts += " count(DISTINCT number) = count(*), count(position) = count(*) FROM tasks.task"
+        assert tuple((await connection.exec_driver_sql(counts)).one()) == (True, True, True, True)
