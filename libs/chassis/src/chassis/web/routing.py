@@ -73,8 +73,9 @@ class StrictRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             given = request.query_params.multi_items()
-            # Starlette keeps the parsed query in `_query_params`.
-            request._query_params = QueryParams([*_split(given, repeatable)])  # noqa: SLF001
+            if given and repeatable:
+                # Starlette keeps the parsed query in `_query_params`.
+                request._query_params = QueryParams([*_split(given, repeatable)])  # noqa: SLF001
             problems = query_problems(given, single, repeatable)
             if takes_json:
                 problems += await _read_json(request)
