@@ -80,7 +80,10 @@ bench: install ## Measure reads, writes and live delivery beside the bare floor 
 bench-logins: install ## Measure logins, and other requests while fifty run at once
 	@.venv/bin/python bench/logins.py $(ARGS)
 
+bench-many: install ## Make a workspace of many tasks, for measuring (make bench-many ARGS="--tasks 100000 --keep DIR --serve")
+	@.venv/bin/python bench/many.py $(ARGS)
+
 clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help install run test test-gateway test-alone lint format contracts previous-statements e2e e2e-compose bench bench-logins clean
+.PHONY: help install run test test-gateway test-alone lint format contracts previous-statements e2e e2e-compose bench bench-logins bench-many clean

@@ -85,10 +85,28 @@ def wait_until(condition: Callable[[], bool], *, what: str, seconds: float = STA
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Run PostgreSQL with everything durable switched off; yield the superuser's URL without a database."""
+def postgres(folder: Path, *settings: str) -> Iterator[str]:
+    """Run PostgreSQL with everything durable switched off; yield the superuser's URL without a database.
+
+    Data that is in the folder is served again. `settings` such as `work_mem=8MB` win over ours.
+    """
     user = _system_user(folder)
     data = folder / "postgres"
+    if not data.exists():
+        _make_cluster(data, user)
+    port = free_port()
+    fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=64MB"]
+    options = [part for setting in (*fast, *settings) for part in ("-c", setting)]
+    command = [str(POSTGRES_BINARIES / "postgres"), "-D", str(data), "-p", str(port), "-h", HOST, "-k", "", *options]
+    server = Server(command, f"postgresql://postgres@{HOST}:{port}", port, folder / "postgres.log", user)
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop(signal.SIGINT)
+
+
+def _make_cluster(data: Path, user: str | None) -> None:
     data.mkdir(mode=0o700)
     if user is not None:
         shutil.chown(data, user, user)
@@ -104,16 +122,6 @@ def postgres(folder: Path) -> Iterator[str]:
     )
     if made.returncode:
         raise RuntimeError(f"initdb failed: {made.stderr}")
-    port = free_port()
-    fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=64MB"]
-    settings = [part for setting in fast for part in ("-c", setting)]
-    command = [str(POSTGRES_BINARIES / "postgres"), "-D", str(data), "-p", str(port), "-h", HOST, "-k", "", *settings]
-    server = Server(command, f"postgresql://postgres@{HOST}:{port}", port, folder / "postgres.log", user)
-    server.start()
-    try:
-        yield server.url
-    finally:
-        server.stop(signal.SIGINT)
 
 
 def valkey(folder: Path, *, durable: bool = False) -> Server:
