@@ -1,0 +1,84 @@
+"""Pure rules of what predicates ask: of days and instants in a zone, of ranks, and of where metadata lies."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal, NamedTuple, get_args
+from zoneinfo import ZoneInfo
+
+from chassis.filtering.tree import Operator, Predicate, Value
+
+from tasks_service.tasks.rules import Priority
+
+META = "meta."
+PRIORITIES: Sequence[str] = get_args(Priority)
+Comparison = Literal["=", "<", "<=", ">", ">="]
+COMPLEMENTS: dict[Operator, Operator] = {"!=": "=", "not_in": "in", "has_none": "has_any"}
+"""What is true of a row where the other is not."""
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 1, 1)
+"""All that is kept lies between these, so a value beyond is as good as one of these."""
+
+
+class Bound(NamedTuple):
+    """One comparison with a day or a time."""
+
+    comparison: Comparison
+    value: date | datetime
+
+
+def within(value: date | datetime) -> date | datetime:
+    """Return a value, or the first or last day where it lies beyond."""
+    day = value.date() if isinstance(value, datetime) else value
+    if FIRST_DAY <= day <= LAST_DAY:
+        return value
+    limit = FIRST_DAY if day < FIRST_DAY else LAST_DAY
+    return datetime.combine(limit, time(), UTC) if isinstance(value, datetime) else limit
+
+
+def day_of(value: date | datetime, zone: ZoneInfo) -> date:
+    """Return the day of a value, which is an instant's in the zone."""
+    return value.astimezone(zone).date() if isinstance(value, datetime) else value
+
+
+def starts(day: date, zone: ZoneInfo | None) -> datetime:
+    """Return when a day begins: its first instant in a zone, or as a wall time."""
+    if zone is None:
+        return datetime.combine(day, time())
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def bounds_of_day(comparison: Comparison, day: date, zone: ZoneInfo | None) -> list[Bound]:
+    """Return how instants, or without a zone wall times, compare where their day is compared with this one."""
+    first, after = starts(day, zone), starts(day + timedelta(days=1), zone)
+    bounds: dict[Comparison, list[Bound]] = {
+        "=": [Bound(">=", first), Bound("<", after)],
+        "<": [Bound("<", first)],
+        "<=": [Bound("<", after)],
+        ">": [Bound(">=", after)],
+        ">=": [Bound(">=", first)],
+    }
+    return bounds[comparison]
+
+
+def ranked(comparison: Comparison, value: Value, ranks: Sequence[str]) -> list[str]:
+    """Return those of the ranks that compare so with a value."""
+    place = ranks.index(str(value))
+    first = {"<": 0, "<=": 0, ">": place + 1, ">=": place, "=": place}[comparison]
+    last = {"<": place, "<=": place + 1, ">": len(ranks), ">=": len(ranks), "=": place + 1}[comparison]
+    return list(ranks[first:last])
+
+
+def places_in_metadata(field: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each namespace and path that `meta.<namespace>.<path>` can mean: a namespace may have dots, too."""
+    parts = field.removeprefix(META).split(".")
+    for length in range(1, len(parts)):
+        yield ".".join(parts[:length]), parts[length:]
+
+
+def conjuncts(predicates: Sequence[object], fields: Sequence[str]) -> list[Predicate]:
+    """Return those of the parts of a conjunction that are predicates of these fields and have to have a value."""
+    having = ("=", "in", "has_any", "has_all")
+    return [
+        one
+        for one in predicates
+        if isinstance(one, Predicate) and one.field in fields and one.operator in having and one.values
+    ]

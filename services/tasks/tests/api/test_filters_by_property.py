@@ -1,0 +1,129 @@
+"""Random filters over random tasks: SQL finds what plain Python finds."""
+
+import asyncio
+import runpy
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from chassis.db.engine import open_database
+from chassis.db.row_security import reading
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from hypothesis import HealthCheck, given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+from sqlalchemy import text
+from tasks_service.db import ROW_SECURITY
+from tasks_service.matching.repository import matching
+
+MODEL = runpy.run_path(str(Path(__file__).parents[1] / "model" / "filters.py"))
+fulfils, ZONES = MODEL["fulfils"], MODEL["ZONES"]
+TASKS, EXAMPLES = 80, 400
+
+
+class World:
+    """Random tasks in a database, read as requests do by one connection that is kept, and by one caller."""
+
+    def __init__(self, settings):
+        self._loop, self._stack = asyncio.Runner(), AsyncExitStack()
+        self.people, self.labels = [uuid7() for _ in range(4)], [uuid7() for _ in range(4)]
+        self.caller = Principal(user_id=self.people[0], session_id=uuid7())
+        self._database = open_database(settings, application_name="tasks-filters")
+        self._loop.run(self._fill())
+
+    async def _fill(self):
+        workspace = uuid7()
+        projects = [{"id": uuid7(), "workspace_id": workspace, "is_archived": archived} for archived in (False, True)]
+        self.tasks = MODEL["random_tasks"](1, people=self.people, labels=self.labels, projects=projects, count=TASKS)
+        async with self._database.writer.begin() as connection:
+
+            async def rows(statement, **values):
+                found = await connection.execute(text(statement), values)
+                return found.all() if found.returns_rows else []
+
+            await _place(rows, workspace, self.people, self.labels, projects)
+            await MODEL["keep"](rows, self.tasks, app=self.caller.user_id)
+            for task in self.tasks[::3]:
+                task["own_labels"] = [self.labels[-1]]
+                await rows(
+                    "INSERT INTO tasks.personal_label VALUES (:w, :u, :t, :l)",
+                    w=workspace,
+                    u=self.caller.user_id,
+                    t=task["id"],
+                    l=self.labels[-1],
+                )
+            await rows("UPDATE tasks.project SET archived_at = now() WHERE id = :id", id=projects[1]["id"])
+        bound = ROW_SECURITY.of(self.caller.user_id)
+        self.connection = await self._stack.enter_async_context(reading(self._database, bound))
+
+    def run(self, coroutine):
+        return self._loop.run(coroutine)
+
+    async def found(self, node, zone):
+        query, parameters = matching(self.caller, node, zone=ZoneInfo(zone))
+        return set((await self.connection.execute(query, parameters)).scalars())
+
+    def expected(self, node, zone):
+        return {one["id"] for one in self.tasks if fulfils(one, node, me=self.caller.user_id, zone=zone)}
+
+    def close(self):
+        self._loop.run(self._stack.aclose())
+        self._loop.run(self._database.close())
+        self._loop.close()
+
+
+async def _place(rows, workspace, people, labels, projects):
+    owner = people[0]
+    await rows("INSERT INTO tasks.workspace VALUES (:w, 'W', NULL, :o, 1, now(), now())", w=workspace, o=owner)
+    for user in people:
+        await rows("INSERT INTO tasks.member VALUES (uuidv7(), :w, :u, 'owner', 1, 1, now())", w=workspace, u=user)
+    for one in projects:
+        await rows(
+            "INSERT INTO tasks.project (id, workspace_id, name, is_inbox, created_by, version, created_at, updated_at)"
+            " VALUES (:id, :w, 'P', false, :o, 1, now(), now())",
+            id=one["id"],
+            w=workspace,
+            o=owner,
+        )
+    for label in labels:
+        await rows(
+            "INSERT INTO tasks.label (id, workspace_id, name, name_key, created_by, version, created_at, updated_at)"
+            " VALUES (:l, :w, CAST(:n AS varchar), CAST(:n AS varchar), :o, 1, now(), now())",
+            l=label,
+            n=str(label),
+            w=workspace,
+            o=owner,
+        )
+    await rows("INSERT INTO tasks.metadata_namespace VALUES (:w, 'app', :o, now())", w=workspace, o=owner)
+
+
+@pytest.fixture(scope="module")
+def world(database_settings) -> Iterator[World]:
+    found = World(database_settings)
+    yield found
+    found.close()
+
+
+def test_random_filters_find_in_sql_what_they_find_in_python(world):
+    trees = MODEL["random_trees"](st, world.tasks, world.people, world.labels)
+    seen = []
+
+    @profile(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(node=trees, zone=st.sampled_from(ZONES))
+    def check(node, zone):
+        expected = world.expected(node, zone)
+        assert world.run(world.found(node, zone)) == expected
+        seen.append(len(expected))
+
+    check()
+    # Neither all nor none of the tasks, most of the time: else the examples would say little.
+    assert len([count for count in seen if 0 < count < TASKS]) > EXAMPLES // 3
