@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from chassis.db.engine import open_database
 from chassis.db.row_security import reading
+from chassis.filtering.tree import Predicate
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from hypothesis import HealthCheck, given
@@ -20,8 +21,8 @@ from tasks_service.db import ROW_SECURITY
 from tasks_service.matching.repository import matching
 
 MODEL = runpy.run_path(str(Path(__file__).parents[1] / "model" / "filters.py"))
-fulfils, ZONES = MODEL["fulfils"], MODEL["ZONES"]
-TASKS, EXAMPLES = 80, 400
+fulfils, ZONES, DAYS, INSTANTS = (MODEL[name] for name in ("fulfils", "ZONES", "DAYS", "INSTANTS"))
+TASKS, EXAMPLES = 80, 600
 
 
 class World:
@@ -127,3 +128,15 @@ def test_random_filters_find_in_sql_what_they_find_in_python(world):
     check()
     # Neither all nor none of the tasks, most of the time: else the examples would say little.
     assert len([count for count in seen if 0 < count < TASKS]) > EXAMPLES // 3
+
+
+def test_days_begin_and_end_where_they_do_in_each_zone(world):
+    comparisons = [
+        (Predicate(field, operator, (value,)), zone)
+        for field in ("created_at", "completed_at", "due", "deadline")
+        for operator in ("=", "!=", "<", "<=", ">", ">=")
+        for value in (*DAYS[:3], *INSTANTS[2:5])
+        for zone in ("UTC", "Asia/Kolkata")
+    ]
+    for node, zone in comparisons:
+        assert world.run(world.found(node, zone)) == world.expected(node, zone), (node, zone)

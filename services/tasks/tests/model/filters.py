@@ -12,7 +12,16 @@ from chassis.ids import uuid7
 PRIORITIES = ["none", "low", "medium", "high", "urgent"]
 STATUSES = ["todo", "in_progress", "done", "cancelled"]
 TEXTS = ["a", "A", "ab", "Ab%", "a_b", "a\\b", "50%", "Übung", "übung", "_", "%", "\\", "'; --", "a b"]
-ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Asia/Kolkata", "Pacific/Pago_Pago"]
+ZONES = [
+    "UTC",
+    "UTC",
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Pacific/Kiritimati",
+    "Asia/Kolkata",
+    "Pacific/Pago_Pago",
+]
 FIRST = datetime(2026, 11, 20, tzinfo=UTC)
 # Midnights of some of the zones among them.
 INSTANTS = [FIRST + timedelta(hours=step) for step in (*range(0, 96, 8), 23, 47, 29, 10, 34, 11, 18.5, 61)]
@@ -240,6 +249,9 @@ def random_trees(st, tasks, people, labels):
         | st.lists(nodes, max_size=3).map(lambda some: Or(tuple(some)))
         | nodes.map(Not)
     )
+    # Days and instants go wrong the most ways.
+    timed = [of(name, order, days) for name in ("created_at", "completed_at", "due", "due")]
+    known += [*timed, *timed]
     return st.recursive(st.one_of(known), groups, max_leaves=8)
 
 

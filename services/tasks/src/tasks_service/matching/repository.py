@@ -292,7 +292,8 @@ def _set(has_any: Callable[[tuple[Value, ...], Asking], Condition], is_empty: Ca
 
 
 def _has_assignee(values: tuple[Value, ...], _asking: Asking) -> Condition:
-    return task.c.assignees.overlap(_array(values, ID))
+    found: Condition = task.c.assignees.overlap(_array(values, ID))
+    return found
 
 
 def _has_label(values: tuple[Value, ...], asking: Asking) -> Condition:
@@ -348,9 +349,8 @@ def _in_metadata(path: Expression, predicate: Predicate) -> Condition:
 def _compared(value: Expression, text: Expression, name: str, wanted: Value) -> Condition:
     compare = COMPARE[cast("Comparison", "=" if name == "in" else name)]
     if isinstance(wanted, str):
-        as_text = func.jsonb_typeof(value) == "string"
-        condition: Condition = and_(as_text, compare(text, _bound(wanted, Text())))
-        return condition
+        found: Condition = compare(text, _bound(wanted, Text()))
+        return and_(func.jsonb_typeof(value) == "string", found)
     kind = "boolean" if isinstance(wanted, bool) else "number"
     return and_(func.jsonb_typeof(value) == kind, compare(value, _bound(wanted, JSONB())))
 
