@@ -39,13 +39,20 @@ class ErrorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorDetail:
-    """One entry of the envelope's `errors`: the field as a dotted path (or None), a stable code, a sentence."""
+    """One entry of the envelope's `errors`: the field as a dotted path (or None), a stable code, a sentence.
+
+    Of something written, `position` (characters from 0) or `pointer` (RFC 6901) says where in the field it is, and
+    `expected` what may stand there.
+    """
 
     code: str
     message: str
     field: str | None = None
     hint: str | None = None
     allowed: Sequence[str] | None = None
+    position: int | None = None
+    pointer: str | None = None
+    expected: Sequence[str] | None = None
 
 
 class AppError(Exception):

@@ -1,8 +1,20 @@
-"""Text of others, made fit to be shown."""
+"""Text of others, made fit to be shown, and guesses at what they meant."""
+
+import difflib
+from collections.abc import Iterable
 
 MAX_SHOWN = 200
+LONGEST_GUESSED = 64
 
 
 def printable(text: str) -> str:
     """Drop surrogates and control characters and cut to 200 characters."""
     return "".join(c for c in text if c.isprintable() and not "\ud800" <= c <= "\udfff")[:MAX_SHOWN]
+
+
+def closest(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that `name` was probably meant to be, or None; comparing long ones would take long."""
+    if len(name) > LONGEST_GUESSED:
+        return None
+    matches = difflib.get_close_matches(name, list(candidates), n=1)
+    return matches[0] if matches else None

@@ -22,6 +22,11 @@ class ErrorEntry(BaseModel):
     message: str = Field(description="For people; may change.", examples=["This field is required."])
     hint: str | None = Field(default=None, description="What was probably meant, or what to do.")
     allowed: list[str] | None = Field(default=None, description="The values that are accepted.")
+    position: int | None = Field(
+        default=None, description="Where in the text of the field this is, in characters from 0."
+    )
+    pointer: str | None = Field(default=None, description="Where in the JSON of the field this is (RFC 6901).")
+    expected: list[str] | None = Field(default=None, description="What may stand at this place.")
 
 
 class Meta(BaseModel):
@@ -101,6 +106,12 @@ def _entry(detail: ErrorDetail) -> dict[str, Any]:
     }
     if detail.hint is not None:
         entry["hint"] = printable(detail.hint)
-    if detail.allowed is not None:
-        entry["allowed"] = [printable(value) for value in detail.allowed]
+    if detail.position is not None:
+        entry["position"] = detail.position
+    if detail.pointer is not None:
+        entry["pointer"] = printable(detail.pointer)
+    for name in ("allowed", "expected"):
+        values = getattr(detail, name)
+        if values is not None:
+            entry[name] = [printable(value) for value in values]
     return entry

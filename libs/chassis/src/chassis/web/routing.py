@@ -16,9 +16,10 @@ from fastapi.routing import APIRoute, _effective_route_context_var
 from starlette.datastructures import QueryParams
 
 from chassis.errors import AppError, ErrorDetail, ErrorKind, InvalidInput, UnknownParameter
+from chassis.text import closest
 from chassis.web.replies import tagged
 from chassis.web.strict_json import NullCharacter, NumberOutOfRange, check_content_type, parse_json
-from chassis.web.validation import MAX_ERRORS, closest, invalid_body
+from chassis.web.validation import MAX_ERRORS, invalid_body
 
 P = ParamSpec("P")
 T = TypeVar("T")

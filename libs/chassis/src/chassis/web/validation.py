@@ -1,14 +1,13 @@
 """From pydantic's findings to the envelope's entries: all errors at once, and never the input (R28)."""
 
-import difflib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from chassis.errors import ErrorDetail, InvalidInput
+from chassis.text import closest
 
 MAX_ERRORS = 50
 """How many things that are wrong are told at once."""
-LONGEST_GUESSED = 64
 
 CODES = {
     "missing": ("REQUIRED", "This field is required."),
@@ -60,6 +59,8 @@ FIELD_CODES = {
     "REPEATED_FIELD": "This field may be given only once.",
     "REPEATED_PARAMETER": "This parameter may be given only once.",
     "UNKNOWN_FIELD": "There is no such field here.",
+    "OPERATOR_NOT_ALLOWED": "This field does not take this operator.",
+    "VALUE_NOT_ALLOWED": "This field is not compared with this value.",
     "INVALID_TIMEZONE": "A timezone is an IANA name such as Europe/Berlin.",
     "INVALID_URL": "This is not an acceptable URL.",
     "DATE_OUT_OF_RANGE": "Years run from 1970 to 2100.",
@@ -121,14 +122,6 @@ def _body_of(route: object) -> object:
 def _fields(model: object) -> dict[str, Any]:
     found: dict[str, Any] = getattr(model, "model_fields", {})
     return found
-
-
-def closest(name: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that `name` was probably meant to be, or None; comparing long ones would take long."""
-    if len(name) > LONGEST_GUESSED:
-        return None
-    matches = difflib.get_close_matches(name, list(candidates), n=1)
-    return matches[0] if matches else None
 
 
 def _detail(error: dict[str, Any], known_fields: Sequence[str], read_only: Collection[str]) -> ErrorDetail:

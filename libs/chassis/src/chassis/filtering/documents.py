@@ -1,0 +1,120 @@
+"""Filters as JSON: `{"and": [...]}`, `{"or": [...]}`, `{"not": {...}}`, `{"field": …, "op": …, "value": …}`."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import orjson
+
+from chassis.filtering.errors import FilterTooComplex, InvalidFilter, unreadable
+from chassis.filtering.text import parse_text
+from chassis.filtering.tree import OF_LISTS, OPERATORS
+from chassis.filtering.written import (
+    Condition,
+    Place,
+    Written,
+    WrittenValue,
+    check_bytes,
+    check_values,
+    joined,
+    negated,
+)
+
+MAX_NESTING = 32
+"""Objects in each other; those that have one thing do not count as depth, and yet end somewhere."""
+A_FILTER = ("a filter: an object with `and`, `or`, `not` or `field`",)
+MEMBERS = ("field", "op", "value")
+
+
+def parse_filter(value: object) -> Written:
+    """Read a filter that is text or JSON. Raises InvalidFilter or FilterTooComplex."""
+    return parse_text(value) if isinstance(value, str) else parse_document(value)
+
+
+def parse_document(value: object) -> Written:
+    """Read a filter that is a JSON value. Raises InvalidFilter or FilterTooComplex; pointers are those of RFC 6901."""
+    try:
+        check_bytes(len(orjson.dumps(value)))
+    except orjson.JSONEncodeError:
+        # Nested deeper than what any parser of ours lets in, or no JSON at all.
+        raise FilterTooComplex from None
+    return _node(value, "", 1)
+
+
+def _node(value: object, pointer: str, level: int) -> Written:
+    if level > MAX_NESTING:
+        raise FilterTooComplex
+    if not isinstance(value, dict):
+        raise _unreadable(pointer, A_FILTER)
+    if "field" in value:
+        return _condition(value, pointer)
+    if len(value) != 1:
+        raise _unreadable(pointer, A_FILTER)
+    ((word, inner),) = value.items()
+    if word in ("and", "or"):
+        return _group(word, inner, f"{pointer}/{word}", level)
+    if word == "not":
+        return negated(_node(inner, f"{pointer}/not", level + 1))
+    raise _unreadable(pointer, A_FILTER)
+
+
+def _group(word: Literal["and", "or"], inner: object, pointer: str, level: int) -> Written:
+    if not isinstance(inner, list) or not inner:
+        raise _unreadable(pointer, ["a list of filters"])
+    return joined(word, [_node(one, f"{pointer}/{index}", level + 1) for index, one in enumerate(inner)])
+
+
+def _condition(value: dict[str, Any], pointer: str) -> Written:
+    if value.keys() - set(MEMBERS):
+        raise _unreadable(pointer, ["nothing but `field`, `op` and `value`"])
+    name, operator = (_text(value, member, pointer) for member in ("field", "op"))
+    place, operator_place = (Place(pointer=f"{pointer}/{member}") for member in ("field", "op"))
+    operator = operator.lower()
+    if operator == "is_null":
+        found = Condition(name, operator, (), place, operator_place)
+        return found if _expects_null(value, pointer) else negated(found)
+    return Condition(name, operator, _values(value, operator, pointer), place, operator_place)
+
+
+def _text(value: dict[str, Any], member: str, pointer: str) -> str:
+    found = value.get(member)
+    if not isinstance(found, str):
+        where = f"{pointer}/{member}" if member in value else pointer
+        raise _unreadable(where, [f"`{member}`, a text"])
+    return found
+
+
+def _expects_null(value: dict[str, Any], pointer: str) -> bool:
+    found = value.get("value", True)
+    if not isinstance(found, bool):
+        raise _unreadable(f"{pointer}/value", ["`true`", "`false`"])
+    return found
+
+
+def _values(value: dict[str, Any], operator: str, pointer: str) -> tuple[WrittenValue, ...]:
+    if "value" not in value:
+        raise _unreadable(pointer, ["`value`"])
+    given, where = value["value"], f"{pointer}/value"
+    if operator not in OPERATORS:
+        # What is no operator is told of with those that the field has.
+        return ()
+    if operator in OF_LISTS:
+        return _list(given, where)
+    return (_literal(given, where),)
+
+
+def _list(given: object, pointer: str) -> tuple[WrittenValue, ...]:
+    if not isinstance(given, list) or not given:
+        raise _unreadable(pointer, ["a list of values"])
+    check_values(len(given))
+    return tuple(_literal(one, f"{pointer}/{index}") for index, one in enumerate(given))
+
+
+def _literal(given: object, pointer: str) -> WrittenValue:
+    if not isinstance(given, str | int | float | bool):
+        hint = "`is_null` is what finds rows without a value" if given is None else None
+        raise _unreadable(pointer, ["a value: a text, a number, `true` or `false`"], hint)
+    return WrittenValue(given, Place(pointer=pointer))
+
+
+def _unreadable(pointer: str, expected: Sequence[str], hint: str | None = None) -> InvalidFilter:
+    return unreadable(expected, pointer=pointer, hint=hint)

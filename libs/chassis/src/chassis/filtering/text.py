@@ -1,0 +1,142 @@
+"""Filters as text: `status = todo and (priority in (high, urgent) or due < today()+7d)`.
+
+The parser is LALR(1) with a stack of its own, and every terminal is read from where the one before ended, so whatever
+is sent costs what is in proportion to its length.
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+from lark import Lark, Token, Transformer
+from lark.exceptions import UnexpectedInput, UnexpectedToken
+
+from chassis.filtering.errors import unreadable
+from chassis.filtering.written import (
+    Condition,
+    Place,
+    Written,
+    WrittenValue,
+    check_bytes,
+    check_values,
+    joined,
+    negated,
+)
+
+GRAMMAR = r"""
+?start: any
+any: all (_OR all)*
+all: one (_AND one)*
+?one: _NOT one -> negation
+    | "(" any ")"
+    | field (COMPARISON | PART) value -> comparison
+    | field AMONG "(" value ("," value)* ")" -> comparison
+    | field IS_NULL (TRUE | FALSE)? -> emptiness
+field: FIELD | QUOTED
+value: WORD | FUNCTION | QUOTED
+
+_AND.2: /and(?![\w.\-])/i
+_OR.2: /or(?![\w.\-])/i
+_NOT.2: /not(?![\w.\-])/i
+TRUE.2: /true(?![\w.\-])/i
+FALSE.2: /false(?![\w.\-])/i
+COMPARISON: "!=" | "<=" | ">=" | "=" | "<" | ">"
+PART.2: /(contains|starts_with)(?![\w.\-])/i
+AMONG.2: /(in|not_in|has_any|has_all|has_none)(?![\w.\-])/i
+IS_NULL.2: /is_null(?![\w.\-])/i
+FIELD: /[^\W\d][\w.\-]*/
+FUNCTION.3: /[a-z_]+\(\s*\)(?:\s*[+\-]\s*[0-9]+[a-z]+|\s+[0-9]+[a-z]+)*/i
+WORD: /[^\s()\[\]{}"'`,;=<>!&|\\]+/
+QUOTED: /"(?:[^"\\]|\\[\s\S])*"|'(?:[^'\\]|\\[\s\S])*'/
+%ignore /\s+/
+"""
+SHOWN = {
+    "_AND": ("`and`",),
+    "_OR": ("`or`",),
+    "_NOT": ("`not`",),
+    "LPAR": ("`(`",),
+    "RPAR": ("`)`",),
+    "COMMA": ("`,`",),
+    "TRUE": ("`true`",),
+    "FALSE": ("`false`",),
+    "COMPARISON": ("`=`", "`!=`", "`<`", "`<=`", "`>`", "`>=`"),
+    "AMONG": ("`in`", "`not_in`", "`has_any`", "`has_all`", "`has_none`"),
+    "PART": ("`contains`", "`starts_with`"),
+    "IS_NULL": ("`is_null`",),
+    "FIELD": ("a field",),
+    "WORD": ("a value",),
+    "$END": ("the end",),
+}
+"""What a terminal is called; those that are not here go with another one."""
+QUOTES = ('"', "'")
+ESCAPED = re.compile(r"\\([\s\S])")
+
+
+def parse_text(text: str) -> Written:
+    """Read a filter. Raises InvalidFilter or FilterTooComplex; positions are characters from 0."""
+    check_bytes(len(text.encode(errors="surrogatepass")))
+    try:
+        found: Written = _grammar().parse(text)  # type: ignore[assignment] # the transformer's, and no tree of Lark's
+    except UnexpectedInput as error:
+        position = _position(error, text)
+        raise unreadable(_expected(text, position), position=position) from None
+    return found
+
+
+@cache
+def _grammar() -> Lark:
+    return Lark(GRAMMAR, parser="lalr", lexer="contextual", transformer=_Builder())
+
+
+def _position(error: UnexpectedInput, text: str) -> int:
+    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
+        return len(text)
+    position: int | None = error.pos_in_stream
+    return position or 0
+
+
+def _expected(text: str, position: int) -> list[str]:
+    """Return what may follow what stands before a position; where the parser stopped, it has already reduced that."""
+    parser = _grammar().parse_interactive(text[:position])
+    parser.exhaust_lexer()
+    accepted = parser.accepts()  # type: ignore[no-untyped-call]
+    if text.startswith(QUOTES, position) and "QUOTED" in accepted:
+        return [f"a closing `{text[position]}`"]
+    return [thing for terminal, things in SHOWN.items() if terminal in accepted for thing in things]
+
+
+class _Builder(Transformer[Token, Written]):
+    """Makes the tree as the parser goes; called from the inside out, so that nothing here calls itself."""
+
+    def any(self, nodes: list[Written]) -> Written:
+        return joined("or", nodes)
+
+    def all(self, nodes: list[Written]) -> Written:
+        return joined("and", nodes)
+
+    def negation(self, nodes: list[Written]) -> Written:
+        return negated(nodes[0])
+
+    def field(self, tokens: list[Token]) -> tuple[str, Place]:
+        return _unquoted(tokens[0]), _place(tokens[0])
+
+    def value(self, tokens: list[Token]) -> WrittenValue:
+        return WrittenValue(_unquoted(tokens[0]), _place(tokens[0]), bare=tokens[0].type != "QUOTED")
+
+    def comparison(self, parts: list[Any]) -> Written:
+        (name, place), operator, *values = parts
+        check_values(len(values))
+        return Condition(name, operator.lower(), tuple(values), place, _place(operator))
+
+    def emptiness(self, parts: list[Any]) -> Written:
+        (name, place), operator, *expected = parts
+        found = Condition(name, operator.lower(), (), place, _place(operator))
+        return negated(found) if expected and expected[0].type == "FALSE" else found
+
+
+def _place(token: Token) -> Place:
+    return Place(position=token.start_pos)
+
+
+def _unquoted(token: Token) -> str:
+    return ESCAPED.sub(r"\1", token[1:-1]) if token.type == "QUOTED" else str(token)

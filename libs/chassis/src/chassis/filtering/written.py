@@ -1,0 +1,117 @@
+"""Filters as they are written: not yet of any fields or types, and each part with the place where it stands."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from chassis.filtering.errors import FilterTooComplex
+
+MAX_BYTES = 4096
+MAX_PREDICATES = 50
+MAX_DEPTH = 6
+MAX_VALUES = 100
+"""Values of one predicate."""
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is written: a position in the text of a filter, a pointer into its JSON, or a parameter."""
+
+    position: int | None = None
+    pointer: str | None = None
+    parameter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenValue:
+    """A value. A bare one is a word whose type is that of its field; others are what they are."""
+
+    value: Scalar
+    place: Place
+    bare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A field compared with values; none of this is known to be there, or to fit."""
+
+    field: str
+    operator: str
+    values: tuple[WrittenValue, ...]
+    place: Place
+    operator_place: Place
+
+    @property
+    def depth(self) -> int:
+        return 0
+
+    @property
+    def size(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes joined by one word. None of them is a group of the same word."""
+
+    word: Literal["and", "or"]
+    nodes: tuple["Written", ...]
+    depth: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    node: "Written"
+    depth: int
+    size: int
+
+
+Written = Condition | Group | Negation
+
+
+def joined(word: Literal["and", "or"], nodes: Sequence[Written]) -> Written:
+    """Join nodes, as flat as they can be. Raises FilterTooComplex.
+
+    Depth is how many `and`, `or` and `not` are around a predicate. Those of one word directly in each other are one,
+    and what groups a single thing is none, so that brackets by themselves do not count.
+    """
+    flat: list[Written] = []
+    for node in nodes:
+        flat.extend(node.nodes if isinstance(node, Group) and node.word == word else (node,))
+    if len(flat) == 1:
+        return flat[0]
+    return Group(word, tuple(flat), _one_deeper(flat), _sum_of_sizes(flat))
+
+
+def negated(node: Written) -> Negation:
+    """Negate a node. Raises FilterTooComplex."""
+    return Negation(node, _one_deeper([node]), node.size)
+
+
+def _one_deeper(nodes: Sequence[Written]) -> int:
+    depth = 1 + max(node.depth for node in nodes)
+    if depth > MAX_DEPTH:
+        raise FilterTooComplex(f"At most {MAX_DEPTH} of `and`, `or` and `not` may be around each other.")
+    return depth
+
+
+def _sum_of_sizes(nodes: Sequence[Written]) -> int:
+    size = sum(node.size for node in nodes)
+    if size > MAX_PREDICATES:
+        raise FilterTooComplex(f"A filter has at most {MAX_PREDICATES} predicates.")
+    return size
+
+
+def check_bytes(length: int) -> None:
+    """Raise FilterTooComplex when a filter is longer than it may be."""
+    if length > MAX_BYTES:
+        raise FilterTooComplex(f"A filter has at most {MAX_BYTES} bytes.")
+
+
+def check_values(count: int) -> None:
+    """Raise FilterTooComplex when there are more values than one predicate may have."""
+    if count > MAX_VALUES:
+        raise FilterTooComplex(f"A predicate has at most {MAX_VALUES} values.")
