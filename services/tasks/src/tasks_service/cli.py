@@ -22,6 +22,8 @@ from tasks_service.db import ROOT, SCHEMA, Inbox
 from tasks_service.main import openapi_document, run_api
 from tasks_service.relay import CHANGE_LOG, OUTBOX
 from tasks_service.scheduler import jobs
+from tasks_service.search.errors import UnknownLanguage
+from tasks_service.search.service import change_language
 from tasks_service.settings import Settings
 from tasks_service.worker import CONSUMERS
 from tasks_service.workspaces.service import create_workspace
@@ -34,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     roles = {
         "api": run_api,
         "openapi": print_openapi,
+        "search-language": change_search_language,
         "seed": seed,
         **background_roles(open_background, root=ROOT, queues=[one.queue for one in CONSUMERS]),
     }
@@ -58,6 +61,27 @@ def print_openapi(_arguments: Sequence[str]) -> int:
     """Print the OpenAPI document."""
     sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
     return 0
+
+
+def change_search_language(arguments: Sequence[str]) -> int:
+    """Search by the stems of another language; prints how many batches of documents were made again."""
+    parser = argparse.ArgumentParser(prog="tasks-service search-language")
+    parser.add_argument("language", help="such as english, german, french; one that PostgreSQL has")
+    wanted = parser.parse_args(arguments)
+    try:
+        batches = asyncio.run(_change_search_language(settings.load().database, wanted.language))
+    except UnknownLanguage as error:
+        parser.error(f"{wanted.language}: {error}")
+    sys.stdout.buffer.write(orjson.dumps({"language": wanted.language, "batches": batches}) + b"\n")
+    return 0
+
+
+async def _change_search_language(database_settings: DatabaseSettings, language: str) -> int:
+    database = open_database(database_settings, application_name="tasks-search-language")
+    try:
+        return await change_language(database, name=language)
+    finally:
+        await database.close()
 
 
 def seed(arguments: Sequence[str]) -> int:

@@ -167,6 +167,7 @@ async def test_r42_the_schema_changes_under_a_release_that_goes_on_writing(setti
             release.projects
         )
         assert await counted("SELECT count(*) FROM tasks.status") == 4 * len(release.projects)
+        assert await counted("SELECT count(*) FROM tasks.search_document WHERE id = task_id") == release.tasks
         numbered = "SELECT count(*) FROM tasks.project WHERE next_number <> 1 + ("
         numbered += "SELECT coalesce(max(number), 0) FROM tasks.task WHERE task.project_id = project.id)"
         assert await counted(numbered) == 0
@@ -198,5 +199,6 @@ async def test_r42_what_is_written_after_each_single_trigger_is_complete_in_the_
     await asyncio.to_thread(upgrade, ROOT, url=url)
     async with database_of_then.primary.connect() as connection:
         counts = "SELECT count(*) >= 8, count(*) FILTER (WHERE status_category = status) = count(*),"
-        counts += " count(DISTINCT number) = count(*), count(position) = count(*) FROM tasks.task"
-        assert tuple((await connection.exec_driver_sql(counts)).one()) == (True, True, True, True)
+        counts += " count(DISTINCT number) = count(*), count(position) = count(*),"
+        counts += " count(*) = (SELECT count(*) FROM tasks.search_document) FROM tasks.task"
+        assert tuple((await connection.exec_driver_sql(counts)).one()) == (True, True, True, True, True)
