@@ -61,6 +61,19 @@ def test_every_public_operation_is_described_and_shown_with_examples_that_are_tr
     assert unexplained(public) == []
 
 
+def test_e9_what_may_cost_more_than_one_says_so():
+    def document(path):
+        answers = {"200": {"description": "Done."}}
+        return {"paths": {path: {"post": {"operationId": "one", "responses": answers, "security": [{"bearer": []}]}}}}
+
+    costly = merge_documents({"tasks": document("/api/v1/tasks/bulk")}, server="http://here")
+    responses = costly["paths"]["/api/v1/tasks/bulk"]["post"]["responses"]
+    assert all("X-RateLimit-Cost" in response["headers"] for response in responses.values())
+    assert "COST_ABOVE_LIMIT" in responses["422"]["content"]["application/json"]["examples"]
+    plain = merge_documents({"tasks": document("/api/v1/tasks")}, server="http://here")
+    assert "COST" not in json.dumps(plain)
+
+
 def test_a_schema_that_refers_to_what_another_service_calls_the_same_is_kept_apart():
     def document(field):
         referring = {"properties": {"data": {"$ref": "#/components/schemas/Thing"}}}

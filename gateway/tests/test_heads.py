@@ -233,7 +233,9 @@ async def test_r34_pages_of_listed_origins_may_read_answers(api, user, tasks, re
         assert answer.headers["access-control-allow-origin"] == "https://app.example"
         assert "access-control-allow-credentials" not in answer.headers
         exposed = answer.headers["access-control-expose-headers"]
-        assert {"ETag", "X-Cursor", "RateLimit", "Retry-After", "X-Request-Id"} <= set(exposed.split(", "))
+        assert {"ETag", "X-Cursor", "RateLimit", "X-RateLimit-Cost", "Retry-After", "X-Request-Id"} <= set(
+            exposed.split(", ")
+        )
         assert "Origin" in answer.headers.get_list("vary")
     kept = (await api.get(PATH, headers=headers)).headers.get_list("vary")
     assert sorted(kept) == ["Authorization", "Origin"]

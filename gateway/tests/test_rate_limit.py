@@ -146,6 +146,7 @@ async def test_r23_headers_are_on_every_answer(start, auth, services, reply, is_
             assert answer.headers["x-ratelimit-limit"] == "50"
             assert answer.headers["x-ratelimit-remaining"] == str(remaining)
             assert int(answer.headers["x-ratelimit-reset"]) > 1_700_000_000
+            assert answer.headers["x-ratelimit-cost"] == "1"
         too_large = {**user.headers, "content-type": "application/json", "content-length": str(2**21)}
         is_refused(await api.post(PATH, content=b"x" * 2**21, headers=too_large), 413, "PAYLOAD_TOO_LARGE")
         anonymous = [

@@ -12,7 +12,7 @@ REQUEST_FIELDS = (
 EXPOSED_FIELDS = (
     b"Allow, Content-Disposition, Content-Range, ETag, Location, Link, X-Cursor, X-Request-Id, Idempotency-Replayed, "
     b"RateLimit, RateLimit-Policy, Retry-After, Upload-Offset, WWW-Authenticate, "
-    b"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+    b"X-RateLimit-Cost, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 )
 METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 MAX_AGE_SECONDS = b"600"

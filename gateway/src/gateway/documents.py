@@ -14,11 +14,13 @@ from chassis.web.openapi import add_refusals
 from gateway.errors import (
     AddressNotAllowed,
     AuthStateUnavailable,
+    CostAboveLimit,
     InvalidToken,
     UpstreamFailed,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.routes import ROUTES
 
 log = structlog.get_logger()
 
@@ -30,6 +32,8 @@ DOCUMENT_SECONDS = 10
 RETRY_SECONDS = 2.0
 STATUS_SECONDS = 1.0
 OWN = "gateway"
+COSTLY = frozenset(route.template for route in ROUTES if route.cost_by is not None)
+COST = "What the request takes of the limit: 1, and 1 more for each 25 that are begun of what is to be done."
 TITLE = "Taskloom"
 DESCRIPTION = (
     "Task management as an API. Sign up with `POST /api/v1/auth/register`, log in with `POST /api/v1/auth/login`, "
@@ -61,6 +65,8 @@ def merge_documents(documents: Mapping[str, Document], *, server: str) -> Docume
         public = {path: item for path, item in document["paths"].items() if not path.startswith("/internal")}
         for operation in (one for item in public.values() for one in item.values()):
             add_refusals(operation, *_refusals(operation, is_own=service == OWN))
+        for operation in (item["post"] for path, item in public.items() if path in COSTLY):
+            _tell_cost(operation)
         merged["paths"].update(public)
         for kind in ("schemas", "securitySchemes"):
             merged["components"][kind].update(document.get("components", {}).get(kind, {}))
@@ -69,6 +75,13 @@ def merge_documents(documents: Mapping[str, Document], *, server: str) -> Docume
     merged["components"]["examples"] = _share_examples(merged["paths"])
     merged["x-error-codes"] = [codes[code] for code in sorted(codes)]
     return merged
+
+
+def _tell_cost(operation: Document) -> None:
+    """Add what the gateway says of a request that may cost more than one."""
+    add_refusals(operation, CostAboveLimit)
+    for response in operation["responses"].values():
+        response.setdefault("headers", {})["X-RateLimit-Cost"] = {"description": COST, "schema": {"type": "integer"}}
 
 
 def _refusals(operation: Document, *, is_own: bool) -> Iterator[type[AppError]]:

@@ -18,6 +18,7 @@ MAX_HEAD = 32 * 1024
 MAX_FIELDS = 100
 MAX_USER_AGENT = 256
 HEADER_NAME = re.compile(rb"[A-Za-z0-9-]+")
+TIMEZONE = re.compile(rb"[A-Za-z0-9_+/-]{1,64}")
 FORBIDDEN_IN_PATH = re.compile(rb"%2f|%5c|%2e|%[01][0-9a-f]|%7f|%(?![0-9a-f]{2})|//|;|\\|[^\x21-\x7e]", re.IGNORECASE)
 FORBIDDEN_IN_QUERY = re.compile(rb"[^\x21-\x7e]")
 FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE"})
@@ -36,6 +37,7 @@ ONCE = frozenset(
         b"range",
         b"transfer-encoding",
         b"upgrade",
+        b"x-timezone",
     }
 )
 """Fields of which a second one could be taken for the first by somebody behind us."""
@@ -95,6 +97,8 @@ class Edge:
             if name in ONCE and name in picked:
                 raise _repeated(name)
             picked[name] = text
+            if name == b"x-timezone" and not TIMEZONE.fullmatch(value):
+                raise MalformedRequest("X-Timezone is the name of a time zone, such as Europe/Berlin.")
             if name in FORWARDED and name not in dropped:
                 forwarded.append((name.decode(), text[:MAX_USER_AGENT] if name == b"user-agent" else text))
         check_framing(scope, picked)

@@ -1,5 +1,7 @@
 """Refusals of the gateway itself."""
 
+from types import MappingProxyType
+
 from chassis.errors import (
     AppError,
     ErrorKind,
@@ -87,6 +89,15 @@ class UpstreamTimeout(AppError):
     code = "UPSTREAM_TIMEOUT"
     kind = ErrorKind.GATEWAY_TIMEOUT
     message = "The service behind this path did not answer in time."
+
+
+class CostAboveLimit(AppError):
+    """What would never be let through, however long one waits."""
+
+    code = "COST_ABOVE_LIMIT"
+    kind = ErrorKind.INVALID
+    message = "This costs more than the limit of a whole minute: split it into several requests."
+    data_example = MappingProxyType({"cost": 121, "limit": 100})
 
 
 class TicketsUnavailable(ServiceUnavailable):

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from urllib.parse import parse_qs
 
@@ -19,8 +20,9 @@ from starlette.types import Receive, Scope, Send
 from gateway.assembly import Parts, open_parts
 from gateway.callers import Caller
 from gateway.cors import Cors, OriginNotAllowed
+from gateway.cost import cost_of
 from gateway.edge import Edge, Head, limit_key
-from gateway.errors import AuthStateUnavailable, InvalidToken, RouteNotFound
+from gateway.errors import AuthStateUnavailable, CostAboveLimit, InvalidToken, RouteNotFound
 from gateway.exchange import (
     SECURITY_FIELDS,
     TLS_ONLY,
@@ -133,7 +135,7 @@ class Gateway:
             await self._count(self._by_address(head.client), exchange)
             raise RouteNotFound
         exchange.route = route.template
-        caller = await self._admit(route, head, exchange)
+        caller, receive = await self._admit(route, head, exchange, scope, receive)
         if route.upstream == "gateway":
             scope["taskloom.caller"], scope["taskloom.client"] = caller, head.client
             await self._own(scope, receive, exchange)
@@ -159,18 +161,45 @@ class Gateway:
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         await self.parts.api(asked, receive, exchange.send)
 
-    async def _admit(self, route: Route, head: Head, exchange: Exchange) -> Caller | None:
-        """Identify the caller where the route asks for it, and count the request. Raises 401, 429 and 503s."""
+    async def _admit(
+        self, route: Route, head: Head, exchange: Exchange, scope: Scope, receive: Receive
+    ) -> tuple[Caller | None, Receive]:
+        """Identify the caller where the route asks for it, and count the request. Raises 401, 429 and 503s.
+
+        Returns what gives the body from then on.
+        """
         if route.access != "user":
             await self._count(self._by_address(head.client, login=route.access == "login"), exchange)
-            return None
+            return None, receive
         try:
             caller = await self.parts.authenticator.authenticate(head.authorization, client=head.client)
         except AppError:
             await self._count(self._by_address(head.client), exchange)
             raise
-        await self._count(self._by_user(caller.token), exchange)
-        return caller
+        quota = self._by_user(caller.token)
+        if route.cost_by is not None and scope["method"] == "POST":
+            body = RequestBody(scope, receive, self._settings.gateway.max_body_bytes)
+            return caller, replayed(await self._count_by_body(quota, exchange, body, route.cost_by))
+        await self._count(quota, exchange)
+        return caller, receive
+
+    async def _count_by_body(self, quota: Quota, exchange: Exchange, body: RequestBody, member: str) -> bytes:
+        """Count what the body asks for as a whole, and return it. A body that is refused counts as a request."""
+        # Who has no place left gets no large body read.
+        room = await self.parts.limiter.decide(replace(quota, cost=0))
+        if not room.allowed:
+            exchange.fields.extend(room.headers())
+            _refuse_above(room)
+        try:
+            sent = await body.complete()
+            cost = cost_of(sent, member)
+            if cost > quota.limit:
+                raise CostAboveLimit(data={"cost": cost, "limit": quota.limit})
+        except AppError:
+            await self._count(quota, exchange)
+            raise
+        await self._count(replace(quota, cost=cost), exchange)
+        return sent
 
     async def _count(self, quota: Quota, exchange: Exchange) -> None:
         decision = await self.parts.limiter.decide(quota)

@@ -55,6 +55,17 @@ class Forwarding:
         """Whether a file may go either way, which takes longer than an answer may."""
         return self.route.upload or self.route.upstream == "attachments"
 
+    @property
+    def does_many(self) -> bool:
+        """Whether many things may be done at once, which are answered when all of them are done."""
+        return self.route.cost_by is not None
+
+    @property
+    def total_seconds(self) -> float:
+        if self.is_transfer:
+            return TRANSFER_SECONDS
+        return IDLE_SECONDS if self.does_many else TOTAL_SECONDS
+
 
 class AnswerBrokenOff(Exception):
     """The service broke off after its answer had begun: nothing but the end of the connection can say so."""
@@ -96,7 +107,7 @@ class Call:
     @property
     def _answer_seconds(self) -> float:
         """How long nothing may come: what can't be sent again is waited for, since giving up would not undo it."""
-        if self.forwarding.is_transfer:
+        if self.forwarding.is_transfer or self.forwarding.does_many:
             return IDLE_SECONDS
         return TRY_SECONDS if self.may_be_repeated else TOTAL_SECONDS
 
@@ -138,8 +149,7 @@ class Proxy:
 
     async def _call(self, scope: Scope, upstream: Upstream, forwarding: Forwarding, body: RequestBody) -> Call:
         buffered = b"" if body.is_empty else await body.whole() if body.is_small else None
-        total = TRANSFER_SECONDS if forwarding.is_transfer else TOTAL_SECONDS
-        deadline = asyncio.get_running_loop().time() + total
+        deadline = asyncio.get_running_loop().time() + forwarding.total_seconds
         return Call(scope["method"], _url(upstream, scope), forwarding, body, buffered, deadline)
 
     async def _try(self, upstream: Upstream, call: Call, answer: "Answer", *, is_first: bool) -> None:

@@ -36,22 +36,27 @@ local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local answers = {}
 for i = 1, #KEYS do
-  local key, limit, window = KEYS[i], tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local key, limit, window, cost = KEYS[i], tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
   local oldest = redis.call('LINDEX', key, 0)
   while oldest and tonumber(oldest) <= now - window do
     redis.call('LPOP', key)
     oldest = redis.call('LINDEX', key, 0)
   end
-  local count, allowed = redis.call('LLEN', key), 0
-  if count < limit then
-    redis.call('RPUSH', key, string.format('%.0f', now))
+  local count, allowed, wait = redis.call('LLEN', key), 0, 0
+  local above = count + math.max(cost, 1) - limit
+  if above <= 0 then
+    for _ = 1, cost do
+      redis.call('RPUSH', key, string.format('%.0f', now))
+    end
     redis.call('PEXPIRE', key, math.ceil(window / 1000) + 1000)
-    count, allowed = count + 1, 1
-    oldest = oldest or now
+    count, allowed = count + cost, 1
+  else
+    wait = tonumber(redis.call('LINDEX', key, above - 1) or now) + window - now
   end
-  answers[3 * i - 2] = allowed
-  answers[3 * i - 1] = limit - count
-  answers[3 * i] = tonumber(oldest) + window - now
+  answers[4 * i - 3] = allowed
+  answers[4 * i - 2] = limit - count
+  answers[4 * i - 1] = tonumber(oldest or now) + window - now
+  answers[4 * i] = wait
 end
 return answers
 """
@@ -59,38 +64,48 @@ return answers
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Who is counted: a key, a limit a window, and the name that the policy has in answers."""
+    """Who is counted: a key, a limit a window, and the name that the policy has in answers.
+
+    A request takes `cost` of it at once, or nothing. With 0 it is only asked whether there is room for a request.
+    """
 
     key: str
     limit: int
     policy: str
+    cost: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether the request goes on; `reset` is when the oldest counted request leaves the window, in seconds."""
+    """Whether the request goes on.
+
+    In seconds: `reset` is when the oldest counted request leaves the window, `wait` when a refused one has room.
+    """
 
     allowed: bool
     limit: int
     remaining: int
     reset: float
     policy: str
+    cost: int = 1
+    wait: float = 0.0
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the fields that every answer carries (draft-ietf-httpapi-ratelimit-headers, and the older ones)."""
-        wait = max(1, math.ceil(self.reset))
+        reset = max(1, math.ceil(self.reset))
         fields = [
             (b"ratelimit-policy", b'"%s";q=%d;w=%d' % (self.policy.encode(), self.limit, WINDOW_SECONDS)),
-            (b"ratelimit", b'"%s";r=%d;t=%d' % (self.policy.encode(), self.remaining, wait)),
+            (b"ratelimit", b'"%s";r=%d;t=%d' % (self.policy.encode(), self.remaining, reset)),
             (b"x-ratelimit-limit", b"%d" % self.limit),
             (b"x-ratelimit-remaining", b"%d" % self.remaining),
-            (b"x-ratelimit-reset", b"%d" % (utcnow().timestamp() + wait)),
+            (b"x-ratelimit-reset", b"%d" % (utcnow().timestamp() + reset)),
+            (b"x-ratelimit-cost", b"%d" % max(1, self.cost)),
         ]
-        return fields if self.allowed else [*fields, (b"retry-after", b"%d" % wait)]
+        return fields if self.allowed else [*fields, (b"retry-after", b"%d" % self.retry_after)]
 
     @property
     def retry_after(self) -> int:
-        return max(1, math.ceil(self.reset))
+        return max(1, math.ceil(self.reset), math.ceil(self.wait))
 
 
 class RateLimiter:
@@ -115,8 +130,10 @@ class RateLimiter:
         self._script = server.register_script(SLIDING_LOG)
 
     async def decide(self, quota: Quota) -> Decision:
-        """Count one request against a quota."""
+        """Count one request against a quota, or look whether one would be counted."""
         decision = await self._decide(quota)
+        if quota.cost == 0 and decision.allowed:
+            return decision
         DECISIONS.labels(decision.policy, "allowed" if decision.allowed else "refused").inc()
         return decision
 
@@ -158,18 +175,15 @@ class RateLimiter:
         now = asyncio.get_running_loop().time()
         for decision, quota in zip(decisions, quotas, strict=True):
             if decision.allowed:
-                self._local.note(quota.key, now=now)
+                self._local.note(quota.key, now=now, cost=quota.cost)
 
     async def _ask(self, quotas: list[Quota]) -> list[Decision]:
         window = int(self._window * 1_000_000)
         keys = [f"taskloom:limit:{quota.key}" for quota in quotas]
-        arguments: list[int] = [number for quota in quotas for number in (quota.limit, window)]
+        arguments: list[int] = [number for quota in quotas for number in (quota.limit, window, quota.cost)]
         answers = await in_time(self._call(keys, arguments), seconds=self._patience)
         DEGRADED.set(0)
-        return [
-            Decision(bool(answers[3 * i]), quota.limit, answers[3 * i + 1], answers[3 * i + 2] / 1e6, quota.policy)
-            for i, quota in enumerate(quotas)
-        ]
+        return [_decision(quota, *answers[4 * i : 4 * i + 4]) for i, quota in enumerate(quotas)]
 
     async def _call(self, keys: list[str], arguments: list[int]) -> list[Any]:
         try:
@@ -185,8 +199,13 @@ class RateLimiter:
 
     def _decide_locally(self, quota: Quota) -> Decision:
         share = math.ceil(quota.limit / self._workers)
-        local = Quota(quota.key, share, f"{quota.policy}-degraded")
+        local = Quota(quota.key, share, f"{quota.policy}-degraded", quota.cost)
         return self._local.decide(local, now=asyncio.get_running_loop().time())
+
+
+def _decision(quota: Quota, allowed: int, remaining: int, reset: int, wait: int) -> Decision:
+    """Return what an answer of the script says, in microseconds."""
+    return Decision(bool(allowed), quota.limit, remaining, reset / 1e6, quota.policy, quota.cost, wait / 1e6)
 
 
 async def in_time(call: Coroutine[Any, Any, list[Any]], *, seconds: float) -> list[Any]:
@@ -218,21 +237,28 @@ class LocalLog:
     def decide(self, quota: Quota, *, now: float) -> Decision:
         """Count one request; `now` in seconds of any clock that never goes back."""
         entries = self._entries(quota.key, now)
-        allowed = len(entries) < quota.limit
-        if allowed:
-            entries.append(now)
+        above = len(entries) + max(quota.cost, 1) - quota.limit
+        if above <= 0:
+            entries.extend([now] * quota.cost)
         # More than the limit is in the log when Redis allowed it: a place is free when enough of them have left.
-        reset = entries[max(0, len(entries) - quota.limit)] + self._window - now
-        return Decision(allowed, quota.limit, max(0, quota.limit - len(entries)), reset, quota.policy)
+        reset = self._until_gone(entries, len(entries) - quota.limit, now)
+        wait = self._until_gone(entries, above - 1, now) if above > 0 else 0.0
+        remaining = max(0, quota.limit - len(entries))
+        return Decision(above <= 0, quota.limit, remaining, reset, quota.policy, quota.cost, wait)
+
+    def _until_gone(self, entries: deque[float], place: int, now: float) -> float:
+        """Return for how many seconds more an entry, or the first one, is in the window; all of it for one to come."""
+        place = max(0, place)
+        return entries[place] + self._window - now if place < len(entries) else self._window
 
     def full_for(self, key: str, limit: int, *, now: float) -> float:
         """Return for how many seconds more there are `limit` entries in the window; 0 when there is a place."""
         recent = [at for at in self._logs.get(key, ()) if at > now - self._window]
         return recent[len(recent) - limit] + self._window - now if len(recent) >= limit else 0.0
 
-    def note(self, key: str, *, now: float) -> None:
+    def note(self, key: str, *, now: float, cost: int = 1) -> None:
         """Count one request that was allowed elsewhere."""
-        self._entries(key, now).append(now)
+        self._entries(key, now).extend([now] * cost)
 
     def __len__(self) -> int:
         return len(self._logs)
@@ -245,7 +271,8 @@ class LocalLog:
         while entries and entries[0] <= begin:
             entries.popleft()
         while (oldest := next(iter(self._logs))) != key:
-            if len(self._logs) <= LOCAL_KEYS and self._logs[oldest][-1] > begin:
+            others = self._logs[oldest]
+            if len(self._logs) <= LOCAL_KEYS and others and others[-1] > begin:
                 break
             del self._logs[oldest]
         return entries

@@ -54,6 +54,16 @@ class RequestBody:
                     drained += len(message.get("body", b""))
                     self._more = bool(message.get("more_body")) and message["type"] == "http.request"
 
+    async def complete(self) -> bytes:
+        """Return all of it, or what it is refused for once its sender can hear of it. Raises what is wrong with it."""
+        try:
+            self.check_declared_length()
+            return b"" if self.is_empty else await self.whole()
+        except PayloadTooLarge:
+            # A client that is still sending would not see the answer on a connection that is reset.
+            await self.drain()
+            raise
+
     async def whole(self) -> bytes:
         """Return all of it. Raises what is wrong with it."""
         try:

@@ -10,12 +10,16 @@ Access = Literal["public", "login", "user"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path template: `{}` is one segment, a final `*` is any number of them. `upload` allows large bodies."""
+    """A path template: `{}` is one segment, a final `*` is any number of them.
+
+    `upload` allows large bodies. `cost_by` is the member of a POST's body that tells how many things are to be done.
+    """
 
     template: str
     upstream: Upstream
     access: Access = "user"
     upload: bool = False
+    cost_by: str | None = None
 
 
 ROUTES = (
@@ -44,6 +48,8 @@ ROUTES = (
     Route("/api/v1/tasks/{}/attachments", "attachments", upload=True),
     Route("/api/v1/attachments/*", "attachments"),
     Route("/api/v1/tasks", "tasks"),
+    Route("/api/v1/tasks/bulk", "tasks", cost_by="operations"),
+    Route("/api/v1/tasks/bulk/by-filter", "tasks", cost_by="expected_count"),
     Route("/api/v1/tasks/*", "tasks"),
     Route("/api/v1/trash", "tasks"),
     Route("/api/v1/projects", "tasks"),
