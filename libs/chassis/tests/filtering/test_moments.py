@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 26, 23, 30, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
 ODD_ZONES = [
     *("Europe/Berlin", "America/New_York", "Pacific/Apia", "Asia/Beirut", "America/Sao_Paulo", "Africa/Cairo"),
-    *("America/Havana", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Scoresbysund", "Pacific/Kiritimati", "UTC"),
+    *("America/Havana", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Nuuk", "Pacific/Kiritimati", "UTC"),
 ]
 
 
@@ -109,8 +109,8 @@ def test_d3_a_time_that_clocks_leave_out_is_as_much_later():
         ("America/Sao_Paulo", "2018-02-17", "2018-02-17T00:00:00-02:00", "2018-02-18T00:00:00-03:00"),
         # Midnight comes twice.
         ("America/Havana", "2026-11-01", "2026-11-01T00:00:00-04:00", "2026-11-02T00:00:00-05:00"),
-        # Clocks are put forward from before midnight to after it.
-        ("America/Scoresbysund", "2024-03-31", "2024-03-31T00:00:00-02:00", "2024-04-01T00:00:00-01:00"),
+        # The hour before midnight is left out.
+        ("America/Nuuk", "2026-03-28", "2026-03-28T00:00:00-02:00", "2026-03-29T00:00:00-01:00"),
         # A day that was skipped is empty.
         ("Pacific/Apia", "2011-12-29", "2011-12-29T00:00:00-10:00", "2011-12-31T00:00:00+14:00"),
         ("Pacific/Apia", "2011-12-30", "2011-12-31T00:00:00+14:00", "2011-12-31T00:00:00+14:00"),
@@ -123,7 +123,7 @@ def test_d3_a_day_begins_and_ends_as_it_does_in_its_zone(zone, day, begin, end):
 
 @given(
     st.sampled_from(ODD_ZONES),
-    st.datetimes(datetime(1971, 1, 1), datetime(2099, 12, 30), timezones=st.just(UTC)),
+    st.integers(0, 4_102_272_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
 )
 def test_d3_an_instant_is_in_its_day_and_in_no_other(name, moment):
     zone = ZoneInfo(name)

@@ -16,7 +16,7 @@ from testkit.filter_samples import BERLIN, TABLE
 
 WEIRD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 DAYS = st.dates(date(1970, 1, 1), date(2100, 12, 31))
-INSTANTS = st.datetimes(datetime(1970, 1, 2), datetime(2100, 12, 30), timezones=st.just(UTC))
+INSTANTS = st.integers(0, 4_102_272_000_000_000).map(lambda micros: datetime.fromtimestamp(micros / 1e6, UTC))
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 NUMBERS = WHOLE | st.floats(-1e6, 1e6).filter(lambda number: not number.is_integer())
 OF_TYPE = {
@@ -177,7 +177,7 @@ def test_d1_instants_are_printed_in_utc_and_days_as_days():
             {"field": "bought", "op": "=", "value": "2026-11-28"},
         ]
     }
-    assert as_text(tree) == 'read_at >= "2026-11-27" and read_at < "2026-11-27T00:30:00Z" and bought = "2026-11-28"'
+    assert as_text(tree) == "read_at >= 2026-11-27 and read_at < 2026-11-27T00:30:00Z and bought = 2026-11-28"
 
 
 def test_d1_nodes_are_joined_as_flat_as_they_can_be():

@@ -18,7 +18,6 @@ Moment = date | datetime
 
 MONTHS_OF_YEAR = 12
 A_DAY = timedelta(days=1)
-A_SECOND = timedelta(seconds=1)
 FUNCTION = re.compile(r"\s*([a-z_]+)\(\s*\)((?:\s*[+-]\s*[0-9]+[a-z]+|\s+[0-9]+[a-z]+)*)\s*", re.IGNORECASE | re.ASCII)
 OFFSET = re.compile(r"([+-]?)\s*([0-9]+)([a-z]+)", re.IGNORECASE | re.ASCII)
 SPACE_FOR_PLUS = re.compile(r"(T\d\d:\d\d:\d\d(?:\.\d{1,9})?) (?=\d\d:\d\d$)", re.ASCII | re.IGNORECASE)
@@ -87,22 +86,11 @@ def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
 
 
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:
-    """Return the first instant, in UTC, at which clocks in a zone show this day or a later one."""
-    midnight = datetime.combine(day, time(), tzinfo=zone)
-    found = midnight.astimezone(UTC)
-    if _shown(found, zone) == midnight.replace(tzinfo=None):
-        return found
-    # Clocks were put forward over midnight: the day begins as they are, somewhere between these two readings.
-    before, after = midnight.replace(fold=1).astimezone(UTC), found
-    while after - before > A_SECOND:
-        middle = before + timedelta(seconds=(after - before) // A_SECOND // 2)
-        is_there = _shown(middle, zone) >= midnight.replace(tzinfo=None)
-        before, after = (before, middle) if is_there else (middle, after)
-    return before if _shown(before, zone) >= midnight.replace(tzinfo=None) else after
+    """Return the first instant, in UTC, at which clocks in a zone show this day or a later one.
 
-
-def _shown(instant: datetime, zone: ZoneInfo) -> datetime:
-    return instant.astimezone(zone).replace(tzinfo=None)
+    Where midnight is left out, that is when clocks were put forward; where it comes twice, the first.
+    """
+    return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
 
 
 def _moment(text: str, zone: ZoneInfo, now: datetime) -> Moment:

@@ -3,11 +3,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from chassis.patching import MergePatch, NotNull, without_default
+from chassis.timezones import canonical_timezone
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
-from auth_service.users.rules import canonical_locale, canonical_timezone, is_https_url
+from auth_service.users.rules import canonical_locale, is_https_url
 
 DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 

@@ -1,0 +1,23 @@
+"""Where a caller is: days begin and end there."""
+
+from zoneinfo import ZoneInfo
+
+from chassis.identity import Principal
+from chassis.timezones import zone_named
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from tasks_service.timezones import repository
+
+UTC = ZoneInfo("UTC")
+
+
+async def zone_of(reader: AsyncConnection | AsyncSession, *, caller: Principal, asked_for: ZoneInfo | None) -> ZoneInfo:
+    """Return the zone that a request asks for, or that of the caller's profile, or UTC.
+
+    Only the profile costs a statement: what does not depend on the zone need not ask (chassis.filtering.binding's
+    needs_zone).
+    """
+    if asked_for is not None:
+        return asked_for
+    name = await repository.find_zone(reader, caller.user_id)
+    return (None if name is None else zone_named(name)) or UTC
