@@ -63,6 +63,8 @@ ROUTES = (
     Route("/api/v1/starred", "tasks"),
     Route("/api/v1/shared-with-me", "tasks"),
     Route("/api/v1/operations/{}/undo", "tasks"),
+    Route("/api/v1/jobs", "tasks"),
+    Route("/api/v1/jobs/*", "tasks"),
     Route("/api/v1/invitations/link", "tasks", "login"),
     Route("/api/v1/invitations/accept", "tasks"),
     Route("/api/v1/invitations/decline", "tasks"),

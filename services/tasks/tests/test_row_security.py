@@ -97,7 +97,12 @@ def row_of(table: Table, workspace: UUID, user: UUID) -> dict[str, Any]:
 
 def special(table: Table, user: UUID) -> dict[str, Any]:
     role = {"role": ROLES[table.name]} if table.name in ROLES else {}
-    return {"user_id": user, **role, **({"reason": None, "state": "new"} if table.name == "change" else {})}
+    return {
+        "user_id": user,
+        "created_by": user,
+        **role,
+        **({"reason": None, "state": "new"} if table.name == "change" else {}),
+    }
 
 
 def python_type(column: Column[Any]) -> type:

@@ -25,7 +25,7 @@ from tasks_service.scheduler import jobs
 from tasks_service.search.errors import UnknownLanguage
 from tasks_service.search.service import change_language
 from tasks_service.settings import Settings
-from tasks_service.worker import CONSUMERS
+from tasks_service.worker import CONSUMERS, job_worker
 from tasks_service.workspaces.service import create_workspace
 
 SERVICE = "tasks"
@@ -52,6 +52,7 @@ def open_background() -> tuple[Settings, Background]:
         consumers=CONSUMERS,
         sources=(CHANGE_LOG, OUTBOX),
         jobs=jobs(loaded),
+        work=lambda database: [job_worker(loaded, database).run],
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
     return loaded, background

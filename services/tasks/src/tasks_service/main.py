@@ -29,6 +29,7 @@ from tasks_service.external_ids import endpoints as external_ids
 from tasks_service.history import endpoints as history
 from tasks_service.invitations import endpoints as invitations
 from tasks_service.invitations.service import InvitationTerms
+from tasks_service.jobs import endpoints as jobs
 from tasks_service.labels import endpoints as labels
 from tasks_service.members import endpoints as members
 from tasks_service.metadata import endpoints as metadata
@@ -91,6 +92,7 @@ ROUTERS = (
     members.router,
     invitations.router,
     invitations.mine,
+    jobs.router,
     permissions.router,
     permissions.meta,
     tasks.internal,

@@ -8,6 +8,7 @@ from tasks_service.comments.models import Comment, CommentVersion, Reaction
 from tasks_service.db import Base, IdempotencyKey, Inbox, Outbox
 from tasks_service.directory.models import Person
 from tasks_service.invitations.models import Invitation
+from tasks_service.jobs.models import Job, JobItem
 from tasks_service.labels.models import Label, PersonalLabel
 from tasks_service.metadata.models import MetadataNamespace, TaskMetadata
 from tasks_service.projects.models import Project, ProjectMember, ProjectPrefix
@@ -34,6 +35,8 @@ __all__ = [
     "IdempotencyKey",
     "Inbox",
     "Invitation",
+    "Job",
+    "JobItem",
     "Label",
     "Member",
     "MetadataNamespace",

@@ -28,6 +28,8 @@ from tasks_service.invitations.schemas import (
     InvitationMailResource,
     InvitationResource,
 )
+from tasks_service.jobs.events import JOB_CREATED, JOB_UPDATED
+from tasks_service.jobs.schemas import JOB_EXAMPLE, JobOut
 from tasks_service.labels.events import (
     LABEL_CREATED,
     LABEL_DELETED,
@@ -112,6 +114,11 @@ _COMMENT_EVENTS: dict[str, tuple[str, dict[str, Any]]] = {
         "A comment was deleted, and the reactions to it; what it said is in no field.",
         {"body": None, "version": 2, "deleted_at": "2026-11-24T09:10:00Z", "deleted_by": _COMMENT["author_id"]},
     ),
+}
+_JOB = {**JOB_EXAMPLE, "status": "queued", "done": 0, "failed": 0, "version": 1, "started_at": None}
+_JOB_EVENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    JOB_CREATED: ("Somebody started a job; told to nobody else.", _JOB),
+    JOB_UPDATED: ("A job got on or has ended; told to its maker alone, once a second at most.", JOB_EXAMPLE),
 }
 _STAR_EVENTS = {
     STAR_ADDED: "Somebody gave a task a star; told to nobody else.",
@@ -362,5 +369,9 @@ EVENTS = (
             name, SOURCE_NAME, "task_metadata", text, MetadataResource, METADATA_RESOURCE_EXAMPLE, "workspace_id"
         )
         for name, text in _METADATA_EVENTS.items()
+    ),
+    *(
+        EventContract(name, SOURCE_NAME, "job", text, JobOut, shown, "workspace_id")
+        for name, (text, shown) in _JOB_EVENTS.items()
     ),
 )

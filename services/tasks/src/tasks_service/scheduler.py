@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.db import IdempotencyKey, Inbox, Outbox
 from tasks_service.invitations.jobs import purge_invitations
+from tasks_service.jobs.jobs import purge_jobs
 from tasks_service.project_lifecycle.service import purge_project
 from tasks_service.settings import Settings
 from tasks_service.trash.service import purge_expired
@@ -45,6 +46,10 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
     trash_kept = timedelta(days=settings.tasks.project_trash_days)
     workspaces_kept = timedelta(days=settings.tasks.workspace_kept_days)
     tasks_kept = timedelta(days=settings.tasks.task_trash_days)
+    jobs_kept = timedelta(days=settings.tasks.job_kept_days)
+
+    async def purge_ended_jobs(session: AsyncSession) -> bool:
+        return await purge_jobs(session, ended_before=utcnow() - jobs_kept)
 
     async def purge_projects(session: AsyncSession) -> bool:
         return await purge_project(session, deleted_before=utcnow() - trash_kept)
@@ -57,6 +62,7 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
 
     return (
         *JOBS,
+        Job("purge-jobs", HOUR, purge_ended_jobs),
         Job("purge-projects", 5 * MINUTE, purge_projects),
         Job("purge-trash", HOUR, purge_trash),
         Job("purge-workspaces", HOUR, purge_workspaces),

@@ -46,6 +46,19 @@ class TasksSettings(SettingsGroup):
     undo_minutes: int = Field(
         default=15, ge=1, le=1440, description="How long a request can be undone after it, in minutes."
     )
+    job_lease_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=600,
+        description="How long a worker holds a job without getting on before others take it, in seconds.",
+    )
+    job_slots: int = Field(default=2, ge=1, le=8, description="How many jobs a worker does at once.")
+    job_step: int = Field(
+        default=25, ge=1, le=200, description="How many operations of a job are done in a transaction."
+    )
+    job_kept_days: int = Field(
+        default=7, ge=1, le=90, description="How long a job is kept after its end, in days, with its results."
+    )
     invitation_days: int = Field(
         default=7, ge=1, le=90, description="How long an invitation to a workspace counts, in days."
     )

@@ -1,10 +1,29 @@
-"""The process that takes in events."""
+"""The process that takes in events, and does jobs."""
+
+from collections.abc import Mapping
+from datetime import timedelta
 
 from chassis.broker.consumer import Consumer
+from chassis.db.engine import Database
 
+from tasks_service.db import ROW_SECURITY
 from tasks_service.directory.consumers import on_person
+from tasks_service.jobs.jobs import JobWorker, WorkTerms
+from tasks_service.jobs.schemas import JobKind
 from tasks_service.search.consumers import on_attachment
 from tasks_service.service_accounts.consumers import on_service_account
+from tasks_service.settings import Settings
 from tasks_service.workspaces.consumers import on_user_registered
 
 CONSUMERS: tuple[Consumer, ...] = (on_user_registered, on_service_account, on_person, on_attachment)
+
+
+def job_kinds(_settings: Settings) -> Mapping[str, JobKind]:
+    """Return how jobs are done, by their kinds."""
+    return {}
+
+
+def job_worker(settings: Settings, database: Database) -> JobWorker:
+    """Return what does the jobs."""
+    terms = WorkTerms(timedelta(seconds=settings.tasks.job_lease_seconds), settings.tasks.job_slots)
+    return JobWorker(database, ROW_SECURITY, job_kinds(settings), terms)

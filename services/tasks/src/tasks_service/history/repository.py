@@ -22,7 +22,7 @@ change = table_of(Change)
 comment = table_of(Comment)
 member = table_of(Member)
 
-ONES_OWN = ("star", "personal_label", "task_metadata")
+ONES_OWN = ("star", "personal_label", "task_metadata", "job")
 """What is for its owner alone, unless its audience says otherwise."""
 MUTED = "watcher.updated.v1"
 """Of watching, whoever sees the task is told; that somebody mutes it is for nobody else."""
