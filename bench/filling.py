@@ -172,15 +172,15 @@ INVERTED = """
     WHERE am.amname IN ('gin', 'gist') AND c.relkind = 'i' AND c.relnamespace = 'tasks'::regnamespace
 """
 FOREIGN_KEYS = """
-    SELECT tgrelid::regclass::text AS table, quote_ident(tgname) AS trigger FROM pg_trigger
-    WHERE tgisinternal AND tgrelid = ANY ($1::text[]::regclass[])
+    SELECT tgrelid::regclass::text AS table, quote_ident(tgname) AS trigger
+    FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+    WHERE tgisinternal AND relnamespace = 'tasks'::regnamespace
 """
 
 
 async def _foreign_keys(connection: Connection, how: str) -> None:
     """Have the rows looked at that are referred to, or not: they are there."""
-    tables = [f"tasks.{table}" for table in dataset.COLUMNS]
-    for one in await connection.fetch(FOREIGN_KEYS, tables):
+    for one in await connection.fetch(FOREIGN_KEYS):
         await connection.execute(f"ALTER TABLE {one['table']} {how} TRIGGER {one['trigger']}")
 
 
