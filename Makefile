@@ -80,7 +80,7 @@ bench: install ## Measure reads, writes and live delivery beside the bare floor 
 bench-logins: install ## Measure logins, and other requests while fifty run at once
 	@.venv/bin/python bench/logins.py $(ARGS)
 
-bench-many: install ## Make a workspace of many tasks, for measuring (make bench-many ARGS="--tasks 100000 --keep DIR --serve")
+bench-many: install ## Measure lists, searches and changes of a workspace that grows to a million tasks
 	@.venv/bin/python bench/many.py $(ARGS)
 
 clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)

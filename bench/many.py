@@ -1,7 +1,9 @@
 """A workspace of many tasks, and what reading and changing it takes at each size.
 
-python bench/many.py --tasks 100000 --keep DIR           # fill a data folder and leave it
-python bench/many.py --tasks 100000 --keep DIR --serve   # the same, and let it be used until Ctrl-C
+python bench/many.py                                     # fill, measure at each size up to a million, print a table
+python bench/many.py --tasks 100000 --keep DIR           # the same up to there, in a data folder that stays
+python bench/many.py --tasks 100000 --keep DIR --serve   # fill only, and let it be used until Ctrl-C
+python bench/many.py --tasks 100000 --keep DIR --only "search owner" --plans 20   # some cases, and the slow plans
 """
 
 import argparse
@@ -14,8 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dataset
+from chassis.clock import utcnow
 from chassis.db.migrations import upgrade
 from filling import connected, fill
+from many_report import as_text
+from many_run import Run, run_all
+from run import RESULTS, commit
 from tasks_service.db import ROOT, ROW_SECURITY
 from testkit.databases import owned_database
 from testkit.servers import postgres
@@ -23,6 +29,7 @@ from testkit.servers import postgres
 NAME = "many"
 SETTINGS = (
     "shared_preload_libraries=pg_stat_statements,auto_explain",
+    "pg_stat_statements.track_utility=off",
     "shared_buffers=1GB",
     "max_wal_size=8GB",
     "autovacuum=off",
@@ -31,20 +38,61 @@ SETTINGS = (
 
 
 def main() -> int:
-    """Fill, and serve or end."""
-    parser = argparse.ArgumentParser(description="Makes a workspace of many tasks.")
+    """Fill, and measure or serve."""
+    options = _parser().parse_args()
+    with _folder(options.keep) as folder, postgres(folder, *SETTINGS, *_plans(options.plans)) as server:
+        owned = prepared(server)
+        if options.serve:
+            _fill(server, options.tasks)
+            _serve(server, owned)
+            return 0
+        runs = list(_grow(server, owned, options))
+    text = as_text(runs)
+    print(text)
+    if options.only is None and [run.size for run in runs] == list(dataset.SIZES):
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{utcnow():%Y-%m-%d}-many-{commit()}.txt").write_text(text, encoding="utf-8")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Makes a workspace of many tasks, and measures it at each size.")
     parser.add_argument("--tasks", type=int, choices=dataset.SIZES, default=dataset.SIZES[-1])
     parser.add_argument("--keep", type=Path, help="a folder for PostgreSQL's data, which stays, and is used again")
-    parser.add_argument("--serve", action="store_true", help="let others use the database, until Ctrl-C")
-    options = parser.parse_args()
-    with _folder(options.keep) as folder, postgres(folder, *SETTINGS) as server:
-        owned = prepared(server)
-        started = time.monotonic()
-        fill(f"{server}/{NAME}", options.tasks)
-        print(f"{options.tasks:,} tasks, made in {time.monotonic() - started:.0f} s", flush=True)
-        if options.serve:
-            _serve(server, owned)
-    return 0
+    parser.add_argument("--serve", action="store_true", help="measure nothing, let others use the database")
+    parser.add_argument("--last", action="store_true", help="measure at the last size alone")
+    parser.add_argument("--only", help="measure cases whose group, name and caller have all of these words")
+    parser.add_argument("--plans", type=int, metavar="MS", help="log the plans of statements slower than that")
+    return parser
+
+
+def _plans(milliseconds: int | None) -> tuple[str, ...]:
+    if milliseconds is None:
+        return ()
+    return (f"auto_explain.log_min_duration={milliseconds}", "auto_explain.log_analyze=on")
+
+
+def _grow(server: str, owned: str, options: argparse.Namespace) -> Iterator[Run]:
+    """Measure at each size on the way, but for those that the folder has grown beyond."""
+    there = asyncio.run(_count(server))
+    for size in dataset.SIZES:
+        if size > options.tasks or size < (options.tasks if options.last else there):
+            continue
+        seconds = _fill(server, size)
+        yield run_all(owned, f"{server}/{NAME}", size, only=options.only).having_taken(seconds)
+
+
+async def _count(server: str) -> int:
+    async with connected(f"{server}/{NAME}") as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM tasks.task"))
+
+
+def _fill(server: str, size: int) -> float:
+    started = time.monotonic()
+    fill(f"{server}/{NAME}", size)
+    seconds = time.monotonic() - started
+    print(f"{size:,} tasks, filled in {seconds:.0f} s", flush=True)
+    return seconds
 
 
 @contextmanager

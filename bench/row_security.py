@@ -10,35 +10,21 @@ Reads by callers who alternate are the worst case: the connection is bound anew 
 
 import argparse
 import asyncio
-import base64
 import logging
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import httpx2
 import structlog
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
 from chassis.ids import uuid7
-from chassis.settings import (
-    BrokerSettings,
-    CursorSettings,
-    DatabaseSettings,
-    IdentityVerificationSettings,
-    MailSealingSettings,
-    ProcessSettings,
-)
-from chassis.web.health import Health
-from pydantic import SecretStr
+from chassis.settings import DatabaseSettings
+from in_process import Caller, Client, client_of, settings_of
 from sqlalchemy import text
 from tasks_service.db import ROOT, ROW_SECURITY
-from tasks_service.main import create_app
-from tasks_service.settings import Settings, TasksSettings
 from testkit.databases import owned_database
 from testkit.identities import TestGateway
 from testkit.servers import postgres
@@ -47,24 +33,7 @@ CALLERS = 8
 TASKS_EACH = 25
 WARM_UP = 30
 
-Client = httpx2.AsyncClient
 Request = Callable[[Client, int], Awaitable[httpx2.Response]]
-
-
-@dataclass
-class Caller:
-    """Somebody who asks, with an identity that is signed anew now and then, since one counts for a minute."""
-
-    gateway: TestGateway
-    user_id: UUID
-    _signed: dict[str, str] = field(default_factory=dict)
-    _until: float = 0
-
-    def headers(self) -> dict[str, str]:
-        """Return what the gateway adds."""
-        if time.monotonic() > self._until:
-            self._signed, self._until = self.gateway.headers(self.user_id), time.monotonic() + 20
-        return self._signed
 
 
 def main() -> int:
@@ -84,9 +53,9 @@ def main() -> int:
 
 async def _measure(database_settings: DatabaseSettings, count: int) -> None:
     gateway = TestGateway()
-    settings = _settings(database_settings, gateway)
+    settings = settings_of(database_settings, gateway)
     databases = {name: open_database(database_settings, application_name=name) for name in ("without", "with")}
-    clients = {name: _client(settings, database, guarded=name == "with") for name, database in databases.items()}
+    clients = {name: client_of(settings, database, guarded=name == "with") for name, database in databases.items()}
     callers = [Caller(gateway, uuid7()) for _ in range(CALLERS)]
     tasks = [await _make_tasks(clients["without"], caller) for caller in callers]
 
@@ -159,24 +128,6 @@ async def _make_tasks(client: Client, caller: Caller) -> list[str]:
         await client.post("/api/v1/tasks", json={"title": "a"}, headers=caller.headers()) for _ in range(TASKS_EACH)
     ]
     return [str(answer.json()["data"]["id"]) for answer in made]
-
-
-def _client(settings: Settings, database: Database, *, guarded: bool) -> Client:
-    app: Any = create_app(settings, database=database, health=Health())
-    app.state.row_security = ROW_SECURITY if guarded else None
-    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://tasks")
-
-
-def _settings(database: DatabaseSettings, gateway: TestGateway) -> Settings:
-    return Settings(
-        process=ProcessSettings(environment="test"),
-        database=database,
-        broker=BrokerSettings(url=SecretStr("redis://127.0.0.1:1")),
-        identity=IdentityVerificationSettings(verify_key=SecretStr(gateway.verify_key)),
-        cursors=CursorSettings(secret=SecretStr("a secret of a measurement, long enough")),
-        mail_sealing=MailSealingSettings(keys=SecretStr(f"k1:{base64.b64encode(b'm' * 32).decode()}")),
-        tasks=TasksSettings(min_cursor_wait_ms=200),
-    )
 
 
 if __name__ == "__main__":
