@@ -56,6 +56,8 @@ ROUTES = (
     Route("/api/v1/categories", "tasks"),
     Route("/api/v1/categories/*", "tasks"),
     Route("/api/v1/projects/*", "tasks"),
+    Route("/api/v1/filters", "tasks"),
+    Route("/api/v1/filters/*", "tasks"),
     Route("/api/v1/labels", "tasks"),
     Route("/api/v1/labels/*", "tasks"),
     Route("/api/v1/workspaces", "tasks"),

@@ -45,6 +45,7 @@ from tasks_service.projects.rules import ProjectLimits
 from tasks_service.reactions import endpoints as reactions
 from tasks_service.relations import endpoints as relations
 from tasks_service.reverting import endpoints as reverting
+from tasks_service.saved_filters import endpoints as saved_filters
 from tasks_service.settings import Settings
 from tasks_service.shares import endpoints as shares
 from tasks_service.stars import endpoints as stars
@@ -81,6 +82,7 @@ ROUTERS = (
     status_changes.router,
     labels.router,
     labels.of_tasks,
+    saved_filters.router,
     relations.router,
     metadata.router,
     workspaces.router,

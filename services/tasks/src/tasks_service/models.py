@@ -13,6 +13,7 @@ from tasks_service.labels.models import Label, PersonalLabel
 from tasks_service.metadata.models import MetadataNamespace, TaskMetadata
 from tasks_service.projects.models import Project, ProjectMember, ProjectPrefix
 from tasks_service.relations.models import Relation
+from tasks_service.saved_filters.models import SavedFilter
 from tasks_service.search.models import SearchDocument
 from tasks_service.shares.models import TaskShare
 from tasks_service.stars.models import Star
@@ -48,6 +49,7 @@ __all__ = [
     "ProjectPrefix",
     "Reaction",
     "Relation",
+    "SavedFilter",
     "SearchDocument",
     "ServiceAccount",
     "Star",

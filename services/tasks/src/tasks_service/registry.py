@@ -59,6 +59,8 @@ from tasks_service.reactions.schemas import REACTION_EXAMPLE, ReactionResource
 from tasks_service.relations.events import RELATION_CREATED, RELATION_DELETED
 from tasks_service.relations.schemas import RELATION_RESOURCE_EXAMPLE, RelationResource
 from tasks_service.relay import SOURCE_NAME
+from tasks_service.saved_filters.events import FILTER_CREATED, FILTER_DELETED, FILTER_UPDATED
+from tasks_service.saved_filters.schemas import FILTER_EXAMPLE, FilterOut
 from tasks_service.shares.events import TASK_SHARE_ADDED, TASK_SHARE_REMOVED, TASK_SHARE_UPDATED
 from tasks_service.shares.schemas import TASK_SHARE_EXAMPLE, TaskShareResource
 from tasks_service.stars.events import STAR_ADDED, STAR_REMOVED
@@ -101,6 +103,12 @@ _LABEL_EVENTS = {
 _PERSONAL_LABEL_EVENTS = {
     PERSONAL_LABEL_ADDED: "Somebody put a label of their own on a task; nobody else is told.",
     PERSONAL_LABEL_REMOVED: "Somebody took a label of their own off a task; nobody else is told.",
+}
+
+_FILTER_EVENTS = {
+    FILTER_CREATED: "A filter was saved; a personal one is told to its owner alone.",
+    FILTER_UPDATED: "A saved filter was changed, shared or taken back; who sees it no more is told so.",
+    FILTER_DELETED: "A saved filter was deleted; no task was.",
 }
 
 _COMMENT = dict(COMMENT_RESOURCE_EXAMPLE)
@@ -324,6 +332,10 @@ EVENTS = (
             "workspace_id",
         )
         for name, text in _PERSONAL_LABEL_EVENTS.items()
+    ),
+    *(
+        EventContract(name, SOURCE_NAME, "filter", text, FilterOut, FILTER_EXAMPLE, "workspace_id")
+        for name, text in _FILTER_EVENTS.items()
     ),
     EventContract(
         INVITATION_CREATED,

@@ -91,7 +91,11 @@ class Place:
 
 def role_in(caller, where, action):
     """Return the role that decides; None for a caller from whom the place is hidden."""
-    of_workspace = action.partition(".")[0] in {"workspace", "label", "category"}
+    kind = action.partition(".")[0]
+    of_workspace = kind in {"workspace", "label", "category", "filter"}
+    # Of what is shared with the members, a guest sees nothing.
+    if kind == "filter" and caller in {"guest", *PROJECT_ROLES}:
+        return None
     if where == "other workspace's" or caller in {"stranger", "token of another project"}:
         return None
     if of_workspace:

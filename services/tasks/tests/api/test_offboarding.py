@@ -123,6 +123,7 @@ async def test_n6_open_tasks_go_to_another_and_the_report_says_what_happened(
         "unwatched": 1,
         "unstarred": 1,
         "unlabelled": 1,
+        "filters": 0,
     }
     assert await assigned(rows, plain, both, second, closed) == [[heir], [heir, other], [other, heir], []]
     assert set((await held(one, leaver)).values()) == {0}

@@ -151,6 +151,14 @@ async def list_labels(team, task):
     return f"/labels?workspace_id={team.workspace_id}", [copied("label", "one.workspace_id = :w", **ONE_ID, **named)]
 
 
+async def list_filters(team, task):
+    await team.ok("owner", "POST", "/filters", {"workspace_id": str(team.workspace_id), "name": "f"})
+    named = {"name": "'f' || n", "name_key": "'f' || n"}
+    return f"/filters?workspace_id={team.workspace_id}", [
+        copied("saved_filter", "one.workspace_id = :w", **ONE_ID, **named)
+    ]
+
+
 async def list_assignees(team, task):
     await team.ok("owner", "PUT", f"/tasks/{task['id']}/assignees", {"user_ids": [team.id("owner")]})
     return f"/tasks/{task['id']}/assignees", [
@@ -240,6 +248,7 @@ ENTRIES = {
         list_task_history,
         list_categories,
         list_labels,
+        list_filters,
         list_assignees,
         list_watchers,
         list_shares,

@@ -45,6 +45,9 @@ TABLE = {
     "label.delete": ("admin", "tasks:delete", "guest"),
     "category.edit": ("member", "tasks:write", "guest"),
     "category.delete": ("admin", "tasks:delete", "guest"),
+    "filter.read": ("member", "tasks:read", "guest"),
+    "filter.edit": ("admin", "tasks:write", "guest"),
+    "filter.delete": ("admin", "tasks:delete", "guest"),
     "workspace.read": ("guest", "tasks:read", None),
     "workspace.list_members": ("member", "tasks:read", None),
     "workspace.edit": ("admin", "tasks:write", None),
@@ -52,13 +55,15 @@ TABLE = {
     "workspace.create_project": ("member", "tasks:write", None),
     "workspace.create_label": ("member", "tasks:write", None),
     "workspace.create_category": ("member", "tasks:write", None),
+    "workspace.create_filter": ("member", "tasks:write", "guest"),
     "workspace.manage_members": ("admin", "admin:*", None),
     "workspace.remove_member": ("admin", "admin:*", "guest"),
     "workspace.manage_owners": ("owner", "admin:*", None),
     "workspace.read_audit": ("admin", "admin:*", None),
 }
-OF_WORKSPACES = ("workspace.", "label.", "category.")
-BEYOND_PROJECTS = {action for action in TABLE if action.startswith(OF_WORKSPACES) and action != "workspace.read"}
+OF_WORKSPACES = ("workspace.", "label.", "category.", "filter.")
+READING = ("workspace.read", "filter.read")
+BEYOND_PROJECTS = {action for action in TABLE if action.startswith(OF_WORKSPACES) and action not in READING}
 
 
 def ladder(action):

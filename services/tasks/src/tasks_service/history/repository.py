@@ -26,6 +26,14 @@ ONES_OWN = ("star", "personal_label", "task_metadata", "job")
 """What is for its owner alone, unless its audience says otherwise."""
 MUTED = "watcher.updated.v1"
 """Of watching, whoever sees the task is told; that somebody mutes it is for nobody else."""
+IS_PERSONAL_FILTER = and_(
+    change.c.entity_type == "filter",
+    or_(
+        change.c.resource["scope"].astext == "personal",
+        # What it was before somebody shared it.
+        change.c.changes.contains([{"field": "scope", "old": "personal", "new": "shared"}]),
+    ),
+)
 SHOWN = (
     change.c.seq,
     change.c.event_id,
@@ -109,7 +117,7 @@ async def of_workspace(
 
 def _is_for(caller: Principal, *entity_types: str) -> ColumnElement[bool]:
     """Return the condition that leaves what is of these types to those whom it was for."""
-    for_others = and_(change.c.entity_type.not_in(entity_types), change.c.type != MUTED)
+    for_others = and_(change.c.entity_type.not_in(entity_types), change.c.type != MUTED, ~IS_PERSONAL_FILTER)
     return or_(for_others, any_(change.c.audience) == caller.user_id)
 
 

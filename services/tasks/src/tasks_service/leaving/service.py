@@ -16,6 +16,7 @@ from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.checklists.service import take_off_items
 from tasks_service.leaving import repository
 from tasks_service.project_members.events import project_member_added, project_member_updated
+from tasks_service.saved_filters.repository import delete_personal
 from tasks_service.tasks.events import TASK_UPDATED, task_changed
 from tasks_service.visibility.repository import hold_members
 from tasks_service.watchers.events import watcher_added
@@ -49,6 +50,7 @@ class Report:
     unwatched: int = 0
     unstarred: int = 0
     unlabelled: int = 0
+    filters: int = 0
     shares: int = 0
     project_memberships: int = 0
     projects_transferred: Sequence[UUID] = ()
@@ -142,6 +144,7 @@ async def _depart(
         unwatched=await _delete(session, repository.watcher, row),
         unstarred=await _delete(session, repository.star, row),
         unlabelled=await _delete(session, repository.personal_label, row),
+        filters=await delete_personal(session, workspace_id=workspace_id, user_id=user_id),
     )
     handed = await _unassign(session, row, actor=actor, handover=handover)
     items = await take_off_items(session, workspace_id=workspace_id, user_id=user_id)

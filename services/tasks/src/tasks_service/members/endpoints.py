@@ -207,6 +207,7 @@ async def offboard_member(
         unwatched=report.unwatched,
         unstarred=report.unstarred,
         unlabelled=report.unlabelled,
+        filters=report.filters,
     )
     return write.reply(shown, headers=await cursor_header(request, write, caller))
 

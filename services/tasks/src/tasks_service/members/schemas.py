@@ -87,6 +87,7 @@ class OffboardReport(BaseModel):
     unwatched: int = Field(description="Tasks that they watched, or had stopped to watch.")
     unstarred: int = Field(description="Stars that are gone.")
     unlabelled: int = Field(description="Personal labels on tasks that are gone.")
+    filters: int = Field(description="Personal saved filters that are gone; shared ones stay.")
 
 
 class MemberOut(BaseModel):
@@ -133,4 +134,5 @@ OFFBOARD_EXAMPLE: dict[str, Any] = {
     "unwatched": 14,
     "unstarred": 3,
     "unlabelled": 0,
+    "filters": 1,
 }

@@ -34,6 +34,8 @@ from tasks_service.labels.models import Label
 from tasks_service.names.repository import visible
 from tasks_service.permissions.rules import ResourceType
 from tasks_service.permissions.schemas import Found, Held
+from tasks_service.saved_filters.repository import saved_filter
+from tasks_service.saved_filters.repository import visible as visible_filters
 from tasks_service.visibility.repository import (
     CALLER,
     CALLER_ID,
@@ -43,6 +45,7 @@ from tasks_service.visibility.repository import (
     TASK_RANK,
     TASK_ROLE,
     TASKS,
+    Conditions,
     Sight,
     member,
     project,
@@ -117,8 +120,9 @@ def _found(sight: Sight) -> CompoundSelect[Any]:
         select(_kind("workspace"), member.c.workspace_id, member.c.workspace_id, NOWHERE, member.c.role)
         .add_columns(false(), NO_ROLE, false())
         .where(*seen(sight), _is_wanted("workspace", member.c.workspace_id)),
-        _named("label", label, sight),
-        _named("category", category, sight),
+        _named("label", label, label.c.owner_id, visible(label, sight)),
+        _named("category", category, category.c.owner_id, visible(category, sight)),
+        _named("filter", saved_filter, saved_filter.c.created_by, visible_filters(sight)),
     )
 
 
@@ -127,12 +131,14 @@ def _in_tasks(kind: ResourceType, row_id: ColumnElement[UUID], is_own: ColumnEle
     return select(_kind(kind), row_id.label("id"), *where, TASK_ROLE, func.coalesce(is_own, false()).label("is_own"))
 
 
-def _named(kind: ResourceType, table: Table, sight: Sight) -> Select[Any]:
-    is_own = func.coalesce(table.c.owner_id == CALLER_ID, false())
+def _named(
+    kind: ResourceType, table: Table, owner_id: ColumnElement[UUID | None], is_visible: Conditions
+) -> Select[Any]:
+    is_own = func.coalesce(owner_id == CALLER_ID, false())
     return (
         select(_kind(kind), table.c.id, table.c.workspace_id, NOWHERE, member.c.role, is_own, NO_ROLE, false())
         .join(member, member.c.workspace_id == table.c.workspace_id)
-        .where(*visible(table, sight), _is_wanted(kind, table.c.id))
+        .where(*is_visible, _is_wanted(kind, table.c.id))
     )
 
 

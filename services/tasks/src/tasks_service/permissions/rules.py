@@ -31,6 +31,9 @@ Action = Literal[
     "label.delete",
     "category.edit",
     "category.delete",
+    "filter.read",
+    "filter.edit",
+    "filter.delete",
     "workspace.read",
     "workspace.list_members",
     "workspace.edit",
@@ -38,12 +41,13 @@ Action = Literal[
     "workspace.create_project",
     "workspace.create_label",
     "workspace.create_category",
+    "workspace.create_filter",
     "workspace.manage_members",
     "workspace.remove_member",
     "workspace.manage_owners",
     "workspace.read_audit",
 ]
-ResourceType = Literal["task", "project", "workspace", "comment", "label", "category"]
+ResourceType = Literal["task", "project", "workspace", "comment", "label", "category", "filter"]
 Reason = Literal["ALLOWED", "NOT_FOUND", "ROLE_TOO_LOW", "INSUFFICIENT_SCOPE", "TOKEN_READ_ONLY", "TOKEN_RESTRICTED"]
 WorkspaceRole = Literal["owner", "admin", "member", "guest"]
 ProjectRole = Literal["manager", "editor", "commenter", "viewer"]
@@ -52,7 +56,7 @@ ShareRole = Literal["editor", "commenter", "viewer"]
 WORKSPACE_ROLES: tuple[WorkspaceRole, ...] = get_args(WorkspaceRole)
 PROJECT_ROLES: tuple[ProjectRole, ...] = get_args(ProjectRole)
 """Both begin with the role that may most."""
-OF_WORKSPACES = frozenset({"workspace", "label", "category"})
+OF_WORKSPACES = frozenset({"workspace", "label", "category", "filter"})
 """Types of resources that are decided by the role in the workspace; all others are by the one in the project."""
 
 
@@ -110,6 +114,10 @@ RULES: Mapping[Action, Rule] = {
     "label.delete": Rule(ADMINS, "tasks:delete", own_roles=EVERYBODY, beyond_projects=True),
     "category.edit": Rule(MEMBERS, "tasks:write", own_roles=EVERYBODY, beyond_projects=True),
     "category.delete": Rule(ADMINS, "tasks:delete", own_roles=EVERYBODY, beyond_projects=True),
+    # Of what is shared, a guest sees nothing.
+    "filter.read": Rule(MEMBERS, "tasks:read", own_roles=EVERYBODY),
+    "filter.edit": Rule(ADMINS, "tasks:write", own_roles=EVERYBODY, beyond_projects=True),
+    "filter.delete": Rule(ADMINS, "tasks:delete", own_roles=EVERYBODY, beyond_projects=True),
     "workspace.read": Rule(EVERYBODY, "tasks:read"),
     "workspace.list_members": Rule(MEMBERS, "tasks:read", beyond_projects=True),
     "workspace.edit": Rule(ADMINS, "tasks:write", beyond_projects=True),
@@ -117,13 +125,14 @@ RULES: Mapping[Action, Rule] = {
     "workspace.create_project": Rule(MEMBERS, "tasks:write", beyond_projects=True),
     "workspace.create_label": Rule(MEMBERS, "tasks:write", beyond_projects=True),
     "workspace.create_category": Rule(MEMBERS, "tasks:write", beyond_projects=True),
+    "workspace.create_filter": Rule(MEMBERS, "tasks:write", own_roles=EVERYBODY, beyond_projects=True),
     "workspace.manage_members": Rule(ADMINS, "admin:*", beyond_projects=True),
     "workspace.remove_member": Rule(ADMINS, "admin:*", own_roles=EVERYBODY, beyond_projects=True),
     "workspace.manage_owners": Rule(OWNERS, "admin:*", beyond_projects=True),
     "workspace.read_audit": Rule(ADMINS, "admin:*", beyond_projects=True),
 }
-OF_OTHERS: frozenset[Action] = frozenset({"task.label", "workspace.remove_member"})
-"""Actions of which a question does not name the label or the member, and so is about what is not the caller's own."""
+OF_OTHERS: frozenset[Action] = frozenset({"task.label", "workspace.create_filter", "workspace.remove_member"})
+"""Actions of which a question does not name the label, filter or member: so it is about what is not one's own."""
 
 
 def ladder_of(action: Action) -> Literal["workspace", "project"]:

@@ -1,4 +1,4 @@
-"""How changes of projects, their statuses, categories and labels are turned back."""
+"""How changes of projects, their statuses, categories, labels and saved filters are turned back."""
 
 from collections.abc import Mapping
 
@@ -26,6 +26,11 @@ from tasks_service.projects.errors import ProjectArchived, ProjectMissing
 from tasks_service.projects.events import PROJECT_CREATED, PROJECT_DELETED, PROJECT_RESTORED, PROJECT_UPDATED
 from tasks_service.projects.policies import held
 from tasks_service.projects.schemas import ProjectPatch
+from tasks_service.saved_filters import service as filters
+from tasks_service.saved_filters.events import FILTER_CREATED, FILTER_DELETED, FILTER_UPDATED
+from tasks_service.saved_filters.policies import held as held_of_filter
+from tasks_service.saved_filters.repository import find_visible as find_filter
+from tasks_service.saved_filters.schemas import FilterPatch
 from tasks_service.status_changes import service as statuses
 from tasks_service.statuses.events import STATUS_CREATED, STATUS_UPDATED
 from tasks_service.statuses.schemas import StatusPatch
@@ -64,6 +69,30 @@ async def _change_category(step: Step) -> None:
     category = await _the_named(step, CATEGORY, "category.edit")
     patch = patch_of(step, CategoryPatch, step.old)
     await names.update(step.session, CATEGORY, row=category, patch=patch, expected=WHATEVER, actor=step.actor)
+
+
+async def _the_filter(step: Step, action: Action) -> RowMapping:
+    """Return the saved filter, locked. Raises NamedMissing, Forbidden."""
+    row = await find_filter(step.session, caller=step.actor, filter_id=step.entity_id, lock=True)
+    if row is None:
+        raise NamedMissing
+    allow(step, action, held_of_filter(step.actor, row))
+    return row
+
+
+async def _delete_filter(step: Step) -> None:
+    row = await _the_filter(step, "filter.delete")
+    await filters.delete_filter(step.session, row=row, expected=WHATEVER, actor=step.actor)
+
+
+async def _change_filter(step: Step) -> None:
+    row = await _the_filter(step, "filter.edit")
+    patch = patch_of(step, FilterPatch, step.old)
+    await filters.update_filter(step.session, row=row, patch=patch, expected=WHATEVER, actor=step.actor)
+
+
+async def _keep_filter_again(step: Step) -> None:
+    await filters.restore_filter(step.session, resource=step.resource, actor=step.actor)
 
 
 async def _the_project(step: Step, action: Action, *, in_trash: bool = False, in_archive: bool = False) -> RowMapping:
@@ -164,6 +193,9 @@ async def _archive_or_not(step: Step) -> None:
 INVERSES: Mapping[str, Inverse] = {
     LABEL_CREATED: _delete_label,
     LABEL_UPDATED: _change_label,
+    FILTER_CREATED: _delete_filter,
+    FILTER_UPDATED: _change_filter,
+    FILTER_DELETED: _keep_filter_again,
     CATEGORY_CREATED: _delete_category,
     CATEGORY_UPDATED: _change_category,
     STATUS_CREATED: _delete_status,

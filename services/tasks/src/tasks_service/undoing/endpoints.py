@@ -20,6 +20,7 @@ from tasks_service.labels.errors import LabelExists
 from tasks_service.positions.errors import NoRoomLeft
 from tasks_service.projects.errors import PrefixTaken, ProjectArchived
 from tasks_service.reactions.errors import TooManyReactions
+from tasks_service.saved_filters.errors import FilterExists
 from tasks_service.statuses.errors import LastStatus, StatusExists, StatusInUse, StatusLimitReached
 from tasks_service.subtasks.errors import OpenSubtasks
 from tasks_service.tasks.errors import ExternalIdTaken
@@ -50,6 +51,7 @@ OF_ACTIONS = (
     TooManyReactions,
     LabelExists,
     CategoryExists,
+    FilterExists,
     PrefixTaken,
     StatusExists,
     StatusInUse,
