@@ -72,6 +72,7 @@ ROUTES = (
     Route("/api/v1/invitations/decline", "tasks"),
     Route("/api/v1/authz/check", "tasks"),
     Route("/api/v1/meta/permissions", "tasks"),
+    Route("/api/v1/meta/tasks/fields", "tasks"),
     Route("/api/v1/ws", "notifications"),
     Route("/api/v1/ws-tickets", "gateway"),
     Route("/api/v1/status", "gateway", "public"),

@@ -26,6 +26,7 @@ from tasks_service.db import ROOT, ROW_SECURITY, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
 from tasks_service.duplicating import endpoints as duplicating
 from tasks_service.external_ids import endpoints as external_ids
+from tasks_service.fields import endpoints as fields
 from tasks_service.history import endpoints as history
 from tasks_service.invitations import endpoints as invitations
 from tasks_service.invitations.service import InvitationTerms
@@ -97,6 +98,7 @@ ROUTERS = (
     jobs.router,
     permissions.router,
     permissions.meta,
+    fields.router,
     tasks.internal,
     workspaces.internal,
 )

@@ -15,6 +15,10 @@ async def list_permissions(place):
     return "GET", "/api/v1/meta/permissions", None
 
 
+async def read_task_fields(place):
+    return "GET", "/api/v1/meta/tasks/fields", None
+
+
 async def list_workspaces(place):
     return "GET", "/api/v1/workspaces", None
 
@@ -66,6 +70,7 @@ async def list_shared_with_me(place):
 ALONE = (
     check_permissions,
     list_permissions,
+    read_task_fields,
     list_workspaces,
     list_memberships,
     create_workspace,

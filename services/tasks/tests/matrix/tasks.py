@@ -40,6 +40,7 @@ HIDDEN = {create_task: (422, "PROJECT_NOT_FOUND")}
 UNDECIDED = {
     "check_permissions": "answers for every caller, and is tested in test_permissions.py",
     "list_permissions": "the same for everybody",
+    "read_task_fields": "the same for everybody",
     "list_workspaces": "shows the caller's own memberships",
     "list_memberships": "shows the caller's own memberships",
 }

@@ -1,6 +1,6 @@
 """From filters as they are written to trees of typed predicates; all that is wrong is told at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from chassis.dates import DAY, INSTANT
 from chassis.errors import ErrorDetail, InvalidInput
@@ -18,17 +18,22 @@ MAX_GUESSES = 10
 """Names that are guessed at; comparing takes its time."""
 
 
+def bind_all(written: Sequence[Written], fields: FieldTable, context: Context) -> Node:
+    """Return what filters that come together mean, joined by AND; nothing is everything. Raises InvalidInput."""
+    binder = _Binder(fields, context)
+    nodes = [binder.node(one) for one in written]
+    if binder.problems:
+        raise InvalidInput(details=binder.problems)
+    return all_of(nodes)
+
+
 def bind(written: Written, fields: FieldTable, context: Context) -> Node:
     """Return the tree that a filter means, the same for whatever means the same. Raises InvalidInput.
 
     Aliases are replaced by names, `me` and relative dates by what they are. Operators of lists with one value become
     those of one value, `in` of a set becomes `has_any`, `not_in` of one `has_none`, and equal values become one.
     """
-    binder = _Binder(fields, context)
-    node = binder.node(written)
-    if binder.problems:
-        raise InvalidInput(details=binder.problems)
-    return node
+    return bind_all([written], fields, context)
 
 
 def needs_zone(written: Written, fields: FieldTable) -> bool:

@@ -6,10 +6,14 @@ from typing import Any, Literal
 import orjson
 
 from chassis.filtering.errors import FilterTooComplex, InvalidFilter, unreadable
+from chassis.filtering.fields import FieldTable
 from chassis.filtering.text import parse_text
 from chassis.filtering.tree import OF_LISTS, OPERATORS
+from chassis.filtering.values import plain_value
 from chassis.filtering.written import (
     Condition,
+    Group,
+    Negation,
     Place,
     Written,
     WrittenValue,
@@ -118,3 +122,20 @@ def _literal(given: object, pointer: str) -> WrittenValue:
 
 def _unreadable(pointer: str, expected: Sequence[str], hint: str | None = None) -> InvalidFilter:
     return unreadable(expected, pointer=pointer, hint=hint)
+
+
+def document_of(written: Written, fields: FieldTable) -> dict[str, Any]:
+    """Return a filter, however it was written, as JSON that means the same: relative dates and `me` stay as they are.
+
+    The fields say which bare words are numbers or booleans.
+    """
+    if isinstance(written, Negation):
+        return {"not": document_of(written.node, fields)}
+    if isinstance(written, Group):
+        return {written.word: [document_of(one, fields) for one in written.nodes]}
+    shown: dict[str, Any] = {"field": written.field, "op": written.operator}
+    field = fields.find(written.field)
+    values = [one.value if field is None else plain_value(one, field) for one in written.values]
+    if written.operator in OF_LISTS:
+        return {**shown, "value": values}
+    return {**shown, "value": values[0]} if values else shown

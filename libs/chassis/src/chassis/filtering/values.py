@@ -51,6 +51,15 @@ class RefusedValue(ValueError):
         self.allowed = allowed
 
 
+def plain_value(written: WrittenValue, field: Field) -> str | int | float | bool:
+    """Return a value as JSON has it, not resolved; what is no number or boolean stays as it is written."""
+    if not written.bare or field.type not in ("number", "boolean", "scalar"):
+        return written.value
+    number = _bare_number(written) if field.type != "boolean" else None
+    boolean = BOOLEANS.get(str(written.value).lower()) if field.type != "number" else None
+    return next((one for one in (number, boolean) if one is not None), written.value)
+
+
 def value_of(written: WrittenValue, field: Field, context: Context) -> Value:
     """Return the value of a field's type. Raises RefusedValue."""
     return READERS[field.type](written, field, context)

@@ -1,6 +1,7 @@
 """What tasks can be filtered by."""
 
 import re
+from dataclasses import replace
 from typing import get_args
 
 from chassis.filtering.fields import Field, FieldTable
@@ -24,9 +25,17 @@ def _metadata(name: str) -> Field | None:
         return None
     if METADATA_NAME.fullmatch(name) is None:
         return None
-    return Field(name, "scalar", "What an app keeps with the task, at a path in its namespace.", "x", nullable=True)
+    return replace(METADATA, name=name)
 
 
+METADATA = Field(
+    "meta.<namespace>.<path>",
+    "scalar",
+    "What an app keeps with the task, at a path in its namespace, as far as yours may read it.",
+    "x",
+    nullable=True,
+)
+"""How the fields are shown of which there is no end."""
 FIELDS = FieldTable(
     (
         Field("id", "id", "The task.", AN_ID),
