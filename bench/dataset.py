@@ -1,13 +1,16 @@
 """A workspace with as many tasks as are wanted: the same ones each time, and the smaller sizes are in the larger.
 
-50 projects, 200 members, words as in a language: few are everywhere, and most are rare. Each size spreads over the same
-year, so that what a filter matches is the same share of each. The time is fixed, too: filters name days, not today.
+50 projects, 200 members, words as in a language: few are everywhere, and most are rare. Tasks are made ever faster in
+the course of a year, so that what a filter matches of the last days is about the same share of each size.
 """
 
+import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -98,10 +101,20 @@ def pools() -> list[list[str]]:
 POOLS = pools()
 
 
-def created_at(number: int) -> datetime:
-    """Return when a task was made: each size that is added begins and ends with the year."""
-    first, end = next(((low, high) for low, high in zip((0, *SIZES), SIZES, strict=False) if number < high))
-    return BEGIN + YEAR * ((number - first) / (end - first))
+def created_at(index: int) -> datetime:
+    """Return when a task was made; the first that is not made yet tells what time it is."""
+    return BEGIN + YEAR * (math.log1p(index / SIZES[0]) / math.log1p(SIZES[-1] / SIZES[0]))
+
+
+def places(number: int) -> list[int]:
+    """Return which projects the tasks of a batch are in."""
+    return random.Random(f"places/{number}").choices(range(PROJECTS), cum_weights=_SIZES_OF_PROJECTS, k=BATCH)
+
+
+@lru_cache(maxsize=2)
+def numbers_before(number: int) -> Counter[int]:
+    """Return how many tasks each project has before a batch."""
+    return sum((Counter(places(one)) for one in range(number)), Counter[int]())
 
 
 @dataclass(slots=True)
@@ -134,8 +147,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 def batch(number: int) -> Batch:
     """Return the tasks of a batch with what hangs on them."""
     rng = random.Random(f"batch/{number}")
-    made = Batch()
-    tasks = [_task(rng, index) for index in range(number * BATCH, (number + 1) * BATCH)]
+    made, numbers, tasks = Batch(), numbers_before(number).copy(), []
+    for index, place in enumerate(places(number), start=number * BATCH):
+        numbers[place] += 1
+        tasks.append({"number": numbers[place], **_task(rng, index, place)})
     _nest(rng, tasks)
     for task in tasks:
         made.rows["task"].append(tuple(task[column] for column in COLUMNS["task"]))
@@ -144,9 +159,8 @@ def batch(number: int) -> Batch:
     return made
 
 
-def _task(rng: random.Random, index: int) -> dict[str, Any]:
+def _task(rng: random.Random, index: int, place: int) -> dict[str, Any]:
     made = created_at(index)
-    place = _pick(rng, range(PROJECTS), _SIZES_OF_PROJECTS)
     status = _of(rng, STATUSES)
     creator = rng.choice(POOLS[place])
     people = rng.sample(POOLS[place], k=min(len(POOLS[place]), rng.choices((0, 1, 2, 3), (20, 55, 17, 8))[0]))
@@ -155,7 +169,6 @@ def _task(rng: random.Random, index: int) -> dict[str, Any]:
         "id": _uuid7(made, rng),
         "workspace_id": WORKSPACE,
         "project_id": PROJECT_IDS[place],
-        "number": index + 1,
         "title": _title(rng, index),
         "description": None if rng.random() < 0.1 else _text(rng, 25, 55),
         "status": status,
@@ -235,10 +248,6 @@ def _title(rng: random.Random, index: int) -> str:
 
 def _text(rng: random.Random, least: int, most: int) -> str:
     return " ".join(rng.choices(WORDS, cum_weights=_WEIGHTS, k=rng.randint(least, most)))
-
-
-def _pick(rng: random.Random, things: Sequence[int], weights: Sequence[float]) -> int:
-    return rng.choices(things, cum_weights=weights)[0]
 
 
 def _of(rng: random.Random, shares: Sequence[tuple[Any, int]]) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import dataset
 from dataset import BEGIN, END, WORKSPACE
 
 AT_ONCE = 2
+START_SECONDS = 60.0
 CHUNK = 5
 """Batches that a process makes before it asks for more."""
 MANY = 50_000
@@ -37,7 +39,7 @@ def _grow(url: str, there: int, size: int) -> int:
     with ProcessPoolExecutor(AT_ONCE) as processes:
         for _ in processes.map(_fill_chunk, [url] * len(chunks), chunks):
             pass
-    asyncio.run(_close(url, size))
+    asyncio.run(_close(url))
     return size
 
 
@@ -59,8 +61,16 @@ async def _copy(connection: Connection, batch: dataset.Batch) -> None:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Connection]:
-    """Open a connection for a while."""
-    connection = await asyncpg.connect(url)
+    """Open a connection for a while, also to a server that is still starting up."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            connection = await asyncpg.connect(url)
+            break
+        except asyncpg.CannotConnectNowError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)
     try:
         yield connection
     finally:
@@ -154,14 +164,14 @@ async def _open(url: str, *, is_large: bool) -> None:
             await connection.execute(f"DROP INDEX {index['name']}")
 
 
-async def _close(url: str, size: int) -> None:
+async def _close(url: str) -> None:
     async with connected(url) as connection:
         await connection.execute("SET maintenance_work_mem = '1GB'; SET max_parallel_maintenance_workers = 2")
         for index in await connection.fetch("SELECT definition FROM public.dropped_index"):
             await connection.execute(index["definition"])
         await connection.execute("TRUNCATE public.dropped_index")
         await _foreign_keys(connection, "ENABLE")
-        await connection.execute("UPDATE tasks.project SET next_number = $1", size + 1)
+        await connection.execute(NUMBERED)
         await _share_single_tasks(connection)
         await connection.execute("VACUUM (ANALYZE)")
 
@@ -184,15 +194,21 @@ async def _foreign_keys(connection: Connection, how: str) -> None:
         await connection.execute(f"ALTER TABLE {one['table']} {how} TRIGGER {one['trigger']}")
 
 
+NUMBERED = """
+    UPDATE tasks.project SET next_number = last.number + 1
+    FROM (SELECT project_id, max(number) AS number FROM tasks.task GROUP BY project_id) AS last
+    WHERE last.project_id = project.id
+"""
 SHARE = """
     INSERT INTO tasks.task_share (id, workspace_id, task_id, user_id, role, shared_by, version, created_at)
     SELECT uuidv7(), workspace_id, id, $1, 'editor', created_by, 1, created_at
-    FROM tasks.task WHERE number = ANY ($2::integer[])
+    FROM tasks.task WHERE id = ANY ($2::uuid[])
     ON CONFLICT DO NOTHING
 """
 
 
 async def _share_single_tasks(connection: Connection) -> None:
+    ids = [row[0] for row in dataset.batch(0).rows["task"]]
     for guest in dataset.OF_TASKS:
-        numbers = [1 + (guest * 31 + turn * 97) % dataset.SIZES[0] for turn in range(3)]
-        await connection.execute(SHARE, dataset.USERS[guest], numbers)
+        shared = [ids[(guest * 31 + turn * 97) % len(ids)] for turn in range(3)]
+        await connection.execute(SHARE, dataset.USERS[guest], shared)

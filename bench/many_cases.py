@@ -1,11 +1,12 @@
 """What is asked of a workspace of many tasks: everyday lists, searches, counts, and changes of two hundred at once.
 
-Each request of a case differs from the one before, so that it is not the cache that is measured. Times are fixed days
-of the year that the tasks are of, for the same share of them to match at each size.
+Each request of a case differs from the one before, so that it is not the cache that is measured. Times are told from
+when the last task was made, for the same share of them to match at each size.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,6 +36,9 @@ GUEST = Who(
 CALLERS = (OWNER, GUEST)
 
 
+Parameters = Callable[[Who, int, datetime], Mapping[str, Any]]
+
+
 @dataclass(frozen=True)
 class Case:
     """A kind of request; `parameters` are those of one turn. A `bar` is on those that may not grow with the tasks."""
@@ -42,15 +46,15 @@ class Case:
     group: str
     name: str
     path: str
-    parameters: Callable[[Who, int], Mapping[str, Any]]
+    parameters: Parameters
 
     @property
     def has_bar(self) -> bool:
         return self.group in ("list", "search")
 
-    def target(self, who: Who, turn: int) -> str:
-        """Return the path and query of one request."""
-        return f"/api/v1{self.path}?{urlencode(self.parameters(who, turn))}"
+    def target(self, who: Who, turn: int, now: datetime) -> str:
+        """Return the path and query of one request at a time."""
+        return f"/api/v1{self.path}?{urlencode(self.parameters(who, turn, now))}"
 
 
 def word(ranks: range, turn: int) -> str:
@@ -64,50 +68,53 @@ def misspelled(turn: int) -> str:
     return f"{found[:3]}{found[4]}{found[3]}{found[5:]}"
 
 
-def _day(turn: int) -> str:
-    return f"2026-10-{1 + turn % 20:02}"
+def _before(now: datetime, turn: int) -> str:
+    """Return an instant some days ago."""
+    return f"{now - timedelta(days=2, hours=turn % 72):%Y-%m-%dT%H:%M:%SZ}"
 
 
 OPEN = ("todo", "in_progress")
-LISTS: Mapping[str, Callable[[Who, int], Mapping[str, Any]]] = {
-    "newest": lambda _who, turn: {"per_page": 20 + turn % 3},
-    "newest of a project": lambda who, turn: {"project_id": who.projects[turn % len(who.projects)]},
-    "newest, by cursor": lambda _who, turn: {"cursor": "", "per_page": 20 + turn % 3},
-    "status and priority, by -priority,due": lambda _who, turn: {
+LISTS: Mapping[str, Parameters] = {
+    "newest": lambda _who, turn, _now: {"per_page": 20 + turn % 3},
+    "newest of a project": lambda who, turn, _now: {"project_id": who.projects[turn % len(who.projects)]},
+    "newest, by cursor": lambda _who, turn, _now: {"cursor": "", "per_page": 20 + turn % 3},
+    "status and priority, by -priority,due": lambda _who, turn, _now: {
         "status": OPEN[turn % 2],
         "priority": "high,urgent",
         "sort": "-priority,due",
         "per_page": 20 + turn % 3,
     },
-    "assignee=me, by due": lambda _who, turn: {"assignee": "me", "sort": "due", "per_page": 20 + turn % 3},
-    "assignee=me and status, by -priority,due": lambda _who, turn: {
+    "assignee=me, by due": lambda _who, turn, _now: {"assignee": "me", "sort": "due", "per_page": 20 + turn % 3},
+    "assignee=me and status, by -priority,due": lambda _who, turn, _now: {
         "assignee": "me",
         "status": OPEN[turn % 2],
         "sort": "-priority,due",
     },
-    "created_after, newest": lambda _who, turn: {"created_at_after": f"{_day(turn)}T00:00:00Z"},
-    "due before a day and open, by due": lambda _who, turn: {
-        "filter": f"due < {_day(turn)} and status_category in (todo, in_progress)",
+    "created_after, newest": lambda _who, turn, now: {"created_at_after": _before(now, turn)},
+    "due before a day and open, by due": lambda _who, turn, now: {
+        "filter": f"due < {_before(now, turn)[:10]} and status_category in (todo, in_progress)",
         "sort": "due",
     },
-    "a label, by -updated_at": lambda _who, turn: {"labels": dataset.LABELS[turn % 60], "sort": "-updated_at"},
-    "title, from a to z": lambda _who, turn: {"sort": "title", "per_page": 20 + turn % 3},
+    "a label, by -updated_at": lambda _who, turn, _now: {"labels": dataset.LABELS[turn % 60], "sort": "-updated_at"},
+    "title, from a to z": lambda _who, turn, _now: {"sort": "title", "per_page": 20 + turn % 3},
 }
-SEARCHES: Mapping[str, Callable[[Who, int], Mapping[str, Any]]] = {
-    "a rare word (seven tasks)": lambda _who, turn: {"q": dataset.RARE, "per_page": 20 + turn % 3},
-    "a word of 1 in 400": lambda _who, turn: {"q": word(RANKS_OF_MIDDLE, turn)},
-    "a common word, 1 in 6": lambda _who, turn: {"q": word(RANKS_OF_COMMON, turn)},
-    "a common and a middle word": lambda _who, turn: {
+SEARCHES: Mapping[str, Parameters] = {
+    "a rare word (seven tasks)": lambda _who, turn, _now: {"q": dataset.RARE, "per_page": 20 + turn % 3},
+    "a word of 1 in 400": lambda _who, turn, _now: {"q": word(RANKS_OF_MIDDLE, turn)},
+    "a common word, 1 in 6": lambda _who, turn, _now: {"q": word(RANKS_OF_COMMON, turn)},
+    "a common and a middle word": lambda _who, turn, _now: {
         "q": f"{word(RANKS_OF_COMMON, turn)} {word(RANKS_OF_MIDDLE, turn)}"
     },
-    "two common words": lambda _who, turn: {"q": f"{word(RANKS_OF_COMMON, turn)} {word(RANKS_OF_COMMON, turn + 3)}"},
-    "a common word in open tasks": lambda _who, turn: {"q": word(RANKS_OF_COMMON, turn), "status": "todo"},
-    "a word with a typo": lambda _who, turn: {"q": misspelled(turn)},
+    "two common words": lambda _who, turn, _now: {
+        "q": f"{word(RANKS_OF_COMMON, turn)} {word(RANKS_OF_COMMON, turn + 3)}"
+    },
+    "a common word in open tasks": lambda _who, turn, _now: {"q": word(RANKS_OF_COMMON, turn), "status": "todo"},
+    "a word with a typo": lambda _who, turn, _now: {"q": misspelled(turn)},
 }
-COUNTS: Mapping[str, Callable[[Who, int], Mapping[str, Any]]] = {
-    "by status": lambda _who, _turn: {"group_by": "status"},
-    "by status and assignee": lambda _who, _turn: {"group_by": "status,assignee"},
-    "by priority, in a project": lambda who, turn: {
+COUNTS: Mapping[str, Parameters] = {
+    "by status": lambda _who, _turn, _now: {"group_by": "status"},
+    "by status and assignee": lambda _who, _turn, _now: {"group_by": "status,assignee"},
+    "by priority, in a project": lambda who, turn, _now: {
         "group_by": "priority",
         "filter": f"project_id = {who.projects[turn % len(who.projects)]}",
     },
@@ -115,7 +122,7 @@ COUNTS: Mapping[str, Callable[[Who, int], Mapping[str, Any]]] = {
 CASES: Sequence[Case] = (
     *(Case("list", name, "/tasks", parameters) for name, parameters in LISTS.items()),
     *(Case("search", name, "/tasks", parameters) for name, parameters in SEARCHES.items()),
-    Case("search", "everywhere, a middle word", "/search", lambda _who, turn: {"q": word(RANKS_OF_MIDDLE, turn)}),
+    Case("search", "everywhere, a middle word", "/search", lambda _who, turn, _now: {"q": word(RANKS_OF_MIDDLE, turn)}),
     *(Case("count", name, "/tasks/aggregate", parameters) for name, parameters in COUNTS.items()),
 )
 WALK = {"priority": "low", "per_page": 100}

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import httpx2
 import structlog
 from chassis.db.engine import open_database
 from chassis.settings import DatabaseSettings
-from dataset import WORKSPACE
+from dataset import WORKSPACE, created_at
 from filling import Connection, connected
 from in_process import Caller, Client, client_of, settings_of
 from many_cases import CALLERS, CASES, OWNER, WALK, Case, Who
@@ -61,6 +62,7 @@ class Asked:
     callers: Mapping[str, Caller]
     beside: Connection
     only: str | None
+    now: datetime
 
     def wants(self, key: Key) -> bool:
         """Tell whether a case is to be measured."""
@@ -82,7 +84,7 @@ async def measure_all(owned: str, superuser: str, size: int, *, only: str | None
     async with connected(superuser) as beside, client_of(settings_of(settings, gateway), database) as client:
         newest = str(await beside.fetchval("SELECT max(id::text) FROM tasks.task WHERE deleted_at IS NULL"))
         reference = Reference(beside, newest)
-        asked = Asked(client, callers, beside, only)
+        asked = Asked(client, callers, beside, only, created_at(size))
         samples = await _samples(asked, reference, newest)
         walks = {who.name: await _walk(asked, who) for who in CALLERS if asked.wants(("walk", "", who.name))}
     await database.close()
@@ -91,7 +93,7 @@ async def measure_all(owned: str, superuser: str, size: int, *, only: str | None
 
 async def _samples(asked: Asked, reference: Reference, newest: str) -> dict[Key, Sample]:
     found: dict[Key, Sample] = {}
-    read = Case("reference", "a task by its id", f"/tasks/{newest}", lambda _who, _turn: {})
+    read = Case("reference", "a task by its id", f"/tasks/{newest}", lambda _who, _turn, _now: {})
     for case in (read, *CASES):
         for who in CALLERS if case is not read else (OWNER,):
             key = (case.group, case.name, who.name)
@@ -113,13 +115,13 @@ def _tell(key: Key, one: Sample) -> None:
 
 
 async def _sample_case(asked: Asked, case: Case, who: Who) -> Sample:
-    return await sample(lambda turn: asked.ask(who, "GET", case.target(who, turn)), asked.beside)
+    return await sample(lambda turn: asked.ask(who, "GET", case.target(who, turn, asked.now)), asked.beside)
 
 
 EDITABLE = """
     SELECT id::text FROM tasks.task
     WHERE deleted_at IS NULL AND workspace_id = $1 AND project_id = ANY ($2::uuid[]) AND number % 3 = 0
-    ORDER BY number LIMIT $3
+    ORDER BY id LIMIT $3
 """
 PRIORITIES = ("low", "medium", "high", "urgent")
 
