@@ -27,6 +27,7 @@ class ErrorKind(StrEnum):
     MISDIRECTED = "misdirected"
     INVALID = "invalid"
     LOCKED = "locked"
+    FAILED_DEPENDENCY = "failed_dependency"
     PRECONDITION_REQUIRED = "precondition_required"
     RATE_LIMITED = "rate_limited"
     HEADERS_TOO_LARGE = "headers_too_large"
@@ -43,6 +44,7 @@ class ErrorDetail:
 
     Of something written, `position` (characters from 0) or `pointer` (RFC 6901) says where in the field it is, and
     `expected` what may stand there.
+    `index` is that of the operation that it is about, where a request has several.
     """
 
     code: str
@@ -53,6 +55,7 @@ class ErrorDetail:
     position: int | None = None
     pointer: str | None = None
     expected: Sequence[str] | None = None
+    index: int | None = None
 
 
 class AppError(Exception):
@@ -62,7 +65,7 @@ class AppError(Exception):
     `data_example` where they carry `data`, for the documents.
     `details` replaces the single entry when several fields are wrong at once. `retry_after` is in whole
     seconds. `headers` are added to the answer. `data` goes into the envelope's `data` (a version conflict's
-    current resource). `log_detail` is written to the log and never leaves the process.
+    current resource), `meta` beside the request id. `log_detail` is written to the log and never leaves the process.
     """
 
     code: str = "INTERNAL_ERROR"
@@ -80,6 +83,7 @@ class AppError(Exception):
         retry_after: int | None = None,
         headers: Mapping[str, str] | None = None,
         data: Any = None,
+        meta: Mapping[str, Any] | None = None,
         log_detail: str | None = None,
     ) -> None:
         if message is not None:
@@ -89,6 +93,7 @@ class AppError(Exception):
         self.retry_after = retry_after
         self.headers = dict(headers or {})
         self.data = data
+        self.meta = dict(meta or {})
         self.log_detail = log_detail
 
 

@@ -1,8 +1,11 @@
 """Who is calling: what a verified identity says, and nothing that a request could claim for itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
+
+from chassis.errors import AppError, InsufficientScope, TokenReadOnly, TokenRestricted
 
 CallerKind = Literal["user", "service"]
 Via = Literal["session", "token", "bot"]
@@ -11,6 +14,10 @@ ScopeRefusal = Literal["INSUFFICIENT_SCOPE", "TOKEN_RESTRICTED", "TOKEN_READ_ONL
 READ_SUFFIX = ":read"
 WHOLE_SUFFIX = ":*"
 """A scope that ends so is about the whole instance, whatever workspace or project something is in."""
+REFUSALS: Mapping[ScopeRefusal, type[AppError]] = {
+    "TOKEN_RESTRICTED": TokenRestricted,
+    "TOKEN_READ_ONLY": TokenReadOnly,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,14 @@ class Principal:
         if self.read_only and not reads and not scope.endswith(READ_SUFFIX):
             return "TOKEN_READ_ONLY"
         return None
+
+    def require_scope(self, scope: str, *, reads: bool = False) -> None:
+        """Raise InsufficientScope, TokenRestricted or TokenReadOnly where `scope_refusal` says so."""
+        refusal = self.scope_refusal(scope, reads=reads)
+        if refusal == "INSUFFICIENT_SCOPE":
+            raise InsufficientScope.of(scope)
+        if refusal is not None:
+            raise REFUSALS[refusal]
 
     def reaches_workspace(self, workspace_id: UUID) -> bool:
         """Tell whether the restriction leaves a workspace; who is a member of it is another question."""

@@ -160,9 +160,14 @@ def _check_refusal(name: str, response: httpx2.Response, examples: dict[str, Any
     codes = {entry["code"] for entry in refusal["errors"]}
     if hidden := (codes & {one.code for one in error_classes()}) - FIELD_CODES.keys() - examples.keys():
         raise ContractViolation(f"{name}: no example of {sorted(hidden)} is documented")
-    shown = [examples[code]["data"] or {} for code in codes & examples.keys()]
-    if refusal["data"] is not None and not any(refusal["data"].keys() <= data.keys() for data in shown):
+    shown = [_fields(examples[code]["data"]) for code in codes & examples.keys()]
+    if refusal["data"] is not None and not any(_fields(refusal["data"]) <= fields for fields in shown):
         raise ContractViolation(f"{name}: the data of {sorted(codes)} is not what the example shows")
+
+
+def _fields(data: Any) -> set[str]:
+    """Return the names of the fields of an object, or of the objects of a list."""
+    return {name for one in (data if isinstance(data, list) else [data or {}]) for name in one}
 
 
 def _of_media_type(media_type: str, content: dict[str, Any]) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from tasks_service import settings as settings_module
 from tasks_service.assignments import endpoints as assignments
+from tasks_service.bulk import endpoints as bulk
 from tasks_service.categories import endpoints as categories
 from tasks_service.checklists import endpoints as checklists
 from tasks_service.comments import endpoints as comments
@@ -60,6 +61,7 @@ from tasks_service.workspaces import endpoints as workspaces
 ROUTERS = (
     # Before tasks, whose paths have an id where these have a word.
     external_ids.router,
+    bulk.router,
     tasks.router,
     assignments.router,
     watchers.router,

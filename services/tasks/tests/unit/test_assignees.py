@@ -10,7 +10,7 @@ from tasks_service.assignees.rules import (
     is_satisfied,
     status_after_answer,
     status_after_assignment,
-    with_one_more,
+    with_more,
     with_primary,
     without,
 )
@@ -53,8 +53,8 @@ def test_f2_a_quorum_of_two_digits():
 def test_f1_the_primary_one_comes_first_and_nobody_twice():
     assert with_primary([A, B], B) == [B, A]
     assert with_primary([A, B], C) == [C, A, B]
-    assert with_one_more([A, B], C) == [A, B, C]
-    assert with_one_more([A, B], A) == [A, B]
+    assert with_more([A, B], [C]) == [A, B, C]
+    assert with_more([A, B], [A]) == [A, B]
     assert without([A, B, C], {A, C}) == [B]
     assert columns_of([B, A]) == {"assignees": [B, A], "assigned_to": B}
     assert columns_of([]) == {"assignees": [], "assigned_to": None}

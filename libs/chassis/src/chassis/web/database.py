@@ -23,6 +23,9 @@ from chassis.web.routing import takes_idempotency_key
 
 ABOUT = "x-about-workspace"
 """Kept with an answer that is about a workspace and does not name it; never sent."""
+ABOUT_RESOURCES = "x-about-resources"
+"""Kept likewise with an answer that is about resources, and says of each less than where it is."""
+NEVER_SENT = frozenset({ABOUT, ABOUT_RESOURCES})
 REPLAYED_HEADERS = ("location", "etag", "x-cursor", "cache-control", "vary", "preference-applied")
 
 
@@ -45,7 +48,8 @@ def shown_by(answer: StoredAnswer) -> list[dict[str, Any]]:
     """Return the resources of workspaces that an answer shows."""
     data = orjson.loads(answer.body)["data"] if answer.body else None
     shown = data if isinstance(data, list) else [data]
-    return [one for one in shown if isinstance(one, dict) and one.get("workspace_id")]
+    named = orjson.loads(answer.headers.get(ABOUT_RESOURCES, "[]"))
+    return [*named, *(one for one in shown if isinstance(one, dict) and one.get("workspace_id"))]
 
 
 def is_in_reach(principal: Principal, resource: Mapping[str, Any]) -> bool:
@@ -69,7 +73,7 @@ class UnansweredWrite(Exception):
 
 def replayed(answer: StoredAnswer) -> Response:
     """Return the stored answer, marked as a replay."""
-    headers = {name: value for name, value in answer.headers.items() if name != ABOUT}
+    headers = {name: value for name, value in answer.headers.items() if name not in NEVER_SENT}
     headers["idempotency-replayed"] = "true"
     media_type = JSON if answer.body else None
     return Response(answer.body, answer.status, headers, media_type)
@@ -131,7 +135,7 @@ class Write:
         self._request = request
         self._answer: Response | None = None
         self._kept: Response | None = None
-        self._about: UUID | None = None
+        self._about: dict[str, str] = {}
 
     async def begin(self, sees_workspaces: SeesWorkspaces | None = None) -> None:
         """Claim the key, if any. Raises Replay with the first answer.
@@ -168,26 +172,38 @@ class Write:
         headers: Mapping[str, str] | None = None,
         kept: BaseModel | None = None,
         about: UUID | None = None,
+        about_resources: Shown = (),
     ) -> Response:
         """Answer the request; see chassis.web.replies.reply.
 
         `about` is the workspace that the answer tells of, where no `workspace_id` in it does: who does not see that any
-        more gets no replay.
+        more gets no replay. `about_resources` are the resources that it tells of without showing them, each with
+        `workspace_id`, and as far as it has them `project_id` and `id`.
 
         `kept` is what a replay shows instead of `data` that holds a secret: that is told once, and never stored.
         """
         self._answer = reply(data, status=status, meta=meta, headers=headers)
-        self._about = about
+        if about is not None:
+            self._about[ABOUT] = str(about)
+        if about_resources:
+            self._about[ABOUT_RESOURCES] = orjson.dumps([*about_resources]).decode()
         self._kept = None if kept is None else reply(kept, status=status, meta=meta, headers=headers)
         return self._answer
 
-    def reply_afresh(self, data: BaseModel, *, headers: Mapping[str, str] | None = None) -> Response:
+    def reply_afresh(
+        self,
+        data: BaseModel | Sequence[BaseModel],
+        *,
+        status: int = 200,
+        meta: dict[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
         """Answer the request and keep nothing: the same one with the same key is answered anew.
 
         For what changes nothing, and of which no copy is to lie anywhere.
         """
         self._request = None
-        return reply(data, headers=headers)
+        return reply(data, status=status, meta=meta, headers=headers)
 
     def no_content(self, headers: Mapping[str, str] | None = None) -> Response:
         """Answer 204 with the caller's `Prefer: return=minimal` applied (RFC 7240)."""
@@ -202,9 +218,7 @@ class Write:
             raise UnansweredWrite
         kept = self._kept or self._answer
         headers = {name: value for name, value in kept.headers.items() if name in REPLAYED_HEADERS}
-        if self._about is not None:
-            headers[ABOUT] = str(self._about)
-        answer = StoredAnswer(kept.status_code, headers, bytes(kept.body))
+        answer = StoredAnswer(kept.status_code, headers | self._about, bytes(kept.body))
         await store(self.session, self._table, self._request, answer)
 
 

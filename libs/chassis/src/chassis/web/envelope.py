@@ -12,6 +12,11 @@ from chassis.text import printable
 T = TypeVar("T")
 
 
+def is_none(value: object) -> bool:
+    """Tell whether there is nothing, for what is left out then."""
+    return value is None
+
+
 class ErrorEntry(BaseModel):
     """One thing that is wrong."""
 
@@ -20,13 +25,18 @@ class ErrorEntry(BaseModel):
     field: str | None = Field(description="Dotted path of the field, or null when no single field is at fault.")
     code: str = Field(description="Stable UPPER_SNAKE code; see GET /api/v1/meta/errors.", examples=["REQUIRED"])
     message: str = Field(description="For people; may change.", examples=["This field is required."])
-    hint: str | None = Field(default=None, description="What was probably meant, or what to do.")
-    allowed: list[str] | None = Field(default=None, description="The values that are accepted.")
+    hint: str | None = Field(default=None, exclude_if=is_none, description="What was probably meant, or what to do.")
+    allowed: list[str] | None = Field(default=None, exclude_if=is_none, description="The values that are accepted.")
     position: int | None = Field(
-        default=None, description="Where in the text of the field this is, in characters from 0."
+        default=None, exclude_if=is_none, description="Where in the text of the field this is, in characters from 0."
     )
-    pointer: str | None = Field(default=None, description="Where in the JSON of the field this is (RFC 6901).")
-    expected: list[str] | None = Field(default=None, description="What may stand at this place.")
+    pointer: str | None = Field(
+        default=None, exclude_if=is_none, description="Where in the JSON of the field this is (RFC 6901)."
+    )
+    expected: list[str] | None = Field(default=None, exclude_if=is_none, description="What may stand at this place.")
+    index: int | None = Field(
+        default=None, exclude_if=is_none, description="Index of the operation, where a request has several."
+    )
 
 
 class Meta(BaseModel):
@@ -91,14 +101,15 @@ def failure_body(error: AppError) -> bytes:
             "success": False,
             "data": error.data,
             "message": printable(error.message),
-            "errors": [_entry(detail) for detail in error.details],
-            "meta": {"request_id": current_request().request_id},
+            "errors": [entry_of(detail) for detail in error.details],
+            "meta": {"request_id": current_request().request_id, **error.meta},
         },
         default=str,
     )
 
 
-def _entry(detail: ErrorDetail) -> dict[str, Any]:
+def entry_of(detail: ErrorDetail) -> dict[str, Any]:
+    """Return an entry of `errors`, with those of its parts that there are (R28)."""
     entry: dict[str, Any] = {
         "field": None if detail.field is None else printable(detail.field),
         "code": detail.code,
@@ -114,4 +125,6 @@ def _entry(detail: ErrorDetail) -> dict[str, Any]:
         values = getattr(detail, name)
         if values is not None:
             entry[name] = [printable(value) for value in values]
+    if detail.index is not None:
+        entry["index"] = detail.index
     return entry

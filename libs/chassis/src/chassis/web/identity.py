@@ -1,31 +1,18 @@
 """The caller of a service: only what the gateway's signed header says (R21)."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from chassis.clock import utcnow
-from chassis.errors import (
-    AppError,
-    InsufficientScope,
-    NotFound,
-    SessionRequired,
-    TokenReadOnly,
-    TokenRestricted,
-    Unauthenticated,
-)
-from chassis.identity import Principal, ScopeRefusal
+from chassis.errors import NotFound, SessionRequired, Unauthenticated
+from chassis.identity import Principal
 from chassis.tokens import IdentityVerifier, TokenError, VerifiedIdentity
 from chassis.web.routing import TokenRule, token_rule
 
 HEADER = "x-taskloom-identity"
 READING = frozenset({"GET", "HEAD"})
-REFUSALS: Mapping[ScopeRefusal, type[AppError]] = {
-    "TOKEN_RESTRICTED": TokenRestricted,
-    "TOKEN_READ_ONLY": TokenReadOnly,
-}
 CACHE_ENTRIES = 10_000
 
 
@@ -87,11 +74,7 @@ def check_token(principal: Principal, rule: TokenRule | None, *, method: str = "
         raise SessionRequired
     if rule.scope is None:
         return
-    refusal = principal.scope_refusal(rule.scope, reads=method in READING)
-    if refusal == "INSUFFICIENT_SCOPE":
-        raise InsufficientScope.of(rule.scope)
-    if refusal is not None:
-        raise REFUSALS[refusal]
+    principal.require_scope(rule.scope, reads=method in READING)
 
 
 async def calling_service(request: Request) -> Principal:

@@ -18,7 +18,7 @@ from starlette.datastructures import QueryParams
 from chassis.errors import AppError, ErrorDetail, ErrorKind, InvalidInput, UnknownParameter
 from chassis.text import closest
 from chassis.web.replies import tagged
-from chassis.web.strict_json import NullCharacter, NumberOutOfRange, check_content_type, parse_json
+from chassis.web.strict_json import MAX_VALUES, NullCharacter, NumberOutOfRange, check_content_type, parse_json
 from chassis.web.validation import MAX_ERRORS, invalid_body
 
 P = ParamSpec("P")
@@ -32,6 +32,7 @@ SCOPE_MARK = "__scope__"
 NAMES_MARK = "__names_given__"
 POLICY_MARK = "__policy__"
 REFUSALS_MARK = "__refusals__"
+VALUES_MARK = "__json_values__"
 SCOPE = re.compile(r"[a-z]+:(?:[a-z]+|\*)")
 
 
@@ -71,6 +72,7 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         single, repeatable = _query_parameters(self.dependant)
         takes_json = self.body_field is not None and not _is_form(self)
+        max_values: int = getattr(self.endpoint, VALUES_MARK, MAX_VALUES)
 
         async def handle_strictly(request: Request) -> Response:
             given = request.query_params.multi_items()
@@ -79,7 +81,7 @@ class StrictRoute(APIRoute):
                 request._query_params = QueryParams([*_split(given, repeatable)])  # noqa: SLF001
             problems = query_problems(given, single, repeatable)
             if takes_json:
-                problems += await _read_json(request)
+                problems += await _read_json(request, max_values)
             if problems:
                 others = self._other_problems(request, {one.field for one in problems})
                 raise _as_error([*problems, *others][:MAX_ERRORS])
@@ -199,6 +201,16 @@ def names_given(request: Request) -> frozenset[str]:
     return found
 
 
+def takes_values(maximum: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark an endpoint whose JSON body may have so many values, rather than as many as others (R29)."""
+
+    def mark(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        setattr(endpoint, VALUES_MARK, maximum)
+        return endpoint
+
+    return mark
+
+
 def takes_idempotency_key(call: Callable[P, T]) -> Callable[P, T]:
     """Mark a dependency, or an endpoint with a transaction of its own, that applies the Idempotency-Key header."""
     setattr(call, IDEMPOTENT_MARK, True)
@@ -301,7 +313,7 @@ def _is_form(route: APIRoute) -> bool:
     return type(field_info).__name__ in {"Form", "File"}
 
 
-async def _read_json(request: Request) -> list[ErrorDetail]:
+async def _read_json(request: Request, max_values: int) -> list[ErrorDetail]:
     """Parse the body, and return what its values are refused for. Raises UnsupportedMediaType, MalformedJson."""
     body = await request.body()
     if not body:
@@ -309,7 +321,7 @@ async def _read_json(request: Request) -> list[ErrorDetail]:
     check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
     try:
         # Starlette keeps a parsed body in `_json`; FastAPI then takes ours instead of parsing a second time.
-        request._json = parse_json(body)  # noqa: SLF001
+        request._json = parse_json(body, max_values=max_values)  # noqa: SLF001
     except (NullCharacter, NumberOutOfRange) as refusal:
         return list(refusal.details)
     return []

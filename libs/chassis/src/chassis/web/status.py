@@ -20,6 +20,7 @@ STATUS_OF_KIND: dict[ErrorKind, int] = {
     ErrorKind.MISDIRECTED: 421,
     ErrorKind.INVALID: 422,
     ErrorKind.LOCKED: 423,
+    ErrorKind.FAILED_DEPENDENCY: 424,
     ErrorKind.PRECONDITION_REQUIRED: 428,
     ErrorKind.RATE_LIMITED: 429,
     ErrorKind.HEADERS_TOO_LARGE: 431,

@@ -2,7 +2,7 @@
 
 Refused are NaN and infinities, numbers that overflow, integers beyond 64 bits, lone surrogates, U+0000, byte
 order marks, invalid UTF-8, duplicate keys (RFC 8259 section 4 leaves them undefined), nesting deeper than 32
-and more than 10,000 values.
+and more than 10,000 values, where a route says no other number.
 """
 
 import json
@@ -17,7 +17,7 @@ MAX_VALUES = 10_000
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
 MAX_DIGITS = len(str(INT64_MIN))
-TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} or has more than {MAX_VALUES} values."
+TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} or has more than {{}} values."
 
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
 
@@ -42,24 +42,24 @@ def check_content_type(content_type: str | None, content_encoding: str | None) -
         raise UnsupportedMediaType
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, *, max_values: int = MAX_VALUES) -> Any:
     """Return the value of a JSON document. Raises MalformedJson, NullCharacter or NumberOutOfRange."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedJson(hint=f"at line {error.lineno}, column {error.colno}") from None
-    _check_values(value)
-    _refuse_what_orjson_takes(body)
+    _check_values(value, max_values)
+    _refuse_what_orjson_takes(body, max_values)
     return value
 
 
-def _refuse_what_orjson_takes(body: bytes) -> None:
+def _refuse_what_orjson_takes(body: bytes, max_values: int) -> None:
     """Parse again with hooks: orjson keeps the last of two equal keys, and rounds whole numbers beyond 64 bits."""
     try:
         json.loads(body, object_pairs_hook=_unique, parse_int=_check_digits)
     except RecursionError:
         # Only a value under a key that comes twice can still be that deep.
-        raise MalformedJson(TOO_DEEP) from None
+        raise MalformedJson(TOO_DEEP.format(max_values)) from None
 
 
 def _check_digits(digits: str) -> None:
@@ -72,15 +72,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
         raise MalformedJson("The body has the same key twice in one object.")
 
 
-def _check_values(root: Any) -> None:
+def _check_values(root: Any, max_values: int) -> None:
     """Walk the tree without recursion, so that depth is bounded by us and not by the interpreter."""
     pending: list[tuple[Any, int, str]] = [(root, 1, "")]
     seen = 0
     while pending:
         value, depth, path = pending.pop()
         seen += 1
-        if depth > MAX_DEPTH or seen > MAX_VALUES:
-            raise MalformedJson(TOO_DEEP)
+        if depth > MAX_DEPTH or seen > max_values:
+            raise MalformedJson(TOO_DEEP.format(max_values))
         if isinstance(value, dict):
             for key, item in value.items():
                 _check_text(key, path)

@@ -1,6 +1,6 @@
 """From pydantic's findings to the envelope's entries: all errors at once, and never the input (R28)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from chassis.errors import ErrorDetail, InvalidInput
@@ -67,6 +67,7 @@ FIELD_CODES = {
 }
 """Every code that says what is wrong with one field or parameter, for the catalogue; all of them are 422."""
 
+OF_UNIONS = {"union_tag_invalid": "NOT_ALLOWED", "union_tag_not_found": "REQUIRED"}
 DATE_TYPES = ("date", "datetime", "time")
 CHANGING = frozenset({"PATCH", "PUT"})
 CREATED = 201
@@ -95,8 +96,25 @@ def invalid_input(
 
 def invalid_body(route: object, errors: Iterable[dict[str, Any]]) -> InvalidInput:
     """Explain what FastAPI found wrong with a request of a route."""
-    known = sorted(_fields(_body_of(route)))
-    return invalid_input(errors, known_fields=known, read_only=read_only_fields(route))
+    body = _body_of(route)
+    tags: Collection[str] = getattr(body, "union_tags", ())
+    known = sorted(_fields(body))
+    return invalid_input(_untagged(errors, tags), known_fields=known, read_only=read_only_fields(route))
+
+
+def _untagged(errors: Iterable[dict[str, Any]], tags: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Leave out of the places of errors which of a union's models an entry of a list was held against.
+
+    A model names the tags of its unions in `union_tags`.
+    """
+    for error in errors:
+        place = [*error["loc"]]
+        kept = [
+            part
+            for index, part in enumerate(place)
+            if not (part in tags and index > 0 and isinstance(place[index - 1], int))
+        ]
+        yield {**error, "loc": kept}
 
 
 def read_only_fields(route: object) -> set[str]:
@@ -128,21 +146,29 @@ def _detail(error: dict[str, Any], known_fields: Sequence[str], read_only: Colle
     kind = str(error["type"])
     field = _path(error["loc"])
     context = error.get("ctx") or {}
-    if kind == "extra_forbidden" and field in read_only:
-        return ErrorDetail("READ_ONLY_FIELD", "This field is not for you to set.", field)
     if kind == "extra_forbidden":
-        return _unknown_field(field, known_fields)
+        return _unknown_field(field, known_fields, read_only)
     if kind in CODES:
         code, sentence = CODES[kind]
         allowed = _allowed(context) if code == "NOT_ALLOWED" else None
         message = sentence.format_map(context) if "{" in sentence else sentence
         return ErrorDetail(code, message, field, hint=_hint(error.get("input"), allowed or ()), allowed=allowed)
+    if kind in OF_UNIONS:
+        return _wrong_tag(OF_UNIONS[kind], field, context)
     if kind.startswith(DATE_TYPES):
         return ErrorDetail("INVALID_FORMAT", "This is not a valid date or time (RFC 3339).", field)
     if kind == "value_error":
         return _own_rule(context.get("error"), field)
     # A custom error of ours is an UPPER_SNAKE type with a sentence that does not quote the input.
     return ErrorDetail(kind if kind.isupper() else "INVALID_VALUE", _sentence(kind, error), field)
+
+
+def _wrong_tag(code: str, field: str | None, context: dict[str, Any]) -> ErrorDetail:
+    """Tell what is wrong with the field that says which model of a union is meant."""
+    name = str(context.get("discriminator", "")).strip("'")
+    allowed = _allowed({"expected": context.get("expected_tags")})
+    hint = _hint(context.get("tag"), allowed or ())
+    return ErrorDetail(code, FIELD_CODES[code], ".".join(filter(None, (field, name))), hint=hint, allowed=allowed)
 
 
 def _own_rule(error: Any, field: str | None) -> ErrorDetail:
@@ -153,7 +179,9 @@ def _sentence(kind: str, error: dict[str, Any]) -> str:
     return str(error["msg"]) if kind.isupper() else "This value is not valid."
 
 
-def _unknown_field(field: str | None, known_fields: Sequence[str]) -> ErrorDetail:
+def _unknown_field(field: str | None, known_fields: Sequence[str], read_only: Collection[str]) -> ErrorDetail:
+    if field in read_only:
+        return ErrorDetail("READ_ONLY_FIELD", "This field is not for you to set.", field)
     return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=_hint(field, known_fields))
 
 

@@ -16,9 +16,9 @@ def with_primary(assignees: Iterable[UUID], user_id: UUID) -> list[UUID]:
     return [user_id, *(one for one in assignees if one != user_id)]
 
 
-def with_one_more(assignees: Iterable[UUID], user_id: UUID) -> list[UUID]:
-    """Return the assignees and this one, who is the last one unless there already."""
-    return list(dict.fromkeys((*assignees, user_id)))
+def with_more(assignees: Iterable[UUID], user_ids: Iterable[UUID]) -> list[UUID]:
+    """Return the assignees and these, who are the last ones unless there already."""
+    return list(dict.fromkeys((*assignees, *user_ids)))
 
 
 def without(assignees: Iterable[UUID], user_ids: Collection[UUID]) -> list[UUID]:

@@ -112,8 +112,8 @@ async def add_assignee(
     write: Writing,
     expected: Expecting,
 ) -> Response:
-    row, is_new = await service.assign_one(
-        write.session, task=task, user_id=body.user_id, expected=expected, actor=caller
+    row, is_new = await service.assign_more(
+        write.session, task=task, user_ids=[body.user_id], expected=expected, actor=caller, field="user_id"
     )
     headers = await written_headers(request, write, caller, row)
     if is_new:
@@ -198,7 +198,7 @@ async def remove_assignee(
     expected: Expecting,
     minimal: WantsMinimal,
 ) -> Response:
-    row = await service.unassign(write.session, task=task, user_id=user_id, expected=expected, actor=caller)
+    row = await service.unassign(write.session, task=task, user_ids=[user_id], expected=expected, actor=caller)
     headers = await written_headers(request, write, caller, row)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
 

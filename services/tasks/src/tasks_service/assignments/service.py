@@ -1,6 +1,7 @@
 """Giving tasks to people, and what they say of them. Each is part of one transaction that its caller commits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -9,9 +10,9 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.assignees import repository as assignees
-from tasks_service.assignees.errors import AssigneeMissing
+from tasks_service.assignees.errors import AssigneeMissing, AssigneeNoAccess
 from tasks_service.assignees.events import assignee_updated
-from tasks_service.assignees.rules import State, status_after_answer, with_one_more, without
+from tasks_service.assignees.rules import State, status_after_answer, with_more, without
 from tasks_service.changes import service as changes
 from tasks_service.tasks import service as tasks
 from tasks_service.tasks.events import TASK_UPDATED
@@ -33,22 +34,38 @@ async def assign_all(
     return await _become(session, locked, user_ids, Edit(TASK_UPDATED, {}, expected, "user_ids.{}"), actor)
 
 
-async def assign_one(
-    session: AsyncSession, *, task: RowMapping, user_id: UUID, expected: Expectation, actor: Principal
+async def assign_more(
+    session: AsyncSession,
+    *,
+    task: RowMapping,
+    user_ids: Sequence[UUID],
+    expected: Expectation,
+    actor: Principal,
+    field: str = "user_ids.{}",
 ) -> tuple[RowMapping, bool]:
-    """Add an assignee to a task; return the task, and whether it is one more. Raises likewise, TooManyAssignees."""
-    locked = await tasks.lock_for_assignment(session, task=task, new=[user_id], actor=actor)
-    wanted = with_one_more(locked["assignees"], user_id)
-    row = await _become(session, locked, wanted, Edit(TASK_UPDATED, {}, expected, "user_id"), actor)
-    return row, user_id not in locked["assignees"]
+    """Add assignees to a task; return the task, and whether there are more. Raises likewise, TooManyAssignees.
+
+    `field` names the input of an assignee by its index.
+    """
+    locked = await tasks.lock_for_assignment(session, task=task, new=user_ids, actor=actor)
+    wanted = with_more(locked["assignees"], user_ids)
+    try:
+        row = await _become(session, locked, wanted, Edit(TASK_UPDATED, {}, expected, "{}"), actor)
+    except AssigneeNoAccess as refusal:
+        # They were told by their place among all.
+        refusal.details = tuple(
+            replace(one, field=field.format(user_ids.index(wanted[int(one.field or 0)]))) for one in refusal.details
+        )
+        raise
+    return row, wanted != locked["assignees"]
 
 
 async def unassign(
-    session: AsyncSession, *, task: RowMapping, user_id: UUID, expected: Expectation, actor: Principal
+    session: AsyncSession, *, task: RowMapping, user_ids: Collection[UUID], expected: Expectation, actor: Principal
 ) -> RowMapping:
-    """Take an assignee off a task, if it is one; return the task. Raises what tasks.service.apply_edit raises."""
+    """Take assignees off a task, if they are some; return the task. Raises what tasks.service.apply_edit raises."""
     locked = await tasks.lock_task(session, task=task, actor=actor)
-    wanted = without(locked["assignees"], {user_id})
+    wanted = without(locked["assignees"], user_ids)
     return await _become(session, locked, wanted, Edit(TASK_UPDATED, {}, expected), actor)
 
 

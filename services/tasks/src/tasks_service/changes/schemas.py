@@ -61,6 +61,19 @@ class Gathering:
         if reason is not None:
             self.reasons.append(reason)
 
+    def mark(self) -> tuple[int, int]:
+        """Return where this is now, for `since` and `back_to`."""
+        return len(self.drafts), len(self.reasons)
+
+    def since(self, mark: tuple[int, int]) -> list[ChangeDraft]:
+        """Return the changes that were taken since."""
+        return [draft for _, draft in self.drafts[mark[0] :]]
+
+    def back_to(self, mark: tuple[int, int]) -> None:
+        """Forget what was taken since, which was rolled back."""
+        del self.drafts[mark[0] :]
+        del self.reasons[mark[1] :]
+
 
 def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[FieldChange]:
     """Compare two states of a resource as the API shows them; of a new one, list what is set."""

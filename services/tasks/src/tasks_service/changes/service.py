@@ -64,21 +64,29 @@ async def record(
 
 
 @asynccontextmanager
-async def gathered(session: AsyncSession, *, actor: Principal, reason: str) -> AsyncIterator[Gathering]:
+async def gathered(session: AsyncSession, *, actor: Principal, reason: str | None = None) -> AsyncIterator[Gathering]:
     """Write what the use cases of a block record at its end, so that counters are locked last however many they are.
 
-    All of it has the reason, and what single use cases give as theirs after it.
+    All of it has the reason, if there is one, and what single use cases give as theirs after it.
     """
-    gathering = session.info[GATHERING] = Gathering([reason])
+    gathering = session.info[GATHERING] = Gathering([] if reason is None else [reason])
     try:
         yield gathering
     finally:
         del session.info[GATHERING]
-    said = "; ".join(dict.fromkeys(gathering.reasons))
+    said = "; ".join(dict.fromkeys(gathering.reasons)) or None
     in_order = sorted(gathering.drafts, key=_workspace_of)
     for workspace_id, of_one in groupby(in_order, key=_workspace_of):
         drafts = [draft for _, draft in of_one]
         await record(session, workspace_id=workspace_id, actor=actor, drafts=drafts, reason=said)
+
+
+def fields_gathered(session: AsyncSession, *, entity_id: UUID, version: int) -> set[str]:
+    """Return which fields of a resource changed after a version by what is gathered and not in the log yet."""
+    gathering: Gathering | None = session.info.get(GATHERING)
+    drafts = [] if gathering is None else [draft for _, draft in gathering.drafts]
+    later = [one for one in drafts if one.entity_id == entity_id and one.version > version]
+    return {change.field for one in later for change in one.changes}
 
 
 def _workspace_of(gathered_one: tuple[UUID, ChangeDraft]) -> UUID:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import RowMapping, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import is_same
 from tasks_service.versions import repository
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
@@ -100,6 +101,7 @@ async def refuse_stale(
     if expected.version is None or expected.version == row["version"]:
         return
     since = await repository.fields_changed_since(session, entity_id=row["id"], version=expected.version)
+    since |= changes.fields_gathered(session, entity_id=row["id"], version=expected.version)
     fields = since - set(kind.derived)
     if expected.merges:
         fields &= {kind.field_of.get(name, name) for name in wanted}

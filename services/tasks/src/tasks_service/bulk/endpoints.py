@@ -1,0 +1,144 @@
+from collections.abc import Sequence
+from typing import Any
+
+from chassis.errors import Forbidden, IfMatchRequired, InsufficientScope, TokenReadOnly
+from chassis.identity import Principal
+from chassis.web.app import APIRouter
+from chassis.web.database import Write, Writing
+from chassis.web.envelope import Envelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import errors, example
+from chassis.web.routing import any_credential, no_policy, takes_values
+from fastapi import Request, Response
+
+from tasks_service.assignees.errors import AssigneeNoAccess, TooManyAssignees
+from tasks_service.blockers.errors import Blocked
+from tasks_service.bulk import service
+from tasks_service.bulk.errors import NothingDone, TooManyOperations
+from tasks_service.bulk.rules import MAX_AT_ONCE, status_of
+from tasks_service.bulk.schemas import DONE_EXAMPLE, MIXED_EXAMPLE, BulkChange, BulkItem
+from tasks_service.bulk.service import Terms
+from tasks_service.bulk_operations.errors import DuplicateTempId, UnknownDependency, UnknownTempId
+from tasks_service.bulk_steps.schemas import Outcome
+from tasks_service.categories.errors import CategoryNotFound
+from tasks_service.changes.access import CURSOR, cursor_header
+from tasks_service.labels.errors import LabelNotFound, TooManyLabels
+from tasks_service.moving.errors import AnotherWorkspace, StatusUnmapped
+from tasks_service.projects.errors import ProjectArchived
+from tasks_service.statuses.errors import StatusNotFound
+from tasks_service.subtasks.errors import OpenSubtasks
+from tasks_service.tasks.endpoints import STALE, TREE
+from tasks_service.tasks.errors import (
+    AmbiguousKey,
+    CustomTooLong,
+    DatesOutOfOrder,
+    ExternalIdTaken,
+    ProjectNotFound,
+    TaskNotFound,
+)
+from tasks_service.versions.errors import ResourceBusy
+
+router = APIRouter(prefix="/api/v1/tasks/bulk", tags=["tasks"])
+
+MAX_VALUES = 100_000
+OF_SINGLE_REQUESTS = (
+    TaskNotFound,
+    AmbiguousKey,
+    Forbidden,
+    InsufficientScope,
+    TokenReadOnly,
+    ProjectNotFound,
+    StatusNotFound,
+    CategoryNotFound,
+    LabelNotFound,
+    DatesOutOfOrder,
+    CustomTooLong,
+    AssigneeNoAccess,
+    TooManyAssignees,
+    TooManyLabels,
+    ProjectArchived,
+    ExternalIdTaken,
+    OpenSubtasks,
+    Blocked,
+    AnotherWorkspace,
+    StatusUnmapped,
+    STALE,
+    IfMatchRequired,
+    ResourceBusy,
+    *TREE,
+)
+"""What operations are refused by."""
+
+
+@router.post(
+    "",
+    summary="Change many tasks",
+    description=(
+        "Up to 200 operations in their order, in one transaction: each is what its single request is, decided by what "
+        "you may do with its own task. With `mode: atomic` the first refusal is the answer, with the `index` of the "
+        "operation in its `errors`, and nothing is changed. With `partial` each is done or refused for itself: 200 "
+        "when all are done, 207 when some are, and 422 when none is. What an operation refers to by `depends_on`, or "
+        "by a `temp_id`, comes before it; when that fails, it is refused with 424 `DEPENDENCY_FAILED`. The body is "
+        "checked as a whole before anything is done.\n\n"
+        "`id` and `parent_id` are ids, keys, or the `temp_id` of a task that is made before; `meta.temp_ids` tells "
+        "which ids these got. With `dry_run` the answer is the same, with the `changes` of each task, and nothing is "
+        "kept: no change, event or version, and no answer for the `Idempotency-Key`. All of it is undone at once by "
+        "`POST /operations/{request_id}/undo`.\n\n"
+        "Of an API token each operation needs the scope of its single request: `tasks:delete` for `delete`, "
+        "`tasks:write` for all others."
+    ),
+    response_model=Envelope[list[BulkItem]],
+    responses={
+        200: example(DONE_EXAMPLE, description="All were done; `meta` counts them.", headers=CURSOR),
+        207: {
+            "model": Envelope[list[BulkItem]],
+            **example(MIXED_EXAMPLE, description="Some were done.", headers=CURSOR),
+        },
+        **errors(
+            NothingDone(data=[MIXED_EXAMPLE[1] | {"index": 0}]),
+            UnknownTempId,
+            DuplicateTempId,
+            UnknownDependency,
+            TooManyOperations,
+            *OF_SINGLE_REQUESTS,
+        ),
+    },
+)
+@any_credential("each operation asks for the scope of its single request")
+@no_policy("each operation is decided by the action of its single request")
+@takes_values(MAX_VALUES)
+async def bulk_change_tasks(request: Request, body: BulkChange, caller: CurrentPrincipal, write: Writing) -> Response:
+    if len(body.operations) > MAX_AT_ONCE:
+        raise TooManyOperations(field="operations")
+    terms = Terms(body.mode, body.dry_run)
+    outcomes = await service.change_tasks(write.session, operations=body.operations, terms=terms, actor=caller)
+    return await answered(request, write, caller, outcomes, terms)
+
+
+async def answered(
+    request: Request, write: Write, caller: Principal, outcomes: Sequence[Outcome], terms: Terms
+) -> Response:
+    """Answer with what became of operations. Raises NothingDone where all were refused."""
+    items = [BulkItem.of(one, shows_changes=terms.dry_run) for one in outcomes]
+    failed = [one.error for one in outcomes if one.error is not None]
+    meta = _meta(outcomes, terms, len(failed))
+    if failed and len(failed) == len(outcomes):
+        raise NothingDone(data=[one.model_dump(mode="json") for one in items], meta=meta)
+    headers = await cursor_header(request, write, caller)
+    status = status_of(total=len(outcomes), failed=len(failed))
+    if terms.dry_run:
+        return write.reply_afresh(items, status=status, meta=meta, headers=headers)
+    about = [one.about for one in outcomes if one.about is not None]
+    return write.reply(items, status=status, meta=meta, headers=headers, about_resources=about)
+
+
+def _meta(outcomes: Sequence[Outcome], terms: Terms, failed: int) -> dict[str, Any]:
+    made = {one.temp_id: str(one.task_id) for one in outcomes if one.temp_id is not None and one.error is None}
+    return {
+        "mode": terms.mode,
+        "dry_run": terms.dry_run,
+        "total": len(outcomes),
+        "succeeded": len(outcomes) - failed,
+        "failed": failed,
+        "temp_ids": made,
+    }

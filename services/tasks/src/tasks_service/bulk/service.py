@@ -1,0 +1,217 @@
+"""Doing many operations in one transaction: all or none of them, or each for itself."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from chassis.db.failures import CHECK_VIOLATION, FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION, explain, sqlstate
+from chassis.errors import AppError, ErrorDetail, Overtaken, VersionConflict
+from chassis.identity import Principal
+from chassis.web.status import STATUS_OF_KIND
+from sqlalchemy import RowMapping
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks_service.bulk_locks.service import lock_all
+from tasks_service.bulk_operations.errors import DependencyFailed
+from tasks_service.bulk_operations.rules import Mode, is_temp_id, path_of, problems_of
+from tasks_service.bulk_operations.schemas import AnyOperation, OnTask
+from tasks_service.bulk_steps.schemas import Batch, Done, Outcome, Progress
+from tasks_service.bulk_steps.service import perform
+from tasks_service.changes import service as changes
+from tasks_service.changes.schemas import ChangeDraft, Gathering
+from tasks_service.permissions.rules import RULES
+from tasks_service.tasks.rules import task_named
+
+MAX_PROBLEMS = 50
+OF_AN_OPERATION = frozenset({UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION, CHECK_VIOLATION})
+"""Failures of statements that another operation need not have; all others are of the whole transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How operations are done; `where` is the path of an operation in the body, by its index."""
+
+    mode: Mode
+    dry_run: bool = False
+    where: str = "operations.{}."
+
+
+def refuse_unknown(operations: Sequence[AnyOperation]) -> None:
+    """Check what operations name of each other. Raises UnknownTempId, DuplicateTempId, UnknownDependency."""
+    found = list(problems_of([one.named() for one in operations]))[:MAX_PROBLEMS]
+    if found:
+        details = [
+            ErrorDetail(error.code, error.message, f"operations.{index}.{field}", index=index)
+            for index, (error, field) in found
+        ]
+        raise found[0][1][0](details=details)
+
+
+async def change_tasks(
+    session: AsyncSession,
+    *,
+    operations: Sequence[AnyOperation],
+    terms: Terms,
+    actor: Principal,
+) -> list[Outcome]:
+    """Do operations that are all there are, and leave nothing of them after a dry run; return what became of each.
+
+    Raises what refuse_unknown raises, ResourceBusy, and in atomic mode the first refusal, located in the body.
+    """
+    refuse_unknown(operations)
+    progress = Progress()
+    if not terms.dry_run:
+        return await do_part(session, operations=operations, terms=terms, actor=actor, progress=progress)
+    savepoint = await session.begin_nested()
+    outcomes = await do_part(session, operations=operations, terms=terms, actor=actor, progress=progress)
+    await savepoint.rollback()
+    return outcomes
+
+
+async def do_part(
+    session: AsyncSession,
+    *,
+    operations: Sequence[AnyOperation],
+    terms: Terms,
+    actor: Principal,
+    progress: Progress,
+    first: int = 0,
+) -> list[Outcome]:
+    """Do some of the operations of a whole, whose indexes begin at `first`, and record all changes at the end.
+
+    `progress` is what the operations before have left, in this transaction or in others, and is carried on. Raises
+    ResourceBusy, and in atomic mode the first refusal, located in the body.
+    """
+    permitted = [one for one in operations if actor.scope_refusal(RULES[one.action].scope) is None]
+    async with changes.gathered(session, actor=actor) as gathering:
+        batch = Batch(session, actor, await lock_all(session, operations=permitted, actor=actor), progress)
+        outcomes = [
+            await _do_one(batch, one, index, terms, gathering) for index, one in enumerate(operations, start=first)
+        ]
+        if terms.dry_run:
+            gathering.back_to((0, 0))
+    return outcomes
+
+
+async def _do_one(batch: Batch, operation: AnyOperation, index: int, terms: Terms, gathering: Gathering) -> Outcome:
+    mark = gathering.mark()
+    try:
+        async with _alone(batch.session, terms.mode, gathering):
+            done = await _decided(batch, operation)
+    except AppError as refusal:
+        if isinstance(refusal, Overtaken):
+            raise
+        _locate(refusal, operation, index, terms)
+        if terms.mode == "atomic":
+            raise
+        return _failed(batch, operation, index, refusal)
+    drafts = gathering.since(mark)
+    _keep(batch, done, drafts)
+    return _done(batch, operation, index, done, drafts)
+
+
+async def _decided(batch: Batch, operation: AnyOperation) -> Done:
+    """Do an operation that the caller's credential is good for, and that nothing it depends on stands in the way of."""
+    batch.actor.require_scope(RULES[operation.action].scope)
+    named = operation.named()
+    if not batch.progress.failed.isdisjoint(named.depends_on):
+        raise DependencyFailed
+    if not batch.progress.failed_temp_ids.isdisjoint(named.temp_ids.values()):
+        raise DependencyFailed
+    return await perform(batch, operation)
+
+
+@asynccontextmanager
+async def _alone(session: AsyncSession, mode: Mode, gathering: Gathering) -> AsyncIterator[None]:
+    """In partial mode, undo all that the block did when it fails, and forget what it gathered."""
+    if mode == "atomic":
+        yield
+        return
+    mark = gathering.mark()
+    try:
+        async with session.begin_nested():
+            yield
+    except DBAPIError as error:
+        gathering.back_to(mark)
+        if sqlstate(error) not in OF_AN_OPERATION:
+            raise
+        raise explain(error) from error
+    except AppError:
+        gathering.back_to(mark)
+        raise
+
+
+def _locate(refusal: AppError, operation: AnyOperation, index: int, terms: Terms) -> None:
+    """Tell of a refusal where in the body it is; what conflicts with a version are fields of the task."""
+    where = terms.where.format(index)
+    own = type(operation).model_fields
+
+    def path(field: str | None) -> str | None:
+        if isinstance(refusal, VersionConflict):
+            return field
+        found = path_of(field, own=own, body=operation.body)
+        return None if found is None else f"{where}{found}"
+
+    refusal.details = tuple(replace(one, field=path(one.field), index=index) for one in refusal.details)
+
+
+def _keep(batch: Batch, done: Done, drafts: Sequence[ChangeDraft]) -> None:
+    """Forget rows as they were before an operation, and keep the one that it has made."""
+    versions = {one.entity_id: one.version for one in drafts if one.entity_type == "task"}
+    for task_id in versions:
+        batch.found.tasks.pop(task_id, None)
+    task_id = done.row["id"]
+    if done.is_whole and versions.get(task_id, done.row["version"]) == done.row["version"]:
+        batch.found.tasks[task_id] = done.row
+
+
+def _done(batch: Batch, operation: AnyOperation, index: int, done: Done, drafts: Sequence[ChangeDraft]) -> Outcome:
+    row = done.row
+    temp_id = operation.named().temp_id
+    if temp_id is not None:
+        batch.progress.temp_ids[temp_id] = row["id"]
+    own = [change for one in drafts if _is_of(one, row["id"]) for change in one.changes]
+    return Outcome(
+        index,
+        operation.op,
+        row["id"],
+        temp_id,
+        done.status,
+        row["version"],
+        changes=own,
+        warnings=done.warnings,
+        about=_about(row),
+    )
+
+
+def _is_of(draft: ChangeDraft, task_id: UUID) -> bool:
+    return draft.task_id == task_id and draft.entity_type in {"task", "personal_label"}
+
+
+def _failed(batch: Batch, operation: AnyOperation, index: int, refusal: AppError) -> Outcome:
+    temp_id = operation.named().temp_id
+    batch.progress.failed.add(index)
+    if temp_id is not None:
+        batch.progress.failed_temp_ids.add(temp_id)
+    task_id = _named_id(batch, operation.id) if isinstance(operation, OnTask) else None
+    row = None if task_id is None else batch.found.tasks.get(task_id)
+    status = STATUS_OF_KIND[refusal.kind]
+    about = None if row is None else _about(row)
+    return Outcome(index, operation.op, task_id, temp_id, status, error=refusal, about=about)
+
+
+def _named_id(batch: Batch, name: str) -> UUID | None:
+    """Return the id that a name is, or stands for as far as the caller sees it."""
+    if is_temp_id(name):
+        return batch.progress.temp_ids.get(name)
+    named = task_named(name)
+    if isinstance(named, UUID):
+        return named
+    found = batch.found.keys.get(str(named), [])
+    return found[0][0] if len(found) == 1 else None
+
+
+def _about(row: RowMapping) -> dict[str, str]:
+    return {name: str(row[name]) for name in ("workspace_id", "project_id", "id")}
