@@ -22,7 +22,7 @@ from tasks_service.directory.rules import can_log_in
 from tasks_service.jobs import repository
 from tasks_service.jobs.errors import JobFinished, JobMissing, LeaseLost, MakerInactive, TooManyJobs
 from tasks_service.jobs.events import job_created, job_updated
-from tasks_service.jobs.rules import CANCELLED, FAILED, MAX_OPEN, OPEN, TOLD_EVERY, Kind
+from tasks_service.jobs.rules import CANCELLED, FAILED, MAX_OPEN, OPEN, RESULTS, TOLD_EVERY, Kind
 from tasks_service.jobs.schemas import PRINCIPAL, Item, ItemResult, Progress, RunningJob
 
 
@@ -38,19 +38,22 @@ async def start_job(
     total: int | None = None,
     job_id: UUID | None = None,
     result_url: str | None = None,
+    has_results: bool = False,
 ) -> RowMapping:
     """Leave work to the workers, and return its job; to be called last in a transaction, as `changes.record` is.
 
     It is done as the actor by the credential that asks now. `workspace_id` is a workspace that the actor is in;
-    `is_confined` says that all that the job is about is in there. Raises TooManyJobs.
+    `is_confined` says that all that the job is about is in there. What came of a job that `has_results` is told by
+    operation. Raises TooManyJobs.
     """
     if await repository.count_open(session, actor.user_id) >= MAX_OPEN:
         raise TooManyJobs
     request, now = current_request(), utcnow()
+    new_id = job_id or uuid7()
     row = await repository.add(
         session,
         {
-            "id": job_id or uuid7(),
+            "id": new_id,
             "kind": kind,
             "workspace_id": workspace_id,
             "created_by": actor.user_id,
@@ -64,7 +67,7 @@ async def start_job(
             "total": len(operations) if operations else total,
             "done": 0,
             "failed": 0,
-            "result_url": result_url,
+            "result_url": RESULTS.format(new_id) if has_results else result_url,
             "fence": 0,
             "attempts": 0,
             "takings": 0,
