@@ -13,7 +13,8 @@ from testkit.servers import free_port
 from testkit.waiting import eventually
 
 SEED = 20261126
-MAKES, CHANGES, BROKEN = 400, 500, 100
+MANY, FEW = (400, 500, 100), (100, 100, 25)
+"""How many tasks are made, how many are changed, and how many operations are refused."""
 KILLS = 4
 DONE = "SELECT done FROM tasks.job WHERE id = :id AND done >= :done"
 IN_A_STEP = """
@@ -56,36 +57,41 @@ def start(settings, tmp_path):
 
 
 @pytest.fixture
-async def many(roster, rows):
-    """A job of a thousand operations: new tasks with subtasks, changes of tasks that are there, and broken ones."""
+async def start_job(roster, rows):
+    """Starts a job: new tasks, changes of tasks that are there, broken operations, and subtasks of the new ones."""
     await rows("UPDATE tasks.job SET status = 'cancelled', finished_at = now() WHERE finished_at IS NULL")
     place = str(roster.project_id)
-    there = []
-    for first in range(0, CHANGES, 100):
-        batch = [{"op": "create", "data": {"title": f"there {first + n}", "project_id": place}} for n in range(100)]
-        made = await roster.ok("owner", "POST", "/tasks/bulk", {"operations": batch})
-        there += [one["id"] for one in made]
-    operations = [
-        {"op": "create", "temp_id": f"t{n}", "data": {"title": f"made {n}", "project_id": place}}
-        for n in range(MAKES // 2)
-    ]
-    operations += [{"op": "update", "id": one, "patch": {"title": f"changed {one}"}} for one in there]
-    operations += [{"op": "delete", "id": place} for _ in range(BROKEN)]
-    # What they are below was made many steps before.
-    operations += [
-        {"op": "create", "data": {"title": f"below {n}", "parent_id": f"t{n}"}, "depends_on": [n]}
-        for n in range(MAKES // 2)
-    ]
-    answer = await roster.ask("owner", "POST", "/tasks/bulk", {"mode": "partial", "operations": operations})
-    assert answer.status_code == 202, answer.text
-    return answer.json()["data"]["id"], there
+
+    async def there(count):
+        batch = [{"op": "create", "data": {"title": f"there {n}", "project_id": place}} for n in range(100)]
+        made = [await roster.ok("owner", "POST", "/tasks/bulk", {"operations": batch}) for _ in range(count // 100)]
+        return [one["id"] for part in made for one in part]
+
+    async def start(size):
+        makes, changes, broken = size
+        found = await there(changes)
+        operations = [
+            {"op": "create", "temp_id": f"t{n}", "data": {"title": f"made {n}", "project_id": place}}
+            for n in range(makes // 2)
+        ]
+        operations += [{"op": "update", "id": one, "patch": {"title": f"changed {one}"}} for one in found]
+        operations += [{"op": "delete", "id": place} for _ in range(broken)]
+        # What they are below was made many steps before.
+        operations += [
+            {"op": "create", "data": {"title": f"below {n}", "parent_id": f"t{n}"}, "depends_on": [n]}
+            for n in range(makes // 2)
+        ]
+        answer = await roster.ask("owner", "POST", "/tasks/bulk", {"mode": "partial", "operations": operations})
+        assert answer.status_code == 202, answer.text
+        return answer.json()["data"]["id"], found
+
+    return start
 
 
-async def test_r52_whoever_is_killed_each_operation_is_applied_exactly_once(roster, rows, start, many):
-    job_id, there = many
+async def test_r52_whoever_is_killed_each_operation_is_applied_exactly_once(roster, rows, start, start_job):
+    job_id, there = await start_job(MANY)
     chosen = random.Random(SEED)
-    thresholds = sorted(chosen.randrange(0, MAKES + CHANGES) for _ in range(KILLS))
-    for threshold in thresholds:
+    for threshold in sorted(chosen.randrange(sum(MANY) * 9 // 10) for _ in range(KILLS)):
         worker = start()
         await eventually(lambda least=threshold: rows(DONE, id=job_id, done=least), seconds=60)
         moment = chosen.choice(MOMENTS)
@@ -95,7 +101,7 @@ async def test_r52_whoever_is_killed_each_operation_is_applied_exactly_once(rost
     # Two at once finish it.
     start(), start()
     await eventually(lambda: rows(END, id=job_id), seconds=120)
-    await is_applied_once(roster, rows, job_id, there)
+    await is_applied_once(roster, rows, job_id, there, MANY)
 
 
 async def reached(rows, job_id, query):
@@ -103,10 +109,11 @@ async def reached(rows, job_id, query):
     return await rows(IN_A_STEP, query=query) or await rows(END, id=job_id)
 
 
-async def is_applied_once(roster, rows, job_id, there):
+async def is_applied_once(roster, rows, job_id, there, size):
+    makes, changes, broken = size
     job = await roster.ok("owner", "GET", f"/jobs/{job_id}")
-    total = MAKES + CHANGES + BROKEN
-    assert (job["status"], job["total"], job["done"], job["failed"]) == ("succeeded", total, total, BROKEN)
+    total = sum(size)
+    assert (job["status"], job["total"], job["done"], job["failed"]) == ("succeeded", total, total, broken)
     made = await rows(
         "SELECT id::text, title, parent_id::text, version FROM tasks.task"
         " WHERE project_id = :p AND NOT id = ANY(:there)",
@@ -114,8 +121,8 @@ async def is_applied_once(roster, rows, job_id, there):
         there=there,
     )
     by_title = {title: (task_id, parent) for task_id, title, parent, _ in made}
-    assert len(made) == len(by_title) == MAKES
-    for n in range(MAKES // 2):
+    assert len(made) == len(by_title) == makes
+    for n in range(makes // 2):
         assert by_title[f"below {n}"][1] == by_title[f"made {n}"][0]
     changed = await rows("SELECT id::text, title, version FROM tasks.task WHERE id = ANY(:there)", there=there)
     assert sorted(changed) == sorted((one, f"changed {one}", 2) for one in there)
@@ -124,7 +131,7 @@ async def is_applied_once(roster, rows, job_id, there):
         w=roster.workspace_id,
     )
     assert len(log) == len(set(log))
-    assert sum(kind == "task.created.v1" for kind, _, _ in log) == MAKES + CHANGES
+    assert sum(kind == "task.created.v1" for kind, _, _ in log) == makes + changes
     assert sorted(one for kind, one, _ in log if kind == "task.updated.v1" and one in set(there)) == sorted(there)
     numbers = await rows("SELECT seq FROM tasks.change WHERE workspace_id = :w ORDER BY seq", w=roster.workspace_id)
     assert [seq for (seq,) in numbers] == list(range(1, len(numbers) + 1))
@@ -132,13 +139,13 @@ async def is_applied_once(roster, rows, job_id, there):
     assert sorted(one for outcome, one in results if outcome == "succeeded") == sorted(
         [*there, *(task_id for task_id, *_ in made)]
     )
-    assert sum(outcome == "failed" for outcome, _ in results) == BROKEN
+    assert sum(outcome == "failed" for outcome, _ in results) == broken
 
 
-async def test_r63_a_worker_that_is_told_to_end_does_so_after_its_step(roster, rows, start, many):
-    job_id, there = many
+async def test_r63_a_worker_that_is_told_to_end_does_so_after_its_step(roster, rows, start, start_job):
+    job_id, there = await start_job(FEW)
     worker = start()
-    await eventually(lambda: rows(DONE, id=job_id, done=50), seconds=60)
+    await eventually(lambda: rows(DONE, id=job_id, done=25), seconds=60)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0
     # Nobody has to wait for the end of a lease.
@@ -148,4 +155,4 @@ async def test_r63_a_worker_that_is_told_to_end_does_so_after_its_step(roster, r
     assert left == [("running", True, True)]
     start()
     await eventually(lambda: rows(END, id=job_id), seconds=120)
-    await is_applied_once(roster, rows, job_id, there)
+    await is_applied_once(roster, rows, job_id, there, FEW)

@@ -9,6 +9,7 @@ import orjson
 from chassis.clock import utcnow
 from chassis.context import current_request
 from chassis.cursors import CursorSigner
+from chassis.db.row_security import reaches_beyond_memberships
 from chassis.errors import AppError, InternalError
 from chassis.identity import Principal
 from chassis.ids import uuid7
@@ -24,6 +25,8 @@ from tasks_service.jobs.errors import JobFinished, JobMissing, LeaseLost, MakerI
 from tasks_service.jobs.events import job_created, job_updated
 from tasks_service.jobs.rules import CANCELLED, FAILED, MAX_OPEN, OPEN, RESULTS, TOLD_EVERY, Kind
 from tasks_service.jobs.schemas import PRINCIPAL, Item, ItemResult, Progress, RunningJob
+
+OF_A_JOB = "what a job keeps, whose maker may have left its workspace meanwhile"
 
 
 async def start_job(
@@ -140,18 +143,21 @@ async def list_results(
     return walk.page(rows, key="index")
 
 
+@reaches_beyond_memberships(OF_A_JOB)
 async def next_items(session: AsyncSession, job: RunningJob, limit: int) -> list[Item]:
     """Return the first operations that are still to be done."""
     found = await repository.pending_items(session, job.id, limit)
     return [Item(row["index"], row["operation"]) for row in found]
 
 
+@reaches_beyond_memberships(OF_A_JOB)
 async def keep_results(session: AsyncSession, job: RunningJob, results: Sequence[ItemResult]) -> None:
     """Say what became of operations, with their effects."""
     if results:
         await repository.write_results(session, job.id, results)
 
 
+@reaches_beyond_memberships(OF_A_JOB)
 async def tell_results(session: AsyncSession, job: RunningJob, results: Sequence[ItemResult]) -> None:
     """Tell of what was no operation of the request, such as a line of a file that is broken; each index once."""
     if results:
@@ -159,6 +165,7 @@ async def tell_results(session: AsyncSession, job: RunningJob, results: Sequence
         await repository.add_results(session, of_job, results)
 
 
+@reaches_beyond_memberships(OF_A_JOB)
 async def results_at(session: AsyncSession, job: RunningJob, indexes: Collection[int]) -> dict[int, RowMapping]:
     """Return what became of some operations: their `outcome`, `operation` and `result`."""
     return await repository.results_at(session, job.id, indexes) if indexes else {}
@@ -176,12 +183,17 @@ async def find_held(session: AsyncSession, job_id: UUID, fence: int) -> RowMappi
 
 
 async def advance(session: AsyncSession, before: RowMapping, progress: Progress, *, lease: timedelta) -> RowMapping:
-    """Note how far a job is, and tell its maker. Raises LeaseLost: then nothing of the step may stay."""
+    """Note how far a job is, and tell its maker.
+
+    Raises LeaseLost, and InternalError for a step that got nowhere: then nothing of it may stay.
+    """
     values: dict[str, Any] = {"done": progress.done, "failed": progress.failed}
     given = {"total": progress.total, "state": progress.state, "result_url": progress.result_url}
     values |= {name: value for name, value in given.items() if value is not None}
     if progress.is_finished:
         values |= repository.ENDED
+    elif all(before[name] == value for name, value in values.items()):
+        raise InternalError(log_detail="a step that gets nowhere")
     after = await repository.advance(session, before["id"], before["fence"], lease=lease, values=values)
     if after is None:
         raise LeaseLost
