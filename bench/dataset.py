@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -165,6 +165,7 @@ def _task(rng: random.Random, index: int, place: int) -> dict[str, Any]:
     creator = rng.choice(POOLS[place])
     people = rng.sample(POOLS[place], k=min(len(POOLS[place]), rng.choices((0, 1, 2, 3), (20, 55, 17, 8))[0]))
     done_at = made + timedelta(hours=rng.randint(1, 900)) if status == "done" else None
+    due, is_due = _due(rng, made)
     return {
         "id": _uuid7(made, rng),
         "workspace_id": WORKSPACE,
@@ -173,8 +174,8 @@ def _task(rng: random.Random, index: int, place: int) -> dict[str, Any]:
         "description": None if rng.random() < 0.1 else _text(rng, 25, 55),
         "status": status,
         "priority": _of(rng, PRIORITIES),
-        **_due(rng, made),
-        **_plan(rng, made),
+        **due,
+        **_plan(rng, is_due or made.date(), has_due=is_due is not None),
         "category_id": rng.choice(CATEGORIES) if rng.random() < 0.4 else None,
         "labels": _array(rng.sample(LABELS, k=rng.choices((0, 1, 2, 3), (40, 35, 17, 8))[0])),
         "parent_id": None,
@@ -192,7 +193,8 @@ def _task(rng: random.Random, index: int, place: int) -> dict[str, Any]:
     }
 
 
-def _due(rng: random.Random, made: datetime) -> dict[str, Any]:
+def _due(rng: random.Random, made: datetime) -> tuple[dict[str, Any], date | None]:
+    """Return the fields of a due, and its day."""
     kind = _of(rng, DUES)
     due: dict[str, Any] = dict.fromkeys(("due_date", "due_at", "due_local", "due_timezone"))
     local = (made + timedelta(minutes=15 * rng.randint(-500, 6000))).replace(tzinfo=None, microsecond=0)
@@ -202,14 +204,15 @@ def _due(rng: random.Random, made: datetime) -> dict[str, Any]:
         due["due_local"] = local
     if kind == "at":
         due |= {"due_timezone": BERLIN.key, "due_at": local.replace(tzinfo=BERLIN)}
-    return {"due_kind": kind, **due}
+    return {"due_kind": kind, **due}, local.date() if kind else None
 
 
-def _plan(rng: random.Random, made: datetime) -> dict[str, Any]:
-    start = made.date() + timedelta(days=rng.randint(0, 30)) if rng.random() < 0.2 else None
+def _plan(rng: random.Random, day: date, *, has_due: bool) -> dict[str, Any]:
+    """Return the other dates: what has a due starts before it, and ends after it."""
+    start = day + timedelta(days=rng.randint(-20, -1) if has_due else rng.randint(0, 30))
     return {
-        "start_date": start,
-        "deadline": start + timedelta(days=rng.randint(1, 60)) if start else None,
+        "start_date": start if rng.random() < 0.2 else None,
+        "deadline": max(start, day) + timedelta(days=rng.randint(1, 60)) if rng.random() < 0.2 else None,
         "estimate_minutes": 15 * rng.randint(1, 64) if rng.random() < 0.3 else None,
     }
 

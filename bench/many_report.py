@@ -45,7 +45,7 @@ def _figures(run: Run, key: Key) -> str:
     if one is None:
         return f"{'':>36}"
     if one.refused is not None:
-        return f"{f'refused with {one.refused}':>36}"
+        return f"{one.refused[:35]:>36}"
     return f"{one.share(0.5):15.1f}{one.share(0.95):7.1f}{one.database:7.1f}{one.slowest:7.1f}"
 
 

@@ -23,6 +23,8 @@ from testkit.identities import TestGateway
 
 AT_ONCE = 200
 BULKS = 10
+SLOW = 20.0
+"""From how many milliseconds on a statement is shown."""
 Key = tuple[str, str, str]
 """Group, name and caller."""
 
@@ -112,6 +114,8 @@ async def _samples(asked: Asked, reference: Reference, newest: str) -> dict[Key,
 def _tell(key: Key, one: Sample) -> None:
     figures = f"refused: {one.refused}" if one.refused else f"{one.share(0.5):8.1f}{one.share(0.95):8.1f}"
     print(f"  {' · '.join(key):70} {figures} {one.database:8.1f}{one.slowest:8.1f}", flush=True)
+    if one.slowest > SLOW:
+        print(f"    {' '.join(one.text.split())[:500]}", flush=True)
 
 
 async def _sample_case(asked: Asked, case: Case, who: Who) -> Sample:
@@ -131,11 +135,14 @@ async def _sample_bulk(asked: Asked, who: Who) -> Sample:
     rows = await asked.beside.fetch(EDITABLE, WORKSPACE, who.projects, AT_ONCE * BULKS)
     ids = [row["id"] for row in rows]
     if not ids:
-        return Sample([0.0], 0, 0, 0, 0, refused=404)
+        return Sample([0.0], 0, 0, 0, 0, refused="no tasks")
+
+    # What a run before has set would be no change.
+    estimate = int(time.time()) % 100_000
 
     async def change(turn: int) -> httpx2.Response:
         some = [ids[(turn * AT_ONCE + place) % len(ids)] for place in range(min(AT_ONCE, len(ids)))]
-        patch = {"priority": PRIORITIES[turn % 4], "estimate_minutes": 15 * (turn + 1)}
+        patch = {"priority": PRIORITIES[turn % 4], "estimate_minutes": estimate + turn}
         operations = [{"op": "update", "id": one, "patch": patch} for one in some]
         return await asked.ask(who, "POST", "/api/v1/tasks/bulk", {"mode": "atomic", "operations": operations})
 

@@ -25,7 +25,8 @@ class Sample:
     statement: float
     slowest: float
     statements: int
-    refused: int | None = None
+    refused: str | None = None
+    text: str = ""
 
     def share(self, part: float) -> float:
         """Return the time that this part of the requests was answered within."""
@@ -51,7 +52,8 @@ class Reference:
 
 STATISTICS = """
     SELECT coalesce(sum(calls), 0)::integer AS calls, coalesce(sum(total_exec_time), 0)::float8 AS time,
-        coalesce(max(mean_exec_time), 0)::float8 AS slowest
+        coalesce(max(mean_exec_time), 0)::float8 AS slowest,
+        coalesce((array_agg(query ORDER BY mean_exec_time DESC))[1], '') AS text
     FROM pg_stat_statements
     WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND userid <> (SELECT oid FROM pg_roles WHERE rolname = current_user)
@@ -63,7 +65,7 @@ async def sample(ask: Ask, beside: Connection, *, requests: int = REQUESTS, warm
     for turn in range(warm_up):
         answer = await ask(requests + turn)
         if not answer.is_success:
-            return Sample([0.0], 0, 0, 0, 0, refused=answer.status_code)
+            return Sample([0.0], 0, 0, 0, 0, refused=f"{answer.status_code} {answer.json()['errors'][0]['code']}")
     await beside.execute("SELECT pg_stat_statements_reset()")
     times: list[float] = []
     until = time.perf_counter() + SECONDS
@@ -77,4 +79,5 @@ async def sample(ask: Ask, beside: Connection, *, requests: int = REQUESTS, warm
     spent = await beside.fetchrow(STATISTICS)
     assert spent is not None
     calls = max(1, spent["calls"])
-    return Sample(times, spent["time"] / len(times), spent["time"] / calls, spent["slowest"], spent["calls"])
+    of_each = (spent["time"] / len(times), spent["time"] / calls, spent["slowest"])
+    return Sample(times, *of_each, spent["calls"], text=spent["text"])

@@ -10,7 +10,7 @@ from gateway.routes import ROUTES, RoutingTable
 SOCKET = "/api/v1/ws"
 UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/{}"}
 """Pages for people and tools, which are in no contract."""
-COMING = {"/api/v1/tasks/bulk", "/api/v1/tasks/bulk/by-filter"}
+COMING = {"/api/v1/tasks/bulk/by-filter"}
 """What the gateway knows the cost of before it is there."""
 LOGIN = {
     "/api/v1/auth/register",

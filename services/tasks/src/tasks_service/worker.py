@@ -6,7 +6,6 @@ from datetime import timedelta
 from chassis.broker.consumer import Consumer
 from chassis.db.engine import Database
 
-from tasks_service.bulk.jobs import bulk_kind
 from tasks_service.db import ROW_SECURITY
 from tasks_service.directory.consumers import on_person
 from tasks_service.jobs.jobs import JobWorker, WorkTerms
@@ -19,9 +18,9 @@ from tasks_service.workspaces.consumers import on_user_registered
 CONSUMERS: tuple[Consumer, ...] = (on_user_registered, on_service_account, on_person, on_attachment)
 
 
-def job_kinds(settings: Settings) -> Mapping[str, JobKind]:
+def job_kinds(_settings: Settings) -> Mapping[str, JobKind]:
     """Return how jobs are done, by their kinds."""
-    return {"bulk": bulk_kind(settings.tasks.job_step)}
+    return {}
 
 
 def job_worker(settings: Settings, database: Database) -> JobWorker:

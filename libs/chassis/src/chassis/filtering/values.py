@@ -34,21 +34,21 @@ class Context:
 
 
 class RefusedValue(ValueError):
-    """A value that is none of its field's; with a sentence, what would be one, and a guess that takes its time."""
+    """A value that is none of its field's; with a sentence, and what would be one."""
 
     def __init__(
         self,
         wanted: str,
         *,
         code: str = "VALUE_NOT_ALLOWED",
+        hint: str | None = None,
         allowed: tuple[str, ...] | None = None,
-        guess: Callable[[], str | None] = lambda: None,
     ) -> None:
         super().__init__(wanted)
         self.message = f"This field is compared with {wanted}."
         self.code = code
+        self.hint = hint
         self.allowed = allowed
-        self.guess = guess
 
 
 def plain_value(written: WrittenValue, field: Field) -> str | int | float | bool:
@@ -91,8 +91,9 @@ def _keyword(written: WrittenValue, field: Field, _context: Context) -> str:
     wanted = "one of its values" if field.allowed else f"a word such as {field.example}"
     text = _text_in(written, wanted)
     if field.allowed is not None and text not in field.allowed:
-        allowed = tuple(field.allowed)
-        raise RefusedValue(wanted, allowed=allowed, guess=lambda: closest(text.lower(), allowed))
+        guess = closest(text.lower(), field.allowed)
+        hint = f"did you mean {guess}?" if guess else None
+        raise RefusedValue(wanted, hint=hint, allowed=tuple(field.allowed))
     if field.pattern is not None and re.fullmatch(field.pattern, text) is None:
         raise RefusedValue(wanted)
     return text
@@ -149,13 +150,13 @@ def _moment(written: WrittenValue, _field: Field, context: Context) -> Moment:
     except NoOffset:
         raise RefusedValue("an instant that has an offset, such as Z", code="TIMEZONE_REQUIRED") from None
     except NoMoment:
-        raise RefusedValue(A_MOMENT + ", in the years from 1970 to 2100", guess=lambda: _function_meant(text)) from None
+        raise RefusedValue(A_MOMENT + ", in the years from 1970 to 2100", hint=_function_meant(text)) from None
 
 
 def _function_meant(text: str) -> str | None:
     name, bracket, _ = text.partition("(")
     guess = closest(name.strip().lower(), (*FUNCTIONS, "now"))
-    return f"{guess}()" if guess and (guess != name or not bracket) else None
+    return f"did you mean {guess}()?" if guess and (guess != name or not bracket) else None
 
 
 def _scalar(written: WrittenValue, _field: Field, _context: Context) -> Value:

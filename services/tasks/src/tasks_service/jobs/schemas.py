@@ -54,7 +54,7 @@ class JobItemError(BaseModel):
 
     code: str
     message: str
-    field: str | None = Field(default=None, description="Dotted path of the field in the request, or null.")
+    field: str | None = None
     errors: list[ErrorEntry] | None = Field(default=None, description="All that is wrong, where that is more.")
 
 
@@ -70,7 +70,6 @@ class JobItemOut(BaseModel):
     version: int | None = None
     line: int | None = Field(default=None, description="The line of the file that it is about.")
     error: JobItemError | None = None
-    warnings: list[dict[str, Any]] | None = Field(default=None, description="What could not be as it was asked for.")
 
     @classmethod
     def of(cls, row: RowMapping, job: RowMapping) -> "JobItemOut":
@@ -185,5 +184,4 @@ JOB_ITEM_EXAMPLE: dict[str, Any] = {
     "version": None,
     "line": None,
     "error": {"code": "NOT_FOUND", "message": "There is nothing here that you can see.", "field": None, "errors": None},
-    "warnings": None,
 }
