@@ -80,7 +80,7 @@ def test_every_route_has_an_operation(public_operations):
 def test_only_uploads_may_be_large(public_operations):
     table = RoutingTable()
     large = {path for _, path, _, _ in public_operations if table.find(filled(path)).upload}
-    assert large == {"/api/v1/tasks/{task_id}/attachments"}
+    assert large == {"/api/v1/tasks/{task_id}/attachments", "/api/v1/imports"}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ async def test_user_routes_need_a_token_and_others_do_not(api, services, public_
         assert (path, answer.status_code) == (path, 401 if secured else 200)
     open_to_all = {filled(path) for path in LOGIN} | {"/api/v1/auth/oidc/providers"}
     reached = {name: {one.target for one in service.requests} for name, service in services.named().items()}
-    of_tasks = {"/api/v1/invitations/link"}
+    of_tasks = {"/api/v1/invitations/link", filled("/api/v1/exports/{export_id}/content")}
     assert reached == {"auth": open_to_all - of_tasks, "tasks": of_tasks, "notifications": set(), "attachments": set()}
 
 

@@ -224,7 +224,8 @@ class Gateway:
         if caller is not None:
             headers.append(("x-taskloom-identity", caller.identity))
         limits = self._settings.gateway
-        return Forwarding(route, headers, limits.max_upload_bytes if route.upload else limits.max_body_bytes)
+        large = limits.max_import_bytes if route.file else limits.max_upload_bytes
+        return Forwarding(route, headers, large if route.upload else limits.max_body_bytes)
 
     async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect

@@ -53,7 +53,7 @@ class Forwarding:
     @property
     def is_transfer(self) -> bool:
         """Whether a file may go either way, which takes longer than an answer may."""
-        return self.route.upload or self.route.upstream == "attachments"
+        return self.route.upload or self.route.file or self.route.upstream == "attachments"
 
     @property
     def does_many(self) -> bool:

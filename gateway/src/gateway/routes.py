@@ -12,13 +12,15 @@ Access = Literal["public", "login", "user"]
 class Route:
     """A path template: `{}` is one segment, a final `*` is any number of them.
 
-    `upload` allows large bodies. `cost_by` is the member of a POST's body that tells how many things are to be done.
+    `upload` allows large bodies, and `file` says that what goes either way may be a whole workspace. `cost_by` is the
+    member of a POST's body that tells how many things are to be done.
     """
 
     template: str
     upstream: Upstream
     access: Access = "user"
     upload: bool = False
+    file: bool = False
     cost_by: str | None = None
 
 
@@ -65,6 +67,10 @@ ROUTES = (
     Route("/api/v1/starred", "tasks"),
     Route("/api/v1/shared-with-me", "tasks"),
     Route("/api/v1/operations/{}/undo", "tasks"),
+    Route("/api/v1/exports", "tasks"),
+    Route("/api/v1/exports/{}", "tasks"),
+    Route("/api/v1/exports/{}/content", "tasks", "public", file=True),
+    Route("/api/v1/imports", "tasks", upload=True, file=True),
     Route("/api/v1/jobs", "tasks"),
     Route("/api/v1/jobs/*", "tasks"),
     Route("/api/v1/invitations/link", "tasks", "login"),

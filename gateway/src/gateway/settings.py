@@ -120,6 +120,11 @@ class GatewaySettings(SettingsGroup):
     )
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, description="Largest body of a request, in bytes.")
     max_upload_bytes: int = Field(default=26 * 1024 * 1024, ge=1024, description="Largest body of an upload, in bytes.")
+    max_import_bytes: int = Field(
+        default=100 * 1024 * 1024,
+        ge=1024,
+        description="Largest file of an import, in bytes; the tasks service has a limit, too.",
+    )
     max_sockets: int = Field(default=8000, ge=1, description="Open WebSockets of one process.")
     max_sockets_per_user: int = Field(default=20, ge=1, description="Open WebSockets of one user in one process.")
 

@@ -26,9 +26,12 @@ from tasks_service.comments import endpoints as comments
 from tasks_service.db import ROOT, ROW_SECURITY, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
 from tasks_service.duplicating import endpoints as duplicating
+from tasks_service.exports import endpoints as exports
+from tasks_service.exports.rules import ExportTerms
 from tasks_service.external_ids import endpoints as external_ids
 from tasks_service.fields import endpoints as fields
 from tasks_service.history import endpoints as history
+from tasks_service.imports import endpoints as imports
 from tasks_service.invitations import endpoints as invitations
 from tasks_service.invitations.service import InvitationTerms
 from tasks_service.jobs import endpoints as jobs
@@ -43,12 +46,11 @@ from tasks_service.positions import endpoints as positions
 from tasks_service.project_lifecycle import endpoints as project_lifecycle
 from tasks_service.project_members import endpoints as project_members
 from tasks_service.projects import endpoints as projects
-from tasks_service.projects.rules import ProjectLimits
 from tasks_service.reactions import endpoints as reactions
 from tasks_service.relations import endpoints as relations
 from tasks_service.reverting import endpoints as reverting
 from tasks_service.saved_filters import endpoints as saved_filters
-from tasks_service.settings import Settings
+from tasks_service.settings import Settings, project_limits
 from tasks_service.shares import endpoints as shares
 from tasks_service.stars import endpoints as stars
 from tasks_service.status_changes import endpoints as status_changes
@@ -98,6 +100,8 @@ ROUTERS = (
     invitations.router,
     invitations.mine,
     jobs.router,
+    exports.router,
+    imports.router,
     permissions.router,
     permissions.meta,
     fields.router,
@@ -133,11 +137,11 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "row_security": ROW_SECURITY,
             "answers_by": answer_repeatedly,
             "sees_workspaces": sees_shown,
-            "project_limits": ProjectLimits(
-                projects=settings.tasks.max_projects,
-                members=settings.tasks.max_project_members,
-                statuses=settings.tasks.max_statuses,
+            "project_limits": project_limits(settings),
+            "export_terms": ExportTerms.of(
+                settings.cursors.secret.get_secret_value(), timedelta(days=settings.tasks.job_kept_days)
             ),
+            "max_import_bytes": settings.tasks.import_max_bytes,
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
             "invitations": InvitationTerms(
                 timedelta(days=settings.tasks.invitation_days), settings.mail_sealing.ring()

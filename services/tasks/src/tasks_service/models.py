@@ -7,6 +7,8 @@ from tasks_service.checklists.models import ChecklistItem
 from tasks_service.comments.models import Comment, CommentVersion, Reaction
 from tasks_service.db import Base, IdempotencyKey, Inbox, Outbox
 from tasks_service.directory.models import Person
+from tasks_service.file_parts.models import FilePart
+from tasks_service.import_sources.models import ImportSeen, ImportSource
 from tasks_service.invitations.models import Invitation
 from tasks_service.jobs.models import Job, JobItem
 from tasks_service.labels.models import Label, PersonalLabel
@@ -33,7 +35,10 @@ __all__ = [
     "ChecklistItem",
     "Comment",
     "CommentVersion",
+    "FilePart",
     "IdempotencyKey",
+    "ImportSeen",
+    "ImportSource",
     "Inbox",
     "Invitation",
     "Job",

@@ -17,3 +17,4 @@ RelationId = Annotated[UUID, Path(description="Id of the relation, the same seen
 InvitationId = Annotated[UUID, Path(description="Id of the invitation.")]
 UserId = Annotated[UUID, Path(description="Id of the user, or of the service account.")]
 JobId = Annotated[UUID, Path(description="Id of the job.")]
+ExportId = Annotated[UUID, Path(description="Id of the export.")]

@@ -11,6 +11,8 @@ from chassis.outbox import purging
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.db import IdempotencyKey, Inbox, Outbox
+from tasks_service.file_parts import repository as file_parts
+from tasks_service.import_sources import repository as import_sources
 from tasks_service.invitations.jobs import purge_invitations
 from tasks_service.jobs.jobs import purge_jobs
 from tasks_service.project_lifecycle.service import purge_project
@@ -19,6 +21,8 @@ from tasks_service.trash.service import purge_expired
 from tasks_service.workspace_purging.service import purge_workspace
 
 MINUTE, HOUR = 60.0, 3600.0
+ONE_DAY = timedelta(days=1)
+"""Longer than a job takes: its file was begun before its end, from which it is kept."""
 
 
 async def purge_idempotency_keys(session: AsyncSession) -> bool:
@@ -51,6 +55,10 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
     async def purge_ended_jobs(session: AsyncSession) -> bool:
         return await purge_jobs(session, ended_before=utcnow() - jobs_kept)
 
+    async def purge_files(session: AsyncSession) -> bool:
+        more = await import_sources.purge(session)
+        return await file_parts.purge(session, before=utcnow() - jobs_kept - ONE_DAY) or more
+
     async def purge_projects(session: AsyncSession) -> bool:
         return await purge_project(session, deleted_before=utcnow() - trash_kept)
 
@@ -63,6 +71,7 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
     return (
         *JOBS,
         Job("purge-jobs", HOUR, purge_ended_jobs),
+        Job("purge-files", HOUR, purge_files),
         Job("purge-projects", 5 * MINUTE, purge_projects),
         Job("purge-trash", HOUR, purge_trash),
         Job("purge-workspaces", HOUR, purge_workspaces),

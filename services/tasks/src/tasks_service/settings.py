@@ -15,7 +15,11 @@ from chassis.settings import (
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from tasks_service.projects.rules import ProjectLimits
+
 PREFIX = "TASKS_"
+MAX_IMPORT_BYTES = 1024 * 1024 * 1024
+"""The largest file that any installation takes in."""
 
 
 class TasksSettings(SettingsGroup):
@@ -59,6 +63,12 @@ class TasksSettings(SettingsGroup):
     job_kept_days: int = Field(
         default=7, ge=1, le=90, description="How long a job is kept after its end, in days, with its results."
     )
+    import_max_bytes: int = Field(
+        default=100 * 1024 * 1024,
+        ge=1024,
+        le=MAX_IMPORT_BYTES,
+        description="The largest file that an import takes, in bytes; the gateway has a limit of its own.",
+    )
     invitation_days: int = Field(
         default=7, ge=1, le=90, description="How long an invitation to a workspace counts, in days."
     )
@@ -80,3 +90,9 @@ class Settings:
 def load() -> Settings:
     """Read the settings. Raises SettingsError with everything that is wrong."""
     return load_settings(Settings, prefix=PREFIX)
+
+
+def project_limits(settings: Settings) -> ProjectLimits:
+    """Return how much there may be of everything."""
+    tasks = settings.tasks
+    return ProjectLimits(projects=tasks.max_projects, members=tasks.max_project_members, statuses=tasks.max_statuses)

@@ -1,9 +1,13 @@
 """What tests of shared work begin with."""
 
+import asyncio
 from uuid import UUID
 
 import pytest
 from chassis.ids import uuid7
+from tasks_service.db import ROW_SECURITY
+from tasks_service.jobs.jobs import JobWorker, WorkTerms
+from tasks_service.worker import job_kinds
 from testkit.waiting import eventually
 
 PROJECTS = "/api/v1/projects"
@@ -237,3 +241,71 @@ def waiting(rows):
         await eventually(look)
 
     return are_waiting
+
+
+class Files:
+    """Exports and imports of a team, with the worker that does them."""
+
+    def __init__(self, team, database, settings):
+        self.team = team
+        self.worker = JobWorker(database, ROW_SECURITY, job_kinds(settings), WorkTerms(poll_seconds=0.05))
+
+    async def done(self, job, who="owner", *, contended=False):
+        """Have a job done, and return it as its maker sees it; one that is `contended` may wait too long for others."""
+        stop = asyncio.Event()
+        working = asyncio.create_task(self.worker.run(stop))
+
+        async def ended():
+            # What else has to be tried again is a mistake of ours.
+            attempts = await self.team.rows("SELECT attempts FROM tasks.job WHERE id = :id", id=job["id"])
+            assert contended or attempts == [(0,)]
+            found = await self.team.ok(who, "GET", f"/jobs/{job['id']}")
+            return found if found["finished_at"] else None
+
+        try:
+            return await eventually(ended, seconds=90)
+        finally:
+            stop.set()
+            await working
+
+    async def export(self, workspace_id=None, who="owner", **wanted):
+        """Export a workspace; return the export, and its bytes as its link gives them."""
+        body = {"workspace_id": str(workspace_id or self.team.workspace_id), **wanted}
+        job = await self.done(await self.team.ok(who, "POST", "/exports", body), who)
+        assert job["status"] == "succeeded", job
+        export = await self.team.ok(who, "GET", job["result_url"].removeprefix("/api/v1"))
+        answer = await self.team.api.get(export["url"])
+        assert answer.status_code == 200, answer.text
+        return export, answer.content
+
+    async def send(self, content, workspace_id=None, who="owner", file_format="ndjson", **query):
+        """Send a file to be imported."""
+        types = {"ndjson": "application/x-ndjson", "csv": "text/csv"}
+        headers = {**self.team.gateway.headers(self.team.ids[who]), "content-type": types[file_format]}
+        headers |= query.pop("headers", {})
+        params = {"workspace_id": str(workspace_id or self.team.workspace_id), "format": file_format, **query}
+        return await self.team.api.post("/api/v1/imports", params=params, content=content, headers=headers)
+
+    async def take(self, content, workspace_id=None, who="owner", **more):
+        """Import a file; return the job, and what is told of its lines."""
+        answer = await self.send(content, workspace_id, who, **more)
+        assert answer.status_code == 202, answer.text
+        job = await self.done(answer.json()["data"], who)
+        results = await self.team.ok(who, "GET", f"/jobs/{job['id']}/results?per_page=100")
+        return job, results
+
+    async def workspace(self, who="owner", members=()):
+        """Make an empty workspace, with members by their roles; return its id."""
+        made = await self.team.ok(who, "POST", "/workspaces", {"name": "Empty"})
+        for name, role in members:
+            statement = "INSERT INTO tasks.member VALUES (uuidv7(), :w, :u, :role, 1, 1, now())"
+            await self.team.rows(statement, w=made["id"], u=self.team.ids[name], role=role)
+        return made["id"]
+
+
+@pytest.fixture
+async def files(roster, database, settings, rows):
+    """What exports and imports of the team are made with."""
+    # What other tests have left is not to be done here.
+    await rows("UPDATE tasks.job SET status = 'cancelled', finished_at = now() WHERE finished_at IS NULL")
+    return Files(roster, database, settings)

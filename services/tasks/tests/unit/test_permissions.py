@@ -60,6 +60,8 @@ TABLE = {
     "workspace.remove_member": ("admin", "admin:*", "guest"),
     "workspace.manage_owners": ("owner", "admin:*", None),
     "workspace.read_audit": ("admin", "admin:*", None),
+    "workspace.export": ("admin", "admin:*", None),
+    "workspace.import": ("admin", "admin:*", None),
 }
 OF_WORKSPACES = ("workspace.", "label.", "category.", "filter.")
 READING = ("workspace.read", "filter.read")

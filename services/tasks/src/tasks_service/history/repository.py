@@ -34,6 +34,8 @@ IS_PERSONAL_FILTER = and_(
         change.c.changes.contains([{"field": "scope", "old": "personal", "new": "shared"}]),
     ),
 )
+TAKES_ALL = and_(change.c.type == "job.created.v1", change.c.resource["kind"].astext.in_(("export", "import")))
+"""That somebody asked for all of a workspace as a file, or for one to be taken in, is for all who read its audit."""
 SHOWN = (
     change.c.seq,
     change.c.event_id,
@@ -111,7 +113,8 @@ async def of_workspace(
         member.c.user_id == caller.user_id,
         member.c.role.in_(RULES["workspace.read_audit"].roles),
     )
-    conditions = [change.c.workspace_id == workspace_id, may_read, _is_for(caller, *ONES_OWN), *_meant(wanted)]
+    is_told = or_(_is_for(caller, *ONES_OWN), TAKES_ALL)
+    conditions = [change.c.workspace_id == workspace_id, may_read, is_told, *_meant(wanted)]
     return await _read(reader, conditions, before=before, after=after, limit=limit)
 
 

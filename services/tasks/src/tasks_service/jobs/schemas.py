@@ -69,6 +69,8 @@ class JobItemOut(BaseModel):
     status: int | None = Field(default=None, description="The status that a request of its own would have had.")
     version: int | None = None
     line: int | None = Field(default=None, description="The line of the file that it is about.")
+    kind: str | None = Field(default=None, description="What that line is of.")
+    warnings: list[JobItemError] | None = Field(default=None, description="What was left out of what was made.")
     error: JobItemError | None = None
 
     @classmethod
@@ -183,5 +185,7 @@ JOB_ITEM_EXAMPLE: dict[str, Any] = {
     "status": 404,
     "version": None,
     "line": None,
+    "kind": None,
+    "warnings": None,
     "error": {"code": "NOT_FOUND", "message": "There is nothing here that you can see.", "field": None, "errors": None},
 }

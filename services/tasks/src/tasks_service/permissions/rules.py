@@ -46,6 +46,8 @@ Action = Literal[
     "workspace.remove_member",
     "workspace.manage_owners",
     "workspace.read_audit",
+    "workspace.export",
+    "workspace.import",
 ]
 ResourceType = Literal["task", "project", "workspace", "comment", "label", "category", "filter"]
 Reason = Literal["ALLOWED", "NOT_FOUND", "ROLE_TOO_LOW", "INSUFFICIENT_SCOPE", "TOKEN_READ_ONLY", "TOKEN_RESTRICTED"]
@@ -130,6 +132,8 @@ RULES: Mapping[Action, Rule] = {
     "workspace.remove_member": Rule(ADMINS, "admin:*", own_roles=EVERYBODY, beyond_projects=True),
     "workspace.manage_owners": Rule(OWNERS, "admin:*", beyond_projects=True),
     "workspace.read_audit": Rule(ADMINS, "admin:*", beyond_projects=True),
+    "workspace.export": Rule(ADMINS, "admin:*", beyond_projects=True),
+    "workspace.import": Rule(ADMINS, "admin:*", beyond_projects=True),
 }
 OF_OTHERS: frozenset[Action] = frozenset({"task.label", "workspace.create_filter", "workspace.remove_member"})
 """Actions of which a question does not name the label, filter or member: so it is about what is not one's own."""

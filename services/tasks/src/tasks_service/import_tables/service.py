@@ -1,0 +1,218 @@
+"""Taking rows of a table in: each becomes the line of a task, with what it names found by its name, or made.
+
+A row is known again by its `id`, by its id in another system, or by all that it says: the second of two that are equal
+is another one, and in another file again the second.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid5
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tasks_service.data_lines.schemas import AssigneePart, NamedLine, ProjectLine, TaskLine
+from tasks_service.import_places.service import PRESETS, take_named, take_projects
+from tasks_service.import_sources import repository as sources
+from tasks_service.import_sources.schemas import Incoming, Taking, Terms
+from tasks_service.import_tables import repository
+from tasks_service.import_tables.schemas import TaskRow
+from tasks_service.import_tasks.service import take_tasks
+from tasks_service.names.rules import name_key
+
+NOWHERE = UUID(int=0)
+IMPORTED = "Imported"
+"""The project of rows that name none, where there is no other for them."""
+PRESET_NAMES = {"to do": "todo", "in progress": "in_progress"}
+SAME = (
+    "title",
+    "description",
+    "priority",
+    "completion_policy",
+    "start",
+    "due",
+    "deadline",
+    "estimate_minutes",
+    "completed_at",
+    "created_at",
+    "updated_at",
+    "external_source",
+    "external_id",
+)
+
+
+@dataclass(slots=True)
+class Names:
+    """What the names of a table stand for: ids of things in files, and those of members."""
+
+    members: Mapping[str, UUID]
+    keys: Mapping[UUID, UUID]
+    projects: dict[str, UUID] = field(default_factory=dict)
+    default: UUID = NOWHERE
+    statuses: dict[UUID, dict[str, str]] = field(default_factory=dict)
+
+
+async def identified(session: AsyncSession, terms: Terms, rows: Sequence[TaskRow]) -> list[UUID]:
+    """Return by what rows are known again; to be called once for each row of a file."""
+    plain = [_digest(terms, row) if row.id is None and row.external_id is None else None for row in rows]
+    times = Counter(one for one in plain if one is not None)
+    before = await sources.count_again(session, terms, "row", times)
+    found = []
+    for row, digest in zip(rows, plain, strict=True):
+        if row.id is not None:
+            found.append(row.id)
+        elif digest is None:
+            told = f"{row.project or ''}\n{row.external_source}\n{row.external_id}"
+            found.append(uuid5(terms.workspace_id, f"external:{told}"))
+        else:
+            found.append(uuid5(terms.workspace_id, f"row:{digest}:{before[digest]}"))
+            before[digest] += 1
+    return found
+
+
+def _digest(terms: Terms, row: TaskRow) -> UUID:
+    said = orjson.dumps(row.model_dump(mode="json", exclude_none=True), option=orjson.OPT_SORT_KEYS)
+    return uuid5(terms.workspace_id, said.hex())
+
+
+async def take_rows(
+    session: AsyncSession, taking: Taking, incoming: Sequence[Incoming], *, project_id: UUID | None
+) -> None:
+    """Make tasks of rows, each with the id that it is known by."""
+    names = await _names(session, taking, incoming, project_id)
+    await _take_named(session, taking, incoming, "label", lambda row: row.labels)
+    await _take_named(session, taking, incoming, "category", lambda row: [row.category] if row.category else [])
+    lines = [_line(taking, one, names) for one in incoming]
+    await take_tasks(session, taking, lines)
+    facts = {key: {"source_id": str(source_id)} for key, source_id in _keys(taking.terms, incoming).items()}
+    await sources.remember(session, taking.terms, "key", facts)
+
+
+def _keys(terms: Terms, incoming: Sequence[Incoming]) -> dict[UUID, UUID]:
+    """Return what rows are known by, by the keys that they had."""
+    return {_of_key(terms, row.key): source_id for source_id, row in (one.line for one in incoming) if row.key}
+
+
+async def _names(session: AsyncSession, taking: Taking, incoming: Sequence[Incoming], project_id: UUID | None) -> Names:
+    terms = taking.terms
+    rows = [one.line[1] for one in incoming]
+    addresses = [name for row in rows for name in row.assignees if "@" in name]
+    parents = [_of_key(terms, row.parent) for row in rows if row.parent is not None]
+    before = await repository.rows_with_keys(session, terms, parents) if parents else {}
+    names = Names(
+        members=await repository.members_called(session, terms.workspace_id, addresses) if addresses else {},
+        keys={**_keys(terms, incoming), **before},
+    )
+    if any(row.project is None for row in rows):
+        names.default = await _default(session, taking, incoming[0].number, project_id)
+    wanted = {row.project.lower(): one.number for one in incoming if (row := one.line[1]).project is not None}
+    spelled = {row.project.lower(): row.project for row in rows if row.project is not None}
+    there = await repository.projects_named(session, terms.workspace_id, list(wanted)) if wanted else {}
+    for name, number in wanted.items():
+        names.projects[name] = await _project(session, taking, number, spelled[name], there.get(name))
+    await _find_statuses(session, terms, names)
+    return names
+
+
+async def _default(session: AsyncSession, taking: Taking, number: int, project_id: UUID | None) -> UUID:
+    found = await repository.find_place(session, taking.terms.workspace_id, project_id)
+    return await _project(session, taking, number, IMPORTED, None if found is None else found["id"])
+
+
+async def _project(session: AsyncSession, taking: Taking, number: int, name: str, there: UUID | None) -> UUID:
+    """Return by what a project is known again that is there, or is made."""
+    terms = taking.terms
+    source_id = uuid5(terms.workspace_id, f"project:{name.lower()}" if there is None else f"project:{there}")
+    if there is None:
+        await take_projects(session, taking, [Incoming(number, "project", _project_line(source_id, name))])
+    elif terms.is_dry:
+        rows = await repository.statuses_of(session, [there])
+        facts = {"statuses": [(row["key"], row["category"]) for row in rows]}
+        await sources.remember(session, terms, "project", {source_id: facts})
+    else:
+        await sources.claim(session, terms, "project", {source_id: there}, made=())
+    return source_id
+
+
+def _project_line(source_id: UUID, name: str) -> ProjectLine:
+    return ProjectLine(kind="project", id=source_id, name=name)
+
+
+async def _find_statuses(session: AsyncSession, terms: Terms, names: Names) -> None:
+    """Find what the statuses of the projects are called."""
+    targets = await sources.find(session, terms, "project", [names.default, *names.projects.values()])
+    real = {one.id: name for name, one in targets.items() if one.facts is None}
+    for row in await repository.statuses_of(session, list(real)):
+        names.statuses.setdefault(real[row["project_id"]], {})[row["name"].casefold()] = row["key"]
+    for name, one in targets.items():
+        keys = [status[0] for status in one.facts["statuses"]] if one.facts is not None else []
+        names.statuses.setdefault(name, {}).update(PRESET_NAMES if set(keys) == set(PRESETS) else {})
+
+
+async def _take_named(
+    session: AsyncSession, taking: Taking, incoming: Sequence[Incoming], kind: Any, named: Any
+) -> None:
+    """Make the labels or the categories that rows name, unless there are such."""
+    numbers = {name: one.number for one in reversed(incoming) for name in named(one.line[1])}
+    lines = {
+        _of_name(taking.terms, kind, name): Incoming(number, kind, _named_line(taking.terms, kind, name))
+        for name, number in numbers.items()
+    }
+    if lines:
+        await take_named(session, taking, list(lines.values()))
+
+
+def _named_line(terms: Terms, kind: Any, name: str) -> NamedLine:
+    return NamedLine(kind=kind, id=_of_name(terms, kind, name), name=name)
+
+
+def _of_name(terms: Terms, kind: str, name: str) -> UUID:
+    return uuid5(terms.workspace_id, f"{kind}:{name_key(name)}")
+
+
+def _of_key(terms: Terms, key: str) -> UUID:
+    return uuid5(terms.job_id, key.upper())
+
+
+def _line(taking: Taking, one: Incoming, names: Names) -> Incoming:
+    source_id, row = one.line
+    terms = taking.terms
+    project_id = names.projects[row.project.lower()] if row.project is not None else names.default
+    line = TaskLine.model_construct(
+        kind="task",
+        id=source_id,
+        project_id=project_id,
+        status=_status(row.status, names.statuses.get(project_id, {})),
+        category_id=None if row.category is None else _of_name(terms, "category", row.category),
+        labels=[_of_name(terms, "label", name) for name in row.labels],
+        parent_id=_parent(terms, row, names),
+        assignees=[AssigneePart(user_id=user_id) for user_id in _assignees(taking, one.number, row, names)],
+        **{name: getattr(row, name) for name in SAME},
+    )
+    return Incoming(one.number, "task", line)
+
+
+def _status(given: str | None, names: Mapping[str, str]) -> str | None:
+    return None if given is None else names.get(given.casefold(), given)
+
+
+def _parent(terms: Terms, row: TaskRow, names: Names) -> UUID | None:
+    if row.parent is None:
+        return None
+    key = _of_key(terms, row.parent)
+    # What is unknown is told as such.
+    return names.keys.get(key, key)
+
+
+def _assignees(taking: Taking, number: int, row: TaskRow, names: Names) -> Iterable[UUID]:
+    for given in dict.fromkeys(row.assignees):
+        try:
+            found = names.members.get(given.lower()) if "@" in given else UUID(given)
+        except ValueError:
+            found = None
+        if found is None:
+            taking.warn(number, "NOT_A_MEMBER", "This is no member here, and is left out.", "assignees")
+        else:
+            yield found

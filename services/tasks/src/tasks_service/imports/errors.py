@@ -1,0 +1,12 @@
+from chassis.errors import AppError, ErrorKind, InvalidInput
+
+
+class FileTypeUnsupported(AppError):
+    code = "FILE_TYPE_UNSUPPORTED"
+    kind = ErrorKind.UNSUPPORTED_MEDIA
+    message = "The body is the file: application/x-ndjson, or text/csv, in UTF-8 and without a content encoding."
+
+
+class TitleMissing(InvalidInput):
+    code = "TITLE_COLUMN_MISSING"
+    message = "The first line of the table names its columns, and one of them is `title`."

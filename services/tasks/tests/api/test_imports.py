@@ -1,0 +1,561 @@
+"""P2: a file is taken into a workspace, and what comes of an export and an import is equal but for ids."""
+
+import asyncio
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from uuid import UUID
+
+import httpx2
+import pytest
+from chassis.ids import uuid7
+from chassis.web.health import Health
+from tasks_service.main import create_app
+
+TIMES = ("created_at", "updated_at")
+
+
+def line(kind, **fields):
+    return json.dumps({"kind": kind, **fields}) + "\n"
+
+
+def ids(count):
+    return [str(uuid7()) for _ in range(count)]
+
+
+def told(results):
+    return [(one["line"], one["kind"], one["error"] and one["error"]["code"]) for one in results]
+
+
+def warned(results):
+    return [(one["line"], [each["code"] for each in one["warnings"] or ()]) for one in results if one["warnings"]]
+
+
+def canonical(content, *, users):
+    """Return the lines of an export with ids in the order in which they come, but for those of people.
+
+    What hangs on tasks comes in the order of those.
+    """
+    known = {}
+
+    def numbered(match):
+        text = match[0]
+        return text if text in users else known.setdefault(text, f"#{len(known)}")
+
+    lines = [json.loads(one) for one in content.decode().splitlines()]
+    kept = [one for one in lines if one["kind"] not in {"head", "end"}]
+    for one in kept:
+        # A set, which is in the order of its ids.
+        one["labels"] = sorted(one.get("labels", ()))
+    tasks = [one["id"] for one in kept if one["kind"] == "task"]
+    of_comment = {one["id"]: one["task_id"] for one in kept if one["kind"] == "comment"}
+
+    def place(one):
+        task_id = one.get("task_id") or one.get("from_task_id") or of_comment.get(one.get("comment_id"))
+        return (1, tasks.index(task_id)) if task_id else (0, 0)
+
+    text = "\n".join(json.dumps(one, sort_keys=True) for one in sorted(kept, key=place))
+    return re.sub(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", numbered, text).split("\n")
+
+
+async def furnish(team):
+    """Fill the workspace of a team with some of everything."""
+    ok, place = team.ok, str(team.workspace_id)
+    category = await ok("owner", "POST", "/categories", {"name": "Garden", "color": "#2e7d32", "workspace_id": place})
+    labels = [await ok("admin", "POST", "/labels", {"name": name, "workspace_id": place}) for name in ("one", "two")]
+    inner = await ok(
+        "owner",
+        "POST",
+        "/projects",
+        {
+            "name": "Inner",
+            "workspace_id": place,
+            "parent_id": str(team.project_id),
+            "prefix": "INN",
+            "member_role": "viewer",
+        },
+    )
+    private = await ok(
+        "owner", "POST", "/projects", {"name": "Private", "workspace_id": place, "visibility": "private"}
+    )
+    await ok("owner", "PATCH", f"/projects/{private['id']}", {"prefix": "SECRET", "description": "# Words"})
+    await ok("owner", "PUT", f"/projects/{private['id']}/members/{team.id('member')}", {"role": "editor"})
+    await ok("owner", "POST", f"/projects/{inner['id']}/statuses", {"name": "In review", "category": "in_progress"})
+    whole = await team.task(
+        title="=whole",
+        description='Words, with "quotes"\nand lines',
+        priority="urgent",
+        labels=[one["id"] for one in labels],
+        category_id=category["id"],
+        start="2026-11-01",
+        due={"at": "2026-12-01T08:00:00Z", "timezone": "Europe/Berlin"},
+        deadline="2026-12-24",
+        estimate_minutes=90,
+        completion_policy="all",
+        reopen_on_assign=True,
+        custom={"a": [1, {"b": None}], "c": 1.5},
+        external_source="jira",
+        external_id="X-1",
+        assignees=[team.id("member"), team.id("colleague")],
+    )
+    await ok("member", "PATCH", f"/tasks/{whole['id']}/assignees/{team.id('member')}", {"state": "done"})
+    below = await team.task(title="below", parent_id=whole["id"], due="2026-12-02")
+    await team.task(title="deeper", parent_id=below["id"], status="done")
+    await team.task(title="floating", due={"local": "2026-12-01T09:00:00"}, parent_id=whole["id"], status="cancelled")
+    review = await team.task(title="review", project_id=inner["id"], status="in_review")
+    hidden = await team.task(title="hidden", project_id=private["id"], assignees=[team.id("member")])
+    await ok(
+        "owner",
+        "POST",
+        f"/tasks/{review['id']}/move",
+        {"project_id": str(team.project_id), "status_map": {"in_review": "todo"}},
+    )
+    await ok("owner", "PUT", f"/tasks/{hidden['id']}/shares/{team.id('guest')}", {"role": "commenter"})
+    for text, done in (("first", True), ("second", False)):
+        await ok(
+            "member", "POST", f"/tasks/{whole['id']}/checklist", {"text": text, "done": done, "due_date": "2026-12-03"}
+        )
+    await ok("owner", "POST", f"/tasks/{whole['id']}/relations", {"type": "blocks", "task_id": review["id"]})
+    await ok("owner", "POST", f"/tasks/{review['id']}/relations", {"type": "relates_to", "task_id": whole["id"]})
+    comment = await ok("member", "POST", f"/tasks/{whole['id']}/comments", {"body": f"Hi @[user:{team.id('owner')}]"})
+    await ok("owner", "POST", f"/tasks/{whole['id']}/comments", {"body": "A reply", "parent_id": comment["id"]})
+    edited = await ok("owner", "POST", f"/tasks/{whole['id']}/comments", {"body": "Before"})
+    await ok("owner", "PATCH", f"/tasks/{whole['id']}/comments/{edited['id']}", {"body": "After"})
+    gone = await ok("owner", "POST", f"/tasks/{whole['id']}/comments", {"body": "Gone"})
+    await ok("owner", "DELETE", f"/tasks/{whole['id']}/comments/{gone['id']}")
+    await ok("colleague", "PUT", f"/tasks/{whole['id']}/comments/{comment['id']}/reactions/%F0%9F%91%8D")
+    await ok("owner", "PUT", f"/tasks/{whole['id']}/star")
+    await ok("owner", "PUT", f"/tasks/{below['id']}/watchers/mute")
+    await ok("owner", "PUT", f"/tasks/{whole['id']}/metadata/crm", {"customer": 4711})
+    await ok("owner", "POST", f"/projects/{inner['id']}/archive")
+
+
+MEMBERS = [(name, role) for name, role in (("admin", "admin"), ("member", "member"), ("colleague", "member"))] + [
+    (name, "guest") for name in ("guest", "editor", "commenter", "viewer")
+]
+
+
+async def test_p2_an_export_that_is_imported_and_exported_is_equal_but_for_ids(files, rows):
+    team = files.team
+    await furnish(team)
+    users = {team.id(name) for name in team.ids}
+    first, content = await files.export()
+    assert {
+        "project",
+        "category",
+        "label",
+        "task",
+        "checklist_item",
+        "relation",
+        "comment",
+        "reaction",
+        "watcher",
+        "star",
+        "task_metadata",
+    } == set(first["manifest"]["counts"])
+    place = await files.workspace(members=MEMBERS)
+    job, results = await files.take(content, place)
+    assert (job["status"], job["failed"], results) == ("succeeded", 0, [])
+    assert job["total"] == job["done"] == len(content.splitlines())
+    second, again = await files.export(place)
+    assert canonical(again, users=users) == canonical(content, users=users)
+    assert second["manifest"] == first["manifest"]
+    counts = await state_of(rows, place)
+    job, results = await files.take(content, place)
+    assert (job["status"], results, await state_of(rows, place)) == ("succeeded", [], counts)
+
+
+STATE = """
+    SELECT count(*) FROM tasks.change WHERE workspace_id = :w AND entity_type <> 'job'
+    UNION ALL SELECT count(*) FROM tasks.project WHERE workspace_id = :w
+    UNION ALL SELECT count(*) FROM tasks.task WHERE workspace_id = :w
+    UNION ALL SELECT count(*) FROM tasks.comment WHERE workspace_id = :w
+    UNION ALL SELECT count(*) FROM tasks.label WHERE workspace_id = :w
+    UNION ALL SELECT count(*) FROM tasks.relation WHERE workspace_id = :w
+    UNION ALL SELECT count(*) FROM tasks.checklist_item WHERE workspace_id = :w
+"""
+
+
+async def state_of(rows, workspace_id):
+    """What there is, without what jobs themselves say in the log."""
+    return await rows(STATE, w=workspace_id)
+
+
+async def test_p2_two_imports_of_one_file_at_once_make_everything_once(files, rows):
+    team = files.team
+    await furnish(team)
+    _, content = await files.export()
+    place = await files.workspace(members=MEMBERS)
+    jobs = [(await files.send(content, place)).json()["data"] for _ in range(4)]
+    ended = await asyncio.gather(*(files.done(job, contended=True) for job in jobs))
+    assert [one["status"] for one in ended] == ["succeeded"] * 4
+    users = {team.id(name) for name in team.ids}
+    _, again = await files.export(place)
+    assert canonical(again, users=users) == canonical(content, users=users)
+
+
+async def test_p2_a_broken_line_is_told_with_its_number_and_the_rest_goes_on(files):
+    team = files.team
+    project, label, good, child, comment = ids(5)
+    lines = [
+        line("project", id=project, name="P"),
+        "{broken\n",
+        line("label", id=label, name=""),
+        line("task", id=good, project_id=project, title="good", labels=[label]),
+        line("task", id=str(uuid7()), project_id=project, title="x", status="flying"),
+        line("task", id=str(uuid7()), project_id=str(uuid7()), title="x"),
+        line("task", id=str(uuid7()), project_id=project, title="x" * 501),
+        line("task", id=child, project_id=project, title="child", parent_id=str(uuid7())),
+        line("task", id=str(uuid7()), project_id=project, title="x", start="2026-12-02", deadline="2026-12-01"),
+        line("task", id=str(uuid7()), project_id=project, title=7, estimate_minutes="x"),
+        line("unicorn", id=str(uuid7())),
+        "\n",
+        line("comment", id=comment, task_id=good, body="kept"),
+        line("comment", id=str(uuid7()), task_id=str(uuid7()), body="lost"),
+        line("reaction", comment_id=comment, user_id=team.id("owner"), emoji="no"),
+        line("label", id=str(uuid7()), name="last"),
+    ]
+    job, results = await files.take("".join(lines))
+    assert (job["status"], job["total"], job["done"], job["failed"]) == ("succeeded", 16, 16, 10)
+    assert told(results) == [
+        (2, None, "MALFORMED_JSON"),
+        (3, "label", "TOO_SHORT"),
+        (4, "task", None),
+        (5, "task", "STATUS_NOT_FOUND"),
+        (6, "task", "UNKNOWN_REFERENCE"),
+        (7, "task", "TOO_LONG"),
+        (8, "task", None),
+        (9, "task", "DATES_OUT_OF_ORDER"),
+        (10, "task", "WRONG_TYPE"),
+        (11, None, "NOT_ALLOWED"),
+        (14, "comment", "UNKNOWN_REFERENCE"),
+        (15, "reaction", "NOT_AN_EMOJI"),
+    ]
+    assert [one["error"]["field"] for one in results if one["error"]] == [
+        None,
+        "name",
+        "status",
+        "project_id",
+        "title",
+        "due",
+        "title",
+        "kind",
+        "task_id",
+        "emoji",
+    ]
+    assert warned(results) == [(4, ["UNKNOWN_REFERENCE"]), (8, ["UNKNOWN_REFERENCE"])]
+    shown = await team.ok("owner", "GET", f"/tasks?project_id={await made(files, project)}")
+    assert sorted(one["title"] for one in shown) == ["child", "good"]
+
+
+async def made(files, source_id):
+    """Return the id of what was made of something in a file."""
+    statement = "SELECT target_id FROM tasks.import_source WHERE source_id = :id"
+    return str((await files.team.rows(statement, id=UUID(source_id)))[0][0])
+
+
+async def test_p2_what_was_broken_is_made_when_it_comes_again_whole(files):
+    project, task = ids(2)
+    broken = line("project", id=project, name="P") + line("task", id=task, project_id=project, title="")
+    job, _ = await files.take(broken)
+    assert job["failed"] == 1
+    job, results = await files.take(broken.replace('"title": ""', '"title": "whole"'))
+    assert (job["failed"], results) == (0, [])
+    shown = await files.team.ok("owner", "GET", f"/tasks/{await made(files, task)}")
+    assert shown["title"] == "whole"
+
+
+async def test_p2_a_dry_run_makes_nothing_and_tells_what_would_be_wrong(files, rows):
+    team = files.team
+    await furnish(team)
+    _, content = await files.export()
+    place = await files.workspace(members=MEMBERS)
+    before = await state_of(rows, place)
+    job, results = await files.take(content, place, dry_run="true")
+    assert (job["status"], job["failed"], results) == ("succeeded", 0, [])
+    project = str(uuid7())
+    wrong = line("project", id=project, name="P") + line(
+        "task", id=str(uuid7()), project_id=project, title="x", status="no"
+    )
+    _, results = await files.take(wrong, place, dry_run="true")
+    assert told(results) == [(2, "task", "STATUS_NOT_FOUND")]
+    assert await state_of(rows, place) == before
+    assert await rows("SELECT count(*) FROM tasks.import_source WHERE workspace_id = :w", w=place) == [(0,)]
+    assert await rows("SELECT count(*) FROM tasks.import_seen WHERE workspace_id = :w", w=place) == [(0,)]
+
+
+async def test_p2_who_is_no_member_is_left_out_with_a_warning(files):
+    team = files.team
+    project, task = ids(2)
+    gone = str(uuid7())
+    lines = [
+        line("project", id=project, name="P", members=[{"user_id": gone, "role": "manager"}]),
+        line("task", id=task, project_id=project, title="t", created_by=gone, assignees=[{"user_id": gone}]),
+        line("comment", id=str(uuid7()), task_id=task, body="Words", author_id=gone),
+        line("watcher", task_id=task, user_id=gone),
+        line("star", task_id=task, user_id=team.id("member")),
+    ]
+    job, results = await files.take("".join(lines))
+    assert (job["failed"], warned(results)) == (
+        0,
+        [
+            (1, ["NOT_A_MEMBER"]),
+            (2, ["ASSIGNEE_NO_ACCESS", "NOT_A_MEMBER"]),
+            (3, ["NOT_A_MEMBER"]),
+            (4, ["WATCHER_NO_ACCESS"]),
+            (5, ["NOT_YOURS"]),
+        ],
+    )
+    task_id = await made(files, task)
+    shown = await team.ok("owner", "GET", f"/tasks/{task_id}")
+    assert (shown["created_by"], shown["assignees"]) == (team.id("owner"), [])
+    (comment,) = await team.ok("owner", "GET", f"/tasks/{task_id}/comments")
+    assert (comment["author_id"], comment["body"]) == (team.id("owner"), "Words")
+
+
+async def test_p2_nobody_is_mentioned_by_what_is_imported(files, rows):
+    team = files.team
+    await furnish(team)
+    _, content = await files.export()
+    place = await files.workspace(members=MEMBERS)
+    await files.take(content, place)
+    query = (
+        "SELECT resource->>'body', resource->'mentions', reason FROM tasks.change"
+        " WHERE workspace_id = :w AND type = 'comment.created.v1' ORDER BY seq"
+    )
+    assert await rows(query, w=place) == [
+        (f"Hi @[user:{team.id('owner')}]", [], "import"),
+        ("A reply", [], "import"),
+        ("After", [], "import"),
+        (None, [], "import"),
+    ]
+    assert await rows(
+        "SELECT count(*) FROM tasks.comment WHERE workspace_id = :w AND cardinality(mentions) = 1", w=place
+    ) == [(1,)]
+
+
+async def test_p2_numbers_and_prefixes_are_kept_where_they_are_free(files):
+    team = files.team
+    first, second = ids(2)
+    tasks = ids(3)
+    lines = [
+        line("project", id=first, name="A", prefix="ABC", next_number=50),
+        line("project", id=second, name="B", prefix="ABC"),
+        line("task", id=tasks[0], project_id=first, title="a", number=7),
+        line("task", id=tasks[1], project_id=first, title="b", number=7),
+        line("task", id=tasks[2], project_id=first, title="c"),
+    ]
+    _, results = await files.take("".join(lines))
+    assert warned(results) == [(2, ["PREFIX_TAKEN"])]
+    keys = [(await team.ok("owner", "GET", f"/tasks/{await made(files, one)}"))["key"] for one in tasks]
+    assert keys == ["ABC-7", "ABC-50", "ABC-51"]
+
+
+async def test_p2_a_label_of_a_name_that_is_there_is_that_label(files):
+    team = files.team
+    there = await team.ok("owner", "POST", "/labels", {"name": "Urgent", "workspace_id": str(team.workspace_id)})
+    label, project, task = ids(3)
+    lines = [
+        line("label", id=label, name="urgent"),
+        line("project", id=project, name="P"),
+        line("task", id=task, project_id=project, title="t", labels=[label]),
+    ]
+    job, results = await files.take("".join(lines))
+    assert (job["failed"], results) == (0, [])
+    assert (await team.ok("owner", "GET", f"/tasks/{await made(files, task)}"))["labels"] == [there["id"]]
+
+
+async def test_p2_what_was_deleted_for_good_is_made_again(files, rows):
+    team = files.team
+    project, task = ids(2)
+    content = line("project", id=project, name="P") + line("task", id=task, project_id=project, title="t")
+    await files.take(content)
+    first = await made(files, task)
+    await team.ok("owner", "DELETE", f"/tasks/{first}?permanent=true")
+    await files.take(content)
+    assert await made(files, task) != first
+
+
+async def test_p2_a_table_of_titles_alone_is_taken(files):
+    team = files.team
+    content = "title\r\nmilk\r\n\r\nbread, white\r\nmilk\r\n'=1+1\r\n"
+    for _ in range(2):
+        job, results = await files.take(content, file_format="csv", project_id=str(team.project_id))
+        assert (job["status"], job["failed"], told(results)) == ("succeeded", 1, [(4, "task", "MALFORMED_ROW")])
+        shown = await team.ok("owner", "GET", f"/tasks?project_id={team.project_id}")
+        # The second milk is another one, and comes once more by no second import.
+        assert sorted(one["title"] for one in shown) == ["=1+1", "milk", "milk"]
+
+
+async def test_p2_a_table_names_things_by_their_names(files, rows):
+    team = files.team
+    email = f"{uuid7()}@example.org"
+    await rows(
+        "INSERT INTO tasks.person (id, display_name, email_canonical, email_verified, kind, status, version)"
+        " VALUES (:id, 'M', :email, true, 'human', 'active', 1)",
+        id=team.ids["member"],
+        email=email,
+    )
+    content = (
+        "\ufeffTitle,Status,Priority,Project,Labels,Category,Assignees,Due,Key,Parent,Estimate minutes,mine\r\n"
+        f'top,In progress,HIGH,New place,a;"b;c",Garden,{email},2026-12-01,X-1,,90,ignored\r\n'
+        "below,,,New place,,,,,X-2,X-1,,\r\n"
+        "elsewhere,flying,,,,,,,,,,\r\n"
+        '"two\nlines",,,p,,,nobody@example.org,,,X-9,,\r\n'
+    )
+    job, results = await files.take(content, file_format="csv")
+    assert (job["failed"], told(results), warned(results)) == (
+        1,
+        [(4, "task", "STATUS_NOT_FOUND"), (5, "task", None)],
+        [(5, ["NOT_A_MEMBER", "UNKNOWN_REFERENCE"])],
+    )
+    projects = {
+        one["name"]: one["id"] for one in await team.ok("owner", "GET", f"/projects?workspace_id={team.workspace_id}")
+    }
+    assert set(projects) == {"P", "New place", "Imported"}
+    below, top = await team.ok("owner", "GET", f"/tasks?project_id={projects['New place']}&include=labels")
+    assert (top["title"], top["status"], top["priority"], top["estimate_minutes"]) == ("top", "in_progress", "high", 90)
+    assert (top["assignees"], top["due"]["date"]) == ([team.id("member")], "2026-12-01")
+    assert [one["name"] for one in top["label_details"]] == ["a", "b;c"]
+    assert below["parent_id"] == top["id"]
+
+
+async def test_p2_a_table_of_ours_comes_back(files):
+    team = files.team
+    await furnish(team)
+    _, content = await files.export(format="csv")
+    place = await files.workspace(members=MEMBERS)
+    job, results = await files.take(content, place, file_format="csv")
+    assert (job["status"], job["failed"]) == ("succeeded", 0), results
+    _, again = await files.export(place, format="csv")
+    assert comparable(again) == comparable(content)
+
+
+def comparable(content):
+    return [
+        {name: cell for name, cell in row.items() if name not in {"id", "key", "parent"}}
+        | {"below": bool(row["parent"])}
+        for row in csv.DictReader(io.StringIO(content.decode(), newline=""))
+    ]
+
+
+async def test_p2_a_table_without_titles_fails_as_a_whole(files):
+    job, _ = await files.take("name\r\nmilk\r\n", file_format="csv")
+    assert (job["status"], job["error"]["code"]) == ("failed", "TITLE_COLUMN_MISSING")
+
+
+async def test_p2_a_line_that_is_too_long_is_told_and_passed_over(files):
+    long = line("label", id=str(uuid7()), name="x", color="y" * 3 * 1024 * 1024)
+    job, results = await files.take(long + line("label", id=str(uuid7()), name="after"))
+    assert (job["status"], told(results)) == ("succeeded", [(1, None, "TOO_LONG")])
+    assert job["done"] == job["total"] == 2
+    labels = await files.team.ok("owner", "GET", f"/labels?workspace_id={files.team.workspace_id}")
+    assert [one["name"] for one in labels] == ["after"]
+
+
+async def test_p2_the_file_is_gone_when_it_has_been_taken_in(files, rows):
+    job, _ = await files.take(line("label", id=str(uuid7()), name="a"))
+    assert await rows("SELECT count(*) FROM tasks.file_part WHERE file_id = :id", id=job["id"]) == [(0,)]
+    assert await rows("SELECT count(*) FROM tasks.import_seen WHERE job_id = :id", id=job["id"]) == [(0,)]
+
+
+async def test_o4_the_same_file_with_the_same_key_is_one_job(files, rows):
+    content = line("label", id=str(uuid7()), name="a")
+    key = {"headers": {"idempotency-key": str(uuid7())}}
+    first, second = [await files.send(content, **key) for _ in range(2)]
+    assert (first.status_code, second.status_code, second.headers["idempotency-replayed"]) == (202, 202, "true")
+    assert first.json()["data"]["id"] == second.json()["data"]["id"]
+    other = await files.send(content + "\n", **key)
+    assert other.json()["errors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
+    counted = "SELECT count(*) FROM tasks.file_part WHERE workspace_id = :w"
+    assert await rows(counted, w=files.team.workspace_id) == [(1,)]
+    await files.done(first.json()["data"])
+
+
+@pytest.mark.parametrize(
+    ("query", "content", "status", "code"),
+    [
+        ({}, b"", 422, "FILE_EMPTY"),
+        ({"headers": {"content-type": "application/json"}}, b"{}", 415, "FILE_TYPE_UNSUPPORTED"),
+        ({"headers": {"content-encoding": "gzip"}}, b"{}", 415, "FILE_TYPE_UNSUPPORTED"),
+        (
+            {"file_format": "csv", "headers": {"content-type": "application/x-ndjson"}},
+            b"title",
+            415,
+            "FILE_TYPE_UNSUPPORTED",
+        ),
+        ({"project_id": str(UUID(int=7))}, b"{}", 422, "PROJECT_NOT_FOUND"),
+        ({"who": "member"}, b"{}", 403, "FORBIDDEN"),
+        ({"who": "stranger"}, b"{}", 422, "WORKSPACE_NOT_FOUND"),
+        ({"filter": "x"}, b"{}", 422, "UNKNOWN_PARAMETER"),
+    ],
+)
+async def test_p2_what_is_no_import_is_refused_and_nothing_is_kept(files, rows, query, content, status, code):
+    answer = await files.send(content, **query)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (status, code)
+    counted = "SELECT count(*) FROM tasks.file_part WHERE workspace_id = :w"
+    assert await rows(counted, w=files.team.workspace_id) == [(0,)]
+
+
+async def test_p2_a_file_that_is_too_large_is_refused_and_nothing_is_kept(files, settings, database, rows):
+    team = files.team
+    small = replace(settings, tasks=settings.tasks.model_copy(update={"import_max_bytes": 2 * 1024 * 1024}))
+    app = create_app(small, database=database, health=Health())
+    headers = {**team.gateway.headers(team.ids["owner"]), "content-type": "text/csv"}
+
+    async def endless():
+        for _ in range(6):
+            yield b"x" * 1024 * 1024
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://tasks") as api:
+        for content in (endless(), b"x" * (2 * 1024 * 1024 + 1)):
+            params = {"workspace_id": str(team.workspace_id), "format": "csv"}
+            answer = await api.post("/api/v1/imports", params=params, content=content, headers=headers)
+            assert (answer.status_code, answer.json()["errors"][0]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    counted = "SELECT count(*) FROM tasks.file_part WHERE workspace_id = :w"
+    assert await rows(counted, w=team.workspace_id) == [(0,)]
+
+
+MANY = """
+    INSERT INTO tasks.task (id, workspace_id, project_id, title, status, priority, parent_id, created_by, version,
+        created_at, updated_at, labels)
+    SELECT uuidv7(), :w, :p, 'Task ' || n, (ARRAY['todo', 'in_progress', 'cancelled'])[1 + n % 3],
+        (ARRAY['none', 'low', 'urgent'])[1 + n % 3], NULL, :u, 1, now(), now(), '{}'
+    FROM generate_series(1, 2000) AS n
+"""
+COMMENTED = """
+    INSERT INTO tasks.comment (id, workspace_id, task_id, author_id, body, mentions, version, created_at)
+    SELECT uuidv7(), workspace_id, id, created_by, 'About ' || title, '{}', 1, now()
+    FROM tasks.task WHERE workspace_id = :w AND number % 2 = 0
+"""
+BELOW = """
+    UPDATE tasks.task SET parent_id = (
+        SELECT above.id FROM tasks.task AS above
+        WHERE above.project_id = task.project_id AND above.number = task.number + 7
+    ) WHERE workspace_id = :w AND number % 10 = 3
+"""
+COUNTED = """
+    UPDATE tasks.task SET subtasks_total = (
+        SELECT count(*) FROM tasks.task AS below WHERE below.parent_id = task.id AND below.status <> 'cancelled'
+    ) WHERE workspace_id = :w
+"""
+
+
+async def test_p2_two_thousand_tasks_come_back(files, rows):
+    team = files.team
+    of_team = {"w": team.workspace_id}
+    await rows(MANY, **of_team, p=team.project_id, u=team.ids["owner"])
+    for statement in (COMMENTED, BELOW, COUNTED):
+        await rows(statement, **of_team)
+    _, content = await files.export()
+    place = await files.workspace(members=MEMBERS)
+    job, results = await files.take(content, place)
+    assert (job["status"], job["failed"], results) == ("succeeded", 0, [])
+    users = {team.id(name) for name in team.ids}
+    export, again = await files.export(place)
+    assert export["manifest"]["counts"] == {"project": 1, "task": 2000, "comment": 1000}
+    assert canonical(again, users=users) == canonical(content, users=users)
+    progress = "SELECT sum(subtasks_total), max(subtasks_total) FROM tasks.task WHERE workspace_id = :w"
+    assert await rows(progress, w=place) == await rows(progress, **of_team)
