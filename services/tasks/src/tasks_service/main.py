@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from tasks_service import settings as settings_module
 from tasks_service.assignments import endpoints as assignments
 from tasks_service.bulk import endpoints as bulk
+from tasks_service.bulk_by_filter import endpoints as bulk_by_filter
 from tasks_service.categories import endpoints as categories
 from tasks_service.checklists import endpoints as checklists
 from tasks_service.comments import endpoints as comments
@@ -64,6 +65,7 @@ ROUTERS = (
     # Before tasks, whose paths have an id where these have a word.
     external_ids.router,
     bulk.router,
+    bulk_by_filter.router,
     tasks.router,
     assignments.router,
     watchers.router,

@@ -7,5 +7,13 @@ async def bulk_change_tasks(place):
     return "POST", "/api/v1/tasks/bulk", {"operations": operations}
 
 
-ALONE = (bulk_change_tasks,)
-UNDECIDED = {"bulk_change_tasks": "decides each of its operations by itself, which is tested in test_bulk.py"}
+async def bulk_change_tasks_by_filter(place):
+    body = {"filter": f"id = {place.task_id}", "patch": {"title": "b"}, "expected_count": 1}
+    return "POST", "/api/v1/tasks/bulk/by-filter", body
+
+
+ALONE = (bulk_change_tasks, bulk_change_tasks_by_filter)
+UNDECIDED = {
+    "bulk_change_tasks": "decides each operation by itself, and is tested in test_bulk_authorization.py",
+    "bulk_change_tasks_by_filter": "decides each task by itself, and is tested in test_bulk_by_filter.py",
+}

@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from chassis.errors import Forbidden, IfMatchRequired, InsufficientScope, TokenReadOnly
@@ -41,6 +42,7 @@ from tasks_service.versions.errors import ResourceBusy
 router = APIRouter(prefix="/api/v1/tasks/bulk", tags=["tasks"])
 
 MAX_VALUES = 100_000
+NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
 OF_SINGLE_REQUESTS = (
     TaskNotFound,
     AmbiguousKey,
@@ -116,12 +118,20 @@ async def bulk_change_tasks(request: Request, body: BulkChange, caller: CurrentP
 
 
 async def answered(
-    request: Request, write: Write, caller: Principal, outcomes: Sequence[Outcome], terms: Terms
+    request: Request,
+    write: Write,
+    caller: Principal,
+    outcomes: Sequence[Outcome],
+    terms: Terms,
+    told: Mapping[str, Any] = NOTHING_MORE,
 ) -> Response:
-    """Answer with what became of operations. Raises NothingDone where all were refused."""
+    """Answer with what became of operations. Raises NothingDone where all were refused.
+
+    `told` is what `meta` says beside.
+    """
     items = [BulkItem.of(one, shows_changes=terms.dry_run) for one in outcomes]
     failed = [one.error for one in outcomes if one.error is not None]
-    meta = _meta(outcomes, terms, len(failed))
+    meta = {**_meta(outcomes, terms, len(failed)), **told}
     if failed and len(failed) == len(outcomes):
         raise NothingDone(data=[one.model_dump(mode="json") for one in items], meta=meta)
     headers = await cursor_header(request, write, caller)

@@ -1,6 +1,4 @@
-from types import MappingProxyType
-
-from chassis.errors import Conflict, InvalidInput
+from chassis.errors import InvalidInput
 
 
 class TooManyOperations(InvalidInput):
@@ -13,11 +11,3 @@ class NothingDone(InvalidInput):
 
     code = "NOTHING_DONE"
     message = "None of the operations could be done."
-
-
-class CountMismatch(Conflict):
-    """`data.count` is how many tasks match now."""
-
-    code = "COUNT_MISMATCH"
-    message = "Another number of tasks than `expected_count` matches now."
-    data_example = MappingProxyType({"count": 41})

@@ -1,8 +1,9 @@
 """Doing many operations in one transaction: all or none of them, or each for itself."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID
 
 from chassis.db.failures import CHECK_VIOLATION, FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION, explain, sqlstate
@@ -23,6 +24,8 @@ from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft, Gathering
 from tasks_service.permissions.rules import RULES
 from tasks_service.tasks.rules import task_named
+
+Check = Callable[[], Awaitable[None]]
 
 MAX_PROBLEMS = 50
 OF_AN_OPERATION = frozenset({UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION, CHECK_VIOLATION})
@@ -55,17 +58,28 @@ async def change_tasks(
     operations: Sequence[AnyOperation],
     terms: Terms,
     actor: Principal,
+    when_locked: Check | None = None,
 ) -> list[Outcome]:
     """Do operations that are all there are, and leave nothing of them after a dry run; return what became of each.
+
+    `when_locked` looks at what is locked, before anything is done.
 
     Raises what refuse_unknown raises, ResourceBusy, and in atomic mode the first refusal, located in the body.
     """
     refuse_unknown(operations)
-    progress = Progress()
+    part = partial(
+        do_part,
+        session,
+        operations=operations,
+        terms=terms,
+        actor=actor,
+        progress=Progress(),
+        when_locked=when_locked,
+    )
     if not terms.dry_run:
-        return await do_part(session, operations=operations, terms=terms, actor=actor, progress=progress)
+        return await part()
     savepoint = await session.begin_nested()
-    outcomes = await do_part(session, operations=operations, terms=terms, actor=actor, progress=progress)
+    outcomes = await part()
     await savepoint.rollback()
     return outcomes
 
@@ -78,6 +92,7 @@ async def do_part(
     actor: Principal,
     progress: Progress,
     first: int = 0,
+    when_locked: Check | None = None,
 ) -> list[Outcome]:
     """Do some of the operations of a whole, whose indexes begin at `first`, and record all changes at the end.
 
@@ -87,6 +102,8 @@ async def do_part(
     permitted = [one for one in operations if actor.scope_refusal(RULES[one.action].scope) is None]
     async with changes.gathered(session, actor=actor) as gathering:
         batch = Batch(session, actor, await lock_all(session, operations=permitted, actor=actor), progress)
+        if when_locked is not None:
+            await when_locked()
         outcomes = [
             await _do_one(batch, one, index, terms, gathering) for index, one in enumerate(operations, start=first)
         ]

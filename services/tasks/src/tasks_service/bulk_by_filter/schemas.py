@@ -1,0 +1,53 @@
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, StringConstraints
+
+from tasks_service.bulk_operations.rules import Mode
+from tasks_service.bulk_operations.schemas import MAX_OPERATIONS, BulkTaskPatch
+from tasks_service.tasks.rules import NAME_PATTERN
+
+MAX_FILTER_TEXT = 4_096
+
+PlainName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+FilterText = Annotated[StrictStr, StringConstraints(max_length=MAX_FILTER_TEXT)]
+
+
+class PatchOfMany(BulkTaskPatch):
+    """A merge patch, as `PATCH /tasks/{id}` takes it; the parent may be named by a key, too."""
+
+    parent_id: PlainName | None = Field(default=None, description="The task that they are to be subtasks of.")
+
+
+class BulkByFilter(BaseModel):
+    """The same change of all tasks that a filter finds."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "filter": "status = review and updated_at < today()-30d",
+                    "patch": {"status": "todo"},
+                    "expected_count": 2,
+                },
+                {
+                    "filter": {"field": "assignees", "op": "=", "value": "me"},
+                    "patch": {"priority": "high"},
+                    "expected_count": 17,
+                    "mode": "partial",
+                    "dry_run": True,
+                },
+            ]
+        },
+    )
+
+    filter: FilterText | dict[str, Any] = Field(
+        union_mode="left_to_right",
+        description="Which tasks, as text or JSON, as `POST /tasks/search` takes it; of those that you see.",
+    )
+    patch: PatchOfMany
+    expected_count: Annotated[StrictInt, Field(ge=0, le=MAX_OPERATIONS)] = Field(
+        description="How many tasks you expect; `meta.total` of a list with the same filter tells it."
+    )
+    mode: Mode = Field(default="atomic", description="As in `POST /tasks/bulk`.")
+    dry_run: StrictBool = Field(default=False, description="As in `POST /tasks/bulk`.")
