@@ -3,13 +3,16 @@
 from datetime import UTC, date, datetime
 from uuid import UUID
 
+import orjson
 import pytest
 from chassis.errors import ErrorKind, InvalidInput
 from chassis.filtering.binding import bind, needs_zone
 from chassis.filtering.documents import parse_document
+from chassis.filtering.errors import InvalidFilter
 from chassis.filtering.parameters import flat_parameters, parse_parameters
 from chassis.filtering.text import parse_text
 from chassis.filtering.tree import And, Not, Or, Predicate
+from chassis.web.envelope import failure_body
 
 AN_ID = UUID("0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11")
 OTHER = UUID("0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a12")
@@ -138,6 +141,7 @@ def test_d1_what_is_wrong_in_json_is_told_with_pointers(problems):
         ("is_lost", 1),
         ("bought", "1969-12-31"),
         ("bought", "2101-01-01"),
+        ("bought", "2100-12-31T23:30:00Z"),
         ("bought", "2026-02-30"),
         ("bought", "20261201"),
         ("bought", 20261201),
@@ -185,6 +189,36 @@ def test_d1_however_much_is_wrong_fifty_things_are_told_and_few_are_guessed_at(p
     assert len(found) == 50
     found = problems(parse_text(" or ".join(f"stat{index} = 1" for index in range(50))))
     assert sum(one.hint is not None for one in found) == 10
+
+
+def told(refusal):
+    return orjson.loads(failure_body(refusal))["errors"]
+
+
+def test_d1_places_are_in_the_envelope(table, berlin):
+    with pytest.raises(InvalidFilter) as unread:
+        parse_text("state =")
+    with pytest.raises(InvalidInput) as wrong:
+        bind(parse_document({"not": {"field": "size", "op": "=", "value": "hihg"}}), table, berlin)
+    assert told(unread.value) == [
+        {
+            "field": "filter",
+            "code": "INVALID_FILTER",
+            "message": "The filter can't be read: here a value is expected.",
+            "position": 7,
+            "expected": ["a value"],
+        }
+    ]
+    assert told(wrong.value) == [
+        {
+            "field": "filter",
+            "code": "VALUE_NOT_ALLOWED",
+            "message": "This field is compared with one of its values.",
+            "hint": "did you mean high?",
+            "pointer": "/not/value",
+            "allowed": ["none", "low", "high"],
+        }
+    ]
 
 
 def test_d1_flat_parameters_are_joined_by_and_and_their_values_by_or(table, berlin, meaning):

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from chassis.filtering.moments import NoMoment, NoOffset, day_bounds, day_of, moment_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 # A Thursday; in Berlin it is Friday already.
@@ -121,6 +121,7 @@ def test_d3_a_day_begins_and_ends_as_it_does_in_its_zone(zone, day, begin, end):
     assert day_bounds(date.fromisoformat(day), ZoneInfo(zone)) == (instant(begin), instant(end))
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(ODD_ZONES),
     st.integers(0, 4_102_272_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),

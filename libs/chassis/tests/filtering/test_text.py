@@ -1,8 +1,11 @@
 """D1: filters as text: what can be read, and where it stops being readable."""
 
+import sys
 from contextlib import suppress
 
 import pytest
+from chassis.errors import AppError
+from chassis.filtering.binding import bind
 from chassis.filtering.errors import FilterTooComplex, InvalidFilter
 from chassis.filtering.text import parse_text
 from chassis.filtering.written import Condition, Group, Negation
@@ -129,30 +132,56 @@ def test_d1_the_length_is_that_of_the_bytes():
         parse_text(f"a = {'ü' * 2047}")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "(" * 4096,
-        "not " * 1024,
-        "not " * 1000 + "a = b",
-        "not(" * 800 + "a=b" + ")" * 800,
-        "(a=b or c=d and " * 250,
-        "(" * 2040 + "a=b" + ")" * 2040,
-        '"' * 4096,
-        "'\\" * 2048,
-        "x" * 4096,
-        "a=" + "today()" * 580,
-        "a=today()" + "+1d" * 1300,
-        "a=today()" + " " * 4000 + "x",
-        "a=" + "_" * 4000 + "(",
-        "a in (" + "b," * 2000,
-        "a=b or " * 585,
-        "\x00" * 4096,
-        "\ud800" * 1000,
-        " " * 4096,
-    ],
-    ids=lambda text: repr(text[:12]),
-)
-def test_d1_whatever_is_sent_is_read_or_refused(text):
-    with suppress(InvalidFilter, FilterTooComplex):
-        parse_text(text)
+def test_d1_brackets_that_group_nothing_are_no_depth_and_yet_end_somewhere():
+    assert shape(parse_text("(" * 32 + "a = b" + ")" * 32)) == ("a", "=", "b")
+    with pytest.raises(FilterTooComplex, match="At most 32"):
+        parse_text("(" * 33 + "a = b" + ")" * 33)
+
+
+HOSTILE = [
+    "(" * 4096,
+    "not " * 1024,
+    "not " * 1000 + "a = b",
+    "not(" * 800 + "a=b" + ")" * 800,
+    "(a=b or c=d and " * 250,
+    "(" * 2040 + "a=b" + ")" * 2040,
+    '"' * 4096,
+    "'\\" * 2048,
+    "x" * 4096,
+    "a=" + "today()" * 580,
+    "a=today()" + "+1d" * 1300,
+    "a=today()" + " " * 4000 + "x",
+    "bought=today()" + "+1d" * 160,
+    "bought=today()" + " " * 4000 + "+",
+    "a=" + "_" * 4000 + "(",
+    "a in (" + "b," * 2000,
+    "a=b or " * 585,
+    "size in (" + ",".join(["hgih"] * 90) + ")" + f" or size in ({','.join('x' * 90)})" * 19,
+    " or ".join(f"{letter * 60} = 1" for letter in "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwx"),
+    " or ".join(["bought = todai()"] * 50),
+    "more." + "a." * 1000 + "b = 1",
+    "\x00" * 4096,
+    "\ud800" * 1000,
+    " " * 4096,
+    "٣" * 2000,
+]
+MOST_CALLS = 60_000
+"""Of functions: what is read and bound in some milliseconds."""
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:12]))
+def test_d1_whatever_is_sent_is_read_or_refused_and_never_much_work(text, table, berlin):
+    parse_text("a = b")
+    calls = 0
+
+    def count(_frame, event, _argument):
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        with suppress(AppError):
+            bind(parse_text(text), table, berlin)
+    finally:
+        sys.setprofile(None)
+    assert calls < MOST_CALLS

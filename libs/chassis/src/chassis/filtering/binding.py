@@ -1,6 +1,6 @@
 """From filters as they are written to trees of typed predicates; all that is wrong is told at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from chassis.dates import DAY, INSTANT
 from chassis.errors import ErrorDetail, InvalidInput
@@ -15,7 +15,7 @@ OF_ONE: dict[Operator, Operator] = {"in": "=", "has_any": "=", "has_all": "=", "
 OF_A_SET: dict[Operator, Operator] = {"in": "has_any", "not_in": "has_none"}
 MAX_PROBLEMS = 50
 MAX_GUESSES = 10
-"""Names that are guessed at; comparing takes its time."""
+"""Names and values that are guessed at; comparing takes its time."""
 
 
 def bind_all(written: Sequence[Written], fields: FieldTable, context: Context) -> Node:
@@ -94,20 +94,24 @@ class _Binder:
             value = value_of(written, field, self._context)
             _check_kind(value, field, operator)
         except RefusedValue as refused:
-            self._tell(written.place, refused.code, refused.message, refused.hint, refused.allowed)
+            hint = self._meant(refused.guess)
+            self._tell(written.place, refused.code, refused.message, hint, refused.allowed)
             return None
         return value
 
     def _refuse_field(self, condition: Condition) -> None:
-        self._guesses += 1
-        guess = closest(condition.field, self._fields.known) if self._guesses <= MAX_GUESSES else None
-        hint = f"did you mean {guess}?" if guess else None
+        hint = self._meant(lambda: closest(condition.field, self._fields.known))
         self._tell(condition.place, "UNKNOWN_FIELD", "There is no such field here.", hint, self._fields.names)
 
     def _refuse_operator(self, condition: Condition, field: Field) -> None:
         message = "This field does not take this operator."
         hint = "it is never empty" if condition.operator == "is_null" else None
         self._tell(condition.operator_place, "OPERATOR_NOT_ALLOWED", message, hint, field.operators)
+
+    def _meant(self, guess: Callable[[], str | None]) -> str | None:
+        self._guesses += 1
+        found = guess() if self._guesses <= MAX_GUESSES else None
+        return f"did you mean {found}?" if found else None
 
     def _tell(self, place: Place, code: str, message: str, hint: str | None, allowed: tuple[str, ...] | None) -> None:
         if len(self.problems) == MAX_PROBLEMS:

@@ -18,13 +18,12 @@ from chassis.filtering.written import (
     Written,
     WrittenValue,
     check_bytes,
+    check_nesting,
     check_values,
     joined,
     negated,
 )
 
-MAX_NESTING = 32
-"""Objects in each other; those that have one thing do not count as depth, and yet end somewhere."""
 A_FILTER = ("a filter: an object with `and`, `or`, `not` or `field`",)
 MEMBERS = ("field", "op", "value")
 
@@ -45,8 +44,7 @@ def parse_document(value: object) -> Written:
 
 
 def _node(value: object, pointer: str, level: int) -> Written:
-    if level > MAX_NESTING:
-        raise FilterTooComplex
+    check_nesting(level)
     if not isinstance(value, dict):
         raise _unreadable(pointer, A_FILTER)
     if "field" in value:

@@ -18,6 +18,8 @@ from chassis.filtering.written import (
     Written,
     WrittenValue,
     check_bytes,
+    check_nesting,
+    check_predicates,
     check_values,
     joined,
     negated,
@@ -68,6 +70,9 @@ SHOWN = {
     "$END": ("the end",),
 }
 """What a terminal is called; those that are not here go with another one."""
+OPERATORS = frozenset(("COMPARISON", "PART", "AMONG", "IS_NULL"))
+VALUES = frozenset(("WORD", "FUNCTION", "QUOTED"))
+BRACKETS = {"LPAR": 1, "RPAR": -1}
 QUOTES = ('"', "'")
 ESCAPED = re.compile(r"\\([\s\S])")
 
@@ -76,10 +81,25 @@ def parse_text(text: str) -> Written:
     """Read a filter. Raises InvalidFilter or FilterTooComplex; positions are characters from 0."""
     check_bytes(len(text.encode(errors="surrogatepass")))
     try:
-        found: Written = _grammar().parse(text)  # type: ignore[assignment] # the transformer's, and no tree of Lark's
+        found = _read(text)
     except UnexpectedInput as error:
         position = _position(error, text)
         raise unreadable(_expected(text, position), position=position) from None
+    return found
+
+
+def _read(text: str) -> Written:
+    """Feed the parser token by token, and stop at what would be too much, wherever it would end."""
+    parser = _grammar().parse_interactive(text)
+    predicates = brackets = values = 0
+    for token in parser.iter_parse():
+        predicates += token.type in OPERATORS
+        brackets += BRACKETS.get(token.type, 0)
+        values = values + 1 if token.type == "COMMA" else values if token.type in VALUES else 0
+        check_predicates(predicates)
+        check_nesting(brackets)
+        check_values(values + 1)
+    found: Written = parser.feed_eof()  # type: ignore[no-untyped-call]
     return found
 
 

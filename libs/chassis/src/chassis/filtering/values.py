@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from chassis.dates import FIRST_YEAR, LAST_YEAR
 from chassis.filtering.fields import Field, FieldType
 from chassis.filtering.moments import FUNCTIONS, Moment, NoMoment, NoOffset, day_of, moment_of
 from chassis.filtering.tree import Value
@@ -21,7 +22,10 @@ ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | 
 NUMBER = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,30})?(?:e[+-]?[0-9]{1,3})?", re.IGNORECASE | re.ASCII)
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 BOOLEANS = {"true": True, "false": False}
-A_MOMENT = "a day (2026-12-01), an instant (2026-12-01T09:00:00Z) or a function of now (today()+7d)"
+A_MOMENT = (
+    "a day (2026-12-01), an instant (2026-12-01T09:00:00Z) or a function of now (today()+7d), "
+    f"in the years from {FIRST_YEAR} to {LAST_YEAR}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +38,21 @@ class Context:
 
 
 class RefusedValue(ValueError):
-    """A value that is none of its field's; with a sentence, and what would be one."""
+    """A value that is none of its field's; with a sentence, what would be one, and a guess that takes its time."""
 
     def __init__(
         self,
         wanted: str,
         *,
         code: str = "VALUE_NOT_ALLOWED",
-        hint: str | None = None,
         allowed: tuple[str, ...] | None = None,
+        guess: Callable[[], str | None] = lambda: None,
     ) -> None:
         super().__init__(wanted)
         self.message = f"This field is compared with {wanted}."
         self.code = code
-        self.hint = hint
         self.allowed = allowed
+        self.guess = guess
 
 
 def plain_value(written: WrittenValue, field: Field) -> str | int | float | bool:
@@ -91,9 +95,8 @@ def _keyword(written: WrittenValue, field: Field, _context: Context) -> str:
     wanted = "one of its values" if field.allowed else f"a word such as {field.example}"
     text = _text_in(written, wanted)
     if field.allowed is not None and text not in field.allowed:
-        guess = closest(text.lower(), field.allowed)
-        hint = f"did you mean {guess}?" if guess else None
-        raise RefusedValue(wanted, hint=hint, allowed=tuple(field.allowed))
+        allowed = tuple(field.allowed)
+        raise RefusedValue(wanted, allowed=allowed, guess=lambda: closest(text.lower(), allowed))
     if field.pattern is not None and re.fullmatch(field.pattern, text) is None:
         raise RefusedValue(wanted)
     return text
@@ -140,7 +143,10 @@ def _boolean(written: WrittenValue, _field: Field, _context: Context) -> bool:
 
 
 def _day(written: WrittenValue, field: Field, context: Context) -> Value:
-    return day_of(_moment(written, field, context), context.zone)
+    day = day_of(_moment(written, field, context), context.zone)
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise RefusedValue(A_MOMENT)
+    return day
 
 
 def _moment(written: WrittenValue, _field: Field, context: Context) -> Moment:
@@ -150,13 +156,13 @@ def _moment(written: WrittenValue, _field: Field, context: Context) -> Moment:
     except NoOffset:
         raise RefusedValue("an instant that has an offset, such as Z", code="TIMEZONE_REQUIRED") from None
     except NoMoment:
-        raise RefusedValue(A_MOMENT + ", in the years from 1970 to 2100", hint=_function_meant(text)) from None
+        raise RefusedValue(A_MOMENT, guess=lambda: _function_meant(text)) from None
 
 
 def _function_meant(text: str) -> str | None:
     name, bracket, _ = text.partition("(")
     guess = closest(name.strip().lower(), (*FUNCTIONS, "now"))
-    return f"did you mean {guess}()?" if guess and (guess != name or not bracket) else None
+    return f"{guess}()" if guess and (guess != name or not bracket) else None
 
 
 def _scalar(written: WrittenValue, _field: Field, _context: Context) -> Value:

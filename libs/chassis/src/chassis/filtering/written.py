@@ -9,6 +9,8 @@ from chassis.filtering.errors import FilterTooComplex
 MAX_BYTES = 4096
 MAX_PREDICATES = 50
 MAX_DEPTH = 6
+MAX_NESTING = 32
+"""Brackets, or objects, in each other: where they group a single thing they are no depth, and yet end somewhere."""
 MAX_VALUES = 100
 """Values of one predicate."""
 
@@ -100,9 +102,20 @@ def _one_deeper(nodes: Sequence[Written]) -> int:
 
 def _sum_of_sizes(nodes: Sequence[Written]) -> int:
     size = sum(node.size for node in nodes)
-    if size > MAX_PREDICATES:
-        raise FilterTooComplex(f"A filter has at most {MAX_PREDICATES} predicates.")
+    check_predicates(size)
     return size
+
+
+def check_predicates(count: int) -> None:
+    """Raise FilterTooComplex when there are more predicates than a filter may have."""
+    if count > MAX_PREDICATES:
+        raise FilterTooComplex(f"A filter has at most {MAX_PREDICATES} predicates.")
+
+
+def check_nesting(levels: int) -> None:
+    """Raise FilterTooComplex when more is in each other than may be, even if it groups nothing."""
+    if levels > MAX_NESTING:
+        raise FilterTooComplex(f"At most {MAX_NESTING} brackets may be in each other.")
 
 
 def check_bytes(length: int) -> None:
