@@ -148,6 +148,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "invitations": InvitationTerms(
                 timedelta(days=settings.tasks.invitation_days), settings.mail_sealing.ring()
             ),
+            "bulk_max_atomic": settings.tasks.bulk_max_atomic,
             "undo_window": timedelta(minutes=settings.tasks.undo_minutes),
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
         },

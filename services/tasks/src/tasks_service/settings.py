@@ -50,6 +50,12 @@ class TasksSettings(SettingsGroup):
     undo_minutes: int = Field(
         default=15, ge=1, le=1440, description="How long a request can be undone after it, in minutes."
     )
+    bulk_max_atomic: int = Field(
+        default=1000,
+        ge=200,
+        le=2000,
+        description="How many operations are done in one transaction at most, where all or nothing is asked for.",
+    )
     job_lease_seconds: int = Field(
         default=60,
         ge=1,

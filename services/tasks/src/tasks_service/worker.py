@@ -7,6 +7,7 @@ from functools import partial
 from chassis.broker.consumer import Consumer
 from chassis.db.engine import Database
 
+from tasks_service.bulk.jobs import bulk_kind
 from tasks_service.db import ROW_SECURITY
 from tasks_service.directory.consumers import on_person
 from tasks_service.exports.service import write_step
@@ -23,7 +24,13 @@ CONSUMERS: tuple[Consumer, ...] = (on_user_registered, on_service_account, on_pe
 
 def job_kinds(settings: Settings) -> Mapping[str, JobKind]:
     """Return how jobs are done, by their kinds."""
-    return {"export": JobKind(write_step), "import": JobKind(partial(take_step, limits=project_limits(settings)))}
+    bulk = bulk_kind(settings.tasks.job_step)
+    return {
+        "bulk": bulk,
+        "bulk_by_filter": bulk,
+        "export": JobKind(write_step),
+        "import": JobKind(partial(take_step, limits=project_limits(settings))),
+    }
 
 
 def job_worker(settings: Settings, database: Database) -> JobWorker:

@@ -542,3 +542,12 @@ async def test_e8_jobs_are_forgotten_a_week_after_their_end_with_their_results(w
     assert [one["id"] for one in await workshop.team.ok("owner", "GET", "/jobs")] == [new]
     left = await rows("SELECT job_id::text FROM tasks.job_item WHERE created_by = :id", id=workshop.team.ids["owner"])
     assert left == [(new,)]
+
+
+async def test_r52_a_step_that_gets_nowhere_is_no_step(workshop, rows):
+    async def idle(_session, job):
+        return Progress(job.done, job.failed)
+
+    job_id = await workshop.start()
+    async with workshop.working({"bulk": JobKind(idle)}):
+        await eventually(lambda: rows("SELECT 1 FROM tasks.job WHERE id = :id AND attempts > 0", id=job_id))

@@ -11,6 +11,7 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
 from chassis.web.routing import any_credential, no_policy, takes_values
 from fastapi import Request, Response
+from sqlalchemy import RowMapping
 
 from tasks_service.assignees.errors import AssigneeNoAccess, TooManyAssignees
 from tasks_service.blockers.errors import Blocked
@@ -23,6 +24,8 @@ from tasks_service.bulk_operations.errors import DuplicateTempId, UnknownDepende
 from tasks_service.bulk_steps.schemas import Outcome
 from tasks_service.categories.errors import CategoryNotFound
 from tasks_service.changes.access import CURSOR, cursor_header
+from tasks_service.jobs.errors import TooManyJobs
+from tasks_service.jobs.schemas import JOB_EXAMPLE, JobOut
 from tasks_service.labels.errors import LabelNotFound, TooManyLabels
 from tasks_service.moving.errors import AnotherWorkspace, StatusUnmapped
 from tasks_service.projects.errors import ProjectArchived
@@ -43,6 +46,14 @@ router = APIRouter(prefix="/api/v1/tasks/bulk", tags=["tasks"])
 
 MAX_VALUES = 100_000
 NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
+STARTED: dict[str, Any] = {
+    "model": Envelope[JobOut],
+    **example(
+        {**JOB_EXAMPLE, "status": "queued", "done": 0, "failed": 0, "version": 1, "started_at": None},
+        description="They are left to a job.",
+        headers={**CURSOR, "Location": "Path of the job."},
+    ),
+}
 OF_SINGLE_REQUESTS = (
     TaskNotFound,
     AmbiguousKey,
@@ -77,15 +88,18 @@ OF_SINGLE_REQUESTS = (
     summary="Change many tasks",
     description=(
         "Up to 200 operations in their order, in one transaction: each is what its single request is, decided by what "
-        "you may do with its own task. With `mode: atomic` the first refusal is the answer, with the `index` of the "
-        "operation in its `errors`, and nothing is changed. With `partial` each is done or refused for itself: 200 "
-        "when all are done, 207 when some are, and 422 when none is. What an operation refers to by `depends_on`, or "
-        "by a `temp_id`, comes before it; when that fails, it is refused with 424 `DEPENDENCY_FAILED`. The body is "
-        "checked as a whole before anything is done.\n\n"
+        "you may do with its own task; more are left to a job. With `mode: atomic` the first refusal is the answer, "
+        "with the `index` of the operation in its `errors`, and nothing is changed. With `partial` each is done or "
+        "refused for itself: 200 when all are done, 207 when some are, and 422 when none is. What an operation refers "
+        "to by `depends_on`, or by a `temp_id`, comes before it; when that fails, it is refused with 424 "
+        "`DEPENDENCY_FAILED`. The body is checked as a whole before anything is done.\n\n"
         "`id` and `parent_id` are ids, keys, or the `temp_id` of a task that is made before; `meta.temp_ids` tells "
         "which ids these got. With `dry_run` the answer is the same, with the `changes` of each task, and nothing is "
         "kept: no change, event or version, and no answer for the `Idempotency-Key`. All of it is undone at once by "
         "`POST /operations/{request_id}/undo`.\n\n"
+        "More than 200, without `dry_run`, are answered with 202 and a job, whose progress is at `Location` and whose "
+        "results are told as they would be here. With `partial` these are up to 10,000, done in steps that are each "
+        "kept, and with `atomic` up to 1,000 (unless the server is set up otherwise), still in one transaction.\n\n"
         "Of an API token each operation needs the scope of its single request: `tasks:delete` for `delete`, "
         "`tasks:write` for all others."
     ),
@@ -96,12 +110,14 @@ OF_SINGLE_REQUESTS = (
             "model": Envelope[list[BulkItem]],
             **example(MIXED_EXAMPLE, description="Some were done.", headers=CURSOR),
         },
+        202: STARTED,
         **errors(
             NothingDone(data=[MIXED_EXAMPLE[1] | {"index": 0}]),
             UnknownTempId,
             DuplicateTempId,
             UnknownDependency,
             TooManyOperations,
+            TooManyJobs,
             *OF_SINGLE_REQUESTS,
         ),
     },
@@ -110,11 +126,31 @@ OF_SINGLE_REQUESTS = (
 @no_policy("each operation is decided by the action of its single request")
 @takes_values(MAX_VALUES)
 async def bulk_change_tasks(request: Request, body: BulkChange, caller: CurrentPrincipal, write: Writing) -> Response:
-    if len(body.operations) > MAX_AT_ONCE:
-        raise TooManyOperations(field="operations")
     terms = Terms(body.mode, body.dry_run)
+    if len(body.operations) > MAX_AT_ONCE:
+        job = await service.start_changing(
+            write.session,
+            operations=body.operations,
+            given=(await request.json())["operations"],
+            terms=terms,
+            max_atomic=request.app.state.bulk_max_atomic,
+            actor=caller,
+        )
+        return await started(request, write, caller, job)
     outcomes = await service.change_tasks(write.session, operations=body.operations, terms=terms, actor=caller)
     return await answered(request, write, caller, outcomes, terms)
+
+
+async def started(
+    request: Request,
+    write: Write,
+    caller: Principal,
+    job: RowMapping,
+    told: Mapping[str, Any] = NOTHING_MORE,
+) -> Response:
+    """Answer with a job that does what was asked for; `told` is what `meta` says."""
+    headers = {**await cursor_header(request, write, caller), "location": f"/api/v1/jobs/{job['id']}"}
+    return write.reply(JobOut.of(job), status=202, meta=dict(told), headers=headers)
 
 
 async def answered(

@@ -1,9 +1,10 @@
 """Doing many operations in one transaction: all or none of them, or each for itself."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from chassis.db.failures import CHECK_VIOLATION, FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION, explain, sqlstate
@@ -14,15 +15,19 @@ from sqlalchemy import RowMapping
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks_service.bulk import repository
+from tasks_service.bulk.errors import TooManyOperations
 from tasks_service.bulk_locks.service import lock_all
 from tasks_service.bulk_operations.errors import DependencyFailed
 from tasks_service.bulk_operations.rules import Mode, is_temp_id, path_of, problems_of
-from tasks_service.bulk_operations.schemas import AnyOperation, OnTask
+from tasks_service.bulk_operations.schemas import AnyOperation, BulkCreate, OnTask
 from tasks_service.bulk_steps.schemas import Batch, Done, Outcome, Progress
 from tasks_service.bulk_steps.service import perform
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft, Gathering
+from tasks_service.jobs.service import start_job
 from tasks_service.permissions.rules import RULES
+from tasks_service.tasks.errors import TaskNotFound
 from tasks_service.tasks.rules import task_named
 
 Check = Callable[[], Awaitable[None]]
@@ -82,6 +87,50 @@ async def change_tasks(
     outcomes = await part()
     await savepoint.rollback()
     return outcomes
+
+
+async def start_changing(
+    session: AsyncSession,
+    *,
+    operations: Sequence[AnyOperation],
+    given: Sequence[Mapping[str, Any]],
+    terms: Terms,
+    max_atomic: int,
+    actor: Principal,
+) -> RowMapping:
+    """Leave operations to a job, which does what change_tasks does, and return that; `given` are they as they came.
+
+    Raises what refuse_unknown raises, TooManyOperations, TooManyJobs, TaskNotFound for who is in no workspace.
+    """
+    if terms.dry_run or (terms.mode == "atomic" and len(operations) > max_atomic):
+        raise TooManyOperations(field="operations")
+    refuse_unknown(operations)
+    named = [one.named() for one in operations]
+    referred = {name for one in named for name in one.temp_ids.values()}
+    made_at = {one.temp_id: index for index, one in enumerate(named) if one.temp_id in referred}
+    return await start_job(
+        session,
+        kind="bulk",
+        workspace_id=await _home_of(session, operations, actor),
+        parameters={"mode": terms.mode, "where": terms.where, "temp_ids": made_at},
+        operations=given,
+        actor=actor,
+        has_results=True,
+    )
+
+
+async def _home_of(session: AsyncSession, operations: Sequence[AnyOperation], actor: Principal) -> UUID:
+    """Return the workspace of a job: that of a task or project that it is about, if the actor sees any."""
+    names = [task_named(one.id) for one in operations if isinstance(one, OnTask) and not is_temp_id(one.id)]
+    found = await repository.find_workspace(
+        session,
+        actor,
+        task_ids=[name for name in names if isinstance(name, UUID)],
+        project_ids=[one.data.project_id for one in operations if isinstance(one, BulkCreate) and one.data.project_id],
+    )
+    if found is None:
+        raise TaskNotFound
+    return found
 
 
 async def do_part(

@@ -54,7 +54,7 @@ class JobItemError(BaseModel):
 
     code: str
     message: str
-    field: str | None = None
+    field: str | None = Field(default=None, description="Dotted path of the field in the request, or null.")
     errors: list[ErrorEntry] | None = Field(default=None, description="All that is wrong, where that is more.")
 
 
@@ -70,8 +70,10 @@ class JobItemOut(BaseModel):
     version: int | None = None
     line: int | None = Field(default=None, description="The line of the file that it is about.")
     kind: str | None = Field(default=None, description="What that line is of.")
-    warnings: list[JobItemError] | None = Field(default=None, description="What was left out of what was made.")
     error: JobItemError | None = None
+    warnings: list[dict[str, Any]] | None = Field(
+        default=None, description="What could not be as it was asked for, or was left out."
+    )
 
     @classmethod
     def of(cls, row: RowMapping, job: RowMapping) -> "JobItemOut":

@@ -9,6 +9,7 @@ import orjson
 from chassis.clock import utcnow
 from chassis.context import current_request
 from chassis.cursors import CursorSigner
+from chassis.db.row_security import reaches_beyond_memberships
 from chassis.errors import AppError, InternalError
 from chassis.identity import Principal
 from chassis.ids import uuid7
@@ -22,8 +23,10 @@ from tasks_service.directory.rules import can_log_in
 from tasks_service.jobs import repository
 from tasks_service.jobs.errors import JobFinished, JobMissing, LeaseLost, MakerInactive, TooManyJobs
 from tasks_service.jobs.events import job_created, job_updated
-from tasks_service.jobs.rules import CANCELLED, FAILED, MAX_OPEN, OPEN, TOLD_EVERY, Kind
+from tasks_service.jobs.rules import CANCELLED, FAILED, MAX_OPEN, OPEN, RESULTS, TOLD_EVERY, Kind
 from tasks_service.jobs.schemas import PRINCIPAL, Item, ItemResult, Progress, RunningJob
+
+OF_A_JOB = "what a job keeps, whose maker may have left its workspace meanwhile"
 
 
 async def start_job(
@@ -38,19 +41,22 @@ async def start_job(
     total: int | None = None,
     job_id: UUID | None = None,
     result_url: str | None = None,
+    has_results: bool = False,
 ) -> RowMapping:
     """Leave work to the workers, and return its job; to be called last in a transaction, as `changes.record` is.
 
     It is done as the actor by the credential that asks now. `workspace_id` is a workspace that the actor is in;
-    `is_confined` says that all that the job is about is in there. Raises TooManyJobs.
+    `is_confined` says that all that the job is about is in there. What came of a job that `has_results` is told by
+    operation. Raises TooManyJobs.
     """
     if await repository.count_open(session, actor.user_id) >= MAX_OPEN:
         raise TooManyJobs
     request, now = current_request(), utcnow()
+    new_id = job_id or uuid7()
     row = await repository.add(
         session,
         {
-            "id": job_id or uuid7(),
+            "id": new_id,
             "kind": kind,
             "workspace_id": workspace_id,
             "created_by": actor.user_id,
@@ -64,7 +70,7 @@ async def start_job(
             "total": len(operations) if operations else total,
             "done": 0,
             "failed": 0,
-            "result_url": result_url,
+            "result_url": RESULTS.format(new_id) if has_results else result_url,
             "fence": 0,
             "attempts": 0,
             "takings": 0,
@@ -137,18 +143,21 @@ async def list_results(
     return walk.page(rows, key="index")
 
 
+@reaches_beyond_memberships(OF_A_JOB)
 async def next_items(session: AsyncSession, job: RunningJob, limit: int) -> list[Item]:
     """Return the first operations that are still to be done."""
     found = await repository.pending_items(session, job.id, limit)
     return [Item(row["index"], row["operation"]) for row in found]
 
 
+@reaches_beyond_memberships(OF_A_JOB)
 async def keep_results(session: AsyncSession, job: RunningJob, results: Sequence[ItemResult]) -> None:
     """Say what became of operations, with their effects."""
     if results:
         await repository.write_results(session, job.id, results)
 
 
+@reaches_beyond_memberships(OF_A_JOB)
 async def tell_results(session: AsyncSession, job: RunningJob, results: Sequence[ItemResult]) -> None:
     """Tell of what was no operation of the request, such as a line of a file that is broken; each index once."""
     if results:
@@ -156,6 +165,7 @@ async def tell_results(session: AsyncSession, job: RunningJob, results: Sequence
         await repository.add_results(session, of_job, results)
 
 
+@reaches_beyond_memberships(OF_A_JOB)
 async def results_at(session: AsyncSession, job: RunningJob, indexes: Collection[int]) -> dict[int, RowMapping]:
     """Return what became of some operations: their `outcome`, `operation` and `result`."""
     return await repository.results_at(session, job.id, indexes) if indexes else {}
@@ -173,12 +183,17 @@ async def find_held(session: AsyncSession, job_id: UUID, fence: int) -> RowMappi
 
 
 async def advance(session: AsyncSession, before: RowMapping, progress: Progress, *, lease: timedelta) -> RowMapping:
-    """Note how far a job is, and tell its maker. Raises LeaseLost: then nothing of the step may stay."""
+    """Note how far a job is, and tell its maker.
+
+    Raises LeaseLost, and InternalError for a step that got nowhere: then nothing of it may stay.
+    """
     values: dict[str, Any] = {"done": progress.done, "failed": progress.failed}
     given = {"total": progress.total, "state": progress.state, "result_url": progress.result_url}
     values |= {name: value for name, value in given.items() if value is not None}
     if progress.is_finished:
         values |= repository.ENDED
+    elif all(before[name] == value for name, value in values.items()):
+        raise InternalError(log_detail="a step that gets nowhere")
     after = await repository.advance(session, before["id"], before["fence"], lease=lease, values=values)
     if after is None:
         raise LeaseLost

@@ -1,0 +1,245 @@
+"""E1, E3, E8: more operations than a request does are left to a job."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from chassis.ids import uuid7
+from tasks_service.db import ROW_SECURITY
+from tasks_service.jobs.jobs import JobWorker, WorkTerms
+from tasks_service.worker import job_kinds
+from testkit.waiting import eventually
+
+BULK = "/tasks/bulk"
+
+
+class Bulk:
+    """Sends many operations, and has the jobs done that they make."""
+
+    def __init__(self, team, database, settings):
+        self.team, self.database, self.settings = team, database, settings
+
+    async def send(self, *operations, mode="partial", who="owner", dry_run=False, **headers):
+        body = {"mode": mode, "dry_run": dry_run, "operations": list(operations)}
+        return await self.team.ask(who, "POST", BULK, body, **headers)
+
+    async def started(self, *operations, **more):
+        answer = await self.send(*operations, **more)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["data"]["id"]
+
+    @asynccontextmanager
+    async def working(self):
+        terms = WorkTerms(lease=timedelta(seconds=60), slots=1, poll_seconds=0.05)
+        stop = asyncio.Event()
+        worker = JobWorker(self.database, ROW_SECURITY, job_kinds(self.settings), terms)
+        running = asyncio.create_task(worker.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(running, 30)
+
+    async def ended(self, job_id, who="owner"):
+        async def look():
+            job = await self.team.ok(who, "GET", f"/jobs/{job_id}")
+            return job if job["finished_at"] else None
+
+        async with self.working():
+            return await eventually(look, seconds=60)
+
+    async def results(self, job_id, query="", who="owner"):
+        found, cursor = [], ""
+        while cursor is not None:
+            path = f"/jobs/{job_id}/results?per_page=100&cursor={cursor}{query}"
+            page = (await self.team.ask(who, "GET", path)).json()
+            found += page["data"]
+            cursor = page["meta"]["next_cursor"]
+        return found
+
+
+@pytest.fixture
+async def bulk(roster, database, settings, rows):
+    await rows("UPDATE tasks.job SET status = 'cancelled', finished_at = now() WHERE finished_at IS NULL")
+    return Bulk(roster, database, settings)
+
+
+def new(roster, title="a", **fields):
+    more = {name: fields.pop(name) for name in ("temp_id", "depends_on") if name in fields}
+    return {"op": "create", **more, "data": {"title": title, "project_id": str(roster.project_id), **fields}}
+
+
+async def counted(rows, roster):
+    ((tasks,),) = await rows("SELECT count(*) FROM tasks.task WHERE project_id = :p", p=roster.project_id)
+    return tasks
+
+
+async def test_e1_more_than_two_hundred_operations_are_a_job(bulk, roster, rows):
+    answer = await bulk.send(*(new(roster, f"t{n}") for n in range(201)))
+    job = answer.json()["data"]
+    assert (answer.status_code, answer.headers["location"]) == (202, f"/api/v1/jobs/{job['id']}")
+    assert answer.headers["x-cursor"]
+    assert (job["kind"], job["status"], job["total"], job["done"]) == ("bulk", "queued", 201, 0)
+    assert job["workspace_id"] == str(roster.workspace_id)
+    assert await counted(rows, roster) == 0
+    job = await bulk.ended(job["id"])
+    assert (job["status"], job["done"], job["failed"]) == ("succeeded", 201, 0)
+    assert job["result_url"] == f"/api/v1/jobs/{job['id']}/results"
+    results = await bulk.results(job["id"])
+    assert [one["index"] for one in results] == list(range(201))
+    assert {(one["op"], one["status"], one["version"]) for one in results} == {("create", 201, 1)}
+    found = await rows("SELECT id::text FROM tasks.task WHERE project_id = :p ORDER BY number", p=roster.project_id)
+    assert [one["id"] for one in results] == [task for (task,) in found]
+
+
+async def test_e2_names_and_dependencies_reach_over_steps(bulk, roster, rows):
+    nothing = str(uuid7())
+    operations = [
+        new(roster, "top", temp_id="top"),
+        {"op": "delete", "id": nothing},
+        new(roster, "bad", temp_id="bad", parent_id=nothing),
+        *(new(roster, f"t{n}") for n in range(200)),
+        new(roster, "below", parent_id="top", depends_on=[0]),
+        new(roster, "after the bad", depends_on=[1]),
+        new(roster, "below the bad", parent_id="bad"),
+        {"op": "complete", "id": "top", "depends_on": [203]},
+    ]
+    job = await bulk.ended(await bulk.started(*operations))
+    assert (job["status"], job["total"], job["done"], job["failed"]) == ("succeeded", 207, 207, 5)
+    results = await bulk.results(job["id"])
+    codes = {one["index"]: (one["status"], one["error"]["code"]) for one in results if one["error"]}
+    assert codes == {
+        1: (404, "NOT_FOUND"),
+        2: (422, "PARENT_NOT_FOUND"),
+        204: (424, "DEPENDENCY_FAILED"),
+        205: (424, "DEPENDENCY_FAILED"),
+        206: (409, "OPEN_SUBTASKS"),
+    }
+    assert [one["index"] for one in await bulk.results(job["id"], "&status=failed")] == sorted(codes)
+    assert results[0]["temp_id"] == "top"
+    ((parent,),) = await rows(
+        "SELECT parent_id::text FROM tasks.task WHERE project_id = :p AND title = 'below'", p=roster.project_id
+    )
+    assert parent == results[0]["id"]
+
+
+async def test_e3_all_or_nothing_is_one_transaction_of_a_job(bulk, roster, rows):
+    operations = [new(roster, f"t{n}") for n in range(300)]
+    job = await bulk.ended(await bulk.started(*operations, mode="atomic"))
+    assert (job["status"], job["done"], job["failed"]) == ("succeeded", 300, 0)
+    assert await counted(rows, roster) == 300
+
+
+async def test_e3_the_first_refusal_of_a_whole_fails_the_job_and_nothing_is_changed(bulk, roster, rows):
+    operations = [new(roster, f"t{n}") for n in range(250)]
+    operations[240] = {"op": "delete", "id": str(uuid7())}
+    job = await bulk.ended(await bulk.started(*operations, mode="atomic"))
+    assert (job["status"], job["done"], job["failed"]) == ("failed", 0, 0)
+    assert (job["error"]["code"], job["error"]["errors"][0]["index"]) == ("NOT_FOUND", 240)
+    assert await counted(rows, roster) == 0
+    assert {one["outcome"] for one in await bulk.results(job["id"])} == {"cancelled"}
+
+
+@pytest.mark.parametrize(("many", "more"), [(1001, {"mode": "atomic"}), (201, {"dry_run": True})])
+async def test_e3_what_is_too_much_for_one_transaction_is_refused(bulk, roster, rows, many, more):
+    refused = await bulk.send(*({"op": "delete", "id": "T-1"} for _ in range(many)), **more)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "TOO_MANY_OPERATIONS")
+    assert await rows("SELECT 1 FROM tasks.job WHERE created_by = :id", id=roster.ids["owner"]) == []
+
+
+async def test_e1_what_the_operations_name_of_each_other_is_checked_at_once(bulk, roster):
+    operations = [new(roster) for _ in range(250)]
+    operations[249]["data"]["parent_id"] = "nobody"
+    refused = await bulk.send(*operations)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "UNKNOWN_TEMP_ID")
+
+
+async def test_r32_the_same_request_with_the_same_key_is_the_same_job(bulk, roster, rows):
+    operations = [new(roster) for _ in range(201)]
+    first, again = [await bulk.send(*operations, **{"idempotency-key": "k"}) for _ in range(2)]
+    assert (again.status_code, again.json()["data"]["id"]) == (202, first.json()["data"]["id"])
+    assert again.headers["location"] == first.headers["location"]
+    assert await rows("SELECT count(*) FROM tasks.job WHERE created_by = :id", id=roster.ids["owner"]) == [(1,)]
+
+
+async def test_r35_each_operation_of_a_job_is_decided_when_it_is_done(bulk, roster, rows):
+    """The maker loses its role before the worker comes to it."""
+    task = await roster.task()
+    operations = [{"op": "update", "id": task["id"], "patch": {"title": f"b{n}"}} for n in range(201)]
+    job_id = await bulk.started(*operations, who="editor")
+    await rows("UPDATE tasks.project_member SET role = 'viewer' WHERE user_id = :id", id=roster.ids["editor"])
+    job = await bulk.ended(job_id, "editor")
+    assert (job["status"], job["failed"]) == ("succeeded", 201)
+    results = await bulk.results(job_id, who="editor")
+    assert {(one["status"], one["error"]["code"]) for one in results} == {(403, "FORBIDDEN")}
+    assert (await roster.ok("owner", "GET", f"/tasks/{task['id']}"))["version"] == 1
+
+
+async def test_r35_who_has_left_meanwhile_changes_nothing(bulk, roster, rows):
+    task = await roster.task()
+    operations = [{"op": "update", "id": task["id"], "patch": {"title": f"b{n}"}} for n in range(201)]
+    job_id = await bulk.started(*operations, who="member")
+    path = f"/workspaces/{roster.workspace_id}/members/{roster.id('member')}"
+    await roster.ok("owner", "DELETE", path)
+    query = "SELECT status, failed FROM tasks.job WHERE id = :id AND finished_at IS NOT NULL"
+    async with bulk.working():
+        found = await eventually(lambda: rows(query, id=job_id), seconds=60)
+    assert found == [("succeeded", 201)]
+    codes = await rows("SELECT DISTINCT result->>'status' FROM tasks.job_item WHERE job_id = :id", id=job_id)
+    assert codes == [("404",)]
+    assert (await roster.ok("owner", "GET", f"/tasks/{task['id']}"))["version"] == 1
+
+
+async def test_p7_a_job_has_the_restrictions_of_the_token_that_started_it(bulk, roster, rows):
+    task = await roster.task()
+    project = await roster.ok("owner", "POST", "/projects", {"name": "Q", "workspace_id": str(roster.workspace_id)})
+    other = await roster.task(project_id=project["id"])
+    operations = [{"op": "update", "id": task["id"], "patch": {"title": f"b{n}"}} for n in range(200)]
+    operations += [
+        {"op": "update", "id": other["id"], "patch": {"title": "b"}},
+        {"op": "delete", "id": task["id"]},
+    ]
+    scopes = ("tasks:read", "tasks:write")
+    headers = roster.gateway.token_headers(roster.ids["owner"], *scopes, project_ids=[roster.project_id])
+    body = {"mode": "partial", "operations": operations}
+    answer = await roster.api.post("/api/v1/tasks/bulk", json=body, headers=headers)
+    assert answer.status_code == 202, answer.text
+    job = await bulk.ended(answer.json()["data"]["id"])
+    assert (job["status"], job["failed"]) == ("succeeded", 2)
+    failed = await bulk.results(job["id"], "&status=failed")
+    assert [(one["index"], one["status"], one["error"]["code"]) for one in failed] == [
+        (200, 404, "NOT_FOUND"),
+        (201, 403, "INSUFFICIENT_SCOPE"),
+    ]
+    actors = await rows(
+        "SELECT DISTINCT actor->>'via' FROM tasks.change WHERE entity_id = :id AND version > 1", id=task["id"]
+    )
+    assert actors == [("token",)]
+
+
+async def test_c9_what_a_job_did_is_undone_by_the_request_that_started_it(bulk, roster, rows):
+    made = await roster.ok("owner", "POST", BULK, {"operations": [new(roster, f"t{n}") for n in range(150)]})
+    operations = [{"op": "update", "id": one["id"], "patch": {"priority": "high"}} for one in made]
+    operations += [{"op": "reopen", "id": one["id"]} for one in made]
+    request_id = str(uuid7())
+    job_id = await bulk.started(*operations, **{"x-request-id": request_id})
+    assert (await bulk.ended(job_id))["failed"] == 0
+    undone = await roster.ok("owner", "POST", f"/operations/{request_id}/undo")
+    assert {one["type"] for one in undone} == {"task.updated"}
+    assert len(undone) == 150
+
+
+async def test_e8_a_job_that_is_cancelled_between_steps_keeps_what_it_did(bulk, roster, rows):
+    job_id = await bulk.started(*(new(roster, f"t{n}") for n in range(400)))
+    progress = "SELECT done FROM tasks.job WHERE id = :id AND done > 0"
+    async with bulk.working():
+        await eventually(lambda: rows(progress, id=job_id), seconds=30)
+        await roster.ok("owner", "POST", f"/jobs/{job_id}/cancel")
+        job = await bulk.ended(job_id)
+    assert job["status"] == "cancelled"
+    assert job["done"] % 25 == 0
+    assert 0 < job["done"] < 400
+    assert await counted(rows, roster) == job["done"]
+    results = await bulk.results(job_id)
+    assert [one["outcome"] for one in results] == ["succeeded"] * job["done"] + ["cancelled"] * (400 - job["done"])
