@@ -14,6 +14,7 @@ from chassis.filtering.text import parse_text
 from chassis.filtering.values import Context
 from chassis.identity import Principal
 from chassis.ids import uuid7
+from chassis.text import closest
 from tasks_service.db import ROW_SECURITY
 from tasks_service.directory import repository
 from tasks_service.listing.filters import FIELDS
@@ -85,6 +86,21 @@ async def test_d1_each_parameter_filters_by_its_field(told):
         if one["none"]:
             found = bind(parse_parameters({one["name"]: ["none"]}, FIELDS), FIELDS, CONTEXT)
             assert (found.field, found.operator) == (one["field"], "is_null")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("due_befor", "due_before"),
+        ("duebefore", "due_before"),
+        ("crated_at_after", "created_at_after"),
+        ("asignees_", "assignees"),
+        ("prioritys", "priority"),
+        ("xyz", None),
+    ],
+)
+def test_d4_a_parameter_that_is_misspelt_is_near_the_one_that_was_meant(given, meant):
+    assert closest(given, flat_parameters(FIELDS)) == meant
 
 
 async def test_o5_who_has_the_table_is_not_sent_it_again(api, test_gateway, database):
