@@ -243,3 +243,51 @@ async def test_e8_a_job_that_is_cancelled_between_steps_keeps_what_it_did(bulk, 
     assert await counted(rows, roster) == job["done"]
     results = await bulk.results(job_id)
     assert [one["outcome"] for one in results] == ["succeeded"] * job["done"] + ["cancelled"] * (400 - job["done"])
+
+
+async def by_filter(bulk, roster, rows, count, **more):
+    """Ask for a change of so many tasks that are high, of a few more that there are."""
+    for first in range(0, 206, 103):
+        batch = [new(roster, f"t{first + n}", priority="high" if first + n < 205 else "low") for n in range(103)]
+        await roster.ok("owner", "POST", BULK, {"operations": batch})
+    given = f"priority = high and project_id = {roster.project_id}"
+    body = {"filter": given, "patch": {"priority": "urgent"}, "expected_count": count, "mode": "partial", **more}
+    return await roster.ask("owner", "POST", f"{BULK}/by-filter", body)
+
+
+async def test_e6_all_that_a_filter_finds_is_changed_by_a_job_where_it_is_more(bulk, roster, rows):
+    answer = await by_filter(bulk, roster, rows, 205)
+    job = answer.json()["data"]
+    assert (answer.status_code, answer.headers["location"]) == (202, f"/api/v1/jobs/{job['id']}")
+    assert (job["kind"], job["total"]) == ("bulk_by_filter", 205)
+    assert answer.json()["meta"]["resolved_filter"]["and"]
+    # What comes to match afterwards was not counted.
+    late = await roster.task(priority="high")
+    done = await bulk.ended(job["id"])
+    assert (done["status"], done["done"], done["failed"]) == ("succeeded", 205, 0)
+    found = await rows(
+        "SELECT priority, count(*) FROM tasks.task WHERE project_id = :p GROUP BY priority ORDER BY priority",
+        p=roster.project_id,
+    )
+    assert found == [("high", 1), ("low", 1), ("urgent", 205)]
+    results = await bulk.results(job["id"])
+    assert {(one["op"], one["status"], one["version"]) for one in results} == {("update", 200, 2)}
+    assert late["id"] not in {one["id"] for one in results}
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "refusal"),
+    [(204, {}, (409, "COUNT_MISMATCH")), (205, {"dry_run": True}, (422, "TOO_MANY_OPERATIONS"))],
+)
+async def test_e6_no_job_is_made_of_what_was_not_expected_or_is_only_tried(bulk, roster, rows, count, more, refusal):
+    answer = await by_filter(bulk, roster, rows, count, **more)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == refusal
+    assert await rows("SELECT 1 FROM tasks.job WHERE created_by = :id", id=roster.ids["owner"]) == []
+
+
+async def test_e6_all_or_nothing_of_what_a_filter_finds_names_the_field_of_the_patch(bulk, roster, rows):
+    answer = await by_filter(bulk, roster, rows, 205, mode="atomic", patch={"status": "nowhere"})
+    assert answer.status_code == 202, answer.text
+    job = await bulk.ended(answer.json()["data"]["id"])
+    assert (job["status"], job["error"]["code"]) == ("failed", "STATUS_NOT_FOUND")
+    assert (job["error"]["errors"][0]["field"], job["error"]["errors"][0]["index"]) == ("patch.status", 0)

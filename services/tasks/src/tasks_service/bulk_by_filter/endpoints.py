@@ -7,7 +7,7 @@ from chassis.web.openapi import errors, example
 from chassis.web.routing import no_policy, scope
 from fastapi import Request, Response
 
-from tasks_service.bulk.endpoints import OF_SINGLE_REQUESTS, answered
+from tasks_service.bulk.endpoints import OF_SINGLE_REQUESTS, STARTED, answered, started
 from tasks_service.bulk.errors import NothingDone, TooManyOperations
 from tasks_service.bulk.rules import MAX_AT_ONCE
 from tasks_service.bulk.schemas import MIXED_EXAMPLE, BulkItem
@@ -16,6 +16,7 @@ from tasks_service.bulk_by_filter import service
 from tasks_service.bulk_by_filter.errors import CountMismatch
 from tasks_service.bulk_by_filter.schemas import BulkByFilter
 from tasks_service.changes.access import CURSOR
+from tasks_service.jobs.errors import TooManyJobs
 from tasks_service.permissions.rules import RULES
 from tasks_service.timezones.access import AskedZone
 
@@ -33,7 +34,8 @@ DONE_EXAMPLE = [{**MIXED_EXAMPLE[0], "op": "update"}, {**MIXED_EXAMPLE[0], "op":
         "409 `COUNT_MISMATCH` with `data.count`. What a list with the same filter shows is what is changed, so tasks "
         "of archived projects are only found where the filter names the project or asks for `is_archived`. Tasks that "
         "you see and may not change count, too, and are refused. The answer is that of `POST /tasks/bulk`, with the "
-        "oldest task first, and `meta.resolved_filter`."
+        "oldest task first, and `meta.resolved_filter`. More than 200 are left to a job, which changes those that are "
+        "found now: 202, as there."
     ),
     response_model=Envelope[list[BulkItem]],
     responses={
@@ -42,12 +44,14 @@ DONE_EXAMPLE = [{**MIXED_EXAMPLE[0], "op": "update"}, {**MIXED_EXAMPLE[0], "op":
             "model": Envelope[list[BulkItem]],
             **example(MIXED_EXAMPLE[1:], description="Some were changed.", headers=CURSOR),
         },
+        202: STARTED,
         **errors(
             NothingDone(data=[MIXED_EXAMPLE[1] | {"index": 0}]),
             InvalidFilter,
             FilterTooComplex,
             CountMismatch,
             TooManyOperations,
+            TooManyJobs,
             *OF_SINGLE_REQUESTS,
         ),
     },
@@ -61,8 +65,16 @@ async def bulk_change_tasks_by_filter(
     caller.require_scope(RULES["task.read"].scope)
     query = await service.resolve(write.session, given=body.filter, asked_for=zone, caller=caller)
     found = await service.find_expected(write.session, query=query, expected_count=body.expected_count)
-    if len(found) > MAX_AT_ONCE:
-        raise TooManyOperations(field="expected_count")
     terms = Terms(body.mode, body.dry_run, service.WHERE)
+    if len(found) > MAX_AT_ONCE:
+        job = await service.start_changing(
+            write.session,
+            query=query,
+            task_ids=found,
+            patch=(await request.json())["patch"],
+            terms=terms,
+            max_atomic=request.app.state.bulk_max_atomic,
+        )
+        return await started(request, write, caller, job, told=query.told)
     outcomes = await service.change_found(write.session, query=query, task_ids=found, wanted=body, terms=terms)
     return await answered(request, write, caller, outcomes, terms, told=query.told)

@@ -1,6 +1,6 @@
 """The same change of all tasks that a filter finds, when there are as many as expected."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,9 +12,12 @@ from chassis.filtering.documents import parse_filter
 from chassis.filtering.printing import as_json
 from chassis.filtering.tree import Node
 from chassis.identity import Principal
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.bulk import service as bulk
+from tasks_service.bulk.errors import TooManyOperations
+from tasks_service.bulk.repository import find_workspace
 from tasks_service.bulk.service import Terms
 from tasks_service.bulk_by_filter import repository
 from tasks_service.bulk_by_filter.errors import CountMismatch
@@ -22,7 +25,9 @@ from tasks_service.bulk_by_filter.rules import reaches_archived
 from tasks_service.bulk_by_filter.schemas import BulkByFilter, PatchOfMany
 from tasks_service.bulk_operations.schemas import MAX_OPERATIONS, BulkUpdate
 from tasks_service.bulk_steps.schemas import Outcome
+from tasks_service.jobs.service import start_job
 from tasks_service.listing.filters import FIELDS
+from tasks_service.tasks.errors import TaskNotFound
 from tasks_service.timezones.service import context_of
 from tasks_service.versions.errors import ResourceBusy
 
@@ -88,4 +93,34 @@ async def change_found(
         terms=terms,
         actor=query.caller,
         when_locked=find_again,
+    )
+
+
+async def start_changing(
+    session: AsyncSession,
+    *,
+    query: Query,
+    task_ids: Sequence[UUID],
+    patch: Mapping[str, Any],
+    terms: Terms,
+    max_atomic: int,
+) -> RowMapping:
+    """Leave the change of what the filter has found to a job, and return that; `patch` is it as it came.
+
+    Raises TooManyOperations, TooManyJobs, TaskNotFound for what is not there any more.
+    """
+    if terms.dry_run or (terms.mode == "atomic" and len(task_ids) > max_atomic):
+        raise TooManyOperations(field="expected_count")
+    workspace_id = await find_workspace(session, query.caller, task_ids=task_ids, project_ids=[])
+    if workspace_id is None:
+        raise TaskNotFound
+    return await start_job(
+        session,
+        kind="bulk_by_filter",
+        workspace_id=workspace_id,
+        # What is the same for all is kept once.
+        parameters={"mode": terms.mode, "where": terms.where, "operation": {"op": "update", "patch": patch}},
+        operations=[{"op": "update", "id": str(one)} for one in task_ids],
+        actor=query.caller,
+        has_results=True,
     )
