@@ -66,6 +66,7 @@ ROUTES = (
     Route("/api/v1/workspaces/*", "tasks"),
     Route("/api/v1/starred", "tasks"),
     Route("/api/v1/shared-with-me", "tasks"),
+    Route("/api/v1/search", "tasks"),
     Route("/api/v1/operations/{}/undo", "tasks"),
     Route("/api/v1/exports", "tasks"),
     Route("/api/v1/exports/{}", "tasks"),

@@ -78,20 +78,61 @@ FUNCTIONS = (
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$ SELECT tasks.search_vector(name || ' ' || translate(name, '._-/', '    '), 'D') $$
     """,
-    # In words as they are, or by their stems; the last word also as the beginning of one, unless it is very short.
+    # In words as they are, the last one also as the beginning of one unless it is very short; or by their stems.
     r"""
     CREATE OR REPLACE FUNCTION tasks.search_query(q text) RETURNS tsquery LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
-        SELECT plain || websearch_to_tsquery(tasks.search_language(), bare) || CASE
-            WHEN bare ~ '([[\:alnum\:]]{3}|[^[\:ascii\:]])$' AND bare !~ '(^|\s)-\S*$' AND bare !~* '\sor$'
-                AND right(plain::text, 1) = $q$'$q$ THEN (plain::text || '\:*')::tsquery
-            ELSE plain
-        END
+        SELECT CASE WHEN stems::text = plain::text THEN words ELSE words || stems END
         FROM (
-            SELECT bare, websearch_to_tsquery('pg_catalog.simple', bare) AS plain
-            FROM (SELECT translate(q, '<>', '  ') AS bare) AS cut
-        ) AS given
+            SELECT plain, websearch_to_tsquery(tasks.search_language(), bare) AS stems, CASE
+                WHEN bare ~ '([[\:alnum\:]]{3}|[^[\:ascii\:]])$' AND bare !~ '(^|\s)-\S*$' AND bare !~* '\sor$'
+                    AND right(plain::text, 1) = $q$'$q$ THEN (plain::text || '\:*')::tsquery
+                ELSE plain
+            END AS words
+            FROM (
+                SELECT bare, websearch_to_tsquery('pg_catalog.simple', bare) AS plain
+                FROM (SELECT translate(q, '<>', '  ') AS bare) AS cut
+            ) AS given
+        ) AS made
     $$
+    """,
+    # How many documents a query finds, as the planner takes it.
+    """
+    CREATE OR REPLACE FUNCTION tasks.search_estimate(q text) RETURNS double precision LANGUAGE plpgsql
+    AS $$
+    DECLARE
+        plan json;
+    BEGIN
+        EXECUTE format('EXPLAIN (FORMAT JSON) SELECT FROM tasks.search_document WHERE vector @@ %L\\:\\:tsquery',
+            websearch_to_tsquery('pg_catalog.simple', translate(q, '<>', '  '))) INTO plan;
+        RETURN plan->0->'Plan'->>'Plan Rows';
+    END $$
+    """,
+    # A text with what fits marked, all of it or its best part; for what stands for marks and brackets see `rules`.
+    r"""
+    CREATE OR REPLACE FUNCTION tasks.search_marks(words text, query tsquery, is_whole boolean) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+        SELECT CASE WHEN strpos(stems, E'\uE000') > 0 THEN stems
+            ELSE ts_headline('pg_catalog.simple', bare, query, options) END
+        FROM (
+            SELECT bare, options, ts_headline(tasks.search_language(), bare, query, options) AS stems
+            FROM (
+                SELECT translate(words, E'<>\uE000\uE001\uE002\uE003', E'\uE002\uE003') AS bare,
+                    E'StartSel=\uE000, StopSel=\uE001, ' || CASE WHEN is_whole THEN 'HighlightAll=true'
+                        ELSE 'MaxFragments=1, MaxWords=30, MinWords=10' END AS options
+            ) AS given
+        ) AS made
+    $$
+    """,
+    # How much of a title is like some words, from 0 to 1, wherever the extension is.
+    """
+    DO $make$
+    BEGIN
+        EXECUTE format('CREATE OR REPLACE FUNCTION tasks.search_likeness(words text, title text) RETURNS real'
+            ' LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT %s.word_similarity(words, title) $$',
+            (SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'pg_trgm'));
+    END $make$
     """,
     f"""
     CREATE OR REPLACE FUNCTION tasks.keep_task_document() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER {FIXED}
@@ -158,6 +199,9 @@ FUNCTION_NAMES = (
     "keep_comment_document()",
     "move_documents()",
     "keep_task_document()",
+    "search_likeness(text, text)",
+    "search_marks(text, tsquery, boolean)",
+    "search_estimate(text)",
     "search_query(text)",
     "search_vector_of_name(text)",
     "search_vector_of_task(text, text)",

@@ -1,4 +1,4 @@
-"""Documents of what was there before, a thousand rows in a transaction, and the indexes of their words.
+"""Documents of what was there before, a thousand rows in a transaction, and the index of their words.
 
 Rows that are changed meanwhile have theirs by the triggers, which write over what this writes; the locks keep it from
 writing what was changed or deleted since it was read.
@@ -44,15 +44,7 @@ COMMENTS = """
     )
     SELECT set_config('taskloom.filled', id::text, false) FROM (SELECT id FROM batch ORDER BY id DESC LIMIT 1) AS last
 """
-INDEXES = {
-    "ix_search_document_vector": "USING gin (vector) WITH (fastupdate = off)",
-    "ix_search_document_title": "USING gin (title gin_trgm_ops) WITH (fastupdate = off) WHERE kind = 'task'",
-}
-# The class of the index is found where the extension is: somebody may have made it elsewhere.
-AT_EXTENSION = """
-    SELECT set_config('search_path', extnamespace::regnamespace::text, false)
-    FROM pg_extension WHERE extname = 'pg_trgm'
-"""
+INDEX = "CREATE INDEX CONCURRENTLY ix_search_document_vector ON tasks.search_document USING gin (vector)"
 
 
 def upgrade() -> None:
@@ -61,16 +53,12 @@ def upgrade() -> None:
             op.execute(START)
             while op.get_bind().execute(text(statement)).rowcount:
                 pass
-        op.execute(AT_EXTENSION)
-        for name, definition in INDEXES.items():
-            # What an attempt that was cut short has left is invalid, and would count as there.
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS tasks.{name}")
-            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON tasks.search_document {definition}")
-        op.execute("RESET search_path")
+        # What an attempt that was cut short has left is invalid, and would count as there.
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS tasks.ix_search_document_vector")
+        op.execute(f"{INDEX} WITH (fastupdate = off)")
         op.execute("ANALYZE tasks.search_document")
 
 
 def downgrade() -> None:
     with op.get_context().autocommit_block():
-        for name in INDEXES:
-            op.execute(f"DROP INDEX CONCURRENTLY tasks.{name}")
+        op.execute("DROP INDEX CONCURRENTLY tasks.ix_search_document_vector")

@@ -31,6 +31,7 @@ from tasks_service.exports import endpoints as exports
 from tasks_service.exports.rules import ExportTerms
 from tasks_service.external_ids import endpoints as external_ids
 from tasks_service.fields import endpoints as fields
+from tasks_service.finding import endpoints as finding
 from tasks_service.history import endpoints as history
 from tasks_service.imports import endpoints as imports
 from tasks_service.invitations import endpoints as invitations
@@ -98,6 +99,7 @@ ROUTERS = (
     undoing.router,
     history.of_workspace,
     directory.router,
+    finding.router,
     members.router,
     invitations.router,
     invitations.mine,

@@ -108,6 +108,37 @@ async def list_people(
     return (await reader.execute(query.limit(limit).offset(offset), parameters)).mappings().all(), total or 0
 
 
+async def find_people(
+    reader: AsyncConnection, caller: Principal, *, prefix: str, workspace_id: UUID | None, limit: int
+) -> Sequence[RowMapping]:
+    """Return some people by name, each once, of all workspaces or one, as far as their directories are open."""
+    sight = sight_of(caller)
+    mine = select(member.c.workspace_id, member.c.role).where(*seen(sight)).cte("mine")
+    narrowly = or_(mine.c.role == "guest", literal(caller.project_ids is not None))
+    conditions = [
+        *_named(prefix),
+        person.c.status != DELETED,
+        person.c.display_name.is_not(None),
+        or_(~narrowly, _shares_with(caller, None)),
+    ]
+    if workspace_id is not None:
+        conditions.append(member.c.workspace_id == workspace_id)
+    known = member.join(mine, mine.c.workspace_id == member.c.workspace_id).join(
+        person, person.c.id == member.c.user_id
+    )
+    name = func.lower(person.c.display_name)
+    begins = name.startswith(prefix.lower(), autoescape=True)
+    query = (
+        select(person.c.id.label("user_id"), SHOWN_NAME, person.c.avatar_url, person.c.kind)
+        .select_from(known)
+        .where(*conditions)
+        .group_by(person.c.id)
+        .order_by((name == prefix.lower()).desc(), begins.desc(), name, person.c.id)
+        .limit(limit)
+    )
+    return (await reader.execute(query, seen_by(caller))).mappings().all()
+
+
 def _named(prefix: str | None) -> list[ColumnElement[bool]]:
     if not prefix:
         return []
@@ -115,19 +146,20 @@ def _named(prefix: str | None) -> list[ColumnElement[bool]]:
     return [or_(name.istartswith(prefix, autoescape=True), name.icontains(f" {prefix}", autoescape=True))]
 
 
-def _shares_with(caller: Principal, workspace_id: UUID) -> ColumnElement[bool]:
+def _shares_with(caller: Principal, workspace_id: UUID | None) -> ColumnElement[bool]:
     """Return the condition for a row of `member` who sees something that the caller sees, or is the caller."""
     sight = sight_of(caller)
+    here = {of: [] if workspace_id is None else [of.c.workspace_id == workspace_id] for of in (project, task)}
     projects = (
         select(project.c.id)
         .select_from(PROJECTS)
-        .where(*seen_projects(sight), project.c.workspace_id == workspace_id)
+        .where(*seen_projects(sight), *here[project])
         .cte("projects_of_caller")
     )
     tasks = (
         select(task.c.id)
         .select_from(TASKS.join(share, share.c.task_id == task.c.id))
-        .where(*seen_tasks(sight), task.c.workspace_id == workspace_id, share.c.user_id == CALLER_ID)
+        .where(*seen_tasks(sight), *here[task], share.c.user_id == CALLER_ID)
         .cte("tasks_shared_with_caller")
     )
     in_project = project.join(projects, projects.c.id == project.c.id)

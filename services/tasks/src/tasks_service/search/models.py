@@ -1,6 +1,6 @@
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,14 +20,6 @@ class SearchDocument(Base):
         Index("ix_search_document_task_id", "task_id"),
         Index("ix_search_document_project_id", "project_id", "task_id"),
         Index("ix_search_document_vector", "vector", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
-        Index(
-            "ix_search_document_title",
-            "title",
-            postgresql_using="gin",
-            postgresql_with={"fastupdate": "off"},
-            postgresql_ops={"title": "gin_trgm_ops"},
-            postgresql_where=text("kind = 'task'"),
-        ),
         CheckConstraint("kind IN ('task', 'comment', 'attachment')", name="kind"),
     )
 

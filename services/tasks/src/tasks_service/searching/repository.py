@@ -1,0 +1,353 @@
+"""SQL that searches. A document shows nothing by itself: every statement here joins it to tasks that the caller sees.
+
+`among` and `fits` are parts of such statements. What a query is, and where it begins, is told as a literal: which
+index is right depends on how common the words are, so a plan is made for each.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from chassis.identity import Principal
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    Numeric,
+    Row,
+    RowMapping,
+    Select,
+    String,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    case,
+    cast,
+    column,
+    exists,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+from tasks_service.comments.repository import comment
+from tasks_service.search.repository import document
+from tasks_service.searching.rules import (
+    EXACT_POINTS,
+    KINDS,
+    LEAST_LIKENESS,
+    MOST_ALIKE,
+    POINTS,
+    Matching,
+    Search,
+)
+from tasks_service.tasks.repository import HELD, KEY, SHOWN
+from tasks_service.visibility.repository import (
+    CALLER_ID,
+    IDS,
+    PROJECTS,
+    TASKS,
+    project,
+    seen_by,
+    seen_projects,
+    seen_tasks,
+    sight_of,
+    task,
+    task_share,
+)
+
+Reader = AsyncConnection | AsyncSession
+Condition = ColumnElement[bool]
+Columns = ReadOnlyColumnCollection[str, Column[Any]] | ReadOnlyColumnCollection[str, Any]
+
+UUID_TYPE: PG_UUID[UUID] = PG_UUID(as_uuid=True)
+SHOWN_OF_A_KIND = 3
+"""How many comments, and names of attachments, of one task are shown with what fits in them."""
+SIZE = text("SELECT reltuples FROM pg_class WHERE oid = 'tasks.search_document'::regclass").columns(column("size"))
+FLOOR = """
+    WITH probe AS (
+        SELECT found.id, depth.weight
+        FROM tasks.project
+        CROSS JOIN unnest(CAST(:depths AS bigint[]), CAST(:weights AS bigint[])) AS depth (tasks, weight)
+        CROSS JOIN LATERAL (
+            SELECT task.id FROM tasks.task
+            WHERE task.project_id = project.id AND task.number <= project.next_number - depth.tasks
+            ORDER BY task.number DESC LIMIT 1
+        ) AS found
+        WHERE project.id = ANY(CAST(:places AS uuid[]))
+    ),
+    summed AS (SELECT id, sum(weight) OVER (ORDER BY id DESC ROWS UNBOUNDED PRECEDING) AS tasks FROM probe)
+    SELECT id FROM summed WHERE tasks >= :wanted ORDER BY id DESC LIMIT 1
+"""
+
+
+class Within(NamedTuple):
+    """Where a search looks: None is everywhere."""
+
+    workspace_ids: Sequence[UUID] | None = None
+    project_ids: Sequence[UUID] | None = None
+
+
+EVERYWHERE = Within()
+Parts = tuple[Search, Matching, Row[Any]]
+
+
+async def survey(reader: Reader, *, caller: Principal, search: Search, within: Within = EVERYWHERE) -> Row[Any]:
+    """Return what a search has before it: the `query`, how many documents it may find of how many (`estimate`, `size`).
+
+    And where: the `places` that the caller sees, how many `tasks` those have had, and the tasks that are `shared`.
+    """
+    shared = select(func.array_agg(task_share.c.task_id)).where(task_share.c.user_id == CALLER_ID)
+    query = (
+        select(
+            select(cast(func.tasks.search_query(search.q), Text)).scalar_subquery().label("query"),
+            select(func.tasks.search_estimate(search.q)).scalar_subquery().label("estimate"),
+            SIZE.scalar_subquery().label("size"),
+            func.coalesce(func.array_agg(project.c.id), literal([], IDS), type_=IDS).label("places"),
+            func.coalesce(func.sum(project.c.next_number - 1), 0).label("tasks"),
+            func.coalesce(shared.scalar_subquery(), literal([], IDS), type_=IDS).label("shared"),
+        )
+        .select_from(PROJECTS)
+        .where(*seen_projects(sight_of(caller)), *_places(within))
+    )
+    return (await reader.execute(query, seen_by(caller))).one()
+
+
+async def find_floor(reader: Reader, *, places: Sequence[UUID], tasks: int) -> UUID | None:
+    """Return the id from which on there are about so many tasks in these places; None when there are fewer.
+
+    Numbers of tasks follow their making, so each place is asked for the ids at a few depths.
+    """
+    depths = [max(tasks // (2 * len(places)), 1)]
+    while depths[-1] < tasks:
+        depths.append(min(2 * depths[-1], tasks))
+    weights = [one - before for one, before in zip(depths, [0, *depths], strict=False)]
+    wanted = {"depths": depths, "weights": weights, "places": list(places), "wanted": tasks}
+    found: UUID | None = await reader.scalar(text(FLOOR), wanted)
+    return found
+
+
+async def count_newest(
+    reader: Reader, *, caller: Principal, search: Search, matching: Matching, where: Row[Any], limit: int
+) -> tuple[int, UUID | None]:
+    """Return how many tasks fit, of those that the caller sees, and from which id on when there are more documents."""
+    found = select(document.c.task_id).where(*_within(where), *_fitting(document.c, search))
+    newest = found.order_by(document.c.task_id.desc()).limit(limit + 1)
+    hit = newest.cte("hit").prefix_with("MATERIALIZED")
+    last = select(hit.c.task_id).order_by(hit.c.task_id).limit(1).scalar_subquery()
+    is_more = select(func.count() > limit).select_from(hit).scalar_subquery()
+    seen = select(task.c.id).select_from(TASKS.join(hit, hit.c.task_id == task.c.id))
+    number = select(func.count(func.distinct(column("id")))).select_from(
+        seen.where(*seen_tasks(sight_of(caller))).subquery("seen")
+    )
+    query = select(number.scalar_subquery(), case((is_more, last)))
+    found, floor = (await reader.execute(query, {**seen_by(caller), **literals(matching)})).one()
+    return found, floor
+
+
+async def find_alike(
+    reader: Reader, *, caller: Principal, words: str, matching: Matching, where: Row[Any], floor: UUID | None
+) -> Sequence[tuple[UUID, float]]:
+    """Return the tasks whose titles are most like some words and do not fit, of those from `floor` on."""
+    likeness = func.tasks.search_likeness(words, document.c.title)
+    conditions = [
+        *seen_tasks(sight_of(caller)),
+        document.c.kind == "task",
+        not_(document.c.vector.bool_op("@@")(QUERY)),
+        likeness >= LEAST_LIKENESS,
+        *_within(where),
+        *([] if floor is None else [document.c.task_id >= floor]),
+    ]
+    joined = TASKS.join(document, document.c.task_id == task.c.id)
+    query = select(task.c.id, likeness.label("likeness")).select_from(joined).where(*conditions)
+    query = query.order_by(column("likeness").desc(), task.c.id.desc()).limit(MOST_ALIKE)
+    rows = await reader.execute(query, {**seen_by(caller), **literals(matching)})
+    return [(task_id, likeness) for task_id, likeness in rows]
+
+
+QUERY: ColumnElement[Any] = cast(bindparam("search_query", type_=String(), literal_execute=True), TSQUERY)
+FLOOR_ID: ColumnElement[UUID] = cast(bindparam("search_floor", type_=String(), literal_execute=True), UUID_TYPE)
+
+
+def literals(matching: Matching) -> dict[str, Any]:
+    """Return the parameters that `among`, `among_all` and `fits` need."""
+    return {"search_query": matching.query, "search_floor": str(matching.floor)}
+
+
+def among(search: Search, matching: Matching, where: Row[Any]) -> Select[Any]:
+    """Return the tasks that are ranked, by `task_id` with their `rank` in points, whoever sees them."""
+    found = _documents(matching, where)
+    scored = select(found.task_id, _points(found, search).label("rank")).where(*_fitting(found, search))
+    both = union_all(scored, _pinned(matching.pinned)).subquery("scored")
+    best = func.max(both.c.rank, type_=Integer()).label("rank")
+    return select(both.c.task_id, best).group_by(both.c.task_id)
+
+
+def among_all(search: Search, matching: Matching, where: Row[Any]) -> Select[Any]:
+    """Return all tasks that fit or have the key, by `task_id`, whoever sees them."""
+    found = select(document.c.task_id).where(*_within(where), *_fitting(document.c, search))
+    both = union_all(found, select(_pinned(matching.keyed).subquery("keyed").c.task_id)).subquery("fitting")
+    return select(both.c.task_id).group_by(both.c.task_id)
+
+
+def fits(search: Search, matching: Matching) -> Condition:
+    """Return the condition that a row of `task` fits, or has the key."""
+    return or_(_fits(search), task.c.id == any_(literal([one for one, _ in matching.keyed], IDS)))
+
+
+def is_older(search: Search, matching: Matching) -> Condition:
+    """Return the condition that a row of `task` fits, and is too old to be ranked."""
+    pinned = literal([one for one, _ in matching.pinned], IDS)
+    return and_(_fits(search), task.c.id < FLOOR_ID, not_(task.c.id == any_(pinned)))
+
+
+async def find_best(
+    reader: Reader, *, caller: Principal, begun: Parts, limit: int, workspace_id: UUID | None = None
+) -> Sequence[RowMapping]:
+    """Return the tasks that fit best, as they are shown, with their `rank` in points."""
+    few = among(*begun).cte("few")
+    query = (
+        select(*SHOWN, *HELD, few.c.rank)
+        .select_from(TASKS.join(few, few.c.task_id == task.c.id))
+        .where(*seen_tasks(sight_of(caller)), *_in_workspace(workspace_id))
+        .order_by(few.c.rank.desc(), task.c.id.desc())
+        .limit(limit)
+    )
+    return (await reader.execute(query, {**seen_by(caller), **literals(begun[1])})).mappings().all()
+
+
+async def find_comments(
+    reader: Reader, *, caller: Principal, begun: Parts, limit: int, workspace_id: UUID | None = None
+) -> Sequence[RowMapping]:
+    """Return the comments that fit best, of tasks that the caller sees, with what fits marked."""
+    search, matching, where = begun
+    comments = Search(search.q, ("comments",))
+    documents = _documents(matching, where)
+    found = select(documents.id, documents.task_id, _points(documents, comments).label("points"))
+    few = found.where(*_fitting(documents, comments)).cte("few")
+    seen = TASKS.join(few, few.c.task_id == task.c.id).join(comment, comment.c.id == few.c.id)
+    best = (
+        select(
+            *(comment.c[name] for name in ("id", "task_id", "workspace_id", "author_id", "created_at", "body")),
+            KEY.label("task_key"),
+            task.c.title.label("task_title"),
+            few.c.points,
+        )
+        .select_from(seen)
+        .where(*seen_tasks(sight_of(caller)), comment.c.deleted_at.is_(None), *_in_workspace(workspace_id))
+        .order_by(few.c.points.desc(), comment.c.id.desc())
+        .limit(limit)
+        .cte("best")
+    )
+    marked = _marks(best.c.body, is_whole=False).label("comment")
+    query = select(*best.c, literal_column("'comment'").label("kind"), marked)
+    query = query.order_by(best.c.points.desc(), best.c.id.desc())
+    return (await reader.execute(query, {**seen_by(caller), **literals(matching)})).mappings().all()
+
+
+def _in_workspace(workspace_id: UUID | None) -> list[Condition]:
+    return [] if workspace_id is None else [task.c.workspace_id == workspace_id]
+
+
+def _places(within: Within) -> list[Condition]:
+    columns = {project.c.workspace_id: within.workspace_ids, project.c.id: within.project_ids}
+    return [one == any_(literal(list(ids), IDS)) for one, ids in columns.items() if ids is not None]
+
+
+async def find_highlights(
+    reader: Reader, *, caller: Principal, search: Search, matching: Matching, task_ids: Sequence[UUID]
+) -> Sequence[RowMapping]:
+    """Return what fits of these tasks, the best first, with its `points` and the words in it marked."""
+    points = _points(document.c, search).label("points")
+    place = func.row_number().over(
+        partition_by=(document.c.task_id, document.c.kind), order_by=(points.desc(), document.c.id)
+    )
+    fitting = (
+        select(document.c.id, document.c.kind, document.c.task_id, document.c.title, points, place.label("place"))
+        .select_from(TASKS.join(document, document.c.task_id == task.c.id))
+        .where(*seen_tasks(sight_of(caller)), task.c.id == any_(literal(list(task_ids), IDS)))
+        .where(*_fitting(document.c, search))
+        .cte("fitting")
+    )
+    is_task = fitting.c.kind == "task"
+    query = (
+        select(
+            fitting.c.id,
+            fitting.c.kind,
+            fitting.c.task_id,
+            fitting.c.points,
+            case((is_task, _marks(task.c.title, is_whole=True))).label("title"),
+            case((is_task, _marks(task.c.description, is_whole=False))).label("description"),
+            case((fitting.c.kind == "comment", _marks(comment.c.body, is_whole=False))).label("comment"),
+            case((fitting.c.kind == "attachment", _marks(fitting.c.title, is_whole=True))).label("attachment"),
+        )
+        .select_from(
+            fitting.join(task, task.c.id == fitting.c.task_id).outerjoin(comment, comment.c.id == fitting.c.id)
+        )
+        .where(fitting.c.place <= SHOWN_OF_A_KIND)
+        .order_by(fitting.c.points.desc(), fitting.c.id)
+    )
+    return (await reader.execute(query, {**seen_by(caller), **literals(matching)})).mappings().all()
+
+
+def _marks(words: ColumnElement[Any], *, is_whole: bool) -> ColumnElement[str]:
+    marks: ColumnElement[str] = func.tasks.search_marks(words, QUERY, literal_column(str(is_whole).lower()))
+    return marks
+
+
+def _fits(search: Search) -> Condition:
+    return exists().where(document.c.task_id == task.c.id, *_fitting(document.c, search)).correlate(task)
+
+
+def _fitting(found: Columns, search: Search) -> list[Condition]:
+    kinds = [] if len(search.kinds) == len(KINDS) else [found.kind.in_(search.kinds)]
+    return [found.vector.bool_op("@@")(QUERY), *kinds]
+
+
+def _points(found: Columns, search: Search) -> ColumnElement[int]:
+    """Return how well a document fits that does: a title that is just what is searched for fits best."""
+    is_title = and_(found.kind == "task", func.lower(found.title) == search.q.strip().lower())
+    score = case((is_title, literal_column("0.99")), else_=func.ts_rank_cd(found.vector, QUERY, literal_column("32")))
+    share: ColumnElement[Any] = literal_column(str(POINTS - EXACT_POINTS - 1))
+    return literal_column(str(EXACT_POINTS)) + cast(func.round(cast(share * score, Numeric)), Integer)
+
+
+def _documents(matching: Matching, where: Row[Any]) -> Columns:
+    """Return the columns of the documents in which is searched."""
+    columns = [document.c[name] for name in ("id", "kind", "task_id", "title", "vector")]
+    floor = [] if matching.floor is None else [document.c.task_id >= FLOOR_ID]
+    found = select(*columns).where(*_within(where), *floor)
+    if matching.floor is not None and matching.is_common:
+        # Much of what is there fits: so all that is new enough is looked at, and the index of words left alone.
+        found = found.offset(0)
+    return found.subquery("search_document").c
+
+
+def _within(where: Row[Any]) -> list[Condition]:
+    in_places = document.c.project_id == any_(literal(where.places, IDS))
+    return [or_(in_places, document.c.task_id == any_(literal(where.shared, IDS))) if where.shared else in_places]
+
+
+def _pinned(pinned: Sequence[tuple[UUID, int]]) -> Select[Any]:
+    ids, points = [one for one, _ in pinned], [points for _, points in pinned]
+    rows = (
+        func.unnest(literal(ids, IDS), literal(points, ARRAY(Integer)))
+        .table_valued("task_id", "rank", name="pinned")
+        .render_derived()
+    )
+    columns: list[ColumnElement[Any]] = [rows.c.task_id, rows.c.rank]
+    shown: list[ColumnElement[Any]] = [
+        cast(columns[0], UUID_TYPE).label("task_id"),
+        cast(columns[1], Integer).label("rank"),
+    ]
+    return select(*shown)

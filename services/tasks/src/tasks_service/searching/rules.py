@@ -1,0 +1,109 @@
+"""Pure rules of search: what is searched, how well something fits, and how what fits is marked."""
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from tasks_service.tasks.rules import KEY_PATTERN, Key, task_named
+
+Scope = Literal["tasks", "comments", "attachments"]
+KINDS: Mapping[Scope, str] = {"tasks": "task", "comments": "comment", "attachments": "attachment"}
+SCOPES: tuple[Scope, ...] = tuple(KINDS)
+MAX_Q = 200
+
+POINTS = 1_000_000
+"""A rank is kept as a whole number of millionths, so that cursors compare exactly."""
+EXACT_POINTS = 100_000
+"""What fits by its words has at least so many points, and what is merely like them has less."""
+FEW = 5
+"""Where fewer tasks than this fit exactly, titles that are like the words come after them."""
+MOST_RANKED = 200
+"""Of how many tasks that fit, the newest, it is said how well they do."""
+MOST_ALIKE = 25
+LEAST_LIKENESS = 0.35
+
+OPEN, CLOSE, LESS, GREATER = "\ue000", "\ue001", "\ue002", "\ue003"
+"""What stands for marks and brackets while words are marked: none of them is a letter, and no text keeps them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is searched for, and in what."""
+
+    q: str
+    scope: tuple[Scope, ...] = SCOPES
+
+    @property
+    def kinds(self) -> list[str]:
+        return sorted(KINDS[one] for one in set(self.scope))
+
+    @property
+    def key(self) -> Key | None:
+        """The key of a task, where that is all that is searched for."""
+        if "tasks" not in self.scope or re.fullmatch(KEY_PATTERN, self.q.strip()) is None:
+            return None
+        named = task_named(self.q.strip())
+        return named if isinstance(named, Key) else None
+
+    @property
+    def words(self) -> str | None:
+        """What titles are compared with: None of what is no words, or says what is not to be there."""
+        text = self.q.strip()
+        return text if re.search(r"\w{3}", text) and not re.search(r'["]|(^|\s)-\w', text) else None
+
+    def fingerprint(self) -> str:
+        """Return a text that is equal for equal searches."""
+        return repr((self.q, self.kinds))
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """What a search comes to when it begins, for all of its pages: see `matching.service`.
+
+    `query` is what PostgreSQL makes of the words, which much fits if it `is_common`. Tasks with ids from `floor` on are
+    ranked; None is all. `pinned` are tasks with points of their own: those with the key that was searched for, and
+    those whose titles are like the words.
+    """
+
+    query: str
+    is_common: bool = False
+    floor: UUID | None = None
+    pinned: tuple[tuple[UUID, int], ...] = ()
+
+    @property
+    def keyed(self) -> tuple[tuple[UUID, int], ...]:
+        """Those with the key."""
+        return tuple(one for one in self.pinned if one[1] == POINTS)
+
+    def as_written(self) -> list[str]:
+        """Return it as it is in a cursor."""
+        floor = "" if self.floor is None else str(self.floor)
+        pinned = " ".join(f"{task_id}:{points}" for task_id, points in self.pinned)
+        return [self.query, "common" if self.is_common else "", floor, pinned]
+
+    @classmethod
+    def read(cls, written: Sequence[str]) -> "Matching":
+        """Return what a cursor of ours has."""
+        query, common, floor, pinned = written
+        pairs = (one.split(":") for one in pinned.split())
+        found = tuple((UUID(task_id), int(points)) for task_id, points in pairs)
+        return cls(query, bool(common), UUID(floor) if floor else None, found)
+
+
+def rank_of(points: int | None) -> float:
+    """Return a rank from 0 to 1."""
+    return (points or 0) / POINTS
+
+
+def marked(text: str) -> str:
+    """Return a text that PostgreSQL has marked as HTML: its own brackets are escaped, and marks are elements."""
+    plain = html.escape(text.replace(LESS, "<").replace(GREATER, ">"), quote=True)
+    return plain.replace(OPEN, "<mark>").replace(CLOSE, "</mark>")
+
+
+def is_marked(text: str | None) -> bool:
+    """Tell whether anything in a text is marked."""
+    return text is not None and OPEN in text
