@@ -12,7 +12,9 @@ import httpx2
 import pytest
 from chassis.ids import uuid7
 from chassis.web.health import Health
+from sqlalchemy import text as sql
 from tasks_service.main import create_app
+from testkit.waiting import eventually
 
 TIMES = ("created_at", "updated_at")
 
@@ -559,3 +561,108 @@ async def test_p2_two_thousand_tasks_come_back(files, rows):
     assert canonical(again, users=users) == canonical(content, users=users)
     progress = "SELECT sum(subtasks_total), max(subtasks_total) FROM tasks.task WHERE workspace_id = :w"
     assert await rows(progress, w=place) == await rows(progress, **of_team)
+
+
+STRANGE = [
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "\\ud800"}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "title": "b"}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "estimate_minutes": 1e400}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "estimate_minutes": 99999999999999999999}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "number": 0}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "position": "n0000000012V!"}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "position": "n0000000012V0"}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "created_at": "1900-01-01T00:00:00Z"}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "created_at": "2026-01-01T00:00:00"}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "due": {"at": "2026-01-01", "timezone": "X"}}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "completion_policy": "quorum:99"}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "assignees": [{"user_id": 7}]}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "custom": {"a": NaN}}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "external_id": "x"}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "version": 7}',
+    '{"kind": "task", "id": "%s", "project_id": "%s", "title": "a", "labels": "x"}',
+    '{"kind": "project", "id": "%s", "name": "p", "prefix": "%.2s-"}',
+    '{"kind": "project", "id": "%s", "name": "%s", "next_number": 9999999999}',
+    '{"kind": "project", "id": "%s", "name": "%s", "statuses": [{"key": "x", "name": "x", "category": "done"}]}',
+    '["%s", "%s"]',
+    '"%.2s%.2s"',
+    "\x00%.2s%.2s",
+    "\ufeff{%.2s%.2s",
+]
+
+
+async def test_r29_whatever_is_in_a_line_only_that_line_is_broken(files):
+    project = str(uuid7())
+    content = line("project", id=project, name="P")
+    content += "".join(one % (uuid7(), project) + "\n" for one in STRANGE)
+    content = content.encode() + b"\xff\xfe{}\n" + line("label", id=str(uuid7()), name="after").encode()
+    job, results = await files.take(content)
+    assert (job["status"], job["total"], job["done"]) == ("succeeded", len(STRANGE) + 3, len(STRANGE) + 3)
+    assert [one["line"] for one in results if one["error"]] == [*range(2, len(STRANGE) + 3)]
+    assert not any(one["error"]["code"] == "NOT_ACCEPTED" for one in results)
+    labels = await files.team.ok("owner", "GET", f"/labels?workspace_id={files.team.workspace_id}")
+    assert [one["name"] for one in labels] == ["after"]
+
+
+TAKEN = "INSERT INTO tasks.project_prefix VALUES (:w, 'ABC', :p)"
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO tasks.project %'
+"""
+
+
+async def test_p2_what_somebody_else_takes_meanwhile_is_done_without_line_by_line(files, database, rows):
+    """The prefix is free when it is looked at, and then it is not: the database refuses both projects together."""
+    team = files.team
+    projects = ids(2)
+    content = line("project", id=projects[0], name="A", prefix="ABC") + line("project", id=projects[1], name="B")
+    async with database.writer.begin() as connection:
+        await connection.execute(sql(TAKEN), {"w": team.workspace_id, "p": team.project_id})
+        taking = asyncio.create_task(files.take(content))
+
+        async def waits():
+            return await rows(WAITING) == [(1,)]
+
+        await eventually(waits)
+    job, results = await taking
+    assert (job["status"], job["failed"], warned(results)) == ("succeeded", 0, [(1, ["PREFIX_TAKEN"])])
+    shown = {one["name"] for one in await team.ok("owner", "GET", f"/projects?workspace_id={team.workspace_id}")}
+    assert shown == {"A", "B", "P"}
+
+
+async def test_p2_a_personal_workspace_goes_to_the_inbox_of_another_with_what_is_ones_own(files):
+    team = files.team
+    category = await team.ok("admin", "POST", "/categories", {"name": "Mine"})
+    label = await team.ok("admin", "POST", "/labels", {"name": "later", "personal": True})
+    task = await team.ok("admin", "POST", "/tasks", {"title": "t", "category_id": category["id"]})
+    await team.ok("admin", "PUT", f"/tasks/{task['id']}/labels/{label['id']}")
+    _, content = await files.export(task["workspace_id"], "admin")
+    other = await team.ok("member", "POST", "/tasks", {"title": "there"})
+    job, results = await files.take(content, other["workspace_id"], "member")
+    assert (job["status"], job["failed"]) == ("succeeded", 0)
+    # Of two people, one's marks are not the other's.
+    marks = [one for one in results if one["kind"] in {"personal_label", "watcher"}]
+    assert [code for _, codes in warned(marks) for code in codes] == ["WATCHER_NO_ACCESS", "NOT_YOURS"]
+    tasks = await team.ok("member", "GET", f"/tasks?workspace_id={other['workspace_id']}")
+    assert {(one["title"], one["project_id"]) for one in tasks} == {
+        ("there", other["project_id"]),
+        ("t", other["project_id"]),
+    }
+    (mine,) = await team.ok("member", "GET", f"/categories?workspace_id={other['workspace_id']}")
+    assert (mine["name"], mine["personal"]) == ("Mine", True)
+    assert {one["category_id"] for one in tasks} == {None, mine["id"]}
+    # Into what several share nothing comes that is one's own.
+    job, results = await files.take(content, who="owner")
+    assert [one["error"]["code"] for one in results if one["kind"] in {"category", "label"}] == [
+        "PERSONAL_ELSEWHERE"
+    ] * 2
+
+
+async def test_p2_who_reads_the_audit_is_told_of_exports_and_imports_of_others(files):
+    team = files.team
+    await files.export(who="admin")
+    await files.take(line("label", id=str(uuid7()), name="a"), who="admin")
+    audit = await team.ok("owner", "GET", f"/workspaces/{team.workspace_id}/audit")
+    told_of = [(one["type"], one["actor"]["id"]) for one in audit if one["entity_type"] == "job"]
+    assert told_of == [("job.created", team.id("admin"))] * 2
+    kinds = [change["new"] for one in audit for change in one["changes"] if change["field"] == "kind"]
+    assert kinds == ["import", "export"]
