@@ -130,6 +130,18 @@ async def test_r16_upload_larger_than_an_upload_may_be_413(start, services, user
     assert services.attachments.requests == []
 
 
+async def test_p2_a_file_of_an_import_may_be_larger_than_an_upload_and_not_than_its_own_limit(
+    start, services, user, is_refused
+):
+    headers = {**user.headers, "content-type": "application/x-ndjson"}
+    async with start(max_upload_bytes=MB, max_import_bytes=2 * MB) as gateway, gateway.client() as api:
+        answer = await api.post("/api/v1/imports", content=b"x" * (2 * MB), headers=headers)
+        assert (answer.status_code, len(services.tasks.last.body)) == (200, 2 * MB)
+        answer = await api.post("/api/v1/imports", content=b"x" * (2 * MB + 1), headers=headers)
+        is_refused(answer, 413, "PAYLOAD_TOO_LARGE")
+    assert len(services.tasks.requests) == 1
+
+
 async def test_r16_body_to_the_gateway_itself_is_limited_413(api, user, is_refused):
     async def chunks():
         for _ in range(20):

@@ -353,6 +353,28 @@ async def test_p2_numbers_and_prefixes_are_kept_where_they_are_free(files):
     assert warned(results) == [(2, ["PREFIX_TAKEN"])]
     keys = [(await team.ok("owner", "GET", f"/tasks/{await made(files, one)}"))["key"] for one in tasks]
     assert keys == ["ABC-7", "ABC-50", "ABC-51"]
+    third, late = ids(2)
+    await files.take(line("project", id=third, name="C") + line("task", id=late, project_id=third, title="d", number=3))
+    next_one = await team.task(project_id=await made(files, third))
+    assert next_one["key"].endswith("-4")
+
+
+async def test_p2_a_task_that_was_there_counts_subtasks_that_come_later_and_is_changed_by_nobody(files, rows):
+    team = files.team
+    project, parent = ids(2)
+    at = "2026-01-02T03:04:05+00:00"
+    content = line("project", id=project, name="P")
+    content += line("task", id=parent, project_id=project, title="above", created_at=at, updated_at=at)
+    content += "".join(line("label", id=str(uuid7()), name=f"label {number}") for number in range(120))
+    for status in ("done", "todo", "cancelled"):
+        content += line("task", id=str(uuid7()), project_id=project, title=status, status=status, parent_id=parent)
+    job, results = await files.take(content)
+    assert (job["failed"], results) == (0, [])
+    shown = await team.ok("owner", "GET", f"/tasks/{await made(files, parent)}")
+    assert (shown["progress"], shown["version"]) == ({"done": 1, "total": 2}, 2)
+    assert shown["updated_at"] == at.replace("+00:00", "Z")
+    log = "SELECT type, resource->'progress'->>'total' FROM tasks.change WHERE entity_id = :id ORDER BY seq"
+    assert await rows(log, id=shown["id"]) == [("task.created.v1", "0"), ("task.updated.v1", "2")]
 
 
 async def test_p2_a_label_of_a_name_that_is_there_is_that_label(files):

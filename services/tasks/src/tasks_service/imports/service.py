@@ -116,8 +116,7 @@ async def take_step(session: AsyncSession, job: RunningJob, limits: ProjectLimit
     taking = await _take(session, terms, file, read)
     taking.broken |= read.broken
     await _tell(session, job, read, taking)
-    if not file.is_dry:
-        await _note_archived(session, terms, read)
+    await _note_archived(session, terms, read)
     if taking.drafts:
         drafts = taking.drafts
         await changes.record(session, workspace_id=job.workspace_id, actor=job.actor, drafts=drafts, reason=REASON)
