@@ -51,6 +51,14 @@ class CursorSigner:
             raise CursorMismatch(field="cursor")
         return after, backwards
 
+    def peek(self, cursor: str) -> list[str | int | None]:
+        """Return the sort key of any list's cursor, for what the list itself is made of; read_page has to follow.
+
+        Raises InvalidCursor.
+        """
+        after: list[str | int | None] = orjson.loads(self._verify(b"page", cursor))[1]
+        return after
+
     def _sign(self, purpose: bytes, body: bytes) -> str:
         return _encode(body + self._tag(purpose, body))
 

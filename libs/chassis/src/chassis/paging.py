@@ -36,17 +36,21 @@ class Page(Generic[Row]):
     meta: dict[str, Any]
 
 
-class Walk(Generic[Key]):
-    """One part of a walk over a list that is sorted by one column.
+Place = list[str | int | None]
+"""What a cursor says of the entry that it stands at."""
 
-    `query` tells the list and its caller from any other, and `read` makes of the text of a key the key. Read `limit`
-    rows that follow `onwards_from` in the order of the list, or that precede `back_from`, in the opposite order; both
-    are None at the beginning. Raises InvalidCursor or CursorMismatch.
+
+class SortedWalk(Generic[Key]):
+    """One part of a walk over a sorted list.
+
+    `query` tells the list and its caller from any other, and `read` makes of what a cursor has the sort keys. Read
+    `limit` rows that follow `edge` in the order of the list, or when it goes `backwards` precede it, in the opposite
+    order; at the beginning there is none. Raises InvalidCursor or CursorMismatch.
     """
 
-    def __init__(self, paging: Paging, signer: CursorSigner, *, query: bytes, read: Callable[[str], Key]) -> None:
-        place, self._backwards = signer.read_page(paging.cursor, query=query) if paging.cursor else (None, False)
-        self._edge = None if place is None else read(str(place[0]))
+    def __init__(self, paging: Paging, signer: CursorSigner, *, query: bytes, read: Callable[[Place], Key]) -> None:
+        place, self.backwards = signer.read_page(paging.cursor, query=query) if paging.cursor else (None, False)
+        self.edge = None if place is None else read(place)
         self._per_page, self._signer, self._query = paging.per_page, signer, query
 
     @property
@@ -54,26 +58,37 @@ class Walk(Generic[Key]):
         """How many rows to read: one more than is shown tells whether there is a next part."""
         return self._per_page + 1
 
-    @property
-    def onwards_from(self) -> Key | None:
-        return None if self._backwards else self._edge
-
-    @property
-    def back_from(self) -> Key | None:
-        return self._edge if self._backwards else None
-
-    def page(self, rows: Sequence[Row], *, key: str) -> Page[Row]:
-        """Return what is shown of the rows, in the order of the list; `key` names the column."""
+    def shown(self, rows: Sequence[Row], *, place: Callable[[Row], Place]) -> Page[Row]:
+        """Return what is shown of the rows, in the order of the list; `place` says where one stands in it."""
         shown, more = list(rows[: self._per_page]), len(rows) > self._per_page
-        if self._backwards:
+        if self.backwards:
             shown.reverse()
-        has_next = bool(shown) and (more or self._backwards)
-        has_previous = bool(shown) and self._edge is not None and (more or not self._backwards)
+        has_next = bool(shown) and (more or self.backwards)
+        has_previous = bool(shown) and self.edge is not None and (more or not self.backwards)
         cursors = {
-            "next_cursor": self._cursor(shown[-1][key]) if has_next else None,
-            "prev_cursor": self._cursor(shown[0][key], backwards=True) if has_previous else None,
+            "next_cursor": self._cursor(place(shown[-1])) if has_next else None,
+            "prev_cursor": self._cursor(place(shown[0]), backwards=True) if has_previous else None,
         }
         return Page(shown, {"per_page": self._per_page, **cursors, "has_more": has_next})
 
-    def _cursor(self, key: object, *, backwards: bool = False) -> str:
-        return self._signer.page(query=self._query, after=[str(key)], backwards=backwards)
+    def _cursor(self, place: Place, *, backwards: bool = False) -> str:
+        return self._signer.page(query=self._query, after=place, backwards=backwards)
+
+
+class Walk(SortedWalk[Key]):
+    """One part of a walk over a list that is sorted by one column, whose text `read` makes the key of."""
+
+    def __init__(self, paging: Paging, signer: CursorSigner, *, query: bytes, read: Callable[[str], Key]) -> None:
+        super().__init__(paging, signer, query=query, read=lambda place: read(str(place[0])))
+
+    @property
+    def onwards_from(self) -> Key | None:
+        return None if self.backwards else self.edge
+
+    @property
+    def back_from(self) -> Key | None:
+        return self.edge if self.backwards else None
+
+    def page(self, rows: Sequence[Row], *, key: str) -> Page[Row]:
+        """Return what is shown of the rows; `key` names the column."""
+        return self.shown(rows, place=lambda row: [str(row[key])])

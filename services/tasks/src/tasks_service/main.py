@@ -38,6 +38,7 @@ from tasks_service.invitations import endpoints as invitations
 from tasks_service.invitations.service import InvitationTerms
 from tasks_service.jobs import endpoints as jobs
 from tasks_service.labels import endpoints as labels
+from tasks_service.listing import endpoints as listing
 from tasks_service.members import endpoints as members
 from tasks_service.metadata import endpoints as metadata
 from tasks_service.moving import endpoints as moving
@@ -67,6 +68,7 @@ ROUTERS = (
     external_ids.router,
     bulk.router,
     bulk_by_filter.router,
+    listing.router,
     tasks.router,
     assignments.router,
     watchers.router,
@@ -152,6 +154,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             ),
             "bulk_max_atomic": settings.tasks.bulk_max_atomic,
             "undo_window": timedelta(minutes=settings.tasks.undo_minutes),
+            "exact_count_up_to": settings.tasks.exact_count_up_to,
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
         },
     )

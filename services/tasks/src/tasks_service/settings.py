@@ -33,6 +33,12 @@ class TasksSettings(SettingsGroup):
         le=5000,
         description="How long a read with X-Min-Cursor waits for the data to be that new, in milliseconds.",
     )
+    exact_count_up_to: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="How many tasks are counted one by one for the total of a list; of more it is an estimate.",
+    )
     max_projects: int = Field(default=1000, ge=1, le=10_000, description="How many projects a workspace may have.")
     max_project_members: int = Field(
         default=500, ge=1, le=5000, description="How many members of its own a project may have."

@@ -29,12 +29,7 @@ async def locate_task(place):
     return "GET", f"/internal/tasks/{place.task_id}", None
 
 
-async def list_tasks(place):
-    return "GET", f"/api/v1/tasks?project_id={place.project_id}", None
-
-
 ENTRIES = (create_task, read_task, update_task, replace_task, delete_task, locate_task)
-LISTS = {list_tasks: "task_id"}
 # What is named in a body or a query, and not in the path, is an invalid value where it is hidden.
 HIDDEN = {create_task: (422, "PROJECT_NOT_FOUND")}
 UNDECIDED = {

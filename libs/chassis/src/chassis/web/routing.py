@@ -247,7 +247,8 @@ def query_problems(
         if len(problems) == MAX_ERRORS:
             break
         if name not in known:
-            problems.append(_unknown(name, known))
+            # What there is fills an entry, and is the same for all that there is not.
+            problems.append(_unknown(name, known, told=any(one.allowed for one in problems)))
         elif name in seen and name in single:
             problems.append(ErrorDetail("REPEATED_PARAMETER", "This parameter may be given only once.", name))
         elif "\0" in value:
@@ -261,10 +262,16 @@ def _as_error(problems: list[ErrorDetail]) -> AppError:
     return UnknownParameter(details=problems) if unknown else InvalidInput(details=problems)
 
 
-def _unknown(name: str, known: frozenset[str]) -> ErrorDetail:
+def _unknown(name: str, known: frozenset[str], *, told: bool) -> ErrorDetail:
     guess = closest(name, known)
     hint = f"did you mean {guess}?" if guess else None
-    return ErrorDetail(UnknownParameter.code, UnknownParameter.message, name, hint=hint, allowed=sorted(known) or None)
+    return ErrorDetail(
+        UnknownParameter.code,
+        UnknownParameter.message,
+        name,
+        hint=hint,
+        allowed=None if told else sorted(known) or None,
+    )
 
 
 def _query_parameters(dependant: Dependant) -> tuple[frozenset[str], frozenset[str]]:

@@ -1,94 +1,25 @@
-"""SQL of filters: what a bound tree asks of a row of `task`.
+"""Queries for what a filter finds: its tree as a condition, and by whom it asks for where to begin."""
 
-A condition is true of what fulfils it, and false or null of all else, so the complement is `IS NOT TRUE`. Values are
-bound parameters, always. Nothing in a condition says what the caller may see: that is for the query that has it.
-"""
-
-import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import date, datetime
-from typing import Any, cast
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from chassis.db.base import table_of
-from chassis.filtering.tree import And, Node, Not, Or, Predicate, Value
+from chassis.filtering.tree import And, Node, Predicate
 from chassis.identity import Principal
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Date,
-    DateTime,
-    Double,
-    Select,
-    Text,
-    and_,
-    any_,
-    bindparam,
-    exists,
-    false,
-    func,
-    or_,
-    select,
-    true,
-)
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy import Select, any_, bindparam, select, true
 from sqlalchemy.types import TypeEngine
 
 from tasks_service.assignees.models import Assignee
-from tasks_service.labels.models import PersonalLabel
-from tasks_service.matching.rules import (
-    COMPLEMENTS,
-    META,
-    PRIORITIES,
-    Bound,
-    Comparison,
-    bounds_of_day,
-    conjuncts,
-    day_of,
-    places_in_metadata,
-    ranked,
-    within,
-)
-from tasks_service.metadata.models import TaskMetadata
-from tasks_service.metadata.rules import app_of
-from tasks_service.stars.models import Star
-from tasks_service.tasks.rules import Key, task_named
-from tasks_service.visibility.repository import TASKS, project, seen_by, seen_tasks, sight_of, task
+from tasks_service.predicates.repository import ID, Asking, Condition, Expression, condition_of
+from tasks_service.predicates.rules import conjuncts, parts_of, shape_of
+from tasks_service.visibility.repository import TASKS, seen_by, seen_tasks, sight_of, task
 from tasks_service.watchers.models import Watcher
 
 assignee = table_of(Assignee)
 watcher = table_of(Watcher)
-star = table_of(Star)
-personal_label = table_of(PersonalLabel)
-task_metadata = table_of(TaskMetadata)
-# Of its own name, so that a query that joins projects does not take it for its own.
-of_task = project.alias("project_of_task")
-
-Condition = ColumnElement[bool]
-Expression = ColumnElement[Any]
-ID: TypeEngine[Any] = PG_UUID(as_uuid=True)
-DAY, INSTANT, WALL = Date(), DateTime(timezone=True), DateTime(timezone=False)
-COMPARE: Mapping[Comparison, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """Who asks, and where days begin."""
-
-    caller: Principal
-    zone: ZoneInfo
-
-
-Builder = Callable[[Predicate, Asking], Condition]
 
 
 def conditions_of(node: Node, *, zone: ZoneInfo, caller: Principal) -> Condition:
@@ -96,7 +27,7 @@ def conditions_of(node: Node, *, zone: ZoneInfo, caller: Principal) -> Condition
 
     `zone` is where days begin, and `caller` is whose stars, labels and metadata count.
     """
-    return _condition(node, Asking(caller, zone))
+    return condition_of(node, Asking(caller, zone))
 
 
 def matching(caller: Principal, node: Node, *, zone: ZoneInfo) -> tuple[Select[tuple[UUID]], dict[str, Any]]:
@@ -106,291 +37,67 @@ def matching(caller: Principal, node: Node, *, zone: ZoneInfo) -> tuple[Select[t
     """
     query = select(task.c.id).select_from(TASKS).where(*seen_tasks(sight_of(caller)))
     query = query.where(conditions_of(node, zone=zone, caller=caller))
-    found = found_by(node)
+    found = found_by(node, zone=zone, caller=caller)
     return (query if found is None else query.where(task.c.id.in_(found))), seen_by(caller)
 
 
-def found_by(node: Node) -> Select[tuple[UUID]] | None:
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """What a tree asks for, of parameters that are named in their order, so that trees of one shape share a statement.
+
+    Where the tree says by whom or what to find tasks, `among` is a query for their ids as `task_id`, and `rest` is what
+    is asked of these. Two are equal when they are of one shape.
+    """
+
+    shape: Hashable
+    condition: Condition = field(compare=False)
+    values: Mapping[str, Any] = field(compare=False)
+    among: Select[Any] | None = field(compare=False, default=None)
+    rest: Condition = field(compare=False, default_factory=true)
+
+
+def shaped(node: Node, *, zone: ZoneInfo, caller: Principal) -> Shaped:
+    """Return what a bound tree asks of a row of `task`, for a list that begins where the tree says."""
+    values: dict[str, Any] = {}
+
+    def bind(value: Any, of: TypeEngine[Any]) -> Expression:
+        name = f"asked_{len(values)}"
+        values[name] = value
+        return bindparam(name, type_=of)
+
+    asking = Asking(caller, zone, bind)
+    condition = condition_of(node, asking)
+    found = _found_by(node, asking)
+    if found is None:
+        return Shaped(shape_of(node), condition, values)
+    first, among = found
+    rest = [one for one in parts_of(node) if one is not first or first.field == "assigned_to"]
+    return Shaped(shape_of(node), condition, values, among, condition_of(And(tuple(rest)), asking))
+
+
+def found_by(node: Node, *, zone: ZoneInfo, caller: Principal) -> Select[Any] | None:
     """Return a query for ids of tasks, all that a tree finds among them, where whom it asks for is a way to begin."""
-    parts = node.nodes if isinstance(node, And) else (node,)
-    for one in conjuncts(parts, ("assignees", "assigned_to")):
-        return select(assignee.c.task_id).where(assignee.c.user_id == any_(_array(one.values, ID)))
-    for one in conjuncts(parts, ("watchers",)):
-        return select(watcher.c.task_id).where(watcher.c.user_id == any_(_array(one.values, ID)))
+    found = _found_by(node, Asking(caller, zone))
+    return None if found is None else found[1]
+
+
+def _found_by(node: Node, asking: Asking) -> tuple[Predicate, Select[Any]] | None:
+    for one in conjuncts(parts_of(node), tuple(FINDERS)):
+        users = asking.array(one.values, ID)
+        return one, FINDERS[one.field](users)
     return None
 
 
-def _condition(node: Node, asking: Asking) -> Condition:
-    match node:
-        case And(nodes):
-            return and_(true(), *(_condition(one, asking) for one in nodes))
-        case Or(nodes):
-            return or_(false(), *(_condition(one, asking) for one in nodes))
-        case Not(inner):
-            return _is_not_true(_condition(inner, asking))
-        case Predicate():
-            return _asked(node, asking)
+def _assigned(users: Expression) -> Select[Any]:
+    return select(assignee.c.task_id).where(assignee.c.user_id == any_(users)).distinct()
 
 
-def _asked(predicate: Predicate, asking: Asking) -> Condition:
-    if predicate.operator in COMPLEMENTS:
-        return _is_not_true(_asked(replace(predicate, operator=COMPLEMENTS[predicate.operator]), asking))
-    if predicate.operator == "is_null" and predicate.values == (False,):
-        return _is_not_true(_asked(replace(predicate, values=()), asking))
-    build = _metadata if predicate.field.startswith(META) else BUILDERS[predicate.field]
-    return build(predicate, asking)
+def _watched(users: Expression) -> Select[Any]:
+    return select(watcher.c.task_id).where(watcher.c.user_id == any_(users), watcher.c.is_watching).distinct()
 
 
-def _is_not_true(condition: Condition) -> Condition:
-    return condition.self_group().op("IS NOT", is_comparison=True)(true())
-
-
-def _array(values: tuple[Value, ...], of: TypeEngine[Any]) -> Expression:
-    return bindparam(None, list(values), type_=ARRAY(of), unique=True)
-
-
-def _bound(value: Any, of: TypeEngine[Any]) -> Expression:
-    return bindparam(None, value, type_=of, unique=True)
-
-
-def _of(column: Expression, of: TypeEngine[Any], *, ranks: tuple[str, ...] = ()) -> Builder:
-    """Return how a column is asked for its value, for its place among ranks, and for a part of its text."""
-
-    def build(predicate: Predicate, _asking: Asking) -> Condition:
-        name, values = predicate.operator, predicate.values
-        if name == "is_null":
-            return column.is_(None)
-        if name in {"contains", "starts_with"}:
-            return _has_part(column, name, values[0])
-        if ranks and name != "in":
-            return column == any_(_array(tuple(ranked(cast("Comparison", name), values[0], ranks)), of))
-        if name == "in":
-            return column == any_(_array(values, of))
-        condition: Condition = COMPARE[cast("Comparison", name)](column, _bound(values[0], of))
-        return condition
-
-    return build
-
-
-def _has_part(column: Expression, name: str, value: Value) -> Condition:
-    """Return whether a text has a part, whatever the case. Nothing in it is a pattern, so nothing is escaped."""
-    whole, part = func.lower(column), func.lower(_bound(value, Text()))
-    found: Condition = func.starts_with(whole, part) if name == "starts_with" else func.strpos(whole, part) > 0
-    return found
-
-
-def _each(one: Callable[[Comparison, Value, Asking], Condition], is_null: Condition) -> Builder:
-    """Return how something is asked for that is compared with one value at a time."""
-
-    def build(predicate: Predicate, asking: Asking) -> Condition:
-        if predicate.operator == "is_null":
-            return is_null
-        comparison = cast("Comparison", "=" if predicate.operator == "in" else predicate.operator)
-        return or_(false(), *(one(comparison, value, asking) for value in predicate.values))
-
-    return build
-
-
-def _number(column: Expression) -> Builder:
-    def one(comparison: Comparison, value: Value, _asking: Asking) -> Condition:
-        found = cast("int | float", value)
-        # What is kept is smaller, and so a value beyond is as good as this one.
-        limited = max(-(2**40), min(2**40, found))
-        condition: Condition = COMPARE[comparison](
-            column, _bound(limited, BigInteger() if isinstance(limited, int) else Double())
-        )
-        return condition
-
-    return _each(one, column.is_(None))
-
-
-def _all_of(column: Expression, bounds: list[Bound], of: TypeEngine[Any]) -> Condition:
-    return and_(*(COMPARE[bound.comparison](column, _bound(bound.value, of)) for bound in bounds))
-
-
-def _on_day(column: Expression, comparison: Comparison, value: date | datetime, zone: ZoneInfo) -> Condition:
-    return _all_of(column, [Bound(comparison, day_of(value, zone))], DAY)
-
-
-def _at_instant(column: Expression, comparison: Comparison, value: date | datetime, zone: ZoneInfo) -> Condition:
-    if isinstance(value, datetime):
-        return _all_of(column, [Bound(comparison, value)], INSTANT)
-    return _all_of(column, bounds_of_day(comparison, value, zone), INSTANT)
-
-
-def _at_wall_time(column: Expression, comparison: Comparison, value: date | datetime, zone: ZoneInfo) -> Condition:
-    if isinstance(value, datetime):
-        return _all_of(func.timezone(_bound(zone.key, Text()), column), [Bound(comparison, value)], INSTANT)
-    return _all_of(column, bounds_of_day(comparison, value, None), WALL)
-
-
-def _day(column: Expression) -> Builder:
-    def one(comparison: Comparison, value: Value, asking: Asking) -> Condition:
-        return _on_day(column, comparison, within(cast("date", value)), asking.zone)
-
-    return _each(one, column.is_(None))
-
-
-def _instant(column: Expression) -> Builder:
-    def one(comparison: Comparison, value: Value, asking: Asking) -> Condition:
-        return _at_instant(column, comparison, within(cast("date", value)), asking.zone)
-
-    return _each(one, column.is_(None))
-
-
-def _due(comparison: Comparison, value: Value, asking: Asking) -> Condition:
-    found = within(cast("date", value))
-    return or_(
-        _on_day(task.c.due_date, comparison, found, asking.zone),
-        _at_instant(task.c.due_at, comparison, found, asking.zone),
-        and_(task.c.due_kind == "local", _at_wall_time(task.c.due_local, comparison, found, asking.zone)),
-    )
-
-
-def _key(_comparison: Comparison, value: Value, _asking: Asking) -> Condition:
-    try:
-        named = task_named(str(value))
-    except ValueError:
-        return false()
-    if not isinstance(named, Key):
-        return false()
-    projects = select(of_task.c.id).where(of_task.c.prefix == _bound(named.prefix, Text()))
-    return and_(task.c.number == _bound(named.number, BigInteger()), task.c.project_id.in_(projects))
-
-
-def _flag(condition: Callable[[Asking], Condition]) -> Builder:
-    """Return how something is asked for that is so or not."""
-
-    def build(predicate: Predicate, asking: Asking) -> Condition:
-        found = condition(asking)
-        ways = {bool(value) for value in predicate.values}
-        return or_(false(), *(found if way else _is_not_true(found) for way in ways))
-
-    return build
-
-
-def _is_archived(_asking: Asking) -> Condition:
-    return task.c.project_id.in_(select(of_task.c.id).where(of_task.c.archived_at.is_not(None)))
-
-
-def _is_starred(asking: Asking) -> Condition:
-    mine = star.c.user_id == _bound(asking.caller.user_id, ID)
-    return exists().where(star.c.task_id == task.c.id, mine).correlate(task)
-
-
-def _set(has_any: Callable[[tuple[Value, ...], Asking], Condition], is_empty: Callable[[Asking], Condition]) -> Builder:
-    """Return how a set is asked for what is in it."""
-
-    def build(predicate: Predicate, asking: Asking) -> Condition:
-        if predicate.operator == "is_null":
-            return is_empty(asking)
-        if predicate.operator == "has_all":
-            return and_(true(), *(has_any((value,), asking) for value in predicate.values))
-        return has_any(predicate.values, asking)
-
-    return build
-
-
-def _has_assignee(values: tuple[Value, ...], _asking: Asking) -> Condition:
-    found: Condition = task.c.assignees.overlap(_array(values, ID))
-    return found
-
-
-def _has_label(values: tuple[Value, ...], asking: Asking) -> Condition:
-    mine = _own_labels(asking).where(personal_label.c.label_id == any_(_array(values, ID)))
-    return or_(task.c.labels.overlap(_array(values, ID)), mine.exists())
-
-
-def _has_no_label(asking: Asking) -> Condition:
-    return and_(func.cardinality(task.c.labels) == 0, ~_own_labels(asking).exists())
-
-
-def _own_labels(asking: Asking) -> Select[Any]:
-    mine = personal_label.c.user_id == _bound(asking.caller.user_id, ID)
-    return select(personal_label.c.label_id).where(personal_label.c.task_id == task.c.id, mine).correlate(task)
-
-
-def _has_watcher(values: tuple[Value, ...], _asking: Asking) -> Condition:
-    return _watching().where(watcher.c.user_id == any_(_array(values, ID))).exists()
-
-
-def _watching() -> Select[Any]:
-    return select(watcher.c.user_id).where(watcher.c.task_id == task.c.id, watcher.c.is_watching).correlate(task)
-
-
-def _metadata(predicate: Predicate, asking: Asking) -> Condition:
-    """Return what is asked of a value that the caller's app may see; see metadata.repository.list_readable."""
-    readable = (
-        task_metadata.c.task_id == task.c.id,
-        or_(task_metadata.c.owner_id == _bound(app_of(asking.caller), ID), task_metadata.c.shared),
-    )
-    found = [
-        and_(
-            task_metadata.c.namespace == _bound(namespace, Text()),
-            _in_metadata(_bound(path, ARRAY(Text)), predicate),
-        )
-        for namespace, path in places_in_metadata(predicate.field)
-    ]
-    there = exists().where(*readable, or_(false(), *found)).correlate(task)
-    return _is_not_true(there) if predicate.operator == "is_null" else there
-
-
-def _in_metadata(path: Expression, predicate: Predicate) -> Condition:
-    text = task_metadata.c.value.op("#>>", return_type=Text())(path)
-    if predicate.operator == "is_null":
-        # Of what is there; a null counts as nothing.
-        return text.is_not(None)
-    if predicate.operator in {"contains", "starts_with"}:
-        return _has_part(text, predicate.operator, predicate.values[0])
-    value = task_metadata.c.value.op("#>", return_type=JSONB())(path)
-    return or_(false(), *(_compared(value, text, predicate.operator, one) for one in predicate.values))
-
-
-def _compared(value: Expression, text: Expression, name: str, wanted: Value) -> Condition:
-    compare = COMPARE[cast("Comparison", "=" if name == "in" else name)]
-    if isinstance(wanted, str):
-        found: Condition = compare(text, _bound(wanted, Text()))
-        return and_(func.jsonb_typeof(value) == "string", found)
-    kind = "boolean" if isinstance(wanted, bool) else "number"
-    return and_(func.jsonb_typeof(value) == kind, compare(value, _bound(wanted, JSONB())))
-
-
-BUILDERS: Mapping[str, Builder] = {
-    **{
-        name: _of(task.c[name], ID)
-        for name in (
-            "id",
-            "workspace_id",
-            "project_id",
-            "category_id",
-            "parent_id",
-            "assigned_to",
-            "created_by",
-            "completed_by",
-        )
-    },
-    **{
-        name: _of(task.c[name], Text())
-        for name in (
-            "title",
-            "description",
-            "status",
-            "status_category",
-            "completion_policy",
-            "external_source",
-            "external_id",
-        )
-    },
-    "priority": _of(task.c.priority, Text(), ranks=tuple(PRIORITIES)),
-    "estimate_minutes": _number(task.c.estimate_minutes),
-    "start": _day(task.c.start_date),
-    "deadline": _day(task.c.deadline),
-    "due": _each(_due, task.c.due_kind.is_(None)),
-    **{name: _instant(task.c[name]) for name in ("completed_at", "created_at", "updated_at")},
-    "key": _each(_key, false()),
-    "is_archived": _flag(_is_archived),
-    "is_starred": _flag(_is_starred),
-    "assignees": _set(_has_assignee, lambda _asking: func.cardinality(task.c.assignees) == 0),
-    "labels": _set(_has_label, _has_no_label),
-    "watchers": _set(_has_watcher, lambda _asking: ~_watching().exists()),
+FINDERS: Mapping[str, Callable[[Expression], Select[Any]]] = {
+    "assignees": _assigned,
+    "assigned_to": _assigned,
+    "watchers": _watched,
 }

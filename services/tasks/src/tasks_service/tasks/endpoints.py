@@ -1,18 +1,16 @@
-from typing import Annotated, Any, Literal
-from uuid import UUID
+from typing import Annotated, Any
 
-from chassis.errors import CursorMismatch, Forbidden, IfMatchRequired, InvalidCursor, NotFound
+from chassis.errors import Forbidden, IfMatchRequired, InvalidCursor, NotFound
 from chassis.identity import Principal
 from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
-from chassis.web.envelope import Envelope, PageEnvelope
+from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import bare_example, errors, example, page_example, stale
-from chassis.web.pagination import PageAndCursor, PageTooDeep, PagingQuery, cursor_links, page_links
+from chassis.web.openapi import bare_example, errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, policy, scope
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from sqlalchemy import RowMapping
 
 from tasks_service.assignees.errors import AssigneeNoAccess
@@ -24,7 +22,6 @@ from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.includes.access import Including
 from tasks_service.includes.service import shown
 from tasks_service.labels.errors import LabelNotFound
-from tasks_service.listing.service import list_tasks as list_visible_tasks
 from tasks_service.permissions.policies import role_allows
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
@@ -40,12 +37,9 @@ from tasks_service.tasks.errors import (
     ProjectNotFound,
     TaskNotFound,
 )
-from tasks_service.tasks.filters import TaskFilter
-from tasks_service.tasks.rules import UUID_PATTERN, Priority, StatusCategory
 from tasks_service.tasks.schemas import (
     LOCATION_EXAMPLE,
     TASK_EXAMPLE,
-    StatusKey,
     TaskCreate,
     TaskLocation,
     TaskOut,
@@ -75,31 +69,6 @@ OpenChildren = Annotated[
     ),
 ]
 WRITTEN = {**ETAG, **CURSOR}
-
-
-def task_filter(
-    workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
-    project_id: Annotated[UUID | None, Query(description="Only this project.")] = None,
-    status: Annotated[list[StatusKey] | None, Query(description="Only these, repeated or joined by commas.")] = None,
-    status_category: Annotated[
-        list[StatusCategory] | None,
-        Query(description="Only what has a status of these categories, repeated or joined by commas."),
-    ] = None,
-    priority: Annotated[list[Priority] | None, Query(description="Only these, repeated or joined by commas.")] = None,
-    parent_id: Annotated[
-        str | None,
-        Query(
-            pattern=f"^(?:none|{UUID_PATTERN})$",
-            description="Only the direct subtasks of this task; `none` for the tasks that are no subtasks.",
-        ),
-    ] = None,
-) -> TaskFilter:
-    parent: UUID | Literal["none"] | None = None
-    if parent_id is not None:
-        parent = "none" if parent_id == "none" else UUID(parent_id)
-    return TaskFilter(
-        workspace_id, project_id, tuple(status or ()), tuple(status_category or ()), tuple(priority or ()), parent
-    )
 
 
 @router.post(
@@ -137,38 +106,6 @@ def task_filter(
 async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.create_task(write.session, wanted=body, actor=caller)
     return await written(request, write, caller, row, status=201, headers={"location": f"/api/v1/tasks/{row['id']}"})
-
-
-@router.get(
-    "",
-    summary="List tasks",
-    description=(
-        "The tasks that you can see, newest first. Page mode (`page`, `per_page`) tells the total; with `cursor=` "
-        "(empty to begin) the list is walked without skipping or repeating while others write."
-    ),
-    response_model=PageEnvelope[TaskView],
-    responses={
-        200: page_example(TASK_EXAMPLE, description="One page of tasks."),
-        **errors(InvalidCursor, CursorMismatch, PageAndCursor, PageTooDeep, NotYetConsistent),
-    },
-)
-@scope("tasks:read")
-@policy("task.read")
-async def list_tasks(
-    request: Request,
-    caller: CurrentPrincipal,
-    connection: FreshConnection,
-    wanted: Annotated[TaskFilter, Depends(task_filter)],
-    paging: PagingQuery,
-    include: Including,
-) -> Response:
-    page = await list_visible_tasks(
-        connection, caller=caller, wanted=wanted, paging=paging, signer=request.app.state.cursors
-    )
-    tasks = await shown(connection, page.rows, caller, include)
-    in_pages = paging.cursor is None
-    links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
-    return reply(tasks, meta=page.meta, headers=links)
 
 
 @router.get(

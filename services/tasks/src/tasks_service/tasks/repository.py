@@ -23,7 +23,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    true,
     union_all,
     update,
 )
@@ -34,20 +33,15 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from tasks_service.statuses.repository import STATUSES
 from tasks_service.subtasks.rules import MAX_DEPTH
-from tasks_service.tasks.filters import TaskFilter
 from tasks_service.tasks.models import Task, TaskKeyAlias
 from tasks_service.tasks.rules import Key
 from tasks_service.visibility.repository import (
-    TASK_RANK,
     TASK_ROLE,
     TASKS,
     WORKSPACE_ROLE,
     Sight,
-    member,
     project,
-    seen,
     seen_by,
-    seen_in_project,
     seen_tasks,
     sight_of,
     workspace,
@@ -76,7 +70,9 @@ LEAVES_FIRST: Sequence[ColumnElement[Any]] = (_depth(task, MAX_DEPTH).desc(), ta
 """The order in which tasks are locked: whoever changes one counts it in its parent afterwards."""
 
 KEY = (project.c.prefix + "-" + cast(task.c.number, String)).label("key")
-SHOWN = (*task.c, KEY)
+SORTED_BY = frozenset({"priority_rank", "due_sort", "title_sort"})
+"""Columns that are made of others by the database, and that nobody is shown."""
+SHOWN = (*(column for column in task.c if column.name not in SORTED_BY), KEY)
 HELD = (TASK_ROLE, WORKSPACE_ROLE, project.c.archived_at.is_not(None).label("is_archived"))
 """What a caller has in a task: the role, the one in the workspace, and whether the project takes changes."""
 HAD_ANOTHER_KEY = exists().where(alias.c.task_id == task.c.id).label("had_another_key")
@@ -147,59 +143,6 @@ async def find_visible(reader: Reader, *, caller: Principal, task_id: UUID) -> R
     return row
 
 
-async def list_visible(
-    reader: Reader,
-    *,
-    caller: Principal,
-    wanted: TaskFilter,
-    limit: int,
-    offset: int = 0,
-    before: UUID | None = None,
-    after: UUID | None = None,
-) -> Sequence[RowMapping]:
-    """Return the newest tasks first, with the caller's `role`; `before` and `after` bound the ids.
-
-    `after` walks back in time order. Each workspace gives at most `limit + offset` rows from its index, so the cost
-    does not grow with its size.
-    """
-    sight = sight_of(caller)
-    ascending = after is not None
-    order = task.c.id.asc() if ascending else task.c.id.desc()
-    part = (
-        select(*SHOWN, *HELD)
-        .select_from(task.join(project, project.c.id == task.c.project_id))
-        .where(
-            task.c.workspace_id == member.c.workspace_id,
-            task.c.deleted_at.is_(None),
-            *seen_in_project(sight),
-            TASK_RANK > 0,
-            *_conditions(wanted),
-            *([] if before is None else [task.c.id < before]),
-            *([] if after is None else [task.c.id > after]),
-        )
-        .order_by(order)
-        .limit(limit + offset)
-        .correlate(member)
-        .lateral("part")
-    )
-    outer = part.c.id.asc() if ascending else part.c.id.desc()
-    query = (
-        select(*part.c)
-        .select_from(member.join(part, true()))
-        .where(*seen(sight))
-        .order_by(outer)
-        .limit(limit)
-        .offset(offset)
-    )
-    return (await reader.execute(query, seen_by(caller))).mappings().all()
-
-
-async def count_visible(reader: Reader, *, caller: Principal, wanted: TaskFilter) -> int:
-    """Count what `list_visible` would walk through."""
-    query = select(func.count()).select_from(TASKS).where(*seen_tasks(sight_of(caller)), *_conditions(wanted))
-    return (await reader.execute(query, seen_by(caller))).scalar_one()
-
-
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | None:
     """Insert a task; the database gives it a number, a position and the category of its status.
 
@@ -235,20 +178,3 @@ async def rewrite(
     changed = (await session.execute(statement, {"wanted": [row["id"] for row in found]})).mappings()
     after = {row["id"]: row for row in changed}
     return [(row, typing.cast("RowMapping", {**row, **after[row["id"]]})) for row in found]
-
-
-def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.workspace_id is not None:
-        conditions.append(task.c.workspace_id == wanted.workspace_id)
-    if wanted.project_id is not None:
-        conditions.append(task.c.project_id == wanted.project_id)
-    if wanted.status:
-        conditions.append(task.c.status.in_(wanted.status))
-    if wanted.status_category:
-        conditions.append(task.c.status_category.in_(wanted.status_category))
-    if wanted.priority:
-        conditions.append(task.c.priority.in_(wanted.priority))
-    if wanted.parent is not None:
-        conditions.append(task.c.parent_id.is_(None) if wanted.parent == "none" else task.c.parent_id == wanted.parent)
-    return conditions

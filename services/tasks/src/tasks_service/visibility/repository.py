@@ -13,12 +13,16 @@ from chassis.identity import Principal
 from sqlalchemy import (
     ColumnElement,
     FromClause,
+    Integer,
+    String,
     and_,
     any_,
     bindparam,
     case,
     exists,
     func,
+    literal_column,
+    or_,
     select,
     true,
 )
@@ -57,6 +61,17 @@ RANKS = {role: rank for rank, role in enumerate(reversed(PROJECT_ROLES), start=1
 MANAGER, EDITOR = RANKS["manager"], RANKS["editor"]
 
 
+def _told(value: str | int) -> ColumnElement[Any]:
+    """Return one of our own names or numbers as SQL: as a parameter it would be sent with every statement."""
+    return literal_column(
+        f"'{value}'" if isinstance(value, str) else str(value), String() if isinstance(value, str) else Integer()
+    )
+
+
+ROLES: ColumnElement[Any] = literal_column(f"(ARRAY[{', '.join(repr(name) for name in RANKS)}])", ARRAY(String))
+"""The roles in projects by their ranks."""
+
+
 class Sight(NamedTuple):
     """What narrows a caller's memberships. A statement is made once for each sight: people all have the same."""
 
@@ -86,12 +101,12 @@ def seen_by(caller: Principal) -> dict[str, Any]:
 
 def rank_of(role: ColumnElement[str]) -> ColumnElement[int]:
     """Return the rank of a role in a project, as SQL."""
-    return case(*((role == name, rank) for name, rank in RANKS.items()), else_=0)
+    return case(*((role == _told(name), _told(rank)) for name, rank in RANKS.items()), else_=_told(0))
 
 
 def role_of(rank: ColumnElement[int]) -> ColumnElement[str]:
-    """Return the role in a project of a rank, as SQL."""
-    return case(*((rank == number, name) for name, number in RANKS.items()))
+    """Return the role in a project of a rank, as SQL; null of none. The rank is looked at once."""
+    return ROLES[rank]
 
 
 def project_rank(user_id: ColumnElement[UUID]) -> ColumnElement[int]:
@@ -102,10 +117,10 @@ def project_rank(user_id: ColumnElement[UUID]) -> ColumnElement[int]:
         .correlate(project, member)
         .scalar_subquery()
     )
-    is_open = and_(member.c.role == "member", project.c.visibility == "workspace")
-    by_workspace = case((is_open, rank_of(project.c.member_role)), else_=0)
+    is_open = and_(member.c.role == _told("member"), project.c.visibility == _told("workspace"))
+    by_workspace = case((is_open, rank_of(project.c.member_role)), else_=_told(0))
     return case(
-        (member.c.role.in_(("owner", "admin")), MANAGER),
+        (or_(member.c.role == _told("owner"), member.c.role == _told("admin")), _told(MANAGER)),
         else_=func.greatest(by_workspace, func.coalesce(by_membership, 0)),
     )
 

@@ -1,11 +1,11 @@
 """Pure rules of what predicates ask: of days and instants in a zone, of ranks, and of where metadata lies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
-from chassis.filtering.tree import Operator, Predicate, Value
+from chassis.filtering.tree import And, Node, Not, Operator, Or, Predicate, Value
 
 from tasks_service.tasks.rules import Priority
 
@@ -72,6 +72,24 @@ def places_in_metadata(field: str) -> Iterator[tuple[str, list[str]]]:
     parts = field.removeprefix(META).split(".")
     for length in range(1, len(parts)):
         yield ".".join(parts[:length]), parts[length:]
+
+
+def parts_of(node: Node) -> tuple[Node, ...]:
+    """Return what a tree asks for altogether."""
+    return node.nodes if isinstance(node, And) else (node,)
+
+
+def shape_of(node: Node) -> Hashable:
+    """Return what trees have in common that differ in nothing but their values."""
+    match node:
+        case And(nodes):
+            return ("and", *(shape_of(one) for one in nodes))
+        case Or(nodes):
+            return ("or", *(shape_of(one) for one in nodes))
+        case Not(inner):
+            return ("not", shape_of(inner))
+        case Predicate(field, operator, values):
+            return (field, operator, *(value if isinstance(value, bool) else type(value) for value in values))
 
 
 def conjuncts(predicates: Sequence[object], fields: Sequence[str]) -> list[Predicate]:

@@ -1,0 +1,193 @@
+"""How a list is asked for: by parameters or by a body, which come to the same query."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from inspect import Parameter, Signature
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from chassis.errors import ErrorDetail, InvalidInput
+from chassis.filtering.binding import bind
+from chassis.filtering.documents import parse_filter
+from chassis.filtering.errors import FilterTooComplex, InvalidFilter
+from chassis.filtering.parameters import FlatParameter, flat_parameters, parse_parameters
+from chassis.filtering.values import Context
+from chassis.filtering.written import Written, joined
+from chassis.text import closest
+from chassis.web.flags import Flag
+from chassis.web.routing import refuses
+from fastapi import Depends, Query, Request
+
+from tasks_service.includes.service import REGISTRY
+from tasks_service.listing.filters import FIELDS
+from tasks_service.listing.rules import ALIASES, KEYS, MAX_KEYS, RANK, Order
+from tasks_service.listing.schemas import MAX_FIELDS, UTC, Asked, TaskListed, TaskSearch
+from tasks_service.timezones.rules import named_zone
+
+FLAT = flat_parameters(FIELDS)
+NOBODY = Context(UUID(int=0), UTC, datetime(2026, 1, 1, tzinfo=UTC))
+MEANINGS = {"<": "Before this, by", ">": "After this, by"}
+SORTABLE = tuple(name for name in KEYS if name != RANK)
+
+
+def _described(parameter: FlatParameter) -> str:
+    if parameter.operator != "=":
+        return f"{MEANINGS[parameter.operator]} the field `{parameter.field.name}`."
+    several = "repeated or joined by commas" if parameter.is_split else "repeated"
+    none = "; `none` for what has no value" if parameter.takes_none else ""
+    return f"{parameter.field.description} One of these, {several}{none}."
+
+
+def _declared(parameter: FlatParameter) -> Parameter:
+    annotation = Annotated[list[str] | None, Query(description=_described(parameter))]
+    return Parameter(parameter.name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+@refuses(FilterTooComplex)
+def flat_filter(request: Request, **_given: Any) -> Written | None:
+    """Return what the parameters named like fields ask for. Raises FilterTooComplex.
+
+    The query is read as it came: what may have commas in it must not be split at them.
+    """
+    given: dict[str, list[str]] = {}
+    for name, value in parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True):
+        if name in FLAT:
+            given.setdefault(name, []).append(value)
+    return parse_parameters(given, FIELDS)
+
+
+# FastAPI goes by the signature: one parameter for each of the fields.
+flat_filter.__signature__ = Signature(  # type: ignore[attr-defined]
+    [
+        Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=Request),
+        *(_declared(one) for one in FLAT.values()),
+    ]
+)
+FlatFilter = Annotated[Written | None, Depends(flat_filter)]
+
+
+@refuses(InvalidFilter, FilterTooComplex)
+def text_filter(
+    filter: Annotated[  # noqa: A002 - the parameter is called so
+        str | None,
+        Query(
+            description=(
+                "Which tasks, such as `assignee = me and (due < today()+7d or priority = urgent)`; "
+                "`GET /meta/tasks/fields` has the fields, operators and functions. Joined with the other parameters by "
+                "AND."
+            )
+        ),
+    ] = None,
+) -> Written | None:
+    """Return what `filter` asks for. Raises InvalidFilter or FilterTooComplex."""
+    return None if filter is None else parse_filter(filter)
+
+
+TextFilter = Annotated[Written | None, Depends(text_filter)]
+
+
+def sort_of(texts: Iterable[str], *, field: str = "sort") -> tuple[Order, ...]:
+    """Read the keys of a sort. Raises InvalidInput for all that is wrong with them."""
+    orders = [_order(text.strip()) for text in texts]
+    names = [order.name for order in orders]
+    problems = [_unknown(name, SORTABLE, field) for name in dict.fromkeys(names) if name not in KEYS]
+    if len(set(names)) < len(names):
+        problems.append(ErrorDetail("REPEATED_ENTRY", "Each entry may be given only once.", field))
+    if len(names) > MAX_KEYS:
+        problems.append(ErrorDetail("TOO_MANY", f"A sort has up to {MAX_KEYS} keys.", field))
+    if problems:
+        raise InvalidInput(details=problems)
+    return tuple(orders)
+
+
+def _order(text: str) -> Order:
+    name = text.removeprefix("-").removeprefix("+")
+    return Order(ALIASES.get(name, name), descending=text.startswith("-"))
+
+
+def _unknown(name: str, known: Sequence[str], field: str) -> ErrorDetail:
+    guess = closest(name, known)
+    hint = f"did you mean {guess}?" if guess else None
+    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=hint, allowed=sorted(known))
+
+
+def fields_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the fields to show. Raises InvalidInput for those that there are not."""
+    found, known = tuple(dict.fromkeys(names)), tuple(TaskListed.model_fields)
+    if problems := [_unknown(name, known, "fields") for name in found if name not in known]:
+        raise InvalidInput(details=problems)
+    return found
+
+
+def included(names: Iterable[str]) -> tuple[str, ...]:
+    """Return what to add to each task. Raises InvalidInput for what can't be."""
+    found = tuple(dict.fromkeys(names))
+    if problems := [
+        ErrorDetail("NOT_ALLOWED", "This is not one of the allowed values.", "include", allowed=sorted(REGISTRY))
+        for name in found
+        if name not in REGISTRY
+    ]:
+        raise InvalidInput(details=problems)
+    return found
+
+
+def _all_right(filters: Sequence[Written], sort: Sequence[str], fields: Sequence[str]) -> None:
+    """Raise InvalidInput for all that is wrong with a list, at once, so that it is told with what else is wrong.
+
+    Whoever asks, and when, makes no difference to that.
+    """
+    written = joined("and", filters) if filters else None
+    problems: list[ErrorDetail] = []
+    for check in (
+        lambda: written and bind(written, FIELDS, NOBODY),
+        lambda: sort_of(sort),
+        lambda: fields_of(fields),
+    ):
+        try:
+            check()
+        except InvalidInput as refusal:
+            problems += refusal.details
+    if problems:
+        # Of two wrong values of a parameter the same is told.
+        raise InvalidInput(details=[one for at, one in enumerate(problems) if one not in problems[:at]])
+
+
+def asked_list(
+    flat: FlatFilter,
+    text: TextFilter,
+    sort: Annotated[
+        list[str] | None,
+        Query(
+            description=(
+                f"Up to {MAX_KEYS} of {', '.join(f'`{name}`' for name in SORTABLE)}, joined by commas; `-` before one "
+                "turns it round. What has no value is last both ways. Newest first without it."
+            )
+        ),
+    ] = None,
+    fields: Annotated[
+        list[str] | None,
+        Query(max_length=MAX_FIELDS, description="What of each task to show, joined by commas; `id` always is."),
+    ] = None,
+) -> Asked:
+    """Return what the parameters ask for. Raises InvalidInput for all that is wrong with them."""
+    filters = tuple(one for one in (flat, text) if one is not None)
+    _all_right(filters, sort or (), fields or ())
+    return Asked(filters, sort_of(sort or ()), fields_of(fields or ()))
+
+
+AskedList = Annotated[Asked, Depends(asked_list)]
+Archived = Annotated[
+    Flag,
+    Query(description="Whether tasks of archived projects are listed, too; those that `project_id` names are."),
+]
+
+
+def asked_by(body: TaskSearch, zone: ZoneInfo | None) -> Asked:
+    """Return what a body asks for; `zone` is that of the header. Raises what the parameters raise."""
+    filters = () if body.filter is None else (parse_filter(body.filter),)
+    sort = body.sort or ()
+    _all_right(filters, sort, body.fields or ())
+    named = zone if body.tz is None else named_zone(body.tz)
+    return Asked(filters, sort_of(sort), fields_of(body.fields or ()), archived=bool(body.archived), zone=named)

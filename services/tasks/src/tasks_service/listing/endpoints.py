@@ -1,0 +1,135 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+from chassis.errors import CursorMismatch, InvalidCursor
+from chassis.filtering.errors import FilterTooComplex, InvalidFilter
+from chassis.identity import Principal
+from chassis.paging import Paging
+from chassis.web.app import APIRouter
+from chassis.web.envelope import PageEnvelope
+from chassis.web.identity import CurrentPrincipal
+from chassis.web.openapi import errors, page_example
+from chassis.web.pagination import (
+    PageAndCursor,
+    PageTooDeep,
+    PagingQuery,
+    cursor_links,
+    page_links,
+    pages_or_cursor,
+)
+from chassis.web.replies import reply
+from chassis.web.routing import policy, scope
+from fastapi import Header, Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tasks_service.changes.access import FreshConnection
+from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.includes.access import Including
+from tasks_service.includes.service import REGISTRY, shown
+from tasks_service.listing import service
+from tasks_service.listing.access import Archived, AskedList, asked_by, included
+from tasks_service.listing.schemas import Asked, TaskListed, TaskSearch, only
+from tasks_service.tasks.schemas import TASK_EXAMPLE
+from tasks_service.timezones.access import MEANING, AskedZone
+from tasks_service.timezones.errors import UnknownTimezone
+from tasks_service.timezones.rules import named_zone
+
+router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
+
+REFUSALS = (
+    InvalidCursor,
+    CursorMismatch,
+    PageAndCursor,
+    PageTooDeep,
+    NotYetConsistent,
+    InvalidFilter,
+    FilterTooComplex,
+    UnknownTimezone,
+)
+ABOUT = (
+    "`meta.resolved_filter` is the filter as it was understood, with `me` and relative dates resolved, "
+    "`meta.timezone` where days begin, and `meta.sort` the order. Page mode tells the total, and by "
+    "`meta.total_is_estimate` whether it is about that many; by cursor the list is walked without skipping or "
+    "repeating while others write. Tasks of archived projects are left out unless you ask for them."
+)
+
+
+@router.get(
+    "",
+    summary="List tasks",
+    description=(
+        "The tasks that you can see, newest first unless `sort` says otherwise. Each parameter that is named like a "
+        f"field finds what has one of its values, and all of them are joined with `filter` by AND. {ABOUT}"
+    ),
+    response_model=PageEnvelope[TaskListed],
+    responses={200: page_example(TASK_EXAMPLE, description="One page of tasks."), **errors(*REFUSALS)},
+)
+@scope("tasks:read")
+@policy("task.read")
+async def list_tasks(
+    request: Request,
+    caller: CurrentPrincipal,
+    connection: FreshConnection,
+    asked: AskedList,
+    zone: AskedZone,
+    paging: PagingQuery,
+    include: Including,
+    *,
+    archived: Archived = False,
+) -> Response:
+    wanted = replace(asked, zone=zone, archived=archived)
+    return await _answer(request, connection, caller, wanted, paging, include)
+
+
+@router.post(
+    "/search",
+    status_code=200,
+    summary="Search tasks",
+    description=(
+        "The same list as `GET /tasks`, for filters that are JSON or too long for a query. It changes nothing, and an "
+        f"`Idempotency-Key` has no effect. {ABOUT}"
+    ),
+    response_model=PageEnvelope[TaskListed],
+    responses={200: page_example(TASK_EXAMPLE, description="One page of tasks."), **errors(*REFUSALS)},
+)
+@scope("tasks:read")
+@policy("task.read")
+async def search_tasks(
+    request: Request,
+    body: TaskSearch,
+    caller: CurrentPrincipal,
+    connection: FreshConnection,
+    x_timezone: Annotated[
+        str | None, Header(alias="X-Timezone", description=f"{MEANING} `tz` counts before it.")
+    ] = None,
+) -> Response:
+    asked = asked_by(body, None if x_timezone is None else named_zone(x_timezone, field="X-Timezone"))
+    paging = pages_or_cursor(body.page, body.per_page, body.cursor)
+    return await _answer(request, connection, caller, asked, paging, included(body.include or ()))
+
+
+async def _answer(
+    request: Request,
+    connection: AsyncConnection,
+    caller: Principal,
+    asked: Asked,
+    paging: Paging,
+    include: Sequence[str],
+) -> Response:
+    state = request.app.state
+    query = await service.resolve(connection, caller=caller, asked=asked, paging=paging, signer=state.cursors)
+    page = await service.list_tasks(
+        connection,
+        caller=caller,
+        query=query,
+        paging=paging,
+        signer=state.cursors,
+        exact_up_to=state.exact_count_up_to,
+    )
+    tasks = await shown(connection, page.rows, caller, include)
+    links = {}
+    if request.method == "GET":
+        in_pages = paging.cursor is None
+        links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
+    return reply(only(tasks, asked.fields, [REGISTRY[name].field for name in include]), meta=page.meta, headers=links)

@@ -1,0 +1,368 @@
+"""SQL of lists: each of the caller's places gives a page from an index in the order of the list; the best are shown.
+
+A place is a project in which the caller has a role; tasks that are shared one by one are a place of their own. So the
+cost is that of places, and no index is walked past what the caller does not see.
+"""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+from chassis.identity import Principal
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    Numeric,
+    RowMapping,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.types import TypeEngine
+
+from tasks_service.listing.rules import RANK, Asked, Edge, KeyType, Order, Segment, Sort, segments
+from tasks_service.matching.repository import Shaped
+from tasks_service.tasks.repository import KEY, SORTED_BY
+from tasks_service.visibility.repository import (
+    CALLER,
+    CALLER_ID,
+    EDITOR,
+    IDS,
+    IN_WORKSPACE,
+    PROJECT_RANK,
+    PROJECTS,
+    WORKSPACE_ROLE,
+    Sight,
+    project,
+    rank_of,
+    role_of,
+    seen_by,
+    seen_in_project,
+    sight_of,
+    task,
+    task_share,
+)
+
+Reader = AsyncConnection | AsyncSession
+Condition = ColumnElement[bool]
+Conditions = Sequence[Condition]
+
+TYPES: Mapping[KeyType, TypeEngine[Any]] = {
+    "id": PG_UUID(as_uuid=True),
+    "instant": DateTime(timezone=True),
+    "day": Date(),
+    "number": Integer(),
+    "text": Text(),
+}
+TESTS: Mapping[str, Callable[[Any, Any], Any]] = {"=": operator.eq, "<": operator.lt, ">": operator.gt}
+STEPS = (26, 51, 101, 201, 501, 1001, 2001, 5001, 10_101)
+"""How many tasks a place gives: a few numbers, which the statement tells, so that its plan is made for them."""
+MANY = 10_000
+"""More tasks than this, which a filter finds by whom or what it names, are not worth looking at one by one."""
+SAMPLE = 2_000
+"""How many of the newest tasks a number is estimated from."""
+EXACT: ColumnElement[int] = bindparam("exact_up_to", type_=Integer())
+SHOWN = tuple(column for column in task.c if column.name not in SORTED_BY)
+OF_PLACE: ColumnElement[Any] = literal_column("place.id", PG_UUID(as_uuid=True))
+
+
+class Reach(NamedTuple):
+    """Which of the places that a caller sees a list is of; `is_archived` is None for both kinds."""
+
+    in_workspaces: bool = False
+    in_projects: bool = False
+    is_archived: bool | None = False
+
+
+class Part(NamedTuple):
+    """What part of a list is read: from an edge, of whose values some may be null, or from the beginning."""
+
+    sort: Sort
+    backwards: bool = False
+    nulls: tuple[bool, ...] | None = None
+
+
+EVERYTHING = Shaped((), true(), {})
+"""A filter that finds all."""
+
+
+async def list_tasks(
+    reader: Reader,
+    *,
+    caller: Principal,
+    reach: Reach,
+    found: Shaped,
+    part: Part,
+    limit: int,
+    offset: int = 0,
+    parameters: Mapping[str, Any],
+) -> Sequence[RowMapping]:
+    """Return tasks as they are read, with what the caller has in them, in the order of the walk."""
+    step = next(one for one in STEPS if limit + offset <= one)
+    statement = _listed(sight_of(caller), reach, found, part, step)
+    values = {**seen_by(caller), **found.values, **parameters, "shown": limit, "skipped": offset}
+    rows: Sequence[RowMapping] = (await reader.execute(statement, values)).mappings().all()
+    return rows
+
+
+def _is_ranked(found: Shaped) -> bool:
+    """Tell whether it is said of each task how well it fits: then these are all that there are."""
+    return found.among is not None and RANK in found.among.selected_columns
+
+
+class Total(NamedTuple):
+    """How many tasks there are, or about how many."""
+
+    number: int
+    is_estimate: bool
+
+
+async def count_tasks(
+    reader: Reader, *, caller: Principal, reach: Reach, found: Shaped, parameters: Mapping[str, Any], exact_up_to: int
+) -> Total:
+    """Count what `list_tasks` would walk through, by what the caller sees alone.
+
+    Where more tasks than `exact_up_to` would have to be looked at, the newest of each place stand for the rest of it.
+    """
+    statement = _counted(sight_of(caller), reach, found)
+    row = (
+        await reader.execute(statement, {**seen_by(caller), **found.values, **parameters, "exact_up_to": exact_up_to})
+    ).one()
+    return Total(int(row.number), bool(row.is_estimate))
+
+
+def edge_parameters(edge: Edge) -> dict[str, Any]:
+    """Return the parameters that an edge gives a list."""
+    return {f"edge_{place}": value for place, value in enumerate(edge) if value is not None}
+
+
+@lru_cache(maxsize=256)
+def _listed(sight: Sight, reach: Reach, found: Shaped, part: Part, step: int) -> Select[Any]:
+    place = _places(sight, reach)
+    top = _best(place, found, part, step)
+    return (
+        select(*SHOWN, *_held(place), *_places_in(top, part.sort), *([top.c[RANK]] if RANK in top.c else []))
+        .select_from(top.join(task, task.c.id == top.c.id).join(place, place.c.id == task.c.project_id))
+        .order_by(*_ordered(top.c, part.sort, backwards=part.backwards))
+    )
+
+
+def _places_in(top: Subquery, sort: Sort) -> Sequence[ColumnElement[Any]]:
+    """Return the sort keys of a task, for a cursor."""
+    return [top.c[order.key.column].label(f"sort_{place}") for place, order in enumerate(sort)]
+
+
+@lru_cache(maxsize=128)
+def _counted(sight: Sight, reach: Reach, found: Shaped) -> Select[Any]:
+    place = _places(sight, reach)
+    looked = _looked_at(place, found)
+    shared = select(*_shared(place, []).where(*_live(found.condition)).limit(EXACT + 1).subquery("share").c)
+    number = func.coalesce(select(func.sum(looked.c.number)).scalar_subquery(), 0) + _size(shared)
+    is_estimate = select(func.bool_or(looked.c.is_estimate)).scalar_subquery()
+    if found.among is None:
+        return select(number.label("number"), is_estimate.label("is_estimate"))
+    few, is_few = _few(found.among)
+    some = _some(place, few, [task.c.id]).where(*_live(found.rest))
+    # Of the ways, only that which is right is gone.
+    numbers = case((is_few, _size(some)), else_=number)
+    return select(numbers.label("number"), case((is_few, false()), else_=is_estimate).label("is_estimate"))
+
+
+def _size(query: Select[Any]) -> ColumnElement[int]:
+    return select(func.count()).select_from(query.subquery()).scalar_subquery()
+
+
+def _looked_at(place: CTE, found: Shaped) -> CTE:
+    """Return how many tasks there are in each place, and whether that is an estimate.
+
+    Numbers of tasks are given in the order of their making, so what numbers the newest have tells how dense they are.
+    """
+    sizes = select(func.sum(place.c.next_number - 1).label("tasks"), func.count().label("places"))
+    size = sizes.where(place.c.rank > 0).cte("size").prefix_with("MATERIALIZED")
+    most = select(
+        case((size.c.tasks <= EXACT, EXACT), else_=func.greatest(SAMPLE / func.greatest(size.c.places, 1), 1))
+    ).scalar_subquery()
+    newest = (
+        select(task.c.number, and_(true(), found.condition).label("is_found"))
+        .where(task.c.project_id == OF_PLACE, task.c.deleted_at.is_(None))
+        .order_by(task.c.id.desc())
+        .limit(most)
+        .subquery("newest")
+    )
+    seen = select(
+        func.count().label("looked_at"),
+        func.count().filter(newest.c.is_found).label("found"),
+        (func.max(newest.c.number) - func.min(newest.c.number) + 1).label("span"),
+    ).lateral("seen")
+    is_all = or_(seen.c.looked_at < most, select(size.c.tasks <= EXACT).scalar_subquery())
+    scaled = func.round(func.cast(seen.c.found, Numeric()) * (place.c.next_number - 1) / seen.c.span)
+    columns = (case((is_all, seen.c.found), else_=scaled).label("number"), (~is_all).label("is_estimate"))
+    return select(*columns).select_from(place.join(seen, true())).where(place.c.rank > 0).cte("looked_at")
+
+
+def _held(place: CTE) -> Sequence[ColumnElement[Any]]:
+    """Return what a caller has in a task; see tasks.repository.HELD."""
+    by_share = select(rank_of(task_share.c.role)).where(
+        task_share.c.task_id == task.c.id, task_share.c.user_id == CALLER_ID
+    )
+    best = func.greatest(place.c.rank, func.coalesce(by_share.correlate(task).scalar_subquery(), 0))
+    rank = case((place.c.rank >= EDITOR, place.c.rank), else_=best)
+    key = (place.c.prefix + "-" + func.cast(task.c.number, Text())).label(KEY.name)
+    return key, role_of(rank).label("role"), place.c.workspace_role, place.c.is_archived
+
+
+def _places(sight: Sight, reach: Reach) -> CTE:
+    """Return the projects that a list is of, with the caller's rank in each; 0 where there is none."""
+    archived = project.c.archived_at.is_not(None)
+    conditions = [CALLER, *([IN_WORKSPACE] if sight.in_workspace else []), *seen_in_project(sight)]
+    if reach.in_workspaces:
+        conditions.append(project.c.workspace_id == any_(bindparam("of_workspaces", type_=IDS)))
+    if reach.in_projects:
+        conditions.append(project.c.id == any_(bindparam("of_projects", type_=IDS)))
+    if reach.is_archived is not None:
+        conditions.append(archived if reach.is_archived else ~archived)
+    columns = (project.c.id, project.c.prefix, project.c.next_number, archived.label("is_archived"), WORKSPACE_ROLE)
+    query = select(*columns, PROJECT_RANK.label("rank")).select_from(PROJECTS)
+    return query.where(*conditions, project.c.purged_at.is_(None)).cte("place").prefix_with("MATERIALIZED")
+
+
+def _best(place: CTE, found: Shaped, part: Part, step: int) -> Subquery:
+    """Return the ids and the sort keys of the best of all places."""
+    joined = union_all(*(select(*way.subquery().c) for way in _ways(place, found, part, step))).subquery("found")
+    query = select(*joined.c).order_by(*_ordered(joined.c, part.sort, backwards=part.backwards))
+    return (
+        query.limit(bindparam("shown", type_=Integer())).offset(bindparam("skipped", type_=Integer())).subquery("top")
+    )
+
+
+def _ways(place: CTE, found: Shaped, part: Part, step: int) -> list[Select[Any]]:
+    if found.among is not None and _is_ranked(found):
+        return [_of_some(place, found.among.cte("few"), found, part, step)]
+    all_ways = [_of_projects(place, found, part, step), _of_shares(place, found, part, step)]
+    if found.among is None:
+        return all_ways
+    few, is_few = _few(found.among)
+    return [_of_some(place, few, found, part, step).where(is_few), *(way.where(~is_few) for way in all_ways)]
+
+
+def _few(among: Select[Any]) -> tuple[CTE, Condition]:
+    """Return what a filter finds by whom or what it names, and whether it is little enough to be looked at."""
+    few = among.limit(literal_column(str(MANY + 1))).cte("few").prefix_with("MATERIALIZED")
+    return few, select(func.count() <= literal_column(str(MANY))).select_from(few).scalar_subquery()
+
+
+def _of_projects(place: CTE, found: Shaped, part: Part, step: int) -> Select[Any]:
+    """Return the first tasks of each project that is a place."""
+    inner = segments(part.sort, backwards=part.backwards, nulls=part.nulls)
+    first = _joined([_segment(one, found, part, step) for one in inner], step).lateral("part")
+    return select(*first.c).select_from(place.join(first, true())).where(place.c.rank > 0)
+
+
+def _segment(segment: Segment, found: Shaped, part: Part, step: int) -> Select[Any]:
+    query = select(*_keys(part.sort)).where(task.c.project_id == OF_PLACE, task.c.deleted_at.is_(None))
+    query = query.where(found.condition, *(_asked(one) for one in segment.asked))
+    tested = segment.asked[segment.same].order if len(segment.asked) > segment.same else None
+    order = _ordered(task.c, part.sort[segment.same :], backwards=part.backwards, full=tested)
+    return query.order_by(*order).limit(literal_column(str(step)))
+
+
+def _joined(parts: Sequence[Select[Any]], step: int) -> Select[Any]:
+    """Return the first so many of parts that follow each other; none is begun when those before are enough."""
+    if len(parts) == 1:
+        return parts[0]
+    done: list[CTE] = []
+    for place, one in enumerate(parts):
+        inner, left = one.subquery(), cast("ColumnElement[int]", literal_column(str(step), Integer()))
+        for before in done:
+            left = left - select(func.count()).select_from(before).scalar_subquery()
+        done.append(select(*inner.c).limit(left).cte(f"part_{place}", nesting=True))
+    union = union_all(*(select(*one.c) for one in done)).subquery()
+    return select(*union.c).add_cte(*done, nest_here=True)
+
+
+def _of_shares(place: CTE, found: Shaped, part: Part, step: int) -> Select[Any]:
+    """Return the first of the tasks that are shared with the caller outside of places."""
+    return _first(_shared(place, _keys(part.sort)).where(*_live(found.condition)), part, step)
+
+
+def _shared(place: CTE, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
+    shared = task_share.join(task, task.c.id == task_share.c.task_id).join(place, place.c.id == task.c.project_id)
+    query = select(*(columns or (task.c.id,))).select_from(shared)
+    return query.where(task_share.c.user_id == CALLER_ID, place.c.rank == 0)
+
+
+def _of_some(place: CTE, few: CTE, found: Shaped, part: Part, step: int) -> Select[Any]:
+    """Return the first of the tasks that a filter has found by something else than a place."""
+    keys = [few.c[RANK] if order.name == RANK else task.c[order.key.column] for order in part.sort]
+    if _is_ranked(found) and RANK not in {order.name for order in part.sort}:
+        keys.append(few.c[RANK])
+    return _first(_some(place, few, keys).where(*_live(found.rest)), part, step)
+
+
+def _some(place: CTE, few: CTE, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
+    some = few.join(task, task.c.id == few.c.task_id).join(place, place.c.id == task.c.project_id)
+    share = exists().where(task_share.c.task_id == task.c.id, task_share.c.user_id == CALLER_ID).correlate(task)
+    return select(*columns).select_from(some).where(or_(place.c.rank > 0, share))
+
+
+def _live(condition: Condition) -> Conditions:
+    return [task.c.deleted_at.is_(None), condition]
+
+
+def _first(query: Select[Any], part: Part, step: int) -> Select[Any]:
+    """Return what a query finds of what is left of a list, without an index to read in order."""
+    columns = query.selected_columns
+    if part.nulls is not None:
+        left = segments(part.sort, backwards=part.backwards, nulls=part.nulls)
+        query = query.where(or_(false(), *(and_(*(_asked(one, columns) for one in segment.asked)) for segment in left)))
+    return query.order_by(*_ordered(columns, part.sort, backwards=part.backwards)).limit(literal_column(str(step)))
+
+
+def _keys(sort: Sort) -> list[ColumnElement[Any]]:
+    return [task.c[order.key.column] for order in sort]
+
+
+def _asked(asked: Asked, columns: Any = task.c) -> Condition:
+    column = columns[asked.order.key.column]
+    if asked.test not in TESTS:
+        is_null: Condition = column.is_(None) if asked.test == "is null" else column.is_not(None)
+        return is_null
+    of = Float() if asked.order.name == RANK else TYPES[asked.order.key.type]
+    condition: Condition = TESTS[asked.test](column, bindparam(f"edge_{asked.of_edge}", type_=of))
+    return condition
+
+
+def _ordered(columns: Any, sort: Sort, *, backwards: bool, full: Order | None = None) -> list[UnaryExpression[Any]]:
+    """Return the order of a walk, nulls last, and so first backwards; `full` is a key without nulls.
+
+    What an index has anyway is not said, nor is that of a key without nulls: an index is read in the order alone that
+    is the same word for word.
+    """
+    found = []
+    for order in sort:
+        column, descending = columns[order.key.column], order.descending != backwards
+        directed = column.desc() if descending else column.asc()
+        if order.key.nullable and order != full and descending != backwards:
+            directed = directed.nulls_first() if backwards else directed.nulls_last()
+        found.append(directed)
+    return found

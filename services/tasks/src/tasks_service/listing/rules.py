@@ -1,0 +1,176 @@
+"""Pure rules of lists: what tasks are sorted by, and what follows a place in a sorted list."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from chassis.errors import InvalidCursor
+from chassis.filtering.tree import And, Node, Not, Or, Predicate
+
+KeyType = Literal["id", "instant", "day", "number", "text"]
+MAX_KEYS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What tasks can be sorted by: the column that has it, of what type, and whether tasks may be without it."""
+
+    column: str
+    type: KeyType
+    nullable: bool = False
+
+
+KEYS: Mapping[str, Key] = {
+    "id": Key("id", "id"),
+    "created_at": Key("created_at", "instant"),
+    "updated_at": Key("updated_at", "instant"),
+    "due": Key("due_sort", "instant", nullable=True),
+    "start": Key("start_date", "day", nullable=True),
+    "deadline": Key("deadline", "day", nullable=True),
+    "completed_at": Key("completed_at", "instant", nullable=True),
+    "priority": Key("priority_rank", "number"),
+    "title": Key("title_sort", "text"),
+    "estimate_minutes": Key("estimate_minutes", "number", nullable=True),
+    "position": Key("position", "text"),
+    "rank": Key("rank", "number"),
+}
+RANK = "rank"
+"""How well a task fits what is searched for: only with a search."""
+ALIASES = {"due_at": "due", "due_date": "due", "start_date": "start"}
+
+
+class Order(NamedTuple):
+    """One key of a sort."""
+
+    name: str
+    descending: bool
+
+    @property
+    def key(self) -> Key:
+        return KEYS[self.name]
+
+    def __str__(self) -> str:
+        return f"-{self.name}" if self.descending else self.name
+
+
+Sort = tuple[Order, ...]
+NEWEST: Sort = (Order("id", descending=True),)
+BEST: Sort = (Order(RANK, descending=True), Order("id", descending=True))
+
+
+def complete(sort: Sequence[Order]) -> Sort:
+    """Return a sort that leaves no ties: what comes after the id says nothing, and without one it is added."""
+    for place, order in enumerate(sort):
+        if order.name == "id":
+            return tuple(sort[: place + 1])
+    return (*sort, Order("id", sort[-1].descending))
+
+
+def text_of(sort: Sort) -> str:
+    """Return a sort as it may be asked for."""
+    return ",".join(str(order) for order in sort)
+
+
+Edge = tuple[Any, ...]
+"""The sort keys of a task that a walk has come to."""
+Test = Literal["=", "<", ">", "is null", "is not null"]
+
+
+class Asked(NamedTuple):
+    """What a segment asks of one key; `of_edge` is the place of the value in the edge."""
+
+    order: Order
+    test: Test
+    of_edge: int
+
+
+class Segment(NamedTuple):
+    """A part of what is left of a list: what it asks of tasks, and how many keys are the same in all of it."""
+
+    asked: tuple[Asked, ...]
+    same: int
+
+
+def segments(sort: Sort, *, backwards: bool, nulls: tuple[bool, ...] | None) -> list[Segment]:
+    """Return the parts of what is left of a list, in their order; within each an index can be read in order.
+
+    `nulls` says which keys of the edge are null; None is the whole list. Nulls are last, and so first backwards.
+    """
+    if nulls is None:
+        return [Segment(asked, 0) for asked in _by_first(sort[0], backwards=backwards)]
+    found: list[Segment] = []
+    for last in reversed(range(len(sort))):
+        same = tuple(Asked(sort[place], "is null" if nulls[place] else "=", place) for place in range(last))
+        beyond = _beyond(Asked(sort[last], "=", last), backwards=backwards, is_null=nulls[last])
+        found += [Segment((*same, one), last + (one.test == "is null")) for one in beyond]
+    return found
+
+
+def _by_first(order: Order, *, backwards: bool) -> Sequence[tuple[Asked, ...]]:
+    """Split a list where its first key is null, but where an index has the nulls on that side, anyway."""
+    if not order.key.nullable or not order.descending:
+        return [()]
+    split = [(Asked(order, "is not null", 0),), (Asked(order, "is null", 0),)]
+    return split[::-1] if backwards else split
+
+
+def _beyond(at: Asked, *, backwards: bool, is_null: bool) -> Iterator[Asked]:
+    if backwards:
+        # Nulls first: after a null there is all that is not.
+        yield at._replace(test="is not null" if is_null else "<" if not at.order.descending else ">")
+    elif not is_null:
+        yield at._replace(test="<" if at.order.descending else ">")
+        if at.order.key.nullable:
+            yield at._replace(test="is null")
+
+
+def names(node: Node, field: str) -> bool:
+    """Tell whether a tree asks for a field anywhere."""
+    match node:
+        case Predicate():
+            return node.field == field
+        case Not(inner):
+            return names(inner, field)
+        case And(nodes) | Or(nodes):
+            return any(names(one, field) for one in nodes)
+
+
+def as_written(values: Sequence[Any]) -> list[str | int | None]:
+    """Return the keys of a task as they are in a cursor."""
+    return [_as_written(value) for value in values]
+
+
+def _as_written(value: Any) -> str | int | None:
+    if value is None or isinstance(value, int | str):
+        return value
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
+
+
+def read_edge(sort: Sort, written: object) -> Edge:
+    """Return the keys that a cursor has, of the types that they have to be of. Raises InvalidCursor."""
+    if not isinstance(written, list) or len(written) != len(sort):
+        raise InvalidCursor(field="cursor")
+    return tuple(_read(order.key, one) for order, one in zip(sort, written, strict=True))
+
+
+def _read(key: Key, value: object) -> Any:
+    if value is None and key.nullable:
+        return None
+    if key.type == "number" and isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if key.type != "number" and isinstance(value, str):
+        try:
+            return READERS[key.type](value)
+        except ValueError:
+            pass
+    raise InvalidCursor(field="cursor")
+
+
+READERS: Mapping[KeyType, Any] = {
+    "id": UUID,
+    "instant": datetime.fromisoformat,
+    "day": date.fromisoformat,
+    "text": str,
+}

@@ -1,0 +1,140 @@
+"""What lists of tasks are asked for, and how they are shown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from chassis.filtering.tree import EVERYTHING, Node
+from chassis.filtering.written import Written
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from tasks_service.listing.rules import NEWEST, Order, Sort
+from tasks_service.tasks.schemas import TaskOut, TaskView
+
+UTC = ZoneInfo("UTC")
+MAX_FIELDS = 60
+MAX_ENTRIES = 20
+MAX_OFFSET, MAX_PER_PAGE, DEFAULT_PER_PAGE = 10_000, 100, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A list as it was asked for: nothing that depends on who asks, or when, is known yet."""
+
+    filters: tuple[Written, ...] = ()
+    sort: Sequence[Order] = ()
+    fields: Sequence[str] = ()
+    archived: bool = False
+    zone: ZoneInfo | None = None
+    q: str | None = None
+    scope: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuery:
+    """Which tasks a list is of, and in what order.
+
+    `node` is a bound tree: relative dates are resolved as of `now`, and `zone` is where days begin. `told` is what the
+    answer says of all this.
+    """
+
+    now: datetime
+    node: Node = EVERYTHING
+    sort: Sort = NEWEST
+    zone: ZoneInfo = UTC
+    archived: bool = False
+    q: str | None = None
+    scope: tuple[str, ...] = ()
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
+class TaskListed(TaskView):
+    """A task in a list. With `fields`, what is not named there is absent."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(required=["id"]))
+
+
+class SparseTask(RootModel[dict[str, Any]]):
+    """Some of the fields of a task."""
+
+
+def only(tasks: Sequence[TaskOut], fields: Sequence[str], always: Sequence[str]) -> Sequence[BaseModel]:
+    """Return tasks with these fields alone; all of them when none are named."""
+    if not fields:
+        return tasks
+    kept = dict.fromkeys(("id", *fields, *always))
+    return [
+        SparseTask.model_construct({name: getattr(one, name) for name in kept if hasattr(one, name)}) for one in tasks
+    ]
+
+
+SortText = Annotated[str, StringConstraints(max_length=200)]
+
+
+def _text_or_tree(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        raise PydanticCustomError("WRONG_TYPE", "A filter is text, or an object.")
+    return value
+
+
+def _split(value: Any) -> Any:
+    return value.split(",") if isinstance(value, str) else value
+
+
+A_FILTER = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+SORT = {"anyOf": [{"type": "array", "items": {"type": "string"}, "maxItems": MAX_ENTRIES}, {"type": "string"}]}
+
+
+class TaskSearch(BaseModel):
+    """What to list: the same as the parameters of `GET /tasks`, but that the filter may be JSON."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"filter": "assignee = me and due < today()+7d", "sort": "-priority,due"},
+                {"filter": {"not": {"field": "status_category", "op": "in", "value": ["done", "cancelled"]}}},
+            ]
+        },
+    )
+
+    filter: Annotated[Any, BeforeValidator(_text_or_tree), WithJsonSchema(A_FILTER)] | None = Field(
+        default=None, description="Which tasks, as text or as JSON; all that you can see when absent."
+    )
+    sort: Annotated[list[SortText], BeforeValidator(_split), WithJsonSchema(SORT)] | None = Field(
+        default=None,
+        max_length=MAX_ENTRIES,
+        description="Up to 4 keys, as a list or joined by commas; `-` before a key turns it round.",
+    )
+    fields: list[Annotated[str, StringConstraints(max_length=64)]] | None = Field(
+        default=None, max_length=MAX_FIELDS, description="What of each task to show; `id` always is."
+    )
+    include: list[Annotated[str, StringConstraints(max_length=64)]] | None = Field(
+        default=None, max_length=20, description="What to add to each task, as in `GET /tasks`."
+    )
+    archived: StrictBool | None = Field(default=None, description="Whether tasks of archived projects are listed, too.")
+    page: Annotated[StrictInt, Field(ge=1, le=MAX_OFFSET)] | None = Field(
+        default=None, description="Page number, from 1; not together with `cursor`."
+    )
+    per_page: Annotated[StrictInt, Field(ge=1, le=MAX_PER_PAGE)] = Field(
+        default=DEFAULT_PER_PAGE, description="How many tasks a page has."
+    )
+    cursor: Annotated[str, StringConstraints(max_length=2048)] | None = Field(
+        default=None, description="Empty to begin a walk, then `meta.next_cursor`."
+    )
+    tz: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        default=None, description="Where days begin and end, such as `Europe/Berlin`; counts before `X-Timezone`."
+    )
