@@ -204,3 +204,17 @@ async def test_e3_what_is_hidden_is_answered_as_what_is_absent(roster):
             other["field"],
             other["data"],
         ]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "terms", "code"),
+    [(ALL, {"read_only": True}, "TOKEN_READ_ONLY"), (("tasks:read",), {}, "INSUFFICIENT_SCOPE")],
+)
+async def test_e3_a_token_that_may_do_nothing_of_it_starts_no_job(roster, scopes, terms, code):
+    task = await roster.task()
+    headers = roster.gateway.token_headers(roster.ids["owner"], *scopes, **terms)
+    body = {"mode": "partial", "operations": [{"op": "update", "id": task["id"], "patch": {"title": "b"}}] * 201}
+    answer = await roster.api.post("/api/v1/tasks/bulk", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, code)
+    jobs = await roster.rows("SELECT count(*) FROM tasks.job WHERE created_by = :id", id=roster.ids["owner"])
+    assert jobs == [(0,)]

@@ -102,6 +102,9 @@ async def start_changing(
 
     Raises what refuse_unknown raises, TooManyOperations, TooManyJobs, TaskNotFound for who is in no workspace.
     """
+    if all(actor.scope_refusal(RULES[one.action].scope) for one in operations):
+        # A token that may do none of it leaves no job behind, either.
+        actor.require_scope(RULES[operations[0].action].scope)
     if terms.dry_run or (terms.mode == "atomic" and len(operations) > max_atomic):
         raise TooManyOperations(field="operations")
     refuse_unknown(operations)
