@@ -25,7 +25,7 @@ NEVER_304 = {
     "read_task_by_external_id",
     "read_task_metadata",
 }
-NEVER_STORED = {"read_invitation_link"}
+NEVER_STORED = {"read_invitation_link", "read_export", "read_export_content"}
 
 
 def reads():

@@ -174,7 +174,7 @@ async def test_p2_an_export_is_its_makers_alone(files, test_gateway):
     for who in ("admin", "member", "stranger"):
         assert (await team.ask(who, "GET", f"/exports/{export['id']}")).status_code == 404
     answer = await team.ask("owner", "GET", f"/exports/{export['id']}")
-    assert answer.headers["cache-control"] == "private, no-store"
+    assert answer.headers["cache-control"] == "no-store"
     token = test_gateway.token_headers(team.ids["owner"], "tasks:read", "tasks:write")
     answer = await team.api.get(f"/api/v1/exports/{export['id']}", headers=token)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "INSUFFICIENT_SCOPE")
@@ -253,6 +253,45 @@ async def test_p2_exports_that_are_asked_for_at_once_are_each_whole(files):
     assert [len(of_kind(content, "task")) for content in contents] == [30] * 3
     # But for the first line, which says when, and the last, which has the checksum of that.
     assert len({b"".join(content.splitlines(keepends=True)[1:-1]) for content in contents}) == 1
+
+
+COMMENTED = """
+    INSERT INTO tasks.comment (id, workspace_id, task_id, author_id, body, mentions, version, created_at)
+    SELECT uuidv7(), :w, CAST(:t AS uuid), :u, 'Comment ' || n, '{}', 1, now() FROM generate_series(1, :n) AS n
+"""
+REACTED = """
+    INSERT INTO tasks.reaction (workspace_id, comment_id, emoji, user_id, created_at)
+    SELECT :w, id, CASE n WHEN 1 THEN '👍' ELSE '🎉' END, :u, now()
+    FROM tasks.comment, generate_series(1, 2) AS n WHERE workspace_id = :w
+"""
+ATTACHED = """
+    INSERT INTO tasks.search_document (id, kind, project_id, task_id, title, version, vector)
+    VALUES (uuidv7(), 'attachment', :p, CAST(:t AS uuid), 'plan.pdf', 1, '')
+"""
+
+
+async def test_p2_what_one_task_has_much_of_is_told_once_over_many_reads(files, rows):
+    team = files.team
+    tasks = [await team.task(title=str(number)) for number in range(3)]
+    by_owner = {"w": team.workspace_id, "u": team.ids["owner"]}
+    for task, count in zip(tasks, (430, 0, 200), strict=True):
+        await rows(COMMENTED, **by_owner, t=task["id"], n=count)
+    await rows(REACTED, **by_owner)
+    export, content = await files.export()
+    comments, reactions = of_kind(content, "comment"), of_kind(content, "reaction")
+    assert (len(comments), len({one["id"] for one in comments})) == (630, 630)
+    assert (len(reactions), len({(one["comment_id"], one["emoji"]) for one in reactions})) == (1260, 1260)
+    assert (export["manifest"]["counts"]["comment"], export["manifest"]["counts"]["watcher"]) == (630, 3)
+
+
+async def test_p2_names_of_attachments_are_told_where_they_are_asked_for(files, rows):
+    team = files.team
+    task = await team.task()
+    await rows(ATTACHED, p=team.project_id, t=task["id"])
+    _, content = await files.export(include=["attachments"])
+    assert [(one["task_id"], one["name"]) for one in of_kind(content, "attachment")] == [(task["id"], "plan.pdf")]
+    _, content = await files.export()
+    assert of_kind(content, "attachment") == []
 
 
 @pytest.mark.parametrize(

@@ -567,6 +567,27 @@ COUNTED = """
 """
 
 
+LONG = """
+    UPDATE tasks.task SET description = repeat('Much to say. äöü ', 500) || number WHERE workspace_id = :w
+"""
+
+
+async def test_p2_a_file_of_many_pieces_comes_back(files, rows):
+    team = files.team
+    await rows(MANY.replace("2000", "400"), w=team.workspace_id, p=team.project_id, u=team.ids["owner"])
+    await rows(LONG, w=team.workspace_id)
+    export, content = await files.export()
+    pieces = "SELECT count(*), max(length(content)) FROM tasks.file_part WHERE file_id = :id"
+    ((count, largest),) = await rows(pieces, id=export["id"])
+    assert (count >= 4, largest <= 1024 * 1024) == (True, True)
+    place = await files.workspace(members=MEMBERS)
+    job, results = await files.take(content, place)
+    assert (job["status"], job["failed"], results) == ("succeeded", 0, [])
+    _, again = await files.export(place)
+    users = {team.id(name) for name in team.ids}
+    assert canonical(again, users=users) == canonical(content, users=users)
+
+
 async def test_p2_two_thousand_tasks_come_back(files, rows):
     team = files.team
     of_team = {"w": team.workspace_id}

@@ -7,8 +7,8 @@ from chassis.web.database import Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.middleware import ASKED_METHOD
-from chassis.web.openapi import errors, example
-from chassis.web.replies import reply
+from chassis.web.openapi import NEVER_STORED, errors, example
+from chassis.web.replies import NO_STORE, reply
 from chassis.web.routing import no_policy, policy, public, scope
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -73,7 +73,7 @@ async def create_export(request: Request, body: ExportCreate, caller: CurrentPri
     ),
     response_model=Envelope[ExportOut],
     responses={
-        200: example(EXPORT_EXAMPLE, description="The export."),
+        200: example(EXPORT_EXAMPLE, description="The export.", headers=NEVER_STORED),
         **errors(ExportMissing, Forbidden, InvalidCursor, CursorMismatch, NotYetConsistent),
     },
 )
@@ -81,7 +81,7 @@ async def create_export(request: Request, body: ExportCreate, caller: CurrentPri
 @no_policy("an export is its maker's alone; what that one may have is asked for its workspace")
 async def read_export(export: OwnExport, terms: Terms) -> Response:
     # A link is somebody's way in for a while: nothing keeps a copy of it.
-    return reply(service.shown(export, terms), headers={"cache-control": "private, no-store"})
+    return reply(service.shown(export, terms), headers=NO_STORE)
 
 
 @router.get(

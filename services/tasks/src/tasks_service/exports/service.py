@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.db.engine import Database
-from chassis.db.row_security import reading
+from chassis.db.row_security import reading, reading_primary
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
@@ -84,7 +84,7 @@ async def find_by_link(database: Database, *, link: Link, terms: ExportTerms) ->
     now = utcnow()
     if not terms.is_signed(link, now):
         raise ExportMissing
-    async with reading(database, None) as reader:
+    async with reading_primary(database, None) as reader:
         row = await repository.find_for_link(
             reader, export_id=link.export_id, user_id=link.user_id, finished_after=now - terms.kept
         )
