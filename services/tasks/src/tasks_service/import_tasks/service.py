@@ -18,7 +18,7 @@ from tasks_service.moving.rules import progress_of
 from tasks_service.shares.events import task_share_added
 from tasks_service.tasks import repository as tasks
 from tasks_service.tasks.events import TASK_CREATED, TASK_UPDATED, task_changed
-from tasks_service.visibility.repository import task
+from tasks_service.visibility.repository import hold_members, task
 
 Values = Mapping[str, Any]
 NOBODY = UUID(int=0)
@@ -33,6 +33,10 @@ async def take_tasks(session: AsyncSession, taking: Taking, incoming: Sequence[I
     known = await sources.find(session, terms, "task", ids)
     new = await _claim(session, terms, {one: own_ids[one] for one in ids if one not in known})
     wanted = [one for one in incoming if one.line.id in new]
+    people = {each.user_id for one in wanted for each in one.line.assignees} & terms.members
+    if people and not terms.is_dry:
+        # Before their projects are locked; what they see does not become less meanwhile.
+        await hold_members(session, workspace_id=terms.workspace_id, user_ids=people)
     around = await look_around(session, terms, [one.line for one in wanted])
     around.own_ids = own_ids
     made: list[tuple[Incoming, dict[str, Any]]] = []
