@@ -24,6 +24,7 @@ from tasks_service.bulk_by_filter import endpoints as bulk_by_filter
 from tasks_service.categories import endpoints as categories
 from tasks_service.checklists import endpoints as checklists
 from tasks_service.comments import endpoints as comments
+from tasks_service.counting import endpoints as counting
 from tasks_service.db import ROOT, ROW_SECURITY, SCHEMA, IdempotencyKey
 from tasks_service.directory import endpoints as directory
 from tasks_service.duplicating import endpoints as duplicating
@@ -69,6 +70,7 @@ ROUTERS = (
     bulk.router,
     bulk_by_filter.router,
     listing.router,
+    counting.router,
     tasks.router,
     assignments.router,
     watchers.router,
@@ -154,6 +156,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             ),
             "bulk_max_atomic": settings.tasks.bulk_max_atomic,
             "undo_window": timedelta(minutes=settings.tasks.undo_minutes),
+            "exact_aggregate_up_to": settings.tasks.aggregate_exact_up_to,
             "exact_count_up_to": settings.tasks.exact_count_up_to,
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
         },

@@ -39,6 +39,15 @@ class TasksSettings(SettingsGroup):
         le=1_000_000,
         description="How many tasks are counted one by one for the total of a list; of more it is an estimate.",
     )
+    aggregate_exact_up_to: int = Field(
+        default=200_000,
+        ge=1,
+        le=10_000_000,
+        description=(
+            "How many tasks are looked at for counts in groups, or ten times as many where an index tells all that is "
+            "counted by; of more, the counts are estimates."
+        ),
+    )
     max_projects: int = Field(default=1000, ge=1, le=10_000, description="How many projects a workspace may have.")
     max_project_members: int = Field(
         default=500, ge=1, le=5000, description="How many members of its own a project may have."

@@ -303,3 +303,72 @@ async def test_h5_what_was_done_to_a_saved_filter_is_undone(roster):
     await roster.ok("member", "DELETE", path, **{"x-request-id": asked})
     await roster.ok("owner", "POST", PATH, wanted(roster, scope="shared"))
     assert code(await roster.ask("member", "POST", f"/operations/{asked}/undo")) == (409, "FILTER_EXISTS")
+
+
+async def titles(team, who, query):
+    return [one["title"] for one in await team.ok(who, "GET", f"/tasks?{query}")]
+
+
+async def test_d10_a_list_is_narrowed_by_a_saved_filter_as_who_asks(roster, keep):
+    for title, people in (("a", ("member",)), ("b", ("member", "colleague")), ("c", ("colleague",))):
+        await roster.task(title=title, assignees=roster.several(*people))
+    shared = await keep(scope="shared", filter="assignee = me", sort="title")
+    by_id = f"filter_id={shared['id']}"
+    assert await titles(roster, "member", by_id) == ["a", "b"]
+    assert await titles(roster, "colleague", by_id) == ["b", "c"]
+    assert await titles(roster, "member", f"{by_id}&sort=-title") == ["b", "a"]
+    assert await titles(roster, "member", f"{by_id}&filter=title = b") == ["b"]
+    found = await roster.ok("colleague", "POST", "/tasks/search", {"filter_id": shared["id"], "filter": "title != c"})
+    assert [one["title"] for one in found] == ["b"]
+    answer = await roster.ask("colleague", "GET", f"/tasks?{by_id}&status=todo")
+    resolved = answer.json()["meta"]["resolved_filter"]
+    assert {"field": "assignees", "op": "=", "value": roster.id("colleague")} in resolved["and"]
+
+
+async def test_d10_a_saved_filter_that_one_does_not_see_is_answered_as_one_that_is_not_there(roster, keep):
+    mine, shared = await keep(name="mine"), await keep(name="ours", scope="shared")
+    for who, one in (("owner", mine), ("guest", shared), ("stranger", shared)):
+        ids = one["id"], str(uuid7())
+        asked = [[("POST", "/tasks/search", {"filter_id": named}) for named in ids]]
+        asked += [[("GET", f"/tasks{path}filter_id={named}") for named in ids] for path in ("?", "/facets?by=label&")]
+        for both in asked:
+            hidden, absent = [await roster.ask(who, *request, **SAME_REQUEST) for request in both]
+            assert (code(hidden), hidden.json()["errors"][0]["field"]) == ((422, "FILTER_NOT_FOUND"), "filter_id")
+            assert hidden.content == absent.content
+
+
+async def test_d10_a_walk_ends_with_what_it_walks_by(roster, keep):
+    for number in range(3):
+        await roster.task(title=f"t{number}")
+    made = await keep(filter="title contains t")
+    first = await roster.ask("member", "GET", f"/tasks?filter_id={made['id']}&per_page=1&cursor=")
+    onwards = f"/tasks?filter_id={made['id']}&per_page=1&cursor={first.json()['meta']['next_cursor']}"
+    await roster.ok("member", "PATCH", f"{PATH}/{made['id']}", {"name": "renamed"})
+    assert (await roster.ask("member", "GET", onwards)).status_code == 200
+    await roster.ok("member", "PATCH", f"{PATH}/{made['id']}", {"filter": "title contains 1"})
+    assert code(await roster.ask("member", "GET", onwards)) == (400, "CURSOR_MISMATCH")
+
+
+async def test_d10_what_means_nothing_any_more_is_told_and_no_crash(roster, keep, rows):
+    made = await keep()
+    gone = (
+        """UPDATE tasks.saved_filter SET filter = '{"field": "flavor", "op": "=", "value": "sweet"}' WHERE id = :id"""
+    )
+    await rows(gone, id=made["id"])
+    for path in ("/tasks?", "/tasks/aggregate?group_by=status&"):
+        answer = await roster.ask("member", "GET", f"{path}filter_id={made['id']}")
+        error = answer.json()["errors"][0]
+        assert (answer.status_code, error["code"], error["field"]) == (422, "UNKNOWN_FIELD", "filter_id")
+        assert error["pointer"] == "/field"
+    await rows("UPDATE tasks.saved_filter SET filter = NULL, sort = 'flavor' WHERE id = :id", id=made["id"])
+    answer = await roster.ask("member", "GET", f"/tasks?filter_id={made['id']}")
+    assert (code(answer), answer.json()["errors"][0]["field"]) == ((422, "UNKNOWN_FIELD"), "filter_id")
+
+
+async def test_d10_what_no_list_is_sorted_by_is_not_kept(roster, keep):
+    for sort in ("flavor", "due,due", "id,due,start,title,deadline"):
+        answer = await roster.ask("member", "POST", PATH, wanted(roster, sort=sort))
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "sort")
+    made = await keep(sort="-priority,due")
+    answer = await roster.ask("member", "PATCH", f"{PATH}/{made['id']}", {"sort": "flavor"})
+    assert code(answer) == (422, "UNKNOWN_FIELD")

@@ -51,6 +51,12 @@ async def list_tasks(team, task):
     ]
 
 
+async def aggregate_tasks(team, task):
+    await team.ok("owner", "PUT", f"/tasks/{task['id']}/assignees", {"user_ids": team.several("owner", "member")})
+    query = f"group_by=created_by,assignee&project_id={team.project_id}"
+    return f"/tasks/aggregate?{query}", [tasks_copied(created_by="uuidv7()")]
+
+
 async def list_starred(team, task):
     await team.ok("owner", "PUT", f"/tasks/{task['id']}/star")
     return "/starred", [tasks_copied(), on_all("star")]
@@ -234,6 +240,7 @@ ENTRIES = {
     entry.__name__: entry
     for entry in (
         list_tasks,
+        aggregate_tasks,
         list_starred,
         list_shared_with_me,
         list_trash,

@@ -30,6 +30,8 @@ from tasks_service.includes.service import REGISTRY, shown
 from tasks_service.listing import service
 from tasks_service.listing.access import Archived, AskedList, asked_by, included
 from tasks_service.listing.schemas import Asked, TaskListed, TaskSearch, only
+from tasks_service.saved_filters.access import ChosenFilter, chosen, narrowed
+from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.tasks.schemas import TASK_EXAMPLE
 from tasks_service.timezones.access import MEANING, AskedZone
 from tasks_service.timezones.errors import UnknownTimezone
@@ -46,6 +48,7 @@ REFUSALS = (
     InvalidFilter,
     FilterTooComplex,
     UnknownTimezone,
+    FilterNotFound,
 )
 ABOUT = (
     "`meta.resolved_filter` is the filter as it was understood, with `me` and relative dates resolved, "
@@ -72,13 +75,14 @@ async def list_tasks(
     caller: CurrentPrincipal,
     connection: FreshConnection,
     asked: AskedList,
+    saved: ChosenFilter,
     zone: AskedZone,
     paging: PagingQuery,
     include: Including,
     *,
     archived: Archived = False,
 ) -> Response:
-    wanted = replace(asked, zone=zone, archived=archived)
+    wanted = narrowed(replace(asked, zone=zone, archived=archived), saved)
     return await _answer(request, connection, caller, wanted, paging, include)
 
 
@@ -105,6 +109,7 @@ async def search_tasks(
     ] = None,
 ) -> Response:
     asked = asked_by(body, None if x_timezone is None else named_zone(x_timezone, field="X-Timezone"))
+    asked = narrowed(asked, await chosen(connection, caller, body.filter_id))
     paging = pages_or_cursor(body.page, body.per_page, body.cursor)
     return await _answer(request, connection, caller, asked, paging, included(body.include or ()))
 

@@ -125,7 +125,7 @@ async def list_tasks(
     return rows
 
 
-def _is_ranked(found: Shaped) -> bool:
+def is_ranked(found: Shaped) -> bool:
     """Tell whether it is said of each task how well it fits: then these are all that there are."""
     return found.among is not None and RANK in found.among.selected_columns
 
@@ -158,7 +158,7 @@ def edge_parameters(edge: Edge) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _listed(sight: Sight, reach: Reach, found: Shaped, part: Part, step: int) -> Select[Any]:
-    place = _places(sight, reach)
+    place = places(sight, reach)
     top = _best(place, found, part, step)
     return (
         select(*SHOWN, *_held(place), *_places_in(top, part.sort), *([top.c[RANK]] if RANK in top.c else []))
@@ -174,15 +174,15 @@ def _places_in(top: Subquery, sort: Sort) -> Sequence[ColumnElement[Any]]:
 
 @lru_cache(maxsize=128)
 def _counted(sight: Sight, reach: Reach, found: Shaped) -> Select[Any]:
-    place = _places(sight, reach)
+    place = places(sight, reach)
     looked = _looked_at(place, found)
-    shared = select(*_shared(place, []).where(*_live(found.condition)).limit(EXACT + 1).subquery("share").c)
+    shared = select(*shared_of(place, []).where(*live(found.condition)).limit(EXACT + 1).subquery("share").c)
     number = func.coalesce(select(func.sum(looked.c.number)).scalar_subquery(), 0) + _size(shared)
     is_estimate = select(func.bool_or(looked.c.is_estimate)).scalar_subquery()
     if found.among is None:
         return select(number.label("number"), is_estimate.label("is_estimate"))
-    few, is_few = _few(found.among)
-    some = _some(place, few, [task.c.id]).where(*_live(found.rest))
+    few, is_few = few_of(found.among)
+    some = some_of(place, few, [task.c.id]).where(*live(found.rest))
     # Of the ways, only that which is right is gone.
     numbers = case((is_few, _size(some)), else_=number)
     return select(numbers.label("number"), case((is_few, false()), else_=is_estimate).label("is_estimate"))
@@ -231,7 +231,7 @@ def _held(place: CTE) -> Sequence[ColumnElement[Any]]:
     return key, role_of(rank).label("role"), place.c.workspace_role, place.c.is_archived
 
 
-def _places(sight: Sight, reach: Reach) -> CTE:
+def places(sight: Sight, reach: Reach) -> CTE:
     """Return the projects that a list is of, with the caller's rank in each; 0 where there is none."""
     archived = project.c.archived_at.is_not(None)
     conditions = [CALLER, *([IN_WORKSPACE] if sight.in_workspace else []), *seen_in_project(sight)]
@@ -256,16 +256,16 @@ def _best(place: CTE, found: Shaped, part: Part, step: int) -> Subquery:
 
 
 def _ways(place: CTE, found: Shaped, part: Part, step: int) -> list[Select[Any]]:
-    if found.among is not None and _is_ranked(found):
+    if found.among is not None and is_ranked(found):
         return [_of_some(place, found.among.cte("few"), found, part, step)]
     all_ways = [_of_projects(place, found, part, step), _of_shares(place, found, part, step)]
     if found.among is None:
         return all_ways
-    few, is_few = _few(found.among)
+    few, is_few = few_of(found.among)
     return [_of_some(place, few, found, part, step).where(is_few), *(way.where(~is_few) for way in all_ways)]
 
 
-def _few(among: Select[Any]) -> tuple[CTE, Condition]:
+def few_of(among: Select[Any]) -> tuple[CTE, Condition]:
     """Return what a filter finds by whom or what it names, and whether it is little enough to be looked at."""
     few = among.limit(literal_column(str(MANY + 1))).cte("few").prefix_with("MATERIALIZED")
     return few, select(func.count() <= literal_column(str(MANY))).select_from(few).scalar_subquery()
@@ -302,10 +302,11 @@ def _joined(parts: Sequence[Select[Any]], step: int) -> Select[Any]:
 
 def _of_shares(place: CTE, found: Shaped, part: Part, step: int) -> Select[Any]:
     """Return the first of the tasks that are shared with the caller outside of places."""
-    return _first(_shared(place, _keys(part.sort)).where(*_live(found.condition)), part, step)
+    return _first(shared_of(place, _keys(part.sort)).where(*live(found.condition)), part, step)
 
 
-def _shared(place: CTE, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
+def shared_of(place: CTE, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
+    """Return columns of the tasks that are shared with the caller outside of places."""
     shared = task_share.join(task, task.c.id == task_share.c.task_id).join(place, place.c.id == task.c.project_id)
     query = select(*(columns or (task.c.id,))).select_from(shared)
     return query.where(task_share.c.user_id == CALLER_ID, place.c.rank == 0)
@@ -314,18 +315,20 @@ def _shared(place: CTE, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
 def _of_some(place: CTE, few: CTE, found: Shaped, part: Part, step: int) -> Select[Any]:
     """Return the first of the tasks that a filter has found by something else than a place."""
     keys = [few.c[RANK] if order.name == RANK else task.c[order.key.column] for order in part.sort]
-    if _is_ranked(found) and RANK not in {order.name for order in part.sort}:
+    if is_ranked(found) and RANK not in {order.name for order in part.sort}:
         keys.append(few.c[RANK])
-    return _first(_some(place, few, keys).where(*_live(found.rest)), part, step)
+    return _first(some_of(place, few, keys).where(*live(found.rest)), part, step)
 
 
-def _some(place: CTE, few: CTE, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
+def some_of(place: CTE, few: CTE, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
+    """Return columns of those of the tasks found that the caller sees."""
     some = few.join(task, task.c.id == few.c.task_id).join(place, place.c.id == task.c.project_id)
     share = exists().where(task_share.c.task_id == task.c.id, task_share.c.user_id == CALLER_ID).correlate(task)
     return select(*columns).select_from(some).where(or_(place.c.rank > 0, share))
 
 
-def _live(condition: Condition) -> Conditions:
+def live(condition: Condition) -> Conditions:
+    """Return the conditions for tasks that are not in the trash, beside another."""
     return [task.c.deleted_at.is_(None), condition]
 
 

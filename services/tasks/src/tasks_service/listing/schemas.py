@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from chassis.filtering.tree import EVERYTHING, Node
@@ -113,6 +114,9 @@ class TaskSearch(BaseModel):
 
     filter: Annotated[Any, BeforeValidator(_text_or_tree), WithJsonSchema(A_FILTER)] | None = Field(
         default=None, description="Which tasks, as text or as JSON; all that you can see when absent."
+    )
+    filter_id: UUID | None = Field(
+        default=None, description="A saved filter, joined by AND; its `sort` and `q` count where you give none."
     )
     sort: Annotated[list[SortText], BeforeValidator(_split), WithJsonSchema(SORT)] | None = Field(
         default=None,

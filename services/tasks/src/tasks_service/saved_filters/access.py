@@ -1,18 +1,28 @@
 """How endpoints come by a saved filter: loaded through what the caller sees, and authorised by the route's policy."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+from uuid import UUID
 
+from chassis.identity import Principal
 from chassis.web.database import Writing
 from chassis.web.identity import CurrentPrincipal
-from fastapi import Depends, Request
+from chassis.web.routing import refuses
+from fastapi import Depends, Query, Request
 from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.changes.access import FreshConnection
+from tasks_service.listing.access import sort_of
+from tasks_service.listing.schemas import Asked
 from tasks_service.names.errors import NamedMissing
 from tasks_service.path_ids import FilterId
 from tasks_service.permissions.access import require_policy
+from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.saved_filters.policies import held
 from tasks_service.saved_filters.repository import find_visible
+from tasks_service.saved_filters.rules import read
 
 
 async def readable_filter(filter_id: FilterId, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
@@ -34,5 +44,45 @@ async def writable_filter(
     return row
 
 
+async def chosen(reader: AsyncConnection, caller: Principal, filter_id: UUID | None) -> RowMapping | None:
+    """Load the saved filter that a list is asked for by. Raises FilterNotFound."""
+    if filter_id is None:
+        return None
+    row = await find_visible(reader, caller=caller, filter_id=filter_id)
+    if row is None:
+        raise FilterNotFound(field="filter_id")
+    return row
+
+
+@refuses(FilterNotFound)
+async def chosen_filter(
+    caller: CurrentPrincipal,
+    connection: FreshConnection,
+    filter_id: Annotated[
+        UUID | None,
+        Query(
+            description=(
+                "A saved filter, joined with all else by AND, as yours: `me`, dates and what you see are your own. Its "
+                "`sort` and `q` count where you give none."
+            )
+        ),
+    ] = None,
+) -> RowMapping | None:
+    """Load the saved filter that `filter_id` names. Raises FilterNotFound."""
+    return await chosen(connection, caller, filter_id)
+
+
+def narrowed(asked: Asked, saved: Mapping[Any, Any] | None) -> Asked:
+    """Return what is asked for with a saved filter. Raises InvalidInput and InvalidFilter for what it means no more."""
+    if saved is None:
+        return asked
+    filters = asked.filters if saved["filter"] is None else (*asked.filters, read(saved["filter"]))
+    sort = asked.sort
+    if not sort and saved["sort"] is not None:
+        sort = sort_of(saved["sort"].split(","), field="filter_id")
+    return replace(asked, filters=filters, sort=sort, q=saved["q"] if asked.q is None else asked.q)
+
+
 ReadableFilter = Annotated[RowMapping, Depends(readable_filter, scope="function")]
 WritableFilter = Annotated[RowMapping, Depends(writable_filter, scope="function")]
+ChosenFilter = Annotated[RowMapping | None, Depends(chosen_filter)]

@@ -16,6 +16,7 @@ from fastapi import Query, Request, Response
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
+from tasks_service.listing.access import sort_of
 from tasks_service.names.errors import NamedMissing
 from tasks_service.saved_filters import service
 from tasks_service.saved_filters.access import ReadableFilter, WritableFilter
@@ -90,6 +91,7 @@ async def list_filters(
 @scope("tasks:write")
 @policy("workspace.create_filter")
 async def create_filter(request: Request, body: FilterCreate, caller: CurrentPrincipal, write: Writing) -> Response:
+    _check_sort(body.sort)
     row = await service.create_filter(write.session, wanted=body, actor=caller)
     headers = {"location": f"{router.prefix}/{row['id']}", **await written_headers(request, write, caller, row)}
     return write.reply(FilterOut.of(row), status=201, headers=headers)
@@ -140,6 +142,7 @@ async def update_filter(
     write: Writing,
     expected: ExpectingFields,
 ) -> Response:
+    _check_sort(body.sort)
     row = await service.update_filter(write.session, row=found, patch=body, expected=expected, actor=caller)
     headers = await written_headers(request, write, caller, row)
     return write.reply(FilterOut.of(row), headers=headers)
@@ -172,3 +175,9 @@ async def delete_filter(
     await service.delete_filter(write.session, row=found, expected=expected, actor=caller)
     headers = await cursor_header(request, write, caller)
     return write.no_content(headers) if minimal else write.reply(None, headers=headers)
+
+
+def _check_sort(sort: str | None) -> None:
+    """Raise InvalidInput for what a list would not be sorted by."""
+    if sort is not None:
+        sort_of(sort.split(","))
