@@ -4,25 +4,33 @@ import asyncio
 import runpy
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from chassis.clock import utcnow
+from chassis.cursors import CursorSigner
 from chassis.db.engine import open_database
 from chassis.db.row_security import reading
-from chassis.filtering.tree import Predicate
+from chassis.filtering.tree import EVERYTHING, Predicate
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from hypothesis import HealthCheck, given
+from chassis.paging import Paging
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from sqlalchemy import text
 from tasks_service.db import ROW_SECURITY
+from tasks_service.listing.rules import KEYS, Order, complete
+from tasks_service.listing.schemas import TaskQuery
+from tasks_service.listing.service import list_tasks
 from tasks_service.matching.repository import matching
 
 MODEL = runpy.run_path(str(Path(__file__).parents[1] / "model" / "filters.py"))
 fulfils, ZONES, DAYS, INSTANTS = (MODEL[name] for name in ("fulfils", "ZONES", "DAYS", "INSTANTS"))
 TASKS, EXAMPLES = 80, 600
+SIGNER = CursorSigner("a secret of the tests, long enough")
 
 
 class World:
@@ -70,10 +78,46 @@ class World:
     def expected(self, node, zone):
         return {one["id"] for one in self.tasks if fulfils(one, node, me=self.caller.user_id, zone=zone)}
 
+    async def walked(self, query, per_page, *, turning):
+        """Return the ids of a list, a part at a time, and at last back to the beginning."""
+        forth, back, cursor = [], [], ""
+        while cursor is not None:
+            page = await self.part(query, Paging(1, per_page, cursor))
+            forth += [row["id"] for row in page.rows]
+            last, cursor = page, page.meta["next_cursor"]
+        while turning and last.meta["prev_cursor"] is not None:
+            last = await self.part(query, Paging(1, per_page, last.meta["prev_cursor"]))
+            back = [row["id"] for row in last.rows] + back
+        return forth, back
+
+    async def part(self, query, paging, exact_up_to=10_000):
+        return await list_tasks(
+            self.connection, caller=self.caller, query=query, paging=paging, signer=SIGNER, exact_up_to=exact_up_to
+        )
+
+    def sorted_by(self, sort, tasks):
+        """Return tasks in the order of a sort by Python: nulls last, and no ties left by the id."""
+        for order in reversed(sort):
+            there = [one for one in tasks if _sorted_as(one, order.name) is not None]
+            there.sort(key=lambda one, order=order: _sorted_as(one, order.name), reverse=order.descending)
+            tasks = [*there, *(one for one in tasks if _sorted_as(one, order.name) is None)]
+        return [one["id"] for one in tasks]
+
     def close(self):
         self._loop.run(self._stack.aclose())
         self._loop.run(self._database.close())
         self._loop.close()
+
+
+def _sorted_as(task, name):
+    value = task["due"] if name == "due" else task[name]
+    if name == "due" and value is not None:
+        when = value[1]
+        moment = when if isinstance(when, datetime) else datetime.combine(when, time())
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if name == "priority":
+        return MODEL["PRIORITIES"].index(value)
+    return value.lower() if name == "title" else value
 
 
 async def _place(rows, workspace, people, labels, projects):
@@ -140,3 +184,44 @@ def test_days_begin_and_end_where_they_do_in_each_zone(world):
     ]
     for node, zone in comparisons:
         assert world.run(world.found(node, zone)) == world.expected(node, zone), (node, zone)
+
+
+def test_random_sorts_are_walked_in_the_order_of_python_there_and_back(world):
+    trees = MODEL["random_trees"](st, world.tasks, world.people, world.labels)
+    keys = st.sampled_from([name for name in KEYS if name not in ("rank", "position")])
+    orders = st.lists(st.builds(Order, keys, st.booleans()), min_size=1, max_size=4, unique_by=lambda one: one.name)
+
+    @profile(
+        max_examples=60,
+        phases=[Phase.generate],
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(orders=orders, node=st.just(EVERYTHING) | trees, per_page=st.sampled_from([1, 3, 7, 100]))
+    def check(orders, node, per_page):
+        sort = complete(orders)
+        expected = world.sorted_by(sort, [one for one in world.tasks if one["id"] in world.expected(node, "UTC")])
+        query = TaskQuery(utcnow(), node, sort, archived=True)
+        forth, back = world.run(world.walked(query, per_page, turning=True))
+        assert forth == expected
+        # All but the last part, from which the way back began.
+        left = len(expected) % per_page or per_page
+        assert back == (expected[: len(expected) - left] if expected else [])
+        page = world.run(world.part(query, Paging(2, per_page, None)))
+        assert [row["id"] for row in page.rows] == expected[per_page : 2 * per_page]
+        assert (page.meta["total"], page.meta["total_is_estimate"]) == (len(expected), False)
+
+    check()
+
+
+def test_of_more_than_are_counted_the_newest_tell_about_how_many_there_are(world):
+    query = TaskQuery(utcnow(), EVERYTHING, complete([Order("title", descending=False)]), archived=True)
+
+    page = world.run(world.part(query, Paging(1, 5, None), exact_up_to=10))
+    counted = world.run(world.part(query, Paging(1, 5, None), exact_up_to=TASKS))
+
+    # Nothing is gone, so the numbers of the newest are dense.
+    assert (page.meta["total"], page.meta["total_is_estimate"]) == (TASKS, True)
+    assert (counted.meta["total"], counted.meta["total_is_estimate"]) == (TASKS, False)

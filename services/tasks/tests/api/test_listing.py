@@ -1,14 +1,97 @@
 """Lists of tasks: filters by parameters, sorts, cursors, totals, fields, and the same by a body."""
 
 
-async def ids(roster, who, query):
+async def titles(roster, who, query):
     return [one["title"] for one in await roster.ok(who, "GET", f"/tasks?{query}")]
+
+
+async def code(roster, query):
+    answer = await roster.ask("owner", "GET", f"/tasks?{query}")
+    error = answer.json()["errors"][0]
+    return answer.status_code, error["code"], error.get("hint")
 
 
 async def test_a_sort_puts_what_has_no_value_last_both_ways(roster):
     for title, due in (("b", None), ("a", "2026-12-02"), ("C", "2026-12-01"), ("d", None)):
         await roster.task(title=title, due=due)
 
-    assert await ids(roster, "owner", "sort=due") == ["C", "a", "b", "d"]
-    assert await ids(roster, "owner", "sort=-due") == ["a", "C", "d", "b"]
-    assert await ids(roster, "owner", "sort=title") == ["a", "b", "C", "d"]
+    assert await titles(roster, "owner", "sort=due") == ["C", "a", "b", "d"]
+    assert await titles(roster, "owner", "sort=-due") == ["a", "C", "d", "b"]
+    assert await titles(roster, "owner", "sort=title") == ["a", "b", "C", "d"]
+
+
+async def test_the_three_doors_find_the_same_and_say_what_they_understood(roster):
+    for title, priority in (("a", "high"), ("b", "low"), ("c", "urgent")):
+        await roster.task(title=title, priority=priority)
+    tree = {"field": "priority", "op": "in", "value": ["high", "urgent"]}
+
+    flat = await roster.ask("owner", "GET", "/tasks?priority=high,urgent&sort=-priority,due_at")
+    text = await roster.ask("owner", "GET", "/tasks?filter=priority in (high, urgent)&sort=-priority,due")
+    body = await roster.ask("owner", "POST", "/tasks/search", {"filter": tree, "sort": "-priority,due"})
+
+    for answer in (flat, text, body):
+        assert [one["title"] for one in answer.json()["data"]] == ["c", "a"]
+        assert answer.json()["meta"]["resolved_filter"] == tree
+        assert answer.json()["meta"]["sort"] == "-priority,due"
+        assert answer.json()["meta"]["total_is_estimate"] is False
+
+
+async def test_sorts_that_are_none_are_told_with_the_closest(roster):
+    assert await code(roster, "sort=prioritty") == (422, "UNKNOWN_FIELD", "did you mean priority?")
+    assert await code(roster, "sort=due,-due_at") == (422, "REPEATED_ENTRY", None)
+    assert await code(roster, "sort=due,id,title,start,deadline") == (422, "TOO_MANY", None)
+    assert await code(roster, "fields=titel") == (422, "UNKNOWN_FIELD", "did you mean title?")
+
+
+async def test_fields_leave_the_rest_out_and_keep_the_id_and_what_is_included(roster):
+    task = await roster.task(title="a")
+
+    [shown] = await roster.ok("owner", "GET", "/tasks?fields=title,due&include=starred")
+
+    assert shown == {"id": task["id"], "title": "a", "due": None, "is_starred": False}
+
+
+async def test_a_cursor_is_of_its_filter_and_its_sort_and_its_caller(roster):
+    for title in ("a", "b", "c"):
+        await roster.task(title=title)
+    first = await roster.ask("owner", "GET", "/tasks?sort=title&cursor=&per_page=1&status=todo")
+    cursor = first.json()["meta"]["next_cursor"]
+
+    assert await titles(roster, "owner", f"sort=title&cursor={cursor}&per_page=1&status=todo") == ["b"]
+    for query in (f"sort=-title&status=todo&cursor={cursor}", f"sort=title&cursor={cursor}"):
+        assert (await code(roster, query))[:2] == (400, "CURSOR_MISMATCH")
+    answer = await roster.ask("member", "GET", f"/tasks?sort=title&status=todo&cursor={cursor}")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "CURSOR_MISMATCH")
+    assert (await code(roster, f"sort=title&status=todo&cursor={cursor[:-2]}"))[:2] == (400, "INVALID_CURSOR")
+
+
+async def test_c2_archived_projects_are_left_out_unless_they_are_asked_for(roster):
+    await roster.task(title="a")
+    project = f"/projects/{roster.project_id}"
+    await roster.ok("owner", "POST", f"{project}/archive")
+
+    assert await titles(roster, "owner", "sort=title") == []
+    for query in ("archived=true", "is_archived=true", f"project_id={roster.project_id}"):
+        assert await titles(roster, "owner", query) == ["a"]
+
+
+async def test_what_is_written_while_a_list_is_walked_repeats_nothing_and_skips_nothing(roster):
+    made = [await roster.task(title=f"t{n}", estimate_minutes=n % 3 if n % 4 else None) for n in range(12)]
+    seen, cursor = [], ""
+    while cursor is not None:
+        answer = await roster.ask("owner", "GET", f"/tasks?sort=-estimate_minutes&per_page=2&cursor={cursor}")
+        seen += [one["title"] for one in answer.json()["data"]]
+        cursor = answer.json()["meta"]["next_cursor"]
+        await roster.task(title="new", estimate_minutes=2)
+
+    own = [title for title in seen if title != "new"]
+    assert sorted(own) == sorted(one["title"] for one in made)
+    assert len(set(own)) == len(own)
+
+
+async def test_d8_a_page_beyond_the_end_is_empty_and_knows_the_total(roster):
+    await roster.task(title="a")
+
+    answer = await roster.ask("owner", "GET", "/tasks?page=3")
+
+    assert (answer.status_code, answer.json()["data"], answer.json()["meta"]["total"]) == (200, [], 1)

@@ -200,7 +200,10 @@ def _looked_at(place: CTE, found: Shaped) -> CTE:
     sizes = select(func.sum(place.c.next_number - 1).label("tasks"), func.count().label("places"))
     size = sizes.where(place.c.rank > 0).cte("size").prefix_with("MATERIALIZED")
     most = select(
-        case((size.c.tasks <= EXACT, EXACT), else_=func.greatest(SAMPLE / func.greatest(size.c.places, 1), 1))
+        case(
+            (size.c.tasks <= EXACT, EXACT),
+            else_=func.greatest(func.least(SAMPLE, EXACT) / func.greatest(size.c.places, 1), 1),
+        )
     ).scalar_subquery()
     newest = (
         select(task.c.number, and_(true(), found.condition).label("is_found"))
