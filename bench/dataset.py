@@ -92,8 +92,7 @@ def pools() -> list[list[str]]:
     everybody = [USERS[user] for user in (OWNER, *ADMINS, *MEMBERS)]
     roles = project_roles()
     return [
-        (everybody if place < OPEN_PROJECTS else [USERS[OWNER]])
-        + [USERS[user] for project, user in roles if project == place]
+        (everybody if place < OPEN_PROJECTS else []) + [USERS[user] for project, user in roles if project == place]
         for place in range(PROJECTS)
     ]
 
