@@ -4,7 +4,7 @@
 index is right depends on how common the words are, so a plan is made for each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -151,14 +151,15 @@ async def count_newest(
         seen.where(*seen_tasks(sight_of(caller))).subquery("seen")
     )
     query = select(number.scalar_subquery(), case((is_more, last)))
-    found, floor = (await reader.execute(query, {**seen_by(caller), **literals(matching)})).one()
+    found, floor = (await reader.execute(query, {**seen_by(caller), **values_of(search, matching, where)})).one()
     return found, floor
 
 
 async def find_alike(
-    reader: Reader, *, caller: Principal, words: str, matching: Matching, where: Row[Any], floor: UUID | None
+    reader: Reader, *, caller: Principal, begun: Parts, words: str, floor: UUID | None
 ) -> Sequence[tuple[UUID, float]]:
     """Return the tasks whose titles are most like some words and do not fit, of those from `floor` on."""
+    search, matching, where = begun
     likeness = func.tasks.search_likeness(words, document.c.title)
     conditions = [
         *seen_tasks(sight_of(caller)),
@@ -171,7 +172,7 @@ async def find_alike(
     joined = TASKS.join(document, document.c.task_id == task.c.id)
     query = select(task.c.id, likeness.label("likeness")).select_from(joined).where(*conditions)
     query = query.order_by(column("likeness").desc(), task.c.id.desc()).limit(MOST_ALIKE)
-    rows = await reader.execute(query, {**seen_by(caller), **literals(matching)})
+    rows = await reader.execute(query, {**seen_by(caller), **values_of(search, matching, where)})
     return [(task_id, likeness) for task_id, likeness in rows]
 
 
@@ -179,36 +180,59 @@ QUERY: ColumnElement[Any] = cast(bindparam("search_query", type_=String(), liter
 FLOOR_ID: ColumnElement[UUID] = cast(bindparam("search_floor", type_=String(), literal_execute=True), UUID_TYPE)
 
 
-def literals(matching: Matching) -> dict[str, Any]:
+PLACES: ColumnElement[Any] = bindparam("search_places", type_=IDS)
+SHARED: ColumnElement[Any] = bindparam("search_shared", type_=IDS)
+KEYED: ColumnElement[Any] = bindparam("search_keyed", type_=IDS)
+PINNED: ColumnElement[Any] = bindparam("search_pinned", type_=IDS)
+PINNED_POINTS: ColumnElement[Any] = bindparam("search_points", type_=ARRAY(Integer))
+TITLE: ColumnElement[str] = bindparam("search_title", type_=String())
+
+
+def values_of(search: Search, matching: Matching, where: Row[Any]) -> dict[str, Any]:
     """Return the parameters that `among`, `among_all` and `fits` need."""
-    return {"search_query": matching.query, "search_floor": str(matching.floor)}
+    return {
+        "search_query": matching.query,
+        "search_floor": str(matching.floor),
+        "search_places": where.places,
+        "search_shared": where.shared,
+        "search_keyed": [task_id for task_id, _ in matching.keyed],
+        "search_pinned": [task_id for task_id, _ in matching.pinned],
+        "search_points": [points for _, points in matching.pinned],
+        "search_title": search.q.strip().lower(),
+    }
+
+
+def shape_of(search: Search, matching: Matching, where: Row[Any]) -> Hashable:
+    """Return what tells statements with `among`, `among_all` or `fits` from others, apart from their parameters."""
+    return tuple(search.kinds), matching.is_common, matching.floor is not None, bool(where.shared)
 
 
 def among(search: Search, matching: Matching, where: Row[Any]) -> Select[Any]:
     """Return the tasks that are ranked, by `task_id` with their `rank` in points, whoever sees them."""
     found = _documents(matching, where)
-    scored = select(found.task_id, _points(found, search).label("rank")).where(*_fitting(found, search))
-    both = union_all(scored, _pinned(matching.pinned)).subquery("scored")
+    scored = select(found.task_id, _points(found).label("rank")).where(*_fitting(found, search))
+    pinned = func.unnest(PINNED, PINNED_POINTS).table_valued("task_id", "rank", name="pinned").render_derived()
+    points: list[ColumnElement[Any]] = [
+        cast(pinned.c["task_id"], UUID_TYPE).label("task_id"),
+        cast(pinned.c["rank"], Integer).label("rank"),
+    ]
+    both = union_all(scored, select(*points)).subquery("scored")
     best = func.max(both.c.rank, type_=Integer()).label("rank")
     return select(both.c.task_id, best).group_by(both.c.task_id)
 
 
-def among_all(search: Search, matching: Matching, where: Row[Any]) -> Select[Any]:
+def among_all(search: Search, where: Row[Any]) -> Select[Any]:
     """Return all tasks that fit or have the key, by `task_id`, whoever sees them."""
     found = select(document.c.task_id).where(*_within(where), *_fitting(document.c, search))
-    both = union_all(found, select(_pinned(matching.keyed).subquery("keyed").c.task_id)).subquery("fitting")
+    keyed: ColumnElement[Any] = func.unnest(KEYED).column_valued("keyed")
+    both = union_all(found, select(cast(keyed, UUID_TYPE))).subquery("fitting")
     return select(both.c.task_id).group_by(both.c.task_id)
 
 
-def fits(search: Search, matching: Matching) -> Condition:
+def fits(search: Search) -> Condition:
     """Return the condition that a row of `task` fits, or has the key."""
-    return or_(_fits(search), task.c.id == any_(literal([one for one, _ in matching.keyed], IDS)))
-
-
-def is_older(search: Search, matching: Matching) -> Condition:
-    """Return the condition that a row of `task` fits, and is too old to be ranked."""
-    pinned = literal([one for one, _ in matching.pinned], IDS)
-    return and_(_fits(search), task.c.id < FLOOR_ID, not_(task.c.id == any_(pinned)))
+    found = exists().where(document.c.task_id == task.c.id, *_fitting(document.c, search)).correlate(task)
+    return or_(found, task.c.id == any_(KEYED))
 
 
 async def find_best(
@@ -223,7 +247,7 @@ async def find_best(
         .order_by(few.c.rank.desc(), task.c.id.desc())
         .limit(limit)
     )
-    return (await reader.execute(query, {**seen_by(caller), **literals(begun[1])})).mappings().all()
+    return (await reader.execute(query, {**seen_by(caller), **values_of(*begun)})).mappings().all()
 
 
 async def find_comments(
@@ -233,7 +257,7 @@ async def find_comments(
     search, matching, where = begun
     comments = Search(search.q, ("comments",))
     documents = _documents(matching, where)
-    found = select(documents.id, documents.task_id, _points(documents, comments).label("points"))
+    found = select(documents.id, documents.task_id, _points(documents).label("points"))
     few = found.where(*_fitting(documents, comments)).cte("few")
     seen = TASKS.join(few, few.c.task_id == task.c.id).join(comment, comment.c.id == few.c.id)
     best = (
@@ -252,7 +276,7 @@ async def find_comments(
     marked = _marks(best.c.body, is_whole=False).label("comment")
     query = select(*best.c, literal_column("'comment'").label("kind"), marked)
     query = query.order_by(best.c.points.desc(), best.c.id.desc())
-    return (await reader.execute(query, {**seen_by(caller), **literals(matching)})).mappings().all()
+    return (await reader.execute(query, {**seen_by(caller), **values_of(search, matching, where)})).mappings().all()
 
 
 def _in_workspace(workspace_id: UUID | None) -> list[Condition]:
@@ -265,10 +289,10 @@ def _places(within: Within) -> list[Condition]:
 
 
 async def find_highlights(
-    reader: Reader, *, caller: Principal, search: Search, matching: Matching, task_ids: Sequence[UUID]
+    reader: Reader, *, caller: Principal, begun: Parts, task_ids: Sequence[UUID]
 ) -> Sequence[RowMapping]:
     """Return what fits of these tasks, the best first, with its `points` and the words in it marked."""
-    points = _points(document.c, search).label("points")
+    points = _points(document.c).label("points")
     place = func.row_number().over(
         partition_by=(document.c.task_id, document.c.kind), order_by=(points.desc(), document.c.id)
     )
@@ -276,7 +300,7 @@ async def find_highlights(
         select(document.c.id, document.c.kind, document.c.task_id, document.c.title, points, place.label("place"))
         .select_from(TASKS.join(document, document.c.task_id == task.c.id))
         .where(*seen_tasks(sight_of(caller)), task.c.id == any_(literal(list(task_ids), IDS)))
-        .where(*_fitting(document.c, search))
+        .where(*_fitting(document.c, begun[0]))
         .cte("fitting")
     )
     is_task = fitting.c.kind == "task"
@@ -297,7 +321,7 @@ async def find_highlights(
         .where(fitting.c.place <= SHOWN_OF_A_KIND)
         .order_by(fitting.c.points.desc(), fitting.c.id)
     )
-    return (await reader.execute(query, {**seen_by(caller), **literals(matching)})).mappings().all()
+    return (await reader.execute(query, {**seen_by(caller), **values_of(*begun)})).mappings().all()
 
 
 def _marks(words: ColumnElement[Any], *, is_whole: bool) -> ColumnElement[str]:
@@ -305,18 +329,14 @@ def _marks(words: ColumnElement[Any], *, is_whole: bool) -> ColumnElement[str]:
     return marks
 
 
-def _fits(search: Search) -> Condition:
-    return exists().where(document.c.task_id == task.c.id, *_fitting(document.c, search)).correlate(task)
-
-
 def _fitting(found: Columns, search: Search) -> list[Condition]:
     kinds = [] if len(search.kinds) == len(KINDS) else [found.kind.in_(search.kinds)]
     return [found.vector.bool_op("@@")(QUERY), *kinds]
 
 
-def _points(found: Columns, search: Search) -> ColumnElement[int]:
+def _points(found: Columns) -> ColumnElement[int]:
     """Return how well a document fits that does: a title that is just what is searched for fits best."""
-    is_title = and_(found.kind == "task", func.lower(found.title) == search.q.strip().lower())
+    is_title = and_(found.kind == "task", func.lower(found.title) == TITLE)
     score = case((is_title, literal_column("0.99")), else_=func.ts_rank_cd(found.vector, QUERY, literal_column("32")))
     share: ColumnElement[Any] = literal_column(str(POINTS - EXACT_POINTS - 1))
     return literal_column(str(EXACT_POINTS)) + cast(func.round(cast(share * score, Numeric)), Integer)
@@ -334,20 +354,5 @@ def _documents(matching: Matching, where: Row[Any]) -> Columns:
 
 
 def _within(where: Row[Any]) -> list[Condition]:
-    in_places = document.c.project_id == any_(literal(where.places, IDS))
-    return [or_(in_places, document.c.task_id == any_(literal(where.shared, IDS))) if where.shared else in_places]
-
-
-def _pinned(pinned: Sequence[tuple[UUID, int]]) -> Select[Any]:
-    ids, points = [one for one, _ in pinned], [points for _, points in pinned]
-    rows = (
-        func.unnest(literal(ids, IDS), literal(points, ARRAY(Integer)))
-        .table_valued("task_id", "rank", name="pinned")
-        .render_derived()
-    )
-    columns: list[ColumnElement[Any]] = [rows.c.task_id, rows.c.rank]
-    shown: list[ColumnElement[Any]] = [
-        cast(columns[0], UUID_TYPE).label("task_id"),
-        cast(columns[1], Integer).label("rank"),
-    ]
-    return select(*shown)
+    in_places = document.c.project_id == any_(PLACES)
+    return [or_(in_places, document.c.task_id == any_(SHARED)) if where.shared else in_places]

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -22,7 +22,7 @@ FEW = 5
 """Where fewer tasks than this fit exactly, titles that are like the words come after them."""
 MOST_RANKED = 200
 """Of how many tasks that fit, the newest, it is said how well they do."""
-MOST_ALIKE = 25
+MOST_ALIKE = 20
 LEAST_LIKENESS = 0.35
 
 OPEN, CLOSE, LESS, GREATER = "\ue000", "\ue001", "\ue002", "\ue003"
@@ -78,19 +78,19 @@ class Matching:
         """Those with the key."""
         return tuple(one for one in self.pinned if one[1] == POINTS)
 
-    def as_written(self) -> list[str]:
-        """Return it as it is in a cursor."""
+    def as_written(self) -> str:
+        """Return it as it is in a cursor, without the query, which the words say again."""
         floor = "" if self.floor is None else str(self.floor)
-        pinned = " ".join(f"{task_id}:{points}" for task_id, points in self.pinned)
-        return [self.query, "common" if self.is_common else "", floor, pinned]
+        pinned = ",".join(f"{task_id}:{points}" for task_id, points in self.pinned)
+        return f"{int(self.is_common)} {floor} {pinned}"
 
     @classmethod
-    def read(cls, written: Sequence[str]) -> "Matching":
+    def read(cls, written: str) -> "Matching":
         """Return what a cursor of ours has."""
-        query, common, floor, pinned = written
-        pairs = (one.split(":") for one in pinned.split())
+        common, floor, pinned = written.split(" ")
+        pairs = (one.split(":") for one in pinned.split(",") if one)
         found = tuple((UUID(task_id), int(points)) for task_id, points in pairs)
-        return cls(query, bool(common), UUID(floor) if floor else None, found)
+        return cls("", common == "1", UUID(floor) if floor else None, found)
 
 
 def rank_of(points: int | None) -> float:

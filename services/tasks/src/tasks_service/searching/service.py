@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -86,7 +86,7 @@ async def go_on(
 ) -> Begun:
     """Go on with a search that has begun before, by what its cursor has."""
     where = await repository.survey(reader, caller=caller, search=search, within=within)
-    return Begun(search, matching, where)
+    return Begun(search, replace(matching, query=where.query), where)
 
 
 def _share(where: Row[Any]) -> float:
@@ -122,7 +122,7 @@ async def _alike(
         return []
     floor = await repository.find_floor(reader, places=where.places, tasks=ALIKE_AMONG)
     found = await repository.find_alike(
-        reader, caller=caller, words=search.words, matching=matching, where=where, floor=floor
+        reader, caller=caller, begun=(search, matching, where), words=search.words, floor=floor
     )
     keyed = {task_id for task_id, _ in matching.pinned}
     return [(task_id, round(likeness * (EXACT_POINTS - 1))) for task_id, likeness in found if task_id not in keyed]
@@ -148,9 +148,7 @@ async def show(reader: Reader, *, caller: Principal, begun: Begun, rows: Sequenc
         if row["id"] in keyed:
             found[row["id"]].append(Highlight(field="key", id=row["id"], text=f"<mark>{row['key']}</mark>"))
     if begun.matching.query:
-        for fitting in await repository.find_highlights(
-            reader, caller=caller, search=begun.search, matching=begun.matching, task_ids=ids
-        ):
+        for fitting in await repository.find_highlights(reader, caller=caller, begun=begun.parts, task_ids=ids):
             found[fitting["task_id"]] += highlights_of(fitting)
             points[fitting["task_id"]] = max(points.get(fitting["task_id"], 0), fitting["points"])
     return {task_id: Shown(points.get(task_id, 0), found[task_id]) for task_id in ids}
