@@ -24,6 +24,7 @@ from tasks_service.includes.service import REGISTRY
 from tasks_service.listing.filters import FIELDS
 from tasks_service.listing.rules import ALIASES, KEYS, MAX_KEYS, RANK, Order
 from tasks_service.listing.schemas import MAX_FIELDS, UTC, Asked, TaskListed, TaskSearch
+from tasks_service.searching.rules import MAX_Q, SCOPES, Scope
 from tasks_service.timezones.rules import named_zone
 
 FLAT = flat_parameters(FIELDS)
@@ -170,11 +171,30 @@ def asked_list(
         list[str] | None,
         Query(max_length=MAX_FIELDS, description="What of each task to show, joined by commas; `id` always is."),
     ] = None,
+    q: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=MAX_Q,
+            pattern=r"\S",
+            description=(
+                'What is searched for: words, `"phrases"`, `or`, `-not`, the last word also as the beginning of one; '
+                "or the key of a task. Joined with filters by AND. Each task has its `rank` and `highlights`, and the "
+                "best are first unless `sort` says otherwise. Of words that many tasks have, the newest tasks are "
+                "ranked and listed by rank, a few hundred; the total is of all, and another `sort` lists all. Where "
+                "fewer than five fit, tasks with titles like the words come after them."
+            ),
+        ),
+    ] = None,
+    scope: Annotated[
+        list[Scope] | None,
+        Query(description="What `q` is searched in, repeated or joined by commas; all if not given."),
+    ] = None,
 ) -> Asked:
     """Return what the parameters ask for. Raises InvalidInput for all that is wrong with them."""
     filters = tuple(one for one in (flat, text) if one is not None)
     _all_right(filters, sort or (), fields or ())
-    return Asked(filters, sort_of(sort or ()), fields_of(fields or ()))
+    return Asked(filters, sort_of(sort or ()), fields_of(fields or ()), q=q, scope=tuple(scope or SCOPES))
 
 
 AskedList = Annotated[Asked, Depends(asked_list)]
@@ -190,4 +210,12 @@ def asked_by(body: TaskSearch, zone: ZoneInfo | None) -> Asked:
     sort = body.sort or ()
     _all_right(filters, sort, body.fields or ())
     named = zone if body.tz is None else named_zone(body.tz)
-    return Asked(filters, sort_of(sort), fields_of(body.fields or ()), archived=bool(body.archived), zone=named)
+    return Asked(
+        filters,
+        sort_of(sort),
+        fields_of(body.fields or ()),
+        archived=bool(body.archived),
+        zone=named,
+        q=body.q,
+        scope=tuple(body.scope or SCOPES),
+    )

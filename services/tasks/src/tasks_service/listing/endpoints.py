@@ -29,9 +29,10 @@ from tasks_service.includes.access import Including
 from tasks_service.includes.service import REGISTRY, shown
 from tasks_service.listing import service
 from tasks_service.listing.access import Archived, AskedList, asked_by, included
-from tasks_service.listing.schemas import Asked, TaskListed, TaskSearch, only
+from tasks_service.listing.schemas import Asked, TaskListed, TaskSearch, found_alone, only
 from tasks_service.saved_filters.access import ChosenFilter, chosen, narrowed
 from tasks_service.saved_filters.errors import FilterNotFound
+from tasks_service.searching.service import show
 from tasks_service.tasks.schemas import TASK_EXAMPLE
 from tasks_service.timezones.access import MEANING, AskedZone
 from tasks_service.timezones.errors import UnknownTimezone
@@ -133,8 +134,14 @@ async def _answer(
         exact_up_to=state.exact_count_up_to,
     )
     tasks = await shown(connection, page.rows, caller, include)
+    always = [REGISTRY[name].field for name in include]
+    if page.begun is not None:
+        found = await show(connection, caller=caller, begun=page.begun, rows=page.rows)
+        listed = found_alone(tasks, found, asked.fields, always)
+    else:
+        listed = only(tasks, asked.fields, always)
     links = {}
     if request.method == "GET":
         in_pages = paging.cursor is None
         links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
-    return reply(only(tasks, asked.fields, [REGISTRY[name].field for name in include]), meta=page.meta, headers=links)
+    return reply(listed, meta=page.meta, headers=links)

@@ -23,6 +23,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tasks_service.listing.rules import NEWEST, Order, Sort
+from tasks_service.searching.rules import MAX_Q, SCOPES, Scope, rank_of
+from tasks_service.searching.schemas import Highlight
+from tasks_service.searching.service import Shown
 from tasks_service.tasks.schemas import TaskOut, TaskView
 
 UTC = ZoneInfo("UTC")
@@ -41,7 +44,7 @@ class Asked:
     archived: bool = False
     zone: ZoneInfo | None = None
     q: str | None = None
-    scope: tuple[str, ...] = ()
+    scope: tuple[Scope, ...] = SCOPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,25 @@ class TaskQuery:
     zone: ZoneInfo = UTC
     archived: bool = False
     q: str | None = None
-    scope: tuple[str, ...] = ()
+    scope: tuple[Scope, ...] = SCOPES
     told: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TaskListed(TaskView):
     """A task in a list. With `fields`, what is not named there is absent."""
+
+    rank: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        json_schema_extra={"readOnly": True},
+        description="With `q`: how well it fits, from 0 to 1. Only in lists that are searched.",
+    )
+    highlights: list[Highlight] | None = Field(
+        default=None,
+        json_schema_extra={"readOnly": True},
+        description="With `q`: where the words are. Only in lists that are searched.",
+    )
 
     model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(required=["id"]))
 
@@ -79,6 +95,20 @@ def only(tasks: Sequence[TaskOut], fields: Sequence[str], always: Sequence[str])
     kept = dict.fromkeys(("id", *fields, *always))
     return [
         SparseTask.model_construct({name: getattr(one, name) for name in kept if hasattr(one, name)}) for one in tasks
+    ]
+
+
+def found_alone(
+    tasks: Sequence[TaskOut], found: Mapping[UUID, Shown], fields: Sequence[str], always: Sequence[str]
+) -> Sequence[BaseModel]:
+    """Return the same of tasks that were searched, with how well each fits, and where."""
+    kept = {"id", *fields, *always}
+    shown = [
+        {**vars(one), "rank": rank_of(found[one.id].points), "highlights": found[one.id].highlights} for one in tasks
+    ]
+    return [
+        SparseTask.model_construct({name: value for name, value in one.items() if not fields or name in kept})
+        for one in shown
     ]
 
 
@@ -118,6 +148,12 @@ class TaskSearch(BaseModel):
     filter_id: UUID | None = Field(
         default=None, description="A saved filter, joined by AND; its `sort` and `q` count where you give none."
     )
+    q: Annotated[str, StringConstraints(min_length=1, max_length=MAX_Q, pattern=r"\S")] | None = Field(
+        default=None, description="What is searched for, as in `GET /tasks`."
+    )
+    scope: list[Scope] | None = Field(
+        default=None, min_length=1, max_length=len(SCOPES), description="What `q` is searched in; all if absent."
+    )
     sort: Annotated[list[SortText], BeforeValidator(_split), WithJsonSchema(SORT)] | None = Field(
         default=None,
         max_length=MAX_ENTRIES,
@@ -136,7 +172,7 @@ class TaskSearch(BaseModel):
     per_page: Annotated[StrictInt, Field(ge=1, le=MAX_PER_PAGE)] = Field(
         default=DEFAULT_PER_PAGE, description="How many tasks a page has."
     )
-    cursor: Annotated[str, StringConstraints(max_length=2048)] | None = Field(
+    cursor: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
         default=None, description="Empty to begin a walk, then `meta.next_cursor`."
     )
     tz: Annotated[str, StringConstraints(max_length=64)] | None = Field(

@@ -1,7 +1,7 @@
 """Lists of tasks, a part at a time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,12 +27,22 @@ from tasks_service.listing.rules import BEST, NEWEST, RANK, Edge, as_written, co
 from tasks_service.listing.schemas import UTC, Asked, TaskQuery
 from tasks_service.matching.repository import Shaped, shaped
 from tasks_service.predicates.rules import parts_of
+from tasks_service.searching.repository import Within
+from tasks_service.searching.rules import Matching, Search
+from tasks_service.searching.service import Begun, begin, go_on, searched
 from tasks_service.timezones.service import zone_of
 
 Reader = AsyncConnection | AsyncSession
 NARROWING = {"project_id": "of_projects", "workspace_id": "of_workspaces"}
-AT_THE_BEGINNING = 2
-"""How many entries of a cursor say what was so when the walk began: the time, and the zone."""
+AT_THE_BEGINNING = 3
+"""How many entries of a cursor say what was so when the walk began: the time, the zone, and what a search came to."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedPage(Page[RowMapping]):
+    """Part of a list, with the search that it is of, if it is of one."""
+
+    begun: Begun | None = field(default=None)
 
 
 async def resolve(
@@ -63,7 +73,7 @@ async def resolve(
 def _beginning(place: Place) -> tuple[datetime, ZoneInfo | None] | tuple[None, None]:
     """Return when a walk began, and where; nothing of a cursor of another kind, which is refused later."""
     try:
-        began, zone = place[-AT_THE_BEGINNING:]
+        began, zone, _ = place[-AT_THE_BEGINNING:]
         return datetime.fromisoformat(str(began)), None if zone is None else zone_named(str(zone))
     except ValueError:
         return None, None
@@ -76,6 +86,13 @@ class Plan:
     reach: Reach
     found: Shaped
     parameters: Mapping[str, Any]
+    counted: Shaped | None = None
+    begun: Begun | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether more fits than is listed, since it is the newest that are ranked."""
+        return self.counted is not None and self.begun is not None and not self.begun.is_whole
 
 
 def plan_of(query: TaskQuery, caller: Principal) -> Plan:
@@ -95,6 +112,24 @@ def plan_of(query: TaskQuery, caller: Principal) -> Plan:
     return Plan(reach, found, narrowed)
 
 
+async def _searched(reader: Reader, plan: Plan, query: TaskQuery, caller: Principal, place: Place | None) -> Plan:
+    """Return a plan for what fits what is searched for, too; `place` is that of a walk that has begun before.
+
+    By rank those are listed that are ranked; in any other order all that fit.
+    """
+    if query.q is None:
+        return plan
+    search = Search(query.q, query.scope)
+    within = Within(plan.parameters.get("of_workspaces"), plan.parameters.get("of_projects"))
+    if place is None:
+        begun = await begin(reader, caller=caller, search=search, within=within)
+    else:
+        begun = await go_on(reader, caller=caller, search=search, matching=Matching.read(str(place[-1])), within=within)
+    by_rank = any(order.name == RANK for order in query.sort)
+    listed, counted = searched(plan.found, begun, by_rank=by_rank)
+    return replace(plan, found=listed, counted=counted if by_rank else None, begun=begun)
+
+
 async def list_tasks(
     reader: Reader,
     *,
@@ -103,11 +138,12 @@ async def list_tasks(
     paging: Paging,
     signer: CursorSigner,
     exact_up_to: int,
-) -> Page[RowMapping]:
+) -> SearchedPage:
     """Return one page of what the caller may see. Raises InvalidCursor or CursorMismatch."""
     plan = plan_of(query, caller)
     if paging.cursor is not None:
         return await _walk(reader, caller, query, plan, paging, signer)
+    plan = await _searched(reader, plan, query, caller, None)
     rows = await repository.list_tasks(
         reader,
         caller=caller,
@@ -120,25 +156,24 @@ async def list_tasks(
     )
     seen = paging.offset + len(rows)
     total = repository.Total(seen, is_estimate=False)
-    if len(rows) > paging.per_page or (not rows and paging.page > 1):
+    if len(rows) > paging.per_page or (not rows and paging.page > 1) or plan.is_cut:
         total = await repository.count_tasks(
             reader,
             caller=caller,
             reach=plan.reach,
-            found=plan.found,
+            found=plan.counted or plan.found,
             parameters=plan.parameters,
             exact_up_to=exact_up_to,
         )
     # An estimate is no less than what is shown.
     number = max(total.number, seen) if rows else total.number
     meta = {**page_meta(paging, number), "total_is_estimate": total.is_estimate, **query.told}
-    return Page(rows[: paging.per_page], meta)
+    return SearchedPage(rows[: paging.per_page], meta, plan.begun)
 
 
 async def _walk(
     reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging, signer: CursorSigner
-) -> Page[RowMapping]:
-    began: Place = [query.now.isoformat(), query.told.get("timezone")]
+) -> SearchedPage:
     walk: SortedWalk[Edge] = SortedWalk(
         paging,
         signer,
@@ -146,6 +181,9 @@ async def _walk(
         read=lambda place: read_edge(query.sort, place[:-AT_THE_BEGINNING]),
     )
     edge = walk.edge
+    plan = await _searched(reader, plan, query, caller, signer.peek(paging.cursor) if paging.cursor else None)
+    state = None if plan.begun is None else plan.begun.matching.as_written()
+    began: Place = [query.now.isoformat(), query.told.get("timezone"), state]
     rows = await repository.list_tasks(
         reader,
         caller=caller,
@@ -158,7 +196,7 @@ async def _walk(
     page = walk.shown(
         rows, place=lambda row: [*as_written([row[f"sort_{at}"] for at in range(len(query.sort))]), *began]
     )
-    return replace(page, meta={**page.meta, **query.told})
+    return SearchedPage(page.rows, {**page.meta, **query.told}, plan.begun)
 
 
 def _fingerprint(query: TaskQuery, caller: Principal) -> bytes:

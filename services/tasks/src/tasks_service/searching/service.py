@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from chassis.identity import Principal
-from sqlalchemy import Row, RowMapping
+from sqlalchemy import Row, RowMapping, and_
 
+from tasks_service.matching.repository import Shaped
 from tasks_service.searching import repository
 from tasks_service.searching.repository import EVERYWHERE, Parts, Reader, Within
 from tasks_service.searching.rules import (
@@ -126,6 +127,28 @@ async def _alike(
     )
     keyed = {task_id for task_id, _ in matching.pinned}
     return [(task_id, round(likeness * (EXACT_POINTS - 1))) for task_id, likeness in found if task_id not in keyed]
+
+
+def searched(found: Shaped, begun: Begun, *, by_rank: bool) -> tuple[Shaped, Shaped]:
+    """Return what is listed of what a filter finds, and what is counted of it.
+
+    By rank it is what is ranked. Else all that fits: it is looked for one by one where there is much of it.
+    """
+    search, _, where = begun.parts
+    values = {**found.values, **repository.values_of(*begun.parts)}
+    fits = repository.fits(search)
+    shape = (found.shape, repository.shape_of(*begun.parts))
+    if begun.is_whole:
+        few = repository.among_all(search, where)
+        counted = Shaped(("all", shape), and_(found.condition, fits), values, few, found.condition)
+    else:
+        rest = and_(found.rest, fits)
+        counted = Shaped(("much", shape), and_(found.condition, fits), values, found.among, rest)
+    if not by_rank:
+        return counted, counted
+    ranked = repository.among(*begun.parts)
+    counts_alike = Shaped(("alike", shape), and_(found.condition, fits), values, ranked, found.condition)
+    return counts_alike, counts_alike if begun.is_whole else counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,102 @@
+"""Lists of tasks that are searched (D5, D6): joined with filters, in any order, in pages that hold together."""
+
+from urllib.parse import quote
+
+import pytest
+
+FIVE = 5
+
+
+@pytest.fixture
+def listed(roster):
+    """Lists tasks by a search, and returns the answer."""
+
+    async def run(q, who="owner", **parameters):
+        named = "".join(f"&{name}={quote(str(value))}" for name, value in parameters.items())
+        answer = await roster.ask(who, "GET", f"/tasks?q={quote(q)}{named}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    return run
+
+
+def titles(answer):
+    return [one["title"] for one in answer["data"]]
+
+
+async def test_d5_a_list_is_searched_and_filtered_and_sorted(roster, listed):
+    await roster.task(title="Heron low", priority="low")
+    await roster.task(title="Heron", priority="high")
+    await roster.task(title="Other", description="a heron", priority="high")
+    answer = await listed("heron")
+    assert titles(answer) == ["Heron", "Heron low", "Other"]
+    assert (answer["meta"]["total"], answer["meta"]["sort"]) == (3, "-rank")
+    assert all(0.1 < one["rank"] < 1 and one["highlights"] for one in answer["data"])
+    assert answer["data"][0]["highlights"][0]["text"] == "<mark>Heron</mark>"
+    assert titles(await listed("heron", priority="high")) == ["Heron", "Other"]
+    assert titles(await listed("heron", sort="-priority,title", priority="high,low")) == ["Heron", "Other", "Heron low"]
+    assert titles(await listed("heron", sort="id")) == ["Heron low", "Heron", "Other"]
+    assert titles(await listed("heron", filter="priority = low")) == ["Heron low"]
+    sparse = await listed("heron", fields="title,rank")
+    assert [set(one) for one in sparse["data"]] == [{"id", "title", "rank"}] * 3
+    body = {"q": "heron", "filter": {"field": "priority", "op": "=", "value": "low"}}
+    assert [one["title"] for one in await roster.ok("owner", "POST", "/tasks/search", body)] == ["Heron low"]
+
+
+async def test_d5_a_scope_narrows_where_is_searched(roster, listed):
+    by_title = await roster.task(title="Bittern")
+    by_comment = await roster.task(title="Reeds")
+    await roster.ok("owner", "POST", f"/tasks/{by_comment['id']}/comments", {"body": "a bittern"})
+    assert titles(await listed("bittern", scope="tasks")) == ["Bittern"]
+    assert titles(await listed("bittern", scope="comments")) == ["Reeds"]
+    assert titles(await listed("bittern", scope="comments,tasks")) == ["Bittern", "Reeds"]
+    assert titles(await listed(by_title["key"])) == ["Bittern"]
+    assert titles(await listed(by_title["key"], scope="comments")) == []
+
+
+async def test_d7_a_walk_holds_together_while_others_write(roster, listed):
+    for number in range(7):
+        await roster.task(title=f"Curlew {number}")
+    seen, cursor = [], ""
+    while cursor is not None:
+        answer = await listed("curlew", per_page=2, cursor=cursor)
+        seen += titles(answer)
+        cursor = answer["meta"]["next_cursor"]
+        await roster.task(title=f"Curlew later {len(seen)}")
+    first = [f"Curlew {number}" for number in range(7)]
+    assert [one for one in seen if one in first] == first[::-1]
+    assert len(seen) == len(set(seen))
+
+
+async def test_d5_what_is_like_the_words_stays_so_for_a_walk(roster, listed):
+    await roster.task(title="Sandpiper")
+    for number in range(3):
+        await roster.task(title=f"Sandpipper {number}")
+    first = await listed("sandpiper", per_page=2, cursor="")
+    for number in range(FIVE):
+        await roster.task(title=f"The sandpiper {number}")
+    rest = await listed("sandpiper", per_page=9, cursor=first["meta"]["next_cursor"])
+    assert titles(first)[0] == "Sandpiper"
+    assert {one for one in titles(first) + titles(rest) if one.startswith("Sandpipper")} == {
+        f"Sandpipper {number}" for number in range(3)
+    }
+    other = await roster.ask("owner", "GET", f"/tasks?q=curlew&cursor={first['meta']['next_cursor']}")
+    assert (other.status_code, other.json()["errors"][0]["code"]) == (400, "CURSOR_MISMATCH")
+
+
+async def test_d5_nothing_of_what_is_hidden_is_told(roster, listed):
+    private = await roster.ok(
+        "owner", "POST", "/projects", {"name": "X", "workspace_id": str(roster.workspace_id), "visibility": "private"}
+    )
+    hidden = await roster.task(title="Shoveler", project_id=private["id"])
+    for who in ("member", "editor", "guest", "stranger"):
+        for q in ("shoveler", "shovelor", hidden["key"]):
+            answer = await listed(q, who=who)
+            assert (answer["data"], answer["meta"]["total"]) == ([], 0)
+    await roster.ok("owner", "PUT", f"/tasks/{hidden['id']}/shares/{roster.id('guest')}", {"role": "viewer"})
+    assert titles(await listed("shoveler", who="guest")) == ["Shoveler"]
+
+
+@pytest.mark.parametrize("parameters", ["q=", "q=%20", f"q={'a' * 201}", "q=a&scope=projects", "sort=rank"])
+async def test_d5_what_can_not_be_searched_for_is_refused(roster, parameters):
+    assert (await roster.ask("owner", "GET", f"/tasks?{parameters}")).status_code == 422
