@@ -159,6 +159,16 @@ def facets(answer):
     return answer.json()["data"].items()
 
 
+async def test_d11_what_is_searched_for_is_counted_as_it_is_listed(world):
+    saved = {"name": "q", "workspace_id": str(world.workspace_id), "scope": "shared", "q": "task"}
+    saved = await world.ok("owner", "POST", "/filters", saved)
+    for query in ("&q=task", f"&filter_id={saved['id']}", "&q=task&filter=status = todo", "&q=nothing"):
+        for who in ("member", "colleague" if "filter_id" in query else "guest"):
+            tasks = await walked(world, who, f"{query}&sort=id")
+            assert bool(tasks) is ("nothing" not in query)
+            assert await counted(world, who, ("priority",), query) == (expected(tasks, ("priority",)), len(tasks))
+
+
 async def test_d11_every_dimension_is_counted(world):
     tasks = await walked(world, "member", f"&tz={ZONE}")
     for by in DIMENSIONS:

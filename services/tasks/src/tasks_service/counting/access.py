@@ -10,6 +10,7 @@ from tasks_service.counting.rules import DIMENSIONS, MAX_FACETS, MAX_TOGETHER, D
 from tasks_service.listing.access import Archived, FlatFilter, TextFilter
 from tasks_service.listing.schemas import Asked
 from tasks_service.saved_filters.access import ChosenFilter, narrowed
+from tasks_service.searching.rules import MAX_Q, SCOPES, Scope
 from tasks_service.timezones.access import AskedZone
 
 NAMED = ", ".join(f"`{one}`" for one in DIMENSIONS)
@@ -20,11 +21,25 @@ def asked_count(
     text: TextFilter,
     saved: ChosenFilter,
     zone: AskedZone,
+    q: Annotated[
+        str | None,
+        Query(min_length=1, max_length=MAX_Q, pattern=r"\S", description="What is searched for, as in lists of tasks."),
+    ] = None,
+    scope: Annotated[
+        list[Scope] | None,
+        Query(description="What `q` is searched in, repeated or joined by commas; all if not given."),
+    ] = None,
     *,
     archived: Archived = False,
 ) -> Asked:
     """Return what the parameters ask for."""
-    asked = Asked(tuple(one for one in (flat, text) if one is not None), archived=archived, zone=zone)
+    asked = Asked(
+        tuple(one for one in (flat, text) if one is not None),
+        archived=archived,
+        zone=zone,
+        q=q,
+        scope=tuple(scope or SCOPES),
+    )
     return narrowed(asked, saved)
 
 

@@ -13,8 +13,9 @@ from tasks_service.counting import repository
 from tasks_service.counting.repository import Counting
 from tasks_service.counting.rules import IN_INDEX, MAX_GROUPS, OF_DAYS, QUICKER, Dimension
 from tasks_service.listing.repository import EVERYTHING, is_ranked
+from tasks_service.listing.rules import NEWEST
 from tasks_service.listing.schemas import Asked
-from tasks_service.listing.service import plan_of, resolve
+from tasks_service.listing.service import plan_of, resolve, searched_plan
 from tasks_service.timezones.service import zone_of
 
 NO_PAGES = Paging(1, 1, None)
@@ -47,7 +48,9 @@ async def count_tasks(
     if asked.zone is None and not OF_DAYS.isdisjoint(dimensions):
         asked = replace(asked, zone=await zone_of(reader, caller=caller, asked_for=None))
     query = await resolve(reader, caller=caller, asked=asked, paging=NO_PAGES, signer=signer)
-    plan = plan_of(query, caller)
+    # All that fits is counted, and not what a list by rank has of it.
+    query = replace(query, sort=NEWEST)
+    plan = await searched_plan(reader, plan_of(query, caller), query, caller, None)
     counting = Counting(plan.reach, plan.found, dimensions, is_together)
     is_quick = plan.found == EVERYTHING and IN_INDEX.issuperset(dimensions)
     most = exact_up_to * QUICKER if is_quick else exact_up_to

@@ -112,7 +112,7 @@ def plan_of(query: TaskQuery, caller: Principal) -> Plan:
     return Plan(reach, found, narrowed)
 
 
-async def _searched(reader: Reader, plan: Plan, query: TaskQuery, caller: Principal, place: Place | None) -> Plan:
+async def searched_plan(reader: Reader, plan: Plan, query: TaskQuery, caller: Principal, place: Place | None) -> Plan:
     """Return a plan for what fits what is searched for, too; `place` is that of a walk that has begun before.
 
     By rank those are listed that are ranked; in any other order all that fit.
@@ -143,7 +143,7 @@ async def list_tasks(
     plan = plan_of(query, caller)
     if paging.cursor is not None:
         return await _walk(reader, caller, query, plan, paging, signer)
-    plan = await _searched(reader, plan, query, caller, None)
+    plan = await searched_plan(reader, plan, query, caller, None)
     rows = await repository.list_tasks(
         reader,
         caller=caller,
@@ -181,7 +181,7 @@ async def _walk(
         read=lambda place: read_edge(query.sort, place[:-AT_THE_BEGINNING]),
     )
     edge = walk.edge
-    plan = await _searched(reader, plan, query, caller, signer.peek(paging.cursor) if paging.cursor else None)
+    plan = await searched_plan(reader, plan, query, caller, signer.peek(paging.cursor) if paging.cursor else None)
     state = None if plan.begun is None else plan.begun.matching.as_written()
     began: Place = [query.now.isoformat(), query.told.get("timezone"), state]
     rows = await repository.list_tasks(
