@@ -36,6 +36,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.types import TypeEngine
@@ -325,7 +326,9 @@ def _of_some(place: CTE, few: CTE, found: Shaped, part: Part, step: int) -> Sele
 
 def some_of(place: CTE, few: CTE, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
     """Return columns of those of the tasks found that the caller sees."""
-    some = few.join(task, task.c.id == few.c.task_id).join(place, place.c.id == task.c.project_id)
+    # An array of one, so that each is looked up by its id, and all tasks are never read to be joined.
+    is_one = task.c.id == any_(array([few.c.task_id]))
+    some = few.join(task, is_one).join(place, place.c.id == task.c.project_id)
     share = exists().where(task_share.c.task_id == task.c.id, task_share.c.user_id == CALLER_ID).correlate(task)
     return select(*columns).select_from(some).where(or_(place.c.rank > 0, share))
 
