@@ -111,6 +111,12 @@ SEARCHES: Mapping[str, Parameters] = {
     "a common word in open tasks": lambda _who, turn, _now: {"q": word(RANKS_OF_COMMON, turn), "status": "todo"},
     "a word with a typo": lambda _who, turn, _now: {"q": misspelled(turn)},
 }
+EVERYWHERE: Mapping[str, Parameters] = {
+    "a rare word": lambda _who, turn, _now: {"q": dataset.RARE, "per_page": 10 + turn % 3},
+    "a word of 1 in 400": lambda _who, turn, _now: {"q": word(RANKS_OF_MIDDLE, turn)},
+    "a common word": lambda _who, turn, _now: {"q": word(RANKS_OF_COMMON, turn)},
+    "a word with a typo": lambda _who, turn, _now: {"q": misspelled(turn)},
+}
 COUNTS: Mapping[str, Parameters] = {
     "by status": lambda _who, _turn, _now: {"group_by": "status"},
     "by status and assignee": lambda _who, _turn, _now: {"group_by": "status,assignee"},
@@ -122,7 +128,7 @@ COUNTS: Mapping[str, Parameters] = {
 CASES: Sequence[Case] = (
     *(Case("list", name, "/tasks", parameters) for name, parameters in LISTS.items()),
     *(Case("search", name, "/tasks", parameters) for name, parameters in SEARCHES.items()),
-    Case("search", "everywhere, a middle word", "/search", lambda _who, turn, _now: {"q": word(RANKS_OF_MIDDLE, turn)}),
+    *(Case("search", f"everywhere, {name}", "/search", parameters) for name, parameters in EVERYWHERE.items()),
     *(Case("count", name, "/tasks/aggregate", parameters) for name, parameters in COUNTS.items()),
 )
 WALK = {"priority": "low", "per_page": 100}
