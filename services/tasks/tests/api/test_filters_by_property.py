@@ -13,7 +13,7 @@ from chassis.clock import utcnow
 from chassis.cursors import CursorSigner
 from chassis.db.engine import open_database
 from chassis.db.row_security import reading
-from chassis.filtering.tree import EVERYTHING, Predicate
+from chassis.filtering.tree import EVERYTHING, And, Not, Or, Predicate
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.paging import Paging
@@ -30,6 +30,8 @@ from tasks_service.matching.repository import matching
 MODEL = runpy.run_path(str(Path(__file__).parents[1] / "model" / "filters.py"))
 fulfils, ZONES, DAYS, INSTANTS = (MODEL[name] for name in ("fulfils", "ZONES", "DAYS", "INSTANTS"))
 TASKS, EXAMPLES = 80, 600
+OF_PEOPLE = ("has_any", "has_all", "has_none", "in", "not_in")
+MINE = Predicate("is_starred", "=", (True,))
 SIGNER = CursorSigner("a secret of the tests, long enough")
 
 
@@ -74,6 +76,11 @@ class World:
     async def found(self, node, zone):
         query, parameters = matching(self.caller, node, zone=ZoneInfo(zone))
         return set((await self.connection.execute(query, parameters)).scalars())
+
+    async def listed(self, node, zone):
+        """Return what a list of all of them has, which begins where the filter says."""
+        query = TaskQuery(utcnow(), node, zone=ZoneInfo(zone), archived=True)
+        return {row["id"] for row in (await self.part(query, Paging(1, 100, None))).rows}
 
     def expected(self, node, zone):
         return {one["id"] for one in self.tasks if fulfils(one, node, me=self.caller.user_id, zone=zone)}
@@ -167,6 +174,7 @@ def test_random_filters_find_in_sql_what_they_find_in_python(world):
     def check(node, zone):
         expected = world.expected(node, zone)
         assert world.run(world.found(node, zone)) == expected
+        assert world.run(world.listed(node, zone)) == expected
         seen.append(len(expected))
 
     check()
@@ -184,6 +192,20 @@ def test_days_begin_and_end_where_they_do_in_each_zone(world):
     ]
     for node, zone in comparisons:
         assert world.run(world.found(node, zone)) == world.expected(node, zone), (node, zone)
+
+
+def test_where_a_filter_of_people_is_a_way_to_begin_all_of_it_counts(world):
+    people = tuple(world.people[:2])
+    nodes = [
+        part
+        for field in ("assignees", "watchers")
+        for one in (Predicate(field, "=", people[:1]), *(Predicate(field, has, people) for has in OF_PEOPLE))
+        for part in (one, And((one, Predicate("priority", ">", ("low",)))), Not(one), Or((one, MINE)), And((one, MINE)))
+    ]
+    for node in nodes:
+        expected = world.expected(node, "UTC")
+        assert world.run(world.found(node, "UTC")) == expected, node
+        assert world.run(world.listed(node, "UTC")) == expected, node
 
 
 def test_random_sorts_are_walked_in_the_order_of_python_there_and_back(world):

@@ -71,8 +71,13 @@ def shaped(node: Node, *, zone: ZoneInfo, caller: Principal) -> Shaped:
     if found is None:
         return Shaped(shape_of(node), condition, values)
     first, among = found
-    rest = [one for one in parts_of(node) if one is not first or first.field == "assigned_to"]
+    rest = [one for one in parts_of(node) if one is not first or not _is_found_by(first)]
     return Shaped(shape_of(node), condition, values, among, condition_of(And(tuple(rest)), asking))
+
+
+def _is_found_by(predicate: Predicate) -> bool:
+    """Tell whether all that is found where a predicate begins is what it asks for, and not just among it."""
+    return predicate.field in ("assignees", "watchers") and predicate.operator != "has_all"
 
 
 def found_by(node: Node, *, zone: ZoneInfo, caller: Principal) -> Select[Any] | None:
