@@ -126,6 +126,14 @@ FIELD_CODES = {
     "INVALID_DUE": "A due has exactly one of date, at and local.",
     "DUPLICATE_PROJECT": "Name each project once.",
     "ACTION_OF_ANOTHER_TYPE": "This action is of another type of resource.",
+    # Of single lines of an import, in the results of its job.
+    "UNKNOWN_REFERENCE": "The line names what is neither in the file nor known from it.",
+    "NOT_A_MEMBER": "This one is no member of the workspace, and is left out.",
+    "NOT_YOURS": "This is somebody else's own, and is left out.",
+    "PERSONAL_ELSEWHERE": "What is personal goes only into a personal workspace.",
+    "WATCHER_NO_ACCESS": "This one can't see the task, and is left out.",
+    "MALFORMED_ROW": "This row is no CSV in UTF-8, or has more cells than there are columns.",
+    "NOT_ACCEPTED": "This can't be kept as it is.",
 }
 TITLE = "Taskloom tasks"
 

@@ -89,7 +89,7 @@ async def take_checklist_items(session: AsyncSession, taking: Taking, incoming: 
 def _has_room(taking: Taking, one: Incoming, task: RowMapping, last: Mapping[UUID, tuple[int, str]]) -> bool:
     count, _ = last.get(task["id"], (0, ""))
     if count >= MAX_ITEMS:
-        taking.fail(one.number, "TOO_MANY_ITEMS", "The checklist has as many items as it may have.", "task_id")
+        taking.fail(one.number, "CHECKLIST_FULL", "The checklist has as many items as it may have.", "task_id")
     return count < MAX_ITEMS
 
 
@@ -165,9 +165,9 @@ async def _relate(
     elif await relations.find(session, kind=line.type, from_id=ends[0], to_id=ends[1]) is not None:
         taking.warn(one.number, "REPEATED_ENTRY", "These tasks are related so already.", "to_task_id")
     elif await relations.most_of(session, ends) >= MAX_RELATIONS:
-        taking.fail(one.number, "TOO_MANY_RELATIONS", "A task has as many relations as it may have.", "to_task_id")
+        taking.fail(one.number, "TOO_MANY", "A task has as many relations as it may have.", "to_task_id")
     elif line.type in ACYCLIC and await relations.leads_to(session, kind=line.type, from_id=ends[1], to_id=ends[0]):
-        taking.fail(one.number, "RELATION_CYCLE", "This would close a circle.", "to_task_id")
+        taking.fail(one.number, "CYCLE", "This would close a circle.", "to_task_id")
     else:
         values = {
             "id": relation_id,
@@ -204,7 +204,7 @@ async def take_metadata(session: AsyncSession, taking: Taking, incoming: Sequenc
         if task is None or taking.terms.is_dry:
             continue
         if counts.get(task["id"], 0) >= MAX_ENTRIES:
-            taking.fail(one.number, "TOO_MANY_NAMESPACES", "The task has as much metadata as it may have.", "namespace")
+            taking.fail(one.number, "TOO_MANY", "The task has as much metadata as it may have.", "namespace")
             continue
         counts[task["id"]] = counts.get(task["id"], 0) + 1
         values = await _metadata(session, taking, one, task)
