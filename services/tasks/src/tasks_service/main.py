@@ -166,6 +166,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "undo_window": timedelta(minutes=settings.tasks.undo_minutes),
             "exact_aggregate_up_to": settings.tasks.aggregate_exact_up_to,
             "exact_count_up_to": settings.tasks.exact_count_up_to,
+            "ranked_up_to": settings.tasks.search_ranked_up_to,
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
         },
     )

@@ -16,6 +16,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from tasks_service.projects.rules import ProjectLimits
+from tasks_service.searching.rules import MOST_RANKED
 
 PREFIX = "TASKS_"
 MAX_IMPORT_BYTES = 1024 * 1024 * 1024
@@ -38,6 +39,15 @@ class TasksSettings(SettingsGroup):
         ge=1,
         le=1_000_000,
         description="How many tasks are counted one by one for the total of a list; of more it is an estimate.",
+    )
+    search_ranked_up_to: int = Field(
+        default=MOST_RANKED,
+        ge=1,
+        le=10_000,
+        description=(
+            "Of about how many tasks that fit what is searched for, the newest, it is said how well they do; of words "
+            "that more have, the others come after these."
+        ),
     )
     aggregate_exact_up_to: int = Field(
         default=200_000,

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 import pytest
+from testkit.statements import statements_seen
 
 FIVE = 5
 
@@ -100,3 +101,25 @@ async def test_d5_nothing_of_what_is_hidden_is_told(roster, listed):
 @pytest.mark.parametrize("parameters", ["q=", "q=%20", f"q={'a' * 201}", "q=a&scope=projects", "sort=rank"])
 async def test_d5_what_can_not_be_searched_for_is_refused(roster, parameters):
     assert (await roster.ask("owner", "GET", f"/tasks?{parameters}")).status_code == 422
+
+
+async def test_r36_no_statement_of_a_list_reads_documents_without_what_the_caller_sees(roster, database, listed):
+    await roster.task(title="Avocet")
+    for parameters in ({}, {"sort": "-id"}, {"page": 2}, {"cursor": ""}, {"priority": "none"}):
+        with statements_seen(database.reader) as seen:
+            await listed("avocet", **parameters)
+        reading = [one for one in seen if "search_document" in one and "pg_class" not in one]
+        assert len(reading) >= 2
+        for statement in reading:
+            assert "JOIN tasks.member" in statement, statement
+            assert "tasks.member.user_id = " in statement, statement
+
+
+async def test_d12_a_token_finds_in_lists_what_it_is_restricted_to(roster, test_gateway):
+    other = await roster.ok("owner", "POST", "/projects", {"name": "O", "workspace_id": str(roster.workspace_id)})
+    await roster.task(title="Dunlin outside")
+    inside = await roster.task(title="Dunlin inside", project_id=other["id"])
+    for sort in ("-rank", "-id"):
+        headers = test_gateway.token_headers(roster.ids["owner"], "tasks:read", project_ids=[other["id"]])
+        answer = (await roster.api.get(f"/api/v1/tasks?q=dunlin&sort={sort}", headers=headers)).json()
+        assert ([one["id"] for one in answer["data"]], answer["meta"]["total"]) == ([inside["id"]], 1)

@@ -7,7 +7,7 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, example
 from chassis.web.replies import reply
 from chassis.web.routing import policy, scope
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
 from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
@@ -40,6 +40,7 @@ MOST = 50
 @scope("tasks:read")
 @policy("task.read")
 async def search(
+    request: Request,
     caller: CurrentPrincipal,
     connection: FreshConnection,
     q: Annotated[
@@ -57,5 +58,5 @@ async def search(
     workspace_id: Annotated[UUID | None, Query(description="Only what is in this workspace.")] = None,
     per_page: Annotated[int, Query(ge=1, le=MOST, description="How much of each type.")] = 10,
 ) -> Response:
-    wanted = Wanted(q.strip(), types or TYPES, workspace_id, per_page)
+    wanted = Wanted(q.strip(), types or TYPES, workspace_id, per_page, request.app.state.ranked_up_to)
     return reply(await find(connection, caller=caller, wanted=wanted))

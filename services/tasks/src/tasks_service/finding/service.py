@@ -26,14 +26,16 @@ class Wanted:
     types: Collection[Type]
     workspace_id: UUID | None
     limit: int
+    ranked_up_to: int
 
 
 async def find(reader: AsyncConnection, *, caller: Principal, wanted: Wanted) -> Found:
     """Return the best of each wanted type; each has as many statements, whatever is found."""
     found = Found(tasks=[], projects=[], comments=[], users=[])
     if {"task", "comment"} & set(wanted.types):
+        search = Search(wanted.q, ranked_up_to=wanted.ranked_up_to)
         within = Within(None if wanted.workspace_id is None else [wanted.workspace_id])
-        begun = await begin(reader, caller=caller, search=Search(wanted.q), within=within)
+        begun = await begin(reader, caller=caller, search=search, within=within)
         if "task" in wanted.types:
             found.tasks = await _tasks(reader, caller, begun, wanted)
         if "comment" in wanted.types:

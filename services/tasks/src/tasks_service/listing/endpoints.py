@@ -131,7 +131,7 @@ async def _answer(
         query=query,
         paging=paging,
         signer=state.cursors,
-        exact_up_to=state.exact_count_up_to,
+        bounds=service.Bounds(state.exact_count_up_to, state.ranked_up_to),
     )
     tasks = await shown(connection, page.rows, caller, include)
     always = [REGISTRY[name].field for name in include]

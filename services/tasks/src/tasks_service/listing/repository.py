@@ -6,6 +6,7 @@ cost is that of places, and no index is walked past what the caller does not see
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
@@ -43,6 +44,7 @@ from sqlalchemy.types import TypeEngine
 
 from tasks_service.listing.rules import RANK, Asked, Edge, KeyType, Order, Segment, Sort, segments
 from tasks_service.matching.repository import Shaped
+from tasks_service.searching.rules import EXACT_POINTS
 from tasks_service.tasks.repository import KEY, SORTED_BY
 from tasks_service.visibility.repository import (
     CALLER,
@@ -65,6 +67,7 @@ from tasks_service.visibility.repository import (
 )
 
 Reader = AsyncConnection | AsyncSession
+Rows = Sequence[RowMapping]
 Condition = ColumnElement[bool]
 Conditions = Sequence[Condition]
 
@@ -84,6 +87,11 @@ SAMPLE = 2_000
 """How many of the newest tasks a number is estimated from."""
 EXACT: ColumnElement[int] = bindparam("exact_up_to", type_=Integer())
 SHOWN = tuple(column for column in task.c if column.name not in SORTED_BY)
+UNRANKED: Mapping[str, ColumnElement[Any]] = {
+    **{column.name: column for column in task.c},
+    RANK: literal_column(f"CAST({EXACT_POINTS} AS integer)", Integer()).label(RANK),
+}
+"""What tasks are sorted by; what is not ranked fits less than what is, and all of it alike."""
 OF_PLACE: ColumnElement[Any] = literal_column("place.id", PG_UUID(as_uuid=True))
 
 
@@ -117,12 +125,20 @@ async def list_tasks(
     limit: int,
     offset: int = 0,
     parameters: Mapping[str, Any],
-) -> Sequence[RowMapping]:
-    """Return tasks as they are read, with what the caller has in them, in the order of the walk."""
+) -> Rows:
+    """Return tasks as they are read, with what the caller has in them, in the order of the walk.
+
+    What is beyond those that are ranked is read where these do not fill the page, or do not come first.
+    """
     step = next(one for one in STEPS if limit + offset <= one)
-    statement = _listed(sight_of(caller), reach, found, part, step)
+    sight = sight_of(caller)
     values = {**seen_by(caller), **found.values, **parameters, "shown": limit, "skipped": offset}
-    rows: Sequence[RowMapping] = (await reader.execute(statement, values)).mappings().all()
+    if found.beyond is not None and part.sort[0] == Order(RANK, descending=not part.backwards):
+        alone = replace(found, shape=("alone", found.shape), beyond=None)
+        best: Rows = (await reader.execute(_listed(sight, reach, alone, part, step), values)).mappings().all()
+        if len(best) == limit:
+            return best
+    rows: Rows = (await reader.execute(_listed(sight, reach, found, part, step), values)).mappings().all()
     return rows
 
 
@@ -261,7 +277,8 @@ def _best(place: CTE, found: Shaped, part: Part, step: int) -> Subquery:
 
 def _ways(place: CTE, found: Shaped, part: Part, step: int) -> list[Select[Any]]:
     if found.among is not None and is_ranked(found):
-        return [_of_some(place, found.among.cte("few"), found, part, step)]
+        ranked = _of_some(place, found.among.cte("ranked"), found, part, step)
+        return [ranked] if found.beyond is None else [ranked, *_ways(place, found.beyond, part, step)]
     all_ways = [_of_projects(place, found, part, step), _of_shares(place, found, part, step)]
     if found.among is None:
         return all_ways
@@ -286,7 +303,7 @@ def _segment(segment: Segment, found: Shaped, part: Part, step: int) -> Select[A
     query = select(*_keys(part.sort)).where(task.c.project_id == OF_PLACE, task.c.deleted_at.is_(None))
     query = query.where(found.condition, *(_asked(one) for one in segment.asked))
     tested = segment.asked[segment.same].order if len(segment.asked) > segment.same else None
-    order = _ordered(task.c, part.sort[segment.same :], backwards=part.backwards, full=tested)
+    order = _ordered(UNRANKED, part.sort[segment.same :], backwards=part.backwards, full=tested)
     return query.order_by(*order).limit(literal_column(str(step)))
 
 
@@ -318,7 +335,8 @@ def shared_of(place: CTE, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
 
 def _of_some(place: CTE, few: CTE, found: Shaped, part: Part, step: int) -> Select[Any]:
     """Return the first of the tasks that a filter has found by something else than a place."""
-    keys = [few.c[RANK] if order.name == RANK else task.c[order.key.column] for order in part.sort]
+    columns = {**UNRANKED, **({RANK: few.c[RANK]} if RANK in few.c else {})}
+    keys = [columns[order.key.column] for order in part.sort]
     if is_ranked(found) and RANK not in {order.name for order in part.sort}:
         keys.append(few.c[RANK])
     return _first(some_of(place, few, keys).where(*live(found.rest)), part, step)
@@ -348,10 +366,10 @@ def _first(query: Select[Any], part: Part, step: int) -> Select[Any]:
 
 
 def _keys(sort: Sort) -> list[ColumnElement[Any]]:
-    return [task.c[order.key.column] for order in sort]
+    return [UNRANKED[order.key.column] for order in sort]
 
 
-def _asked(asked: Asked, columns: Any = task.c) -> Condition:
+def _asked(asked: Asked, columns: Any = UNRANKED) -> Condition:
     column = columns[asked.order.key.column]
     if asked.test not in TESTS:
         is_null: Condition = column.is_(None) if asked.test == "is null" else column.is_not(None)

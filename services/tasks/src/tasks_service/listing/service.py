@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from chassis.clock import utcnow
@@ -28,7 +28,7 @@ from tasks_service.listing.schemas import UTC, Asked, TaskQuery
 from tasks_service.matching.repository import Shaped, shaped
 from tasks_service.predicates.rules import parts_of
 from tasks_service.searching.repository import Within
-from tasks_service.searching.rules import Matching, Search
+from tasks_service.searching.rules import MOST_RANKED, Matching, Search
 from tasks_service.searching.service import Begun, begin, go_on, searched
 from tasks_service.timezones.service import zone_of
 
@@ -89,11 +89,6 @@ class Plan:
     counted: Shaped | None = None
     begun: Begun | None = None
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether more fits than is listed, since it is the newest that are ranked."""
-        return self.counted is not None and self.begun is not None and not self.begun.is_whole
-
 
 def plan_of(query: TaskQuery, caller: Principal) -> Plan:
     """Return how a query is read; what it says of projects and workspaces for all tasks narrows the places."""
@@ -112,14 +107,29 @@ def plan_of(query: TaskQuery, caller: Principal) -> Plan:
     return Plan(reach, found, narrowed)
 
 
-async def searched_plan(reader: Reader, plan: Plan, query: TaskQuery, caller: Principal, place: Place | None) -> Plan:
+class Bounds(NamedTuple):
+    """How many tasks are counted one by one, and of about how many it is said how well they fit a search."""
+
+    exact_up_to: int
+    ranked_up_to: int
+
+
+async def searched_plan(
+    reader: Reader,
+    plan: Plan,
+    query: TaskQuery,
+    caller: Principal,
+    place: Place | None,
+    *,
+    ranked_up_to: int = MOST_RANKED,
+) -> Plan:
     """Return a plan for what fits what is searched for, too; `place` is that of a walk that has begun before.
 
-    By rank those are listed that are ranked; in any other order all that fit.
+    In any order it is all that fit.
     """
     if query.q is None:
         return plan
-    search = Search(query.q, query.scope)
+    search = Search(query.q, query.scope, ranked_up_to)
     within = Within(plan.parameters.get("of_workspaces"), plan.parameters.get("of_projects"))
     if place is None:
         begun = await begin(reader, caller=caller, search=search, within=within)
@@ -137,13 +147,13 @@ async def list_tasks(
     query: TaskQuery,
     paging: Paging,
     signer: CursorSigner,
-    exact_up_to: int,
+    bounds: Bounds,
 ) -> SearchedPage:
     """Return one page of what the caller may see. Raises InvalidCursor or CursorMismatch."""
     plan = plan_of(query, caller)
     if paging.cursor is not None:
-        return await _walk(reader, caller, query, plan, paging, signer)
-    plan = await searched_plan(reader, plan, query, caller, None)
+        return await _walk(reader, caller, query, plan, paging, signer, bounds)
+    plan = await searched_plan(reader, plan, query, caller, None, ranked_up_to=bounds.ranked_up_to)
     rows = await repository.list_tasks(
         reader,
         caller=caller,
@@ -156,14 +166,14 @@ async def list_tasks(
     )
     seen = paging.offset + len(rows)
     total = repository.Total(seen, is_estimate=False)
-    if len(rows) > paging.per_page or (not rows and paging.page > 1) or plan.is_cut:
+    if len(rows) > paging.per_page or (not rows and paging.page > 1):
         total = await repository.count_tasks(
             reader,
             caller=caller,
             reach=plan.reach,
             found=plan.counted or plan.found,
             parameters=plan.parameters,
-            exact_up_to=exact_up_to,
+            exact_up_to=bounds.exact_up_to,
         )
     # An estimate is no less than what is shown.
     number = max(total.number, seen) if rows else total.number
@@ -172,7 +182,13 @@ async def list_tasks(
 
 
 async def _walk(
-    reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging, signer: CursorSigner
+    reader: Reader,
+    caller: Principal,
+    query: TaskQuery,
+    plan: Plan,
+    paging: Paging,
+    signer: CursorSigner,
+    bounds: Bounds,
 ) -> SearchedPage:
     walk: SortedWalk[Edge] = SortedWalk(
         paging,
@@ -181,7 +197,8 @@ async def _walk(
         read=lambda place: read_edge(query.sort, place[:-AT_THE_BEGINNING]),
     )
     edge = walk.edge
-    plan = await searched_plan(reader, plan, query, caller, signer.peek(paging.cursor) if paging.cursor else None)
+    place = signer.peek(paging.cursor) if paging.cursor else None
+    plan = await searched_plan(reader, plan, query, caller, place, ranked_up_to=bounds.ranked_up_to)
     state = None if plan.begun is None else plan.begun.matching.as_written()
     began: Place = [query.now.isoformat(), query.told.get("timezone"), state]
     rows = await repository.list_tasks(

@@ -46,7 +46,7 @@ class Shaped:
     """What a tree asks for, of parameters that are named in their order, so that trees of one shape share a statement.
 
     Where the tree says by whom or what to find tasks, `among` is a query for their ids as `task_id`, and `rest` is what
-    is asked of these. Two are equal when they are of one shape.
+    is asked of these. What is `beyond` comes after them. Two are equal when they are of one shape.
     """
 
     shape: Hashable
@@ -54,6 +54,7 @@ class Shaped:
     values: Mapping[str, Any] = field(compare=False)
     among: Select[Any] | None = field(compare=False, default=None)
     rest: Condition = field(compare=False, default_factory=true)
+    beyond: "Shaped | None" = field(compare=False, default=None)
 
 
 def shaped(node: Node, *, zone: ZoneInfo, caller: Principal) -> Shaped:

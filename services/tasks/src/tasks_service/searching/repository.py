@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     String,
     Text,
+    all_,
     and_,
     any_,
     bindparam,
@@ -50,6 +51,7 @@ from tasks_service.searching.rules import (
     POINTS,
     Matching,
     Search,
+    pieces_of,
 )
 from tasks_service.tasks.repository import HELD, KEY, SHOWN
 from tasks_service.visibility.repository import (
@@ -160,18 +162,26 @@ async def find_alike(
 ) -> Sequence[tuple[UUID, float]]:
     """Return the tasks whose titles are most like some words and do not fit, of those from `floor` on."""
     search, matching, where = begun
-    likeness = func.tasks.search_likeness(words, document.c.title)
-    conditions = [
-        *seen_tasks(sight_of(caller)),
+    pieces = "|".join(pieces_of(words))
+    if not pieces:
+        return []
+    titles = select(document.c.task_id, document.c.title).where(
         document.c.kind == "task",
-        not_(document.c.vector.bool_op("@@")(QUERY)),
-        likeness >= LEAST_LIKENESS,
         *_within(where),
         *([] if floor is None else [document.c.task_id >= floor]),
-    ]
-    joined = TASKS.join(document, document.c.task_id == task.c.id)
-    query = select(task.c.id, likeness.label("likeness")).select_from(joined).where(*conditions)
-    query = query.order_by(column("likeness").desc(), task.c.id.desc()).limit(MOST_ALIKE)
+        func.lower(document.c.title).regexp_match(pieces),
+        not_(document.c.vector.bool_op("@@")(QUERY)),
+    )
+    some = titles.offset(0).subquery("some")
+    likeness = func.tasks.search_likeness(words, some.c.title).label("likeness")
+    alike = select(some.c.task_id, likeness).cte("alike").prefix_with("MATERIALIZED")
+    query = (
+        select(alike.c.task_id, alike.c.likeness)
+        .select_from(TASKS.join(alike, alike.c.task_id == task.c.id))
+        .where(alike.c.likeness >= LEAST_LIKENESS, *seen_tasks(sight_of(caller)))
+        .order_by(alike.c.likeness.desc(), task.c.id.desc())
+        .limit(MOST_ALIKE)
+    )
     rows = await reader.execute(query, {**seen_by(caller), **values_of(search, matching, where)})
     return [(task_id, likeness) for task_id, likeness in rows]
 
@@ -233,6 +243,11 @@ def fits(search: Search) -> Condition:
     """Return the condition that a row of `task` fits, or has the key."""
     found = exists().where(document.c.task_id == task.c.id, *_fitting(document.c, search)).correlate(task)
     return or_(found, task.c.id == any_(KEYED))
+
+
+def is_beyond() -> Condition:
+    """Return the condition that a row of `task` is older than those that are ranked, and has not the key."""
+    return and_(task.c.id < FLOOR_ID, task.c.id != all_(KEYED))
 
 
 async def find_best(
@@ -338,8 +353,8 @@ def _points(found: Columns) -> ColumnElement[int]:
     """Return how well a document fits that does: a title that is just what is searched for fits best."""
     is_title = and_(found.kind == "task", func.lower(found.title) == TITLE)
     score = case((is_title, literal_column("0.99")), else_=func.ts_rank_cd(found.vector, QUERY, literal_column("32")))
-    share: ColumnElement[Any] = literal_column(str(POINTS - EXACT_POINTS - 1))
-    return literal_column(str(EXACT_POINTS)) + cast(func.round(cast(share * score, Numeric)), Integer)
+    share: ColumnElement[Any] = literal_column(str(POINTS - EXACT_POINTS - 2))
+    return literal_column(str(EXACT_POINTS + 1)) + cast(func.round(cast(share * score, Numeric)), Integer)
 
 
 def _documents(matching: Matching, where: Row[Any]) -> Columns:

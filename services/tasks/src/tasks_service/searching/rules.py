@@ -17,11 +17,12 @@ MAX_Q = 200
 POINTS = 1_000_000
 """A rank is kept as a whole number of millionths, so that cursors compare exactly."""
 EXACT_POINTS = 100_000
-"""What fits by its words has at least so many points, and what is merely like them has less."""
+"""What fits by its words has at least so many points: just as many where it is not ranked. What is merely like them has
+less."""
 FEW = 5
 """Where fewer tasks than this fit exactly, titles that are like the words come after them."""
 MOST_RANKED = 200
-"""Of how many tasks that fit, the newest, it is said how well they do."""
+"""Of about how many tasks that fit, the newest, it is said how well they do, unless a setting says otherwise."""
 MOST_ALIKE = 20
 LEAST_LIKENESS = 0.35
 
@@ -31,10 +32,11 @@ OPEN, CLOSE, LESS, GREATER = "\ue000", "\ue001", "\ue002", "\ue003"
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is searched for, and in what."""
+    """What is searched for, and in what; and of about how many tasks that fit it is said how well they do."""
 
     q: str
     scope: tuple[Scope, ...] = SCOPES
+    ranked_up_to: int = MOST_RANKED
 
     @property
     def kinds(self) -> list[str]:
@@ -91,6 +93,19 @@ class Matching:
         pairs = (one.split(":") for one in pinned.split(",") if one)
         found = tuple((UUID(task_id), int(points)) for task_id, points in pairs)
         return cls("", common == "1", UUID(floor) if floor else None, found)
+
+
+def pieces_of(words: str) -> list[str]:
+    """Return regular expressions, one of which fits every text in lower case that is much like some words.
+
+    What is like a word has three letters of it in a row, or begins and ends as it does: that is quicker to see than how
+    much it is like it.
+    """
+    found: list[str] = []
+    for word in re.findall(r"[^\W_]{3,}", words.lower()):
+        found += (word[at : at + 3] for at in range(len(word) - 2))
+        found.append(rf"\m{word[:2]}\w*{word[-2:]}\M")
+    return list(dict.fromkeys(found))
 
 
 def rank_of(points: int | None) -> float:

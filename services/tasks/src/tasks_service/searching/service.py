@@ -15,7 +15,6 @@ from tasks_service.searching.repository import EVERYWHERE, Parts, Reader, Within
 from tasks_service.searching.rules import (
     EXACT_POINTS,
     FEW,
-    MOST_RANKED,
     POINTS,
     Matching,
     Search,
@@ -25,13 +24,13 @@ from tasks_service.searching.rules import (
 from tasks_service.searching.schemas import Highlight
 from tasks_service.tasks import repository as tasks
 
-RARE = 2 * MOST_RANKED
-"""Of what is no more than this everything is looked at."""
+RARE = 2
+"""Of what is no more than so many times what is ranked everything is looked at."""
 AS_DEAR = 150
 """An index of words gives all that fits; beside it the newest tasks may be looked at one by one, which are so many
 times fewer the more common the words are. How many that must be is measured."""
 SOME_MORE = 1.3
-ALIKE_AMONG = 5000
+ALIKE_AMONG = 2000
 """In the titles of how many tasks, the newest, something like the words is looked for."""
 
 
@@ -65,11 +64,11 @@ async def begin(reader: Reader, *, caller: Principal, search: Search, within: Wi
     matching = Matching(where.query, pinned=keyed)
     if not where.query or not (where.places or where.shared):
         return Begun(search, matching, where)
-    floor = await _floor(reader, where)
+    floor = await _floor(reader, search, where)
     if floor is not None:
         return Begun(search, Matching(where.query, _is_common(where), floor, keyed), where)
     number, floor = await repository.count_newest(
-        reader, caller=caller, search=search, matching=matching, where=where, limit=MOST_RANKED
+        reader, caller=caller, search=search, matching=matching, where=where, limit=search.ranked_up_to
     )
     if floor is not None or number >= FEW:
         return Begun(search, Matching(where.query, is_common=False, floor=floor, pinned=keyed), where)
@@ -99,13 +98,13 @@ def _is_common(where: Row[Any]) -> bool:
     return bool(_share(where) ** 2 * where.size > AS_DEAR * (1 + 3 * in_few_places))
 
 
-async def _floor(reader: Reader, where: Row[Any]) -> UUID | None:
+async def _floor(reader: Reader, search: Search, where: Row[Any]) -> UUID | None:
     """Return from which task on those that fit are ranked, should there be many; None when all may be."""
     tasks_in_places, share = int(where.tasks), _share(where)
-    if tasks_in_places * share <= RARE:
+    if tasks_in_places * share <= RARE * search.ranked_up_to:
         return None
     return await repository.find_floor(
-        reader, places=where.places, tasks=int(SOME_MORE * MOST_RANKED / share) + len(where.places)
+        reader, places=where.places, tasks=int(SOME_MORE * search.ranked_up_to / share) + len(where.places)
     )
 
 
@@ -132,7 +131,8 @@ async def _alike(
 def searched(found: Shaped, begun: Begun, *, by_rank: bool) -> tuple[Shaped, Shaped]:
     """Return what is listed of what a filter finds, and what is counted of it.
 
-    By rank it is what is ranked. Else all that fits: it is looked for one by one where there is much of it.
+    By rank it is what is ranked, and beyond that the rest of what fits, of which none is better than another. Where
+    there is much of it, it is looked for one by one.
     """
     search, _, where = begun.parts
     values = {**found.values, **repository.values_of(*begun.parts)}
@@ -147,8 +147,12 @@ def searched(found: Shaped, begun: Begun, *, by_rank: bool) -> tuple[Shaped, Sha
     if not by_rank:
         return counted, counted
     ranked = repository.among(*begun.parts)
-    counts_alike = Shaped(("alike", shape), and_(found.condition, fits), values, ranked, found.condition)
-    return counts_alike, counts_alike if begun.is_whole else counted
+    listed = Shaped(("ranked", shape), and_(found.condition, fits), values, ranked, found.condition)
+    if begun.is_whole:
+        return listed, listed
+    older = and_(fits, repository.is_beyond())
+    beyond = Shaped(("beyond", shape), and_(found.condition, older), values, found.among, and_(found.rest, older))
+    return replace(listed, beyond=beyond), counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,7 @@ async def show(reader: Reader, *, caller: Principal, begun: Begun, rows: Sequenc
     ids = [row["id"] for row in rows]
     if not ids:
         return {}
+    floor = begun.matching.floor
     found: dict[UUID, list[Highlight]] = defaultdict(list)
     points = dict(begun.matching.pinned)
     keyed = {task_id for task_id, _ in begun.matching.keyed}
@@ -173,7 +178,9 @@ async def show(reader: Reader, *, caller: Principal, begun: Begun, rows: Sequenc
     if begun.matching.query:
         for fitting in await repository.find_highlights(reader, caller=caller, begun=begun.parts, task_ids=ids):
             found[fitting["task_id"]] += highlights_of(fitting)
-            points[fitting["task_id"]] = max(points.get(fitting["task_id"], 0), fitting["points"])
+            is_ranked = floor is None or fitting["task_id"] >= floor
+            fits = fitting["points"] if is_ranked else EXACT_POINTS
+            points[fitting["task_id"]] = max(points.get(fitting["task_id"], 0), fits)
     return {task_id: Shown(points.get(task_id, 0), found[task_id]) for task_id in ids}
 
 
