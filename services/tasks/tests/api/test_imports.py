@@ -465,6 +465,20 @@ def comparable(content):
     ]
 
 
+async def test_p2_rows_of_a_table_may_have_as_many_lines_as_they_need(files):
+    texts = ["\n".join(f"line {n}" for n in range(count)) for count in (3, 250, 2, 120)]
+    rows = [["title", "description"], *([f"plain {n}", ""] for n in range(97))]
+    rows += [[f"long {n}", text] for n, text in enumerate(texts)]
+    written = io.StringIO(newline="")
+    csv.writer(written).writerows(rows)
+    place = await files.workspace()
+    job, results = await files.take(written.getvalue(), place, file_format="csv")
+    assert results == []
+    assert (job["status"], job["failed"]) == ("succeeded", 0)
+    made = await files.team.rows("SELECT title, description FROM tasks.task WHERE workspace_id = :w", w=place)
+    assert sorted(made) == sorted((title, text or None) for title, text in rows[1:])
+
+
 async def test_p2_a_table_without_titles_fails_as_a_whole(files):
     job, _ = await files.take("name\r\nmilk\r\n", file_format="csv")
     assert (job["status"], job["error"]["code"]) == ("failed", "TITLE_COLUMN_MISSING")

@@ -145,13 +145,14 @@ async def _read(session: AsyncSession, job_id: UUID, file: ImportFile, state: Pr
     is_whole = state.position + len(window) >= file.size
     if state.skips:
         return _skipped(window, state)
-    found = cut(window, is_whole=is_whole)
+    # Rows have any number of lines: how many of them there are is not known before they are read.
+    found = cut(window, is_whole=is_whole, limit=MAX_LINES if file.format == "ndjson" else len(window))
     if found.is_too_long:
         detail = ErrorDetail("TOO_LONG", "This line is longer than it may be.", None)
         skipped = _skipped(window, state)
         return replace(skipped, broken={state.line + 1: detail})
     if file.format == "csv":
-        return _read_table(found.lines, state, is_whole=is_whole)
+        return _read_table(found.lines, state, is_whole=is_whole and found.size == len(window))
     return _read_lines(found.lines, state)
 
 
