@@ -229,6 +229,33 @@ async def test_p7_a_token_that_is_restricted_to_projects_sees_what_was_started_b
     assert [answer.status_code for answer in answers] == [200, 404]
 
 
+async def test_p7_a_token_follows_and_cancels_what_it_has_started_whatever_its_scopes(workshop):
+    team, token_id = workshop.team, uuid7()
+    by_token = Principal(team.ids["owner"], token_id, via="token", scopes=frozenset({"tasks:delete"}))
+    mine, others = await workshop.start(caller=by_token), await workshop.start()
+
+    def asking(*scopes, **more):
+        return team.gateway.token_headers(team.ids["owner"], *scopes, **more)
+
+    async def codes(method, path, headers):
+        answers = [await team.api.request(method, f"{JOBS}/{one}{path}", headers=headers) for one in (mine, others)]
+        answers.append(await team.api.request(method, f"{JOBS}/{uuid7()}{path}", headers=headers))
+        return [answer.status_code for answer in answers]
+
+    own = asking("tasks:delete", token_id=token_id)
+    denied = 403
+    for path in ("", "/results"):
+        assert await codes("GET", path, own) == [200, denied, denied]
+        assert await codes("GET", path, asking("tasks:write")) == [denied] * 3
+        assert await codes("GET", path, asking("tasks:read", read_only=True)) == [200, 200, 404]
+    listed = [await team.api.get(JOBS, headers=one) for one in (own, asking("tasks:write"), asking("tasks:read"))]
+    assert [[one["id"] for one in answer.json()["data"]] for answer in listed] == [[mine], [], [others, mine]]
+    assert await codes("POST", "/cancel", asking("tasks:read", token_id=token_id, read_only=True)) == [denied] * 3
+    assert await codes("POST", "/cancel", asking("tasks:read")) == [denied] * 3
+    assert await codes("POST", "/cancel", own) == [200, denied, denied]
+    assert await codes("POST", "/cancel", asking("tasks:write")) == [200, 200, 404]
+
+
 async def test_p7_a_job_may_do_what_the_credential_may_that_started_it(workshop):
     team = workshop.team
     narrow = Principal(team.ids["owner"], uuid7(), via="token", workspace_id=team.workspace_id, read_only=True)

@@ -1,7 +1,11 @@
-"""How endpoints come by a job: it is the caller's own, within the reach of its credential, or there is none."""
+"""How endpoints come by a job: it is the caller's own, within the reach of its credential, or there is none.
+
+An API token that started a job follows and cancels it, whatever its scopes are: it knows already what it is about.
+"""
 
 from typing import Annotated
 
+from chassis.identity import Principal
 from chassis.web.database import Writing
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends
@@ -14,16 +18,29 @@ from tasks_service.path_ids import JobId
 
 
 async def readable_job(job_id: JobId, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
-    """Load a job of the caller. Raises JobMissing."""
+    """Load a job of the caller. Raises JobMissing, InsufficientScope."""
     row = await repository.find(connection, caller, job_id)
-    if row is None:
-        raise JobMissing
-    return row
+    if not _is_started_by(row, caller):
+        caller.require_scope("tasks:read", reads=True)
+    return _found(row)
 
 
 async def own_job(job_id: JobId, caller: CurrentPrincipal, write: Writing) -> RowMapping:
-    """Load a job of the caller, in the transaction of a change to it. Raises JobMissing."""
+    """Load a job of the caller, in the transaction of a change to it.
+
+    Raises JobMissing, InsufficientScope, TokenReadOnly.
+    """
     row = await repository.find(write.session, caller, job_id)
+    if caller.read_only or not _is_started_by(row, caller):
+        caller.require_scope("tasks:write")
+    return _found(row)
+
+
+def _is_started_by(row: RowMapping | None, caller: Principal) -> bool:
+    return row is not None and row["principal"]["session_id"] == str(caller.session_id)
+
+
+def _found(row: RowMapping | None) -> RowMapping:
     if row is None:
         raise JobMissing
     return row

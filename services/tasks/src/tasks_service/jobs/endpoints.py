@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from chassis.errors import CursorMismatch, InvalidCursor
+from chassis.errors import CursorMismatch, InsufficientScope, InvalidCursor, TokenReadOnly
 from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
@@ -8,7 +8,7 @@ from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors, example
 from chassis.web.pagination import cursor_links
 from chassis.web.replies import etag, reply, unless_unchanged
-from chassis.web.routing import no_policy, scope
+from chassis.web.routing import any_credential, no_policy
 from fastapi import Query, Request, Response
 from sqlalchemy import RowMapping
 
@@ -23,6 +23,7 @@ from tasks_service.jobs.schemas import JOB_EXAMPLE, JOB_ITEM_EXAMPLE, JobItemOut
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
+OWN = "a token that started a job follows it; for others of their maker's, access.py asks for a scope"
 ETAG = {"ETag": "The job's version, in quotes; it goes up with its progress."}
 ASK_AGAIN_SECONDS = "1"
 CANCELLED_EXAMPLE = {
@@ -49,7 +50,8 @@ def job_headers(row: RowMapping) -> dict[str, str]:
     summary="List your jobs",
     description=(
         "What you have started that takes longer than a request, the newest first; jobs are kept for 7 days after "
-        "their end. An API token that is restricted lists what is within its reach."
+        "their end. An API token that is restricted lists what is within its reach, and one without `tasks:read` what "
+        "it has started itself."
     ),
     response_model=PageEnvelope[JobOut],
     responses={
@@ -57,7 +59,7 @@ def job_headers(row: RowMapping) -> dict[str, str]:
         **errors(InvalidCursor, CursorMismatch, NotYetConsistent),
     },
 )
-@scope("tasks:read")
+@any_credential(OWN)
 @no_policy("jobs are their maker's alone, whatever role that one has")
 async def list_jobs(
     request: Request,
@@ -84,16 +86,16 @@ async def list_jobs(
     description=(
         "How far a job of yours is. It is also told on your live connection (`job.updated.v1`), once a second at "
         "most. While it has not ended, `Retry-After` says when to ask again; `If-None-Match` with its ETag gets 304 "
-        "while it has not got on. Nobody else sees it."
+        "while it has not got on. Nobody else sees it; an API token without `tasks:read` reads what it has started itself."
     ),
     response_model=Envelope[JobOut],
     responses={
         200: example(JOB_EXAMPLE, description="The job.", headers=ETAG),
         304: {"description": "The job is still at the version in If-None-Match."},
-        **errors(JobMissing, NotYetConsistent, InvalidCursor),
+        **errors(JobMissing, InsufficientScope, NotYetConsistent, InvalidCursor),
     },
 )
-@scope("tasks:read")
+@any_credential(OWN)
 @no_policy("jobs are their maker's alone, whatever role that one has")
 async def read_job(request: Request, job: ReadableJob) -> Response:
     return unless_unchanged(request, reply(JobOut.of(job), headers=job_headers(job)))
@@ -106,15 +108,16 @@ async def read_job(request: Request, job: ReadableJob) -> Response:
         "A job that waits is cancelled at once, one that is under way before its next step: until then it is still "
         "`running`, and not `cancelable` any more. What it has done stays, and is undone by its request id, as far as "
         "that goes; what it has not come to is `cancelled` in its results. A job that is cancelled already stays so. "
-        "What is to be done all or not at all is not done."
+        "What is to be done all or not at all is not done. An API token without `tasks:write` cancels what it has "
+        "started itself."
     ),
     response_model=Envelope[JobOut],
     responses={
         200: example(CANCELLED_EXAMPLE, description="The job.", headers={**ETAG, **CURSOR}),
-        **errors(JobMissing, JobFinished),
+        **errors(JobMissing, JobFinished, InsufficientScope, TokenReadOnly),
     },
 )
-@scope("tasks:write")
+@any_credential(OWN)
 @no_policy("jobs are their maker's alone, whatever role that one has")
 async def cancel_job(request: Request, job: OwnJob, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.cancel_job(write.session, job=job, actor=caller)
@@ -131,10 +134,10 @@ async def cancel_job(request: Request, job: OwnJob, caller: CurrentPrincipal, wr
     response_model=PageEnvelope[JobItemOut],
     responses={
         200: {"description": "A part of the results.", "content": {"application/json": _page(JOB_ITEM_EXAMPLE)}},
-        **errors(JobMissing, InvalidCursor, CursorMismatch, NotYetConsistent),
+        **errors(JobMissing, InsufficientScope, InvalidCursor, CursorMismatch, NotYetConsistent),
     },
 )
-@scope("tasks:read")
+@any_credential(OWN)
 @no_policy("jobs are their maker's alone, whatever role that one has")
 async def list_job_results(
     request: Request,
