@@ -71,7 +71,7 @@ def jobs(settings: Settings) -> tuple[Job, ...]:
     return (
         *JOBS,
         Job("purge-jobs", HOUR, purge_ended_jobs),
-        Job("purge-files", HOUR, purge_files),
+        Job("purge-files", 5 * MINUTE, purge_files),
         Job("purge-projects", 5 * MINUTE, purge_projects),
         Job("purge-trash", HOUR, purge_trash),
         Job("purge-workspaces", HOUR, purge_workspaces),

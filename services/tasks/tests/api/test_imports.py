@@ -14,6 +14,8 @@ from chassis.ids import uuid7
 from chassis.web.health import Health
 from sqlalchemy import text as sql
 from tasks_service.main import create_app
+from tasks_service.scheduler import jobs as scheduled
+from testkit.jobs import run_to_end
 from testkit.waiting import eventually
 
 TIMES = ("created_at", "updated_at")
@@ -497,6 +499,26 @@ async def test_p2_the_file_is_gone_when_it_has_been_taken_in(files, rows):
     job, _ = await files.take(line("label", id=str(uuid7()), name="a"))
     assert await rows("SELECT count(*) FROM tasks.file_part WHERE file_id = :id", id=job["id"]) == [(0,)]
     assert await rows("SELECT count(*) FROM tasks.import_seen WHERE job_id = :id", id=job["id"]) == [(0,)]
+
+
+async def test_p2_a_file_that_nobody_takes_in_any_more_is_soon_gone(files, database, settings, rows):
+    content, place = line("label", id=str(uuid7()), name="a"), files.team.workspace_id
+    await files.take("name\r\nmilk\r\n", file_format="csv")
+    kept, _ = await files.export()
+    cancelled, waiting = [(await files.send(content)).json()["data"]["id"] for _ in range(2)]
+    await files.team.ok("owner", "POST", f"/jobs/{cancelled}/cancel")
+    given_up, coming = uuid7(), uuid7()
+    for one, age in ((given_up, "25 hours"), (coming, "1 hour")):
+        await rows(
+            "INSERT INTO tasks.file_part VALUES (:id, 0, :w, :u, 'x', now() - CAST(:age AS text)::interval)",
+            id=one,
+            w=place,
+            u=files.team.ids["owner"],
+            age=age,
+        )
+    await run_to_end(database, scheduled(settings), "purge-files")
+    left = await rows("SELECT DISTINCT file_id::text FROM tasks.file_part WHERE workspace_id = :w", w=place)
+    assert {one for (one,) in left} == {waiting, kept["id"], str(coming)}
 
 
 async def test_o4_the_same_file_with_the_same_key_is_one_job(files, rows):

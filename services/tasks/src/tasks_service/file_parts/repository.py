@@ -1,20 +1,26 @@
 """All SQL on pieces of files."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
-from sqlalchemy import Integer, cast, delete, func, insert, select
+from sqlalchemy import Integer, cast, delete, exists, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.file_parts.models import FilePart
 from tasks_service.file_parts.rules import PART_BYTES
+from tasks_service.jobs.models import Job
+from tasks_service.jobs.rules import SUCCEEDED
 
+job = table_of(Job)
 part = table_of(FilePart)
+
+LONGEST_UPLOAD = timedelta(days=1)
+"""After so long a file without a job is one that nobody has sent to its end."""
 
 Reader = AsyncConnection | AsyncSession
 
@@ -66,5 +72,15 @@ async def remove(session: AsyncSession, file_ids: Iterable[UUID]) -> None:
 
 
 async def purge(session: AsyncSession, *, before: datetime) -> bool:
-    """Delete a batch of pieces that were made before then; tell whether there may be more."""
-    return await delete_batch(session, part, part.c.created_at < before)
+    """Delete a batch of pieces that were made before then, or that nobody needs; tell whether there may be more.
+
+    Only an export that succeeded is read after the end of its job.
+    """
+    is_useless = or_(job.c.kind == "import", job.c.status != SUCCEEDED)
+    of_ended = select(job.c.id).where(job.c.finished_at.is_not(None), is_useless)
+    of_none = (part.c.created_at < utcnow() - LONGEST_UPLOAD) & ~exists().where(job.c.id == part.c.file_id)
+    more = [
+        await delete_batch(session, part, condition)
+        for condition in (part.c.created_at < before, part.c.file_id.in_(of_ended), of_none)
+    ]
+    return any(more)
