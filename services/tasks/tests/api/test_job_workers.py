@@ -13,7 +13,7 @@ from testkit.servers import free_port
 from testkit.waiting import eventually
 
 SEED = 20261126
-MANY, FEW = (400, 500, 100), (100, 100, 25)
+MANY, FEW = (160, 200, 40), (60, 100, 45)
 """How many tasks are made, how many are changed, and how many operations are refused."""
 KILLS = 4
 DONE = "SELECT done FROM tasks.job WHERE id = :id AND done >= :done"

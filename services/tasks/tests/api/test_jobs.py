@@ -13,6 +13,7 @@ from chassis.db.transactions import transaction
 from chassis.errors import ErrorDetail, Forbidden
 from chassis.identity import Principal
 from chassis.ids import uuid7
+from sqlalchemy import text
 from tasks_service.db import ROW_SECURITY
 from tasks_service.jobs.jobs import JobWorker, WorkTerms
 from tasks_service.jobs.rules import MAX_OPEN
@@ -405,6 +406,29 @@ async def test_r52_what_fails_is_tried_again_and_given_up_after_five_times_witho
     assert (job["status"], job["error"]["code"], len(tried)) == ("failed", "INTERNAL_ERROR", 5)
     assert "secret" not in str(job)
     assert await workshop.titles() == []
+
+
+async def test_r52_a_job_that_others_are_in_the_way_of_waits_longer_than_one_that_fails(workshop, rows):
+    job_id = await workshop.start(titles=("a",))
+    await rows("UPDATE tasks.job SET attempts = 18 WHERE id = :id", id=job_id)
+    met = []
+
+    async def meet(session, job):
+        met.append(job.id)
+        if len(met) == 1:
+            # As others do who have the row.
+            await session.execute(text("DO $$ BEGIN RAISE lock_not_available; END $$"))
+        return await create_some(session, job)
+
+    async with workshop.working({"bulk": JobKind(meet)}):
+        await eventually(lambda: rows("SELECT 1 FROM tasks.job WHERE id = :id AND attempts = 19", id=job_id))
+        await rows("UPDATE tasks.job SET lease_until = now() WHERE id = :id", id=job_id)
+        job = await workshop.ended(job_id)
+    assert (job["status"], job["done"], len(met)) == ("succeeded", 1, 2)
+    other = await workshop.start(titles=("b",))
+    await rows("UPDATE tasks.job SET attempts = 19 WHERE id = :id", id=other)
+    met.clear()
+    assert (await workshop.done(other, {"bulk": JobKind(meet)}))["status"] == "failed"
 
 
 async def released(rows, job_id):

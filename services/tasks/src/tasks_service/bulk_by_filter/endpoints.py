@@ -34,8 +34,8 @@ DONE_EXAMPLE = [{**MIXED_EXAMPLE[0], "op": "update"}, {**MIXED_EXAMPLE[0], "op":
         "409 `COUNT_MISMATCH` with `data.count`. What a list with the same filter shows is what is changed, so tasks "
         "of archived projects are only found where the filter names the project or asks for `is_archived`. Tasks that "
         "you see and may not change count, too, and are refused. The answer is that of `POST /tasks/bulk`, with the "
-        "oldest task first, and `meta.resolved_filter`. More than 200 are left to a job, which changes those that are "
-        "found now: 202, as there."
+        "oldest task first, and `meta.resolved_filter`. More than 200 are left to a job, 202 as there: it changes "
+        "those that are found now, also where the filter would not find them any more when their turn comes."
     ),
     response_model=Envelope[list[BulkItem]],
     responses={

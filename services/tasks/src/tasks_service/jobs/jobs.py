@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.jobs import repository, service
 from tasks_service.jobs.errors import LeaseLost
-from tasks_service.jobs.rules import MAX_ATTEMPTS, MAX_TAKINGS, pause_after
+from tasks_service.jobs.rules import MAX_ATTEMPTS, MAX_TAKINGS, MAX_WAITS, pause_after
 from tasks_service.jobs.schemas import JobKind, RunningJob
 
 log = structlog.get_logger()
@@ -220,7 +220,7 @@ class JobWorker:
         attempts = now["attempts"] + 1
         fields = {"job_id": str(row["id"]), "code": error.code, "detail": error.log_detail, "attempts": attempts}
         log.warning("job.put_off", **fields)
-        if attempts >= MAX_ATTEMPTS:
+        if attempts >= (MAX_WAITS if error.kind is ErrorKind.UNAVAILABLE else MAX_ATTEMPTS):
             await self._end(row, InternalError(log_detail=error.log_detail))
         else:
             await self._leave(row, pause_after(attempts), attempts=attempts)

@@ -16,6 +16,8 @@ MAX_OPEN = 20
 """How many jobs somebody may have queued and running at once."""
 MAX_ATTEMPTS = 5
 """How often a job is tried that gets no further, since its steps fail."""
+MAX_WAITS = 20
+"""How often one is tried whose steps wait in vain for others, or for the database: a quarter of an hour."""
 MAX_TAKINGS = 50
 """How often a job is taken that gets no further, since whoever takes it is gone."""
 TOLD_EVERY = timedelta(seconds=1)
