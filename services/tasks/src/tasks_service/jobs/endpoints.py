@@ -86,7 +86,8 @@ async def list_jobs(
     description=(
         "How far a job of yours is. It is also told on your live connection (`job.updated.v1`), once a second at "
         "most. While it has not ended, `Retry-After` says when to ask again; `If-None-Match` with its ETag gets 304 "
-        "while it has not got on. Nobody else sees it; an API token without `tasks:read` reads what it has started itself."
+        "while it has not got on. Nobody else sees it; an API token without `tasks:read` reads what it has started "
+        "itself."
     ),
     response_model=Envelope[JobOut],
     responses={
