@@ -76,12 +76,16 @@ def within(levels, *, word="not"):
 
 
 def test_d1_json_has_the_limits_of_text():
-    assert parse_document(within(6)).depth == 6
-    assert parse_document(within(20, word="and")).depth == 0
+    for word in ("not", "and", "or"):
+        assert parse_document(within(6, word=word)).depth == 6
+        with pytest.raises(FilterTooComplex, match="At most 6"):
+            parse_document(within(7, word=word))
+    pairs = A
+    for _ in range(6):
+        pairs = {"and": [A, pairs]}
+    assert (parse_document(pairs).depth, len(parse_document(pairs).nodes)) == (6, 7)
     with pytest.raises(FilterTooComplex):
-        parse_document(within(7))
-    with pytest.raises(FilterTooComplex):
-        parse_document(within(40, word="and"))
+        parse_document({"and": [A, pairs]})
     with pytest.raises(FilterTooComplex):
         parse_document(within(5000, word="or"))
     with pytest.raises(FilterTooComplex):

@@ -18,8 +18,9 @@ from chassis.filtering.written import (
     Written,
     WrittenValue,
     check_bytes,
-    check_nesting,
+    check_depth,
     check_values,
+    enclosed,
     joined,
     negated,
 )
@@ -40,11 +41,11 @@ def parse_document(value: object) -> Written:
     except orjson.JSONEncodeError:
         # Nested deeper than what any parser of ours lets in, or no JSON at all.
         raise FilterTooComplex from None
-    return _node(value, "", 1)
+    return _node(value, "", 0)
 
 
 def _node(value: object, pointer: str, level: int) -> Written:
-    check_nesting(level)
+    check_depth(level)
     if not isinstance(value, dict):
         raise _unreadable(pointer, A_FILTER)
     if "field" in value:
@@ -62,7 +63,8 @@ def _node(value: object, pointer: str, level: int) -> Written:
 def _group(word: Literal["and", "or"], inner: object, pointer: str, level: int) -> Written:
     if not isinstance(inner, list) or not inner:
         raise _unreadable(pointer, ["a list of filters"])
-    return joined(word, [_node(one, f"{pointer}/{index}", level + 1) for index, one in enumerate(inner)])
+    nodes = [_node(one, f"{pointer}/{index}", level + 1) for index, one in enumerate(inner)]
+    return enclosed(nodes[0]) if len(nodes) == 1 else joined(word, nodes)
 
 
 def _condition(value: dict[str, Any], pointer: str) -> Written:

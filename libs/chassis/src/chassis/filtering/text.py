@@ -5,8 +5,10 @@ is sent costs what is in proportion to its length.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedInput, UnexpectedToken
@@ -14,23 +16,25 @@ from lark.exceptions import UnexpectedInput, UnexpectedToken
 from chassis.filtering.errors import unreadable
 from chassis.filtering.written import (
     Condition,
+    Group,
     Place,
     Written,
     WrittenValue,
     check_bytes,
-    check_nesting,
+    check_depth,
     check_predicates,
     check_values,
+    enclosed,
     joined,
     negated,
 )
 
 GRAMMAR = r"""
-?start: any
+start: any
 any: all (_OR all)*
 all: one (_AND one)*
 ?one: _NOT one -> negation
-    | "(" any ")"
+    | "(" any ")" -> brackets
     | field (COMPARISON | PART) value -> comparison
     | field AMONG "(" value ("," value)* ")" -> comparison
     | field IS_NULL (TRUE | FALSE)? -> emptiness
@@ -97,7 +101,8 @@ def _read(text: str) -> Written:
         brackets += BRACKETS.get(token.type, 0)
         values = values + 1 if token.type == "COMMA" else values if token.type in VALUES else 0
         check_predicates(predicates)
-        check_nesting(brackets)
+        # The innermost may be those of a list.
+        check_depth(brackets - 1)
         check_values(values + 1)
     found: Written = parser.feed_eof()  # type: ignore[no-untyped-call]
     return found
@@ -125,17 +130,46 @@ def _expected(text: str, position: int) -> list[str]:
     return [thing for terminal, things in SHOWN.items() if terminal in accepted for thing in things]
 
 
+@dataclass(frozen=True, slots=True)
+class _Brackets:
+    """What is in brackets: they are no level where they are those of the group in them, or of a `not` before them."""
+
+    inner: Written
+    is_level: bool
+
+
+_Part = Written | _Brackets
+
+
+def _node(part: _Part) -> Written:
+    if isinstance(part, _Brackets):
+        return enclosed(part.inner) if part.is_level else part.inner
+    return part
+
+
+def _group(word: Literal["and", "or"], parts: Sequence[_Part]) -> _Part:
+    return parts[0] if len(parts) == 1 else joined(word, [_node(part) for part in parts])
+
+
 class _Builder(Transformer[Token, Written]):
     """Makes the tree as the parser goes; called from the inside out, so that nothing here calls itself."""
 
-    def any(self, nodes: list[Written]) -> Written:
-        return joined("or", nodes)
+    def start(self, parts: list[_Part]) -> Written:
+        return _node(parts[0])
 
-    def all(self, nodes: list[Written]) -> Written:
-        return joined("and", nodes)
+    def any(self, parts: list[_Part]) -> _Part:
+        return _group("or", parts)
 
-    def negation(self, nodes: list[Written]) -> Written:
-        return negated(nodes[0])
+    def all(self, parts: list[_Part]) -> _Part:
+        return _group("and", parts)
+
+    def brackets(self, parts: list[_Part]) -> _Part:
+        (inner,) = parts
+        return _Brackets(_node(inner), is_level=not isinstance(inner, Group))
+
+    def negation(self, parts: list[_Part]) -> Written:
+        (inner,) = parts
+        return negated(inner.inner if isinstance(inner, _Brackets) else inner)
 
     def field(self, tokens: list[Token]) -> tuple[str, Place]:
         return _unquoted(tokens[0]), _place(tokens[0])

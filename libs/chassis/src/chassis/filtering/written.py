@@ -1,7 +1,7 @@
 """Filters as they are written: not yet of any fields or types, and each part with the place where it stands."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from chassis.filtering.errors import FilterTooComplex
@@ -9,8 +9,7 @@ from chassis.filtering.errors import FilterTooComplex
 MAX_BYTES = 4096
 MAX_PREDICATES = 50
 MAX_DEPTH = 6
-MAX_NESTING = 32
-"""Brackets, or objects, in each other: where they group a single thing they are no depth, and yet end somewhere."""
+"""`and`, `or` and `not` around a predicate, and brackets that are not just those of one of these."""
 MAX_VALUES = 100
 """Values of one predicate."""
 
@@ -44,10 +43,7 @@ class Condition:
     values: tuple[WrittenValue, ...]
     place: Place
     operator_place: Place
-
-    @property
-    def depth(self) -> int:
-        return 0
+    depth: int = 0
 
     @property
     def size(self) -> int:
@@ -75,17 +71,22 @@ Written = Condition | Group | Negation
 
 
 def joined(word: Literal["and", "or"], nodes: Sequence[Written]) -> Written:
-    """Join nodes, as flat as they can be. Raises FilterTooComplex.
+    """Join nodes, as flat as they can be, a single one being itself. Raises FilterTooComplex.
 
-    Depth is how many `and`, `or` and `not` are around a predicate. Those of one word directly in each other are one,
-    and what groups a single thing is none, so that brackets by themselves do not count.
+    The depth is that of what is written, and not of what becomes of it: it has those of one word directly in each
+    other, too.
     """
+    if len(nodes) == 1:
+        return nodes[0]
     flat: list[Written] = []
     for node in nodes:
         flat.extend(node.nodes if isinstance(node, Group) and node.word == word else (node,))
-    if len(flat) == 1:
-        return flat[0]
-    return Group(word, tuple(flat), _one_deeper(flat), _sum_of_sizes(flat))
+    return Group(word, tuple(flat), _one_deeper(nodes), _sum_of_sizes(flat))
+
+
+def enclosed(node: Written) -> Written:
+    """Return what is around a single thing, which is that thing and yet a level. Raises FilterTooComplex."""
+    return replace(node, depth=_one_deeper([node]))
 
 
 def negated(node: Written) -> Negation:
@@ -95,8 +96,7 @@ def negated(node: Written) -> Negation:
 
 def _one_deeper(nodes: Sequence[Written]) -> int:
     depth = 1 + max(node.depth for node in nodes)
-    if depth > MAX_DEPTH:
-        raise FilterTooComplex(f"At most {MAX_DEPTH} of `and`, `or` and `not` may be around each other.")
+    check_depth(depth)
     return depth
 
 
@@ -112,10 +112,10 @@ def check_predicates(count: int) -> None:
         raise FilterTooComplex(f"A filter has at most {MAX_PREDICATES} predicates.")
 
 
-def check_nesting(levels: int) -> None:
-    """Raise FilterTooComplex when more is in each other than may be, even if it groups nothing."""
-    if levels > MAX_NESTING:
-        raise FilterTooComplex(f"At most {MAX_NESTING} brackets may be in each other.")
+def check_depth(levels: int) -> None:
+    """Raise FilterTooComplex when more is around each other than may be, even if it groups nothing."""
+    if levels > MAX_DEPTH:
+        raise FilterTooComplex(f"At most {MAX_DEPTH} of `and`, `or`, `not` and brackets may be around each other.")
 
 
 def check_bytes(length: int) -> None:

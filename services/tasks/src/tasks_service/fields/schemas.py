@@ -99,7 +99,7 @@ class LimitsOut(BaseModel):
 
     bytes: int
     predicates: int
-    depth: int = Field(description="How many of `and`, `or` and `not` may be around a predicate.")
+    depth: int = Field(description="How many of `and`, `or`, `not` and brackets may be around a predicate.")
     values: int = Field(description="Values of one predicate.")
     text_characters: int = Field(description="Characters of a value.")
     sort_keys: int
