@@ -160,9 +160,7 @@ def test_d1_depth_is_that_of_what_is_written(text, depth):
     assert parse_text(text).depth == depth
 
 
-@pytest.mark.parametrize(
-    ("before", "behind"), [("(", ")"), ("not (", ")"), ("not ", ""), ("(c = d or ", ")")]
-)
+@pytest.mark.parametrize(("before", "behind"), [("(", ")"), ("not (", ")"), ("not ", ""), ("(c = d or ", ")")])
 def test_d1_six_levels_may_be_written_and_no_more(before, behind):
     assert parse_text(before * 6 + "a in (b)" + behind * 6).depth == 6
     for levels in (7, 8, 30):

@@ -25,7 +25,7 @@ POLICIES = {
 }
 CALLERS = ("owner", "member", "commenter", "viewer", "guest", "stranger")
 """The guest has a share of the task, as an editor."""
-OF_PATH = re.compile(r"/(comments|labels|categories)/([0-9a-f-]{36})")
+OF_PATH = re.compile(r"/(comments|labels|categories|filters)/([0-9a-f-]{36})")
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,12 @@ ENTRIES = {
             "remove_member",
             "transfer_ownership",
             "read_workspace_audit",
+            "create_filter",
+            "read_filter",
+            "update_filter",
+            "delete_filter",
+            "create_export",
+            "create_import",
         }
     },
     "delete_permanently": ("task.delete_permanently", delete_permanently),
@@ -188,10 +194,11 @@ def test_a10_every_action_is_asked_and_tried():
 async def test_a10_what_is_asked_is_answered_as_the_request_is(place_of, roster, name, caller):
     action, entry = ENTRIES[name]
     place = await place_of(caller)
-    method, path, body, *_ = await entry(place)
+    method, path, body, *more = await entry(place)
+    headers = more[0] if more else {}
     checks = [{"action": action, "resource": resource_of(action, place, path)}]
     [decision] = await roster.ok(caller, "POST", "/authz/check", {"checks": checks})
-    answer = await roster.ask(caller, method, path.removeprefix("/api/v1"), body)
+    answer = await roster.ask(caller, method, path.removeprefix("/api/v1"), body, **headers)
     codes = [one["code"] for one in answer.json().get("errors", ())]
     refusals = {"NOT_FOUND": HIDDEN.get(name, (404, "NOT_FOUND")), "ROLE_TOO_LOW": (403, "FORBIDDEN")}
     if decision["allowed"]:

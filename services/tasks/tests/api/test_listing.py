@@ -95,3 +95,21 @@ async def test_d8_a_page_beyond_the_end_is_empty_and_knows_the_total(roster):
     answer = await roster.ask("owner", "GET", "/tasks?page=3")
 
     assert (answer.status_code, answer.json()["data"], answer.json()["meta"]["total"]) == (200, [], 1)
+
+
+async def test_d1_each_filter_has_the_whole_depth_whatever_it_is_joined_with(roster):
+    deep = {"field": "priority", "op": "=", "value": "high"}
+    for level in range(6):
+        deep = {"or" if level % 2 else "and": [deep, {"field": "title", "op": "=", "value": "b"}]}
+    text = "(" * 6 + "priority = high" + ")" * 6
+    await roster.task(title="a", priority="high")
+
+    assert await titles(roster, "owner", f"filter={text}&status=todo") == ["a"]
+    made = {"workspace_id": str(roster.workspace_id), "name": "deep", "filter": deep}
+    saved = await roster.ok("owner", "POST", "/filters", made)
+    assert await titles(roster, "owner", f"filter={text}&status=todo&filter_id={saved['id']}") == []
+    for query in (f"filter=({text})", f"filter=not {text}", f"filter=status = todo and {text}"):
+        answer = await roster.ask("owner", "GET", f"/tasks?{query}")
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "FILTER_TOO_COMPLEX"), query
+    answer = await roster.ask("owner", "POST", "/tasks/search", {"filter": {"not": deep}})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "FILTER_TOO_COMPLEX")

@@ -13,6 +13,13 @@ from testkit.statements import statements_seen
 
 ONE_ID = {"id": "uuidv7()"}
 ANYBODY = {"user_id": "uuidv7()"}
+A_JOB = """
+    WITH made AS (
+        INSERT INTO tasks.job VALUES (:id, 'bulk', :workspace, :user, true, NULL, '{}', 'request-of-a-job', '-', '{}',
+            '{}', 'queued', 1, 0, 0, NULL, NULL, NULL, now() + interval '1 day', 0, 0, 0, now(), 1, now())
+    )
+    INSERT INTO tasks.job_item VALUES (:id, 0, :workspace, :user, '{"op": "delete"}', 'pending')
+"""
 
 
 def copied(table, where, *, of="generate_series(2, 100) AS n", **changed):
@@ -55,6 +62,23 @@ async def aggregate_tasks(team, task):
     await team.ok("owner", "PUT", f"/tasks/{task['id']}/assignees", {"user_ids": team.several("owner", "member")})
     query = f"group_by=created_by,assignee&project_id={team.project_id}"
     return f"/tasks/aggregate?{query}", [tasks_copied(created_by="uuidv7()")]
+
+
+async def a_job(team):
+    names = ("id", "workspace", "user")
+    values = dict(zip(names, (uuid7(), team.workspace_id, team.ids["owner"]), strict=True))
+    await team.rows(A_JOB, **values)
+    return values["id"]
+
+
+async def list_jobs(team, _task):
+    await a_job(team)
+    return "/jobs", [copied("job", "one.created_by = :owner", **ONE_ID)]
+
+
+async def list_job_results(team, _task):
+    job_id = await a_job(team)
+    return f"/jobs/{job_id}/results", [copied("job_item", "one.workspace_id = :w", index="n")]
 
 
 async def list_starred(team, task):
@@ -241,6 +265,8 @@ ENTRIES = {
     for entry in (
         list_tasks,
         aggregate_tasks,
+        list_jobs,
+        list_job_results,
         list_starred,
         list_shared_with_me,
         list_trash,

@@ -1,6 +1,5 @@
 """D4: what tasks can be filtered and sorted by is told as it is decided, and where a caller is (D3)."""
 
-from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,7 +19,7 @@ from tasks_service.directory import repository
 from tasks_service.listing.filters import FIELDS
 from tasks_service.timezones.access import asked_zone
 from tasks_service.timezones.errors import UnknownTimezone
-from tasks_service.timezones.service import context_of, zone_of
+from tasks_service.timezones.service import zone_of
 from testkit.statements import statements_seen
 
 PATH = "/api/v1/meta/tasks/fields"
@@ -174,29 +173,28 @@ async def test_d3_nobody_known_is_in_utc(database):
         assert (await zone_of(connection, caller=caller, asked_for=None)).key == "UTC"
 
 
-@pytest.mark.parametrize(
-    ("text", "asked", "zone", "statements"),
-    [
-        ("status = todo", None, "UTC", 0),
-        ("due < today()", None, "Asia/Tokyo", 1),
-        ("due < today()", "Europe/Berlin", "Europe/Berlin", 0),
-        ("status = todo", "Europe/Berlin", "Europe/Berlin", 0),
-    ],
-)
-async def test_d3_the_profile_is_asked_where_it_matters(database, somebody, text, asked, zone, statements):
+async def test_d3_the_profile_is_asked_where_a_request_names_no_zone(database, somebody):
     caller = await somebody("Asia/Tokyo")
-    now = datetime(2026, 11, 26, 23, 30, tzinfo=UTC)
     async with reading(database, ROW_SECURITY.of(caller.user_id)) as connection:
         with statements_seen(database.reader) as seen:
-            found = await context_of(
-                connection,
-                caller=caller,
-                asked_for=None if asked is None else ZoneInfo(asked),
-                written=[parse_text("priority = high"), parse_text(text)],
-                fields=FIELDS,
-                now=now,
-            )
-    assert (found, len(seen)) == (Context(caller.user_id, ZoneInfo(zone), now), statements)
+            found = await zone_of(connection, caller=caller, asked_for=ZoneInfo("Europe/Berlin"))
+        assert (found.key, len(seen)) == ("Europe/Berlin", 0)
+
+
+async def test_d3_whatever_is_filtered_tells_where_days_begin(api, somebody, test_gateway):
+    headers = test_gateway.headers((await somebody("Asia/Tokyo")).user_id)
+    for query, zone in (
+        ("status=todo", "Asia/Tokyo"),
+        ("filter=due < today()", "Asia/Tokyo"),
+        ("filter=status = todo&cursor=", "Asia/Tokyo"),
+        ("filter=status = todo&tz=Europe/Berlin", "Europe/Berlin"),
+        ("sort=due", None),
+    ):
+        meta = (await api.get(f"/api/v1/tasks?{query}", headers=headers)).json()["meta"]
+        assert (meta.get("timezone"), "resolved_filter" in meta) == (zone, zone is not None), query
+    wanted = {"filter": "status = todo", "patch": {"title": "a"}, "expected_count": 0}
+    answer = await api.post("/api/v1/tasks/bulk/by-filter", json=wanted, headers=headers)
+    assert answer.json()["meta"]["timezone"] == "Asia/Tokyo"
 
 
 @pytest.mark.parametrize(

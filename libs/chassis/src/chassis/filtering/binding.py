@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from chassis.dates import DAY, INSTANT
 from chassis.errors import ErrorDetail, InvalidInput
 from chassis.filtering.fields import ORDER, Field, FieldTable
+from chassis.filtering.moments import is_relative
 from chassis.filtering.tree import Node, Operator, Predicate, Value, all_of, any_of, none_of
 from chassis.filtering.values import Context, RefusedValue, value_of
 from chassis.filtering.written import Condition, Group, Negation, Place, Written, WrittenValue
@@ -13,6 +13,7 @@ from chassis.text import closest
 OF_ONE: dict[Operator, Operator] = {"in": "=", "has_any": "=", "has_all": "=", "not_in": "!=", "has_none": "!="}
 """What an operator of lists is with one value."""
 OF_A_SET: dict[Operator, Operator] = {"in": "has_any", "not_in": "has_none"}
+OF_TIME = frozenset(("day", "instant", "due"))
 MAX_PROBLEMS = 50
 MAX_GUESSES = 10
 """Names and values that are guessed at; comparing takes its time."""
@@ -36,12 +37,12 @@ def bind(written: Written, fields: FieldTable, context: Context) -> Node:
     return bind_all([written], fields, context)
 
 
-def needs_zone(written: Written, fields: FieldTable) -> bool:
-    """Tell whether what a filter means depends on where it is asked."""
+def needs_now(written: Written, fields: FieldTable) -> bool:
+    """Tell whether what a filter means depends on when it is asked."""
     return any(
-        _depends_on_zone(value, field)
+        is_relative(str(value.value))
         for condition in conditions_of(written)
-        if (field := fields.find(condition.field)) is not None
+        if (field := fields.find(condition.field)) is not None and field.type in OF_TIME
         for value in condition.values
     )
 
@@ -53,13 +54,6 @@ def conditions_of(written: Written) -> Iterator[Condition]:
     else:
         for node in written.nodes if isinstance(written, Group) else (written.node,):
             yield from conditions_of(node)
-
-
-def _depends_on_zone(value: WrittenValue, field: Field) -> bool:
-    text = str(value.value)
-    if field.type == "day":
-        return DAY.fullmatch(text) is None
-    return field.type == "due" or (field.type == "instant" and INSTANT.fullmatch(text) is None)
 
 
 class _Binder:

@@ -11,6 +11,7 @@ from chassis.filtering.binding import bind
 from chassis.filtering.documents import parse_filter
 from chassis.filtering.printing import as_json
 from chassis.filtering.tree import Node
+from chassis.filtering.values import Context
 from chassis.identity import Principal
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,7 +29,7 @@ from tasks_service.bulk_steps.schemas import Outcome
 from tasks_service.jobs.service import start_job
 from tasks_service.listing.filters import FIELDS
 from tasks_service.tasks.errors import TaskNotFound
-from tasks_service.timezones.service import context_of
+from tasks_service.timezones.service import zone_of
 from tasks_service.versions.errors import ResourceBusy
 
 WHERE = ""
@@ -48,11 +49,9 @@ class Query:
 async def resolve(session: AsyncSession, *, given: object, asked_for: ZoneInfo | None, caller: Principal) -> Query:
     """Return what a filter means now. Raises InvalidFilter, FilterTooComplex, InvalidInput."""
     written = parse_filter(given)
-    context = await context_of(
-        session, caller=caller, asked_for=asked_for, written=[written], fields=FIELDS, now=utcnow()
-    )
-    node = bind(written, FIELDS, context)
-    return Query(caller, node, context.zone, {"resolved_filter": as_json(node), "timezone": context.zone.key})
+    zone = await zone_of(session, caller=caller, asked_for=asked_for)
+    node = bind(written, FIELDS, Context(caller.user_id, zone, utcnow()))
+    return Query(caller, node, zone, {"resolved_filter": as_json(node), "timezone": zone.key})
 
 
 async def find_expected(session: AsyncSession, *, query: Query, expected_count: int) -> list[UUID]:

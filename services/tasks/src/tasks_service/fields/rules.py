@@ -9,20 +9,6 @@ from chassis.filtering.tree import OF_LISTS, Operator
 
 from tasks_service.listing.filters import FIELDS, METADATA
 
-SORTABLE = (
-    "id",
-    "created_at",
-    "updated_at",
-    "due",
-    "start",
-    "deadline",
-    "completed_at",
-    "priority",
-    "title",
-    "estimate_minutes",
-)
-BY_PLACE, BY_SEARCH = "position", "rank"
-SORT_KEYS = (*SORTABLE, BY_PLACE, BY_SEARCH)
 ENDLESS = "meta.app.path"
 """One of the fields of which there is no end."""
 

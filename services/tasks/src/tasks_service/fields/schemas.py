@@ -10,10 +10,9 @@ from chassis.filtering.values import MAX_TEXT
 from chassis.filtering.written import MAX_BYTES, MAX_DEPTH, MAX_PREDICATES, MAX_VALUES
 from pydantic import BaseModel, Field
 
-from tasks_service.fields.rules import BY_SEARCH, SORT_KEYS, SORTABLE, example_json, example_text
+from tasks_service.fields.rules import example_json, example_text
 from tasks_service.listing.filters import FIELDS, METADATA
-
-MAX_SORT_KEYS = 4
+from tasks_service.listing.rules import KEYS, MAX_KEYS, RANK
 
 
 class FieldOut(BaseModel):
@@ -44,7 +43,7 @@ class FieldOut(BaseModel):
             nullable=field.nullable,
             several=field.several,
             allowed=None if field.allowed is None else list(field.allowed),
-            sortable=field.name in SORTABLE,
+            sortable=field.name in KEYS,
             parameters=[name for name, one in PARAMETERS.items() if one.field is field],
             example_text=example_text(field),
             example_json=example_json(field),
@@ -141,14 +140,14 @@ SHOWN = FieldsOut.model_construct(
         for name, meaning in meanings.OF_FUNCTIONS.items()
     ],
     units=_meanings(meanings.OF_UNITS),
-    sort_keys=[SortKeyOut(name=name, only_with_q=name == BY_SEARCH) for name in SORT_KEYS],
+    sort_keys=[SortKeyOut(name=name, only_with_q=name == RANK) for name in KEYS],
     limits=LimitsOut(
         bytes=MAX_BYTES,
         predicates=MAX_PREDICATES,
         depth=MAX_DEPTH,
         values=MAX_VALUES,
         text_characters=MAX_TEXT,
-        sort_keys=MAX_SORT_KEYS,
+        sort_keys=MAX_KEYS,
     ),
 )
 FIELDS_EXAMPLE = {

@@ -9,12 +9,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from chassis.errors import ErrorDetail, InvalidInput
-from chassis.filtering.binding import bind
+from chassis.filtering.binding import bind_all
 from chassis.filtering.documents import parse_filter
 from chassis.filtering.errors import FilterTooComplex, InvalidFilter
 from chassis.filtering.parameters import FlatParameter, flat_parameters, parse_parameters
 from chassis.filtering.values import Context
-from chassis.filtering.written import Written, joined
+from chassis.filtering.written import Written
 from chassis.text import closest
 from chassis.web.flags import Flag
 from chassis.web.routing import refuses
@@ -139,10 +139,9 @@ def _all_right(filters: Sequence[Written], sort: Sequence[str], fields: Sequence
 
     Whoever asks, and when, makes no difference to that.
     """
-    written = joined("and", filters) if filters else None
     problems: list[ErrorDetail] = []
     for check in (
-        lambda: written and bind(written, FIELDS, NOBODY),
+        lambda: bind_all(filters, FIELDS, NOBODY),
         lambda: sort_of(sort),
         lambda: fields_of(fields),
     ):

@@ -51,11 +51,11 @@ class Asked:
 class TaskQuery:
     """Which tasks a list is of, and in what order.
 
-    `node` is a bound tree: relative dates are resolved as of `now`, and `zone` is where days begin. `told` is what the
-    answer says of all this.
+    `node` is a bound tree: relative dates are resolved as of when it `began`, None if there are none, and `zone`
+    is where days begin. `told` is what the answer says of all this.
     """
 
-    now: datetime
+    began: datetime | None = None
     node: Node = EVERYTHING
     sort: Sort = NEWEST
     zone: ZoneInfo = UTC

@@ -9,11 +9,10 @@ from zoneinfo import ZoneInfo
 from chassis.clock import utcnow
 from chassis.cursors import CursorSigner
 from chassis.errors import InvalidInput
-from chassis.filtering.binding import bind, needs_zone
+from chassis.filtering.binding import bind_all, needs_now
 from chassis.filtering.printing import as_json, fingerprint
 from chassis.filtering.tree import EVERYTHING, Node, Predicate, all_of
 from chassis.filtering.values import Context
-from chassis.filtering.written import joined
 from chassis.identity import Principal
 from chassis.paging import Page, Paging, Place, SortedWalk, page_meta
 from chassis.timezones import zone_named
@@ -54,27 +53,29 @@ async def resolve(
     """
     began, was_in = _beginning(signer.peek(paging.cursor)) if paging.cursor else (None, None)
     now, zone = began or utcnow(), asked.zone or was_in
-    written = joined("and", asked.filters) if asked.filters else None
-    if zone is None and written is not None and needs_zone(written, FIELDS):
+    if zone is None and asked.filters:
         zone = await zone_of(reader, caller=caller, asked_for=None)
     if asked.q is None and any(order.name == RANK for order in asked.sort):
         raise InvalidInput("What is not searched has no rank.", field="sort")
     default = NEWEST if asked.q is None else BEST
-    node = EVERYTHING if written is None else bind(written, FIELDS, Context(caller.user_id, zone or UTC, now))
+    node = bind_all(asked.filters, FIELDS, Context(caller.user_id, zone or UTC, now))
     told: dict[str, Any] = {"sort": text_of(tuple(asked.sort) or default[:1])}
-    if written is not None:
+    if asked.filters:
         told["resolved_filter"] = as_json(node)
     if zone is not None:
         told["timezone"] = zone.key
     sort = complete(asked.sort) if asked.sort else default
-    return TaskQuery(now, node, sort, zone or UTC, asked.archived, asked.q, asked.scope, told)
+    # What does not depend on the time has the same cursors at any.
+    began = now if any(needs_now(one, FIELDS) for one in asked.filters) else None
+    return TaskQuery(began, node, sort, zone or UTC, asked.archived, asked.q, asked.scope, told)
 
 
-def _beginning(place: Place) -> tuple[datetime, ZoneInfo | None] | tuple[None, None]:
+def _beginning(place: Place) -> tuple[datetime | None, ZoneInfo | None]:
     """Return when a walk began, and where; nothing of a cursor of another kind, which is refused later."""
     try:
         began, zone, _ = place[-AT_THE_BEGINNING:]
-        return datetime.fromisoformat(str(began)), None if zone is None else zone_named(str(zone))
+        was_in = None if zone is None else zone_named(str(zone))
+        return None if began is None else datetime.fromisoformat(str(began)), was_in
     except ValueError:
         return None, None
 
@@ -200,7 +201,7 @@ async def _walk(
     place = signer.peek(paging.cursor) if paging.cursor else None
     plan = await searched_plan(reader, plan, query, caller, place, ranked_up_to=bounds.ranked_up_to)
     state = None if plan.begun is None else plan.begun.matching.as_written()
-    began: Place = [query.now.isoformat(), query.told.get("timezone"), state]
+    began: Place = [query.began and query.began.isoformat(), query.told.get("timezone"), state]
     rows = await repository.list_tasks(
         reader,
         caller=caller,

@@ -12,6 +12,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from chassis.db.base import table_of
+from chassis.filtering.moments import day_of
 from chassis.filtering.tree import And, Node, Not, Or, Predicate, Value
 from chassis.identity import Principal
 from sqlalchemy import (
@@ -47,7 +48,6 @@ from tasks_service.predicates.rules import (
     Bound,
     Comparison,
     bounds_of_day,
-    day_of,
     places_in_metadata,
     ranked,
     within,

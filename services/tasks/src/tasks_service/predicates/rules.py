@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
+from chassis.filtering.moments import day_bounds
 from chassis.filtering.tree import And, Node, Not, Operator, Or, Predicate, Value
 
 from tasks_service.tasks.rules import Priority
@@ -34,21 +35,13 @@ def within(value: date | datetime) -> date | datetime:
     return datetime.combine(limit, time(), UTC) if isinstance(value, datetime) else limit
 
 
-def day_of(value: date | datetime, zone: ZoneInfo) -> date:
-    """Return the day of a value, which is an instant's in the zone."""
-    return value.astimezone(zone).date() if isinstance(value, datetime) else value
-
-
-def starts(day: date, zone: ZoneInfo | None) -> datetime:
-    """Return when a day begins: its first instant in a zone, or as a wall time."""
-    if zone is None:
-        return datetime.combine(day, time())
-    return datetime.combine(day, time(), zone).astimezone(UTC)
-
-
 def bounds_of_day(comparison: Comparison, day: date, zone: ZoneInfo | None) -> list[Bound]:
     """Return how instants, or without a zone wall times, compare where their day is compared with this one."""
-    first, after = starts(day, zone), starts(day + timedelta(days=1), zone)
+    if zone is None:
+        first = datetime.combine(day, time())
+        after = first + timedelta(days=1)
+    else:
+        first, after = day_bounds(day, zone)
     bounds: dict[Comparison, list[Bound]] = {
         "=": [Bound(">=", first), Bound("<", after)],
         "<": [Bound("<", first)],
