@@ -201,7 +201,7 @@ async def _walk(
     place = signer.peek(paging.cursor) if paging.cursor else None
     plan = await searched_plan(reader, plan, query, caller, place, ranked_up_to=bounds.ranked_up_to)
     state = None if plan.begun is None else plan.begun.matching.as_written()
-    began: Place = [query.began and query.began.isoformat(), query.told.get("timezone"), state]
+    began: Place = [None if query.began is None else query.began.isoformat(), query.told.get("timezone"), state]
     rows = await repository.list_tasks(
         reader,
         caller=caller,
