@@ -404,6 +404,34 @@ async def test_p2_what_was_deleted_for_good_is_made_again(files, rows):
     assert await made(files, task) != first
 
 
+async def test_c2_a_project_that_is_archived_takes_no_line(files, rows):
+    team, place = files.team, str(files.team.workspace_id)
+    project, task, comment, late = ids(4)
+    of_task = {"task_id": task, "user_id": team.id("owner")}
+    there = (
+        line("project", id=project, name="Old")
+        + line("task", id=task, project_id=project, title="a")
+        + line("comment", id=comment, task_id=task, body="hello")
+    )
+    _, results = await files.take(there)
+    assert results == []
+    [[made]] = await rows("SELECT id FROM tasks.project WHERE workspace_id = :w AND name = 'Old'", w=place)
+    await team.ok("owner", "POST", f"/projects/{made}/archive")
+    [[before]] = await rows("SELECT max(seq) FROM tasks.change WHERE workspace_id = :w", w=place)
+    more = (
+        line("task", id=late, project_id=project, title="b")
+        + line("checklist_item", id=late, task_id=task, text="b")
+        + line("comment", id=late, task_id=task, body="b")
+        + line("reaction", comment_id=comment, user_id=team.id("owner"), emoji="\U0001f44d")
+        + line("watcher", **of_task)
+        + line("star", **of_task)
+    )
+    _, results = await files.take(there + more)
+    assert [(one["line"], one["error"]["code"]) for one in results] == [(n, "PROJECT_ARCHIVED") for n in range(4, 10)]
+    told = "SELECT type FROM tasks.change WHERE workspace_id = :w AND seq > :before AND entity_type <> 'job'"
+    assert await rows(told, w=place, before=before) == []
+
+
 async def test_p2_a_table_of_titles_alone_is_taken(files):
     team = files.team
     content = "title\r\nmilk\r\n\r\nbread, white\r\nmilk\r\n'=1+1\r\n"

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.comments.events import COMMENT_CREATED, comment_changed
 from tasks_service.data_lines.schemas import CommentLine
 from tasks_service.import_details import repository
+from tasks_service.import_details.schemas import ARCHIVED
 from tasks_service.import_details.service import settle, take_new, tasks_of
 from tasks_service.import_sources import repository as sources
 from tasks_service.import_sources.repository import source
@@ -131,6 +132,8 @@ def _is_possible(taking: Taking, one: Incoming, comment: RowMapping | None, emoj
         taking.fail(one.number, "NOT_AN_EMOJI", "This is no emoji.", "emoji")
     elif taking.member(one.number, one.line.user_id, "user_id") is None:
         return False
+    elif comment is not None and comment["is_archived"]:
+        taking.fail(one.number, "PROJECT_ARCHIVED", ARCHIVED, "comment_id")
     elif comment is not None and comment["deleted_at"] is not None:
         taking.fail(one.number, "COMMENT_DELETED", "The comment is deleted.", "comment_id")
     elif wanted not in given and len(given) >= MAX_DISTINCT:

@@ -79,11 +79,12 @@ async def last_items(session: AsyncSession, task_ids: Collection[UUID]) -> dict[
 
 
 async def comments_by_id(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, RowMapping]:
-    """Return comments with the projects of their tasks."""
+    """Return comments with the projects of their tasks, and whether those take changes."""
     query = (
-        select(*comment.c, task.c.project_id)
+        select(*comment.c, task.c.project_id, project.c.archived_at.is_not(None).label("is_archived"))
         .join(task, task.c.id == comment.c.task_id)
-        .where(comment.c.id == any_(WANTED), task.c.deleted_at.is_(None))
+        .join(project, project.c.id == task.c.project_id)
+        .where(comment.c.id == any_(WANTED), task.c.deleted_at.is_(None), project.c.deleted_at.is_(None))
     )
     return {row["id"]: row for row in (await session.execute(query, {"wanted": sorted(ids)})).mappings()}
 

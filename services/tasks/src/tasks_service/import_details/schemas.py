@@ -8,6 +8,8 @@ from sqlalchemy import RowMapping
 
 from tasks_service.import_sources.schemas import UNKNOWN, Incoming, Taking
 
+ARCHIVED = "This project is archived: nothing in it changes."
+
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
@@ -23,6 +25,6 @@ class Tasks:
         if row is None and wanted not in self.told:
             taking.fail(one.number, UNKNOWN, "There is no such task here.", name)
         elif row is not None and row["is_archived"]:
-            taking.fail(one.number, "PROJECT_ARCHIVED", "This project is archived: nothing in it changes.", name)
+            taking.fail(one.number, "PROJECT_ARCHIVED", ARCHIVED, name)
             return None
         return row
