@@ -523,6 +523,14 @@ async def test_p2_a_line_that_is_too_long_is_told_and_passed_over(files):
     assert [one["name"] for one in labels] == ["after"]
 
 
+async def test_p2_lines_of_other_systems_begin_with_a_mark_and_end_as_they_do_there(files):
+    lines = [line("label", id=str(uuid7()), name=name).replace("\n", "\r\n") for name in ("a", "b")]
+    job, results = await files.take("\ufeff" + "".join(lines))
+    assert (job["status"], job["done"], job["failed"], results) == ("succeeded", 2, 0, [])
+    labels = await files.team.ok("owner", "GET", f"/labels?workspace_id={files.team.workspace_id}")
+    assert [one["name"] for one in labels] == ["a", "b"]
+
+
 async def test_p2_the_file_is_gone_when_it_has_been_taken_in(files, rows):
     job, _ = await files.take(line("label", id=str(uuid7()), name="a"))
     assert await rows("SELECT count(*) FROM tasks.file_part WHERE file_id = :id", id=job["id"]) == [(0,)]

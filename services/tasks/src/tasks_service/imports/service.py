@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.changes import service as changes
 from tasks_service.data_lines.rules import MAX_LINE, MAX_LINES, cut
 from tasks_service.data_lines.schemas import TOLD_ONLY, BrokenLine, line_of, read_line
-from tasks_service.data_tables.rules import header_of, named_cells, records
+from tasks_service.data_tables.rules import BYTE_ORDER_MARK, header_of, named_cells, records
 from tasks_service.file_parts import repository as parts
 from tasks_service.file_parts.service import allowed_workspace
 from tasks_service.import_comments.service import take_comments, take_reactions
@@ -172,10 +172,11 @@ def _read_lines(lines: Sequence[bytes], state: Progressed) -> Read:
     broken: dict[int, ErrorDetail] = {}
     kinds: dict[int, str] = {}
     for number, raw in enumerate(lines, start=state.line + 1):
-        if not raw.strip():
+        content = raw.removeprefix(BYTE_ORDER_MARK.encode()) if number == 1 else raw
+        if not content.strip():
             continue
         try:
-            line = read_line(raw)
+            line = read_line(content)
         except BrokenLine as problem:
             broken[number] = problem.details[0]
             kinds[number] = problem.kind or ""
