@@ -144,3 +144,28 @@ def test_an_answer_below_the_documents_prefix_that_is_no_operation_is_a_violatio
 def test_paths_of_nobody_are_not_the_documents_affair(check):
     assert check("GET", "/livez", 200, b"{}", JSON) == {}
     assert check("GET", "/apiary", 200, b"{}", JSON) == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "body", "is_allowed"),
+    [
+        ("GET", "", None, False),
+        ("GET", "?fields=id", None, True),
+        ("POST", "", b'{"fields": ["id"]}', True),
+        ("POST", "", b'{"fields": null}', False),
+        ("POST", "", b"no JSON", False),
+    ],
+)
+def test_what_is_left_out_has_to_be_asked_for(method, query, body, is_allowed):
+    thing = {**THING, "x-required-without-fields": ["id", "name"]}
+    shown = {"200": {"content": {JSON: {"schema": {"$ref": "#/components/schemas/Thing"}}}}}
+    item = {name: {"operationId": name, "responses": shown} for name in ("get", "post")}
+    contract = Contract({"paths": {"/things": item}, "components": {"schemas": {"Thing": thing}}})
+    request = httpx2.Request(method, f"http://a/things{query}", content=body, headers={"content-type": JSON})
+    for content, passes in ((b'{"id":"%s","name":"a"}', True), (b'{"id":"%s"}', is_allowed)):
+        answer = httpx2.Response(200, content=content % ID.encode(), headers={"content-type": JSON}, request=request)
+        if passes:
+            contract.check(answer)
+        else:
+            with pytest.raises(ContractViolation, match="'name' is a required property"):
+                contract.check(answer)

@@ -44,7 +44,9 @@ class Contract:
     ) -> None:
         """`also` are names of what else the tests have to exercise, such as events: who sees one counts it."""
         self._document = document
-        self._validators: dict[int, Draft202012Validator] = {}
+        self._components: dict[str, Any] = document.get("components", {})
+        self._whole = {**self._components, "schemas": _whole(self._components.get("schemas", {}))}
+        self._validators: dict[tuple[int, bool], Draft202012Validator] = {}
         self._also = frozenset(also)
         self._paths = [
             (re.compile(re.sub(r"\\\{[^}]+\\\}", "[^/]+", re.escape(path))), item)
@@ -102,17 +104,19 @@ class Contract:
     def _check_json(self, name: str, response: httpx2.Response, schema: dict[str, Any] | None) -> None:
         if schema is None:
             raise ContractViolation(f"{name}: has a JSON body, and no schema is documented")
-        errors = list(self._validator(schema).iter_errors(json.loads(response.content)))
+        validator = self._validator(schema, in_parts=_chooses_fields(response.request))
+        errors = list(validator.iter_errors(json.loads(response.content)))
         if errors:
             raise ContractViolation(f"{name}: {errors[0].json_path}: {errors[0].message[:300]}")
 
-    def _validator(self, schema: dict[str, Any]) -> Draft202012Validator:
+    def _validator(self, schema: dict[str, Any], *, in_parts: bool) -> Draft202012Validator:
         """Return what checks a schema of the document; to make one means to walk through all of that."""
-        if id(schema) not in self._validators:
-            rooted = {**schema, "components": self._document.get("components", {})}
+        key = (id(schema), in_parts)
+        if key not in self._validators:
+            rooted = {**schema, "components": self._components if in_parts else self._whole}
             made = Draft202012Validator(rooted, format_checker=Draft202012Validator.FORMAT_CHECKER)
-            self._validators[id(schema)] = made
-        return self._validators[id(schema)]
+            self._validators[key] = made
+        return self._validators[key]
 
     def _find(self, method: str, path: str) -> dict[str, Any] | None:
         wanted = "get" if method == "HEAD" else method.lower()
@@ -131,6 +135,27 @@ def contract_client(contract: Contract, **options: Any) -> httpx2.AsyncClient:
         contract.check(response)
 
     return httpx2.AsyncClient(event_hooks={"response": [check]}, **options)
+
+
+def _whole(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas as they are where nobody has chosen fields."""
+    return {
+        name: {**one, "required": one["x-required-without-fields"]} if "x-required-without-fields" in one else one
+        for name, one in schemas.items()
+    }
+
+
+def _chooses_fields(request: httpx2.Request) -> bool:
+    """Tell whether a request asks for a part of what is shown, by its query or its body."""
+    if "fields" in request.url.params:
+        return True
+    if request.method != "POST" or not request.headers.get("content-type", "").startswith(JSON):
+        return False
+    try:
+        body = json.loads(request.read())
+    except ValueError:
+        return False
+    return isinstance(body, dict) and bool(body.get("fields"))
 
 
 def _check_headers(name: str, response: httpx2.Response, declared: dict[str, Any]) -> None:

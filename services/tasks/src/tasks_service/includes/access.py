@@ -1,11 +1,15 @@
 """How endpoints are told what to add to a task."""
 
+from collections.abc import Collection, Iterable
 from typing import Annotated
 
+from chassis.errors import ErrorDetail, InvalidInput
+from chassis.text import closest
 from fastapi import Depends, Query
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticKnownError
 
+from tasks_service.includes.schemas import MAX_FIELDS, TaskShown
 from tasks_service.includes.service import REGISTRY
 
 MAX_NAMED = 20
@@ -36,3 +40,32 @@ def included(
 
 
 Including = Annotated[tuple[str, ...], Depends(included)]
+
+
+def unknown_field(name: str, known: Iterable[str], field: str) -> ErrorDetail:
+    """Return what is told of a field that there is not, with the closest one."""
+    names = sorted(known)
+    guess = closest(name, names)
+    hint = f"did you mean {guess}?" if guess else None
+    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=hint, allowed=names)
+
+
+def fields_of(names: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
+    """Return the fields to show. Raises InvalidInput for those that there are not."""
+    found = tuple(dict.fromkeys(names))
+    if problems := [unknown_field(name, known, "fields") for name in found if name not in known]:
+        raise InvalidInput(details=problems)
+    return found
+
+
+def chosen_fields(
+    fields: Annotated[
+        list[str] | None,
+        Query(max_length=MAX_FIELDS, description="What of the task to show, joined by commas; `id` always is."),
+    ] = None,
+) -> tuple[str, ...]:
+    """Return what of a task to show. Raises InvalidInput."""
+    return fields_of(fields or (), TaskShown.model_fields)
+
+
+ChosenFields = Annotated[tuple[str, ...], Depends(chosen_fields)]

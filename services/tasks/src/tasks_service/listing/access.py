@@ -15,21 +15,23 @@ from chassis.filtering.errors import FilterTooComplex, InvalidFilter
 from chassis.filtering.parameters import FlatParameter, flat_parameters, parse_parameters
 from chassis.filtering.values import Context
 from chassis.filtering.written import Written
-from chassis.text import closest
 from chassis.web.flags import Flag
 from chassis.web.routing import refuses
 from fastapi import Depends, Query, Request
 
+from tasks_service.includes.access import fields_of, unknown_field
+from tasks_service.includes.schemas import MAX_FIELDS
 from tasks_service.includes.service import REGISTRY
 from tasks_service.listing.filters import FIELDS
 from tasks_service.listing.rules import ALIASES, KEYS, MAX_KEYS, RANK, Order
-from tasks_service.listing.schemas import MAX_FIELDS, UTC, Asked, TaskListed, TaskSearch
+from tasks_service.listing.schemas import UTC, Asked, TaskListed, TaskSearch
 from tasks_service.searching.rules import MAX_Q, SCOPES, Scope
 from tasks_service.timezones.rules import named_zone
 
 FLAT = flat_parameters(FIELDS)
 NOBODY = Context(UUID(int=0), UTC, datetime(2026, 1, 1, tzinfo=UTC))
 MEANINGS = {"<": "Before this, by", ">": "After this, by"}
+KNOWN = tuple(TaskListed.model_fields)
 SORTABLE = tuple(name for name in KEYS if name != RANK)
 
 
@@ -93,7 +95,7 @@ def sort_of(texts: Iterable[str], *, field: str = "sort") -> tuple[Order, ...]:
     """Read the keys of a sort. Raises InvalidInput for all that is wrong with them."""
     orders = [_order(text.strip()) for text in texts]
     names = [order.name for order in orders]
-    problems = [_unknown(name, SORTABLE, field) for name in dict.fromkeys(names) if name not in KEYS]
+    problems = [unknown_field(name, SORTABLE, field) for name in dict.fromkeys(names) if name not in KEYS]
     if len(set(names)) < len(names):
         problems.append(ErrorDetail("REPEATED_ENTRY", "Each entry may be given only once.", field))
     if len(names) > MAX_KEYS:
@@ -106,20 +108,6 @@ def sort_of(texts: Iterable[str], *, field: str = "sort") -> tuple[Order, ...]:
 def _order(text: str) -> Order:
     name = text.removeprefix("-").removeprefix("+")
     return Order(ALIASES.get(name, name), descending=text.startswith("-"))
-
-
-def _unknown(name: str, known: Sequence[str], field: str) -> ErrorDetail:
-    guess = closest(name, known)
-    hint = f"did you mean {guess}?" if guess else None
-    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=hint, allowed=sorted(known))
-
-
-def fields_of(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the fields to show. Raises InvalidInput for those that there are not."""
-    found, known = tuple(dict.fromkeys(names)), tuple(TaskListed.model_fields)
-    if problems := [_unknown(name, known, "fields") for name in found if name not in known]:
-        raise InvalidInput(details=problems)
-    return found
 
 
 def included(names: Iterable[str]) -> tuple[str, ...]:
@@ -143,7 +131,7 @@ def _all_right(filters: Sequence[Written], sort: Sequence[str], fields: Sequence
     for check in (
         lambda: bind_all(filters, FIELDS, NOBODY),
         lambda: sort_of(sort),
-        lambda: fields_of(fields),
+        lambda: fields_of(fields, KNOWN),
     ):
         try:
             check()
@@ -193,7 +181,7 @@ def asked_list(
     """Return what the parameters ask for. Raises InvalidInput for all that is wrong with them."""
     filters = tuple(one for one in (flat, text) if one is not None)
     _all_right(filters, sort or (), fields or ())
-    return Asked(filters, sort_of(sort or ()), fields_of(fields or ()), q=q, scope=tuple(scope or SCOPES))
+    return Asked(filters, sort_of(sort or ()), fields_of(fields or (), KNOWN), q=q, scope=tuple(scope or SCOPES))
 
 
 AskedList = Annotated[Asked, Depends(asked_list)]
@@ -212,7 +200,7 @@ def asked_by(body: TaskSearch, zone: ZoneInfo | None) -> Asked:
     return Asked(
         filters,
         sort_of(sort),
-        fields_of(body.fields or ()),
+        fields_of(body.fields or (), KNOWN),
         archived=bool(body.archived),
         zone=named,
         q=body.q,

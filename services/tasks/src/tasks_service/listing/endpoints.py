@@ -26,10 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.includes.access import Including
+from tasks_service.includes.schemas import only
 from tasks_service.includes.service import REGISTRY, shown
 from tasks_service.listing import service
 from tasks_service.listing.access import Archived, AskedList, asked_by, included
-from tasks_service.listing.schemas import Asked, TaskListed, TaskSearch, found_alone, only
+from tasks_service.listing.schemas import Asked, TaskListed, TaskSearch, found_alone
 from tasks_service.saved_filters.access import ChosenFilter, chosen, narrowed
 from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.searching.service import show

@@ -14,7 +14,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    RootModel,
     StrictBool,
     StrictInt,
     StringConstraints,
@@ -22,14 +21,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from tasks_service.includes.schemas import MAX_FIELDS, SparseTask, TaskShown, part_of
 from tasks_service.listing.rules import NEWEST, Order, Sort
 from tasks_service.searching.rules import MAX_Q, SCOPES, Scope, rank_of
 from tasks_service.searching.schemas import Highlight
 from tasks_service.searching.service import Shown
-from tasks_service.tasks.schemas import TaskOut, TaskView
+from tasks_service.tasks.schemas import TaskOut
 
 UTC = ZoneInfo("UTC")
-MAX_FIELDS = 60
 MAX_ENTRIES = 20
 MAX_OFFSET, MAX_PER_PAGE, DEFAULT_PER_PAGE = 10_000, 100, 20
 
@@ -65,7 +64,7 @@ class TaskQuery:
     told: Mapping[str, Any] = field(default_factory=dict)
 
 
-class TaskListed(TaskView):
+class TaskListed(TaskShown):
     """A task in a list. With `fields`, what is not named there is absent."""
 
     rank: float | None = Field(
@@ -81,35 +80,15 @@ class TaskListed(TaskView):
         description="With `q`: where the words are. Only in lists that are searched.",
     )
 
-    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(required=["id"]))
-
-
-class SparseTask(RootModel[dict[str, Any]]):
-    """Some of the fields of a task."""
-
-
-def only(tasks: Sequence[TaskOut], fields: Sequence[str], always: Sequence[str]) -> Sequence[BaseModel]:
-    """Return tasks with these fields alone; all of them when none are named."""
-    if not fields:
-        return tasks
-    kept = dict.fromkeys(("id", *fields, *always))
-    return [
-        SparseTask.model_construct({name: getattr(one, name) for name in kept if hasattr(one, name)}) for one in tasks
-    ]
-
 
 def found_alone(
     tasks: Sequence[TaskOut], found: Mapping[UUID, Shown], fields: Sequence[str], always: Sequence[str]
 ) -> Sequence[BaseModel]:
     """Return the same of tasks that were searched, with how well each fits, and where."""
-    kept = {"id", *fields, *always}
     shown = [
         {**vars(one), "rank": rank_of(found[one.id].points), "highlights": found[one.id].highlights} for one in tasks
     ]
-    return [
-        SparseTask.model_construct({name: value for name, value in one.items() if not fields or name in kept})
-        for one in shown
-    ]
+    return [SparseTask.model_construct(part_of(one, fields, always)) for one in shown]
 
 
 SortText = Annotated[str, StringConstraints(max_length=200)]

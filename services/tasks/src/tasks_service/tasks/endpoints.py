@@ -19,8 +19,9 @@ from tasks_service.blockers.errors import Blocked
 from tasks_service.categories.errors import CategoryNotFound
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
-from tasks_service.includes.access import Including
-from tasks_service.includes.service import shown
+from tasks_service.includes.access import ChosenFields, Including
+from tasks_service.includes.schemas import TaskShown, only
+from tasks_service.includes.service import REGISTRY, shown
 from tasks_service.labels.errors import LabelNotFound
 from tasks_service.permissions.policies import role_allows
 from tasks_service.projects.errors import ProjectArchived
@@ -45,7 +46,6 @@ from tasks_service.tasks.schemas import (
     TaskOut,
     TaskPatch,
     TaskReplacement,
-    TaskView,
 )
 from tasks_service.trash.service import purge_task
 from tasks_service.versions.access import Expecting, ExpectingAlways, ExpectingFields
@@ -116,9 +116,10 @@ async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincip
         "before its project got another prefix, names it, too: `meta.moved_from` is that key. Its ETag goes into "
         "`If-Match` of a change, or `If-None-Match` of the next read. It is of the task alone: with `include` the "
         "answer is never 304, since what you may do, and how labels are called, can change without the task; nor is it "
-        "for a task that had another key, since its project decides that."
+        "for a task that had another key, since its project decides that. With `fields` the "
+        "others are left out, and the tag is the same: what is shown is of that version, too."
     ),
-    response_model=Envelope[TaskView],
+    response_model=Envelope[TaskShown],
     responses={
         200: example(TASK_EXAMPLE, description="The task.", headers=ETAG),
         304: {"description": "The task is still at the version in If-None-Match."},
@@ -133,8 +134,10 @@ async def read_task(
     caller: CurrentPrincipal,
     connection: FreshConnection,
     include: Including,
+    fields: ChosenFields,
 ) -> Response:
-    [view] = await shown(connection, [task], caller, include)
+    tasks = await shown(connection, [task], caller, include)
+    [view] = only(tasks, fields, [REGISTRY[name].field for name in include])
     answer = reply(view, meta=_meta(task), headers={"etag": etag(task["version"])})
     return answer if include or task["had_another_key"] else unless_unchanged(request, answer)
 
