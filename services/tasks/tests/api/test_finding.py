@@ -110,6 +110,18 @@ async def test_d5_highlights_are_html_that_holds_whatever_the_texts_have(roster,
         assert text.count("<mark>") == text.count("</mark>") > 0
 
 
+async def test_d5_a_part_of_a_text_says_where_it_is_cut(roster, search):
+    for number, (before, after) in enumerate(
+        (("", ""), ("word " * 60, ""), ("", " word" * 60), ("so " * 60, " so" * 60))
+    ):
+        task = await roster.task(title=str(number), description=f"{before}Caracal{after}.")
+        (shown,) = (await search("owner", "caracal", types="task"))["tasks"]
+        (text,) = (one["text"] for one in shown["highlights"])
+        assert (text.startswith("…"), text.endswith("…")) == (before != "", after != ""), text
+        assert text.strip("…") in f"{before}<mark>Caracal</mark>{after}."
+        await roster.ok("owner", "DELETE", f"/tasks/{task['id']}")
+
+
 async def test_d12_projects_people_and_comments_are_found_too(roster, search, database):
     project = await roster.ok(
         "owner", "POST", "/projects", {"name": "Pangolin care", "workspace_id": str(roster.workspace_id)}
@@ -127,7 +139,7 @@ async def test_d12_projects_people_and_comments_are_found_too(roster, search, da
     (comment,) = everything["comments"]
     assert (comment["id"], comment["task_key"], comment["task_title"]) == (said["id"], task["key"], "Scales")
     assert comment["highlights"] == [
-        {"field": "comment", "id": said["id"], "text": "<mark>pangolin</mark>"},
+        {"field": "comment", "id": said["id"], "text": "…<mark>pangolin</mark>"},
     ]
     (somebody,) = everything["users"]
     assert (somebody["id"], somebody["name"], somebody["rank"]) == (roster.id("member"), "Ann Pangolin", 0.8)

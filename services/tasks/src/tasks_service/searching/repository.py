@@ -26,7 +26,6 @@ from sqlalchemy import (
     case,
     cast,
     column,
-    exists,
     func,
     literal,
     literal_column,
@@ -34,6 +33,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
@@ -73,6 +73,7 @@ Condition = ColumnElement[bool]
 Columns = ReadOnlyColumnCollection[str, Column[Any]] | ReadOnlyColumnCollection[str, Any]
 
 UUID_TYPE: PG_UUID[UUID] = PG_UUID(as_uuid=True)
+COLUMNS = tuple(document.c[name] for name in ("id", "kind", "task_id", "title", "vector"))
 SHOWN_OF_A_KIND = 3
 """How many comments, and names of attachments, of one task are shown with what fits in them."""
 SIZE = text("SELECT reltuples FROM pg_class WHERE oid = 'tasks.search_document'::regclass").columns(column("size"))
@@ -165,12 +166,11 @@ async def find_alike(
     pieces = "|".join(pieces_of(words))
     if not pieces:
         return []
-    titles = select(document.c.task_id, document.c.title).where(
-        document.c.kind == "task",
-        *_within(where),
-        *([] if floor is None else [document.c.task_id >= floor]),
-        func.lower(document.c.title).regexp_match(pieces),
-        not_(document.c.vector.bool_op("@@")(QUERY)),
+    documents = _newest(where, None if floor is None else literal(floor, UUID_TYPE))
+    titles = select(documents.task_id, documents.title).where(
+        documents.kind == "task",
+        func.lower(documents.title).regexp_match(pieces),
+        not_(documents.vector.bool_op("@@")(QUERY)),
     )
     some = titles.offset(0).subquery("some")
     likeness = func.tasks.search_likeness(words, some.c.title).label("likeness")
@@ -240,9 +240,13 @@ def among_all(search: Search, where: Row[Any]) -> Select[Any]:
 
 
 def fits(search: Search) -> Condition:
-    """Return the condition that a row of `task` fits, or has the key."""
-    found = exists().where(document.c.task_id == task.c.id, *_fitting(document.c, search)).correlate(task)
-    return or_(found, task.c.id == any_(KEYED))
+    """Return the condition that a row of `task` fits, or has the key.
+
+    Its documents are looked at for each task: an EXISTS might first find all that fit, in the whole database.
+    """
+    of_task = select(document.c.id).where(document.c.task_id == task.c.id, *_fitting(document.c, search))
+    found = of_task.limit(1).correlate(task).scalar_subquery()
+    return or_(found.is_not(None), task.c.id == any_(KEYED))
 
 
 def is_beyond() -> Condition:
@@ -359,13 +363,24 @@ def _points(found: Columns) -> ColumnElement[int]:
 
 def _documents(matching: Matching, where: Row[Any]) -> Columns:
     """Return the columns of the documents in which is searched."""
-    columns = [document.c[name] for name in ("id", "kind", "task_id", "title", "vector")]
-    floor = [] if matching.floor is None else [document.c.task_id >= FLOOR_ID]
-    found = select(*columns).where(*_within(where), *floor)
     if matching.floor is not None and matching.is_common:
         # Much of what is there fits: so all that is new enough is looked at, and the index of words left alone.
-        found = found.offset(0)
-    return found.subquery("search_document").c
+        return _newest(where, FLOOR_ID)
+    floor = [] if matching.floor is None else [document.c.task_id >= FLOOR_ID]
+    return select(*COLUMNS).where(*_within(where), *floor).subquery("search_document").c
+
+
+def _newest(where: Row[Any], floor: ColumnElement[UUID] | None) -> Columns:
+    """Return the columns of the documents of tasks from an id on, each place by its index: no others are looked at."""
+    place = func.unnest(PLACES).table_valued("id", name="place").render_derived()
+    since = [] if floor is None else [document.c.task_id >= floor]
+    inner = select(*COLUMNS).where(document.c.project_id == cast(place.c["id"], UUID_TYPE), *since)
+    of_place = inner.offset(0).lateral("of_place")
+    found = select(*of_place.c).select_from(place.join(of_place, true()))
+    if not where.shared:
+        return found.subquery("search_document").c
+    shared = select(*COLUMNS).where(document.c.task_id == any_(SHARED), document.c.project_id != all_(PLACES), *since)
+    return union_all(found, shared).subquery("search_document").c
 
 
 def _within(where: Row[Any]) -> list[Condition]:
