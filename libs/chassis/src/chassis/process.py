@@ -1,6 +1,7 @@
 """Running a process: its servers, its background work, and an orderly end (R63)."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -81,6 +82,7 @@ async def _run(
     servers = [make_server(admin_app(health), settings, settings.admin_port)]
     if app is not None:
         servers.insert(0, make_server(app, settings, settings.port, protocols=protocols))
+    _keep_out_of_collections()
     tasks = [asyncio.create_task(server.serve()) for server in servers]
     tasks += [asyncio.create_task(_as_coroutine(one, stop)) for one in work]
     log.info("process.started", port=settings.port if app is not None else None, admin_port=settings.admin_port)
@@ -90,6 +92,12 @@ async def _run(
     for close in closing:
         await close()
     return code
+
+
+def _keep_out_of_collections() -> None:
+    """Let full collections pass over what is there from the beginning, and stays: all stands still while they run."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _end(

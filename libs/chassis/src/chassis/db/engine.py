@@ -20,6 +20,8 @@ SERVER_SETTINGS = {
 }
 RECYCLE_SECONDS = 1800
 CONNECT_SECONDS = 5
+KEPT_STATEMENTS = 200
+"""Compiled statements that reads keep: callers who filter give them ever new shapes, of some 100 kB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ def open_database(settings: DatabaseSettings, *, application_name: str) -> Datab
         settings,
         application_name,
         pool_timeout=settings.pool_wait_seconds,
+        query_cache_size=KEPT_STATEMENTS,
         isolation_level="AUTOCOMMIT",
         pool_reset_on_return=None,
     )

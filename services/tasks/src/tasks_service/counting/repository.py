@@ -102,7 +102,7 @@ async def count_groups(
     return Counts([one for one, _ in rows if one.place >= 0], total, is_estimate)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=64)
 def _counted(sight: Sight, counting: Counting, *, is_sampled: bool) -> Select[Any]:
     place = places(sight, counting.reach)
     rows, is_estimate = _rows(sight, place, counting, is_sampled=is_sampled)

@@ -173,7 +173,7 @@ def edge_parameters(edge: Edge) -> dict[str, Any]:
     return {f"edge_{place}": value for place, value in enumerate(edge) if value is not None}
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _listed(sight: Sight, reach: Reach, found: Shaped, part: Part, step: int) -> Select[Any]:
     place = places(sight, reach)
     top = _best(place, found, part, step)
@@ -189,7 +189,7 @@ def _places_in(top: Subquery, sort: Sort) -> Sequence[ColumnElement[Any]]:
     return [top.c[order.key.column].label(f"sort_{place}") for place, order in enumerate(sort)]
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=64)
 def _counted(sight: Sight, reach: Reach, found: Shaped) -> Select[Any]:
     place = places(sight, reach)
     looked = _looked_at(place, found)
