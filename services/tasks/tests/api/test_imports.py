@@ -487,6 +487,74 @@ async def test_p2_a_table_of_ours_comes_back(files):
     assert comparable(again) == comparable(content)
 
 
+async def test_p2_a_table_makes_the_statuses_that_a_project_has_not(files, settings):
+    team = files.team
+    content = (
+        "title,status,status_category,project,key,parent\r\n"
+        "top,in_review,in_progress,New,X-1,\r\n"
+        "below,Waiting for ann,backlog,New,X-2,X-1\r\n"
+        "shipped,shipped,done,New,,X-1\r\n"
+        "another,in review,in_progress,New,,\r\n"
+        "plain,todo,todo,New,,\r\n"
+    )
+    _, results = await files.take(content, file_format="csv", dry_run="true")
+    assert results == []
+    for _ in range(2):
+        job, results = await files.take(content, file_format="csv")
+        assert (job["failed"], results) == (0, [])
+    (project,) = [
+        one
+        for one in await team.ok("owner", "GET", f"/projects?workspace_id={team.workspace_id}")
+        if one["name"] == "New"
+    ]
+    tasks = {one["title"]: one for one in await team.ok("owner", "GET", f"/tasks?project_id={project['id']}")}
+    assert {title: one["status"] for title, one in tasks.items()} == {
+        "top": "in_review",
+        "below": "waiting_for_ann",
+        "shipped": "shipped",
+        "another": "in_review",
+        "plain": "todo",
+    }
+    assert tasks["below"]["parent_id"] == tasks["shipped"]["parent_id"] == tasks["top"]["id"]
+    assert tasks["top"]["progress"] == {"done": 1, "total": 2}
+    statuses = await team.ok("owner", "GET", f"/projects/{project['id']}/statuses")
+    assert [(one["key"], one["name"], one["category"]) for one in statuses[4:]] == [
+        ("in_review", "In review", "in_progress"),
+        ("waiting_for_ann", "Waiting for ann", "backlog"),
+        ("shipped", "Shipped", "done"),
+    ]
+
+
+async def test_p2_a_table_without_room_for_a_status_gives_another_of_its_category(files, settings):
+    team = files.team
+    for number in range(settings.tasks.max_statuses - 4):
+        body = {"name": f"S{number}", "category": "todo"}
+        await team.ok("owner", "POST", f"/projects/{team.project_id}/statuses", body)
+    content = "title,status,status_category\r\nt,in_review,in_progress\r\n"
+    job, results = await files.take(content, file_format="csv", project_id=str(team.project_id))
+    assert (job["failed"], warned(results)) == (0, [(2, ["STATUS_NOT_FOUND"])])
+    (task,) = await team.ok("owner", "GET", f"/tasks?project_id={team.project_id}")
+    assert task["status"] == "in_progress"
+
+
+async def test_p2_a_table_of_ours_comes_back_into_an_empty_workspace_with_its_statuses(files):
+    team = files.team
+    body = {"name": "In review", "category": "in_progress"}
+    await team.ok("owner", "POST", f"/projects/{team.project_id}/statuses", body)
+    above = await team.task(title="above", status="in_review")
+    await team.task(title="below", parent_id=above["id"])
+    _, content = await files.export(format="csv")
+    place = await files.workspace(members=MEMBERS)
+    job, results = await files.take(content, place, file_format="csv")
+    assert (job["failed"], results) == (0, [])
+    _, again = await files.export(place, format="csv")
+    assert comparable(again) == comparable(content)
+    assert [(one["status"], one["status_category"], one["below"]) for one in comparable(again)] == [
+        ("in_review", "in_progress", False),
+        ("todo", "todo", True),
+    ]
+
+
 def comparable(content):
     return [
         {name: cell for name, cell in row.items() if name not in {"id", "key", "parent"}}

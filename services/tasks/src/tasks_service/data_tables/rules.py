@@ -20,6 +20,7 @@ COLUMNS = (
     "title",
     "description",
     "status",
+    "status_category",
     "priority",
     "project",
     "category",

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.categories.schemas import CATEGORY
 from tasks_service.changes.schemas import ChangeDraft
-from tasks_service.data_lines.schemas import NamedLine, ProjectLine
+from tasks_service.data_lines.schemas import NamedLine, ProjectLine, StatusPart
 from tasks_service.import_places import repository
 from tasks_service.import_sources import repository as sources
 from tasks_service.import_sources.repository import source
@@ -76,7 +76,7 @@ async def _take_project(session: AsyncSession, taking: Taking, one: Incoming, pa
     inbox = await repository.find_inbox(session, terms.workspace_id) if line.is_inbox else None
     if inbox is not None:
         await sources.claim(session, terms, "project", {line.id: inbox["id"]}, made=())
-        await _add_statuses(session, taking, line, inbox["id"])
+        await add_statuses(session, taking, line.statuses, inbox["id"])
         return
     if await projects.count_in(session, terms.workspace_id) >= terms.limits.projects:
         taking.fail(one.number, "PROJECT_LIMIT_REACHED", "The workspace has as many projects as it may have.")
@@ -89,7 +89,7 @@ async def _take_project(session: AsyncSession, taking: Taking, one: Incoming, pa
     names = line.former_prefixes
     await repository.keep_prefixes(session, workspace_id=terms.workspace_id, project_id=made_id, names=names)
     if line.statuses:
-        await repository.set_statuses(session, made_id, _statuses(taking, line, made_id))
+        await repository.set_statuses(session, made_id, _statuses(taking, line.statuses, made_id))
     taking.drafts.append(project_created(row))
     await _add_members(session, taking, one, row)
 
@@ -137,7 +137,7 @@ def times_of(line: Any) -> dict[str, datetime]:
     return {"created_at": created_at, "updated_at": max(line.updated_at or created_at, created_at)}
 
 
-def _statuses(taking: Taking, line: ProjectLine, project_id: UUID) -> list[dict[str, Any]]:
+def _statuses(taking: Taking, parts: Sequence[StatusPart], project_id: UUID) -> list[dict[str, Any]]:
     return [
         {
             "id": uuid7(),
@@ -147,13 +147,14 @@ def _statuses(taking: Taking, line: ProjectLine, project_id: UUID) -> list[dict[
             **one.model_dump(include={"key", "name", "category", "position"}),
             **times_of(one),
         }
-        for one in line.statuses
+        for one in parts
     ]
 
 
-async def _add_statuses(session: AsyncSession, taking: Taking, line: ProjectLine, project_id: UUID) -> None:
-    if line.statuses:
-        added = await repository.add_statuses(session, _statuses(taking, line, project_id))
+async def add_statuses(session: AsyncSession, taking: Taking, parts: Sequence[StatusPart], project_id: UUID) -> None:
+    """Add statuses to a project whose keys it has not."""
+    if parts:
+        added = await repository.add_statuses(session, _statuses(taking, parts, project_id))
         taking.drafts += [status_created(row) for row in added]
 
 

@@ -14,7 +14,7 @@ from tasks_service.dues.schemas import DueInput
 from tasks_service.labels.schemas import MAX_LABELS
 from tasks_service.names.schemas import Name as ShortName
 from tasks_service.projects.schemas import Name
-from tasks_service.tasks.rules import Priority
+from tasks_service.tasks.rules import Priority, StatusCategory
 from tasks_service.tasks.schemas import (
     MAX_ESTIMATE_MINUTES,
     CompletionPolicy,
@@ -52,6 +52,7 @@ class TaskRow(BaseModel):
     title: Annotated[Title, AfterValidator(_no_null)]
     description: Annotated[Description, AfterValidator(_no_null)] | None = None
     status: Cell | None = None
+    status_category: Annotated[StatusCategory, BeforeValidator(_lower)] | None = None
     priority: Annotated[Priority, BeforeValidator(_lower)] = "none"
     project: Annotated[Name, AfterValidator(_no_null)] | None = None
     category: Annotated[ShortName, AfterValidator(_no_null)] | None = None

@@ -14,13 +14,16 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.data_lines.schemas import AssigneePart, NamedLine, ProjectLine, TaskLine
-from tasks_service.import_places.service import PRESETS, take_named, take_projects
+from tasks_service.import_places.service import add_statuses, take_named, take_projects
 from tasks_service.import_sources import repository as sources
 from tasks_service.import_sources.schemas import Incoming, Taking, Terms
 from tasks_service.import_tables import repository
+from tasks_service.import_tables.rules import new_statuses
 from tasks_service.import_tables.schemas import TaskRow
-from tasks_service.import_tasks.service import take_tasks
+from tasks_service.import_tasks.repository import lock_projects, projects_by_id
+from tasks_service.import_tasks.service import known_tasks, take_tasks
 from tasks_service.names.rules import name_key
+from tasks_service.visibility.repository import hold_members
 
 NOWHERE = UUID(int=0)
 IMPORTED = "Imported"
@@ -52,6 +55,8 @@ class Names:
     projects: dict[str, UUID] = field(default_factory=dict)
     default: UUID = NOWHERE
     statuses: dict[UUID, dict[str, str]] = field(default_factory=dict)
+    # The categories of the statuses by their keys, in order.
+    categories: dict[UUID, dict[str, str]] = field(default_factory=dict)
 
 
 async def identified(session: AsyncSession, terms: Terms, rows: Sequence[TaskRow]) -> list[UUID]:
@@ -85,6 +90,8 @@ async def take_rows(
     await _take_named(session, taking, incoming, "label", lambda row: row.labels)
     await _take_named(session, taking, incoming, "category", lambda row: [row.category] if row.category else [])
     lines = [_line(taking, one, names) for one in incoming]
+    pairs = [(line, one.line[1]) for line, one in zip(lines, incoming, strict=True)]
+    await _settle_statuses(session, taking, pairs, names)
     await take_tasks(session, taking, lines)
     facts = {key: {"source_id": str(source_id)} for key, source_id in _keys(taking.terms, incoming).items()}
     await sources.remember(session, taking.terms, "key", facts)
@@ -129,7 +136,11 @@ async def _project(session: AsyncSession, taking: Taking, number: int, name: str
         await take_projects(session, taking, [Incoming(number, "project", _project_line(source_id, name))])
     elif terms.is_dry:
         rows = await repository.statuses_of(session, [there])
-        facts = {"statuses": [(row["key"], row["category"]) for row in rows]}
+        facts = {
+            "id": str(there),
+            "statuses": [(row["key"], row["category"]) for row in rows],
+            "names": {row["name"].casefold(): row["key"] for row in rows},
+        }
         await sources.remember(session, terms, "project", {source_id: facts})
     else:
         await sources.claim(session, terms, "project", {source_id: there}, made=())
@@ -146,9 +157,11 @@ async def _find_statuses(session: AsyncSession, terms: Terms, names: Names) -> N
     real = {one.id: name for name, one in targets.items() if one.facts is None}
     for row in await repository.statuses_of(session, list(real)):
         names.statuses.setdefault(real[row["project_id"]], {})[row["name"].casefold()] = row["key"]
+        names.categories.setdefault(real[row["project_id"]], {})[row["key"]] = row["category"]
     for name, one in targets.items():
-        keys = [status[0] for status in one.facts["statuses"]] if one.facts is not None else []
-        names.statuses.setdefault(name, {}).update(PRESET_NAMES if set(keys) == set(PRESETS) else {})
+        if one.facts is not None:
+            names.categories[name] = dict(one.facts["statuses"])
+            names.statuses[name] = one.facts.get("names", PRESET_NAMES)
 
 
 async def _take_named(
@@ -184,7 +197,7 @@ def _line(taking: Taking, one: Incoming, names: Names) -> Incoming:
         kind="task",
         id=source_id,
         project_id=project_id,
-        status=_status(row.status, names.statuses.get(project_id, {})),
+        status=_status(row.status, project_id, names),
         category_id=None if row.category is None else _of_name(terms, "category", row.category),
         labels=[_of_name(terms, "label", name) for name in row.labels],
         parent_id=_parent(terms, row, names),
@@ -194,8 +207,68 @@ def _line(taking: Taking, one: Incoming, names: Names) -> Incoming:
     return Incoming(one.number, "task", line)
 
 
-def _status(given: str | None, names: Mapping[str, str]) -> str | None:
-    return None if given is None else names.get(given.casefold(), given)
+def _status(given: str | None, project_id: UUID, names: Names) -> str | None:
+    if given is None or given in names.categories.get(project_id, {}):
+        return given
+    return names.statuses.get(project_id, {}).get(given.casefold(), given)
+
+
+async def _settle_statuses(
+    session: AsyncSession, taking: Taking, pairs: Sequence[tuple[Incoming, TaskRow]], names: Names
+) -> None:
+    """Make the statuses that rows name and projects have not, or else let tasks have another one of the category."""
+    wanted = [(one, row) for one, row in pairs if _has_no_status(one.line, row, names)]
+    known = await known_tasks(session, taking.terms, [one.line.id for one, _ in wanted]) if wanted else {}
+    places: dict[UUID, list[tuple[Incoming, TaskRow]]] = {}
+    for one, row in wanted:
+        if one.line.id not in known:
+            places.setdefault(one.line.project_id, []).append((one, row))
+    if places and not taking.terms.is_dry:
+        await _make_statuses(session, taking, places, names)
+    for one, row in (pair for place in places.values() for pair in place):
+        _give_status(taking, one, row, names)
+
+
+def _has_no_status(line: TaskLine, row: TaskRow, names: Names) -> bool:
+    is_told = line.status is not None and row.status_category is not None
+    return is_told and line.status not in names.categories.get(line.project_id, {})
+
+
+async def _make_statuses(
+    session: AsyncSession, taking: Taking, places: Mapping[UUID, Sequence[tuple[Incoming, TaskRow]]], names: Names
+) -> None:
+    terms = taking.terms
+    people = {each.user_id for place in places.values() for one, _ in place for each in one.line.assignees}
+    if people & terms.members:
+        await hold_members(session, workspace_id=terms.workspace_id, user_ids=people & terms.members)
+    targets = await sources.find(session, terms, "project", places)
+    ids = [one.id for one in targets.values()]
+    await lock_projects(session, ids)
+    takes_changes = {row["id"] for row in (await projects_by_id(session, ids)).values() if row["archived_at"] is None}
+    there = await repository.statuses_of(session, takes_changes & set(ids))
+    for source_id, one in targets.items():
+        if one.id in takes_changes:
+            statuses = [row for row in there if row["project_id"] == one.id]
+            told = [(row.status, row.status_category) for _, row in places[source_id]]
+            given = {name: category for name, category in told if name is not None and category is not None}
+            parts = new_statuses(statuses, given, most=terms.limits.statuses)
+            await add_statuses(session, taking, list(parts.values()), one.id)
+            names.categories[source_id] = {row["key"]: row["category"] for row in statuses}
+            names.categories[source_id] |= {part.key: part.category for part in parts.values()}
+            for name, part in parts.items():
+                names.statuses[source_id] |= {name.casefold(): part.key, part.name.casefold(): part.key}
+
+
+def _give_status(taking: Taking, one: Incoming, row: TaskRow, names: Names) -> None:
+    line = one.line
+    categories = names.categories.get(line.project_id, {})
+    line.status = _status(row.status, line.project_id, names)
+    if line.status in categories:
+        return
+    line.status = next((key for key, category in categories.items() if category == row.status_category), None)
+    if not taking.terms.is_dry:
+        message = "The project has no such status: it has another one of the category."
+        taking.warn(one.number, "STATUS_NOT_FOUND", message, "status")
 
 
 def _parent(terms: Terms, row: TaskRow, names: Names) -> UUID | None:

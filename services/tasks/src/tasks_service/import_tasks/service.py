@@ -1,6 +1,6 @@
 """Taking tasks in from files, with who is to do them and with whom they are shared. Nobody begins to watch any."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -24,13 +24,18 @@ Values = Mapping[str, Any]
 NOBODY = UUID(int=0)
 
 
+async def known_tasks(session: AsyncSession, terms: Terms, ids: Collection[UUID]) -> dict[UUID, Target]:
+    """Return what tasks of a file are here already, without those that were deleted for good."""
+    await sources.forget_what_is_gone(session, terms, "task", ids, task.c.id == source.c.target_id)
+    return await sources.find(session, terms, "task", ids)
+
+
 async def take_tasks(session: AsyncSession, taking: Taking, incoming: Sequence[Incoming]) -> None:
     """Make tasks; their projects are locked."""
     terms = taking.terms
     ids = [one.line.id for one in incoming]
-    await sources.forget_what_is_gone(session, terms, "task", ids, task.c.id == source.c.target_id)
     own_ids = {one: uuid7() for one in ids}
-    known = await sources.find(session, terms, "task", ids)
+    known = await known_tasks(session, terms, ids)
     new = await _claim(session, terms, {one: own_ids[one] for one in ids if one not in known})
     wanted = [one for one in incoming if one.line.id in new]
     people = {each.user_id for one in wanted for each in one.line.assignees} & terms.members
@@ -101,7 +106,9 @@ async def _projects(session: AsyncSession, terms: Terms, ids: Iterable[UUID]) ->
 
 def _info(target: Target, row: RowMapping | None, *, is_imported: bool) -> ProjectInfo:
     if row is None:
-        return ProjectInfo(target.id, [(one[0], one[1]) for one in (target.facts or {})["statuses"]], is_told=True)
+        facts = target.facts or {}
+        project_id = UUID(facts["id"]) if "id" in facts else target.id
+        return ProjectInfo(project_id, [(one[0], one[1]) for one in facts["statuses"]], is_told=True)
     statuses = [(one[0], one[1]) for one in row["statuses"]]
     return ProjectInfo(
         row["id"],
