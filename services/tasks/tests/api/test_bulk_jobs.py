@@ -6,12 +6,16 @@ from datetime import timedelta
 
 import pytest
 from chassis.ids import uuid7
+from sqlalchemy import text
 from tasks_service.db import ROW_SECURITY
 from tasks_service.jobs.jobs import JobWorker, WorkTerms
 from tasks_service.worker import job_kinds
 from testkit.waiting import eventually
 
 BULK = "/tasks/bulk"
+LAST = "SELECT 1 FROM tasks.change_counter WHERE workspace_id = :id FOR UPDATE"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+ENDED = "SELECT 1 FROM tasks.job WHERE id = :id AND finished_at IS NOT NULL"
 
 
 class Bulk:
@@ -216,6 +220,29 @@ async def test_p7_a_job_has_the_restrictions_of_the_token_that_started_it(bulk, 
         "SELECT DISTINCT actor->>'via' FROM tasks.change WHERE entity_id = :id AND version > 1", id=task["id"]
     )
     assert actors == [("token",)]
+
+
+async def test_f6_a_job_makes_nothing_for_who_has_been_removed(bulk, roster, rows, database):
+    async def waiting(count):
+        return (await rows(WAITING))[0][0] == count
+
+    job_id = await bulk.started(*(new(roster, f"t{n}") for n in range(201)), who="member")
+    path = f"/workspaces/{roster.workspace_id}/members/{roster.id('member')}"
+    async with database.writer.connect() as held:
+        await held.execute(text(LAST), {"id": roster.workspace_id})
+        async with bulk.working():
+            await eventually(lambda: waiting(1))
+            removing = asyncio.create_task(roster.ask("owner", "DELETE", path))
+            await eventually(lambda: waiting(2))
+            await held.rollback()
+            removed = await removing
+            made = await counted(rows, roster)
+            await eventually(lambda: rows(ENDED, id=job_id), seconds=60)
+    assert (removed.status_code, 0 < made < 201) == (200, True)
+    assert await counted(rows, roster) == made
+    assert await rows("SELECT 1 FROM tasks.watcher WHERE user_id = :u", u=roster.ids["member"]) == []
+    found = await rows("SELECT done, failed FROM tasks.job WHERE id = :id", id=job_id)
+    assert found == [(201, 201 - made)]
 
 
 async def test_c9_what_a_job_did_is_undone_by_the_request_that_started_it(bulk, roster, rows):

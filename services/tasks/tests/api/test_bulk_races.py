@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy import text
+from testkit.waiting import eventually
 
 BULK = "/tasks/bulk"
+LAST = "SELECT 1 FROM tasks.change_counter WHERE workspace_id = :id FOR UPDATE"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 WHOLE = runpy.run_path(str(Path(__file__).with_name("test_operation_races.py")))["WHOLE"]
 
 
@@ -142,6 +146,24 @@ async def test_f6_a_member_who_is_removed_meanwhile_has_changed_all_or_nothing(t
     assert (version, titles) == ((2, "b") if 200 in done else (1, "a"))
     assert (await bulk(team, many, who="member")).status_code == 404
     assert await whole(team) == {}
+
+
+async def test_f6_who_is_removed_meanwhile_is_left_with_nothing_of_what_is_being_made(team, database):
+    async def waiting(count):
+        return (await team.rows(WAITING))[0][0] == count
+
+    operation = {"op": "create", "data": {"title": "a", "project_id": str(team.project_id)}}
+    path = f"/workspaces/{team.workspace_id}/members/{team.id('member')}"
+    async with database.writer.begin() as held, asyncio.TaskGroup() as group:
+        await held.execute(text(LAST), {"id": team.workspace_id})
+        making = group.create_task(team.ask("member", "POST", BULK, {"operations": [operation] * 3}))
+        await eventually(lambda: waiting(1))
+        removing = group.create_task(team.ask("owner", "DELETE", path))
+        await eventually(lambda: waiting(2))
+        await held.rollback()
+    assert (making.result().status_code, removing.result().status_code) == (200, 200)
+    assert await team.rows("SELECT count(*) FROM tasks.task WHERE project_id = :p", p=team.project_id) == [(3,)]
+    assert await team.rows("SELECT 1 FROM tasks.watcher WHERE user_id = :u", u=team.ids["member"]) == []
 
 
 async def test_e7_of_twenty_with_one_key_one_is_done(team):

@@ -179,7 +179,11 @@ async def _lock_places(
     below: Sequence[RowMapping],
     actor: Principal,
 ) -> dict[UUID, UUID]:
-    """Lock people and then projects; return the workspaces of the projects."""
+    """Lock people and then projects; return the workspaces of the projects.
+
+    The actor is one of them: who takes its access away waits for what it does, or has been found by what is looked at
+    from here on.
+    """
     ids = wanted.project_ids
     places = await repository.places_of(session, caller=actor, project_ids=ids) if ids else {}
     # Who has a task alone by a share does not see its project.
@@ -187,9 +191,9 @@ async def _lock_places(
     if any(isinstance(one, BulkRestore) for one in operations):
         wanted.user_ids |= {user_id for row in below for user_id in row["assignees"]}
     await _lock_losers(session, operations, keys, rows, places)
-    if wanted.user_ids:
-        where = {*places.values(), *(row["workspace_id"] for row in rows.values())}
-        await repository.hold_members(session, workspace_ids=where, user_ids=wanted.user_ids)
+    where = {*places.values(), *(row["workspace_id"] for row in rows.values())}
+    if where:
+        await repository.hold_members(session, workspace_ids=where, user_ids={actor.user_id, *wanted.user_ids})
     if places:
         await repository.lock_trees(session, places)
     return places
