@@ -278,14 +278,15 @@ async def _take_group(session: AsyncSession, taking: Taking, take: Take, group: 
 
 
 async def _lock(session: AsyncSession, terms: Terms, incoming: Sequence[Incoming]) -> None:
-    """Lock what several kinds of lines need, in the one order."""
+    """Lock what several kinds of lines need, in the one order: the maker's membership, too, which may have ended."""
     if any(one.kind in {"project", ROW} for one in incoming):
         await projects.lock_tree(session, terms.workspace_id)
     people = {part.user_id for one in incoming if one.kind == "task" for part in one.line.assignees}
     people |= {one.line.assignee_id for one in incoming if one.kind == "checklist_item"} - {None}
     people |= {one.line.user_id for one in incoming if one.kind == "watcher"}
-    if people:
-        await hold_members(session, workspace_id=terms.workspace_id, user_ids=people & terms.members)
+    held = {terms.actor.user_id, *(people & terms.members)}
+    await hold_members(session, workspace_id=terms.workspace_id, user_ids=held)
+    await allowed_workspace(session, terms.actor, terms.workspace_id, "workspace.import")
     named = {one.line.project_id for one in incoming if one.kind == "task"}
     targets = await sources.find(session, terms, "project", named)
     await tasks_repository.lock_projects(session, {one.id for one in targets.values()})
