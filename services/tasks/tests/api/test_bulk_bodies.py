@@ -59,6 +59,44 @@ async def test_r28_all_that_is_wrong_is_told_with_its_place(roster):
     assert await roster.log_after(count) == []
 
 
+@pytest.mark.parametrize(
+    ("operation", "field", "code", "hint"),
+    [
+        ({"op": "create", "data": {"title": "a", "titel": "b"}}, "data.titel", "UNKNOWN_FIELD", "title"),
+        ({"op": "create", "data": {"title": "a"}, "temp": "b"}, "temp", "UNKNOWN_FIELD", "temp_id"),
+        ({"op": "create", "data": {"title": "a", "version": 1}}, "data.version", "READ_ONLY_FIELD", None),
+        ({"op": "update", "id": "A-1", "patch": {"titel": "b"}}, "patch.titel", "UNKNOWN_FIELD", "title"),
+        ({"op": "update", "id": "A-1", "data": {"titel": "b"}}, "data.titel", "UNKNOWN_FIELD", "title"),
+        *(
+            ({"op": "update", "id": "A-1", "patch": {name: 1}}, f"patch.{name}", "READ_ONLY_FIELD", None)
+            for name in ("created_by", "version", "completed_at", "key")
+        ),
+        ({"op": "delete", "id": "A-1", "version": 1}, "version", "UNKNOWN_FIELD", "if_version"),
+    ],
+)
+async def test_r28_what_is_unknown_in_an_operation_is_told_as_by_its_single_request(
+    roster, operation, field, code, hint
+):
+    good = {"op": "delete", "id": "A-1"}
+    answer = await roster.ask("owner", "POST", BULK, {"operations": [good, operation]})
+    assert answer.status_code == 422
+    found = {(one["field"], one["code"], one.get("hint"), one["index"]) for one in answer.json()["errors"]}
+    assert found == {(f"operations.1.{field}", code, hint and f"did you mean {hint}?", 1)}
+
+
+async def test_r28_what_is_unknown_in_the_patch_of_a_filter_is_told_as_by_its_single_request(roster):
+    body = {"filter": "status = todo", "expected_count": 1, "patch": {"created_by": 1, "titel": "a"}}
+    answer = await roster.ask("owner", "POST", f"{BULK}/by-filter", body)
+    found = [(one["field"], one["code"], one.get("hint"), one.get("index")) for one in answer.json()["errors"]]
+    assert (answer.status_code, found) == (
+        422,
+        [
+            ("patch.created_by", "READ_ONLY_FIELD", None, None),
+            ("patch.titel", "UNKNOWN_FIELD", "did you mean title?", None),
+        ],
+    )
+
+
 async def test_r28_of_many_mistakes_fifty_are_told(roster):
     body = {"operations": [{"op": "create", "data": {"titel": "a"}}] * 200}
     answer = await roster.ask("owner", "POST", BULK, body)

@@ -1,7 +1,9 @@
 """From pydantic's findings to the envelope's entries: all errors at once, and never the input (R28)."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from chassis.errors import ErrorDetail, InvalidInput
 from chassis.text import closest
@@ -75,46 +77,114 @@ SERVER_FIELDS = frozenset({"id", "version", "created_at", "created_by", "updated
 PARAMETER_LOCATIONS = frozenset({"query", "path", "header", "cookie"})
 
 
-def invalid_input(
-    errors: Iterable[dict[str, Any]], *, known_fields: Sequence[str] = (), read_only: Collection[str] = ()
-) -> InvalidInput:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The fields of a body, for hints, and those that its resource shows and nobody sets."""
+
+    known: Sequence[str] = ()
+    read_only: Collection[str] = ()
+
+
+def invalid_input(errors: Iterable[dict[str, Any]], *, known_fields: Sequence[str] = ()) -> InvalidInput:
     """Turn pydantic's error list into one refusal.
 
-    Of many errors the first are told, since an entry is far longer than what may be wrong. `known_fields` are the
-    body's fields, for hints; `read_only` are those that its resource shows and nobody sets.
+    Of many errors the first are told, since an entry is far longer than what may be wrong. `known_fields` are those
+    of what was read, for hints.
     """
+    names = Names(known_fields)
+    return _refusal(_detail(error, names) for error in errors)
+
+
+def _refusal(found: Iterable[ErrorDetail]) -> InvalidInput:
     details: list[ErrorDetail] = []
-    for error in errors:
-        found = _detail(error, known_fields, read_only)
+    for detail in found:
         # A parameter that two dependencies have is told once, and so is a list parameter with two wrong values.
-        if found not in details:
-            details.append(found)
+        if detail not in details:
+            details.append(detail)
         if len(details) == MAX_ERRORS:
             break
     return InvalidInput(details=details) if details else InvalidInput()
 
 
 def invalid_body(route: object, errors: Iterable[dict[str, Any]]) -> InvalidInput:
-    """Explain what FastAPI found wrong with a request of a route."""
+    """Explain what FastAPI found wrong with a request of a route.
+
+    A model that has entries of many kinds names the tags of these in `union_tags`, and in `indexed` the list whose
+    places errors are told with as their `index`.
+    """
     body = _body_of(route)
     tags: Collection[str] = getattr(body, "union_tags", ())
-    known = sorted(_fields(body))
-    return invalid_input(_untagged(errors, tags), known_fields=known, read_only=read_only_fields(route))
+    indexed: str | None = getattr(body, "indexed", None)
+    outer = Names(sorted(_fields(body)), read_only_fields(route))
+    return _refusal(
+        replace(
+            _detail(_untagged(error, tags), names_at(body, error["loc"][1:], outer)),
+            index=_index(error["loc"][1:], indexed),
+        )
+        for error in errors
+    )
 
 
-def _untagged(errors: Iterable[dict[str, Any]], tags: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Leave out of the places of errors which of a union's models an entry of a list was held against.
+def _index(place: Sequence[str | int], indexed: str | None) -> int | None:
+    """Return which entry of a list an error is of."""
+    if indexed is None or len(place) < 2 or place[0] != indexed:  # noqa: PLR2004 - the list, and the entry
+        return None
+    return place[1] if isinstance(place[1], int) else None
 
-    A model names the tags of its unions in `union_tags`.
-    """
-    for error in errors:
-        place = [*error["loc"]]
-        kept = [
-            part
-            for index, part in enumerate(place)
-            if not (part in tags and index > 0 and isinstance(place[index - 1], int))
-        ]
-        yield {**error, "loc": kept}
+
+def _untagged(error: dict[str, Any], tags: Collection[str]) -> dict[str, Any]:
+    """Leave out of the place of an error which of a union's models an entry of a list was held against."""
+    place = [*error["loc"]]
+    kept = [
+        part
+        for index, part in enumerate(place)
+        if not (part in tags and index > 0 and isinstance(place[index - 1], int))
+    ]
+    return {**error, "loc": kept}
+
+
+def names_at(body: object, place: Sequence[str | int], outer: Names) -> Names:
+    """Return the names of the model in a body that has the last part of a place; `outer` are those of the body."""
+    if len(place) <= 1:
+        return outer
+    models = [body]
+    for part in place[:-1]:
+        models = _entries(models) if isinstance(part, int) else _named(models, part)
+    known = {name for one in models for name in _fields(one)}
+    read_only = {name for one in models for name in getattr(one, "read_only_fields", ())}
+    return Names(sorted(known), read_only - known)
+
+
+def _entries(kinds: Iterable[object]) -> list[object]:
+    return [inner for kind in kinds if get_origin(kind) is list for inner in _flat(get_args(kind)[0])]
+
+
+def _named(kinds: Sequence[object], part: str) -> list[object]:
+    """Return those models of a union that have a tag, or else what their fields of this name are."""
+    if len(kinds) > 1 and (tagged := [kind for kind in kinds if part in _tags(kind)]):
+        return tagged
+    return [
+        inner
+        for kind in kinds
+        for name, field in _fields(kind).items()
+        if part == name or part in getattr(field.validation_alias, "choices", ())
+        for inner in _flat(field.annotation)
+    ]
+
+
+def _tags(kind: object) -> set[Any]:
+    annotations = [field.annotation for field in _fields(kind).values()]
+    return {tag for one in annotations if get_origin(one) is Literal for tag in get_args(one)}
+
+
+def _flat(annotation: object) -> list[object]:
+    """Return the types that a union is of."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _flat(get_args(annotation)[0])
+    if origin is Union or origin is UnionType:
+        return [inner for one in get_args(annotation) for inner in _flat(one)]
+    return [annotation]
 
 
 def read_only_fields(route: object) -> set[str]:
@@ -142,12 +212,12 @@ def _fields(model: object) -> dict[str, Any]:
     return found
 
 
-def _detail(error: dict[str, Any], known_fields: Sequence[str], read_only: Collection[str]) -> ErrorDetail:
+def _detail(error: dict[str, Any], names: Names) -> ErrorDetail:
     kind = str(error["type"])
     field = _path(error["loc"])
     context = error.get("ctx") or {}
     if kind == "extra_forbidden":
-        return _unknown_field(field, known_fields, read_only)
+        return _unknown_field(field, names)
     if kind in CODES:
         code, sentence = CODES[kind]
         allowed = _allowed(context) if code == "NOT_ALLOWED" else None
@@ -179,10 +249,11 @@ def _sentence(kind: str, error: dict[str, Any]) -> str:
     return str(error["msg"]) if kind.isupper() else "This value is not valid."
 
 
-def _unknown_field(field: str | None, known_fields: Sequence[str], read_only: Collection[str]) -> ErrorDetail:
-    if field in read_only:
+def _unknown_field(field: str | None, names: Names) -> ErrorDetail:
+    name = None if field is None else field.rpartition(".")[2]
+    if name in names.read_only:
         return ErrorDetail("READ_ONLY_FIELD", "This field is not for you to set.", field)
-    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=_hint(field, known_fields))
+    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=_hint(name, names.known))
 
 
 def _hint(given: object, candidates: Sequence[str]) -> str | None:

@@ -29,6 +29,7 @@ class BulkChange(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"mode": "atomic", "operations": OPERATION_EXAMPLES}]}
     )
     union_tags: ClassVar[Sequence[str]] = OPS
+    indexed: ClassVar[str] = "operations"
 
     mode: Mode = Field(
         default="atomic",
