@@ -154,6 +154,7 @@ def test_paths_of_nobody_are_not_the_documents_affair(check):
         ("POST", "", b'{"fields": ["id"]}', True),
         ("POST", "", b'{"fields": null}', False),
         ("POST", "", b"no JSON", False),
+        ("POST", "", b"[" * 100_000, False),
     ],
 )
 def test_what_is_left_out_has_to_be_asked_for(method, query, body, is_allowed):

@@ -152,8 +152,8 @@ def _chooses_fields(request: httpx2.Request) -> bool:
     if request.method != "POST" or not request.headers.get("content-type", "").startswith(JSON):
         return False
     try:
-        body = json.loads(request.read())
-    except ValueError:
+        body = json.loads(request.content)
+    except (ValueError, RecursionError, httpx2.RequestNotRead):
         return False
     return isinstance(body, dict) and bool(body.get("fields"))
 
