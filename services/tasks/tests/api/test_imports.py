@@ -555,6 +555,25 @@ async def test_p2_a_table_of_ours_comes_back_into_an_empty_workspace_with_its_st
     ]
 
 
+async def test_p2_the_same_rows_into_another_project_are_others(files):
+    team = files.team
+    place = str(team.workspace_id)
+    other = await team.ok("owner", "POST", "/projects", {"name": "Other", "workspace_id": place})
+    content = (
+        "id,title,key,parent,external_source,external_id\r\n"
+        f"{uuid7()},by id,X-1,,,\r\n"
+        ",by all,,X-1,,\r\n"
+        ",by another id,,,jira,J-1\r\n"
+    )
+    for project_id in (str(team.project_id), other["id"], str(team.project_id), other["id"]):
+        job, results = await files.take(content, file_format="csv", project_id=project_id)
+        assert (job["failed"], results) == (0, [])
+    for project_id in (str(team.project_id), other["id"]):
+        shown = {one["title"]: one for one in await team.ok("owner", "GET", f"/tasks?project_id={project_id}")}
+        assert sorted(shown) == ["by all", "by another id", "by id"]
+        assert shown["by all"]["parent_id"] == shown["by id"]["id"]
+
+
 def comparable(content):
     return [
         {name: cell for name, cell in row.items() if name not in {"id", "key", "parent"}}

@@ -1,7 +1,8 @@
 """Taking rows of a table in: each becomes the line of a task, with what it names found by its name, or made.
 
 A row is known again by its `id`, by its id in another system, or by all that it says: the second of two that are equal
-is another one, and in another file again the second.
+is another one, and in another file again the second. What a request says of the project is said by each of its rows
+that name none.
 """
 
 from collections import Counter
@@ -59,8 +60,18 @@ class Names:
     categories: dict[UUID, dict[str, str]] = field(default_factory=dict)
 
 
-async def identified(session: AsyncSession, terms: Terms, rows: Sequence[TaskRow]) -> list[UUID]:
+async def identified(
+    session: AsyncSession, terms: Terms, rows: Sequence[TaskRow], *, project_id: UUID | None
+) -> list[UUID]:
     """Return by what rows are known again; to be called once for each row of a file."""
+    found = await _identified(session, terms, rows)
+    if project_id is None:
+        return found
+    # Where a row names no project, what the request says of it is a part of the row.
+    return [uuid5(project_id, str(one)) if row.project is None else one for one, row in zip(found, rows, strict=True)]
+
+
+async def _identified(session: AsyncSession, terms: Terms, rows: Sequence[TaskRow]) -> list[UUID]:
     plain = [_digest(terms, row) if row.id is None and row.external_id is None else None for row in rows]
     times = Counter(one for one in plain if one is not None)
     before = await sources.count_again(session, terms, "row", times)

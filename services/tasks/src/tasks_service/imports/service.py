@@ -240,7 +240,7 @@ async def _take(session: AsyncSession, terms: Terms, file: ImportFile, read: Rea
     incoming = list(read.incoming)
     if file.format == "csv":
         rows = [one.line for one in incoming]
-        ids = await identified(session, terms, rows)
+        ids = await identified(session, terms, rows, project_id=file.project_id)
         incoming = [replace(one, line=(source_id, one.line)) for one, source_id in zip(incoming, ids, strict=True)]
     if not terms.is_dry:
         await _lock(session, terms, incoming)
