@@ -574,6 +574,26 @@ async def test_p2_the_same_rows_into_another_project_are_others(files):
         assert shown["by all"]["parent_id"] == shown["by id"]["id"]
 
 
+async def test_p2_rows_may_be_below_tasks_that_are_there_already(files, rows):
+    team = files.team
+    above = await team.task(title="above")
+    other = await team.ok("owner", "POST", "/projects", {"name": "Other", "workspace_id": str(team.workspace_id)})
+    far = await team.task(title="far", project_id=other["id"])
+    content = f"title,parent\r\nbelow,{above['key'].lower()}\r\nbeside,{far['key']}\r\nlost,NO-7\r\n"
+    for dry_run in ("true", "false"):
+        into = {"file_format": "csv", "project_id": str(team.project_id), "dry_run": dry_run}
+        job, results = await files.take(content, **into)
+        assert (job["failed"], warned(results)) == (0, [(3, ["UNKNOWN_REFERENCE"]), (4, ["UNKNOWN_REFERENCE"])])
+    tasks = {one["title"]: one for one in await team.ok("owner", "GET", f"/tasks?project_id={team.project_id}")}
+    assert {title: one["parent_id"] for title, one in tasks.items()} == {
+        "above": None,
+        "below": above["id"],
+        "beside": None,
+        "lost": None,
+    }
+    assert tasks["above"]["progress"] == {"done": 0, "total": 1}
+
+
 def comparable(content):
     return [
         {name: cell for name, cell in row.items() if name not in {"id", "key", "parent"}}

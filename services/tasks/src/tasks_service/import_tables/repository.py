@@ -4,14 +4,28 @@ from collections.abc import Collection
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, func, select
+from sqlalchemy import ARRAY, RowMapping, String, any_, bindparam, func, literal, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.import_places.repository import status
 from tasks_service.import_sources.models import ImportSeen
 from tasks_service.import_sources.schemas import Terms
-from tasks_service.visibility.repository import IS_ACTIVE, member, person, project
+from tasks_service.tasks.models import TaskKeyAlias
+from tasks_service.tasks.repository import KEY
+from tasks_service.tasks.rules import Key, task_named
+from tasks_service.visibility.repository import (
+    IS_ACTIVE,
+    TASKS,
+    member,
+    person,
+    project,
+    seen_by,
+    seen_tasks,
+    sight_of,
+    task,
+)
 
+alias = table_of(TaskKeyAlias)
 seen = table_of(ImportSeen)
 
 
@@ -58,6 +72,24 @@ async def members_called(session: AsyncSession, workspace_id: UUID, names: Colle
         )
     )
     return {row[0]: row[1] for row in await session.execute(query)}
+
+
+async def tasks_with_keys(session: AsyncSession, terms: Terms, keys: Collection[str]) -> dict[str, UUID]:
+    """Return the tasks of the workspace that the importer sees and that have these keys, or had them."""
+    sight = sight_of(terms.actor)
+    here = (*seen_tasks(sight), task.c.workspace_id == bindparam("in_place"))
+    wanted = any_(bindparam("keys", type_=ARRAY(String)))
+    pairs = [(one.prefix, one.number) for one in map(task_named, keys) if isinstance(one, Key)]
+    now = select(KEY, task.c.id, literal(0).label("is_former")).select_from(TASKS)
+    now = now.where(*here, tuple_(project.c.prefix, task.c.number).in_(pairs))
+    once = select(alias.c.key, task.c.id, literal(1)).select_from(TASKS.join(alias, alias.c.task_id == task.c.id))
+    once = once.where(*here, alias.c.key == wanted, alias.c.workspace_id == task.c.workspace_id)
+    query = union_all(now, once).order_by("is_former")
+    values = {**seen_by(terms.actor), "in_place": terms.workspace_id, "keys": sorted({one.upper() for one in keys})}
+    found: dict[str, UUID] = {}
+    for row in await session.execute(query, values):
+        found.setdefault(row[0], row[1])
+    return found
 
 
 async def rows_with_keys(session: AsyncSession, terms: Terms, ids: Collection[UUID]) -> dict[UUID, UUID]:

@@ -53,6 +53,8 @@ class Names:
 
     members: Mapping[str, UUID]
     keys: Mapping[UUID, UUID]
+    # Tasks that are there already, by what rows call those that they are below.
+    tasks: dict[UUID, UUID] = field(default_factory=dict)
     projects: dict[str, UUID] = field(default_factory=dict)
     default: UUID = NOWHERE
     statuses: dict[UUID, dict[str, str]] = field(default_factory=dict)
@@ -103,7 +105,7 @@ async def take_rows(
     lines = [_line(taking, one, names) for one in incoming]
     pairs = [(line, one.line[1]) for line, one in zip(lines, incoming, strict=True)]
     await _settle_statuses(session, taking, pairs, names)
-    await take_tasks(session, taking, lines)
+    await take_tasks(session, taking, lines, there=names.tasks)
     facts = {key: {"source_id": str(source_id)} for key, source_id in _keys(taking.terms, incoming).items()}
     await sources.remember(session, taking.terms, "key", facts)
 
@@ -123,6 +125,9 @@ async def _names(session: AsyncSession, taking: Taking, incoming: Sequence[Incom
         members=await repository.members_called(session, terms.workspace_id, addresses) if addresses else {},
         keys={**_keys(terms, incoming), **before},
     )
+    further = {row.parent for row in rows if row.parent is not None and _of_key(terms, row.parent) not in names.keys}
+    there_already = await repository.tasks_with_keys(session, terms, further) if further else {}
+    names.tasks = {_of_key(terms, key): task_id for key, task_id in there_already.items()}
     if any(row.project is None for row in rows):
         names.default = await _default(session, taking, incoming[0].number, project_id)
     wanted = {row.project.lower(): one.number for one in incoming if (row := one.line[1]).project is not None}

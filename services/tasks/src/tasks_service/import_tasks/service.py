@@ -1,6 +1,7 @@
 """Taking tasks in from files, with who is to do them and with whom they are shared. Nobody begins to watch any."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from tasks_service.visibility.repository import hold_members, task
 
 Values = Mapping[str, Any]
 NOBODY = UUID(int=0)
+NOTHING: Mapping[UUID, UUID] = MappingProxyType({})
 
 
 async def known_tasks(session: AsyncSession, terms: Terms, ids: Collection[UUID]) -> dict[UUID, Target]:
@@ -30,8 +32,10 @@ async def known_tasks(session: AsyncSession, terms: Terms, ids: Collection[UUID]
     return await sources.find(session, terms, "task", ids)
 
 
-async def take_tasks(session: AsyncSession, taking: Taking, incoming: Sequence[Incoming]) -> None:
-    """Make tasks; their projects are locked."""
+async def take_tasks(
+    session: AsyncSession, taking: Taking, incoming: Sequence[Incoming], *, there: Mapping[UUID, UUID] = NOTHING
+) -> None:
+    """Make tasks; their projects are locked. `there` are tasks that others may be below, by what lines call them."""
     terms = taking.terms
     ids = [one.line.id for one in incoming]
     own_ids = {one: uuid7() for one in ids}
@@ -42,7 +46,7 @@ async def take_tasks(session: AsyncSession, taking: Taking, incoming: Sequence[I
     if people and not terms.is_dry:
         # Before their projects are locked; what they see does not become less meanwhile.
         await hold_members(session, workspace_id=terms.workspace_id, user_ids=people)
-    around = await look_around(session, terms, [one.line for one in wanted])
+    around = await look_around(session, terms, [one.line for one in wanted], there)
     around.own_ids = own_ids
     made: list[tuple[Incoming, dict[str, Any]]] = []
     for one in wanted:
@@ -68,7 +72,9 @@ def _facts(above: Above) -> dict[str, Any]:
     return {"project_id": str(above.project_id), "depth": above.depth}
 
 
-async def look_around(session: AsyncSession, terms: Terms, lines: Sequence[TaskLine]) -> Surroundings:
+async def look_around(
+    session: AsyncSession, terms: Terms, lines: Sequence[TaskLine], there: Mapping[UUID, UUID] = NOTHING
+) -> Surroundings:
     """Find out what tasks refer to."""
     projects = await _projects(session, terms, {line.project_id for line in lines})
     people = {assignee.user_id for line in lines for assignee in line.assignees}
@@ -81,7 +87,7 @@ async def look_around(session: AsyncSession, terms: Terms, lines: Sequence[TaskL
     }
     return Surroundings(
         projects=projects,
-        above=await _above(session, terms, {line.parent_id for line in lines} - {None}),
+        above=await _above(session, terms, {line.parent_id for line in lines} - {None}, there),
         categories=await _categories(session, terms, {line.category_id for line in lines} - {None}),
         labels=await _labels(session, terms, {label for line in lines for label in line.labels}),
         readers=await _readers(session, terms, projects, people),
@@ -120,10 +126,13 @@ def _info(target: Target, row: RowMapping | None, *, is_imported: bool) -> Proje
     )
 
 
-async def _above(session: AsyncSession, terms: Terms, ids: Iterable[UUID | None]) -> dict[UUID, Above]:
+async def _above(
+    session: AsyncSession, terms: Terms, ids: Iterable[UUID | None], there: Mapping[UUID, UUID]
+) -> dict[UUID, Above]:
     targets = await sources.find(session, terms, "task", ids)
-    real = await repository.depths_of(session, [one.id for one in targets.values() if one.facts is None])
-    found = {name: Above(one.id, *real[one.id]) for name, one in targets.items() if one.id in real}
+    named = {**there, **{name: one.id for name, one in targets.items() if one.facts is None}}
+    real = await repository.depths_of(session, set(named.values()))
+    found = {name: Above(one, *real[one]) for name, one in named.items() if one in real}
     told = {
         name: Above(one.id, UUID(one.facts["project_id"]), one.facts["depth"])
         for name, one in targets.items()
