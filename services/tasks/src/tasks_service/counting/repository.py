@@ -37,7 +37,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.counting.rules import MAX_GROUPS, Dimension
 from tasks_service.labels.models import Label, PersonalLabel
-from tasks_service.listing.repository import OF_PLACE, Reach, few_of, is_ranked, live, places, shared_of, some_of
+from tasks_service.listing.repository import OF_PLACE, few_of, is_ranked, live, places, shared_of, some_of
+from tasks_service.listing.rules import Reach
 from tasks_service.matching.repository import Shaped
 from tasks_service.names.repository import visible
 from tasks_service.visibility.repository import CALLER_ID, Sight, member, seen_by, sight_of, task

@@ -97,7 +97,9 @@ def _columns(taking: Taking, one: Incoming, project: ProjectInfo, around: Surrou
     if not are_in_order(line.start, due_day(due), line.deadline):
         taking.fail(one.number, "DATES_OUT_OF_ORDER", "Start, due and deadline follow each other.", "due")
         return None
-    created_at = line.created_at or utcnow()
+    # Nothing was made later than its id.
+    now = utcnow()
+    created_at = min(line.created_at or now, now)
     times = {"created_at": created_at, "updated_at": max(line.updated_at or created_at, created_at)}
     own_id = around.own_ids[line.id]
     values = {

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Float,
+    FromClause,
     Integer,
     Numeric,
     RowMapping,
@@ -42,7 +43,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.types import TypeEngine
 
-from tasks_service.listing.rules import RANK, Asked, Edge, KeyType, Order, Segment, Sort, segments
+from tasks_service.listing.rules import RANK, Asked, Edge, KeyType, Order, Part, Reach, Segment, Sort, segments
 from tasks_service.matching.repository import Shaped
 from tasks_service.searching.rules import EXACT_POINTS
 from tasks_service.tasks.repository import KEY, SORTED_BY
@@ -81,10 +82,12 @@ TYPES: Mapping[KeyType, TypeEngine[Any]] = {
 TESTS: Mapping[str, Callable[[Any, Any], Any]] = {"=": operator.eq, "<": operator.lt, ">": operator.gt}
 STEPS = (26, 51, 101, 201, 501, 1001, 2001, 5001, 10_101)
 """How many tasks a place gives: a few numbers, which the statement tells, so that its plan is made for them."""
+TURNS = 8
+"""What part of these a place gives at first."""
 MANY = 10_000
 """More tasks than this, which a filter finds by whom or what it names, are not worth looking at one by one."""
-SAMPLE = 2_000
-"""How many of the newest tasks a number is estimated from."""
+SAMPLE = 500
+"""How many tasks a number is estimated from."""
 EXACT: ColumnElement[int] = bindparam("exact_up_to", type_=Integer())
 SHOWN = tuple(column for column in task.c if column.name not in SORTED_BY)
 UNRANKED: Mapping[str, ColumnElement[Any]] = {
@@ -93,22 +96,6 @@ UNRANKED: Mapping[str, ColumnElement[Any]] = {
 }
 """What tasks are sorted by; what is not ranked fits less than what is, and all of it alike."""
 OF_PLACE: ColumnElement[Any] = literal_column("place.id", PG_UUID(as_uuid=True))
-
-
-class Reach(NamedTuple):
-    """Which of the places that a caller sees a list is of; `is_archived` is None for both kinds."""
-
-    in_workspaces: bool = False
-    in_projects: bool = False
-    is_archived: bool | None = False
-
-
-class Part(NamedTuple):
-    """What part of a list is read: from an edge, of whose values some may be null, or from the beginning."""
-
-    sort: Sort
-    backwards: bool = False
-    nulls: tuple[bool, ...] | None = None
 
 
 EVERYTHING = Shaped((), true(), {})
@@ -159,7 +146,7 @@ async def count_tasks(
 ) -> Total:
     """Count what `list_tasks` would walk through, by what the caller sees alone.
 
-    Where more tasks than `exact_up_to` would have to be looked at, the newest of each place stand for the rest of it.
+    Where more tasks than `exact_up_to` would have to be looked at, some of each place stand for the rest of it.
     """
     statement = _counted(sight_of(caller), reach, found)
     row = (
@@ -212,32 +199,27 @@ def _size(query: Select[Any]) -> ColumnElement[int]:
 def _looked_at(place: CTE, found: Shaped) -> CTE:
     """Return how many tasks there are in each place, and whether that is an estimate.
 
-    Numbers of tasks are given in the order of their making, so what numbers the newest have tells how dense they are.
+    Numbers of tasks are given in the order of their making: some of them, spread over all, stand for those between.
     """
-    sizes = select(func.sum(place.c.next_number - 1).label("tasks"), func.count().label("places"))
+    sizes = select(func.coalesce(func.sum(place.c.next_number - 1), 0).label("tasks"))
     size = sizes.where(place.c.rank > 0).cte("size").prefix_with("MATERIALIZED")
-    most = select(
-        case(
-            (size.c.tasks <= EXACT, EXACT),
-            else_=func.greatest(func.least(SAMPLE, EXACT) / func.greatest(size.c.places, 1), 1),
-        )
-    ).scalar_subquery()
-    newest = (
-        select(task.c.number, and_(true(), found.condition).label("is_found"))
-        .where(task.c.project_id == OF_PLACE, task.c.deleted_at.is_(None))
-        .order_by(task.c.id.desc())
-        .limit(most)
-        .subquery("newest")
+    is_all = select(size.c.tasks <= EXACT).scalar_subquery()
+    step = select(func.cast(func.greatest(size.c.tasks / func.least(SAMPLE, EXACT), 1), Integer())).scalar_subquery()
+    whole = select(func.count().label("found")).where(task.c.project_id == OF_PLACE, *live(found.condition), is_all)
+    every = whole.select_from(task).lateral("every")
+    spread = func.generate_series(place.c.next_number - 1, 1, -step).table_valued("number").render_derived("spread")
+    # An array of one, and nothing else that an index could have, so that each is looked up by its number.
+    numbered = and_(task.c.project_id == OF_PLACE, task.c.number == any_(array([literal_column("spread.number")])))
+    is_found = and_(task.c.id.is_not(None), *live(found.condition))
+    seen = select(func.count().label("looked_at"), func.count().filter(is_found).label("found"))
+    seen = seen.select_from(spread.outerjoin(task, numbered))
+    part = seen.where(~is_all).lateral("sampled")
+    scaled = func.round(
+        func.cast(part.c.found, Numeric()) * (place.c.next_number - 1) / func.nullif(part.c.looked_at, 0)
     )
-    seen = select(
-        func.count().label("looked_at"),
-        func.count().filter(newest.c.is_found).label("found"),
-        (func.max(newest.c.number) - func.min(newest.c.number) + 1).label("span"),
-    ).lateral("seen")
-    is_all = or_(seen.c.looked_at < most, select(size.c.tasks <= EXACT).scalar_subquery())
-    scaled = func.round(func.cast(seen.c.found, Numeric()) * (place.c.next_number - 1) / seen.c.span)
-    columns = (case((is_all, seen.c.found), else_=scaled).label("number"), (~is_all).label("is_estimate"))
-    return select(*columns).select_from(place.join(seen, true())).where(place.c.rank > 0).cte("looked_at")
+    number = every.c.found + func.coalesce(scaled, 0)
+    query = select(number.label("number"), (~is_all).label("is_estimate"))
+    return query.select_from(place.join(every, true()).join(part, true())).where(place.c.rank > 0).cte("looked_at")
 
 
 def _held(place: CTE) -> Sequence[ColumnElement[Any]]:
@@ -279,7 +261,7 @@ def _ways(place: CTE, found: Shaped, part: Part, step: int) -> list[Select[Any]]
     if found.among is not None and is_ranked(found):
         ranked = _of_some(place, found.among.cte("ranked"), found, part, step)
         return [ranked] if found.beyond is None else [ranked, *_ways(place, found.beyond, part, step)]
-    all_ways = [_of_projects(place, found, part, step), _of_shares(place, found, part, step)]
+    all_ways = [*_of_projects(place, found, part, step), _of_shares(place, found, part, step)]
     if found.among is None:
         return all_ways
     few, is_few = few_of(found.among)
@@ -288,15 +270,34 @@ def _ways(place: CTE, found: Shaped, part: Part, step: int) -> list[Select[Any]]
 
 def few_of(among: Select[Any]) -> tuple[CTE, Condition]:
     """Return what a filter finds by whom or what it names, and whether it is little enough to be looked at."""
-    few = among.limit(literal_column(str(MANY + 1))).cte("few").prefix_with("MATERIALIZED")
-    return few, select(func.count() <= literal_column(str(MANY))).select_from(few).scalar_subquery()
+    reached = among.limit(literal_column(str(MANY + 1))).cte("reached").prefix_with("MATERIALIZED")
+    is_few = select(func.count() <= literal_column(str(MANY))).select_from(reached).scalar_subquery()
+    return select(reached.c.task_id).distinct().cte("few").prefix_with("MATERIALIZED"), is_few
 
 
-def _of_projects(place: CTE, found: Shaped, part: Part, step: int) -> Select[Any]:
-    """Return the first tasks of each project that is a place."""
+def _of_projects(place: CTE, found: Shaped, part: Part, step: int) -> list[Select[Any]]:
+    """Return the first tasks of the projects that are places.
+
+    Each gives a few, and more only where all of its few are among the best: any other has given one that is too bad.
+    """
+    few = max(step // TURNS, 2)
+    first = _first_of_place(found, part, few)
+    given = select(place.c.id.label("of_place"), *first.c).select_from(place.join(first, true()))
+    heads = given.where(place.c.rank > 0).cte("heads").prefix_with("MATERIALIZED")
+    order = _ordered(heads.c, part.sort, backwards=part.backwards)
+    best = select(heads.c.of_place.label("id")).order_by(*order).limit(literal_column(str(step))).subquery("best")
+    going_on = select(best.c.id).group_by(best.c.id).having(func.count() == literal_column(str(few)))
+    more = going_on.cte("going_on").prefix_with("MATERIALIZED")
+    on, rest = select(more.c.id).subquery("place"), _first_of_place(found, part, step)
+    return [
+        select(*(heads.c[one.key.column] for one in part.sort)).where(heads.c.of_place.not_in(select(more.c.id))),
+        select(*rest.c).select_from(on.join(rest, true())),
+    ]
+
+
+def _first_of_place(found: Shaped, part: Part, step: int) -> FromClause:
     inner = segments(part.sort, backwards=part.backwards, nulls=part.nulls)
-    first = _joined([_segment(one, found, part, step) for one in inner], step).lateral("part")
-    return select(*first.c).select_from(place.join(first, true())).where(place.c.rank > 0)
+    return _joined([_segment(one, found, part, step) for one in inner], step).lateral("part")
 
 
 def _segment(segment: Segment, found: Shaped, part: Part, step: int) -> Select[Any]:
@@ -328,7 +329,9 @@ def _of_shares(place: CTE, found: Shaped, part: Part, step: int) -> Select[Any]:
 
 def shared_of(place: CTE, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
     """Return columns of the tasks that are shared with the caller outside of places."""
-    shared = task_share.join(task, task.c.id == task_share.c.task_id).join(place, place.c.id == task.c.project_id)
+    # An array of one, as in `some_of`.
+    is_one = task.c.id == any_(array([task_share.c.task_id]))
+    shared = task_share.join(task, is_one).join(place, place.c.id == task.c.project_id)
     query = select(*(columns or (task.c.id,))).select_from(shared)
     return query.where(task_share.c.user_id == CALLER_ID, place.c.rank == 0)
 

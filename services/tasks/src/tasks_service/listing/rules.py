@@ -73,6 +73,22 @@ def text_of(sort: Sort) -> str:
     return ",".join(str(order) for order in sort)
 
 
+class Reach(NamedTuple):
+    """Which of the places that a caller sees a list is of; `is_archived` is None for both kinds."""
+
+    in_workspaces: bool = False
+    in_projects: bool = False
+    is_archived: bool | None = False
+
+
+class Part(NamedTuple):
+    """What part of a list is read: from an edge, of whose values some may be null, or from the beginning."""
+
+    sort: Sort
+    backwards: bool = False
+    nulls: tuple[bool, ...] | None = None
+
+
 Edge = tuple[Any, ...]
 """The sort keys of a task that a walk has come to."""
 Test = Literal["=", "<", ">", "is null", "is not null"]

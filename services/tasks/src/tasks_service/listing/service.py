@@ -21,8 +21,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.listing import repository
 from tasks_service.listing.filters import FIELDS
-from tasks_service.listing.repository import Part, Reach
-from tasks_service.listing.rules import BEST, NEWEST, RANK, Edge, as_written, complete, names, read_edge, text_of
+from tasks_service.listing.rules import (
+    BEST,
+    NEWEST,
+    RANK,
+    Edge,
+    Part,
+    Reach,
+    as_written,
+    complete,
+    names,
+    read_edge,
+    text_of,
+)
 from tasks_service.listing.schemas import UTC, Asked, TaskQuery
 from tasks_service.matching.repository import Shaped, shaped
 from tasks_service.predicates.rules import parts_of
@@ -104,7 +115,8 @@ def plan_of(query: TaskQuery, caller: Principal) -> Plan:
     in_all = query.archived or "of_projects" in narrowed or names(query.node, "is_archived")
     reach = Reach("of_workspaces" in narrowed, "of_projects" in narrowed, None if in_all else False)
     node = all_of(rest)
-    found = repository.EVERYTHING if node == EVERYTHING else shaped(node, zone=query.zone, caller=caller)
+    by_id = query.sort[0].name == "id"
+    found = repository.EVERYTHING if node == EVERYTHING else shaped(node, zone=query.zone, caller=caller, by_id=by_id)
     return Plan(reach, found, narrowed)
 
 

@@ -45,8 +45,9 @@ def matching(caller: Principal, node: Node, *, zone: ZoneInfo) -> tuple[Select[t
 class Shaped:
     """What a tree asks for, of parameters that are named in their order, so that trees of one shape share a statement.
 
-    Where the tree says by whom or what to find tasks, `among` is a query for their ids as `task_id`, and `rest` is what
-    is asked of these. What is `beyond` comes after them. Two are equal when they are of one shape.
+    Where the tree says by whom or what to find tasks, `among` is a query for their ids as `task_id`, of which some may
+    come twice, and `rest` is what is asked of these. What is `beyond` comes after them. Two are equal when they are of
+    one shape.
     """
 
     shape: Hashable
@@ -57,8 +58,11 @@ class Shaped:
     beyond: "Shaped | None" = field(compare=False, default=None)
 
 
-def shaped(node: Node, *, zone: ZoneInfo, caller: Principal) -> Shaped:
-    """Return what a bound tree asks of a row of `task`, for a list that begins where the tree says."""
+def shaped(node: Node, *, zone: ZoneInfo, caller: Principal, by_id: bool = False) -> Shaped:
+    """Return what a bound tree asks of a row of `task`, for a list that begins where the tree says.
+
+    `by_id` tells that the list is in the order of ids.
+    """
     values: dict[str, Any] = {}
 
     def bind(value: Any, of: TypeEngine[Any]) -> Expression:
@@ -66,14 +70,15 @@ def shaped(node: Node, *, zone: ZoneInfo, caller: Principal) -> Shaped:
         values[name] = value
         return bindparam(name, type_=of)
 
-    asking = Asking(caller, zone, bind)
+    asking = Asking(caller, zone, bind, by_id)
+    shape = (by_id, shape_of(node))
     condition = condition_of(node, asking)
     found = _found_by(node, asking)
     if found is None:
-        return Shaped(shape_of(node), condition, values)
+        return Shaped(shape, condition, values)
     first, among = found
     rest = [one for one in parts_of(node) if one is not first or not _is_found_by(first)]
-    return Shaped(shape_of(node), condition, values, among, condition_of(And(tuple(rest)), asking))
+    return Shaped(shape, condition, values, among, condition_of(And(tuple(rest)), asking))
 
 
 def _is_found_by(predicate: Predicate) -> bool:
@@ -95,11 +100,11 @@ def _found_by(node: Node, asking: Asking) -> tuple[Predicate, Select[Any]] | Non
 
 
 def _assigned(users: Expression) -> Select[Any]:
-    return select(assignee.c.task_id).where(assignee.c.user_id == any_(users)).distinct()
+    return select(assignee.c.task_id).where(assignee.c.user_id == any_(users))
 
 
 def _watched(users: Expression) -> Select[Any]:
-    return select(watcher.c.task_id).where(watcher.c.user_id == any_(users), watcher.c.is_watching).distinct()
+    return select(watcher.c.task_id).where(watcher.c.user_id == any_(users), watcher.c.is_watching)
 
 
 FINDERS: Mapping[str, Callable[[Expression], Select[Any]]] = {

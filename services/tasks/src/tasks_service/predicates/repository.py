@@ -29,6 +29,7 @@ from sqlalchemy import (
     exists,
     false,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -48,6 +49,7 @@ from tasks_service.predicates.rules import (
     Bound,
     Comparison,
     bounds_of_day,
+    earliest_id,
     places_in_metadata,
     ranked,
     within,
@@ -68,6 +70,7 @@ of_task = project.alias("project_of_task")
 Condition = ColumnElement[bool]
 Expression = ColumnElement[Any]
 ID: TypeEngine[Any] = PG_UUID(as_uuid=True)
+NO_TIME: Expression = literal_column("interval '0'")
 DAY, INSTANT, WALL = Date(), DateTime(timezone=True), DateTime(timezone=False)
 COMPARE: Mapping[Comparison, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -87,11 +90,12 @@ def _inline(value: Any, of: TypeEngine[Any]) -> Expression:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Who asks, and where days begin; and how values become parameters."""
+    """Who asks, and where days begin; how values become parameters, and whether tasks are walked by their ids."""
 
     caller: Principal
     zone: ZoneInfo
     bind: Bind = _inline
+    by_id: bool = False
 
     def array(self, values: Sequence[Any], of: TypeEngine[Any]) -> Expression:
         """Return values as one parameter."""
@@ -212,6 +216,19 @@ def _instant(column: Expression) -> Builder:
         return _at_instant(column, comparison, within(cast("date", value)), asking)
 
     return _each(one, column.is_(None))
+
+
+def _created(predicate: Predicate, asking: Asking) -> Condition:
+    """Return what is asked of the time of creation.
+
+    It is no later than that of the id: so a walk by ids ends where the ids are too old. There, the time itself is
+    hidden from the planner, which would take the two for independent, and the tasks for fewer than they are.
+    """
+    if not asking.by_id or predicate.operator not in {"=", "in", ">", ">="} or not predicate.values:
+        return _instant(task.c.created_at)(predicate, asking)
+    earliest = min(earliest_id(within(cast("date", value)), asking.zone) for value in predicate.values)
+    found = _instant(task.c.created_at + NO_TIME)(predicate, asking)
+    return and_(task.c.id >= asking.bind(earliest, ID), found)
 
 
 def _due(comparison: Comparison, value: Value, asking: Asking) -> Condition:
@@ -364,7 +381,8 @@ BUILDERS: Mapping[str, Builder] = {
     "start": _day(task.c.start_date),
     "deadline": _day(task.c.deadline),
     "due": _each(_due, task.c.due_kind.is_(None)),
-    **{name: _instant(task.c[name]) for name in ("completed_at", "created_at", "updated_at")},
+    **{name: _instant(task.c[name]) for name in ("completed_at", "updated_at")},
+    "created_at": _created,
     "key": _each(_key, false()),
     "is_archived": _flag(_is_archived),
     "is_starred": _flag(_is_starred),

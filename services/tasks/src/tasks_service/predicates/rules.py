@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, NamedTuple, get_args
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from chassis.filtering.moments import day_bounds
@@ -15,6 +16,8 @@ PRIORITIES: Sequence[str] = get_args(Priority)
 Comparison = Literal["=", "<", "<=", ">", ">="]
 COMPLEMENTS: dict[Operator, Operator] = {"!=": "=", "not_in": "in", "has_none": "has_any"}
 """What is true of a row where the other is not."""
+BETWEEN_CLOCKS = timedelta(days=1)
+"""How much later than its id something may have been made, by any clock."""
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 1, 1)
 """All that is kept lies between these, so a value beyond is as good as one of these."""
 
@@ -50,6 +53,13 @@ def bounds_of_day(comparison: Comparison, day: date, zone: ZoneInfo | None) -> l
         ">=": [Bound(">=", first)],
     }
     return bounds[comparison]
+
+
+def earliest_id(value: date | datetime, zone: ZoneInfo) -> UUID:
+    """Return an id that is lower than that of anything made on a day, or at an instant, or later."""
+    instant = value if isinstance(value, datetime) else day_bounds(value, zone)[0]
+    since = max(int((instant - BETWEEN_CLOCKS).timestamp() * 1000), 0)
+    return UUID(int=since << 80)
 
 
 def ranked(comparison: Comparison, value: Value, ranks: Sequence[str]) -> list[str]:

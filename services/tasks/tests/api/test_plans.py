@@ -1,0 +1,136 @@
+"""Lists are read from indexes: what the API sends is planned anew, as the role that it runs as, and the plans are read.
+
+There are thousands of tasks, and statistics of them, so that the planner has reasons to choose an index or not to.
+"""
+
+import json
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event
+from tasks_service.listing.rules import KEYS, RANK
+
+PROJECTS = 10
+TASKS = 800
+PAGE = 20
+STEP = 26
+"""How many tasks a place gives for a page."""
+SORTS = [f"sort={sign}{name}" for name in KEYS if name != RANK for sign in ("", "-")]
+FILTERS = [
+    "status=todo",
+    "status_category=todo,in_progress",
+    "priority=high,urgent",
+    "assignee=me",
+    "assignee=me&status=todo&sort=-priority,due",
+    "assignee=me&sort=due",
+    "due_after=2026-01-10&due_before=2026-03-01&sort=due",
+    "created_at_after=2026-01-10",
+    "created_at_after=2026-01-10&created_at_before=2026-03-01&sort=created_at",
+    "sort=-priority,due",
+    "status=todo&priority=high,urgent&sort=-priority,due",
+]
+MORE_PROJECTS = """
+    INSERT INTO tasks.project (id, workspace_id, name, is_inbox, created_by, version, created_at, updated_at)
+    SELECT uuidv7(), :w, 'P', false, :u, 1, now(), now() FROM generate_series(1, :n) RETURNING id
+"""
+MORE_TASKS = """
+    INSERT INTO tasks.task SELECT made.*
+    FROM tasks.task AS one, generate_series(1, :n) AS n, jsonb_populate_record(one, jsonb_build_object(
+        'id', uuidv7(), 'number', NULL, 'position', NULL, 'external_id', NULL, 'project_id', CAST(:p AS uuid),
+        'title', md5(n::text), 'priority', (ARRAY['none', 'low', 'medium', 'high', 'urgent'])[1 + n % 5],
+        'due_kind', CASE WHEN n % 3 > 0 THEN 'date' END,
+        'due_date', CASE WHEN n % 3 > 0 THEN date '2026-01-01' + n % 200 END,
+        'start_date', NULL, 'deadline', CASE WHEN n % 4 = 0 THEN date '2027-01-01' + n % 90 END,
+        'estimate_minutes', CASE WHEN n % 2 = 0 THEN n % 500 END,
+        'created_at', timestamptz '2026-01-01' + n * interval '1 hour',
+        'updated_at', timestamptz '2026-01-01' + n * 7 % 999 * interval '1 hour'
+    )) AS made
+    WHERE one.id = :t
+"""
+ASSIGNED = """
+    INSERT INTO tasks.assignee SELECT workspace_id, id, :u, 'pending', :u, now() FROM tasks.task
+    WHERE workspace_id = :w AND number % 10 = 0
+"""
+MARKED = """
+    UPDATE tasks.task SET assigned_to = :u, assignees = ARRAY[CAST(:u AS uuid)]
+    WHERE workspace_id = :w AND number % 10 = 0
+"""
+
+
+@pytest.fixture
+async def many(roster):
+    """Fills the place, and tells the planner of it."""
+    task = await roster.task()
+    place, owner = {"w": roster.workspace_id}, {"u": roster.ids["owner"]}
+    for (project,) in await roster.rows(MORE_PROJECTS, **place, **owner, n=PROJECTS):
+        await roster.rows(MORE_TASKS, t=task["id"], p=project, n=TASKS)
+    await roster.rows(ASSIGNED, **place, **owner)
+    await roster.rows(MARKED, **place, **owner)
+    for table in ("project", "member", "task", "assignee"):
+        await roster.rows(f"ANALYZE tasks.{table}")
+    return roster
+
+
+@contextmanager
+def sent(database):
+    """Give a list to which the statements that read tasks are added, with their parameters."""
+    seen = []
+
+    def note(_connection, _cursor, statement, parameters, *_more):
+        if "tasks.task" in statement:
+            seen.append((statement, parameters))
+
+    event.listen(database.reader.sync_engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(database.reader.sync_engine, "before_cursor_execute", note)
+
+
+async def plans_of(database, caller, statements):
+    async with database.writer.connect() as connection:
+        settings = "SELECT set_config('role', 'tasks_caller', true), set_config('taskloom.caller', $1, true)"
+        await connection.exec_driver_sql(settings, (str(caller),))
+        found = []
+        for statement, parameters in statements:
+            rows = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            plan = rows.scalar_one()
+            found.append((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+        await connection.rollback()
+        return found
+
+
+def nodes(plan):
+    yield plan
+    for one in plan.get("Plans", ()):
+        yield from nodes(one)
+
+
+def sorted_tasks(plan, *, over=0):
+    """Yield how many rows of tasks each sort takes in, without an end to the reading of them."""
+    over = 0 if plan["Node Type"] in {"Limit", "CTE Scan"} else over
+    if plan["Node Type"] == "Sort":
+        over = 1
+    if over and plan.get("Relation Name") == "task":
+        yield plan["Plan Rows"]
+    for one in plan.get("Plans", ()):
+        yield from sorted_tasks(one, over=over)
+
+
+async def test_every_sort_and_everyday_filter_is_read_from_an_index(many, database):
+    """By page and by cursor: no list reads all tasks, and none sorts more of a place than a page of it."""
+    faults = []
+    for query in ("", *SORTS, *FILTERS):
+        with sent(database) as statements:
+            first = (await many.ask("owner", "GET", f"/tasks?{query}&cursor=&per_page={PAGE}")).json()
+            cursor = first["meta"]["next_cursor"]
+            await many.ok("owner", "GET", f"/tasks?{query}&cursor={cursor}&per_page={PAGE}")
+            await many.ok("owner", "GET", f"/tasks?{query}&per_page={PAGE}")
+        assert len(statements) >= 4, query
+        for place, plan in enumerate(await plans_of(database, many.ids["owner"], statements)):
+            read = [one["Node Type"] for one in nodes(plan) if one.get("Relation Name") == "task"]
+            if "Seq Scan" in read:
+                faults.append((query, place, "reads all tasks"))
+            if any(rows > STEP for rows in sorted_tasks(plan)):
+                faults.append((query, place, f"sorts {max(sorted_tasks(plan))} tasks"))
+    assert faults == []
