@@ -24,7 +24,7 @@ from sqlalchemy import text
 from tasks_service.db import ROW_SECURITY
 from tasks_service.listing.rules import KEYS, Order, complete
 from tasks_service.listing.schemas import TaskQuery
-from tasks_service.listing.service import list_tasks
+from tasks_service.listing.service import Bounds, list_tasks
 from tasks_service.matching.repository import matching
 
 MODEL = runpy.run_path(str(Path(__file__).parents[1] / "model" / "filters.py"))
@@ -98,8 +98,9 @@ class World:
         return forth, back
 
     async def part(self, query, paging, exact_up_to=10_000):
+        bounds = Bounds(exact_up_to, ranked_up_to=1000)
         return await list_tasks(
-            self.connection, caller=self.caller, query=query, paging=paging, signer=SIGNER, exact_up_to=exact_up_to
+            self.connection, caller=self.caller, query=query, paging=paging, signer=SIGNER, bounds=bounds
         )
 
     def sorted_by(self, sort, tasks):
