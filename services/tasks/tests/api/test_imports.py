@@ -171,6 +171,24 @@ async def test_p2_an_export_that_is_imported_and_exported_is_equal_but_for_ids(f
     assert (job["status"], results, await state_of(rows, place)) == ("succeeded", [], counts)
 
 
+async def test_p2_what_is_there_already_is_known_in_archived_projects_too(files):
+    team = files.team
+    task = await team.task(title="t")
+    comment = await team.ok("member", "POST", f"/tasks/{task['id']}/comments", {"body": "Words"})
+    for who, path in (
+        ("member", f"comments/{comment['id']}/reactions/%F0%9F%91%8D"),
+        ("owner", "star"),
+    ):
+        await team.ok(who, "PUT", f"/tasks/{task['id']}/{path}")
+    await team.ok("owner", "PUT", f"/tasks/{task['id']}/metadata/crm", {"customer": 4711})
+    await team.ok("owner", "POST", f"/projects/{team.project_id}/archive")
+    _, content = await files.export()
+    place = await files.workspace(members=MEMBERS)
+    for _ in range(2):
+        job, results = await files.take(content, place)
+        assert (job["status"], job["failed"], results) == ("succeeded", 0, [])
+
+
 STATE = """
     SELECT count(*) FROM tasks.change WHERE workspace_id = :w AND entity_type <> 'job'
     UNION ALL SELECT count(*) FROM tasks.project WHERE workspace_id = :w

@@ -113,12 +113,17 @@ async def take_reactions(session: AsyncSession, taking: Taking, incoming: Sequen
     targets = await sources.find(session, taking.terms, "comment", [one.line.comment_id for one in incoming])
     comments = await repository.comments_by_id(session, [one.id for one in targets.values()])
     emoji = await repository.emoji_on(session, list(comments))
+    table = repository.reaction
+    columns = [table.c.comment_id, table.c.user_id, table.c.emoji]
+    there = await repository.there(session, table.c.comment_id, list(comments), columns)
     rows = []
     for one in incoming:
         target = targets.get(one.line.comment_id)
         comment = None if target is None else comments.get(target.id)
         if comment is None and (target is None or target.facts is None):
             taking.fail(one.number, UNKNOWN, "There is no such comment here.", "comment_id")
+        elif comment is not None and (comment["id"], one.line.user_id, as_emoji(one.line.emoji)) in there:
+            continue
         elif _is_possible(taking, one, comment, emoji) and comment is not None and not taking.terms.is_dry:
             rows.append(_reaction(one, comment))
     made = await repository.add(session, repository.reaction, rows)

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, Table, any_, bindparam, func, select
+from sqlalchemy import ColumnElement, RowMapping, Table, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -69,6 +69,14 @@ async def add(session: AsyncSession, table: Table, rows: Sequence[Values]) -> li
         return []
     statement = insert(table).on_conflict_do_nothing().returning(*table.c)
     return list((await session.execute(statement, [dict(one) for one in rows])).mappings().all())
+
+
+async def there(
+    session: AsyncSession, on: ColumnElement[UUID], ids: Collection[UUID], columns: Sequence[ColumnElement[Any]]
+) -> set[tuple[Any, ...]]:
+    """Return what there is on some things already, as these columns say it."""
+    rows = await session.execute(select(*columns).where(on == any_(WANTED)), {"wanted": sorted(ids)})
+    return {tuple(row) for row in rows}
 
 
 async def last_items(session: AsyncSession, task_ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.ids import uuid7
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import repository as changes_repository
@@ -34,6 +34,21 @@ async def tasks_of(session: AsyncSession, taking: Taking, ids: Iterable[UUID]) -
     rows = await repository.lock_tasks(session, [one.id for one in targets.values() if one.facts is None])
     told = frozenset(name for name, one in targets.items() if one.facts is not None)
     return Tasks({name: rows[one.id] for name, one in targets.items() if one.id in rows}, told)
+
+
+async def unknown_of(
+    session: AsyncSession, tasks: Tasks, incoming: Sequence[Incoming], table: Table, *names: str
+) -> list[Incoming]:
+    """Return the lines without those that say what is there already, which is known by its task and by these names."""
+    of_tasks = [row["id"] for row in tasks.rows.values()]
+    columns = [table.c.task_id, *(table.c[name] for name in names)]
+    there = await repository.there(session, table.c.task_id, of_tasks, columns)
+
+    def is_known(one: Incoming) -> bool:
+        row = tasks.rows.get(one.line.task_id)
+        return row is not None and (row["id"], *(getattr(one.line, name) for name in names)) in there
+
+    return [one for one in incoming if not is_known(one)]
 
 
 async def take_new(session: AsyncSession, taking: Taking, incoming: Sequence[Incoming]) -> dict[UUID, UUID]:
@@ -198,6 +213,7 @@ async def take_metadata(session: AsyncSession, taking: Taking, incoming: Sequenc
     """Keep what apps kept with tasks, in namespaces that are free or theirs."""
     tasks = await tasks_of(session, taking, [one.line.task_id for one in incoming])
     counts = await repository.entries_of(session, [row["id"] for row in tasks.rows.values()])
+    incoming = await unknown_of(session, tasks, incoming, repository.entry, "namespace")
     rows = {}
     for one in incoming:
         task = tasks.find(taking, one)

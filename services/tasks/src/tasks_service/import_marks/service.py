@@ -9,7 +9,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.import_details import repository
-from tasks_service.import_details.service import tasks_of
+from tasks_service.import_details.service import tasks_of, unknown_of
 from tasks_service.import_sources import repository as sources
 from tasks_service.import_sources.schemas import UNKNOWN, Incoming, Taking
 from tasks_service.labels.events import personal_label_changed
@@ -22,6 +22,7 @@ NOT_YOURS = "This is somebody else's own, and is left out."
 async def take_watchers(session: AsyncSession, taking: Taking, incoming: Sequence[Incoming]) -> None:
     """Let those who see tasks hear of them; whether somebody hears nothing is their own matter."""
     tasks = await tasks_of(session, taking, [one.line.task_id for one in incoming])
+    incoming = await unknown_of(session, tasks, incoming, repository.watcher, "user_id")
     there = {row["id"]: row for row in tasks.rows.values()}
     readers = await repository.readers_of(session, there, {one.line.user_id for one in incoming})
     rows = {}
@@ -66,6 +67,7 @@ def _is_own(taking: Taking, one: Incoming) -> bool:
 async def take_stars(session: AsyncSession, taking: Taking, incoming: Sequence[Incoming]) -> None:
     """Give tasks the stars of the importer."""
     tasks = await tasks_of(session, taking, [one.line.task_id for one in incoming])
+    incoming = await unknown_of(session, tasks, incoming, repository.star, "user_id")
     rows = {}
     for one in incoming:
         task = tasks.find(taking, one)
@@ -88,8 +90,13 @@ async def take_personal_labels(session: AsyncSession, taking: Taking, incoming: 
     told = {name for name, one in targets.items() if one.facts is not None}
     ids = {one.line.label_id: _label_id(one.line.label_id, targets) for one in incoming}
     labels = await repository.own_labels(session, list(ids.values()), terms.actor.user_id)
+    of_tasks, table = [row["id"] for row in tasks.rows.values()], repository.personal_label
+    marks = await repository.there(session, table.c.task_id, of_tasks, [table.c.task_id, table.c.label_id])
     rows = {}
     for one in incoming:
+        known = tasks.rows.get(one.line.task_id)
+        if known is not None and (known["id"], ids[one.line.label_id]) in marks:
+            continue
         task = tasks.find(taking, one)
         label = labels.get(ids[one.line.label_id])
         if label is None and one.line.label_id not in told:
