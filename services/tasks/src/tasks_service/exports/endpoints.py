@@ -1,5 +1,4 @@
 from typing import Annotated
-from uuid import UUID
 
 from chassis.errors import CursorMismatch, Forbidden, InvalidCursor
 from chassis.web.app import APIRouter
@@ -18,7 +17,7 @@ from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.exports import service
 from tasks_service.exports.access import OwnExport, Terms
 from tasks_service.exports.errors import ExportMissing
-from tasks_service.exports.rules import CONTENT_TYPES, Link, file_name
+from tasks_service.exports.rules import CONTENT_TYPES, file_name, link_of
 from tasks_service.exports.schemas import EXPORT_EXAMPLE, EXPORT_JOB_EXAMPLE, ExportCreate, ExportOut
 from tasks_service.jobs.endpoints import job_headers
 from tasks_service.jobs.errors import TooManyJobs
@@ -108,11 +107,14 @@ async def read_export_content(
     request: Request,
     terms: Terms,
     export_id: ExportId,
-    expires: Annotated[int, Query(ge=0, le=2**53, description="When the link is over, in seconds since 1970.")],
-    user: Annotated[UUID, Query(description="Whose link it is.")],
-    signature: Annotated[str, Query(pattern=r"^[0-9a-f]{64}$", description="What makes it one.")],
+    *,
+    expires: Annotated[str, Query(description="When the link is over, in seconds since 1970.")] = "",
+    user: Annotated[str, Query(description="Whose link it is.")] = "",
+    signature: Annotated[str, Query(description="What makes it one.")] = "",
 ) -> Response:
-    link = Link(export_id, user, expires, signature)
+    link = link_of(export_id, expires=expires, user=user, signature=signature)
+    if link is None:
+        raise ExportMissing
     database = request.app.state.database
     row = await service.find_by_link(database, link=link, terms=terms)
     file_format, size = row["parameters"]["format"], row["state"]["size"]

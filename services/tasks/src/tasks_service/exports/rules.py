@@ -1,6 +1,7 @@
 """Links by which a file is fetched without a token: signed for somebody, for one export, for five minutes."""
 
 import hmac
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -10,6 +11,9 @@ Format = Literal["ndjson", "csv"]
 Part = Literal["history", "comments", "attachments"]
 
 LINK_LASTS = timedelta(minutes=5)
+EXPIRES = re.compile(r"[0-9]{1,15}")
+USER = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+SIGNATURE = re.compile(r"[0-9a-f]{64}")
 PURPOSE = b"links of exports"
 CONTENT_TYPES = {"ndjson": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
 
@@ -45,6 +49,12 @@ class Link:
     user_id: UUID
     expires: int
     signature: str
+
+
+def link_of(export_id: UUID, *, expires: str, user: str, signature: str) -> Link | None:
+    """Return what the texts of a link say, if it may be one."""
+    is_one = EXPIRES.fullmatch(expires) and USER.fullmatch(user) and SIGNATURE.fullmatch(signature)
+    return Link(export_id, UUID(user), int(expires), signature) if is_one else None
 
 
 def path_of(link: Link) -> str:
