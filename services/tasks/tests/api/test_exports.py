@@ -109,6 +109,19 @@ async def test_p2_include_says_what_there_is_of_comments_and_history(files):
     assert of_kind(content, "comment") == of_kind(content, "change") == []
 
 
+async def test_p2_instants_in_files_end_with_a_z_as_everywhere(files):
+    team = files.team
+    task = await team.task(status="done", due={"at": "2026-12-01T08:00:00Z", "timezone": "Europe/Berlin"})
+    _, content = await files.export(include=["history"])
+    assert (b"+00:00", of_kind(content, "task")[0]["created_at"]) == (b"+00:00", task["created_at"])
+    assert b"+00:00" not in content
+    assert of_kind(content, "task")[0]["due"]["at"] == "2026-12-01T08:00:00Z"
+    _, content = await files.export(format="csv")
+    (row,) = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    assert [row[name] for name in ("created_at", "completed_at")] == [task["created_at"], task["completed_at"]]
+    assert row["due"] == "2026-12-01T09:00:00+01:00[Europe/Berlin]"
+
+
 async def test_m4_a_table_has_no_formulas(files):
     team = files.team
     titles = ["=1+1", "@SUM(A1)", "'=quoted", "-1", 'with "quotes", and commas']
@@ -152,6 +165,11 @@ async def test_p2_another_link_is_none(files, rows, test_gateway):
         "for too long": path_of(Link(export["id"], mine, expires, TERMS.sign(export["id"], mine, expires))),
         "another user's": link_to(export["id"], team.ids["admin"]),
         "another export's": link_to(uuid7(), mine),
+        "no signature": good[: good.index("&signature")],
+        "nothing": good[: good.index("?")],
+        "another signature": f"{good[: good.index('signature=')]}signature=%C3%A9",
+        "no time": good.replace(good[good.index("expires=") : good.index("&user")], "expires=soon"),
+        "no user": good.replace(str(mine), "me"),
         "user changed": good.replace(str(mine), str(team.ids["admin"])),
     }
     same = {"x-request-id": "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"}

@@ -40,8 +40,8 @@ def cut(window: bytes, *, is_whole: bool, limit: int = MAX_LINES) -> Cut:
 
 
 def encoded(line: dict[str, Any]) -> bytes:
-    """Return an object as a line."""
-    return orjson.dumps(line, default=_as_text, option=orjson.OPT_APPEND_NEWLINE)
+    """Return an object as a line, instants in UTC with a `Z`."""
+    return orjson.dumps(line, default=_as_text, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
 
 
 def _as_text(value: Any) -> str:

@@ -1,6 +1,7 @@
 """How rows become lines, which say nothing that is not there."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -192,4 +193,6 @@ def cells_of(
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return str(value)
