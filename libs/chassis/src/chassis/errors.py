@@ -260,6 +260,11 @@ class ServiceUnavailable(AppError):
     message = "This part of the system can't answer at the moment: try again shortly."
 
 
+class LockWaitedTooLong(ServiceUnavailable):
+    code = "RESOURCE_BUSY"
+    message = "This is being changed by many at once: try again."
+
+
 class Overtaken(ServiceUnavailable):
     """Another transaction was faster, in a way that only a new one sees: the request is handled again where it can."""
 

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 from chassis.db.failures import explain
+from chassis.errors import ErrorKind
 from chassis.web.envelope import failure_body
 from chassis.web.status import STATUS_OF_KIND
 from sqlalchemy import text
@@ -90,7 +91,8 @@ async def test_r39_a_lock_that_is_not_had_in_time_is_503(database):
         await holder.execute(text("LOCK TABLE thing"))
         await waiter.execute(text("SET LOCAL lock_timeout = '50ms'"))
         refusal = await failure(waiter.execute(text("SELECT * FROM thing")))
-    assert (refusal.code, refusal.log_detail) == ("SERVICE_UNAVAILABLE", "55P03")
+    assert (refusal.code, refusal.log_detail) == ("RESOURCE_BUSY", "55P03")
+    assert (refusal.kind, refusal.retry_after) == (ErrorKind.UNAVAILABLE, 1)
 
 
 async def test_r39_a_backend_that_is_killed_in_the_middle_of_a_statement_is_503(database, database_url):

@@ -76,7 +76,7 @@ class TasksSettings(SettingsGroup):
         default=15, ge=1, le=1440, description="How long a request can be undone after it, in minutes."
     )
     bulk_max_atomic: int = Field(
-        default=1000,
+        default=500,
         ge=200,
         le=2000,
         description="How many operations are done in one transaction at most, where all or nothing is asked for.",

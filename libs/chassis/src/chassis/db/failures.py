@@ -3,7 +3,7 @@
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from chassis.errors import AppError, Conflict, InternalError, InvalidInput, ServiceUnavailable
+from chassis.errors import AppError, Conflict, InternalError, InvalidInput, LockWaitedTooLong, ServiceUnavailable
 
 RETRY_AFTER_SECONDS = 1
 
@@ -18,7 +18,6 @@ UNAVAILABLE_STATES = frozenset(
         "57P01",
         "57P02",
         "57P03",
-        "55P03",
         "53300",
         "53200",
         "53100",
@@ -28,6 +27,7 @@ UNAVAILABLE_STATES = frozenset(
         "25006",
     }
 )
+LOCK_NOT_AVAILABLE = "55P03"
 CONNECTION_CLASS = "08"
 
 
@@ -64,6 +64,8 @@ def _by_state(state: str) -> AppError:
         return AlreadyExists(log_detail=state)
     if state == FOREIGN_KEY_VIOLATION:
         return ReferenceNotFound(log_detail=state)
+    if state == LOCK_NOT_AVAILABLE:
+        return LockWaitedTooLong(retry_after=RETRY_AFTER_SECONDS, log_detail=state)
     if state in UNAVAILABLE_STATES or state.startswith(CONNECTION_CLASS):
         return ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS, log_detail=state)
     return InternalError(log_detail=state)

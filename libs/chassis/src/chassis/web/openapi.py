@@ -19,6 +19,7 @@ from chassis.errors import (
     InsufficientScope,
     InternalError,
     InvalidInput,
+    LockWaitedTooLong,
     MalformedJson,
     PayloadTooLarge,
     RateLimited,
@@ -216,6 +217,8 @@ def _complete(operation: dict[str, Any] | None, route: APIRoute, method: str) ->
     if any(hasattr(call, IDEMPOTENT_MARK) for call in calls):
         common.extend(WITH_KEY)
         operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+    if method != "GET":
+        common.append(LockWaitedTooLong)
     if method == "GET" and _is_tagged(operation["responses"], route):
         _show_tag(operation["responses"])
     if NOT_MODIFIED in operation["responses"]:
