@@ -139,13 +139,19 @@ async def test_e3_the_first_refusal_of_a_whole_fails_the_job_and_nothing_is_chan
     operations = [new(roster, f"t{n}") for n in range(201)]
     operations[195] = {"op": "delete", "id": str(uuid7())}
     job = await bulk.ended(await bulk.started(*operations, mode="atomic"))
-    assert (job["status"], job["done"], job["failed"]) == ("failed", 0, 0)
+    assert (job["status"], job["done"], job["failed"]) == ("failed", 1, 1)
     assert (job["error"]["code"], job["error"]["errors"][0]["index"]) == ("NOT_FOUND", 195)
     assert await counted(rows, roster) == 0
-    assert {one["outcome"] for one in await bulk.results(job["id"])} == {"cancelled"}
+    results = await bulk.results(job["id"])
+    assert [one["outcome"] for one in results] == ["cancelled"] * 195 + ["failed"] + ["cancelled"] * 5
+    refused = results[195]
+    assert [refused] == await bulk.results(job["id"], "&status=failed")
+    assert (refused["op"], refused["id"], refused["status"]) == ("delete", operations[195]["id"], 404)
+    assert (refused["error"]["code"], refused["error"]["field"]) == ("NOT_FOUND", None)
+    assert len(await bulk.results(job["id"], "&status=cancelled")) == 200
 
 
-@pytest.mark.parametrize(("many", "more"), [(1001, {"mode": "atomic"}), (201, {"dry_run": True})])
+@pytest.mark.parametrize(("many", "more"), [(501, {"mode": "atomic"}), (201, {"dry_run": True})])
 async def test_e3_what_is_too_much_for_one_transaction_is_refused(bulk, roster, rows, many, more):
     refused = await bulk.send(*({"op": "delete", "id": "T-1"} for _ in range(many)), **more)
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "TOO_MANY_OPERATIONS")

@@ -81,8 +81,8 @@ class JobItemOut(BaseModel):
         shown = {**row["operation"], **(row["result"] or {})}
         is_left = row["outcome"] == PENDING and job["status"] in {CANCELLED, FAILED}
         known = {name: shown.get(name) for name in cls.model_fields if name not in {"index", "outcome"}}
-        if row["result"] is None:
-            known["id"] = known["id"] if _is_id(known["id"]) else None
+        # What names a task in an operation may be its key, or what the request called it.
+        known["id"] = known["id"] if _is_id(known["id"]) else None
         return cls(**known, index=row["index"], outcome=CANCELLED if is_left else row["outcome"])
 
 

@@ -15,6 +15,7 @@ from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.paging import Page, Paging, Walk
 from chassis.web.envelope import failure_body
+from chassis.web.status import STATUS_OF_KIND
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -202,14 +203,27 @@ async def advance(session: AsyncSession, before: RowMapping, progress: Progress,
 
 
 async def end_job(session: AsyncSession, job_id: UUID, fence: int, *, error: AppError | None = None) -> RowMapping:
-    """End a job that is cancelled, or fails by an error. Raises LeaseLost."""
+    """End a job that is cancelled, or fails by an error, which may be that of an operation. Raises LeaseLost."""
     before = await repository.find_held(session, job_id, fence)
-    values = {"status": CANCELLED} if error is None else {"status": FAILED, "error": told_of(error)}
+    values: dict[str, Any] = {"status": CANCELLED} if error is None else {"status": FAILED, "error": told_of(error)}
+    refused = None if error is None else _refused(error)
+    if before is not None and refused is not None:
+        await repository.write_results(session, job_id, [refused])
+        values |= {"done": before["done"] + 1, "failed": before["failed"] + 1}
     after = await repository.end(session, job_id, fence, values=values)
     if before is None or after is None:
         raise LeaseLost
     await _tell(session, before, after)
     return after
+
+
+def _refused(error: AppError) -> ItemResult | None:
+    """Return what became of the operation that an error is of; None for an error of none."""
+    first = error.details[0] if error.details else None
+    if first is None or first.index is None:
+        return None
+    told = {**told_of(error), "field": first.field}
+    return ItemResult(first.index, succeeded=False, told={"status": STATUS_OF_KIND[error.kind], "error": told})
 
 
 def told_of(error: AppError) -> dict[str, Any]:
