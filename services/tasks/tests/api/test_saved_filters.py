@@ -372,3 +372,21 @@ async def test_d10_what_no_list_is_sorted_by_is_not_kept(roster, keep):
     made = await keep(sort="-priority,due")
     answer = await roster.ask("member", "PATCH", f"{PATH}/{made['id']}", {"sort": "flavor"})
     assert code(answer) == (422, "UNKNOWN_FIELD")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("status = todo or " * 300 + "status = todo", (400, "FILTER_TOO_COMPLEX")), (7, (422, "WRONG_TYPE"))],
+)
+async def test_r28_what_is_no_filter_is_told_as_by_a_search(roster, written, expected):
+    saved = await roster.ok("member", "POST", PATH, {"name": "a", "workspace_id": str(roster.workspace_id)})
+    answers = [
+        await roster.ask("member", "POST", "/tasks/search", {"filter": written}),
+        await roster.ask("member", "POST", PATH, {"name": "b", "filter": written}),
+        await roster.ask("member", "PATCH", f"{PATH}/{saved['id']}", {"filter": written}),
+        await roster.ask(
+            "member", "POST", "/tasks/bulk/by-filter", {"filter": written, "expected_count": 1, "patch": {"title": "b"}}
+        ),
+    ]
+    assert [(one.status_code, one.json()["errors"][0]["code"]) for one in answers] == [expected] * 4
+    assert [one.json()["errors"] for one in answers[1:]] == [answers[0].json()["errors"]] * 3

@@ -1,15 +1,13 @@
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 
 from tasks_service.bulk_operations.rules import Mode
 from tasks_service.bulk_operations.schemas import MAX_OPERATIONS, BulkTaskPatch
+from tasks_service.listing.schemas import WrittenFilter
 from tasks_service.tasks.rules import NAME_PATTERN
 
-MAX_FILTER_TEXT = 4_096
-
 PlainName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-FilterText = Annotated[StrictStr, StringConstraints(max_length=MAX_FILTER_TEXT)]
 
 
 class PatchOfMany(BulkTaskPatch):
@@ -41,8 +39,7 @@ class BulkByFilter(BaseModel):
         },
     )
 
-    filter: FilterText | dict[str, Any] = Field(
-        union_mode="left_to_right",
+    filter: WrittenFilter = Field(
         description="Which tasks, as text or JSON, as `POST /tasks/search` takes it; of those that you see.",
     )
     patch: PatchOfMany

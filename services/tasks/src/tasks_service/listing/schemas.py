@@ -105,6 +105,8 @@ def _split(value: Any) -> Any:
 
 
 A_FILTER = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+WrittenFilter = Annotated[Any, BeforeValidator(_text_or_tree), WithJsonSchema(A_FILTER)]
+"""A filter as text or JSON in a body; its length and form are looked at where it is read."""
 SORT = {"anyOf": [{"type": "array", "items": {"type": "string"}, "maxItems": MAX_ENTRIES}, {"type": "string"}]}
 
 
@@ -121,7 +123,7 @@ class TaskSearch(BaseModel):
         },
     )
 
-    filter: Annotated[Any, BeforeValidator(_text_or_tree), WithJsonSchema(A_FILTER)] | None = Field(
+    filter: WrittenFilter | None = Field(
         default=None, description="Which tasks, as text or as JSON; all that you can see when absent."
     )
     filter_id: UUID | None = Field(

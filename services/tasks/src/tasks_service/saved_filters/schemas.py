@@ -4,21 +4,13 @@ from typing import Annotated, Any, ClassVar, Self, cast
 from uuid import UUID
 
 from chassis.patching import MergePatch, NotNull, without_default
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from tasks_service.listing.schemas import WrittenFilter
 from tasks_service.names.schemas import Name
 from tasks_service.saved_filters.rules import Scope
 
-MAX_FILTER_TEXT = 4_096
-
-Text = Annotated[StrictStr, StringConstraints(max_length=MAX_FILTER_TEXT)]
-WrittenFilter = Annotated[
-    Text | dict[str, Any],
-    Field(
-        union_mode="left_to_right",
-        description="As JSON, or as text, which is kept as its JSON. `me` and relative dates stay as they are.",
-    ),
-]
+WRITTEN = "As JSON, or as text, which is kept as its JSON. `me` and relative dates stay as they are."
 Description = Annotated[str, StringConstraints(max_length=2_000)]
 Sort = Annotated[
     str,
@@ -58,7 +50,7 @@ class FilterCreate(BaseModel):
     )
     description: Description | None = None
     scope: Scope = Field(default="personal", description="`shared` with the members of the workspace, or yours alone.")
-    filter: WrittenFilter | None = None
+    filter: WrittenFilter | None = Field(default=None, description=WRITTEN)
     sort: Sort | None = None
     q: Words | None = None
 
@@ -101,7 +93,7 @@ class FilterPatch(MergePatch):
     name: Annotated[Name, NotNull] = Field(default="", json_schema_extra=without_default)
     description: Description | None = Field(default=None, json_schema_extra=without_default)
     scope: Annotated[Scope, NotNull] = Field(default="personal", json_schema_extra=without_default)
-    filter: WrittenFilter | None = Field(default=None, json_schema_extra=without_default)
+    filter: WrittenFilter | None = Field(default=None, description=WRITTEN, json_schema_extra=without_default)
     sort: Sort | None = Field(default=None, json_schema_extra=without_default)
     q: Words | None = Field(default=None, json_schema_extra=without_default)
 
