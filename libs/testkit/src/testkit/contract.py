@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 from chassis.errors import error_classes
@@ -120,6 +120,9 @@ class Contract:
 
     def _find(self, method: str, path: str) -> dict[str, Any] | None:
         wanted = "get" if method == "HEAD" else method.lower()
+        if (fixed := self._document["paths"].get(path)) is not None:
+            # What is called so is nothing else, also by a method that there is not.
+            return cast("dict[str, Any] | None", fixed.get(wanted))
         for pattern, item in self._paths:
             if pattern.fullmatch(path) and wanted in item:
                 operation: dict[str, Any] = item[wanted]

@@ -136,3 +136,20 @@ async def test_r29_a_batch_may_have_more_values_than_another_body_and_not_any_nu
     headers = {**roster.gateway.headers(roster.ids["owner"]), "content-type": "application/json"}
     answer = await roster.api.post("/api/v1/tasks/bulk", content=body, headers=headers)
     assert told(answer) == (400, {(None, "MALFORMED_JSON")})
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/tasks/bulk", "POST"),
+        ("/tasks/bulk/by-filter", "POST"),
+        ("/tasks/search", "POST"),
+        ("/tasks/aggregate", "GET, HEAD"),
+        ("/tasks/facets", "GET, HEAD"),
+    ],
+)
+async def test_r31_what_is_no_task_takes_no_other_method(roster, path, allow):
+    for method in {"GET", "PATCH", "PUT", "DELETE"} - set(allow.split(", ")):
+        answer = await roster.ask("owner", method, path, {} if method in {"PATCH", "PUT"} else None)
+        assert (answer.status_code, answer.headers.get("allow")) == (405, allow), method
+        assert answer.json()["errors"][0]["code"] == "METHOD_NOT_ALLOWED"

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.db.failures import explain
 from chassis.web.database import Replay, replayed
-from chassis.web.handlers import api_routes, install_handlers, on_app_error
+from chassis.web.handlers import api_routes, fixed_paths, install_handlers, on_app_error
 from chassis.web.health import Health, health_routes
 from chassis.web.identity import calling_service, current_principal
 from chassis.web.middleware import RequestMiddleware
@@ -77,6 +77,7 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.state.routers = routers
+    app.state.fixed_paths = fixed_paths(routers)
     for name, value in state.items():
         setattr(app.state, name, value)
     install_handlers(app)

@@ -77,6 +77,15 @@ def allowed_methods(request: Request) -> list[str]:
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
+def fixed_paths(routers: tuple[object, ...]) -> dict[str, list[str]]:
+    """Return the methods of each path that has no parameters: what it is called names nothing else."""
+    found: dict[str, set[str]] = {}
+    for route in api_routes(routers):
+        if not route.param_convertors:
+            found.setdefault(route.path, set()).update(route.methods or ())
+    return {path: sorted(methods | {"HEAD"} if "GET" in methods else methods) for path, methods in found.items()}
+
+
 def api_routes(routers: tuple[object, ...]) -> Iterator[APIRoute]:
     """Walk our own routers: FastAPI hides the routes of included routers from `app.routes`."""
     for router in routers:

@@ -4,7 +4,7 @@ This is FastAPI's documented way to replace what is around a handler; it does no
 """
 
 import re
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -15,7 +15,7 @@ from fastapi.dependencies.utils import request_params_to_args
 from fastapi.routing import APIRoute, _effective_route_context_var
 from starlette.datastructures import QueryParams
 
-from chassis.errors import AppError, ErrorDetail, ErrorKind, InvalidInput, UnknownParameter
+from chassis.errors import AppError, ErrorDetail, ErrorKind, InvalidInput, MethodNotAllowed, UnknownParameter
 from chassis.text import closest
 from chassis.web.replies import tagged
 from chassis.web.strict_json import MAX_VALUES, NullCharacter, NumberOutOfRange, check_content_type, parse_json
@@ -75,6 +75,11 @@ class StrictRoute(APIRoute):
         max_values: int = getattr(self.endpoint, VALUES_MARK, MAX_VALUES)
 
         async def handle_strictly(request: Request) -> Response:
+            fixed: Mapping[str, list[str]] = getattr(request.app.state, "fixed_paths", {})
+            allowed = fixed.get(request.scope["path"]) if self.param_convertors else None
+            if allowed is not None:
+                # Another method of a path that is not the name of something, such as `/tasks/bulk`.
+                raise MethodNotAllowed(headers={"allow": ", ".join(allowed)})
             given = request.query_params.multi_items()
             if given and repeatable:
                 # Starlette keeps the parsed query in `_query_params`.
