@@ -134,6 +134,11 @@ FIELD_CODES = {
     "WATCHER_NO_ACCESS": "This one can't see the task, and is left out.",
     "MALFORMED_ROW": "This row is no CSV in UTF-8, or has more cells than there are columns.",
     "NOT_ACCEPTED": "This can't be kept as it is.",
+    "FILE_CUT": "The file ends before the last line of an export, which has to be there.",
+    "CHECKSUM_MISMATCH": "The file is not what its last line says that it is.",
+    # Of whole imports, in the errors of their jobs.
+    "TITLE_COLUMN_MISSING": "The first line of a table names its columns, and one of them is `title`.",
+    "COLUMN_REPEATED": "The first line of a table names a column twice.",
 }
 TITLE = "Taskloom tasks"
 

@@ -120,6 +120,15 @@ async def test_p2_instants_in_files_end_with_a_z_as_everywhere(files):
     (row,) = csv.DictReader(io.StringIO(content.decode(), newline=""))
     assert [row[name] for name in ("created_at", "completed_at")] == [task["created_at"], task["completed_at"]]
     assert row["due"] == "2026-12-01T09:00:00+01:00[Europe/Berlin]"
+    body = {"due": {"at": "2026-12-01T08:00:00Z", "timezone": "UTC"}}
+    await team.ok("owner", "PATCH", f"/tasks/{task['id']}", body)
+    _, content = await files.export(format="csv")
+    assert b",2026-12-01T08:00:00Z[UTC]," in content
+    place = await files.workspace()
+    job, _ = await files.take(content, place, file_format="csv")
+    assert (job["status"], job["failed"]) == ("succeeded", 0)
+    _, again = await files.export(place, format="csv")
+    assert b",2026-12-01T08:00:00Z[UTC]," in again
 
 
 async def test_m4_a_table_has_no_formulas(files):

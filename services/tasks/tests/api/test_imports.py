@@ -480,9 +480,10 @@ async def test_p2_a_table_names_things_by_their_names(files, rows):
     job, results = await files.take(content, file_format="csv")
     assert (job["failed"], told(results), warned(results)) == (
         1,
-        [(4, "task", "STATUS_NOT_FOUND"), (5, "task", None)],
-        [(5, ["NOT_A_MEMBER", "UNKNOWN_REFERENCE"])],
+        [(1, None, None), (4, "task", "STATUS_NOT_FOUND"), (5, "task", None)],
+        [(1, ["UNKNOWN_FIELD"]), (5, ["NOT_A_MEMBER", "UNKNOWN_REFERENCE"])],
     )
+    assert results[0]["warnings"][0]["field"] == "mine"
     projects = {
         one["name"]: one["id"] for one in await team.ok("owner", "GET", f"/projects?workspace_id={team.workspace_id}")
     }
@@ -637,6 +638,42 @@ async def test_p2_rows_of_a_table_may_have_as_many_lines_as_they_need(files):
 async def test_p2_a_table_without_titles_fails_as_a_whole(files):
     job, _ = await files.take("name\r\nmilk\r\n", file_format="csv")
     assert (job["status"], job["error"]["code"]) == ("failed", "TITLE_COLUMN_MISSING")
+
+
+async def test_p2_a_table_that_names_a_column_twice_fails_as_a_whole(files):
+    job, _ = await files.take("title,due,Title\r\nmilk,,bread\r\n", file_format="csv")
+    assert (job["status"], job["error"]["code"]) == ("failed", "COLUMN_REPEATED")
+
+
+async def test_p2_an_export_that_is_cut_or_changed_is_taken_with_a_warning(files):
+    for number in range(120):
+        await files.team.task(title=f"task {number}")
+    _, content = await files.export()
+    lines = content.splitlines(keepends=True)
+    last = len(lines)
+    end = json.loads(lines[-1])
+
+    def ended(**fields):
+        return [*lines[:-1], json.dumps({**end, **fields}).encode() + b"\n"]
+
+    cases = {
+        "whole": (lines, []),
+        "with a byte order mark": ([b"\xef\xbb\xbf", *lines], []),
+        "written otherwise": (ended(), []),
+        "two in one": ([*lines, *lines], []),
+        "cut": (lines[:-1], [(last, ["FILE_CUT"])]),
+        "other checksum": (ended(sha256="0" * 64), [(last, ["CHECKSUM_MISMATCH"])]),
+        "no checksum": (ended(sha256=None), [(last, ["CHECKSUM_MISMATCH"])]),
+        "other counts": (ended(counts={**end["counts"], "task": 121}), [(last, ["CHECKSUM_MISMATCH"])]),
+        "a line less": ([*lines[:60], *lines[61:]], [(last - 1, ["CHECKSUM_MISMATCH"])]),
+        "without a beginning": (lines[-40:], [(40, ["CHECKSUM_MISMATCH"])]),
+        "changed": ([one.replace(b"task 7", b"task 8") for one in lines], [(last, ["CHECKSUM_MISMATCH"])]),
+        "more after its end": ([*lines, lines[1]], [(last, ["CHECKSUM_MISMATCH"])]),
+    }
+    for name, (parts, expected) in cases.items():
+        job, results = await files.take(b"".join(parts), dry_run="true")
+        about = [(line, codes) for line, codes in warned(results) if codes[0] in {"FILE_CUT", "CHECKSUM_MISMATCH"}]
+        assert (name, job["status"], about) == (name, "succeeded", expected)
 
 
 async def test_p2_a_line_that_is_too_long_is_told_and_passed_over(files):

@@ -155,7 +155,8 @@ def due_text(due: Mapping[str, Any]) -> str:
     if at is None:
         return str(due["due_local"].isoformat(timespec="seconds"))
     zone = due["due_timezone"]
-    return f"{at.astimezone(ZoneInfo(zone)).isoformat(timespec='seconds')}[{zone}]"
+    told = at.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
+    return f"{told.replace('+00:00', 'Z') if zone == 'UTC' else told}[{zone}]"
 
 
 def due_input(text: str) -> Any:

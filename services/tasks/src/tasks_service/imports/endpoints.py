@@ -52,7 +52,11 @@ FILE: dict[str, Any] = {
         "in, for owners and admins of the workspace. What is in it gets new ids; the job notes of which, so whatever "
         "comes again, in this file or another, is made once. A line with which something is wrong is left out, or "
         "taken in without what is wrong; the job's results tell of it with its number, and the rest goes on. Who is "
-        "no member is left out, and what such people wrote is told as yours. With `dry_run` nothing is made, and the "
+        "no member is left out, and what such people wrote is told as yours. An export of the workspace itself has "
+        "no ids that an import has noted, so it makes copies, but for labels and categories of a name that is there, "
+        "and the Inbox. An export that is cut or changed is taken in as far as it goes, with the warnings `FILE_CUT` "
+        "or `CHECKSUM_MISMATCH`; lines of your own need no first and no last line of that kind. A table may have any "
+        "columns: those that are unknown are left out, with one warning. With `dry_run` nothing is made, and the "
         "results tell what would be wrong. Nobody is notified of what is imported. With an `Idempotency-Key`, the "
         "same file is the same request."
     ),

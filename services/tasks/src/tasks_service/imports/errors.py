@@ -10,3 +10,8 @@ class FileTypeUnsupported(AppError):
 class TitleMissing(InvalidInput):
     code = "TITLE_COLUMN_MISSING"
     message = "The first line of the table names its columns, and one of them is `title`."
+
+
+class ColumnRepeated(InvalidInput):
+    code = "COLUMN_REPEATED"
+    message = "The first line of the table names a column twice."

@@ -3,6 +3,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from tasks_service.imports.rules import Whole
+
 Format = Literal["ndjson", "csv"]
 TYPES: dict[str, frozenset[str]] = {
     "ndjson": frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"}),
@@ -32,6 +34,7 @@ class Progressed(BaseModel):
     # Projects that are archived at the end, with since when they are.
     archived: dict[UUID, str] = Field(default_factory=dict)
     made: dict[str, int] = Field(default_factory=dict)
+    whole: Whole = Field(default_factory=Whole)
 
 
 IMPORT_JOB_EXAMPLE: dict[str, Any] = {

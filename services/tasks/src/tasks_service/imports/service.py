@@ -5,8 +5,9 @@ line is noted with it, so whoever brings the line again makes nothing. Rows are 
 workspace, memberships, projects, tasks, the log.
 """
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -21,8 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import service as changes
 from tasks_service.data_lines.rules import MAX_LINE, MAX_LINES, cut
-from tasks_service.data_lines.schemas import TOLD_ONLY, BrokenLine, line_of, read_line
-from tasks_service.data_tables.rules import BYTE_ORDER_MARK, header_of, named_cells, records
+from tasks_service.data_lines.schemas import TOLD_ONLY, BrokenLine, Line, ToldLine, line_of, read_line
+from tasks_service.data_tables.rules import BYTE_ORDER_MARK, COLUMNS, header_of, named_cells, records
 from tasks_service.file_parts import repository as parts
 from tasks_service.file_parts.service import allowed_workspace
 from tasks_service.import_comments.service import take_comments, take_reactions
@@ -36,7 +37,8 @@ from tasks_service.import_tables.schemas import TaskRow, as_fields
 from tasks_service.import_tables.service import identified, take_rows
 from tasks_service.import_tasks import repository as tasks_repository
 from tasks_service.import_tasks.service import take_tasks
-from tasks_service.imports.errors import TitleMissing
+from tasks_service.imports.errors import ColumnRepeated, TitleMissing
+from tasks_service.imports.rules import CHECKSUM_MISMATCH, FILE_CUT, Whole, note
 from tasks_service.imports.schemas import ImportFile, Progressed
 from tasks_service.jobs import service as jobs
 from tasks_service.jobs.schemas import ItemResult, Progress, RunningJob
@@ -66,6 +68,8 @@ REASON = "import"
 OF_VALUES = ("22", "23")
 """Classes of SQL states that say that something about the values is wrong."""
 ROW = "row"
+MOST_NAMED = 200
+"""How much is told of the names of columns, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Read:
     broken: Mapping[int, ErrorDetail]
     kinds: Mapping[int, str]
     after: Progressed
+    warned: Mapping[int, ErrorDetail] = field(default_factory=dict)
 
 
 async def start_import(
@@ -98,7 +103,7 @@ async def start_import(
 
 
 async def take_step(session: AsyncSession, job: RunningJob, limits: ProjectLimits) -> Progress:
-    """Take the next lines of a file in. Raises TitleMissing, and what allowed_workspace raises."""
+    """Take the next lines of a file in. Raises TitleMissing, ColumnRepeated, and what allowed_workspace raises."""
     workspace = await allowed_workspace(session, job.actor, job.workspace_id, "workspace.import")
     file, state = ImportFile.model_validate(job.parameters), Progressed.model_validate(job.state)
     if state.position >= file.size:
@@ -115,6 +120,8 @@ async def take_step(session: AsyncSession, job: RunningJob, limits: ProjectLimit
     read = await _read(session, job.id, file, state)
     taking = await _take(session, terms, file, read)
     taking.broken |= read.broken
+    for number, detail in read.warned.items():
+        taking.warned.setdefault(number, []).append(detail)
     await _tell(session, job, read, taking)
     await _note_archived(session, terms, read)
     if taking.drafts:
@@ -133,11 +140,27 @@ async def _finish(session: AsyncSession, job: RunningJob, file: ImportFile, stat
     archived = {one: datetime.fromisoformat(since) for one, since in state.archived.items()}
     await projects.lock_tree(session, job.workspace_id)
     drafts = await archive_projects(session, archived) if archived else []
+    await _tell_whether_whole(session, job, file, state.whole)
     await parts.remove(session, [job.id])
     await sources.forget(session, job.id)
     if drafts:
         await changes.record(session, workspace_id=job.workspace_id, actor=job.actor, drafts=drafts, reason=REASON)
     return Progress(done=file.lines, failed=job.failed, total=file.lines, is_finished=True)
+
+
+async def _tell_whether_whole(session: AsyncSession, job: RunningJob, file: ImportFile, whole: Whole) -> None:
+    """Tell of an export that is cut or changed; whoever writes lines by hand says nothing of how many there are."""
+    if whole.end is not None:
+        digest = hashlib.sha256()
+        position = whole.begin or 0
+        while position < whole.end.position:
+            piece = (await parts.read(session, job.id, position=position) or b"")[: whole.end.position - position]
+            digest.update(piece)
+            position += len(piece) or whole.end.position
+        if digest.hexdigest() != whole.end.sha256:
+            await jobs.tell_results(session, job, [_result(whole.end.line, "end", None, [CHECKSUM_MISMATCH])])
+    elif whole.begin is not None:
+        await jobs.tell_results(session, job, [_result(file.lines + 1, "end", None, [FILE_CUT])])
 
 
 async def _read(session: AsyncSession, job_id: UUID, file: ImportFile, state: Progressed) -> Read:
@@ -171,35 +194,42 @@ def _read_lines(lines: Sequence[bytes], state: Progressed) -> Read:
     incoming: list[Incoming] = []
     broken: dict[int, ErrorDetail] = {}
     kinds: dict[int, str] = {}
+    after = state.position
     for number, raw in enumerate(lines, start=state.line + 1):
         content = raw.removeprefix(BYTE_ORDER_MARK.encode()) if number == 1 else raw
+        after += len(raw)
         if not content.strip():
             continue
+        line: Line | ToldLine | None = None
         try:
             line = read_line(content)
+            kinds[number] = line.kind
         except BrokenLine as problem:
             broken[number] = problem.details[0]
             kinds[number] = problem.kind or ""
-            continue
-        kinds[number] = line.kind
-        if line.kind not in TOLD_ONLY:
+        note(state.whole, kinds[number], line, number=number, position=after - len(content))
+        if line is not None and line.kind not in TOLD_ONLY:
             incoming.append(Incoming(number, line.kind, line))
     moved = {"position": state.position + sum(map(len, lines)), "line": state.line + len(lines)}
     return Read(incoming, broken, kinds, state.model_copy(update=moved))
 
 
 def _read_table(lines: Sequence[bytes], state: Progressed, *, is_whole: bool) -> Read:
-    """Read rows. Raises TitleMissing for a table that says of no column that it has titles."""
+    """Read rows. Raises TitleMissing for a table without titles, ColumnRepeated for one with two of a column."""
     broken: dict[int, ErrorDetail] = {}
     incoming: list[Incoming] = []
     texts = [_text(raw) for raw in lines]
     header, used = state.header, 0
+    warned: dict[int, ErrorDetail] = {}
     for record in records([one or "\n" for one in texts], limit=MAX_LINES, is_whole=is_whole):
         number, used = state.line + record.start + 1, record.start + record.lines
         if header is None:
             header = header_of(record.cells or [])
             if "title" not in header:
                 raise TitleMissing
+            if any(header.count(name) > 1 for name in COLUMNS):
+                raise ColumnRepeated
+            warned = _unknown_columns(number, header)
             continue
         try:
             is_text = None not in texts[record.start : used]
@@ -211,7 +241,13 @@ def _read_table(lines: Sequence[bytes], state: Progressed, *, is_whole: bool) ->
         "line": state.line + used,
         "header": header,
     }
-    return Read(incoming, broken, dict.fromkeys(broken, "task"), state.model_copy(update=moved))
+    return Read(incoming, broken, dict.fromkeys(broken, "task"), state.model_copy(update=moved), warned)
+
+
+def _unknown_columns(number: int, header: Sequence[str]) -> dict[int, ErrorDetail]:
+    unknown = [name for name in header if name and name not in COLUMNS]
+    named = ", ".join(unknown)[:MOST_NAMED] or None
+    return {number: ErrorDetail("UNKNOWN_FIELD", "What is in these columns is left out.", named)} if unknown else {}
 
 
 def _text(raw: bytes) -> str | None:
@@ -304,20 +340,24 @@ async def _tell(session: AsyncSession, job: RunningJob, read: Read, taking: Taki
     """Tell of lines with which something is wrong; of the others there is nothing to tell."""
     kinds = {one.number: "task" if one.kind == ROW else one.kind for one in read.incoming} | dict(read.kinds)
     told = [
-        ItemResult(
-            number - 1,
-            succeeded=number not in taking.broken,
-            told={
-                "op": "import",
-                "line": number,
-                "kind": kinds.get(number) or None,
-                "error": _as_json(taking.broken[number]) if number in taking.broken else None,
-                "warnings": [_as_json(one) for one in taking.warned.get(number, ())] or None,
-            },
-        )
+        _result(number, kinds.get(number) or None, taking.broken.get(number), taking.warned.get(number, ()))
         for number in sorted({*taking.broken, *taking.warned})
     ]
     await jobs.tell_results(session, job, told)
+
+
+def _result(number: int, kind: str | None, error: ErrorDetail | None, warnings: Sequence[ErrorDetail]) -> ItemResult:
+    return ItemResult(
+        number - 1,
+        succeeded=error is None,
+        told={
+            "op": "import",
+            "line": number,
+            "kind": kind,
+            "error": None if error is None else _as_json(error),
+            "warnings": [_as_json(one) for one in warnings] or None,
+        },
+    )
 
 
 def _as_json(detail: ErrorDetail) -> dict[str, Any]:
