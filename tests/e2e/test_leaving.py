@@ -20,7 +20,12 @@ OTHERWISE = (
     "/api/v1/users/me",
 )
 IN_PROJECT = {
-    path: f"{path}?project_id={{project_id}}" for path in ("/api/v1/tasks/by-external/{source}/{external_id}",)
+    "/api/v1/tasks/by-external/{source}/{external_id}": (
+        "/api/v1/tasks/by-external/{source}/{external_id}?project_id={project_id}"
+    ),
+    "/api/v1/search": "/api/v1/search?q=Rest",
+    "/api/v1/tasks/aggregate": "/api/v1/tasks/aggregate?group_by=project",
+    "/api/v1/tasks/facets": "/api/v1/tasks/facets?by=project",
 }
 SECONDS = 1.0
 
@@ -96,6 +101,20 @@ class Team:
         self.names["attachment_id"] = file.json()["data"]["id"]
         star = await self.api.put(f"/api/v1/tasks/{self.names['task_id']}/star", headers=self.bob.headers)
         assert star.status_code < 300
+        await self.furnish_many()
+
+    async def furnish_many(self):
+        of_workspace = {"workspace_id": self.names["workspace_id"]}
+        saved = {**of_workspace, "name": "La", "scope": "shared", "filter": "status = todo"}
+        self.names["filter_id"] = (await self.make("POST", "/api/v1/filters", saved))["id"]
+        export = await self.api.post(
+            "/api/v1/exports", json={**of_workspace, "format": "csv"}, headers=self.ann.headers
+        )
+        self.names["export_id"] = export.json()["data"]["id"]
+        many = [{"op": "update", "id": self.names["task_id"], "patch": {"priority": "low"}}] * 201
+        body = {"mode": "partial", "operations": many}
+        job = await self.api.post("/api/v1/tasks/bulk", json=body, headers=self.bob.headers)
+        self.names["job_id"] = job.json()["data"]["id"]
 
     def secrets(self):
         """Everything that tells of the workspace: the ids of what is in it."""
@@ -141,6 +160,8 @@ async def test_f6_no_surface_shows_a_removed_member_anything_within_a_second(api
     hidden_before = [path for path in paths if not await shows(team, path)]
     # What a member may not, or has nothing of; the link of an invitation is looked at without its token.
     assert sorted(hidden_before) == [
+        "/api/v1/exports/{export_id}",
+        "/api/v1/exports/{export_id}/content",
         "/api/v1/invitations/link",
         "/api/v1/trash",
         "/api/v1/workspaces/{workspace_id}/audit",

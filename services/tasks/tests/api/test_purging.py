@@ -29,6 +29,8 @@ def test_the_jobs_and_how_often_they_run(settings):
         "purge-inbox": 3600.0,
         "purge-outbox": 3600.0,
         "purge-invitations": 3600.0,
+        "purge-jobs": 3600.0,
+        "purge-files": 300.0,
         "purge-projects": 300.0,
         "purge-trash": 3600.0,
         "purge-workspaces": 3600.0,

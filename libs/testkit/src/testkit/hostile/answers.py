@@ -13,7 +13,7 @@ ENVELOPE = {"success", "data", "message", "errors", "meta"}
 # Beside the envelope, where a form asks for a token (RFC 6749, section 5.2).
 OF_OAUTH = {"error", "error_description"}
 ENTRY = {"field", "code", "message"}
-MORE = {"hint", "allowed", "position", "pointer", "expected"}
+MORE = {"hint", "allowed", "position", "pointer", "expected", "index"}
 UNPROCESSABLE = 422
 INVALID = frozenset({400, UNPROCESSABLE})
 WITH_DATA = frozenset({403, 409, 412})

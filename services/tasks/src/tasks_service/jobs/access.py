@@ -37,7 +37,7 @@ async def own_job(job_id: JobId, caller: CurrentPrincipal, write: Writing) -> Ro
 
 
 def _is_started_by(row: RowMapping | None, caller: Principal) -> bool:
-    return row is not None and row["principal"]["session_id"] == str(caller.session_id)
+    return row is not None and row["principal"].get("session_id") == str(caller.session_id)
 
 
 def _found(row: RowMapping | None) -> RowMapping:
