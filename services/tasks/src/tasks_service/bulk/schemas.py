@@ -39,7 +39,7 @@ class BulkChange(BaseModel):
         default=False, description="Do everything, answer with what would change, and undo it: nothing is kept."
     )
     operations: list[AnyOperation] = Field(
-        min_length=1, max_length=MAX_OPERATIONS, description="What is to be done, up to 200 at once."
+        min_length=1, max_length=MAX_OPERATIONS, description="What is to be done; more than 200 are left to a job."
     )
 
 
