@@ -46,7 +46,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from testkit.contract import Contract
-from testkit.databases import migrated_database
+from testkit.databases import PATIENCE, migrated_database
 from testkit.identities import TestGateway
 from testkit.servers import free_port
 from testkit.waiting import eventually
@@ -430,7 +430,7 @@ async def lane(database_settings: DatabaseSettings) -> AsyncIterator[Lane]:
 async def distant_database(lane: Lane, database_settings: DatabaseSettings) -> AsyncIterator[Database]:
     """The same database at the end of the lane."""
     url = make_url(database_settings.url.get_secret_value()).set(port=lane.port).render_as_string(hide_password=False)
-    settings = DatabaseSettings(url=SecretStr(url), pool_size=10, pool_wait_seconds=5, write_wait_seconds=5)
+    settings = DatabaseSettings(url=SecretStr(url), pool_size=10, **PATIENCE)
     found = open_database(settings, application_name="notifications-distant")
     yield found
     await asyncio.gather(*ENDING)

@@ -173,11 +173,21 @@ class DatabaseSettings(SettingsGroup):
             "writes of one row stand in line."
         ),
     )
+    statement_seconds: float = Field(
+        default=5.0,
+        ge=0.1,
+        le=60,
+        validation_alias="DATABASE_STATEMENT_SECONDS",
+        description="How long PostgreSQL works on a statement before it ends it, in seconds.",
+    )
     command_seconds: float = Field(
         default=6.0,
         gt=0,
         validation_alias="DATABASE_COMMAND_SECONDS",
-        description="How long a statement waits for PostgreSQL, which ends it after 5 s itself, in seconds.",
+        description=(
+            "How long we wait for PostgreSQL, in seconds, before we give the connection up: a little longer than "
+            "DATABASE_STATEMENT_SECONDS, since a server that is there ends the statement itself."
+        ),
     )
 
     @field_validator("url", "replica_url")

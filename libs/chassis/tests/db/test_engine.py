@@ -26,6 +26,12 @@ async def test_r37_every_connection_has_its_limits(database, engine):
 
 
 @pytest.mark.parametrize("engine", ["writer", "reader"])
+async def test_r37_a_statement_ends_where_the_settings_say(open_with, engine):
+    async with open_with(statement_seconds=2.5) as database, getattr(database, engine).connect() as connection:
+        assert (await connection.execute(text("SHOW statement_timeout"))).scalar_one() == "2500ms"
+
+
+@pytest.mark.parametrize("engine", ["writer", "reader"])
 async def test_r37_who_waits_too_long_for_a_connection_is_answered_503(open_with, engine):
     async with open_with(pool_size=1, pool_wait_seconds=0.1, write_wait_seconds=0.1) as database:
         pool = getattr(database, engine)

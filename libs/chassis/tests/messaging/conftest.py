@@ -16,7 +16,7 @@ from chassis.outbox.envelope import EventEnvelope
 from chassis.settings import DatabaseSettings
 from pydantic import SecretStr
 from sqlalchemy import text
-from testkit.databases import create_database
+from testkit.databases import PATIENCE, create_database
 from testkit.sample import Base
 
 DELAYS = (0.1, 0.2)
@@ -29,7 +29,7 @@ def sample_url(postgres_url: str, worker_id: str) -> str:
 
 @pytest.fixture
 async def database(sample_url: str) -> AsyncIterator[Database]:
-    settings = DatabaseSettings(url=SecretStr(sample_url), pool_wait_seconds=5, write_wait_seconds=5)
+    settings = DatabaseSettings(url=SecretStr(sample_url), **PATIENCE)
     found = open_database(settings, application_name="messaging-tests")
     async with found.writer.begin() as connection:
         await connection.execute(text("DROP SCHEMA IF EXISTS sample CASCADE"))

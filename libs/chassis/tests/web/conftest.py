@@ -31,7 +31,7 @@ from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy import BigInteger, ForeignKey, func, insert, select, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from testkit.databases import create_database
+from testkit.databases import PATIENCE, create_database
 from testkit.identities import TestGateway
 
 NOTES = "/api/v1/notes"
@@ -301,9 +301,7 @@ def database_url(postgres_url: str, worker_id: str) -> str:
 
 
 def settings_of(url: str, **options: Any) -> DatabaseSettings:
-    return DatabaseSettings(
-        url=SecretStr(url), **{"pool_size": 4, "pool_wait_seconds": 5, "write_wait_seconds": 5, **options}
-    )
+    return DatabaseSettings(url=SecretStr(url), **{"pool_size": 4, **PATIENCE, **options})
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,20 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import asyncpg
 from chassis.settings import DatabaseSettings
 from pydantic import SecretStr
 
 START_SECONDS = 30.0
+PATIENCE: dict[str, Any] = {
+    "pool_wait_seconds": 5,
+    "write_wait_seconds": 5,
+    "statement_seconds": 30,
+    "command_seconds": 35,
+}
+"""Limits that a busy machine which stands still for some seconds does not reach."""
 
 
 def create_database(server_url: str, name: str) -> str:
@@ -40,7 +48,7 @@ def migrated_database(server_url: str, name: str, migrate: Callable[[str], None]
     """Make a database, bring it up to date by the service's own migrations, and return its settings."""
     url = create_database(server_url, name)
     migrate(url)
-    return DatabaseSettings(url=SecretStr(url), pool_size=10, pool_wait_seconds=5, write_wait_seconds=5)
+    return DatabaseSettings(url=SecretStr(url), pool_size=10, **PATIENCE)
 
 
 def owned_database(
@@ -68,4 +76,4 @@ def owned_database(
     host = server_url.rpartition("@")[2]
     owned = f"postgresql://{role}:{role}@{host.removeprefix('postgresql://')}/{name}"
     migrate(owned)
-    return DatabaseSettings(url=SecretStr(owned), pool_size=10, pool_wait_seconds=5, write_wait_seconds=5)
+    return DatabaseSettings(url=SecretStr(owned), pool_size=10, **PATIENCE)

@@ -12,7 +12,6 @@ from chassis.db.binding import bind_when_taken
 from chassis.settings import DatabaseSettings
 
 SERVER_SETTINGS = {
-    "statement_timeout": "5000",
     "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "10000",
     "tcp_user_timeout": "10000",
@@ -81,7 +80,11 @@ def _engine(url: str, settings: DatabaseSettings, application_name: str, **optio
         connect_args={
             "timeout": CONNECT_SECONDS,
             "command_timeout": settings.command_seconds,
-            "server_settings": {"application_name": application_name, **SERVER_SETTINGS},
+            "server_settings": {
+                "application_name": application_name,
+                "statement_timeout": str(round(settings.statement_seconds * 1000)),
+                **SERVER_SETTINGS,
+            },
         },
         **options,
     )
