@@ -7,6 +7,7 @@ from uuid import uuid5
 import orjson
 import pytest
 import websockets
+from chassis.clock import rfc3339
 from chassis.ids import uuid7
 from chassis.secret_tokens import API_TOKEN, token_digest
 from chassis.tokens import IdentityVerifier
@@ -55,12 +56,14 @@ async def test_the_service_learns_whose_the_token_is_and_what_bounds_it(api, aut
         workspace_id=str(workspace),
         project_ids=sorted(str(project) for project in projects),
         read_only=True,
+        expires_at="2026-12-31T12:00:00.500Z",
     )
     assert (await api.get(PATH, headers=token.headers)).status_code == 200
     caller = vouched()
     assert (caller.user_id, caller.session_id, caller.via, caller.kind) == (token.user_id, token.id, "token", "user")
     assert (caller.scopes, caller.roles) == ({"tasks:read", "tasks:write"}, {"user", "admin"})
     assert (caller.workspace_id, caller.project_ids, caller.read_only) == (workspace, projects, True)
+    assert rfc3339(caller.expires_at) == "2026-12-31T12:00:00.000000Z"
 
 
 async def test_a_token_of_a_service_account_is_a_bots(api, auth, vouched):

@@ -162,6 +162,7 @@ class ApiTokens:
             workspace_id=found.workspace_id,
             project_ids=found.project_ids,
             read_only=found.read_only,
+            expires_at=found.expires_at,
         )
         token = AccessToken(principal, str(found.token_id), int(now), int(found.expires_at.timestamp()))
         identity = self._signer.sign(principal, now=utcnow())

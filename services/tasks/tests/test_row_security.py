@@ -38,8 +38,9 @@ from testkit.waiting import eventually
 
 WORKSPACE = METADATA.tables["tasks.workspace"]
 GUARDED = [table for table in METADATA.sorted_tables if "workspace_id" in table.c] + [WORKSPACE]
-UNGUARDED = {"idempotency_key", "inbox", "outbox", "person", "search_document"}
-"""What is of no workspace: found by the caller's credential, told to all who share a workspace, never read, or joined.
+UNGUARDED = {"ended_credential", "idempotency_key", "inbox", "outbox", "person", "search_document"}
+"""What is of no workspace: nothing for requests, found by the caller's credential, told to all who share a workspace,
+never read, or joined.
 
 Under row-level security an index of words could not be used, so a search document is read with the task that it is of,
 in one statement, and written by triggers.

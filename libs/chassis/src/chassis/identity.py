@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -30,8 +31,8 @@ class Principal:
 
     The rest bounds what an API token may do; a session has none of it. `scopes` are all that it may do;
     `workspace_id` and `project_ids` are all that it may see, None meaning whatever its user may see; with
-    `read_only` it reads only. What a caller may do with a given object is never in here: that is
-    decided beside the data.
+    `read_only` it reads only. `expires_at` is when it is over, for what goes on after the request. What a caller may
+    do with a given object is never in here: that is decided beside the data.
     """
 
     user_id: UUID
@@ -43,6 +44,7 @@ class Principal:
     workspace_id: UUID | None = None
     project_ids: frozenset[UUID] | None = None
     read_only: bool = False
+    expires_at: datetime | None = None
 
     @property
     def is_session(self) -> bool:

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, get_args
 from uuid import UUID
 
@@ -244,6 +244,8 @@ def _bounds(principal: Principal) -> dict[str, Any]:
         claims["ws"] = str(principal.workspace_id)
     if principal.project_ids is not None:
         claims["pr"] = sorted(str(project) for project in principal.project_ids)
+    if principal.expires_at is not None:
+        claims["end"] = int(principal.expires_at.timestamp())
     return claims
 
 
@@ -265,7 +267,7 @@ def _vouched_for(claims: dict[str, Any]) -> Principal:
     if via not in VIAS:
         raise TokenError("a credential of an unknown sort")
     try:
-        workspace, projects = claims.get("ws"), claims.get("pr")
+        workspace, projects, end = (claims.get(name) for name in ("ws", "pr", "end"))
         return replace(
             caller,
             kind=kind,
@@ -273,6 +275,7 @@ def _vouched_for(claims: dict[str, Any]) -> Principal:
             workspace_id=None if workspace is None else UUID(workspace),
             project_ids=None if projects is None else frozenset(UUID(project) for project in projects),
             read_only=bool(claims.get("ro", False)),
+            expires_at=None if end is None else datetime.fromtimestamp(end, UTC),
         )
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
         raise TokenError("claims of the wrong form") from error

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -262,6 +263,12 @@ def test_r21_the_gateways_identity_says_who_calls_for_sixty_seconds():
     assert verified.expires_at == pytest.approx(now() + 60, abs=2)
 
 
+def test_r21_an_api_token_is_vouched_for_with_its_end():
+    end = utcnow().replace(microsecond=0) + timedelta(days=1)
+    caller = replace(PRINCIPAL, via="token", expires_at=end)
+    assert IDENTITIES.verify(SIGNER.sign(caller, now=utcnow())).principal == caller
+
+
 def test_r21_the_key_may_come_with_escaped_line_ends():
     assert IdentityVerifier(GATEWAY.verify_key.replace("\n", "\\n")).verify(SIGNER.sign(PRINCIPAL, now=utcnow()))
 
@@ -278,7 +285,18 @@ def test_r21_a_user_token_is_no_identity_and_an_identity_no_user_token():
 
 
 @pytest.mark.parametrize(
-    "claims", [{"via": ["token"]}, {"via": {}}, {"via": 1}, {"via": None}, {"via": "root"}, {"pr": "x"}, {"ws": 7}]
+    "claims",
+    [
+        {"via": ["token"]},
+        {"via": {}},
+        {"via": 1},
+        {"via": None},
+        {"via": "root"},
+        {"pr": "x"},
+        {"ws": 7},
+        {"end": "x"},
+        {"end": 10**30},
+    ],
 )
 def test_r21_an_identity_whose_bounds_are_not_understood_is_refused(claims):
     identities = IdentityVerifier(public_pem(KEY))

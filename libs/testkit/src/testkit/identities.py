@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from chassis.clock import utcnow
@@ -49,6 +50,7 @@ class TestGateway:
         project_ids: Collection[UUID] | None = None,
         read_only: bool = False,
         roles: Collection[str] = (),
+        expires_at: datetime | None = None,
     ) -> dict[str, str]:
         """Return what the gateway adds to requests with an API token of a user, or of a service account (`bot`)."""
         principal = Principal(
@@ -60,6 +62,7 @@ class TestGateway:
             workspace_id=workspace_id,
             project_ids=None if project_ids is None else frozenset(project_ids),
             read_only=read_only,
+            expires_at=expires_at,
         )
         return {"x-taskloom-identity": self._signer.sign(principal, now=utcnow())}
 

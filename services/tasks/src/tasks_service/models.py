@@ -7,6 +7,7 @@ from tasks_service.checklists.models import ChecklistItem
 from tasks_service.comments.models import Comment, CommentVersion, Reaction
 from tasks_service.db import Base, IdempotencyKey, Inbox, Outbox
 from tasks_service.directory.models import Person
+from tasks_service.ended_credentials.models import EndedCredential
 from tasks_service.file_parts.models import FilePart
 from tasks_service.import_sources.models import ImportSeen, ImportSource
 from tasks_service.invitations.models import Invitation
@@ -35,6 +36,7 @@ __all__ = [
     "ChecklistItem",
     "Comment",
     "CommentVersion",
+    "EndedCredential",
     "FilePart",
     "IdempotencyKey",
     "ImportSeen",

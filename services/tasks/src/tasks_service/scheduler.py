@@ -11,6 +11,7 @@ from chassis.outbox import purging
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.db import IdempotencyKey, Inbox, Outbox
+from tasks_service.ended_credentials import repository as ended_credentials
 from tasks_service.file_parts import repository as file_parts
 from tasks_service.import_sources import repository as import_sources
 from tasks_service.invitations.jobs import purge_invitations
@@ -23,6 +24,8 @@ from tasks_service.workspace_purging.service import purge_workspace
 MINUTE, HOUR = 60.0, 3600.0
 ONE_DAY = timedelta(days=1)
 """Longer than a job takes: its file was begun before its end, from which it is kept."""
+ENDS_KEPT = timedelta(days=30)
+"""Longer than a job waits for workers: what was started by a credential that ended before is over."""
 
 
 async def purge_idempotency_keys(session: AsyncSession) -> bool:
@@ -37,11 +40,16 @@ async def purge_outbox(session: AsyncSession) -> bool:
     return await purging.purge(session, table_of(Outbox))
 
 
+async def purge_ended_credentials(session: AsyncSession) -> bool:
+    return await ended_credentials.purge(session, before=utcnow() - ENDS_KEPT)
+
+
 JOBS = (
     Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
     Job("purge-inbox", HOUR, purge_inbox),
     Job("purge-outbox", HOUR, purge_outbox),
     Job("purge-invitations", HOUR, purge_invitations),
+    Job("purge-ended-credentials", HOUR, purge_ended_credentials),
 )
 
 

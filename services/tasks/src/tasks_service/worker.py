@@ -10,6 +10,7 @@ from chassis.db.engine import Database
 from tasks_service.bulk.jobs import bulk_kind
 from tasks_service.db import ROW_SECURITY
 from tasks_service.directory.consumers import on_person
+from tasks_service.ended_credentials.consumers import on_end_of_credential
 from tasks_service.exports.service import write_step
 from tasks_service.imports.service import take_step
 from tasks_service.jobs.jobs import JobWorker, WorkTerms
@@ -19,7 +20,13 @@ from tasks_service.service_accounts.consumers import on_service_account
 from tasks_service.settings import Settings, project_limits
 from tasks_service.workspaces.consumers import on_user_registered
 
-CONSUMERS: tuple[Consumer, ...] = (on_user_registered, on_service_account, on_person, on_attachment)
+CONSUMERS: tuple[Consumer, ...] = (
+    on_user_registered,
+    on_service_account,
+    on_person,
+    on_attachment,
+    on_end_of_credential,
+)
 
 
 def job_kinds(settings: Settings) -> Mapping[str, JobKind]:

@@ -86,8 +86,10 @@ async def list_jobs(
     description=(
         "How far a job of yours is. It is also told on your live connection (`job.updated.v1`), once a second at "
         "most. While it has not ended, `Retry-After` says when to ask again; `If-None-Match` with its ETag gets 304 "
-        "while it has not got on. Nobody else sees it; an API token without `tasks:read` reads what it has started "
-        "itself."
+        "while it has not got on. It goes on as you, by what you may do then: where the session or API token that "
+        "started it has ended meanwhile (a logout is an end, too), it fails with `CREDENTIAL_REVOKED` or "
+        "`CREDENTIAL_EXPIRED`, and where your account is not active any more with `ACCOUNT_INACTIVE`; what it has done "
+        "stays. Nobody else sees it; an API token without `tasks:read` reads what it has started itself."
     ),
     response_model=Envelope[JobOut],
     responses={

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.changes import service as changes
 from tasks_service.directory.rules import can_log_in
+from tasks_service.ended_credentials.service import require_credential
 from tasks_service.jobs import repository
 from tasks_service.jobs.errors import JobFinished, JobMissing, LeaseLost, MakerInactive, TooManyJobs
 from tasks_service.jobs.events import job_created, job_updated
@@ -173,13 +174,17 @@ async def results_at(session: AsyncSession, job: RunningJob, indexes: Collection
 
 
 async def find_held(session: AsyncSession, job_id: UUID, fence: int) -> RowMapping:
-    """Return a job for a step of it. Raises LeaseLost, and MakerInactive when there is nobody to do it as."""
+    """Return a job for a step of it.
+
+    Raises LeaseLost, and MakerInactive, CredentialRevoked or CredentialExpired when there is nobody to do it as.
+    """
     row = await repository.find_held(session, job_id, fence)
     if row is None:
         raise LeaseLost
     _, status = await repository.find_maker(session, row)
     if not can_log_in(status):
         raise MakerInactive
+    await require_credential(session, PRINCIPAL.validate_python(row["principal"]))
     return row
 
 
