@@ -1,20 +1,23 @@
 """What a request costs (E9): told by its body, taken as a whole or not at all, before anything runs."""
 
 import asyncio
+import json
 import random
 from collections import Counter
+from pathlib import Path
 
 import orjson
 import pytest
 import redis.asyncio as redis
 from chassis.ids import uuid7
-from gateway.cost import cost_of
+from gateway.cost import MOST_THINGS, cost_of
 from gateway.rate_limit import LocalLog, Quota, RateLimiter
 from testkit.waiting import eventually
 
 BULK = "/api/v1/tasks/bulk"
 BY_FILTER = "/api/v1/tasks/bulk/by-filter"
 PLAIN = "/api/v1/tasks"
+DOCUMENT = Path(__file__).parents[2] / "contracts" / "http" / "tasks.openapi.json"
 
 
 def bulk(count, **more):
@@ -127,13 +130,41 @@ async def test_e9_many_at_once_share_what_there_is_exactly(start, auth, tasks):
     assert len(tasks.requests) == 7
 
 
-@pytest.mark.parametrize(("path", "body"), [(BULK, bulk(226)), (BY_FILTER, {"expected_count": 10**18})])
-async def test_e9_more_than_the_limit_itself_422(start, auth, tasks, path, body):
+@pytest.mark.parametrize("things", [226, 10_000])
+async def test_e9_more_than_a_minute_costs_the_whole_minute_before_anything_runs(
+    start, auth, tasks, is_refused, things
+):
+    user, other = auth.user(), auth.user()
+    body = {"filter": "status = todo", "patch": {}, "expected_count": things}
+    async with start(rate_limit_per_minute=10) as gateway, gateway.client(headers=user.headers) as api:
+        answer = await api.post(BY_FILTER, json=body)
+        assert answer.status_code == 200
+        assert (answer.headers["x-ratelimit-cost"], answer.headers["x-ratelimit-remaining"]) == ("10", "0")
+        is_refused(await api.get(PLAIN), 429, "RATE_LIMITED")
+        # With one of the limit taken there is no whole minute left.
+        assert (await api.get(PLAIN, headers=other.headers)).headers["x-ratelimit-remaining"] == "9"
+        refused = await api.post(BY_FILTER, json=body, headers=other.headers)
+        is_refused(refused, 429, "RATE_LIMITED")
+        assert (refused.headers["x-ratelimit-cost"], refused.headers["x-ratelimit-remaining"]) == ("10", "9")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert len(tasks.requests) == 2
+
+
+def test_e9_no_more_is_let_through_than_the_operations_take():
+    bodies = json.loads(DOCUMENT.read_text())["components"]["schemas"]
+    assert bodies["BulkChange"]["properties"]["operations"]["maxItems"] == MOST_THINGS
+    assert bodies["BulkByFilter"]["properties"]["expected_count"]["maximum"] == MOST_THINGS
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [(BULK, {"operations": [0] * 10_001}), (BY_FILTER, {"expected_count": 10**18})]
+)
+async def test_e9_more_than_any_request_may_ask_for_422(start, auth, tasks, path, body):
     user = auth.user()
     async with start(rate_limit_per_minute=10) as gateway, gateway.client(headers=user.headers) as api:
         answer = await api.post(path, json=body)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "COST_ABOVE_LIMIT")
-        assert answer.json()["data"] == {"cost": 11 if path == BULK else 40_000_001, "limit": 10}
+        assert answer.json()["data"] == {"cost": 402 if path == BULK else 40_000_001, "limit": 401}
         # A refusal is a request like any other.
         assert (answer.headers["x-ratelimit-cost"], answer.headers["x-ratelimit-remaining"]) == ("1", "9")
     assert tasks.requests == []

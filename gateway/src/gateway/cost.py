@@ -1,4 +1,8 @@
-"""What a request costs of its sender's limit: one, and more where it does many things at once (E9)."""
+"""What a request costs of its sender's limit: one, and more where it does many things at once (E9).
+
+What is more than the service does at once is left to its workers, who take turns between senders: so a request that
+would cost more than the limit of a whole minute costs all of that minute, and is let through when nothing else was.
+"""
 
 import math
 from typing import Any
@@ -6,6 +10,8 @@ from typing import Any
 import orjson
 
 EACH = 25
+MOST_THINGS = 10_000
+"""How many things a request may ask for; the services refuse more, too."""
 MOST = 10**9
 """More than that is not told apart: it is above every limit."""
 MAX_DIGITS = 20
@@ -20,8 +26,15 @@ def cost_of(body: bytes, member: str) -> int:
         found = orjson.loads(body)
     except (ValueError, RecursionError):
         return 1
-    things = _number(found.get(member)) if isinstance(found, dict) else 0
+    return cost_for(_number(found.get(member)) if isinstance(found, dict) else 0)
+
+
+def cost_for(things: int) -> int:
+    """Return what so many things cost."""
     return 1 + math.ceil(things / EACH)
+
+
+HIGHEST_COST = cost_for(MOST_THINGS)
 
 
 def _number(value: Any) -> int:

@@ -33,7 +33,10 @@ RETRY_SECONDS = 2.0
 STATUS_SECONDS = 1.0
 OWN = "gateway"
 COSTLY = frozenset(route.template for route in ROUTES if route.cost_by is not None)
-COST = "What the request takes of the limit: 1, and 1 more for each 25 that are begun of what is to be done."
+COST = (
+    "What the request takes of the limit: 1, and 1 more for each 25 that are begun of what is to be done, but no more "
+    "than the limit of a whole minute. It is taken at once, before anything runs, or the request is refused with 429."
+)
 TITLE = "Taskloom"
 DESCRIPTION = (
     "Task management as an API. Sign up with `POST /api/v1/auth/register`, log in with `POST /api/v1/auth/login`, "

@@ -92,12 +92,12 @@ class UpstreamTimeout(AppError):
 
 
 class CostAboveLimit(AppError):
-    """What would never be let through, however long one waits."""
+    """What is more than any request may ask for, and is refused before it costs anything like it."""
 
     code = "COST_ABOVE_LIMIT"
     kind = ErrorKind.INVALID
-    message = "This costs more than the limit of a whole minute: split it into several requests."
-    data_example = MappingProxyType({"cost": 121, "limit": 100})
+    message = "This is more than one request may ask for: split it into several requests."
+    data_example = MappingProxyType({"cost": 441, "limit": 401})
 
 
 class TicketsUnavailable(ServiceUnavailable):

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.assembly import Parts, open_parts
 from gateway.callers import Caller
 from gateway.cors import Cors, OriginNotAllowed
-from gateway.cost import cost_of
+from gateway.cost import HIGHEST_COST, cost_of
 from gateway.edge import Edge, Head, limit_key
 from gateway.errors import AuthStateUnavailable, CostAboveLimit, InvalidToken, RouteNotFound
 from gateway.exchange import (
@@ -193,12 +193,12 @@ class Gateway:
         try:
             sent = await body.complete()
             cost = cost_of(sent, member)
-            if cost > quota.limit:
-                raise CostAboveLimit(data={"cost": cost, "limit": quota.limit})
+            if cost > HIGHEST_COST:
+                raise CostAboveLimit(data={"cost": cost, "limit": HIGHEST_COST})
         except AppError:
             await self._count(quota, exchange)
             raise
-        await self._count(replace(quota, cost=cost), exchange)
+        await self._count(replace(quota, cost=min(cost, quota.limit)), exchange)
         return sent
 
     async def _count(self, quota: Quota, exchange: Exchange) -> None:
