@@ -105,6 +105,11 @@ async def test_p2_include_says_what_there_is_of_comments_and_history(files):
     # The export itself is in the log, for all who read it.
     assert told[:1] == ["task.created"]
     assert "job.created" in told
+    (commented,) = [change for change in changes if change["type"] == "comment.created"]
+    assert {one["field"]: one["new"] for one in commented["changes"]}["body"] is None
+    assert b"Words." not in content
+    _, content = await files.export(include=["history", "comments"])
+    assert content.count(b"Words.") == 2
     _, content = await files.export(include=[])
     assert of_kind(content, "comment") == of_kind(content, "change") == []
 

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from tasks_service.data_tables.rules import COLUMNS, as_list, due_text
 from tasks_service.dues.rules import DUE_COLUMNS
+from tasks_service.history.rules import silenced
+from tasks_service.history.schemas import AuditEntry
 from tasks_service.tasks.repository import task
 
 Row = Mapping[str, Any]
@@ -162,6 +164,14 @@ def detail_line(kind: str, row: Row, user_id: UUID) -> dict[str, Any]:
     line = said(kind, row, OF_DETAILS[kind])
     if kind == "watcher" and row["user_id"] != user_id:
         line |= {"is_muted": False}
+    return line
+
+
+def change_line(entry: AuditEntry, *, with_words: bool) -> dict[str, Any]:
+    """Return the line of a change; what comments say is told only where comments are."""
+    line = {"kind": "change", **entry.model_dump(mode="json")}
+    if entry.entity_type == "comment" and not with_words:
+        line["changes"] = silenced(line["changes"])
     return line
 
 

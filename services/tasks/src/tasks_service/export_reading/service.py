@@ -16,7 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.data_tables.rules import as_row
 from tasks_service.export_reading import repository
 from tasks_service.export_reading.rules import Row, parents_first, still_told, to_be_read
-from tasks_service.export_reading.schemas import cells_of, detail_line, named_line, project_lines, task_lines
+from tasks_service.export_reading.schemas import (
+    cells_of,
+    change_line,
+    detail_line,
+    named_line,
+    project_lines,
+    task_lines,
+)
 from tasks_service.history.filters import AuditFilter
 from tasks_service.history.repository import of_workspace
 from tasks_service.history.service import audit_entries
@@ -177,7 +184,7 @@ async def _changes(session: AsyncSession, reading: Reading, place: Place) -> Fou
         limit=AT_ONCE,
     )
     entries = await audit_entries(connection, rows)
-    lines = [{"kind": "change", **one.model_dump(mode="json")} for one in entries]
+    lines = [change_line(one, with_words="comments" in reading.include) for one in entries]
     further = Place(section="change", seq=rows[-1]["seq"]) if rows else _next_section(reading, place)
     return Found(lines, further)
 

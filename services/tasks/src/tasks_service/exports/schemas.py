@@ -26,8 +26,8 @@ class ExportCreate(BaseModel):
     include: Annotated[list[Part], Field(max_length=3)] = Field(
         default=["comments"],
         description=(
-            "Of `ndjson`: `comments` with their reactions, `history`, which is the log of all changes, and "
-            "`attachments`, which are their names and no bytes."
+            "Of `ndjson`: `comments` with their reactions, `history`, which is the log of all changes (without "
+            "`comments` it has not what these say), and `attachments`, which are their names and no bytes."
         ),
     )
 
