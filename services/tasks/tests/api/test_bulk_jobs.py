@@ -151,6 +151,36 @@ async def test_e3_the_first_refusal_of_a_whole_fails_the_job_and_nothing_is_chan
     assert len(await bulk.results(job["id"], "&status=cancelled")) == 200
 
 
+CURSE = (
+    "CREATE FUNCTION tasks.curse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE check_violation; END'",
+    """CREATE TRIGGER curse BEFORE INSERT ON tasks.task FOR EACH ROW WHEN (NEW.title = 'cursed')
+    EXECUTE FUNCTION tasks.curse()""",
+)
+
+
+@pytest.fixture
+async def cursed(rows):
+    """Has the database refuse tasks of this title, as it does what is found to be wrong by it alone."""
+    for statement in CURSE:
+        await rows(statement)
+    yield "cursed"
+    await rows("DROP FUNCTION tasks.curse() CASCADE")
+
+
+async def test_e3_what_the_database_refuses_of_a_whole_has_its_index(bulk, roster, rows, cursed):
+    operations = [new(roster, cursed if n == 3 else "a") for n in range(5)]
+    answer = await bulk.send(*operations, mode="atomic")
+    assert answer.status_code == 422
+    assert [(one["code"], one["index"]) for one in answer.json()["errors"]] == [("VALIDATION_FAILED", 3)]
+    operations += [new(roster) for _ in range(200)]
+    job = await bulk.ended(await bulk.started(*operations, mode="atomic"))
+    assert (job["status"], job["done"], job["failed"]) == ("failed", 1, 1)
+    assert [(one["code"], one["index"]) for one in job["error"]["errors"]] == [("VALIDATION_FAILED", 3)]
+    (refused,) = await bulk.results(job["id"], "&status=failed")
+    assert (refused["index"], refused["status"]) == (3, 422)
+    assert await counted(rows, roster) == 0
+
+
 @pytest.mark.parametrize(("many", "more"), [(501, {"mode": "atomic"}), (201, {"dry_run": True})])
 async def test_e3_what_is_too_much_for_one_transaction_is_refused(bulk, roster, rows, many, more):
     refused = await bulk.send(*({"op": "delete", "id": "T-1"} for _ in range(many)), **more)

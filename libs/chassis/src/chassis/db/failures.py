@@ -1,5 +1,7 @@
 """What a failing statement means to the caller (R39); nothing that PostgreSQL says reaches the answer."""
 
+from dataclasses import replace
+
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -29,6 +31,7 @@ UNAVAILABLE_STATES = frozenset(
 )
 LOCK_NOT_AVAILABLE = "55P03"
 CONNECTION_CLASS = "08"
+INDEX = "index_of_operation"
 
 
 class AlreadyExists(Conflict):
@@ -41,8 +44,21 @@ class ReferenceNotFound(InvalidInput):
     message = "The request refers to something that does not exist."
 
 
+def locate(error: DBAPIError, *, index: int) -> None:
+    """Note which operation of a request a statement was of that failed, for `explain`."""
+    vars(error)[INDEX] = index
+
+
 def explain(error: SQLAlchemyError | OSError) -> AppError:
     """Return the refusal that a database failure becomes; InternalError for one that is our own mistake."""
+    refusal = _explained(error)
+    index = vars(error).get(INDEX)
+    if index is not None:
+        refusal.details = tuple(replace(one, index=index) for one in refusal.details)
+    return refusal
+
+
+def _explained(error: SQLAlchemyError | OSError) -> AppError:
     if isinstance(error, OSError | PoolTimeout | InterfaceError):
         return ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS, log_detail=type(error).__name__)
     state = sqlstate(error)

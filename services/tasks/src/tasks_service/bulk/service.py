@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from chassis.db.failures import CHECK_VIOLATION, FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION, explain, sqlstate
+from chassis.db.failures import CHECK_VIOLATION, FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION, explain, locate, sqlstate
 from chassis.errors import AppError, ErrorDetail, Overtaken, VersionConflict
 from chassis.identity import Principal
 from chassis.web.status import STATUS_OF_KIND
@@ -169,6 +169,10 @@ async def _do_one(batch: Batch, operation: AnyOperation, index: int, terms: Term
     try:
         async with _alone(batch.session, terms.mode, gathering):
             done = await _decided(batch, operation)
+    except DBAPIError as error:
+        if sqlstate(error) in OF_AN_OPERATION:
+            locate(error, index=index)
+        raise
     except AppError as refusal:
         if isinstance(refusal, Overtaken):
             raise

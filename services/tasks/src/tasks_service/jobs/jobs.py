@@ -139,7 +139,10 @@ class JobWorker:
         except AppError as error:
             await self._fail(row, error)
         except TROUBLE as error:
-            await self._put_off(row, explain(error))
+            refusal = explain(error)
+            # What is wrong with one operation is so at the next attempt, too.
+            is_of_one = refusal.details[0].index is not None
+            await (self._fail(row, refusal) if is_of_one else self._put_off(row, refusal))
         except Exception as error:
             log.exception("job.step_failed", job_id=str(row["id"]))
             await self._put_off(row, InternalError(log_detail=type(error).__name__))
