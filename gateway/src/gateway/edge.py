@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from chassis.errors import AppError, MalformedRequest
+from chassis.timezones import UnknownTimezone
 from starlette.types import Scope
 
 from gateway.errors import HeaderFieldsTooLarge, InvalidToken, MalformedPath, MisdirectedHost, TargetTooLong
@@ -98,7 +99,7 @@ class Edge:
                 raise _repeated(name)
             picked[name] = text
             if name == b"x-timezone" and not TIMEZONE.fullmatch(value):
-                raise MalformedRequest("X-Timezone is the name of a time zone, such as Europe/Berlin.")
+                raise UnknownTimezone(field="X-Timezone")
             if name in FORWARDED and name not in dropped:
                 forwarded.append((name.decode(), text[:MAX_USER_AGENT] if name == b"user-agent" else text))
         check_framing(scope, picked)

@@ -9,6 +9,12 @@ from chassis.cursors import CursorSigner
 Row = TypeVar("Row", bound=Mapping[Any, Any])
 Key = TypeVar("Key")
 
+MAX_PER_PAGE = 100
+DEFAULT_PER_PAGE = 20
+MAX_OFFSET = 10_000
+MAX_CURSOR = 4096
+"""Characters: sort keys are long where they are texts, and what a search came to is in a cursor, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Paging:

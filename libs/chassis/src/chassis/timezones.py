@@ -7,11 +7,18 @@ import importlib.resources
 from functools import cache
 from zoneinfo import ZoneInfo
 
+from chassis.errors import AppError, ErrorKind
 from chassis.text import closest
 
 UTC, ETC_UTC = "UTC", "Etc/UTC"
 NOT_SET = "Factory"
 """In the tz database the zone of a clock that nobody has set."""
+
+
+class UnknownTimezone(AppError):
+    code = "UNKNOWN_TIMEZONE"
+    kind = ErrorKind.INVALID
+    message = "A timezone is an IANA name such as Europe/Berlin."
 
 
 def canonical_timezone(name: str) -> str | None:

@@ -162,3 +162,14 @@ async def test_b3_with_if_match_nothing_is_made_or_changed_at_another_version(ap
     assert (await put({"title": "c"}, "*")).json()["data"]["version"] == 3
     log = await rows(LOG, id=first["workspace_id"])
     assert log == [("task.created.v1", 1), ("task.created.v1", 1), ("task.updated.v1", 2), ("task.updated.v1", 3)]
+
+
+async def test_b3_a_part_of_what_another_system_keeps_is_read(api, owner):
+    headers, _ = owner
+    made = await api.put(PATH.format("A-9"), json={"title": "a"}, headers=headers)
+    task = made.json()["data"]
+    answer = await api.get(PATH.format("A-9?fields=title&include=starred"), headers=headers)
+    assert answer.json()["data"] == {"id": task["id"], "title": "a", "is_starred": False}
+    assert answer.headers["etag"] == '"1"'
+    refused = await api.get(PATH.format("A-9?fields=titel"), headers=headers)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "UNKNOWN_FIELD")

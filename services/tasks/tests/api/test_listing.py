@@ -113,3 +113,45 @@ async def test_d1_each_filter_has_the_whole_depth_whatever_it_is_joined_with(ros
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "FILTER_TOO_COMPLEX"), query
     answer = await roster.ask("owner", "POST", "/tasks/search", {"filter": {"not": deep}})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "FILTER_TOO_COMPLEX")
+
+
+async def test_d1_a_body_takes_lists_joined_by_commas_as_the_parameters_do(roster):
+    for title, priority in (("Teal", "low"), ("Teal b", "high")):
+        await roster.task(title=title, priority=priority)
+    wanted = "sort=-priority,title&fields=title,priority&include=starred,permissions&scope=tasks,comments&q=teal"
+    expected = await roster.ok("owner", "GET", f"/tasks?{wanted}")
+    texts = {
+        "sort": "-priority, title",
+        "fields": "title,priority",
+        "include": "starred,permissions",
+        "scope": "tasks, comments",
+        "q": "teal",
+    }
+    lists = {name: text.split(",") if name != "q" else text for name, text in texts.items()}
+    lists = {name: [one.strip() for one in given] if name != "q" else given for name, given in lists.items()}
+    for body in (texts, lists):
+        assert await roster.ok("owner", "POST", "/tasks/search", body) == expected
+    assert [one["title"] for one in expected] == ["Teal b", "Teal"]
+
+
+async def test_r28_a_body_with_lists_that_are_none_is_told_where(roster):
+    body = {"scope": "projects,tasks", "fields": "titel", "include": "", "sort": "flavor"}
+    for wrong in (body, {name: text.split(",") for name, text in body.items()}):
+        for name in wrong:
+            answer = await roster.ask("owner", "POST", "/tasks/search", {name: wrong[name]})
+            [error] = answer.json()["errors"]
+            assert (answer.status_code, error["field"].partition(".")[0]) == (422, name)
+    for wrong in (7, {"a": "b"}):
+        answer = await roster.ask("owner", "POST", "/tasks/search", dict.fromkeys(body, wrong))
+        assert [one["code"] for one in answer.json()["errors"]] == ["WRONG_TYPE"] * 4
+
+
+async def test_d3_no_name_of_a_zone_is_told_alike_wherever_it_stands(roster):
+    for headers, query in (({}, "&tz="), ({"x-timezone": ""}, "")):
+        answer = await roster.ask("owner", "GET", f"/tasks?per_page=1{query}", **headers)
+        error = answer.json()["errors"][0]
+        assert (answer.status_code, error["code"]) == (422, "UNKNOWN_TIMEZONE")
+        assert error["field"] == ("tz" if query else "X-Timezone")
+    for body, headers in (({"tz": ""}, {}), ({}, {"x-timezone": ""})):
+        answer = await roster.ask("owner", "POST", "/tasks/search", body, **headers)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "UNKNOWN_TIMEZONE")

@@ -325,6 +325,34 @@ async def test_d10_a_list_is_narrowed_by_a_saved_filter_as_who_asks(roster, keep
     assert {"field": "assignees", "op": "=", "value": roster.id("colleague")} in resolved["and"]
 
 
+async def test_d10_a_search_of_ones_own_takes_the_place_of_the_kept_one_and_filters_are_joined(roster, keep):
+    for title, status in (("Red door", "todo"), ("Red gate", "todo"), ("Old gate", "done")):
+        made = await roster.task(title=title)
+        if status == "done":
+            await roster.ok("owner", "PATCH", f"/tasks/{made['id']}", {"status": status})
+    kept = await keep(filter="status = todo", q="door", sort="title")
+    by_id = f"filter_id={kept['id']}"
+    assert await titles(roster, "member", by_id) == ["Red door"]
+    assert await titles(roster, "member", f"{by_id}&q=gate") == ["Red gate"]
+    found = await roster.ok("member", "POST", "/tasks/search", {"filter_id": kept["id"], "q": "gate"})
+    assert [one["title"] for one in found] == ["Red gate"]
+    answer = await roster.ask("member", "GET", f"/tasks/aggregate?group_by=status&{by_id}&q=gate")
+    assert answer.json()["meta"]["total"] == 1
+
+
+async def test_d10_a_kept_order_by_rank_needs_a_search(roster, keep):
+    await roster.task(title="Red door")
+    kept = await keep(filter=None, sort="-rank")
+    by_id = f"filter_id={kept['id']}"
+    answer = await roster.ask("member", "GET", f"/tasks?{by_id}")
+    assert (code(answer), answer.json()["errors"][0]["field"]) == ((422, "NOT_ALLOWED"), "filter_id")
+    assert await titles(roster, "member", f"{by_id}&q=door") == ["Red door"]
+    assert await titles(roster, "member", f"{by_id}&sort=title") == ["Red door"]
+    # A count has no order.
+    counted = await roster.ask("member", "GET", f"/tasks/aggregate?group_by=status&{by_id}")
+    assert (counted.status_code, counted.json()["meta"]["total"]) == (200, 1)
+
+
 async def test_d10_a_saved_filter_that_one_does_not_see_is_answered_as_one_that_is_not_there(roster, keep):
     mine, shared = await keep(name="mine"), await keep(name="ours", scope="shared")
     for who, one in (("owner", mine), ("guest", shared), ("stranger", shared)):

@@ -123,3 +123,25 @@ async def test_d12_a_token_finds_in_lists_what_it_is_restricted_to(roster, test_
         headers = test_gateway.token_headers(roster.ids["owner"], "tasks:read", project_ids=[other["id"]])
         answer = (await roster.api.get(f"/api/v1/tasks?q=dunlin&sort={sort}", headers=headers)).json()
         assert ([one["id"] for one in answer["data"]], answer["meta"]["total"]) == ([inside["id"]], 1)
+
+
+async def test_d9_what_is_not_searched_has_no_rank(roster):
+    asked = [("GET", "/tasks?sort=title,-rank", None), ("POST", "/tasks/search", {"sort": "rank"})]
+    for method, path, body in asked:
+        answer = await roster.ask("owner", method, path, body)
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["code"], error["field"]) == (422, "NOT_ALLOWED", "sort")
+        assert "rank" not in error["allowed"]
+        assert "`q`" in error["message"]
+
+
+async def test_d7_a_walk_by_long_titles_goes_on_with_all_that_is_like_the_words(roster, listed):
+    """What a cursor has to say is most where titles are long and in another script, and many are like the words."""
+    birds = "\U0001f426" * 150
+    for word in (*(f"heron {number:02}" for number in range(20)), "herronn a", "herronn b"):
+        await roster.task(title=f"{birds} {word}")
+    first = await listed("herronn", sort="title", per_page=1, cursor="")
+    cursor = first["meta"]["next_cursor"]
+    assert len(cursor) > 2048
+    second = await listed("herronn", sort="title", per_page=1, cursor=cursor)
+    assert len({*titles(first), *titles(second)}) == 2

@@ -3,6 +3,7 @@
 from zoneinfo import ZoneInfo
 
 import pytest
+from chassis.timezones import UnknownTimezone
 from chassis.clock import utcnow
 from chassis.db.row_security import reading
 from chassis.db.transactions import transaction
@@ -18,7 +19,6 @@ from tasks_service.db import ROW_SECURITY
 from tasks_service.directory import repository
 from tasks_service.listing.filters import FIELDS
 from tasks_service.timezones.access import asked_zone
-from tasks_service.timezones.errors import UnknownTimezone
 from tasks_service.timezones.service import zone_of
 from testkit.statements import statements_seen
 

@@ -8,12 +8,8 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from chassis.errors import InvalidInput
-from chassis.paging import Paging, page_meta
+from chassis.paging import DEFAULT_PER_PAGE, MAX_CURSOR, MAX_OFFSET, MAX_PER_PAGE, Paging, page_meta
 from chassis.web.replies import reply
-
-MAX_PER_PAGE = 100
-DEFAULT_PER_PAGE = 20
-MAX_OFFSET = 10_000
 
 
 class PageTooDeep(InvalidInput):
@@ -33,8 +29,8 @@ PageNumberOrNone = Annotated[
 ]
 PerPage = Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="How many entries a page has.")]
 WALK = "Walk by cursor: empty for the first part, then `meta.next_cursor` until `has_more` is false."
-Cursor = Annotated[str, Query(max_length=2048, description=WALK)]
-CursorOrNone = Annotated[str | None, Query(max_length=2048, description=WALK)]
+Cursor = Annotated[str, Query(max_length=MAX_CURSOR, description=WALK)]
+CursorOrNone = Annotated[str | None, Query(max_length=MAX_CURSOR, description=WALK)]
 
 
 def pages(page: PageNumber = 1, per_page: PerPage = DEFAULT_PER_PAGE) -> Paging:

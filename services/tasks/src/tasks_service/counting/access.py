@@ -40,7 +40,8 @@ def asked_count(
         q=q,
         scope=tuple(scope or SCOPES),
     )
-    return narrowed(asked, saved)
+    # What is counted has no order.
+    return narrowed(asked, saved and {**saved, "sort": None})
 
 
 def grouped_by(

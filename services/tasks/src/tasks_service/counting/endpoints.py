@@ -1,4 +1,5 @@
 from chassis.filtering.errors import FilterTooComplex, InvalidFilter
+from chassis.timezones import UnknownTimezone
 from chassis.web.app import APIRouter
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
@@ -13,7 +14,6 @@ from tasks_service.counting.access import AskedCount, EachBy, GroupedBy
 from tasks_service.counting.schemas import FACETS_EXAMPLE, GROUP_EXAMPLE, Facets, FacetValue, Group
 from tasks_service.counting.service import count_tasks
 from tasks_service.saved_filters.errors import FilterNotFound
-from tasks_service.timezones.errors import UnknownTimezone
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 

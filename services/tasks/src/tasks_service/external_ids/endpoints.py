@@ -19,15 +19,16 @@ from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.external_ids import repository, service
 from tasks_service.external_ids.repository import Elsewhere
-from tasks_service.includes.access import Including
-from tasks_service.includes.service import shown
+from tasks_service.includes.access import ChosenFields, Including
+from tasks_service.includes.schemas import TaskShown, only
+from tasks_service.includes.service import REGISTRY, shown
 from tasks_service.labels.errors import LabelNotFound
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.subtasks.errors import OpenSubtasks
 from tasks_service.tasks.endpoints import ETAG, STALE, TREE, WRITTEN, written
 from tasks_service.tasks.errors import DatesOutOfOrder, ProjectNotFound, TaskNotFound
-from tasks_service.tasks.schemas import TASK_EXAMPLE, ExternalId, ExternalSource, TaskOut, TaskUpsert, TaskView
+from tasks_service.tasks.schemas import TASK_EXAMPLE, ExternalId, ExternalSource, TaskOut, TaskUpsert
 from tasks_service.versions.access import Expecting
 
 router = APIRouter(prefix="/api/v1/tasks/by-external", tags=["tasks"])
@@ -108,9 +109,10 @@ async def put_task_by_external_id(
     summary="Read a task by its external id",
     description=(
         "The task that another system calls so, in the project, or in your Inbox when none is named. Its ETag goes "
-        "into `If-Match` of a change. The answer is never 304, since another task can be called so later."
+        "into `If-Match` of a change. The answer is never 304, since another task can be called so later. With "
+        "`fields` the others are left out."
     ),
-    response_model=Envelope[TaskView],
+    response_model=Envelope[TaskShown],
     responses={
         200: example(EXTERNAL_EXAMPLE, description="The task.", headers=ETAG),
         **errors(TaskNotFound, NotYetConsistent, InvalidCursor),
@@ -123,10 +125,12 @@ async def read_task_by_external_id(
     caller: CurrentPrincipal,
     connection: FreshConnection,
     include: Including,
+    fields: ChosenFields,
     project_id: Annotated[UUID | None, Query(description="The project; your Inbox when absent.")] = None,
 ) -> Response:
     row = await repository.find_visible(connection, caller=caller, elsewhere=named, project_id=project_id)
     if row is None:
         raise TaskNotFound
-    [view] = await shown(connection, [row], caller, include)
+    tasks = await shown(connection, [row], caller, include)
+    [view] = only(tasks, fields, [REGISTRY[name].field for name in include])
     return reply(view, headers={"etag": etag(row["version"])})

@@ -6,6 +6,7 @@ from chassis.errors import CursorMismatch, InvalidCursor
 from chassis.filtering.errors import FilterTooComplex, InvalidFilter
 from chassis.identity import Principal
 from chassis.paging import Paging
+from chassis.timezones import UnknownTimezone
 from chassis.web.app import APIRouter
 from chassis.web.envelope import PageEnvelope
 from chassis.web.identity import CurrentPrincipal
@@ -36,7 +37,6 @@ from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.searching.service import show
 from tasks_service.tasks.schemas import TASK_EXAMPLE
 from tasks_service.timezones.access import MEANING, AskedZone
-from tasks_service.timezones.errors import UnknownTimezone
 from tasks_service.timezones.rules import named_zone
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])

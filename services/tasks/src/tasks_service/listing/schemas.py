@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from chassis.filtering.tree import EVERYTHING, Node
 from chassis.filtering.written import Written
+from chassis.paging import DEFAULT_PER_PAGE, MAX_CURSOR, MAX_OFFSET, MAX_PER_PAGE
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -30,7 +31,6 @@ from tasks_service.tasks.schemas import TaskOut
 
 UTC = ZoneInfo("UTC")
 MAX_ENTRIES = 20
-MAX_OFFSET, MAX_PER_PAGE, DEFAULT_PER_PAGE = 10_000, 100, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def found_alone(
     return [SparseTask.model_construct(part_of(one, fields, always)) for one in shown]
 
 
-SortText = Annotated[str, StringConstraints(max_length=200)]
+ShortText = Annotated[str, StringConstraints(max_length=200)]
 
 
 def _text_or_tree(value: Any) -> Any:
@@ -101,13 +101,19 @@ def _text_or_tree(value: Any) -> Any:
 
 
 def _split(value: Any) -> Any:
-    return value.split(",") if isinstance(value, str) else value
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _listed(*, max_items: int, **entry: Any) -> WithJsonSchema:
+    entries = {"type": "string", **entry}
+    return WithJsonSchema({"anyOf": [{"type": "array", "items": entries, "maxItems": max_items}, {"type": "string"}]})
 
 
 A_FILTER = {"anyOf": [{"type": "string"}, {"type": "object"}]}
 WrittenFilter = Annotated[Any, BeforeValidator(_text_or_tree), WithJsonSchema(A_FILTER)]
 """A filter as text or JSON in a body; its length and form are looked at where it is read."""
-SORT = {"anyOf": [{"type": "array", "items": {"type": "string"}, "maxItems": MAX_ENTRIES}, {"type": "string"}]}
+Split = BeforeValidator(_split)
+"""Lets a list be one text, joined by commas, as a parameter of a query is."""
 
 
 class TaskSearch(BaseModel):
@@ -127,24 +133,32 @@ class TaskSearch(BaseModel):
         default=None, description="Which tasks, as text or as JSON; all that you can see when absent."
     )
     filter_id: UUID | None = Field(
-        default=None, description="A saved filter, joined by AND; its `sort` and `q` count where you give none."
+        default=None,
+        description="A saved filter, joined by AND; its `sort` and its `q` count where you give none of your own.",
     )
     q: Annotated[str, StringConstraints(min_length=1, max_length=MAX_Q, pattern=r"\S")] | None = Field(
         default=None, description="What is searched for, as in `GET /tasks`."
     )
-    scope: list[Scope] | None = Field(
-        default=None, min_length=1, max_length=len(SCOPES), description="What `q` is searched in; all if absent."
+    scope: Annotated[list[Scope], Split, _listed(max_items=len(SCOPES), enum=list(SCOPES))] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=len(SCOPES),
+        description="What `q` is searched in, as a list or joined by commas; all if absent.",
     )
-    sort: Annotated[list[SortText], BeforeValidator(_split), WithJsonSchema(SORT)] | None = Field(
+    sort: Annotated[list[ShortText], Split, _listed(max_items=MAX_ENTRIES)] | None = Field(
         default=None,
         max_length=MAX_ENTRIES,
         description="Up to 4 keys, as a list or joined by commas; `-` before a key turns it round.",
     )
-    fields: list[Annotated[str, StringConstraints(max_length=64)]] | None = Field(
-        default=None, max_length=MAX_FIELDS, description="What of each task to show; `id` always is."
+    fields: Annotated[list[ShortText], Split, _listed(max_items=MAX_FIELDS)] | None = Field(
+        default=None,
+        max_length=MAX_FIELDS,
+        description="What of each task to show, as a list or joined by commas; `id` always is.",
     )
-    include: list[Annotated[str, StringConstraints(max_length=64)]] | None = Field(
-        default=None, max_length=20, description="What to add to each task, as in `GET /tasks`."
+    include: Annotated[list[ShortText], Split, _listed(max_items=MAX_ENTRIES)] | None = Field(
+        default=None,
+        max_length=MAX_ENTRIES,
+        description="What to add to each task, as a list or joined by commas, as in `GET /tasks`.",
     )
     archived: StrictBool | None = Field(default=None, description="Whether tasks of archived projects are listed, too.")
     page: Annotated[StrictInt, Field(ge=1, le=MAX_OFFSET)] | None = Field(
@@ -153,7 +167,7 @@ class TaskSearch(BaseModel):
     per_page: Annotated[StrictInt, Field(ge=1, le=MAX_PER_PAGE)] = Field(
         default=DEFAULT_PER_PAGE, description="How many tasks a page has."
     )
-    cursor: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
+    cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR)] | None = Field(
         default=None, description="Empty to begin a walk, then `meta.next_cursor`."
     )
     tz: Annotated[str, StringConstraints(max_length=64)] | None = Field(

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from chassis.clock import utcnow
 from chassis.cursors import CursorSigner
-from chassis.errors import InvalidInput
 from chassis.filtering.binding import bind_all, needs_now
 from chassis.filtering.printing import as_json, fingerprint
 from chassis.filtering.tree import EVERYTHING, Node, Predicate, all_of
@@ -66,8 +65,6 @@ async def resolve(
     now, zone = began or utcnow(), asked.zone or was_in
     if zone is None and asked.filters:
         zone = await zone_of(reader, caller=caller, asked_for=None)
-    if asked.q is None and any(order.name == RANK for order in asked.sort):
-        raise InvalidInput("What is not searched has no rank.", field="sort")
     default = NEWEST if asked.q is None else BEST
     node = bind_all(asked.filters, FIELDS, Context(caller.user_id, zone or UTC, now))
     told: dict[str, Any] = {"sort": text_of(tuple(asked.sort) or default[:1])}

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
+from chassis.errors import ErrorDetail, InvalidInput
 from chassis.identity import Principal
 from chassis.web.database import Writing
 from chassis.web.identity import CurrentPrincipal
@@ -14,7 +15,8 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.changes.access import FreshConnection
-from tasks_service.listing.access import sort_of
+from tasks_service.listing.access import SORTABLE, sort_of
+from tasks_service.listing.rules import RANK
 from tasks_service.listing.schemas import Asked
 from tasks_service.names.errors import NamedMissing
 from tasks_service.path_ids import FilterId
@@ -62,8 +64,8 @@ async def chosen_filter(
         UUID | None,
         Query(
             description=(
-                "A saved filter, joined with all else by AND, as yours: `me`, dates and what you see are your own. Its "
-                "`sort` and `q` count where you give none."
+                "A saved filter, joined with your other filters by AND, as yours: `me`, dates and what you see are your "
+                "own. Its `sort` and its `q` count where you give none; yours take their place."
             )
         ),
     ] = None,
@@ -75,12 +77,21 @@ async def chosen_filter(
 def narrowed(asked: Asked, saved: Mapping[Any, Any] | None) -> Asked:
     """Return what is asked for with a saved filter. Raises InvalidInput and InvalidFilter for what it means no more."""
     if saved is None:
-        return asked
+        return _ranked(asked, field="sort")
     filters = asked.filters if saved["filter"] is None else (*asked.filters, read(saved["filter"]))
-    sort = asked.sort
-    if not sort and saved["sort"] is not None:
-        sort = sort_of(saved["sort"].split(","), field="filter_id")
-    return replace(asked, filters=filters, sort=sort, q=saved["q"] if asked.q is None else asked.q)
+    q = saved["q"] if asked.q is None else asked.q
+    if asked.sort or saved["sort"] is None:
+        return _ranked(replace(asked, filters=filters, q=q), field="sort")
+    sort = sort_of(saved["sort"].split(","), field="filter_id")
+    return _ranked(replace(asked, filters=filters, q=q, sort=sort), field="filter_id")
+
+
+def _ranked(asked: Asked, *, field: str) -> Asked:
+    """Return what is asked for. Raises InvalidInput where it is sorted by how well it fits nothing."""
+    if asked.q is None and any(order.name == RANK for order in asked.sort):
+        sentence = "Only what is searched for has a rank: give `q`, too."
+        raise InvalidInput(details=[ErrorDetail("NOT_ALLOWED", sentence, field, allowed=SORTABLE)])
+    return asked
 
 
 ReadableFilter = Annotated[RowMapping, Depends(readable_filter, scope="function")]

@@ -3,10 +3,10 @@
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
+from chassis.timezones import UnknownTimezone
 from chassis.web.routing import refuses
 from fastapi import Depends, Header, Query
 
-from tasks_service.timezones.errors import UnknownTimezone
 from tasks_service.timezones.rules import named_zone
 
 MEANING = "Where days begin and end: an IANA name such as `Europe/Berlin`."

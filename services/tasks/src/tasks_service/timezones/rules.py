@@ -2,9 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
-from chassis.timezones import closest_timezone, zone_named
-
-from tasks_service.timezones.errors import UnknownTimezone
+from chassis.timezones import UnknownTimezone, closest_timezone, zone_named
 
 
 def named_zone(name: str, *, field: str = "tz") -> ZoneInfo:
