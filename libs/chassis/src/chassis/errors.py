@@ -1,10 +1,12 @@
 """Errors as facts: a stable code, a kind, a public sentence. What status a kind becomes is chassis.web's affair."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+
+from chassis.text import closest, hint_at
 
 
 class ErrorKind(StrEnum):
@@ -56,6 +58,13 @@ class ErrorDetail:
     pointer: str | None = None
     expected: Sequence[str] | None = None
     index: int | None = None
+
+
+def unknown_field(name: str, known: Iterable[str], field: str) -> ErrorDetail:
+    """Return what is told of a name that there is not, with the closest of those that there are."""
+    names = sorted(known)
+    hint = hint_at(closest(name, names))
+    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=hint, allowed=names)
 
 
 class AppError(Exception):

@@ -18,3 +18,8 @@ def closest(name: str, candidates: Iterable[str]) -> str | None:
         return None
     matches = difflib.get_close_matches(name, list(candidates), n=1)
     return matches[0] if matches else None
+
+
+def hint_at(guess: str | None) -> str | None:
+    """Return the sentence that asks whether a guess was meant."""
+    return f"did you mean {guess}?" if guess else None

@@ -22,10 +22,10 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from sqlalchemy import text
 from tasks_service.db import ROW_SECURITY
-from tasks_service.listing.rules import KEYS, Order, complete
 from tasks_service.listing.schemas import TaskQuery
 from tasks_service.listing.service import Bounds, list_tasks
 from tasks_service.matching.repository import matching
+from tasks_service.sorting.rules import KEYS, Order, complete
 
 MODEL = runpy.run_path(str(Path(__file__).parents[1] / "model" / "filters.py"))
 fulfils, ZONES, DAYS, INSTANTS = (MODEL[name] for name in ("fulfils", "ZONES", "DAYS", "INSTANTS"))

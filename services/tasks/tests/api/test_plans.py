@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import event
-from tasks_service.listing.rules import KEYS, RANK
+from tasks_service.sorting.rules import KEYS, RANK
 
 PROJECTS = 10
 TASKS = 800

@@ -3,7 +3,6 @@
 from zoneinfo import ZoneInfo
 
 import pytest
-from chassis.timezones import UnknownTimezone
 from chassis.clock import utcnow
 from chassis.db.row_security import reading
 from chassis.db.transactions import transaction
@@ -15,9 +14,10 @@ from chassis.filtering.values import Context
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.text import closest
+from chassis.timezones import UnknownTimezone
 from tasks_service.db import ROW_SECURITY
 from tasks_service.directory import repository
-from tasks_service.listing.filters import FIELDS
+from tasks_service.fields.rules import FIELDS
 from tasks_service.timezones.access import asked_zone
 from tasks_service.timezones.service import zone_of
 from testkit.statements import statements_seen

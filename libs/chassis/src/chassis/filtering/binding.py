@@ -8,7 +8,7 @@ from chassis.filtering.moments import is_relative
 from chassis.filtering.tree import Node, Operator, Predicate, Value, all_of, any_of, none_of
 from chassis.filtering.values import Context, RefusedValue, value_of
 from chassis.filtering.written import Condition, Group, Negation, Place, Written, WrittenValue
-from chassis.text import closest
+from chassis.text import closest, hint_at
 
 OF_ONE: dict[Operator, Operator] = {"in": "=", "has_any": "=", "has_all": "=", "not_in": "!=", "has_none": "!="}
 """What an operator of lists is with one value."""
@@ -104,8 +104,7 @@ class _Binder:
 
     def _meant(self, guess: Callable[[], str | None]) -> str | None:
         self._guesses += 1
-        found = guess() if self._guesses <= MAX_GUESSES else None
-        return f"did you mean {found}?" if found else None
+        return hint_at(guess() if self._guesses <= MAX_GUESSES else None)
 
     def _tell(self, place: Place, code: str, message: str, hint: str | None, allowed: tuple[str, ...] | None) -> None:
         if len(self.problems) == MAX_PROBLEMS:

@@ -51,16 +51,30 @@ def pages_or_cursor(
     return Paging(1, per_page, cursor)
 
 
+def cursor_paging(per_page: PerPage = DEFAULT_PER_PAGE, cursor: Cursor = "") -> Paging:
+    """Read how a list is walked that only grows: by cursor."""
+    return Paging(1, per_page, cursor)
+
+
 PagesQuery = Annotated[Paging, Depends(pages)]
 """A list that is read by page number."""
 
 PagingQuery = Annotated[Paging, Depends(pages_or_cursor)]
 """A list that is read by page number or by cursor."""
 
+CursorPaging = Annotated[Paging, Depends(cursor_paging)]
+"""A list that is read by cursor alone."""
+
 
 def page_reply(request: Request, entries: Sequence[BaseModel], paging: Paging, total: int) -> Response:
     """Answer with a page of a list, of whose entries there are `total`."""
     return reply(entries, meta=page_meta(paging, total), headers=page_links(request, paging, total))
+
+
+def paged_reply(request: Request, entries: Sequence[BaseModel], paging: Paging, meta: dict[str, Any]) -> Response:
+    """Answer with a part of a list that is read by page number or by cursor; `meta` says which part it is."""
+    links = page_links(request, paging, meta["total"]) if paging.cursor is None else cursor_links(request, meta)
+    return reply(entries, meta=meta, headers=links)
 
 
 def page_links(request: Request, wanted: Paging, total: int) -> dict[str, str]:

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute, _effective_route_context_var
 from starlette.datastructures import QueryParams
 
 from chassis.errors import AppError, ErrorDetail, ErrorKind, InvalidInput, MethodNotAllowed, UnknownParameter
-from chassis.text import closest
+from chassis.text import closest, hint_at
 from chassis.web.replies import tagged
 from chassis.web.strict_json import MAX_VALUES, NullCharacter, NumberOutOfRange, check_content_type, parse_json
 from chassis.web.validation import MAX_ERRORS, invalid_body
@@ -268,13 +268,11 @@ def _as_error(problems: list[ErrorDetail]) -> AppError:
 
 
 def _unknown(name: str, known: frozenset[str], *, told: bool) -> ErrorDetail:
-    guess = closest(name, known)
-    hint = f"did you mean {guess}?" if guess else None
     return ErrorDetail(
         UnknownParameter.code,
         UnknownParameter.message,
         name,
-        hint=hint,
+        hint=hint_at(closest(name, known)),
         allowed=None if told else sorted(known) or None,
     )
 

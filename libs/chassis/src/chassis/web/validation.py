@@ -6,7 +6,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from chassis.errors import ErrorDetail, InvalidInput
-from chassis.text import closest
+from chassis.text import closest, hint_at
 
 MAX_ERRORS = 50
 """How many things that are wrong are told at once."""
@@ -257,8 +257,7 @@ def _unknown_field(field: str | None, names: Names) -> ErrorDetail:
 
 
 def _hint(given: object, candidates: Sequence[str]) -> str | None:
-    guess = closest(given, candidates) if isinstance(given, str) else None
-    return f"did you mean {guess}?" if guess else None
+    return hint_at(closest(given, candidates)) if isinstance(given, str) else None
 
 
 def _allowed(context: dict[str, Any]) -> list[str] | None:

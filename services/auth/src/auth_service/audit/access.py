@@ -4,17 +4,10 @@ from typing import Annotated
 from uuid import UUID
 
 from chassis.dates import Instant
-from chassis.paging import Paging
-from chassis.web.pagination import DEFAULT_PER_PAGE, Cursor, PerPage
 from fastapi import Depends, Query
 
 from auth_service.audit.filters import AuditFilter
 from auth_service.audit.rules import AuditAction, Outcome
-
-
-def cursor_paging(per_page: PerPage = DEFAULT_PER_PAGE, cursor: Cursor = "") -> Paging:
-    """Read how a list is walked that only grows: by cursor."""
-    return Paging(1, per_page, cursor)
 
 
 def audit_filter(
@@ -30,4 +23,3 @@ def audit_filter(
 
 
 AuditFilterQuery = Annotated[AuditFilter, Depends(audit_filter)]
-CursorPaging = Annotated[Paging, Depends(cursor_paging)]

@@ -1,12 +1,10 @@
 from chassis.errors import CursorMismatch, InvalidCursor
-from chassis.paging import Page
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection
 from chassis.web.envelope import PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import Responses, enveloped, errors
-from chassis.web.pagination import cursor_links
-from chassis.web.replies import reply
+from chassis.web.pagination import CursorPaging, paged_reply
 from chassis.web.routing import scope, session_only
 from fastapi import Request, Response
 from sqlalchemy import RowMapping
@@ -14,7 +12,7 @@ from sqlalchemy import RowMapping
 from auth_service.administration.access import InstanceAdmin
 from auth_service.administration.errors import AdministratorsOnly
 from auth_service.audit import service
-from auth_service.audit.access import AuditFilterQuery, CursorPaging
+from auth_service.audit.access import AuditFilterQuery
 from auth_service.audit.filters import AuditFilter
 from auth_service.audit.schemas import AUDIT_EXAMPLE, AuditEntryOut
 
@@ -43,7 +41,7 @@ async def read_own_audit(
     wanted = AuditFilter(subject_id=caller.user_id)
     page = await service.read(connection, caller=caller, wanted=wanted, paging=paging, signer=request.app.state.cursors)
     entries = [AuditEntryOut.model_validate({**row, **service.hidden_from(row, caller)}) for row in page.rows]
-    return _reply(request, page, entries)
+    return paged_reply(request, entries, paging, page.meta)
 
 
 @of_all.get(
@@ -66,12 +64,8 @@ async def read_audit(
     paging: CursorPaging,
 ) -> Response:
     page = await service.read(connection, caller=caller, wanted=wanted, paging=paging, signer=request.app.state.cursors)
-    return _reply(request, page, [_entry(row) for row in page.rows])
+    return paged_reply(request, [_entry(row) for row in page.rows], paging, page.meta)
 
 
 def _entry(row: RowMapping) -> AuditEntryOut:
     return AuditEntryOut.model_validate(dict(row))
-
-
-def _reply(request: Request, page: Page[RowMapping], entries: list[AuditEntryOut]) -> Response:
-    return reply(entries, meta=page.meta, headers=cursor_links(request, page.meta))

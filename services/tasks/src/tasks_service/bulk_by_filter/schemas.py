@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, String
 
 from tasks_service.bulk_operations.rules import Mode
 from tasks_service.bulk_operations.schemas import MAX_OPERATIONS, BulkTaskPatch
-from tasks_service.listing.schemas import WrittenFilter
+from tasks_service.fields.schemas import WrittenFilter
 from tasks_service.tasks.rules import NAME_PATTERN
 
 PlainName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]

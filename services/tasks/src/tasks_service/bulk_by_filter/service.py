@@ -26,8 +26,8 @@ from tasks_service.bulk_by_filter.rules import reaches_archived
 from tasks_service.bulk_by_filter.schemas import BulkByFilter, PatchOfMany
 from tasks_service.bulk_operations.schemas import MAX_OPERATIONS, BulkUpdate
 from tasks_service.bulk_steps.schemas import Outcome
+from tasks_service.fields.rules import FIELDS
 from tasks_service.jobs.service import start_job
-from tasks_service.listing.filters import FIELDS
 from tasks_service.tasks.errors import TaskNotFound
 from tasks_service.timezones.service import zone_of
 from tasks_service.versions.errors import ResourceBusy

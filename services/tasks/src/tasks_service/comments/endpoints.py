@@ -14,9 +14,8 @@ from chassis.web.pagination import (
     PagesQuery,
     PageTooDeep,
     PagingQuery,
-    cursor_links,
-    page_links,
     page_reply,
+    paged_reply,
 )
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply
@@ -126,10 +125,7 @@ async def list_comments(
     page = await service.list_comments(
         connection, caller=caller, thread=thread, paging=paging, signer=request.app.state.cursors
     )
-    comments = await _shown(page.rows, include)
-    in_pages = paging.cursor is None
-    links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
-    return reply(comments, meta=page.meta, headers=links)
+    return paged_reply(request, await _shown(page.rows, include), paging, page.meta)
 
 
 @router.get(

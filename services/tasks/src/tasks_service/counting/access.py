@@ -2,15 +2,12 @@
 
 from typing import Annotated
 
-from chassis.errors import ErrorDetail, InvalidInput
-from chassis.text import closest
+from chassis.errors import ErrorDetail, InvalidInput, unknown_field
 from fastapi import Depends, Query
 
 from tasks_service.counting.rules import DIMENSIONS, MAX_FACETS, MAX_TOGETHER, Dimension
-from tasks_service.listing.access import Archived, FlatFilter, TextFilter
+from tasks_service.listing.access import Archived, ChosenFilter, FlatFilter, Searched, TextFilter, narrowed
 from tasks_service.listing.schemas import Asked
-from tasks_service.saved_filters.access import ChosenFilter, narrowed
-from tasks_service.searching.rules import MAX_Q, SCOPES, Scope
 from tasks_service.timezones.access import AskedZone
 
 NAMED = ", ".join(f"`{one}`" for one in DIMENSIONS)
@@ -19,16 +16,9 @@ NAMED = ", ".join(f"`{one}`" for one in DIMENSIONS)
 def asked_count(
     flat: FlatFilter,
     text: TextFilter,
+    words: Searched,
     saved: ChosenFilter,
     zone: AskedZone,
-    q: Annotated[
-        str | None,
-        Query(min_length=1, max_length=MAX_Q, pattern=r"\S", description="What is searched for, as in lists of tasks."),
-    ] = None,
-    scope: Annotated[
-        list[Scope] | None,
-        Query(description="What `q` is searched in, repeated or joined by commas; all if not given."),
-    ] = None,
     *,
     archived: Archived = False,
 ) -> Asked:
@@ -37,8 +27,8 @@ def asked_count(
         tuple(one for one in (flat, text) if one is not None),
         archived=archived,
         zone=zone,
-        q=q,
-        scope=tuple(scope or SCOPES),
+        q=words.q,
+        scope=words.scope,
     )
     # What is counted has no order.
     return narrowed(asked, saved and {**saved, "sort": None})
@@ -61,7 +51,7 @@ def each_by(
 def _dimensions(names: list[str], *, field: str, most: int) -> tuple[Dimension, ...]:
     found = tuple(one for one in DIMENSIONS if one in names)
     known = {one: place for place, one in enumerate(names)}
-    problems = [_unknown(name, field) for name in known if name not in DIMENSIONS]
+    problems = [unknown_field(name, DIMENSIONS, field) for name in known if name not in DIMENSIONS]
     if len(known) < len(names):
         problems.append(ErrorDetail("REPEATED_ENTRY", "Each entry may be given only once.", field))
     if len(known) > most:
@@ -69,12 +59,6 @@ def _dimensions(names: list[str], *, field: str, most: int) -> tuple[Dimension, 
     if problems:
         raise InvalidInput(details=problems)
     return tuple(sorted(found, key=lambda one: known[one]))
-
-
-def _unknown(name: str, field: str) -> ErrorDetail:
-    guess = closest(name, DIMENSIONS)
-    hint = f"did you mean {guess}?" if guess else None
-    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=hint, allowed=DIMENSIONS)
 
 
 AskedCount = Annotated[Asked, Depends(asked_count)]

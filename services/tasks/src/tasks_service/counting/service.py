@@ -13,9 +13,9 @@ from tasks_service.counting import repository
 from tasks_service.counting.repository import Counting
 from tasks_service.counting.rules import IN_INDEX, MAX_GROUPS, OF_DAYS, QUICKER, Dimension
 from tasks_service.listing.repository import EVERYTHING, is_ranked
-from tasks_service.listing.rules import NEWEST
 from tasks_service.listing.schemas import Asked
 from tasks_service.listing.service import plan_of, resolve, searched_plan
+from tasks_service.sorting.rules import NEWEST
 from tasks_service.timezones.service import zone_of
 
 NO_PAGES = Paging(1, 1, None)

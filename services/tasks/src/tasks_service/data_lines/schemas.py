@@ -9,7 +9,7 @@ from uuid import UUID
 
 from chassis.dates import Day, Instant
 from chassis.errors import AppError, ErrorDetail, InvalidInput, MalformedJson
-from chassis.text import closest
+from chassis.text import closest, hint_at
 from chassis.web.strict_json import parse_json
 from chassis.web.validation import invalid_input
 from fractional_indexing import FIError
@@ -319,9 +319,9 @@ def read_line(raw: bytes) -> Line | ToldLine:
         raise BrokenLine(tuple(refusal.details)) from None
     kind = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind, str) or kind not in KINDS:
-        hint = closest(kind, KINDS) if isinstance(kind, str) else None
+        hint = hint_at(closest(kind, KINDS)) if isinstance(kind, str) else None
         sentence = "A line is an object with one of the kinds."
-        detail = ErrorDetail("NOT_ALLOWED", sentence, "kind", hint=hint and f"did you mean {hint}?")
+        detail = ErrorDetail("NOT_ALLOWED", sentence, "kind", hint=hint)
         raise BrokenLine((detail,))
     found: Line | ToldLine = line_of(Models.by_kind[kind], value, kind)
     return found

@@ -1,4 +1,4 @@
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from chassis.filtering import meanings
 from chassis.filtering.fields import Field as FilterField
@@ -8,11 +8,22 @@ from chassis.filtering.parameters import FlatParameter, flat_parameters
 from chassis.filtering.tree import OF_LISTS, OPERATORS, Operator
 from chassis.filtering.values import MAX_TEXT
 from chassis.filtering.written import MAX_BYTES, MAX_DEPTH, MAX_PREDICATES, MAX_VALUES
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from tasks_service.fields.rules import example_json, example_text
-from tasks_service.listing.filters import FIELDS, METADATA
-from tasks_service.listing.rules import KEYS, MAX_KEYS, RANK
+from tasks_service.fields.rules import FIELDS, METADATA, example_json, example_text
+from tasks_service.sorting.rules import KEYS, MAX_KEYS, RANK
+
+
+def _text_or_tree(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        raise PydanticCustomError("WRONG_TYPE", "A filter is text, or an object.")
+    return value
+
+
+A_FILTER = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+WrittenFilter = Annotated[Any, BeforeValidator(_text_or_tree), WithJsonSchema(A_FILTER)]
+"""A filter as text or JSON in a body; its length and form are looked at where it is read."""
 
 
 class FieldOut(BaseModel):

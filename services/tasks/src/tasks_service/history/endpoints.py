@@ -7,8 +7,8 @@ from chassis.web.database import bound_of
 from chassis.web.envelope import PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import Responses, enveloped, errors
-from chassis.web.pagination import cursor_links
-from chassis.web.replies import PRIVATE, reply
+from chassis.web.pagination import CursorPaging, paged_reply
+from chassis.web.replies import PRIVATE
 from chassis.web.routing import policy, scope
 from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.history import service
-from tasks_service.history.access import AuditFilterQuery, CursorPaging
+from tasks_service.history.access import AuditFilterQuery
 from tasks_service.history.schemas import AUDIT_EXAMPLE, HISTORY_EXAMPLE, AuditEntry, HistoryEntry
 from tasks_service.tasks.access import ReadableTask
 from tasks_service.tasks.errors import TaskNotFound
@@ -73,7 +73,7 @@ async def list_task_history(
         connection, caller=caller, task=task, field=field, paging=paging, signer=request.app.state.cursors
     )
     entries = await service.history_entries(connection, page.rows, task_id=task["id"])
-    return reply(entries, meta=page.meta, headers=cursor_links(request, page.meta))
+    return paged_reply(request, entries, paging, page.meta)
 
 
 @of_workspace.get(
@@ -120,4 +120,4 @@ async def read_workspace_audit(
         signer=request.app.state.cursors,
     )
     entries = await service.audit_entries(connection, page.rows)
-    return reply(entries, meta=page.meta, headers=cursor_links(request, page.meta))
+    return paged_reply(request, entries, paging, page.meta)

@@ -3,8 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Annotated
 
-from chassis.errors import ErrorDetail, InvalidInput
-from chassis.text import closest
+from chassis.errors import InvalidInput, unknown_field
 from fastapi import Depends, Query
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticKnownError
@@ -40,14 +39,6 @@ def included(
 
 
 Including = Annotated[tuple[str, ...], Depends(included)]
-
-
-def unknown_field(name: str, known: Iterable[str], field: str) -> ErrorDetail:
-    """Return what is told of a field that there is not, with the closest one."""
-    names = sorted(known)
-    guess = closest(name, names)
-    hint = f"did you mean {guess}?" if guess else None
-    return ErrorDetail("UNKNOWN_FIELD", "There is no such field here.", field, hint=hint, allowed=names)
 
 
 def fields_of(names: Iterable[str], known: Collection[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import enveloped, errors, example
-from chassis.web.pagination import cursor_links
+from chassis.web.pagination import CursorPaging, paged_reply
 from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, no_policy
 from fastapi import Query, Request, Response
@@ -14,7 +14,6 @@ from sqlalchemy import RowMapping
 
 from tasks_service.changes.access import CURSOR, FreshConnection, written_headers
 from tasks_service.changes.errors import NotYetConsistent
-from tasks_service.history.access import CursorPaging
 from tasks_service.jobs import service
 from tasks_service.jobs.access import OwnJob, ReadableJob
 from tasks_service.jobs.errors import JobFinished, JobMissing
@@ -77,7 +76,7 @@ async def list_jobs(
         paging=paging,
         signer=request.app.state.cursors,
     )
-    return reply([JobOut.of(row) for row in page.rows], meta=page.meta, headers=cursor_links(request, page.meta))
+    return paged_reply(request, [JobOut.of(row) for row in page.rows], paging, page.meta)
 
 
 @router.get(
@@ -153,4 +152,4 @@ async def list_job_results(
         connection, job=job, outcome=status, paging=paging, signer=request.app.state.cursors
     )
     entries = [JobItemOut.of(row, job) for row in page.rows]
-    return reply(entries, meta=page.meta, headers=cursor_links(request, page.meta))
+    return paged_reply(request, entries, paging, page.meta)

@@ -1,9 +1,10 @@
 """How a list is asked for: by parameters or by a body, which come to the same query."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,24 +16,31 @@ from chassis.filtering.errors import FilterTooComplex, InvalidFilter
 from chassis.filtering.parameters import FlatParameter, flat_parameters, parse_parameters
 from chassis.filtering.values import Context
 from chassis.filtering.written import Written
+from chassis.identity import Principal
 from chassis.web.flags import Flag
+from chassis.web.identity import CurrentPrincipal
 from chassis.web.routing import refuses
 from fastapi import Depends, Query, Request
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tasks_service.includes.access import fields_of, unknown_field
+from tasks_service.changes.access import FreshConnection
+from tasks_service.fields.rules import FIELDS
+from tasks_service.includes.access import fields_of
 from tasks_service.includes.schemas import MAX_FIELDS
 from tasks_service.includes.service import REGISTRY
-from tasks_service.listing.filters import FIELDS
-from tasks_service.listing.rules import ALIASES, KEYS, MAX_KEYS, RANK, Order
 from tasks_service.listing.schemas import UTC, Asked, TaskListed, TaskSearch
+from tasks_service.saved_filters.errors import FilterNotFound
+from tasks_service.saved_filters.repository import find_visible
+from tasks_service.saved_filters.rules import read
 from tasks_service.searching.rules import MAX_Q, SCOPES, Scope
+from tasks_service.sorting.rules import MAX_KEYS, SORTABLE, refuse_rank, sort_of
 from tasks_service.timezones.rules import named_zone
 
 FLAT = flat_parameters(FIELDS)
 NOBODY = Context(UUID(int=0), UTC, datetime(2026, 1, 1, tzinfo=UTC))
 MEANINGS = {"<": "Before this, by", ">": "After this, by"}
 KNOWN = tuple(TaskListed.model_fields)
-SORTABLE = tuple(name for name in KEYS if name != RANK)
 
 
 def _described(parameter: FlatParameter) -> str:
@@ -91,25 +99,6 @@ def text_filter(
 TextFilter = Annotated[Written | None, Depends(text_filter)]
 
 
-def sort_of(texts: Iterable[str], *, field: str = "sort") -> tuple[Order, ...]:
-    """Read the keys of a sort. Raises InvalidInput for all that is wrong with them."""
-    orders = [_order(text.strip()) for text in texts]
-    names = [order.name for order in orders]
-    problems = [unknown_field(name, SORTABLE, field) for name in dict.fromkeys(names) if name not in KEYS]
-    if len(set(names)) < len(names):
-        problems.append(ErrorDetail("REPEATED_ENTRY", "Each entry may be given only once.", field))
-    if len(names) > MAX_KEYS:
-        problems.append(ErrorDetail("TOO_MANY", f"A sort has up to {MAX_KEYS} keys.", field))
-    if problems:
-        raise InvalidInput(details=problems)
-    return tuple(orders)
-
-
-def _order(text: str) -> Order:
-    name = text.removeprefix("-").removeprefix("+")
-    return Order(ALIASES.get(name, name), descending=text.startswith("-"))
-
-
 def included(names: Iterable[str]) -> tuple[str, ...]:
     """Return what to add to each task. Raises InvalidInput for what can't be."""
     found = tuple(dict.fromkeys(names))
@@ -142,9 +131,42 @@ def _all_right(filters: Sequence[Written], sort: Sequence[str], fields: Sequence
         raise InvalidInput(details=[one for at, one in enumerate(problems) if one not in problems[:at]])
 
 
+class Words(NamedTuple):
+    """What is searched for, and in what."""
+
+    q: str | None
+    scope: tuple[Scope, ...]
+
+
+def searched(
+    q: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=MAX_Q,
+            pattern=r"\S",
+            description=(
+                'What is searched for: words, `"phrases"`, `or`, `-not`, the last word also as the beginning of one; '
+                "or the key of a task. Joined with filters by AND."
+            ),
+        ),
+    ] = None,
+    scope: Annotated[
+        list[Scope] | None,
+        Query(description="What `q` is searched in, repeated or joined by commas; all if not given."),
+    ] = None,
+) -> Words:
+    """Return what is searched for."""
+    return Words(q, tuple(scope or SCOPES))
+
+
+Searched = Annotated[Words, Depends(searched)]
+
+
 def asked_list(
     flat: FlatFilter,
     text: TextFilter,
+    words: Searched,
     sort: Annotated[
         list[str] | None,
         Query(
@@ -158,30 +180,11 @@ def asked_list(
         list[str] | None,
         Query(max_length=MAX_FIELDS, description="What of each task to show, joined by commas; `id` always is."),
     ] = None,
-    q: Annotated[
-        str | None,
-        Query(
-            min_length=1,
-            max_length=MAX_Q,
-            pattern=r"\S",
-            description=(
-                'What is searched for: words, `"phrases"`, `or`, `-not`, the last word also as the beginning of one; '
-                "or the key of a task. Joined with filters by AND. Each task has its `rank` and `highlights`, and the "
-                "best are first unless `sort` says otherwise. Of words that many tasks have, the newest tasks are "
-                "ranked and listed by rank, a few hundred; the total is of all, and another `sort` lists all. Where "
-                "fewer than five fit, tasks with titles like the words come after them."
-            ),
-        ),
-    ] = None,
-    scope: Annotated[
-        list[Scope] | None,
-        Query(description="What `q` is searched in, repeated or joined by commas; all if not given."),
-    ] = None,
 ) -> Asked:
     """Return what the parameters ask for. Raises InvalidInput for all that is wrong with them."""
     filters = tuple(one for one in (flat, text) if one is not None)
     _all_right(filters, sort or (), fields or ())
-    return Asked(filters, sort_of(sort or ()), fields_of(fields or (), KNOWN), q=q, scope=tuple(scope or SCOPES))
+    return Asked(filters, sort_of(sort or ()), fields_of(fields or (), KNOWN), q=words.q, scope=words.scope)
 
 
 AskedList = Annotated[Asked, Depends(asked_list)]
@@ -206,3 +209,51 @@ def asked_by(body: TaskSearch, zone: ZoneInfo | None) -> Asked:
         q=body.q,
         scope=tuple(body.scope or SCOPES),
     )
+
+
+async def chosen(reader: AsyncConnection, caller: Principal, filter_id: UUID | None) -> RowMapping | None:
+    """Load the saved filter that a list is asked for by. Raises FilterNotFound."""
+    if filter_id is None:
+        return None
+    row = await find_visible(reader, caller=caller, filter_id=filter_id)
+    if row is None:
+        raise FilterNotFound(field="filter_id")
+    return row
+
+
+@refuses(FilterNotFound)
+async def chosen_filter(
+    caller: CurrentPrincipal,
+    connection: FreshConnection,
+    filter_id: Annotated[
+        UUID | None,
+        Query(
+            description=(
+                "A saved filter, joined with your other filters by AND, as yours: `me`, dates and what you see are "
+                "your own. Its `sort` and its `q` count where you give none; yours take their place."
+            )
+        ),
+    ] = None,
+) -> RowMapping | None:
+    """Load the saved filter that `filter_id` names. Raises FilterNotFound."""
+    return await chosen(connection, caller, filter_id)
+
+
+ChosenFilter = Annotated[RowMapping | None, Depends(chosen_filter)]
+
+
+def narrowed(asked: Asked, saved: Mapping[Any, Any] | None) -> Asked:
+    """Return what is asked for with a saved filter, whose sort and search count where there is none.
+
+    Raises InvalidInput and InvalidFilter for what it means no more.
+    """
+    field = "sort"
+    if saved is not None:
+        kept = () if saved["filter"] is None else (read(saved["filter"]),)
+        asked = replace(asked, filters=(*asked.filters, *kept), q=saved["q"] if asked.q is None else asked.q)
+        if saved["sort"] is not None and not asked.sort:
+            field = "filter_id"
+            asked = replace(asked, sort=sort_of(saved["sort"].split(","), field=field))
+    if asked.q is None:
+        refuse_rank(asked.sort, field=field)
+    return asked

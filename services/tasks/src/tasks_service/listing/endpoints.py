@@ -15,8 +15,7 @@ from chassis.web.pagination import (
     PageAndCursor,
     PageTooDeep,
     PagingQuery,
-    cursor_links,
-    page_links,
+    paged_reply,
     pages_or_cursor,
 )
 from chassis.web.replies import reply
@@ -30,9 +29,8 @@ from tasks_service.includes.access import Including
 from tasks_service.includes.schemas import only
 from tasks_service.includes.service import REGISTRY, shown
 from tasks_service.listing import service
-from tasks_service.listing.access import Archived, AskedList, asked_by, included
+from tasks_service.listing.access import Archived, AskedList, ChosenFilter, asked_by, chosen, included, narrowed
 from tasks_service.listing.schemas import Asked, TaskListed, TaskSearch, found_alone
-from tasks_service.saved_filters.access import ChosenFilter, chosen, narrowed
 from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.searching.service import show
 from tasks_service.tasks.schemas import TASK_EXAMPLE
@@ -56,7 +54,10 @@ ABOUT = (
     "`meta.resolved_filter` is the filter as it was understood, with `me` and relative dates resolved, "
     "`meta.timezone` where days begin, and `meta.sort` the order. Page mode tells the total, and by "
     "`meta.total_is_estimate` whether it is about that many; by cursor the list is walked without skipping or "
-    "repeating while others write. Tasks of archived projects are left out unless you ask for them."
+    "repeating while others write. Tasks of archived projects are left out unless you ask for them.\n\n"
+    "With `q`, each task has its `rank` and `highlights`, and the best are first unless `sort` says otherwise. Of "
+    "words that many tasks have, the newest tasks are ranked, a few hundred; the others come after these. Where fewer "
+    "than five fit, tasks with titles like the words come after them."
 )
 
 
@@ -141,8 +142,7 @@ async def _answer(
         listed = found_alone(tasks, found, asked.fields, always)
     else:
         listed = only(tasks, asked.fields, always)
-    links = {}
     if request.method == "GET":
-        in_pages = paging.cursor is None
-        links = page_links(request, paging, page.meta["total"]) if in_pages else cursor_links(request, page.meta)
-    return reply(listed, meta=page.meta, headers=links)
+        return paged_reply(request, listed, paging, page.meta)
+    # What is asked for by a body has no address of its own.
+    return reply(listed, meta=page.meta)

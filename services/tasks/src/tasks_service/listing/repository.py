@@ -43,9 +43,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.types import TypeEngine
 
-from tasks_service.listing.rules import RANK, Asked, Edge, KeyType, Order, Part, Reach, Segment, Sort, segments
+from tasks_service.listing.rules import Asked, Edge, Part, Reach, Segment, segments
 from tasks_service.matching.repository import Shaped
 from tasks_service.searching.rules import EXACT_POINTS
+from tasks_service.sorting.rules import RANK, KeyType, Order, Sort
 from tasks_service.tasks.repository import KEY, SORTED_BY
 from tasks_service.visibility.repository import (
     CALLER,

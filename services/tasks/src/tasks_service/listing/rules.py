@@ -1,7 +1,6 @@
-"""Pure rules of lists: what tasks are sorted by, and what follows a place in a sorted list."""
+"""Pure rules of lists: what they are of, and what follows a place in a sorted list."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -9,68 +8,7 @@ from uuid import UUID
 from chassis.errors import InvalidCursor
 from chassis.filtering.tree import And, Node, Not, Or, Predicate
 
-KeyType = Literal["id", "instant", "day", "number", "text"]
-MAX_KEYS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """What tasks can be sorted by: the column that has it, of what type, and whether tasks may be without it."""
-
-    column: str
-    type: KeyType
-    nullable: bool = False
-
-
-KEYS: Mapping[str, Key] = {
-    "id": Key("id", "id"),
-    "created_at": Key("created_at", "instant"),
-    "updated_at": Key("updated_at", "instant"),
-    "due": Key("due_sort", "instant", nullable=True),
-    "start": Key("start_date", "day", nullable=True),
-    "deadline": Key("deadline", "day", nullable=True),
-    "completed_at": Key("completed_at", "instant", nullable=True),
-    "priority": Key("priority_rank", "number"),
-    "title": Key("title_sort", "text"),
-    "estimate_minutes": Key("estimate_minutes", "number", nullable=True),
-    "position": Key("position", "text"),
-    "rank": Key("rank", "number"),
-}
-RANK = "rank"
-"""How well a task fits what is searched for: only with a search."""
-ALIASES = {"due_at": "due", "due_date": "due", "start_date": "start"}
-
-
-class Order(NamedTuple):
-    """One key of a sort."""
-
-    name: str
-    descending: bool
-
-    @property
-    def key(self) -> Key:
-        return KEYS[self.name]
-
-    def __str__(self) -> str:
-        return f"-{self.name}" if self.descending else self.name
-
-
-Sort = tuple[Order, ...]
-NEWEST: Sort = (Order("id", descending=True),)
-BEST: Sort = (Order(RANK, descending=True), Order("id", descending=True))
-
-
-def complete(sort: Sequence[Order]) -> Sort:
-    """Return a sort that leaves no ties: what comes after the id says nothing, and without one it is added."""
-    for place, order in enumerate(sort):
-        if order.name == "id":
-            return tuple(sort[: place + 1])
-    return (*sort, Order("id", sort[-1].descending))
-
-
-def text_of(sort: Sort) -> str:
-    """Return a sort as it may be asked for."""
-    return ",".join(str(order) for order in sort)
+from tasks_service.sorting.rules import Key, KeyType, Order, Sort
 
 
 class Reach(NamedTuple):

@@ -20,13 +20,13 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
 
+from tasks_service.fields.schemas import WrittenFilter
 from tasks_service.includes.schemas import MAX_FIELDS, SparseTask, TaskShown, part_of
-from tasks_service.listing.rules import NEWEST, Order, Sort
 from tasks_service.searching.rules import MAX_Q, SCOPES, Scope, rank_of
 from tasks_service.searching.schemas import Highlight
 from tasks_service.searching.service import Shown
+from tasks_service.sorting.rules import NEWEST, Order, Sort
 from tasks_service.tasks.schemas import TaskOut
 
 UTC = ZoneInfo("UTC")
@@ -94,12 +94,6 @@ def found_alone(
 ShortText = Annotated[str, StringConstraints(max_length=200)]
 
 
-def _text_or_tree(value: Any) -> Any:
-    if not isinstance(value, str | dict):
-        raise PydanticCustomError("WRONG_TYPE", "A filter is text, or an object.")
-    return value
-
-
 def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
@@ -109,9 +103,6 @@ def _listed(*, max_items: int, **entry: Any) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "array", "items": entries, "maxItems": max_items}, {"type": "string"}]})
 
 
-A_FILTER = {"anyOf": [{"type": "string"}, {"type": "object"}]}
-WrittenFilter = Annotated[Any, BeforeValidator(_text_or_tree), WithJsonSchema(A_FILTER)]
-"""A filter as text or JSON in a body; its length and form are looked at where it is read."""
 Split = BeforeValidator(_split)
 """Lets a list be one text, joined by commas, as a parameter of a query is."""
 

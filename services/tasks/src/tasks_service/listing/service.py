@@ -18,27 +18,16 @@ from chassis.timezones import zone_named
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from tasks_service.fields.rules import FIELDS
 from tasks_service.listing import repository
-from tasks_service.listing.filters import FIELDS
-from tasks_service.listing.rules import (
-    BEST,
-    NEWEST,
-    RANK,
-    Edge,
-    Part,
-    Reach,
-    as_written,
-    complete,
-    names,
-    read_edge,
-    text_of,
-)
+from tasks_service.listing.rules import Edge, Part, Reach, as_written, names, read_edge
 from tasks_service.listing.schemas import UTC, Asked, TaskQuery
 from tasks_service.matching.repository import Shaped, shaped
 from tasks_service.predicates.rules import parts_of
 from tasks_service.searching.repository import Within
 from tasks_service.searching.rules import MOST_RANKED, Matching, Search
 from tasks_service.searching.service import Begun, begin, go_on, searched
+from tasks_service.sorting.rules import BEST, NEWEST, RANK, complete, text_of
 from tasks_service.timezones.service import zone_of
 
 Reader = AsyncConnection | AsyncSession

@@ -16,7 +16,6 @@ from fastapi import Query, Request, Response
 
 from tasks_service.changes.access import CURSOR, FreshConnection, cursor_header, written_headers
 from tasks_service.changes.errors import NotYetConsistent
-from tasks_service.listing.access import sort_of
 from tasks_service.names.errors import NamedMissing
 from tasks_service.saved_filters import service
 from tasks_service.saved_filters.access import ReadableFilter, WritableFilter
@@ -24,6 +23,7 @@ from tasks_service.saved_filters.errors import FilterExists, TooManyFilters
 from tasks_service.saved_filters.repository import list_visible
 from tasks_service.saved_filters.rules import Scope
 from tasks_service.saved_filters.schemas import FILTER_EXAMPLE, FilterCreate, FilterOut, FilterPatch
+from tasks_service.sorting.rules import sort_of
 from tasks_service.versions.access import Expecting, ExpectingFields
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 from tasks_service.workspaces.errors import WorkspaceNotFound

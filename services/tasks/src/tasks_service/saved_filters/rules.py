@@ -11,7 +11,7 @@ from chassis.filtering.documents import document_of, parse_document, parse_filte
 from chassis.filtering.values import Context
 from chassis.filtering.written import Condition, Group, Negation, Place, Written
 
-from tasks_service.listing.filters import FIELDS
+from tasks_service.fields.rules import FIELDS
 
 Scope = Literal["personal", "shared"]
 MAX_FILTERS = 200

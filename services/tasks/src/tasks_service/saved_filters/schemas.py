@@ -6,7 +6,7 @@ from uuid import UUID
 from chassis.patching import MergePatch, NotNull, without_default
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tasks_service.listing.schemas import WrittenFilter
+from tasks_service.fields.schemas import WrittenFilter
 from tasks_service.names.schemas import Name
 from tasks_service.saved_filters.rules import Scope
 

@@ -2,6 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
+from chassis.text import hint_at
 from chassis.timezones import UnknownTimezone, closest_timezone, zone_named
 
 
@@ -9,6 +10,5 @@ def named_zone(name: str, *, field: str = "tz") -> ZoneInfo:
     """Return the zone of a name. Raises UnknownTimezone with the closest one."""
     found = zone_named(name)
     if found is None:
-        guess = closest_timezone(name)
-        raise UnknownTimezone(field=field, hint=f"did you mean {guess}?" if guess else None)
+        raise UnknownTimezone(field=field, hint=hint_at(closest_timezone(name)))
     return found
