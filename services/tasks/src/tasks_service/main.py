@@ -61,6 +61,7 @@ from tasks_service.status_changes import endpoints as status_changes
 from tasks_service.tasks import endpoints as tasks
 from tasks_service.trash import endpoints as trash
 from tasks_service.undoing import endpoints as undoing
+from tasks_service.undoing.service import Reach
 from tasks_service.watchers import endpoints as watchers
 from tasks_service.workspaces import endpoints as workspaces
 
@@ -168,7 +169,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
                 timedelta(days=settings.tasks.invitation_days), settings.mail_sealing.ring()
             ),
             "bulk_max_atomic": settings.tasks.bulk_max_atomic,
-            "undo_window": timedelta(minutes=settings.tasks.undo_minutes),
+            "undo_reach": Reach(timedelta(minutes=settings.tasks.undo_minutes), settings.tasks.undo_max_changes),
             "exact_aggregate_up_to": settings.tasks.aggregate_exact_up_to,
             "exact_count_up_to": settings.tasks.exact_count_up_to,
             "ranked_up_to": settings.tasks.search_ranked_up_to,

@@ -75,6 +75,9 @@ class TasksSettings(SettingsGroup):
     undo_minutes: int = Field(
         default=15, ge=1, le=1440, description="How long a request can be undone after it, in minutes."
     )
+    undo_max_changes: int = Field(
+        default=2000, ge=100, le=5000, description="How many changes a request may have made to be undone."
+    )
     bulk_max_atomic: int = Field(
         default=500,
         ge=200,

@@ -22,15 +22,18 @@ from tasks_service.bulk_operations.errors import DependencyFailed
 from tasks_service.bulk_operations.rules import Mode, is_temp_id, path_of, problems_of
 from tasks_service.bulk_operations.schemas import AnyOperation, BulkCreate, OnTask
 from tasks_service.bulk_steps.schemas import Batch, Done, Outcome, Progress
-from tasks_service.bulk_steps.service import perform
+from tasks_service.bulk_steps.service import can_be_together, perform, perform_all
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft, Gathering
 from tasks_service.jobs.service import start_job
 from tasks_service.permissions.rules import RULES
+from tasks_service.subtasks.errors import NotApart
 from tasks_service.tasks.errors import TaskNotFound
 from tasks_service.tasks.rules import task_named
 
 Check = Callable[[], Awaitable[None]]
+Run = list[tuple[int, AnyOperation]]
+"""Operations that follow each other, with their indexes."""
 
 MAX_PROBLEMS = 50
 OF_AN_OPERATION = frozenset({UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION, CHECK_VIOLATION})
@@ -156,12 +159,55 @@ async def do_part(
         batch = Batch(session, actor, await lock_all(session, operations=permitted, actor=actor), progress)
         if when_locked is not None:
             await when_locked()
-        outcomes = [
-            await _do_one(batch, one, index, terms, gathering) for index, one in enumerate(operations, start=first)
-        ]
+        outcomes: list[Outcome] = []
+        for run in _runs(operations, first):
+            outcomes += await _do_run(batch, run, terms, gathering)
         if terms.dry_run:
             gathering.back_to((0, 0))
     return outcomes
+
+
+def _runs(operations: Sequence[AnyOperation], first: int) -> list[Run]:
+    """Return operations with their indexes, in their order, together as far as they may be done at once."""
+    runs: list[Run] = []
+    for index, one in enumerate(operations, start=first):
+        if runs and can_be_together(runs[-1][-1][1], one):
+            runs[-1].append((index, one))
+        else:
+            runs.append([(index, one)])
+    return runs
+
+
+async def _do_run(batch: Batch, run: Run, terms: Terms, gathering: Gathering) -> list[Outcome]:
+    """Do operations at once, or else by halves: so what is refused, or waits for another one, is found in its turn."""
+    if len(run) == 1:
+        [(index, one)] = run
+        return [await _do_one(batch, one, index, terms, gathering)]
+    outcomes = await _at_once(batch, run, gathering)
+    if outcomes is not None:
+        return outcomes
+    middle = len(run) // 2
+    return [
+        *await _do_run(batch, run[:middle], terms, gathering),
+        *await _do_run(batch, run[middle:], terms, gathering),
+    ]
+
+
+async def _at_once(batch: Batch, run: Run, gathering: Gathering) -> list[Outcome] | None:
+    """Do operations at once; None, having done nothing, where that can't be."""
+    mark = gathering.mark()
+    if batch.actor.scope_refusal(RULES[run[0][1].action].scope):
+        return None
+    try:
+        async with _alone(batch.session, "partial", gathering):
+            done = await perform_all(batch, [one for _, one in run])
+    except (AppError, NotApart) as refusal:
+        if isinstance(refusal, Overtaken):
+            raise
+        return None
+    drafts = gathering.since(mark)
+    _forget(batch, drafts)
+    return [_done(batch, one, index, each, drafts) for (index, one), each in zip(run, done, strict=True)]
 
 
 async def _do_one(batch: Batch, operation: AnyOperation, index: int, terms: Terms, gathering: Gathering) -> Outcome:
@@ -211,7 +257,7 @@ async def _alone(session: AsyncSession, mode: Mode, gathering: Gathering) -> Asy
         if sqlstate(error) not in OF_AN_OPERATION:
             raise
         raise explain(error) from error
-    except AppError:
+    except (AppError, NotApart):
         gathering.back_to(mark)
         raise
 
@@ -232,12 +278,18 @@ def _locate(refusal: AppError, operation: AnyOperation, index: int, terms: Terms
 
 def _keep(batch: Batch, done: Done, drafts: Sequence[ChangeDraft]) -> None:
     """Forget rows as they were before an operation, and keep the one that it has made."""
-    versions = {one.entity_id: one.version for one in drafts if one.entity_type == "task"}
-    for task_id in versions:
-        batch.found.tasks.pop(task_id, None)
+    versions = _forget(batch, drafts)
     task_id = done.row["id"]
     if done.is_whole and versions.get(task_id, done.row["version"]) == done.row["version"]:
         batch.found.tasks[task_id] = done.row
+
+
+def _forget(batch: Batch, drafts: Sequence[ChangeDraft]) -> dict[UUID, int]:
+    """Forget rows as they were before these changes, and return the versions that tasks have then."""
+    versions = {one.entity_id: one.version for one in drafts if one.entity_type == "task"}
+    for task_id in versions:
+        batch.found.tasks.pop(task_id, None)
+    return versions
 
 
 def _done(batch: Batch, operation: AnyOperation, index: int, done: Done, drafts: Sequence[ChangeDraft]) -> Outcome:

@@ -23,9 +23,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.names.repository import visible
-from tasks_service.statuses.repository import STATUSES
 from tasks_service.subtasks.repository import DEEPEST
-from tasks_service.tasks.repository import HELD, KEY, SHOWN, alias, task
+from tasks_service.tasks.repository import KEY, alias, task
 from tasks_service.visibility.repository import (
     IDS,
     PROJECTS,
@@ -80,23 +79,6 @@ async def find_by_keys(
     return list(rows.mappings())
 
 
-@cache
-def _writable(sight: Sight) -> Select[Any]:
-    return (
-        select(*SHOWN, *HELD, workspace.c.require_if_match, STATUSES)
-        .select_from(TASKS.join(workspace, workspace.c.id == task.c.workspace_id))
-        .where(*seen_tasks(sight, in_trash=None), task.c.id == any_(WANTED))
-    )
-
-
-async def find_writable(
-    session: AsyncSession, *, caller: Principal, task_ids: Iterable[UUID]
-) -> dict[UUID, RowMapping]:
-    """Return what tasks.repository.find_writable does of tasks, in the trash or not, by id."""
-    rows = await session.execute(_writable(sight_of(caller)), {**seen_by(caller), "wanted": sorted(task_ids)})
-    return {row["id"]: row for row in rows.mappings()}
-
-
 async def below(session: AsyncSession, task_ids: Iterable[UUID]) -> Sequence[RowMapping]:
     """Return `id`, `workspace_id` and `assignees` of all below these tasks, in the trash or not, whoever sees it."""
     child = task.alias("child")
@@ -107,20 +89,6 @@ async def below(session: AsyncSession, task_ids: Iterable[UUID]) -> Sequence[Row
     walk = walk.union_all(further.where(walk.c.depth < DEEPEST))
     rows = await session.execute(select(*walk.c), {"wanted": sorted(task_ids)})
     return rows.mappings().all()
-
-
-async def hold_members(session: AsyncSession, *, workspace_ids: Iterable[UUID], user_ids: Iterable[UUID]) -> None:
-    """Keep what these users see in these workspaces from becoming less (visibility.repository.hold_members)."""
-    query = (
-        select(member.c.user_id)
-        .where(
-            member.c.workspace_id == any_(bindparam("workspaces", type_=IDS)),
-            member.c.user_id == any_(bindparam("users", type_=IDS)),
-        )
-        .order_by(member.c.workspace_id, member.c.user_id)
-    )
-    wanted = {"workspaces": sorted(set(workspace_ids)), "users": sorted(set(user_ids))}
-    await session.execute(query.with_for_update(read=True), wanted)
 
 
 @cache
@@ -136,12 +104,6 @@ async def places_of(session: AsyncSession, *, caller: Principal, project_ids: It
     """Return the workspaces of those of the projects that the caller sees."""
     rows = await session.execute(_projects(sight_of(caller)), {**seen_by(caller), "wanted": sorted(project_ids)})
     return {row.id: row.workspace_id for row in rows}
-
-
-async def lock_trees(session: AsyncSession, project_ids: Iterable[UUID]) -> None:
-    """Lock the trees of projects until the end, in the order of their ids (subtasks.repository.lock_tree)."""
-    query = select(project.c.id).where(project.c.id == any_(WANTED)).order_by(project.c.id)
-    await session.execute(query.with_for_update(key_share=True), {"wanted": sorted(project_ids)})
 
 
 async def keep(

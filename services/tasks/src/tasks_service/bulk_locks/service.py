@@ -34,10 +34,12 @@ from tasks_service.bulk_operations.schemas import (
 from tasks_service.categories.schemas import CATEGORY
 from tasks_service.changes import repository as log
 from tasks_service.labels.schemas import LABEL
+from tasks_service.subtasks.repository import lock_trees
 from tasks_service.tasks import repository as tasks
 from tasks_service.tasks import service
 from tasks_service.tasks.rules import Key, task_named
 from tasks_service.versions.errors import ResourceBusy
+from tasks_service.visibility.repository import hold_members_of_all
 
 Operations = Sequence[AnyOperation]
 Rows = dict[UUID, RowMapping]
@@ -62,14 +64,14 @@ async def lock_all(session: AsyncSession, *, operations: Operations, actor: Prin
     """
     keys = await _keys(session, operations, actor)
     wanted = await _wanted(session, operations, keys, actor)
-    rows = await repository.find_writable(session, caller=actor, task_ids=wanted.task_ids) if wanted.task_ids else {}
+    rows = await tasks.find_all_writable(session, caller=actor, task_ids=wanted.task_ids) if wanted.task_ids else {}
     _add_places(wanted, operations, keys, rows)
     below = await repository.below(session, wanted.roots & rows.keys()) if wanted.roots & rows.keys() else []
     places = await _lock_places(session, wanted, operations, keys, rows, below, actor)
     found = Found(keys=keys, labels=await _keep_filing(session, operations, actor))
     if rows:
         await tasks.lock(session, {*rows, *wanted.parent_ids, *(one["id"] for one in below)})
-        now = await repository.find_writable(session, caller=actor, task_ids=wanted.task_ids)
+        now = await tasks.find_all_writable(session, caller=actor, task_ids=wanted.task_ids)
         if any(now[one]["project_id"] not in places for one in wanted.roots & now.keys()):
             # It has moved meanwhile, to where nothing is locked.
             raise ResourceBusy(retry_after=1)
@@ -193,9 +195,9 @@ async def _lock_places(
     await _lock_losers(session, operations, keys, rows, places)
     where = {*places.values(), *(row["workspace_id"] for row in rows.values())}
     if where:
-        await repository.hold_members(session, workspace_ids=where, user_ids={actor.user_id, *wanted.user_ids})
+        await hold_members_of_all(session, workspace_ids=where, user_ids={actor.user_id, *wanted.user_ids})
     if places:
-        await repository.lock_trees(session, places)
+        await lock_trees(session, places)
     return places
 
 

@@ -1,6 +1,6 @@
 """Doing one operation of many, by the use case of its single request, and decided as that is."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -33,14 +33,14 @@ from tasks_service.names.errors import NamedMissing
 from tasks_service.permissions.policies import can
 from tasks_service.permissions.schemas import Held
 from tasks_service.projects.errors import ProjectArchived
-from tasks_service.subtasks.errors import ParentNotFound
+from tasks_service.subtasks.errors import NotApart, ParentNotFound
 from tasks_service.tasks import repository as tasks
 from tasks_service.tasks import service
 from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
 from tasks_service.tasks.policies import held
 from tasks_service.tasks.rules import Key, task_named
 from tasks_service.tasks.schemas import TaskPatch
-from tasks_service.trash.service import restore_task
+from tasks_service.trash.service import Wanted, delete_tasks, restore_task, restore_tasks
 from tasks_service.versions.schemas import Expectation
 
 CREATED = 201
@@ -170,6 +170,50 @@ STEPS: Mapping[type[Any], Callable[[Batch, Any], Awaitable[Done]]] = {
     BulkUnassign: unassign,
     BulkAddLabel: add_label,
     BulkRemoveLabel: remove_label,
+}
+
+
+def can_be_together(one: AnyOperation, other: AnyOperation) -> bool:
+    """Tell whether two operations that follow each other may be done at once, if their tasks have nothing in common."""
+    return type(one) is type(other) and all(type(each) in TOGETHER and _stands_alone(each) for each in (one, other))
+
+
+def _stands_alone(operation: AnyOperation) -> bool:
+    named = operation.named()
+    return not named.depends_on and not named.temp_ids
+
+
+async def perform_all(batch: Batch, operations: Sequence[Any]) -> list[Done]:
+    """Do operations at once that may be done so; the scope is the caller's.
+
+    Raises NotApart where they have to be done one after the other, and what one of them is refused by.
+    """
+    ids = [await identified(batch, one.id, in_trash=isinstance(one, BulkRestore)) for one in operations]
+    if len(set(ids)) < len(ids):
+        raise NotApart
+    missing = [one for one in ids if one not in batch.found.tasks]
+    if missing:
+        there = await tasks.find_all_writable(batch.session, caller=batch.actor, task_ids=missing)
+        batch.found.tasks.update(dict.fromkeys(missing) | there)
+    return await TOGETHER[type(operations[0])](batch, operations)
+
+
+async def delete_all(batch: Batch, operations: Sequence[BulkDelete]) -> list[Done]:
+    """Move tasks to the trash."""
+    wanted = [Wanted(await task_of(batch, one), expected_by(one)) for one in operations]
+    return [Done(row) for row in await delete_tasks(batch.session, wanted=wanted, actor=batch.actor)]
+
+
+async def restore_all(batch: Batch, operations: Sequence[BulkRestore]) -> list[Done]:
+    """Take tasks out of the trash."""
+    wanted = [Wanted(await task_of(batch, one, in_trash=True), expected_by(one)) for one in operations]
+    restored = await restore_tasks(batch.session, wanted=wanted, actor=batch.actor)
+    return [Done(one.row, warnings=one.warnings) for one in restored]
+
+
+TOGETHER: Mapping[type[Any], Callable[[Batch, Any], Awaitable[list[Done]]]] = {
+    BulkDelete: delete_all,
+    BulkRestore: restore_all,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.identity import Principal
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.versions.schemas import Expectation
@@ -20,7 +21,8 @@ class Step:
 
     `old` and `new` are by field, and `resource` is what it was afterwards. `former_statuses` are those that tasks had
     that moved with this one, by those that they got, and `together` all that is turned back with this. `warnings` take
-    what can't be as it was.
+    what can't be as it was. `known` are locked tasks as they are, in the trash or not, as far as they have been looked
+    for; None for one that the actor does not see.
     """
 
     session: AsyncSession
@@ -35,6 +37,7 @@ class Step:
     former_statuses: Mapping[str, str] = field(default_factory=dict)
     together: frozenset[UUID] = frozenset()
     warnings: list[dict[str, Any]] = field(default_factory=list)
+    known: dict[UUID, RowMapping | None] = field(default_factory=dict)
 
     @property
     def old(self) -> dict[str, Any]:
@@ -49,3 +52,6 @@ class Step:
 
 Inverse = Callable[[Step], Awaitable[None]]
 """Turns a change back through the use cases that made it, with their rules."""
+
+InverseOfMany = Callable[[Sequence[Step]], Awaitable[None]]
+"""Turns changes of one type back at once, the first one first; or raises NotApart, so that it is done by halves."""

@@ -39,6 +39,9 @@ async def is_there(step: Step, *, in_trash: bool = False) -> bool:
 async def _task(step: Step, *, in_trash: bool) -> RowMapping | None:
     if step.task_id is None:
         return None
+    if step.task_id in step.known:
+        row = step.known[step.task_id]
+        return None if row is None or (row["deleted_at"] is not None) != in_trash else row
     return await tasks.find_writable(step.session, caller=step.actor, task_id=step.task_id, in_trash=in_trash)
 
 

@@ -24,3 +24,7 @@ class OpenSubtasks(Conflict):
     code = "OPEN_SUBTASKS"
     message = "There are open subtasks: complete them, or say with `children` what becomes of them."
     data_example = MappingProxyType({"count": 1, "task_ids": ["0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"]})
+
+
+class NotApart(Exception):
+    """Of tasks that are to be changed together one is above or below another: what becomes of it is seen in turn."""

@@ -1,6 +1,7 @@
 """All SQL on trees of tasks. Whoever changes a tree locks its project first, and then tasks, leaves up."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Integer,
     RowMapping,
     Select,
+    Update,
     and_,
     any_,
     bindparam,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.tasks.repository import SHOWN, task
@@ -32,6 +35,7 @@ from tasks_service.visibility.repository import CALLER, IDS, TASK_ROLE, TASKS, p
 DEEPEST = 20
 
 OF_PARENTS = bindparam("of_parents", type_=IDS)
+NUMBERS: ARRAY[int] = ARRAY(Integer)
 
 Pair = tuple[RowMapping, RowMapping]
 """A row before and after."""
@@ -41,6 +45,12 @@ async def lock_tree(session: AsyncSession, project_id: UUID) -> None:
     """Lock the trees of a project until the end: nobody else makes, moves or deletes tasks in it."""
     query = select(project.c.id).where(project.c.id == project_id).with_for_update(key_share=True)
     await session.execute(query)
+
+
+async def lock_trees(session: AsyncSession, project_ids: Iterable[UUID]) -> None:
+    """Lock the trees of projects until the end, in the order of their ids."""
+    query = select(project.c.id).where(project.c.id == any_(bindparam("of_projects", type_=IDS))).order_by(project.c.id)
+    await session.execute(query.with_for_update(key_share=True), {"of_projects": sorted(project_ids)})
 
 
 async def ancestors(session: AsyncSession, task_id: UUID) -> list[UUID]:
@@ -57,7 +67,7 @@ async def ancestors(session: AsyncSession, task_id: UUID) -> list[UUID]:
 async def height(session: AsyncSession, task_id: UUID) -> int:
     """Return how many levels there are below a task."""
     below = _below(in_trash=None)
-    found = await session.scalar(select(func.coalesce(func.max(below.c.depth), 0)), {"of_root": task_id})
+    found = await session.scalar(select(func.coalesce(func.max(below.c.depth), 0)), {"of_roots": [task_id]})
     return int(found or 0)
 
 
@@ -82,13 +92,16 @@ async def lock_all_below(session: AsyncSession, *, caller: Principal, task_id: U
 
 
 async def find_deleted_with(
-    session: AsyncSession, *, caller: Principal, task_id: UUID, group_id: UUID, lock: bool = False
+    session: AsyncSession, *, caller: Principal, task_ids: Iterable[UUID]
 ) -> Sequence[RowMapping]:
-    """Return what is below a task and went to the trash with the task `group_id`, leaves first; locked if so wanted."""
-    query = _rows_below(in_trash=True).where(task.c.deleted_with == group_id)
-    if lock:
-        query = query.with_for_update(of=task, key_share=True)
-    return await _rows(session, query, caller, task_id)
+    """Return what is below tasks in the trash and went there with them, leaves first; `root_id` is which of them."""
+    query = _rows_below(in_trash=True, of_groups=True)
+    return await _rows_of_all(session, query, caller, task_ids)
+
+
+async def find_below(session: AsyncSession, *, caller: Principal, task_ids: Iterable[UUID]) -> Sequence[RowMapping]:
+    """Return all below tasks that is not in the trash, leaves first; `root_id` is below which of them."""
+    return await _rows_of_all(session, _rows_below(in_trash=False), caller, task_ids)
 
 
 async def open_below(session: AsyncSession, *, caller: Principal, task_id: UUID) -> Sequence[RowMapping]:
@@ -120,9 +133,16 @@ async def complete(session: AsyncSession, rows: Sequence[RowMapping], *, status:
     )
 
 
-async def trash(session: AsyncSession, rows: Sequence[RowMapping], *, root_id: UUID, by: UUID) -> list[Pair]:
-    """Move locked tasks to the trash, with the task that they are below."""
-    return await _change(session, rows, {"deleted_at": utcnow(), "deleted_by": by, "deleted_with": root_id})
+async def trash(
+    session: AsyncSession, rows: Sequence[RowMapping], *, roots: Mapping[UUID, UUID], by: UUID
+) -> list[Pair]:
+    """Move locked tasks to the trash, each with the task of `roots` that it is below, if there is one."""
+    groups = {"of_rows": [row["id"] for row in rows], "of_groups": [roots.get(row["id"]) for row in rows]}
+    given = func.unnest(bindparam("of_rows", type_=IDS), bindparam("of_groups", type_=IDS))
+    group = given.table_valued("id", "root_id", name="its_group").render_derived()
+    statement = update(task).where(task.c.id == group.c.id)
+    statement = statement.values(deleted_at=utcnow(), deleted_by=by, deleted_with=group.c.root_id)
+    return await _changed(session, rows, statement, groups)
 
 
 async def take_out(session: AsyncSession, rows: Sequence[RowMapping], **values: Any) -> list[Pair]:
@@ -153,12 +173,23 @@ async def recount(session: AsyncSession, parent_ids: Sequence[UUID]) -> list[Pai
         .group_by(child.c.parent_id)
     )
     found = {row.parent_id: (row.total, row.done) for row in await session.execute(counts, wanted)}
-    pairs: list[Pair] = []
-    for row in rows:
-        total, done = found.get(row["id"], (0, 0))
-        if (total, done) != (row["subtasks_total"], row["subtasks_done"]):
-            pairs += await _change(session, [row], {"subtasks_total": total, "subtasks_done": done})
-    return pairs
+    now = {row["id"]: found.get(row["id"], (0, 0)) for row in rows}
+    wrong = [row for row in rows if now[row["id"]] != (row["subtasks_total"], row["subtasks_done"])]
+    return await _set_counts(session, wrong, now)
+
+
+async def _set_counts(
+    session: AsyncSession, rows: Sequence[RowMapping], counts: Mapping[UUID, tuple[int, int]]
+) -> list[Pair]:
+    given = func.unnest(
+        bindparam("of_rows", type_=IDS), bindparam("totals", type_=NUMBERS), bindparam("dones", type_=NUMBERS)
+    )
+    count = given.table_valued("id", "total", "done", name="its_count").render_derived()
+    statement = update(task).where(task.c.id == count.c.id)
+    statement = statement.values(subtasks_total=count.c.total, subtasks_done=count.c.done)
+    ids = [row["id"] for row in rows]
+    told = {"of_rows": ids, "totals": [counts[one][0] for one in ids], "dones": [counts[one][1] for one in ids]}
+    return await _changed(session, rows, statement, told)
 
 
 async def _change(
@@ -169,25 +200,37 @@ async def _change(
     where: ColumnElement[bool] | None = None,
 ) -> list[Pair]:
     """Change locked rows in one statement; return them before and after, in their order."""
-    if not rows:
-        return []
-    statement = update(task).where(task.c.id == any_(bindparam("of_rows", [row["id"] for row in rows], type_=IDS)))
+    statement = update(task).where(task.c.id == any_(bindparam("of_rows", type_=IDS)))
     if where is not None:
         statement = statement.where(where)
-    statement = statement.values(**values, version=task.c.version + 1, updated_at=utcnow())
-    changed = {row["id"]: row for row in (await session.execute(statement.returning(*task.c))).mappings()}
+    return await _changed(session, rows, statement.values(**values), {"of_rows": [row["id"] for row in rows]})
+
+
+async def _changed(
+    session: AsyncSession, rows: Sequence[RowMapping], statement: Update, parameters: Mapping[str, Any]
+) -> list[Pair]:
+    """Change locked rows by a statement, as new versions; return those that it changes before and after."""
+    if not rows:
+        return []
+    statement = statement.values(version=task.c.version + 1, updated_at=utcnow()).returning(*task.c)
+    changed = {row["id"]: row for row in (await session.execute(statement, dict(parameters))).mappings()}
     return [(row, cast("RowMapping", {**row, **changed[row["id"]]})) for row in rows if row["id"] in changed]
 
 
 async def _rows(session: AsyncSession, query: Select[Any], caller: Principal, root_id: UUID) -> Sequence[RowMapping]:
-    rows: Sequence[RowMapping] = (
-        (await session.execute(query, {**seen_by(caller), "of_root": root_id})).mappings().all()
-    )
+    return await _rows_of_all(session, query, caller, [root_id])
+
+
+async def _rows_of_all(
+    session: AsyncSession, query: Select[Any], caller: Principal, root_ids: Iterable[UUID]
+) -> Sequence[RowMapping]:
+    found = await session.execute(query, {**seen_by(caller), "of_roots": sorted(root_ids)})
+    rows: Sequence[RowMapping] = found.mappings().all()
     return rows
 
 
 def _below(*, in_trash: bool | None) -> CTE:
-    """Walk down from a task, which is not part of it; `in_trash` None walks through both."""
+    """Walk down from tasks, which are not part of it; `in_trash` None walks through both."""
 
     def in_place(one: Any) -> Collection[ColumnElement[bool]]:
         if in_trash is None:
@@ -195,19 +238,25 @@ def _below(*, in_trash: bool | None) -> CTE:
         return (one.c.deleted_at.is_not(None) if in_trash else one.c.deleted_at.is_(None),)
 
     child = task.alias("child")
-    first = select(child.c.id, literal(1).label("depth")).where(
-        child.c.parent_id == bindparam("of_root"), *in_place(child)
+    first = select(child.c.id, child.c.parent_id.label("root_id"), literal(1).label("depth")).where(
+        child.c.parent_id == any_(bindparam("of_roots", type_=IDS)), *in_place(child)
     )
     below = first.cte("below", recursive=True)
-    further = select(child.c.id, below.c.depth + 1).join(below, child.c.parent_id == below.c.id)
+    further = select(child.c.id, below.c.root_id, below.c.depth + 1).join(below, child.c.parent_id == below.c.id)
     return below.union_all(further.where(below.c.depth < DEEPEST, *in_place(child)))
 
 
-def _rows_below(*, in_trash: bool | None) -> Select[Any]:
+@cache
+def _rows_below(*, in_trash: bool | None, of_groups: bool = False) -> Select[Any]:
     below = _below(in_trash=in_trash)
-    return (
-        select(*SHOWN, TASK_ROLE)
+    query = (
+        select(*SHOWN, TASK_ROLE, below.c.root_id)
         .select_from(TASKS.join(below, below.c.id == task.c.id))
         .where(CALLER)
         .order_by(below.c.depth.desc(), task.c.id)
     )
+    if not of_groups:
+        return query
+    root = task.alias("root")
+    its_group = func.coalesce(root.c.deleted_with, root.c.id)
+    return query.join(root, root.c.id == below.c.root_id).where(task.c.deleted_with == its_group)

@@ -64,8 +64,8 @@ async def trash_below(session: AsyncSession, *, task: RowMapping, actor: Princip
     """Move all below a task to the trash with it, and return the changes. The trees are locked. Raises Forbidden."""
     rows = await repository.lock_below(session, caller=actor, task_id=task["id"])
     require(actor, "task.delete", rows)
-    pairs = await repository.trash(session, rows, root_id=task["id"], by=actor.user_id)
-    return drafts_of(TASK_DELETED, pairs)
+    roots = dict.fromkeys((row["id"] for row in rows), task["id"])
+    return drafts_of(TASK_DELETED, await repository.trash(session, rows, roots=roots, by=actor.user_id))
 
 
 async def follow_tree(

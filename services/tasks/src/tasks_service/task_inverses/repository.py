@@ -4,15 +4,20 @@ from collections.abc import Collection
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import select
+from sqlalchemy import all_, any_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.comments.models import Comment
+from tasks_service.visibility.repository import IDS
 
 comment = table_of(Comment)
 
+OF_TASKS = bindparam("of_tasks", type_=IDS)
+BUT = bindparam("but", type_=IDS)
 
-async def has_comments(session: AsyncSession, task_id: UUID, *, but: Collection[UUID]) -> bool:
-    """Tell whether there are comments on a task beside these, of which deleted ones are none."""
-    query = select(comment.c.id).where(comment.c.task_id == task_id, comment.c.deleted_at.is_(None))
-    return await session.scalar(query.where(comment.c.id.not_in(but)).limit(1)) is not None
+
+async def have_comments(session: AsyncSession, task_ids: Collection[UUID], *, but: Collection[UUID]) -> set[UUID]:
+    """Return on which of these tasks there are comments beside those, of which deleted ones are none."""
+    query = select(comment.c.task_id).where(comment.c.task_id == any_(OF_TASKS), comment.c.deleted_at.is_(None))
+    query = query.where(comment.c.id != all_(BUT)).distinct()
+    return set((await session.execute(query, {"of_tasks": sorted(task_ids), "but": sorted(but)})).scalars())

@@ -1,6 +1,6 @@
 """How changes of tasks, and of the parts of tasks, are turned back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import RowMapping
@@ -15,7 +15,7 @@ from tasks_service.checklists.events import (
     CHECKLIST_ITEM_UPDATED,
 )
 from tasks_service.checklists.schemas import ChecklistItemPatch
-from tasks_service.inverses.schemas import WHATEVER, Inverse, Step
+from tasks_service.inverses.schemas import WHATEVER, Inverse, InverseOfMany, Step
 from tasks_service.inverses.service import impossible, in_use, is_there, patch_of, the_task
 from tasks_service.moving import service as moving
 from tasks_service.moving.schemas import TaskMove
@@ -27,27 +27,74 @@ from tasks_service.relations.schemas import RelationCreate
 from tasks_service.reverting.errors import RevertConflict
 from tasks_service.reverting.rules import OWN, as_input
 from tasks_service.reverting.service import patch_of as task_patch_of
-from tasks_service.subtasks.repository import list_below
+from tasks_service.subtasks.repository import find_below
 from tasks_service.task_inverses import repository
+from tasks_service.task_inverses.rules import outermost
+from tasks_service.tasks import repository as tasks_repository
 from tasks_service.tasks import service as tasks
+from tasks_service.tasks.errors import TaskNotFound
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_MOVED, TASK_RESTORED, TASK_UPDATED
 from tasks_service.trash import service as trash
 
 
-async def _trash_task(step: Step) -> None:
-    """Move a task to the trash; one that went there with its parent just now is there.
+async def _trash_tasks(steps: Sequence[Step]) -> None:
+    """Move tasks to the trash, those that are below others of these with them; what went there just now is there.
 
-    What has been put below it since, or said of a new one, does not go with it. Raises UndoConflict.
+    What has been put below them since, or said of new ones, does not go with them. Raises UndoConflict.
     """
-    if await is_there(step, in_trash=True):
+    here = {step.entity_id: step for step in steps if not await is_there(step, in_trash=True)}
+    rows = {task_id: await the_task(step, "task.delete") for task_id, step in here.items()}
+    if not rows:
         return
-    task = await the_task(step, "task.delete")
-    below = await list_below(step.session, caller=step.actor, task_id=task["id"], limit=len(step.together) + 1)
-    if not {row["id"] for row in below} <= step.together:
-        raise in_use(step)
-    if step.type == TASK_CREATED and await repository.has_comments(step.session, task["id"], but=step.together):
-        raise in_use(step)
-    await tasks.delete_task(step.session, task=task, expected=WHATEVER, actor=step.actor)
+    first, roots = steps[0], outermost({task_id: row["parent_id"] for task_id, row in rows.items()})
+    for row in await find_below(first.session, caller=first.actor, task_ids=roots):
+        if row["id"] not in first.together:
+            raise in_use(here[row["root_id"]])
+    made = [task_id for task_id, step in here.items() if step.type == TASK_CREATED]
+    said = await repository.have_comments(first.session, made, but=first.together) if made else set()
+    if said:
+        raise in_use(here[min(said)])
+    wanted = [trash.Wanted(rows[task_id]) for task_id in roots]
+    await trash.delete_tasks(first.session, wanted=wanted, actor=first.actor)
+
+
+async def _restore_tasks(steps: Sequence[Step]) -> None:
+    """Take tasks out of the trash, what others of these are below first; what came out just now is out."""
+    here = {step.entity_id: step for step in steps if not await is_there(step)}
+    found = {task_id: await _trashed(step) for task_id, step in here.items()}
+    waiting = {task_id: row for task_id, row in found.items() if row["deleted_with"] not in found}
+    followed = [step for task_id, step in here.items() if task_id not in waiting]
+    while waiting:
+        now = [task_id for task_id, row in waiting.items() if row["parent_id"] not in waiting]
+        for task_id in now:
+            await the_task(here[task_id], "task.restore", in_trash=True)
+        wanted = [trash.Wanted(waiting.pop(task_id)) for task_id in now]
+        for restored in await trash.restore_tasks(steps[0].session, wanted=wanted, actor=steps[0].actor):
+            steps[0].warnings.extend(restored.warnings)
+    for step in await _left_in_trash(followed):
+        await _restore_task(step)
+
+
+async def _trashed(step: Step) -> RowMapping:
+    """Return a task that is in the trash, whatever the actor may do with it. Raises TaskNotFound."""
+    row = step.known.get(step.entity_id)
+    if row is None:
+        raise TaskNotFound
+    return row
+
+
+async def _left_in_trash(steps: Sequence[Step]) -> list[Step]:
+    """Return those that did not come out of the trash with what they had gone there with."""
+    if not steps:
+        return []
+    session, actor, known = steps[0].session, steps[0].actor, steps[0].known
+    ids = [step.entity_id for step in steps]
+    known.update(await tasks_repository.find_all_writable(session, caller=actor, task_ids=ids))
+    return [step for step in steps if not await is_there(step)]
+
+
+async def _trash_task(step: Step) -> None:
+    await _trash_tasks([step])
 
 
 async def _restore_task(step: Step) -> None:
@@ -160,4 +207,9 @@ INVERSES: Mapping[str, Inverse] = {
     CHECKLIST_ITEM_DELETED: _restore_item,
     RELATION_CREATED: _delete_relation,
     RELATION_DELETED: _relate,
+}
+OF_MANY: Mapping[str, InverseOfMany] = {
+    TASK_CREATED: _trash_tasks,
+    TASK_RESTORED: _trash_tasks,
+    TASK_DELETED: _restore_tasks,
 }

@@ -75,6 +75,7 @@ SORTED_BY = frozenset({"priority_rank", "due_sort", "title_sort"})
 SHOWN = (*(column for column in task.c if column.name not in SORTED_BY), KEY)
 HELD = (TASK_ROLE, WORKSPACE_ROLE, project.c.archived_at.is_not(None).label("is_archived"))
 """What a caller has in a task: the role, the one in the workspace, and whether the project takes changes."""
+OF_TASKS: ColumnElement[Any] = bindparam("of_tasks", type_=ARRAY(PG_UUID(as_uuid=True)))
 HAD_ANOTHER_KEY = exists().where(alias.c.task_id == task.c.id).label("had_another_key")
 """Whether its key, which is its project's to say, may have changed without its version."""
 
@@ -86,11 +87,26 @@ def _visible_by_id(sight: Sight) -> Select[Any]:
 
 
 @cache
+def _visible_by_ids(sight: Sight) -> Select[Any]:
+    query = select(*SHOWN, *HELD, HAD_ANOTHER_KEY).select_from(TASKS)
+    return query.where(*seen_tasks(sight), task.c.id == any_(OF_TASKS))
+
+
+@cache
 def _writable_by_id(sight: Sight, *, in_trash: bool) -> Select[Any]:
+    return _writable(sight, in_trash=in_trash).where(task.c.id == bindparam("task_id"))
+
+
+@cache
+def _writable_by_ids(sight: Sight) -> Select[Any]:
+    return _writable(sight, in_trash=None).where(task.c.id == any_(OF_TASKS))
+
+
+def _writable(sight: Sight, *, in_trash: bool | None) -> Select[Any]:
     return (
         select(*SHOWN, *HELD, workspace.c.require_if_match, STATUSES)
         .select_from(TASKS.join(workspace, workspace.c.id == task.c.workspace_id))
-        .where(*seen_tasks(sight, in_trash=in_trash), task.c.id == bindparam("task_id"))
+        .where(*seen_tasks(sight, in_trash=in_trash))
     )
 
 
@@ -127,6 +143,24 @@ async def find_writable(
     result = await session.execute(statement, {**seen_by(caller), "task_id": task_id})
     row: RowMapping | None = result.mappings().one_or_none()
     return row
+
+
+async def find_all_writable(
+    session: AsyncSession, *, caller: Principal, task_ids: Iterable[UUID]
+) -> dict[UUID, RowMapping]:
+    """Return what find_writable does of tasks, in the trash or not, by id."""
+    wanted = {**seen_by(caller), "of_tasks": sorted(task_ids)}
+    rows = await session.execute(_writable_by_ids(sight_of(caller)), wanted)
+    return {row["id"]: row for row in rows.mappings()}
+
+
+async def find_all_visible(
+    session: AsyncSession, *, caller: Principal, task_ids: Iterable[UUID]
+) -> dict[UUID, RowMapping]:
+    """Return what find_visible does of tasks, by id."""
+    wanted = {**seen_by(caller), "of_tasks": sorted(task_ids)}
+    rows = await session.execute(_visible_by_ids(sight_of(caller)), wanted)
+    return {row["id"]: row for row in rows.mappings()}
 
 
 async def lock(session: AsyncSession, task_ids: Iterable[UUID]) -> None:

@@ -92,10 +92,12 @@ def _entries(sight: Sight) -> Subquery:
     return union_all(tasks, projects).subquery("entry")
 
 
-async def is_in_trash(session: AsyncSession, task_id: UUID) -> bool:
-    """Tell whether a task is there and in the trash."""
-    query = select(task.c.id).where(task.c.id == task_id, task.c.deleted_at.is_not(None))
-    return await session.scalar(query) is not None
+async def those_in_trash(session: AsyncSession, task_ids: Collection[UUID]) -> set[UUID]:
+    """Return which of these tasks are in the trash."""
+    if not task_ids:
+        return set()
+    query = select(task.c.id).where(task.c.id == any_(OF_TASKS), task.c.deleted_at.is_not(None))
+    return set((await session.execute(query, {"of_tasks": sorted(task_ids)})).scalars())
 
 
 async def readers_of(session: AsyncSession, task_ids: Collection[UUID]) -> set[tuple[UUID, UUID]]:
@@ -114,14 +116,19 @@ async def readers_of(session: AsyncSession, task_ids: Collection[UUID]) -> set[t
 
 
 async def is_any_taken(session: AsyncSession, rows: Sequence[RowMapping]) -> bool:
-    """Tell whether another task has the external id of one of these, which are of one project."""
-    named = [(row["external_source"], row["external_id"]) for row in rows if row["external_source"] is not None]
+    """Tell whether another task, or another one of these, has the external id of one of these in its project."""
+    named = [
+        (row["project_id"], row["external_source"], row["external_id"])
+        for row in rows
+        if row["external_source"] is not None
+    ]
+    if len(set(named)) < len(named):
+        return True
     if not named:
         return False
     query = select(task.c.id).where(
-        task.c.project_id == rows[0]["project_id"],
         task.c.deleted_at.is_(None),
-        tuple_(task.c.external_source, task.c.external_id).in_(named),
+        tuple_(task.c.project_id, task.c.external_source, task.c.external_id).in_(named),
     )
     return await session.scalar(query.limit(1)) is not None
 

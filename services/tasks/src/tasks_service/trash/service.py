@@ -1,6 +1,6 @@
 """Taking tasks out of the trash, and deleting them for good."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -18,22 +18,30 @@ from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.projects.errors import ProjectArchived
 from tasks_service.subtasks import repository as trees
+from tasks_service.subtasks.errors import NotApart
 from tasks_service.subtasks.repository import Pair
 from tasks_service.subtasks.service import drafts_of, follow_tree, recount, require
 from tasks_service.tasks import repository as tasks
 from tasks_service.tasks.errors import ExternalIdTaken, TaskNotFound
-from tasks_service.tasks.events import TASK_PURGED, TASK_RESTORED, task_changed
+from tasks_service.tasks.events import TASK_DELETED, TASK_PURGED, TASK_RESTORED, task_changed
 from tasks_service.tasks.service import KIND
 from tasks_service.trash import repository
 from tasks_service.versions import service as versions
 from tasks_service.versions.errors import ResourceBusy
 from tasks_service.versions.schemas import Expectation
-from tasks_service.visibility.repository import hold_members
+from tasks_service.visibility.repository import hold_members_of_all
 
 Warnings = list[dict[str, Any]]
 BY_ITSELF = Expectation(is_given=True)
 """What follows from another change is for no state that a caller would name."""
 DROPPED = "An assignee can't see this task any more, and is none from now on."
+
+
+class Wanted(NamedTuple):
+    """A task as it was found, and what is said of the state that the change is for."""
+
+    task: RowMapping
+    expected: Expectation = BY_ITSELF
 
 
 class Restored(NamedTuple):
@@ -43,40 +51,124 @@ class Restored(NamedTuple):
     warnings: Warnings
 
 
+Tree = Sequence[RowMapping]
+"""A task, which comes last, with what is below it, leaves first."""
+
+
+async def delete_tasks(session: AsyncSession, *, wanted: Sequence[Wanted], actor: Principal) -> list[RowMapping]:
+    """Move tasks to the trash, each with all that is below it, as tasks.service.delete_task does; return them.
+
+    Raises NotApart, TaskNotFound, Forbidden, ProjectArchived, IfMatchRequired, ResourceVersionConflict, and
+    ResourceBusy for one that has just moved. The number of statements does not depend on how many they are.
+    """
+    await trees.lock_trees(session, {one.task["project_id"] for one in wanted})
+    found = await _lock(session, wanted, await trees.find_below(session, caller=actor, task_ids=_ids(wanted)), actor)
+    below = await trees.find_below(session, caller=actor, task_ids=_ids(wanted))
+    whole = _trees(wanted, found, below, in_trash=False)
+    if not {row["id"] for row in below}.isdisjoint(_ids(wanted)):
+        raise NotApart
+    for tree, one in zip(whole, wanted, strict=True):
+        await versions.refuse_unexpected(session, KIND, tree[-1], expected=one.expected)
+        require(actor, "task.delete", tree[:-1])
+    rows = [row for tree in whole for row in tree]
+    roots = {row["id"]: row["root_id"] for row in below}
+    pairs = await trees.trash(session, rows, roots=roots, by=actor.user_id)
+    drafts = drafts_of(TASK_DELETED, pairs)
+    drafts += await recount(session, sorted(_parents(tree[-1] for tree in whole)))
+    await _record(session, drafts, rows, actor)
+    after = {row["id"]: row for _, row in pairs}
+    return [after[one] for one in _ids(wanted)]
+
+
 async def restore_task(
     session: AsyncSession, *, task: RowMapping, expected: Expectation = BY_ITSELF, actor: Principal
 ) -> Restored:
-    """Take a task out of the trash, with what went there with it.
+    """Take a task out of the trash, with what went there with it. Raises what restore_tasks raises, but NotApart."""
+    [restored] = await restore_tasks(session, wanted=[Wanted(task, expected)], actor=actor)
+    return restored
 
-    It has no parent when that is in the trash. Assignees who can't see it any more are dropped, with a warning each.
-    Raises TaskNotFound, Forbidden, ProjectArchived, ExternalIdTaken, IfMatchRequired, ResourceVersionConflict, and
-    ResourceBusy for one that has just moved.
+
+async def restore_tasks(session: AsyncSession, *, wanted: Sequence[Wanted], actor: Principal) -> list[Restored]:
+    """Take tasks out of the trash, each with what went there with it.
+
+    One has no parent when that is in the trash. Assignees who can't see it any more are dropped, with a warning each.
+    Raises NotApart, TaskNotFound, Forbidden, ProjectArchived, ExternalIdTaken, IfMatchRequired,
+    ResourceVersionConflict, and ResourceBusy for one that has just moved. The number of statements does not depend on
+    how many they are, but for those that lose assignees.
     """
-    group = task["deleted_with"] or task["id"]
-    below = await trees.find_deleted_with(session, caller=actor, task_id=task["id"], group_id=group)
-    people = {one for row in (*below, task) for one in row["assignees"]}
-    await hold_members(session, workspace_id=task["workspace_id"], user_ids=people)
-    await trees.lock_tree(session, task["project_id"])
-    below = await trees.find_deleted_with(session, caller=actor, task_id=task["id"], group_id=group, lock=True)
-    await tasks.lock(session, [task["id"]])
-    root = _where_it_was(await tasks.find_writable(session, caller=actor, task_id=task["id"], in_trash=True), task)
-    await versions.refuse_unexpected(session, KIND, root, expected=expected)
-    rows = [*below, root]
-    require(actor, "task.restore", rows)
+    whole = await _lock_groups(session, wanted, actor)
+    for tree, one in zip(whole, wanted, strict=True):
+        await versions.refuse_unexpected(session, KIND, tree[-1], expected=one.expected)
+        require(actor, "task.restore", tree)
+    rows = [row for tree in whole for row in tree]
+    ids = [row["id"] for row in rows]
+    if len(whole) > 1 and (len(set(ids)) < len(ids) or not _parents(tree[-1] for tree in whole).isdisjoint(ids)):
+        raise NotApart
     if await repository.is_any_taken(session, rows):
         raise ExternalIdTaken(field="external_id")
-    pairs, warnings = await _take_out(session, rows)
+    pairs, warnings = await _take_out(session, whole)
     drafts = drafts_of(TASK_RESTORED, pairs)
     # Subtasks may have come and gone alone meanwhile.
-    counted = [one for one in (*(row["id"] for row in rows), pairs[-1][1]["parent_id"]) if one is not None]
-    drafts += await recount(session, counted)
-    await changes.record(session, workspace_id=root["workspace_id"], actor=actor, drafts=drafts)
-    return Restored(await _as_it_is(session, root, actor), warnings)
+    after = {row["id"]: row for _, row in pairs}
+    drafts += await recount(session, [*ids, *sorted(_parents(after[tree[-1]["id"]] for tree in whole))])
+    await _record(session, drafts, rows, actor)
+    found = await tasks.find_all_visible(session, caller=actor, task_ids=_ids(wanted))
+    return [_restored(found, tree, warnings) for tree in whole]
 
 
-def _where_it_was(found: RowMapping | None, task: RowMapping) -> RowMapping:
+def _restored(found: Mapping[UUID, RowMapping], tree: Tree, warnings: Mapping[UUID, Warnings]) -> Restored:
+    task_id = tree[-1]["id"]
+    if task_id not in found:
+        raise TaskNotFound
+    return Restored(found[task_id], [told for row in tree for told in warnings[row["id"]]])
+
+
+def _ids(wanted: Sequence[Wanted]) -> list[UUID]:
+    return [one.task["id"] for one in wanted]
+
+
+def _parents(rows: Iterable[RowMapping]) -> set[UUID]:
+    return {row["parent_id"] for row in rows} - {None}
+
+
+async def _lock_groups(session: AsyncSession, wanted: Sequence[Wanted], actor: Principal) -> list[Tree]:
+    """Lock people, the trees, and what went to the trash together, and return that as it is then, in its trees."""
+    ids = _ids(wanted)
+    groups = await trees.find_deleted_with(session, caller=actor, task_ids=ids)
+    rows = [*groups, *(one.task for one in wanted)]
+    people = {one for row in rows for one in row["assignees"]}
+    await hold_members_of_all(session, workspace_ids={row["workspace_id"] for row in rows}, user_ids=people)
+    await trees.lock_trees(session, {one.task["project_id"] for one in wanted})
+    groups = await trees.find_deleted_with(session, caller=actor, task_ids=ids)
+    found = await _lock(session, wanted, groups, actor)
+    groups = await trees.find_deleted_with(session, caller=actor, task_ids=ids)
+    return _trees(wanted, found, groups, in_trash=True)
+
+
+async def _lock(
+    session: AsyncSession, wanted: Sequence[Wanted], below: Sequence[RowMapping], actor: Principal
+) -> dict[UUID, RowMapping]:
+    """Lock tasks with what is below them, and what counts them, leaves first; return them as they are then."""
+    ids = _ids(wanted)
+    parents = _parents(one.task for one in wanted)
+    await tasks.lock(session, {*ids, *parents, *(row["id"] for row in below)})
+    return await tasks.find_all_writable(session, caller=actor, task_ids=ids)
+
+
+def _trees(
+    wanted: Sequence[Wanted], found: Mapping[UUID, RowMapping], below: Sequence[RowMapping], *, in_trash: bool
+) -> list[Tree]:
+    """Return each task with what is below it. Raises TaskNotFound, ResourceBusy, ProjectArchived."""
+    of_root: dict[UUID, list[RowMapping]] = {}
+    for row in below:
+        of_root.setdefault(row["root_id"], []).append(row)
+    roots = [_where_it_was(found.get(one.task["id"]), one.task, in_trash=in_trash) for one in wanted]
+    return [[*of_root.get(root["id"], ()), root] for root in roots]
+
+
+def _where_it_was(found: RowMapping | None, task: RowMapping, *, in_trash: bool | None = None) -> RowMapping:
     """Return a task as it was found when its project was locked. Raises TaskNotFound, ResourceBusy, ProjectArchived."""
-    if found is None:
+    if found is None or (in_trash is not None and in_trash != (found["deleted_at"] is not None)):
         raise TaskNotFound
     if found["project_id"] != task["project_id"]:
         # It has moved with what it is below, and the trees that are locked are those of another project.
@@ -86,26 +178,37 @@ def _where_it_was(found: RowMapping | None, task: RowMapping) -> RowMapping:
     return found
 
 
-async def _as_it_is(session: AsyncSession, root: RowMapping, actor: Principal) -> RowMapping:
-    row = await tasks.find_visible(session, caller=actor, task_id=root["id"])
-    if row is None:
-        raise TaskNotFound
-    return row
+async def _record(
+    session: AsyncSession, drafts: Sequence[ChangeDraft], rows: Sequence[RowMapping], actor: Principal
+) -> None:
+    """Record changes in the workspaces of these tasks, which those of their parents are in, too."""
+    workspaces = {row["project_id"]: row["workspace_id"] for row in rows}
+    of_each: dict[UUID, list[ChangeDraft]] = {}
+    for draft in drafts:
+        of_each.setdefault(workspaces[cast("UUID", draft.project_id)], []).append(draft)
+    for workspace_id in sorted(of_each):
+        await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=of_each[workspace_id])
 
 
-async def _take_out(session: AsyncSession, rows: Sequence[RowMapping]) -> tuple[list[Pair], Warnings]:
-    """Take locked tasks out, leaves first, of which the last one is the root; return them, and who was dropped."""
+async def _take_out(session: AsyncSession, whole: Sequence[Tree]) -> tuple[list[Pair], dict[UUID, Warnings]]:
+    """Take locked tasks out, and return them in their order, and who was dropped from each."""
+    rows = [row for tree in whole for row in tree]
     readers = await repository.readers_of(session, [row["id"] for row in rows])
     lost = {row["id"]: [one for one in row["assignees"] if (row["id"], one) not in readers] for row in rows}
-    root = rows[-1]
-    pairs: list[Pair] = await trees.take_out(session, [row for row in rows[:-1] if not lost[row["id"]]])
-    for row in (*(row for row in rows[:-1] if lost[row["id"]]), root):
-        kept = columns_of([one for one in row["assignees"] if one not in lost[row["id"]]])
-        is_orphan = row is root and row["parent_id"] and await repository.is_in_trash(session, row["parent_id"])
-        pairs += await trees.take_out(session, [row], **kept, **({"parent_id": None} if is_orphan else {}))
+    above = await repository.those_in_trash(session, _parents(tree[-1] for tree in whole))
+    orphans = {tree[-1]["id"] for tree in whole if tree[-1]["parent_id"] in above}
+    whole_ones = [row for row in rows if not lost[row["id"]]]
+    pairs = await trees.take_out(session, [row for row in whole_ones if row["id"] not in orphans])
+    pairs += await trees.take_out(session, [row for row in whole_ones if row["id"] in orphans], parent_id=None)
+    for row in rows:
         if lost[row["id"]]:
+            kept = columns_of([one for one in row["assignees"] if one not in lost[row["id"]]])
+            no_parent = {"parent_id": None} if row["id"] in orphans else {}
+            pairs += await trees.take_out(session, [row], **kept, **no_parent)
             await assignees.remove(session, task_id=row["id"], user_ids=lost[row["id"]])
-    return pairs, [_dropped(task_id, one) for task_id, people in lost.items() for one in people]
+    by_id = {before["id"]: (before, after) for before, after in pairs}
+    warnings = {task_id: [_dropped(task_id, one) for one in people] for task_id, people in lost.items()}
+    return [by_id[row["id"]] for row in rows], warnings
 
 
 def _dropped(task_id: UUID, user_id: UUID) -> dict[str, Any]:

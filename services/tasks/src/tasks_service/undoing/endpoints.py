@@ -1,4 +1,3 @@
-from datetime import timedelta
 from typing import Annotated
 
 from chassis.errors import Forbidden, NotFound
@@ -25,7 +24,7 @@ from tasks_service.statuses.errors import LastStatus, StatusExists, StatusInUse,
 from tasks_service.subtasks.errors import OpenSubtasks
 from tasks_service.tasks.errors import ExternalIdTaken
 from tasks_service.undoing import service
-from tasks_service.undoing.errors import UndoExpired
+from tasks_service.undoing.errors import UndoExpired, UndoTooLarge
 from tasks_service.undoing.schemas import UNDONE_EXAMPLE, UndoneChange
 from tasks_service.versions.errors import ResourceBusy
 
@@ -69,8 +68,8 @@ OF_ACTIONS = (
         "server is set up otherwise): the newest change first, each by the action that is its opposite, which you "
         "must still be allowed to do. It is a change like any other, with `undo of <request id>` as its reason in "
         "the history, and is undone by its own request id. The answer is what it changed. A request or a job that made "
-        "more than 500 changes can't be undone (`UNDO_NOT_POSSIBLE`); making a task is two, since its maker watches "
-        "it.\n\n"
+        "more than 2,000 changes (unless the server is set up otherwise) can't be undone: `UNDO_TOO_LARGE`, with "
+        "`data.limit`. Making a task is two or three, since its maker watches it, and a parent counts it.\n\n"
         "What was changed since, by others or by you, is a conflict, field by field (`data.conflicts`), and so is "
         "what is undone already, and a new task with subtasks or comments by now. If you gave several "
         "requests the same id, they are undone together.\n\n"
@@ -87,14 +86,16 @@ OF_ACTIONS = (
     response_model=Envelope[list[UndoneChange]],
     responses={
         200: example([UNDONE_EXAMPLE], description="What the undo changed.", headers=CURSOR),
-        **errors(NotFound, Forbidden, UndoExpired, UndoConflict, UndoNotPossible, ResourceBusy, *OF_ACTIONS),
+        **errors(
+            NotFound, Forbidden, UndoExpired, UndoTooLarge, UndoConflict, UndoNotPossible, ResourceBusy, *OF_ACTIONS
+        ),
     },
 )
 @scope("tasks:write")
 @no_policy("each change is turned back by an action, which is decided by itself")
 async def undo_operation(request: Request, request_id: RequestId, caller: CurrentPrincipal, write: Writing) -> Response:
-    within: timedelta = request.app.state.undo_window
-    undone = await service.undo(write.session, request_id=request_id, actor=caller, within=within)
+    reach: service.Reach = request.app.state.undo_reach
+    undone = await service.undo(write.session, request_id=request_id, actor=caller, reach=reach)
     headers = await cursor_header(request, write, caller)
     meta = {"warnings": list(undone.warnings)} if undone.warnings else None
     return write.reply(undone.changes, meta=meta, headers=headers)

@@ -109,11 +109,13 @@ def conflicts_of(steps: Sequence[Entry], later: Sequence[Entry]) -> list[Conflic
 
     What was undone, and its undoing, are as if they had not been.
     """
-    standing = _standing(later)
+    standing: dict[Any, list[Entry]] = {}
+    for entry in _standing(later):
+        standing.setdefault(entry["entity_id"], []).append(entry)
     found: dict[tuple[Any, str | None], Conflict] = {}
     for step in steps:
-        for other in standing:
-            if other["entity_id"] == step["entity_id"] and _is_later(other, step):
+        for other in standing.get(step["entity_id"], ()):
+            if _is_later(other, step):
                 for field in _touched(step, other):
                     kind, one = other["entity_type"], str(other["entity_id"])
                     found[one, field] = Conflict(kind, one, field, other["seq"])
@@ -123,15 +125,22 @@ def conflicts_of(steps: Sequence[Entry], later: Sequence[Entry]) -> list[Conflic
 def _standing(later: Sequence[Entry]) -> list[Entry]:
     """Leave out changes that were undone by others of these, in the order in which they were made."""
     gone: set[tuple[Any, int]] = set()
+    seen: set[tuple[Any, Any]] = set()
     in_order = sorted(later, key=lambda one: (one["occurred_at"], one["seq"]))
+    of_request: dict[tuple[Any, Any], list[tuple[int, Entry]]] = {}
+    for index, entry in enumerate(in_order):
+        of_request.setdefault((_actor_of(entry), entry["request_id"]), []).append((index, entry))
     for index, entry in reversed([*enumerate(in_order)]):
         undone = undone_by(entry)
         if undone is None or _place(entry) in gone:
             continue
         mine = (_actor_of(entry), undone)
-        found = [one for one in in_order[:index] if (_actor_of(one), one["request_id"]) == mine]
-        if found:
-            gone |= {_place(entry), *(_place(one) for one in found)}
+        of_it = of_request.get(mine, [])
+        if of_it and of_it[0][0] < index:
+            gone.add(_place(entry))
+            # The last one of what an undo did stands for all of it.
+            gone |= set() if mine in seen else {_place(one) for place, one in of_it if place < index}
+            seen.add(mine)
     return [one for one in in_order if _place(one) not in gone]
 
 

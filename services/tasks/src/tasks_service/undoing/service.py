@@ -1,8 +1,9 @@
 """Turning back everything that a request changed, or nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,24 +15,36 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import repository as log
 from tasks_service.changes import service as changes
+from tasks_service.changes.schemas import ChangeDraft, Gathering
 from tasks_service.inverses.errors import UndoConflict, UndoNotPossible
 from tasks_service.inverses.schemas import Step
 from tasks_service.inverses.service import impossible
 from tasks_service.mark_inverses.service import INVERSES as OF_MARKS
 from tasks_service.place_inverses.service import INVERSES as OF_PLACES
 from tasks_service.projects import repository as projects
-from tasks_service.subtasks.repository import lock_tree
+from tasks_service.subtasks.errors import NotApart
+from tasks_service.subtasks.repository import lock_trees
 from tasks_service.task_inverses.service import INVERSES as OF_TASKS
+from tasks_service.task_inverses.service import OF_MANY
 from tasks_service.tasks import repository as tasks
 from tasks_service.tasks.events import TASK_MOVED
 from tasks_service.undoing import repository
-from tasks_service.undoing.errors import UndoExpired
+from tasks_service.undoing.errors import UndoExpired, UndoTooLarge
 from tasks_service.undoing.rules import Entry, conflicts_of, former_statuses, reason_of, turned_back
 from tasks_service.undoing.schemas import UndoneChange
 from tasks_service.visibility.repository import hold_members
 
 INVERSES = {**OF_TASKS, **OF_MARKS, **OF_PLACES}
-MAX_CHANGES = 500
+PLACES = frozenset({"project", "status"})
+"""What tasks show something of, without being changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How long ago a request may have been, and how many changes it may have made, to be undone."""
+
+    within: timedelta
+    max_changes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,7 @@ class Operation:
     request_id: str
     actor: Principal
     entries: Sequence[Entry]
+    together: frozenset[UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +65,23 @@ class Undone:
     warnings: Sequence[dict[str, Any]]
 
 
-async def undo(session: AsyncSession, *, request_id: str, actor: Principal, within: timedelta) -> Undone:
+async def undo(session: AsyncSession, *, request_id: str, actor: Principal, reach: Reach) -> Undone:
     """Turn back what the actor changed by a request, newest first, as a change of its own.
 
-    Raises NotFound, UndoExpired, UndoConflict, UndoNotPossible, and what the single changes raise.
+    Raises NotFound, UndoExpired, UndoTooLarge, UndoConflict, UndoNotPossible, and what the single changes raise.
     """
     await repository.lock_operation(session, user_id=actor.user_id, request_id=request_id)
-    operation = await _find(session, request_id, actor, within)
+    operation = await _find(session, request_id, actor, reach)
     entries = turned_back(operation.entries)
     _refuse_impossible(entries)
     await _refuse_conflicts(session, operation, entries)
-    await _lock(session, entries)
+    await _lock(session, operation, entries)
     warnings: list[dict[str, Any]] = []
+    known = await _known(session, operation, entries)
+    steps = [_step(operation, session, entry, warnings, known) for entry in entries]
     async with changes.gathered(session, actor=actor, reason=reason_of(request_id)) as gathering:
-        for entry in entries:
-            await _turn_back(_step(operation, session, entry, warnings))
+        for _, run in groupby(steps, key=lambda step: step.type):
+            await _turn_back_run([*run], gathering)
         # All that was turned back is locked now: who changed it before is in the log, and nobody else will be.
         await _refuse_conflicts(session, operation, entries)
         if not gathering.drafts:
@@ -73,18 +89,19 @@ async def undo(session: AsyncSession, *, request_id: str, actor: Principal, with
     return Undone([UndoneChange.of(*one) for one in gathering.drafts], warnings)
 
 
-async def _find(session: AsyncSession, request_id: str, actor: Principal, within: timedelta) -> Operation:
-    """Return the operation, of which the actor still sees everything. Raises NotFound, UndoExpired, UndoNotPossible."""
-    found = await repository.changes_of(session, user_id=actor.user_id, request_id=request_id, limit=MAX_CHANGES + 1)
+async def _find(session: AsyncSession, request_id: str, actor: Principal, reach: Reach) -> Operation:
+    """Return the operation, of which the actor still sees everything. Raises NotFound, UndoExpired, UndoTooLarge."""
+    limit = reach.max_changes
+    found = await repository.changes_of(session, user_id=actor.user_id, request_id=request_id, limit=limit + 1)
     if not found or not await _sees_all(session, actor, found):
         raise NotFound
-    begin = utcnow() - within
+    begin = utcnow() - reach.within
     entries = [cast("Entry", one) for one in found if one["occurred_at"] >= begin]
     if not entries:
         raise UndoExpired
-    if len(entries) > MAX_CHANGES:
-        raise UndoNotPossible(f"More than {MAX_CHANGES} changes are not turned back at once.", data={"types": []})
-    return Operation(request_id, actor, entries)
+    if len(entries) > limit:
+        raise UndoTooLarge(f"More than {limit} changes are not turned back at once.", data={"limit": limit})
+    return Operation(request_id, actor, entries, frozenset(one["entity_id"] for one in entries))
 
 
 async def _sees_all(session: AsyncSession, actor: Principal, entries: Sequence[RowMapping]) -> bool:
@@ -126,20 +143,35 @@ async def _refuse_conflicts(session: AsyncSession, operation: Operation, entries
         )
 
 
-async def _lock(session: AsyncSession, entries: Sequence[Entry]) -> None:
-    """Lock what the steps will, in the order in which everybody does: workspaces, people, projects, tasks."""
+async def _lock(session: AsyncSession, operation: Operation, entries: Sequence[Entry]) -> None:
+    """Lock what the steps will, in the order in which everybody does: workspaces, people, projects, tasks.
+
+    The actor is one of the people: who takes its access away waits for what it does.
+    """
     # What moves is locked by the move, together with where it goes.
     of_tasks = [one for one in entries if one["task_id"] is not None and one["type"] != TASK_MOVED]
     for workspace_id in sorted({one["workspace_id"] for one in entries if one["entity_type"] == "project"}):
         await projects.lock_tree(session, workspace_id)
     people: dict[UUID, set[UUID]] = {}
     for one in of_tasks:
-        people.setdefault(one["workspace_id"], set()).update(_people_of(one))
+        people.setdefault(one["workspace_id"], {operation.actor.user_id}).update(_people_of(one))
     for workspace_id in sorted(people):
         await hold_members(session, workspace_id=workspace_id, user_ids=people[workspace_id])
-    for project_id in sorted({one["project_id"] for one in of_tasks if one["entity_type"] == "task"}):
-        await lock_tree(session, project_id)
+    await lock_trees(session, {one["project_id"] for one in of_tasks if one["entity_type"] == "task"})
     await tasks.lock(session, {one["task_id"] for one in of_tasks})
+
+
+async def _known(
+    session: AsyncSession, operation: Operation, entries: Sequence[Entry]
+) -> dict[UUID, RowMapping | None]:
+    """Return the tasks that are locked now, as the actor sees them."""
+    moved = {one["task_id"] for one in entries if one["type"] == TASK_MOVED}
+    ids = {one["task_id"] for one in entries} - moved - {None}
+    return await _look(session, operation.actor, ids) if ids else {}
+
+
+async def _look(session: AsyncSession, actor: Principal, task_ids: Collection[UUID]) -> dict[UUID, RowMapping | None]:
+    return dict.fromkeys(task_ids) | await tasks.find_all_writable(session, caller=actor, task_ids=task_ids)
 
 
 def _people_of(entry: Entry) -> set[UUID]:
@@ -149,15 +181,52 @@ def _people_of(entry: Entry) -> set[UUID]:
     return {UUID(one) for one in [*named, *(entry["resource"].get("assignees") or ())] if one}
 
 
-def _step(operation: Operation, session: AsyncSession, entry: Entry, warnings: list[dict[str, Any]]) -> Step:
+def _step(
+    operation: Operation,
+    session: AsyncSession,
+    entry: Entry,
+    warnings: list[dict[str, Any]],
+    known: dict[UUID, RowMapping | None],
+) -> Step:
     told = ("type", "entity_type", "entity_id", "project_id", "task_id", "changes", "resource")
     former = former_statuses(operation.entries, entry) if entry["type"] == TASK_MOVED else {}
     named = {name: entry[name] for name in told}
-    together = frozenset(one["entity_id"] for one in operation.entries)
-    return Step(session, operation.actor, **named, former_statuses=former, together=together, warnings=warnings)
+    return Step(
+        session,
+        operation.actor,
+        **named,
+        former_statuses=former,
+        together=operation.together,
+        warnings=warnings,
+        known=known,
+    )
 
 
-async def _turn_back(step: Step) -> None:
+async def _turn_back_run(steps: Sequence[Step], gathering: Gathering) -> None:
+    """Turn back changes of one type that followed each other: at once where that can be, or else by halves."""
+    if len(steps) == 1 or steps[0].type not in OF_MANY:
+        for step in steps:
+            await _turn_back(step, gathering)
+        return
+    mark, known = gathering.mark(), steps[0].known
+    ids = {step.entity_id for step in steps}
+    if ids - known.keys():
+        known.update(await _look(steps[0].session, steps[0].actor, ids - known.keys()))
+    try:
+        async with steps[0].session.begin_nested():
+            await OF_MANY[steps[0].type](steps)
+    except NotApart:
+        gathering.back_to(mark)
+        known.clear()
+        middle = len(steps) // 2
+        await _turn_back_run(steps[:middle], gathering)
+        await _turn_back_run(steps[middle:], gathering)
+    else:
+        _forget(known, gathering.since(mark))
+
+
+async def _turn_back(step: Step, gathering: Gathering) -> None:
+    mark = gathering.mark()
     try:
         await INVERSES[step.type](step)
     except AppError as error:
@@ -165,3 +234,12 @@ async def _turn_back(step: Step) -> None:
         if error.kind is not ErrorKind.INVALID:
             raise
         raise impossible(step, error.message, error.details[0].field) from error
+    _forget(step.known, gathering.since(mark))
+
+
+def _forget(known: dict[UUID, RowMapping | None], drafts: Sequence[ChangeDraft]) -> None:
+    """Forget tasks as they were before these changes."""
+    if any(one.entity_type in PLACES for one in drafts):
+        known.clear()
+    for one in drafts:
+        known.pop(one.entity_id, None)

@@ -213,6 +213,17 @@ HOLD = (
 )
 
 
+HOLD_ALL = (
+    select(member.c.user_id)
+    .where(
+        member.c.workspace_id == any_(bindparam("of_workspaces", type_=IDS)),
+        member.c.user_id == any_(bindparam("of_users", type_=IDS)),
+    )
+    .order_by(member.c.workspace_id, member.c.user_id)
+    .with_for_update(read=True)
+)
+
+
 async def hold_members(session: AsyncSession, *, workspace_id: UUID, user_ids: Iterable[UUID]) -> None:
     """Keep what these members see from becoming less until the transaction ends.
 
@@ -220,6 +231,14 @@ async def hold_members(session: AsyncSession, *, workspace_id: UUID, user_ids: I
     what they see is to be looked at afterwards. Whoever takes access away locks the membership first.
     """
     await session.execute(HOLD, {"of_workspace": workspace_id, "of_users": sorted(set(user_ids))})
+
+
+async def hold_members_of_all(
+    session: AsyncSession, *, workspace_ids: Iterable[UUID], user_ids: Iterable[UUID]
+) -> None:
+    """Keep what these users see in these workspaces from becoming less, as hold_members does."""
+    wanted = {"of_workspaces": sorted(set(workspace_ids)), "of_users": sorted(set(user_ids))}
+    await session.execute(HOLD_ALL, wanted)
 
 
 READERS_OF_TASK: Conditions = [
