@@ -337,6 +337,33 @@ async def test_p2_who_is_no_member_is_left_out_with_a_warning(files):
     assert (comment["author_id"], comment["body"]) == (team.id("owner"), "Words")
 
 
+async def test_p2_what_members_did_is_told_as_theirs_and_the_log_has_who_imported_it(files, rows):
+    team, project = files.team, str(uuid7())
+    task, comment = ids(2)
+    owner, member = team.id("owner"), team.id("member")
+    content = line("project", id=project, name="P", created_by=member)
+    content += line("task", id=task, project_id=project, title="a", created_by=member)
+    content += line("comment", id=comment, task_id=task, author_id=member, body="Yes.")
+    content += line("task_metadata", task_id=task, namespace="crm", owner_id=member, shared=True, value={"a": 1})
+    _, results = await files.take(content)
+    assert results == []
+    mapped = dict(
+        await rows(
+            "SELECT source_id::text, target_id::text FROM tasks.import_source WHERE workspace_id = :w",
+            w=team.workspace_id,
+        )
+    )
+    shown = await team.ok("owner", "GET", f"/tasks/{mapped[task]}")
+    (said,) = await team.ok("owner", "GET", f"/tasks/{mapped[task]}/comments")
+    assert (shown["created_by"], said["author_id"]) == (member, member)
+    assert await rows("SELECT owner_id::text FROM tasks.task_metadata WHERE task_id = :t", t=mapped[task]) == [
+        (member,)
+    ]
+    history = await team.ok("member", "GET", f"/tasks/{mapped[task]}/history")
+    told = {(one["type"], one["actor"]["id"], one["reason"]) for one in history}
+    assert told == {(kind, owner, "import") for kind in ("task.created", "comment.created", "task_metadata.updated")}
+
+
 async def test_p2_nobody_is_mentioned_by_what_is_imported(files, rows):
     team = files.team
     await furnish(team)
@@ -643,6 +670,77 @@ async def test_p2_a_table_without_titles_fails_as_a_whole(files):
 async def test_p2_a_table_that_names_a_column_twice_fails_as_a_whole(files):
     job, _ = await files.take("title,due,Title\r\nmilk,,bread\r\n", file_format="csv")
     assert (job["status"], job["error"]["code"]) == ("failed", "COLUMN_REPEATED")
+
+
+WIDE = "title," + ",".join(["other"] * 100_000)
+LONG_CELL = "x" * 10 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("content", "made", "problems", "warnings"),
+    [
+        # An end of a row in quotes that are never closed: the line that begins with them is broken.
+        ('title\r\nmilk\r\n"bread\r\ntea\r\n', ["milk", "tea"], [(3, "MALFORMED_ROW")], []),
+        ('title,description\r\nmilk,"a "b" c"\r\ntea,\r\n', ["tea"], [(2, "MALFORMED_ROW")], []),
+        ("title,due\r\nmilk,2026-12-01,more,cells\r\ntea,\r\n", ["tea"], [(2, "MALFORMED_ROW")], []),
+        ("title,due\r\nmilk,,,\r\n", ["milk"], [], []),
+        (
+            "title,description\r\nmi\0lk,\r\ntea,a\0b\r\nbread,\r\n",
+            ["bread"],
+            [(2, "NULL_CHARACTER"), (3, "NULL_CHARACTER")],
+            [],
+        ),
+        ("\ufefftitle\r\nmilk\r\n", ["milk"], [], []),
+        ('\ufeff"title","due"\r\n"milk",\r\n', ["milk"], [], []),
+        ("title\nmilk\n\n\ntea", ["milk", "tea"], [], []),
+        ("title\r\n", [], [], []),
+        ("title", [], [], []),
+        (f"{WIDE}\r\nmilk,1\r\n", ["milk"], [], [(1, ["UNKNOWN_FIELD"])]),
+        (f"title\r\nmilk\r\n{LONG_CELL}\r\ntea\r\n", ["milk", "tea"], [(3, "TOO_LONG")], []),
+        (f"title,description\r\nmilk,{'x' * 200_000}\r\ntea,\r\n", ["tea"], [(2, "MALFORMED_ROW")], []),
+        (b"title\r\nmilk\r\n\xff\xfe\r\ntea\r\n", ["milk", "tea"], [(3, "MALFORMED_ROW")], []),
+    ],
+)
+async def test_p2_whatever_a_table_is_like_each_row_is_taken_or_told_of(files, content, made, problems, warnings):
+    place = await files.workspace()
+    job, results = await files.take(content, place, file_format="csv")
+    assert (job["status"], job["error"]) == ("succeeded", None)
+    found = await files.team.rows("SELECT title FROM tasks.task WHERE workspace_id = :w ORDER BY number", w=place)
+    assert [title for (title,) in found] == made
+    assert [(one["line"], one["error"]["code"]) for one in results if one["error"]] == problems
+    assert warned(results) == warnings
+    assert job["failed"] == len(problems)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("title\r\nmilk\r\n".encode("utf-16"), "FILE_NOT_UTF8"),
+        ("title\r\nmilk\r\n".encode("utf-16-le"), "FILE_NOT_UTF8"),
+        ("title\r\nmilk\r\n".encode("utf-16-be"), "FILE_NOT_UTF8"),
+        ("title\r\nmilk\r\n".encode("utf-32"), "FILE_NOT_UTF8"),
+        ("title,gr\u00f6\u00dfe\r\nmilk,1\r\n".encode("latin-1"), "FILE_NOT_UTF8"),
+        ("title,other\0name\r\nmilk,1\r\n", "FILE_NOT_UTF8"),
+        ('title,"other\n\0name"\r\nmilk,1\r\n', "FILE_NOT_UTF8"),
+        ("\0", "FILE_NOT_UTF8"),
+        ("title\rmilk\rtea\r", "TITLE_COLUMN_MISSING"),
+        ("title;due\r\nmilk;\r\n", "TITLE_COLUMN_MISSING"),
+        ('"title\r\nmilk\r\n', "TITLE_COLUMN_MISSING"),
+        ("\r\n\r\n", "TITLE_COLUMN_MISSING"),
+        ("\ufeff", "TITLE_COLUMN_MISSING"),
+        (",".join(f"{number:0>20}" for number in range(100_000)) + "\r\nmilk\r\n", "TITLE_COLUMN_MISSING"),
+    ],
+)
+async def test_p2_a_table_that_can_not_be_read_at_all_says_why(files, content, code):
+    job, results = await files.take(content, file_format="csv")
+    assert (job["status"], job["error"]["code"], job["done"]) == ("failed", code, 0)
+    assert results == []
+
+
+async def test_p2_lines_in_another_encoding_are_each_told_of(files):
+    job, results = await files.take(line("label", id=str(uuid7()), name="a").encode("utf-16"))
+    assert (job["status"], job["failed"]) == ("succeeded", job["total"])
+    assert {one["error"]["code"] for one in results} == {"MALFORMED_JSON"}
 
 
 async def test_p2_an_export_that_is_cut_or_changed_is_taken_with_a_warning(files):

@@ -135,7 +135,7 @@ class _Counted:
 
 def header_of(cells: Sequence[str]) -> list[str]:
     """Return the names of columns as they are compared."""
-    return [one.removeprefix(BYTE_ORDER_MARK).strip().casefold().replace(" ", "_") for one in cells]
+    return [one.strip().casefold().replace(" ", "_") for one in cells]
 
 
 def named_cells(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:

@@ -37,7 +37,7 @@ from tasks_service.import_tables.schemas import TaskRow, as_fields
 from tasks_service.import_tables.service import identified, take_rows
 from tasks_service.import_tasks import repository as tasks_repository
 from tasks_service.import_tasks.service import take_tasks
-from tasks_service.imports.errors import ColumnRepeated, TitleMissing
+from tasks_service.imports.errors import ColumnRepeated, FileNotText, TitleMissing
 from tasks_service.imports.rules import CHECKSUM_MISMATCH, FILE_CUT, Whole, note
 from tasks_service.imports.schemas import ImportFile, Progressed
 from tasks_service.jobs import service as jobs
@@ -103,7 +103,10 @@ async def start_import(
 
 
 async def take_step(session: AsyncSession, job: RunningJob, limits: ProjectLimits) -> Progress:
-    """Take the next lines of a file in. Raises TitleMissing, ColumnRepeated, and what allowed_workspace raises."""
+    """Take the next lines of a file in.
+
+    Raises FileNotText, TitleMissing, ColumnRepeated, and what allowed_workspace raises.
+    """
     workspace = await allowed_workspace(session, job.actor, job.workspace_id, "workspace.import")
     file, state = ImportFile.model_validate(job.parameters), Progressed.model_validate(job.state)
     if state.position >= file.size:
@@ -171,6 +174,8 @@ async def _read(session: AsyncSession, job_id: UUID, file: ImportFile, state: Pr
     # Rows have any number of lines: how many of them there are is not known before they are read.
     found = cut(window, is_whole=is_whole, limit=MAX_LINES if file.format == "ndjson" else len(window))
     if found.is_too_long:
+        if file.format == "csv" and state.header is None:
+            raise TitleMissing
         detail = ErrorDetail("TOO_LONG", "This line is longer than it may be.", None)
         skipped = _skipped(window, state)
         return replace(skipped, broken={state.line + 1: detail})
@@ -215,16 +220,26 @@ def _read_lines(lines: Sequence[bytes], state: Progressed) -> Read:
 
 
 def _read_table(lines: Sequence[bytes], state: Progressed, *, is_whole: bool) -> Read:
-    """Read rows. Raises TitleMissing for a table without titles, ColumnRepeated for one with two of a column."""
+    """Read rows.
+
+    Raises FileNotText for a table in another encoding, TitleMissing for one without titles, ColumnRepeated for one
+    with two of a column.
+    """
     broken: dict[int, ErrorDetail] = {}
     incoming: list[Incoming] = []
     texts = [_text(raw) for raw in lines]
     header, used = state.header, 0
+    if header is None:
+        if texts[0] is None or "\0" in texts[0]:
+            raise FileNotText
+        texts[0] = texts[0].removeprefix(BYTE_ORDER_MARK)
     warned: dict[int, ErrorDetail] = {}
     for record in records([one or "\n" for one in texts], limit=MAX_LINES, is_whole=is_whole):
         number, used = state.line + record.start + 1, record.start + record.lines
         if header is None:
             header = header_of(record.cells or [])
+            if any("\0" in name for name in header):
+                raise FileNotText
             if "title" not in header:
                 raise TitleMissing
             if any(header.count(name) > 1 for name in COLUMNS):
@@ -266,7 +281,7 @@ def _row(number: int, header: Sequence[str], cells: Sequence[str] | None) -> lis
     except ValueError:
         fields = None
     if fields is None:
-        sentence = "This row is no CSV in UTF-8, or has more cells than there are columns."
+        sentence = "This row is no CSV in UTF-8, has a cell that is too long, or more cells than there are columns."
         raise BrokenLine((ErrorDetail("MALFORMED_ROW", sentence, None),), "task")
     return [Incoming(number, ROW, line_of(TaskRow, fields, "task"))]
 
