@@ -1,6 +1,7 @@
 """Doing operations that are too many for a request, some of them in each step of a job."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.bulk.schemas import BulkItem
-from tasks_service.bulk.service import Terms, do_part
+from tasks_service.bulk.service import Terms, do_part, undone
 from tasks_service.bulk_operations.schemas import MAX_OPERATIONS, AnyOperation
 from tasks_service.bulk_steps import schemas as steps
 from tasks_service.jobs.rules import PENDING, SUCCEEDED
@@ -24,7 +25,7 @@ def bulk_kind(at_once: int) -> JobKind:
     async def step(session: AsyncSession, job: RunningJob) -> Progress:
         items = await next_items(session, job, MAX_OPERATIONS if is_whole(job) else at_once)
         outcomes = await _do(session, job, items) if items else []
-        results = [_result(one) for one in outcomes]
+        results = [_result(one, shows_changes=_terms(job).dry_run) for one in outcomes]
         await keep_results(session, job, results)
         failed = job.failed + sum(not one.succeeded for one in results)
         done = job.done + len(results)
@@ -34,19 +35,30 @@ def bulk_kind(at_once: int) -> JobKind:
 
 
 def is_whole(job: RunningJob) -> bool:
-    """Tell whether all or nothing of a job is done."""
-    return bool(job.parameters["mode"] == "atomic")
+    """Tell whether all or nothing of a job is done, or all of it is tried and nothing kept."""
+    return _terms(job).is_whole
+
+
+def _terms(job: RunningJob) -> Terms:
+    given = job.parameters
+    return Terms(given["mode"], given.get("dry_run", False), given["where"])
 
 
 async def _do(session: AsyncSession, job: RunningJob, items: Sequence[Item]) -> list[steps.Outcome]:
     """Do operations that follow each other. Raises what do_part raises."""
     shared = job.parameters.get("operation", {})
     operations = OPERATIONS.validate_python([{**shared, **one.operation} for one in items])
-    terms = Terms(job.parameters["mode"], where=job.parameters["where"])
-    progress = await _left_by_those_before(session, job, operations)
-    return await do_part(
-        session, operations=operations, terms=terms, actor=job.actor, progress=progress, first=items[0].index
+    terms = _terms(job)
+    part = partial(
+        do_part,
+        session,
+        operations=operations,
+        terms=terms,
+        actor=job.actor,
+        progress=await _left_by_those_before(session, job, operations),
+        first=items[0].index,
     )
+    return await undone(session, part) if terms.dry_run else await part()
 
 
 async def _left_by_those_before(
@@ -67,8 +79,8 @@ async def _left_by_those_before(
     return steps.Progress(made, {name for name in names if made_at[name] in failed}, failed)
 
 
-def _result(outcome: steps.Outcome) -> ItemResult:
-    told: dict[str, Any] = BulkItem.of(outcome, shows_changes=False).model_dump(mode="json", exclude={"index"})
+def _result(outcome: steps.Outcome, *, shows_changes: bool) -> ItemResult:
+    told: dict[str, Any] = BulkItem.of(outcome, shows_changes=shows_changes).model_dump(mode="json", exclude={"index"})
     if told["error"] is not None:
         # What conflicts is read where it is: the results stay when the task is not seen any more.
         told["error"]["data"] = None

@@ -48,6 +48,15 @@ class Terms:
     dry_run: bool = False
     where: str = "operations.{}."
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is one transaction, however many operations there are."""
+        return self.dry_run or self.mode == "atomic"
+
+    def as_parameters(self) -> dict[str, Any]:
+        """Return what a job keeps of them."""
+        return {"mode": self.mode, "dry_run": self.dry_run, "where": self.where}
+
 
 def refuse_unknown(operations: Sequence[AnyOperation]) -> None:
     """Check what operations name of each other. Raises UnknownTempId, DuplicateTempId, UnknownDependency."""
@@ -84,8 +93,11 @@ async def change_tasks(
         progress=Progress(),
         when_locked=when_locked,
     )
-    if not terms.dry_run:
-        return await part()
+    return await undone(session, part) if terms.dry_run else await part()
+
+
+async def undone(session: AsyncSession, part: Callable[[], Awaitable[list[Outcome]]]) -> list[Outcome]:
+    """Return what a part comes to, and leave nothing of it."""
     savepoint = await session.begin_nested()
     outcomes = await part()
     await savepoint.rollback()
@@ -108,7 +120,7 @@ async def start_changing(
     if all(actor.scope_refusal(RULES[one.action].scope) for one in operations):
         # A token that may do none of it leaves no job behind, either.
         actor.require_scope(RULES[operations[0].action].scope)
-    if terms.dry_run or (terms.mode == "atomic" and len(operations) > max_atomic):
+    if terms.is_whole and len(operations) > max_atomic:
         raise TooManyOperations(field="operations")
     refuse_unknown(operations)
     named = [one.named() for one in operations]
@@ -118,7 +130,7 @@ async def start_changing(
         session,
         kind="bulk",
         workspace_id=await _home_of(session, operations, actor),
-        parameters={"mode": terms.mode, "where": terms.where, "temp_ids": made_at},
+        parameters={**terms.as_parameters(), "temp_ids": made_at},
         operations=given,
         actor=actor,
         has_results=True,

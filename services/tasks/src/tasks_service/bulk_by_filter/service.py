@@ -108,7 +108,7 @@ async def start_changing(
 
     Raises TooManyOperations, TooManyJobs, TaskNotFound for what is not there any more.
     """
-    if terms.dry_run or (terms.mode == "atomic" and len(task_ids) > max_atomic):
+    if terms.is_whole and len(task_ids) > max_atomic:
         raise TooManyOperations(field="expected_count")
     workspace_id = await find_workspace(session, query.caller, task_ids=task_ids, project_ids=[])
     if workspace_id is None:
@@ -118,7 +118,7 @@ async def start_changing(
         kind="bulk_by_filter",
         workspace_id=workspace_id,
         # What is the same for all is kept once.
-        parameters={"mode": terms.mode, "where": terms.where, "operation": {"op": "update", "patch": patch}},
+        parameters={**terms.as_parameters(), "operation": {"op": "update", "patch": patch}},
         operations=[{"op": "update", "id": str(one)} for one in task_ids],
         actor=query.caller,
         has_results=True,

@@ -74,6 +74,9 @@ class JobItemOut(BaseModel):
     warnings: list[dict[str, Any]] | None = Field(
         default=None, description="What could not be as it was asked for, or was left out."
     )
+    changes: list[dict[str, Any]] | None = Field(
+        default=None, description="Of a `dry_run` of changes: what would change of the task, by field, old and new."
+    )
 
     @classmethod
     def of(cls, row: RowMapping, job: RowMapping) -> "JobItemOut":
@@ -189,5 +192,6 @@ JOB_ITEM_EXAMPLE: dict[str, Any] = {
     "line": None,
     "kind": None,
     "warnings": None,
+    "changes": None,
     "error": {"code": "NOT_FOUND", "message": "There is nothing here that you can see.", "field": None, "errors": None},
 }
