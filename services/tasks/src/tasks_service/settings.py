@@ -94,6 +94,13 @@ class TasksSettings(SettingsGroup):
     job_step: int = Field(
         default=25, ge=1, le=200, description="How many operations of a job are done in a transaction."
     )
+    job_step_seconds: float = Field(
+        default=0.5,
+        ge=0,
+        le=5,
+        description="How long a transaction of a job begins further operations, in seconds; what it has locked, others"
+        " wait for.",
+    )
     job_kept_days: int = Field(
         default=7, ge=1, le=90, description="How long a job is kept after its end, in days, with its results."
     )

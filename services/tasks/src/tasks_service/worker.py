@@ -31,7 +31,7 @@ CONSUMERS: tuple[Consumer, ...] = (
 
 def job_kinds(settings: Settings) -> Mapping[str, JobKind]:
     """Return how jobs are done, by their kinds."""
-    bulk = bulk_kind(settings.tasks.job_step)
+    bulk = bulk_kind(settings.tasks.job_step, seconds=settings.tasks.job_step_seconds)
     return {
         "bulk": bulk,
         "bulk_by_filter": bulk,

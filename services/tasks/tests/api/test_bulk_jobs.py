@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -128,11 +129,34 @@ async def test_e2_names_and_dependencies_reach_over_steps(bulk, roster, rows):
     assert parent == results[0]["id"]
 
 
+STEPS = "SELECT count(DISTINCT xmin::text) FROM tasks.change WHERE entity_type = 'task' AND project_id = :p"
+
+
+async def test_r37_a_step_ends_when_its_time_is_over_so_that_others_wait_no_longer(bulk, roster, rows):
+    bulk.settings = replace(bulk.settings, tasks=bulk.settings.tasks.model_copy(update={"job_step_seconds": 0.0}))
+    operations = [new(roster, "top", temp_id="top"), *(new(roster, f"t{n}", parent_id="top") for n in range(201))]
+    job_id = await bulk.started(*operations)
+
+    async def are_some_done():
+        return await rows("SELECT 1 FROM tasks.job WHERE id = :id AND done >= 3", id=job_id)
+
+    async with bulk.working():
+        await eventually(are_some_done, seconds=60)
+        await roster.ok("owner", "POST", f"/jobs/{job_id}/cancel")
+    done = (await bulk.ended(job_id))["done"]
+    assert 3 <= done < 202
+    assert [one["index"] for one in await bulk.results(job_id, "&status=succeeded")] == list(range(done))
+    assert await counted(rows, roster) == done
+    # The time is over when one is done, however many a step may have.
+    assert await rows(STEPS, p=roster.project_id) == [(done,)]
+
+
 async def test_e3_all_or_nothing_is_one_transaction_of_a_job(bulk, roster, rows):
     operations = [new(roster, f"t{n}") for n in range(201)]
     job = await bulk.ended(await bulk.started(*operations, mode="atomic"))
     assert (job["status"], job["done"], job["failed"]) == ("succeeded", 201, 0)
     assert await counted(rows, roster) == 201
+    assert await rows(STEPS, p=roster.project_id) == [(1,)]
 
 
 async def test_e3_the_first_refusal_of_a_whole_fails_the_job_and_nothing_is_changed(bulk, roster, rows):

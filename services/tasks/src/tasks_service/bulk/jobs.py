@@ -1,6 +1,7 @@
 """Doing operations that are too many for a request, some of them in each step of a job."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -19,12 +20,12 @@ from tasks_service.jobs.service import keep_results, next_items, results_at
 OPERATIONS: TypeAdapter[list[AnyOperation]] = TypeAdapter(list[AnyOperation])
 
 
-def bulk_kind(at_once: int) -> JobKind:
-    """Return how operations are done: so many in a step, or in atomic mode all of them."""
+def bulk_kind(at_once: int, *, seconds: float) -> JobKind:
+    """Return how operations are done: so many in a step, as far as they are begun in time, or in atomic mode all."""
 
     async def step(session: AsyncSession, job: RunningJob) -> Progress:
         items = await next_items(session, job, MAX_OPERATIONS if is_whole(job) else at_once)
-        outcomes = await _do(session, job, items) if items else []
+        outcomes = await _do(session, job, items, None if is_whole(job) else seconds) if items else []
         results = [_result(one, shows_changes=_terms(job).dry_run) for one in outcomes]
         await keep_results(session, job, results)
         failed = job.failed + sum(not one.succeeded for one in results)
@@ -44,11 +45,13 @@ def _terms(job: RunningJob) -> Terms:
     return Terms(given["mode"], given.get("dry_run", False), given["where"])
 
 
-async def _do(session: AsyncSession, job: RunningJob, items: Sequence[Item]) -> list[steps.Outcome]:
-    """Do operations that follow each other. Raises what do_part raises."""
+async def _do(
+    session: AsyncSession, job: RunningJob, items: Sequence[Item], seconds: float | None
+) -> list[steps.Outcome]:
+    """Do operations that follow each other, or the first of them. Raises what do_part raises."""
     shared = job.parameters.get("operation", {})
     operations = OPERATIONS.validate_python([{**shared, **one.operation} for one in items])
-    terms = _terms(job)
+    terms = replace(_terms(job), seconds=seconds)
     part = partial(
         do_part,
         session,

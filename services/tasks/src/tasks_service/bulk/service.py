@@ -1,9 +1,10 @@
 """Doing many operations in one transaction: all or none of them, or each for itself."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -42,11 +43,15 @@ OF_AN_OPERATION = frozenset({UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION, CHECK_VIOL
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How operations are done; `where` is the path of an operation in the body, by its index."""
+    """How operations are done; `where` is the path of an operation in the body, by its index.
+
+    With `seconds`, only those are done that are begun so soon after all was locked, one at least.
+    """
 
     mode: Mode
     dry_run: bool = False
     where: str = "operations.{}."
+    seconds: float | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -163,6 +168,8 @@ async def do_part(
 ) -> list[Outcome]:
     """Do some of the operations of a whole, whose indexes begin at `first`, and record all changes at the end.
 
+    Where they are to be begun in time, it may be that only the first ones are done.
+
     `progress` is what the operations before have left, in this transaction or in others, and is carried on. Raises
     ResourceBusy, and in atomic mode the first refusal, located in the body.
     """
@@ -172,7 +179,7 @@ async def do_part(
         if when_locked is not None:
             await when_locked()
         outcomes: list[Outcome] = []
-        for run in _runs(operations, first):
+        for run in _begun_in_time(_runs(operations, first), terms.seconds):
             outcomes += await _do_run(batch, run, terms, gathering)
         if terms.dry_run:
             gathering.back_to((0, 0))
@@ -188,6 +195,14 @@ def _runs(operations: Sequence[AnyOperation], first: int) -> list[Run]:
         else:
             runs.append([(index, one)])
     return runs
+
+
+def _begun_in_time(runs: Iterable[Run], seconds: float | None) -> Iterator[Run]:
+    until = None if seconds is None else monotonic() + seconds
+    for place, run in enumerate(runs):
+        if place and until is not None and monotonic() >= until:
+            return
+        yield run
 
 
 async def _do_run(batch: Batch, run: Run, terms: Terms, gathering: Gathering) -> list[Outcome]:
