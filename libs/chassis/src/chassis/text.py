@@ -13,11 +13,15 @@ def printable(text: str) -> str:
 
 
 def closest(name: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that `name` was probably meant to be, or None; comparing long ones would take long."""
+    """Return the candidate that `name` was probably meant to be, in whatever case, or None.
+
+    Comparing long ones would take long.
+    """
     if len(name) > LONGEST_GUESSED:
         return None
-    matches = difflib.get_close_matches(name, list(candidates), n=1)
-    return matches[0] if matches else None
+    by_lower_case = {one.lower(): one for one in candidates}
+    matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    return by_lower_case[matches[0]] if matches else None
 
 
 def hint_at(guess: str | None) -> str | None:

@@ -42,9 +42,7 @@ def zone_named(name: str) -> ZoneInfo | None:
 
 def closest_timezone(name: str) -> str | None:
     """Return the zone that was probably meant, in whatever case."""
-    by_lower_case = {one.lower(): one for one in timezone_names()}
-    guess = closest(name.lower(), by_lower_case)
-    return None if guess is None else by_lower_case[guess]
+    return closest(name, timezone_names())
 
 
 @cache

@@ -40,6 +40,9 @@ async def test_sorts_that_are_none_are_told_with_the_closest(roster):
     assert await code(roster, "sort=prioritty") == (422, "UNKNOWN_FIELD", "did you mean priority?")
     assert await code(roster, "sort=due,-due_at") == (422, "REPEATED_ENTRY", None)
     assert await code(roster, "sort=due,id,title,start,deadline") == (422, "TOO_MANY", None)
+    assert await code(roster, "sort=-TITLE") == (422, "UNKNOWN_FIELD", "did you mean title?")
+    assert await code(roster, "filter=TITLE = a") == (422, "UNKNOWN_FIELD", "did you mean title?")
+    assert await code(roster, "STATUS=todo") == (422, "UNKNOWN_PARAMETER", "did you mean status?")
     assert await code(roster, "fields=titel") == (422, "UNKNOWN_FIELD", "did you mean title?")
 
 
@@ -49,6 +52,30 @@ async def test_fields_leave_the_rest_out_and_keep_the_id_and_what_is_included(ro
     [shown] = await roster.ok("owner", "GET", "/tasks?fields=title,due&include=starred")
 
     assert shown == {"id": task["id"], "title": "a", "due": None, "is_starred": False}
+
+
+async def test_d1_a_parameter_that_asks_for_too_much_is_told_by_its_name(roster):
+    many = ",".join(["0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"] * 101)
+    days = "&".join(["due_before=today()"] * 51)
+    both = "&".join(["due_before=today()&due_after=today()"] * 26)
+
+    for query, field in ((f"id={many}", "id"), (days, "due_before"), (both, None)):
+        answer = await roster.ask("owner", "GET", f"/tasks?{query}")
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["code"], error["field"]) == (400, "FILTER_TOO_COMPLEX", field)
+
+
+async def test_d1_a_parameter_that_is_true_or_false_may_be_both(roster):
+    for title in ("a", "b"):
+        task = await roster.task(title=title)
+    await roster.ok("owner", "PUT", f"/tasks/{task['id']}/star")
+    both = {"field": "is_starred", "op": "in", "value": [True, False]}
+
+    assert await titles(roster, "owner", "is_starred=true,false&sort=title") == ["a", "b"]
+    assert await titles(roster, "owner", "is_starred=true&is_starred=true") == ["b"]
+    assert await titles(roster, "owner", "is_archived=false&is_archived=true&sort=title") == ["a", "b"]
+    assert len(await roster.ok("owner", "POST", "/tasks/search", {"filter": both})) == 2
+    assert await roster.ok("owner", "POST", "/tasks/search", {"filter": {**both, "op": "not_in"}}) == []
 
 
 async def test_a_cursor_is_of_its_filter_and_its_sort_and_its_caller(roster):

@@ -18,7 +18,7 @@ OPERATORS_OF: Mapping[FieldType, tuple[Operator, ...]] = {
     "keyword": EQUALITY,
     "text": (*EQUALITY, "contains", "starts_with"),
     "number": (*EQUALITY, *ORDER),
-    "boolean": ("=", "!="),
+    "boolean": EQUALITY,
     "day": (*EQUALITY, *ORDER),
     "instant": (*EQUALITY, *ORDER),
     "due": (*EQUALITY, *ORDER),

@@ -1,9 +1,11 @@
 """Filters as flat parameters: `status=todo&status=done&owner=me,none&due_before=today()+7d`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from chassis.filtering.errors import FilterTooComplex
 from chassis.filtering.fields import Field, FieldTable
 from chassis.filtering.written import Condition, Place, Written, WrittenValue, check_values, joined
 
@@ -52,8 +54,23 @@ def parse_parameters(given: Mapping[str, Sequence[str]], fields: FieldTable) -> 
     What is given to one parameter is joined by OR, and parameters are joined by AND.
     """
     known = flat_parameters(fields)
-    written = [_condition(known[name], values) for name, values in given.items() if values and name in known]
-    return joined("and", written) if written else None
+    written = [_limited(known[name], values) for name, values in given.items() if values and name in known]
+    with _told_of(None):
+        return joined("and", written) if written else None
+
+
+@contextmanager
+def _told_of(parameter: str | None) -> Iterator[None]:
+    """Let what is too complex be told of a parameter, or of none, where several are too much together."""
+    try:
+        yield
+    except FilterTooComplex as refusal:
+        raise FilterTooComplex(refusal.message, field=parameter) from refusal
+
+
+def _limited(parameter: FlatParameter, given: Sequence[str]) -> Written:
+    with _told_of(parameter.name):
+        return _condition(parameter, given)
 
 
 def _condition(parameter: FlatParameter, given: Sequence[str]) -> Written:
