@@ -316,6 +316,45 @@ async def test_p2_what_one_task_has_much_of_is_told_once_over_many_reads(files, 
     assert (export["manifest"]["counts"]["comment"], export["manifest"]["counts"]["watcher"]) == (630, 3)
 
 
+async def test_p2_an_export_may_be_of_what_a_filter_finds(files):
+    team = files.team
+    top = await team.task(title="top", priority="high")
+    place = str(team.project_id)
+    for first in (0, 125):
+        batch = [{"op": "create", "data": {"title": f"plain {first + n}", "project_id": place}} for n in range(125)]
+        await team.ok("owner", "POST", "/tasks/bulk", {"operations": batch})
+    below = await team.task(title="below", parent_id=top["id"], priority="urgent")
+    alone = await team.task(title="alone", parent_id=below["id"])
+    for task in (top, below, alone):
+        await team.ok("owner", "POST", f"/tasks/{task['id']}/comments", {"body": f"of {task['title']}"})
+    given = "priority in (high, urgent) and created_by = me and created_at < today()+1d"
+    export, content = await files.export(filter=given)
+    assert export["manifest"]["counts"] == {"project": 1, "task": 2, "comment": 2, "watcher": 2}
+    assert [line["title"] for line in of_kind(content, "task")] == ["top", "below"]
+    assert [line["body"] for line in of_kind(content, "comment")] == ["of top", "of below"]
+    assert export["filter"] == lines_of(content)[0]["filter"]
+    assert {"field": "created_by", "op": "=", "value": team.id("owner")} in export["filter"]["and"]
+    _, table = await files.export(format="csv", filter={"field": "title", "op": "starts_with", "value": "plain"})
+    assert len(list(csv.DictReader(io.StringIO(table.decode())))) == 250
+    _, nothing = await files.export(format="csv", filter="title = nothing")
+    assert len(nothing.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "code"),
+    [
+        ({"filter": "title ="}, 400, "INVALID_FILTER"),
+        ({"filter": "tile = a"}, 422, "UNKNOWN_FIELD"),
+        ({"filter": "title = a", "include": ["history"]}, 422, "HISTORY_NOT_FILTERED"),
+        ({"filter": 7}, 422, "WRONG_TYPE"),
+    ],
+)
+async def test_p2_an_export_of_what_is_no_filter_is_refused(files, more, status, code):
+    body = {"workspace_id": str(files.team.workspace_id), **more}
+    answer = await files.team.ask("owner", "POST", "/exports", body)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (status, code)
+
+
 async def test_p2_names_of_attachments_are_told_where_they_are_asked_for(files, rows):
     team = files.team
     task = await team.task()

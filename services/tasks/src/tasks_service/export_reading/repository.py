@@ -15,7 +15,9 @@ from tasks_service.assignees.models import Assignee
 from tasks_service.categories.models import Category
 from tasks_service.checklists.models import ChecklistItem
 from tasks_service.comments.models import Comment, Reaction
+from tasks_service.export_reading.rules import Wanted
 from tasks_service.labels.models import Label, PersonalLabel
+from tasks_service.matching.repository import matching
 from tasks_service.metadata.models import TaskMetadata
 from tasks_service.metadata.rules import app_of
 from tasks_service.projects.models import ProjectPrefix
@@ -179,6 +181,14 @@ async def tasks_by_id(session: AsyncSession, ids: Collection[UUID]) -> Sequence[
     query = select(*SHOWN, project.c.name.label("project_name")).select_from(TASKS)
     query = query.where(task.c.id == any_(OF_TASKS), *OF_ALL[1:])
     return (await session.execute(query, {"of_tasks": sorted(ids)})).mappings().all()
+
+
+async def matching_ids(session: AsyncSession, wanted: Wanted, actor: Principal, ids: Collection[UUID]) -> set[UUID]:
+    """Return which of these tasks a filter finds."""
+    query, parameters = matching(actor, wanted.node, zone=wanted.zone)
+    query = query.where(task.c.id == any_(OF_TASKS))
+    rows = await session.execute(query, {**parameters, "of_tasks": sorted(ids)})
+    return {row["id"] for row in rows.mappings()}
 
 
 async def of_tasks(session: AsyncSession, ids: Collection[UUID]) -> tuple[Sequence[RowMapping], ...]:

@@ -1,10 +1,22 @@
-"""In which order things are exported."""
+"""What is exported, and in which order."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from chassis.filtering.tree import Node
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which tasks are exported: what a filter finds, that was bound in this zone."""
+
+    node: Node
+    zone: ZoneInfo
 
 
 def to_be_read(rows: Iterable[Row], known: Collection[UUID], *, after: UUID | None) -> set[UUID]:

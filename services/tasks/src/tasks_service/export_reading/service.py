@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.data_tables.rules import as_row
 from tasks_service.export_reading import repository
-from tasks_service.export_reading.rules import Row, parents_first, still_told, to_be_read
+from tasks_service.export_reading.rules import Row, Wanted, parents_first, still_told, to_be_read
 from tasks_service.export_reading.schemas import (
     cells_of,
     change_line,
@@ -55,6 +55,7 @@ class Reading:
     workspace_id: UUID
     format: str
     include: frozenset[str]
+    wanted: Wanted | None = None
 
     @property
     def sections(self) -> Sequence[str]:
@@ -114,13 +115,26 @@ async def _projects(session: AsyncSession, reading: Reading, place: Place) -> Fo
 
 async def _tasks(session: AsyncSession, reading: Reading, place: Place) -> Found:
     rows = [_row(one) for one in await repository.tasks_after(session, reading.workspace_id, place.after, AT_ONCE)]
-    above = await _above(session, repository.tasks_by_id, rows, place)
-    placed = parents_first(rows, above, place.told)
+    wanted = await _wanted(session, reading, rows)
+    above = await _wanted(session, reading, await _above(session, repository.tasks_by_id, wanted, place))
+    placed = parents_first(wanted, above, place.told)
     further = _further(reading, place, rows, told=still_told(place.told, placed, rows))
     if reading.format == "csv":
         return Found(await _table_rows(session, placed), further)
     found = await repository.of_tasks(session, [row["id"] for row in placed])
     return Found(task_lines(placed, cast("Any", found)), further)
+
+
+async def _wanted(session: AsyncSession, reading: Reading, rows: list[Row]) -> list[Row]:
+    """Return those of the tasks that are exported."""
+    found = await _wanted_ids(session, reading, [row["id"] for row in rows])
+    return [row for row in rows if row["id"] in found]
+
+
+async def _wanted_ids(session: AsyncSession, reading: Reading, ids: Sequence[UUID]) -> set[UUID]:
+    if reading.wanted is None or not ids:
+        return set(ids)
+    return await repository.matching_ids(session, reading.wanted, reading.actor, ids)
 
 
 async def _table_rows(session: AsyncSession, rows: Sequence[Row]) -> list[bytes]:
@@ -151,10 +165,12 @@ async def _details(session: AsyncSession, reading: Reading, place: Place) -> Fou
         return Found([], _next_section(reading, place) if at_end else Place(section="detail", after=place.until))
     found = Found()
     until = place.until or ids[-1]
-    for kind in reading.details[reading.details.index(place.detail) if place.detail else 0 :]:
+    wanted = await _wanted_ids(session, reading, ids)
+    kinds = reading.details[reading.details.index(place.detail) if place.detail else 0 :]
+    for kind in kinds if wanted else ():
         last = _key_of(kind, place.last) if kind == place.detail and place.last else None
         rows = await repository.details_after(
-            session, kind, task_ids=ids, actor=reading.actor, last=last, limit=AT_ONCE
+            session, kind, task_ids=wanted, actor=reading.actor, last=last, limit=AT_ONCE
         )
         found.lines += [detail_line(kind, _row(row), reading.actor.user_id) for row in rows]
         if len(rows) == AT_ONCE:

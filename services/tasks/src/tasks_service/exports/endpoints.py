@@ -1,6 +1,7 @@
 from typing import Annotated
 
 from chassis.errors import CursorMismatch, Forbidden, InvalidCursor
+from chassis.filtering.errors import FilterTooComplex, InvalidFilter
 from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope
@@ -16,13 +17,14 @@ from tasks_service.changes.access import CURSOR, cursor_header
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.exports import service
 from tasks_service.exports.access import OwnExport, Terms
-from tasks_service.exports.errors import ExportMissing
+from tasks_service.exports.errors import ExportMissing, HistoryOfAll
 from tasks_service.exports.rules import CONTENT_TYPES, file_name, link_of
 from tasks_service.exports.schemas import EXPORT_EXAMPLE, EXPORT_JOB_EXAMPLE, ExportCreate, ExportOut
 from tasks_service.jobs.endpoints import job_headers
 from tasks_service.jobs.errors import TooManyJobs
 from tasks_service.jobs.schemas import JobOut
 from tasks_service.path_ids import ExportId
+from tasks_service.timezones.access import AskedZone
 from tasks_service.workspaces.errors import WorkspaceNotFound
 
 router = APIRouter(prefix="/api/v1/exports", tags=["exports"])
@@ -36,7 +38,8 @@ ROW_EXAMPLE = "id,key,title\r\n0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11,ACME-12,Buy 
     status_code=202,
     summary="Export a workspace",
     description=(
-        "All of a workspace as a file, for its owners and admins, which a job writes. As `ndjson` it has an object a "
+        "All of a workspace as a file, for its owners and admins, which a job writes, or of its tasks those alone that "
+        "a `filter` finds, those of archived projects among them. As `ndjson` it has an object a "
         "line, in an order in which an import takes them: projects with statuses and members, categories, labels, "
         "tasks with assignees and shares, and what hangs on them; with what is your own, and nobody else's: personal "
         "labels, stars, whether you hear of a task, metadata that is not shared. As `csv` it is a table of the tasks, "
@@ -51,13 +54,15 @@ ROW_EXAMPLE = "id,key,title\r\n0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11,ACME-12,Buy 
             description="The job; its `result_url` is the export.",
             headers={"Location": "Path of the job.", "ETag": "The job's version, in quotes.", **CURSOR},
         ),
-        **errors(WorkspaceNotFound, Forbidden, TooManyJobs),
+        **errors(WorkspaceNotFound, Forbidden, TooManyJobs, HistoryOfAll, InvalidFilter, FilterTooComplex),
     },
 )
 @scope("admin:*")
 @policy("workspace.export")
-async def create_export(request: Request, body: ExportCreate, caller: CurrentPrincipal, write: Writing) -> Response:
-    row = await service.start_export(write.session, wanted=body, actor=caller)
+async def create_export(
+    request: Request, body: ExportCreate, caller: CurrentPrincipal, write: Writing, zone: AskedZone
+) -> Response:
+    row = await service.start_export(write.session, wanted=body, asked_for=zone, actor=caller)
     location = {"location": f"/api/v1/jobs/{row['id']}"}
     headers = {**job_headers(row), **location, **await cursor_header(request, write, caller)}
     return write.reply(JobOut.of(row), status=202, headers=headers)

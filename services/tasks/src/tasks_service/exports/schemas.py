@@ -5,6 +5,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks_service.exports.rules import Format, Part
+from tasks_service.fields.schemas import WrittenFilter
 from tasks_service.jobs.rules import Status
 
 
@@ -31,6 +32,14 @@ class ExportCreate(BaseModel):
         ),
     )
 
+    filter: WrittenFilter | None = Field(
+        default=None,
+        description=(
+            "Only tasks that it finds, with what hangs on them; as text or JSON, as `POST /tasks/search` takes it. "
+            "Projects, categories and labels are all in it; `history` goes with no filter."
+        ),
+    )
+
 
 class Manifest(BaseModel):
     """What is in the file."""
@@ -46,6 +55,7 @@ class ExportOut(BaseModel):
     workspace_id: UUID
     format: Format
     include: list[Part]
+    filter: dict[str, Any] | None = Field(description="Which tasks are in it, as JSON; null for all.")
     status: Status
     size: int | None = Field(description="In bytes; null until it is finished, as all that follows.")
     sha256: str | None = Field(description="Of the whole file.")
@@ -72,6 +82,7 @@ EXPORT_EXAMPLE: dict[str, Any] = {
     "workspace_id": "0199d3b2-6f10-7c11-9b5e-0f6f6a9d2c02",
     "format": "ndjson",
     "include": ["comments"],
+    "filter": None,
     "status": "succeeded",
     "size": 48213,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",

@@ -5,10 +5,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from chassis.clock import utcnow
 from chassis.db.engine import Database
 from chassis.db.row_security import reading, reading_primary
+from chassis.filtering.binding import bind
+from chassis.filtering.documents import parse_filter
+from chassis.filtering.printing import as_json
+from chassis.filtering.values import Context
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
@@ -16,31 +21,46 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.data_lines.rules import FORMAT, encoded
 from tasks_service.data_tables.rules import COLUMNS, as_row
+from tasks_service.export_reading.rules import Wanted
 from tasks_service.export_reading.service import Place, Reading, read_on
 from tasks_service.exports import repository
-from tasks_service.exports.errors import ExportMissing
+from tasks_service.exports.errors import ExportMissing, HistoryOfAll
 from tasks_service.exports.rules import LINK_LASTS, ExportTerms, Link, path_of
 from tasks_service.exports.schemas import ExportCreate, ExportOut, Manifest, Written
+from tasks_service.fields.rules import FIELDS
 from tasks_service.file_parts import repository as parts
 from tasks_service.file_parts.rules import PART_BYTES
 from tasks_service.file_parts.service import allowed_workspace
 from tasks_service.jobs.schemas import Progress, RunningJob
 from tasks_service.jobs.service import start_job
+from tasks_service.timezones.service import zone_of
 
 LINES_OF_A_STEP = 1_000
 BYTES_OF_A_STEP = PART_BYTES
 LEAST_OF_A_LOOK = 50
 
 
-async def start_export(session: AsyncSession, *, wanted: ExportCreate, actor: Principal) -> RowMapping:
-    """Leave an export to the workers, and return its job. Raises WorkspaceNotFound, Forbidden, TooManyJobs."""
+async def start_export(
+    session: AsyncSession, *, wanted: ExportCreate, asked_for: ZoneInfo | None, actor: Principal
+) -> RowMapping:
+    """Leave an export to the workers, and return its job. A filter is that of now: its dates are no others later.
+
+    Raises WorkspaceNotFound, Forbidden, TooManyJobs, HistoryOfAll, and what is wrong with the filter.
+    """
     await allowed_workspace(session, actor, wanted.workspace_id, "workspace.export")
     export_id = uuid7()
+    narrowed: dict[str, Any] = {}
+    if wanted.filter is not None:
+        if "history" in wanted.include:
+            raise HistoryOfAll(field="include")
+        written, zone = parse_filter(wanted.filter), await zone_of(session, caller=actor, asked_for=asked_for)
+        node = bind(written, FIELDS, Context(actor.user_id, zone, utcnow()))
+        narrowed = {"filter": as_json(node), "timezone": zone.key}
     return await start_job(
         session,
         kind="export",
         workspace_id=wanted.workspace_id,
-        parameters={"format": wanted.format, "include": sorted(set(wanted.include))},
+        parameters={"format": wanted.format, "include": sorted(set(wanted.include)), **narrowed},
         actor=actor,
         is_confined=True,
         job_id=export_id,
@@ -60,6 +80,7 @@ def shown(row: RowMapping, terms: ExportTerms) -> ExportOut:
         workspace_id=row["workspace_id"],
         format=row["parameters"]["format"],
         include=row["parameters"]["include"],
+        filter=row["parameters"].get("filter"),
         status=row["status"],
         size=state.size if is_there else None,
         sha256=state.sha256 if is_there else None,
@@ -111,7 +132,7 @@ async def write_step(session: AsyncSession, job: RunningJob) -> Progress:
     state = Written.model_validate(job.state)
     of_file = {"file_id": job.id, "workspace_id": job.workspace_id, "created_by": job.actor.user_id}
     include = frozenset(job.parameters["include"])
-    reading_of = Reading(job.actor, job.workspace_id, job.parameters["format"], include)
+    reading_of = Reading(job.actor, job.workspace_id, job.parameters["format"], include, _narrowed(job))
     if state.is_read:
         return await _finish(session, job, state, of_file)
     if state.place is None:
@@ -131,6 +152,15 @@ async def write_step(session: AsyncSession, job: RunningJob) -> Progress:
     return Progress(done=counts.total(), state=after.model_dump(mode="json"))
 
 
+def _narrowed(job: RunningJob) -> Wanted | None:
+    """Return which tasks are exported; what a filter says of dates was settled when it was asked for."""
+    given = job.parameters.get("filter")
+    if given is None:
+        return None
+    zone = ZoneInfo(job.parameters["timezone"])
+    return Wanted(bind(parse_filter(given), FIELDS, Context(job.actor.user_id, zone, utcnow())), zone)
+
+
 def _head(reading_of: Reading, workspace: RowMapping) -> list[bytes]:
     if reading_of.format == "csv":
         return [as_row(COLUMNS)]
@@ -141,6 +171,8 @@ def _head(reading_of: Reading, workspace: RowMapping) -> list[bytes]:
         "created_at": utcnow(),
         "include": sorted(reading_of.include),
     }
+    if reading_of.wanted is not None:
+        head["filter"] = as_json(reading_of.wanted.node)
     return [encoded(head)]
 
 
