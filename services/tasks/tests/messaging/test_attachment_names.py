@@ -102,3 +102,16 @@ def test_d5_the_worker_has_a_queue_for_them():
     """It is declared with all others by migrate, so that no event is without a consumer."""
     assert on_attachment in CONSUMERS
     assert (on_attachment.queue.name, on_attachment.queue.patterns) == ("tasks.attachments", ("attachment.*.v1",))
+
+
+async def test_d5_the_name_of_a_file_that_is_deleted_says_nothing_and_so_lacks_no_word(roster, take):
+    task, attachment = await roster.task(title="Teal parrot"), uuid7()
+    await take(
+        attachment_event(CREATED, attachment, task, name="parrot.png"),
+        attachment_event(DELETED, attachment, task, version=2),
+    )
+    for path in ("/tasks?q=-parrot", "/tasks?q=-parrot&scope=attachments", "/tasks?q=-heron&scope=attachments"):
+        assert await roster.ok("owner", "GET", path) == []
+    assert (await roster.ok("owner", "GET", "/search?q=-parrot&types=task"))["tasks"] == []
+    [found] = await roster.ok("owner", "GET", "/tasks?q=-heron")
+    assert found["highlights"] == []

@@ -350,7 +350,9 @@ def _marks(words: ColumnElement[Any], *, is_whole: bool) -> ColumnElement[str]:
 
 def _fitting(found: Columns, search: Search) -> list[Condition]:
     kinds = [] if len(search.kinds) == len(KINDS) else [found.kind.in_(search.kinds)]
-    return [found.vector.bool_op("@@")(QUERY), *kinds]
+    # What is left of a file that was deleted has no words, and so fits what asks for none.
+    is_there = or_(found.kind != "attachment", found.title.is_not(None))
+    return [found.vector.bool_op("@@")(QUERY), is_there, *kinds]
 
 
 def _points(found: Columns) -> ColumnElement[int]:
