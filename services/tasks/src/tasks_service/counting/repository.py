@@ -13,6 +13,7 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Date,
+    Integer,
     Numeric,
     Select,
     Subquery,
@@ -37,7 +38,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.counting.rules import MAX_GROUPS, Dimension
 from tasks_service.labels.models import Label, PersonalLabel
-from tasks_service.listing.repository import OF_PLACE, few_of, is_ranked, live, places, shared_of, some_of
+from tasks_service.listing.repository import OF_PLACE, few_of, live, places, shared_of, some_of
 from tasks_service.listing.rules import Reach
 from tasks_service.matching.repository import Shaped
 from tasks_service.names.repository import visible
@@ -50,8 +51,7 @@ ZONE: ColumnElement[str] = bindparam("zone", type_=Text())
 IDS: ARRAY[Any] = ARRAY(PG_UUID(as_uuid=True))
 NO_IDS = literal_column("'{}'::uuid[]", IDS)
 WHOLE = literal_column("1", Numeric())
-SAMPLE = 50_000
-"""How many of the newest tasks counts are estimated from."""
+SAMPLE: ColumnElement[int] = bindparam("sample", type_=Integer())
 
 
 class Counting(NamedTuple):
@@ -92,12 +92,13 @@ async def count_groups(
     caller: Principal,
     counting: Counting,
     zone: str,
-    is_sampled: bool,
+    sample: int | None,
     parameters: Mapping[str, Any],
 ) -> Counts:
-    """Count the tasks that the caller sees; when sampled, the newest of each place stand for the others."""
-    statement = _counted(sight_of(caller), counting, is_sampled=is_sampled)
-    result = await reader.execute(statement, {**seen_by(caller), **counting.found.values, **parameters, "zone": zone})
+    """Count the tasks that the caller sees; of a sample of so many, the newest of each place stand for the others."""
+    statement = _counted(sight_of(caller), counting, is_sampled=sample is not None)
+    values = {**seen_by(caller), **counting.found.values, **parameters, "zone": zone, "sample": sample}
+    result = await reader.execute(statement, values)
     rows = [(Counted(row[0], tuple(row[1:-2]), int(row[-2])), bool(row[-1])) for row in result]
     total, is_estimate = next((one.number, flag) for one, flag in rows if one.place < 0)
     return Counts([one for one, _ in rows if one.place >= 0], total, is_estimate)
@@ -160,9 +161,6 @@ def _base(rows: Subquery, counting: Counting, *, is_sampled: bool) -> CTE:
 def _rows(sight: Sight, place: CTE, counting: Counting, *, is_sampled: bool) -> tuple[Subquery, ColumnElement[bool]]:
     """Return what the tasks have that are counted, and whether some stand for others."""
     found, having = counting.found, Having(sight, counting.dimensions, is_weighed=is_sampled)
-    if found.among is not None and is_ranked(found):
-        only = some_of(place, found.among.cte("few"), having.columns)
-        return _live(only, found.rest, having).subquery("counted"), false()
     ways = [
         _newest(place, found, having) if is_sampled else _live(_in_projects(place, having), found.condition, having),
         _live(shared_of(place, having.columns), found.condition, having),
@@ -192,7 +190,8 @@ def _newest(place: CTE, found: Shaped, having: "Having") -> Select[Any]:
 
     Numbers of tasks are given in the order of their making, so what numbers the newest have tells how dense they are.
     """
-    of_place = select(func.greatest(literal(SAMPLE) / func.count(), 1)).where(place.c.rank > 0).scalar_subquery()
+    # A whole number, since how many there are tells whether these are all.
+    of_place = select(func.greatest(SAMPLE // func.count(), 1)).where(place.c.rank > 0).scalar_subquery()
     newest = (
         having.joined(select(*having.shown, task.c.number, and_(true(), found.condition).label("is_found")))
         .where(task.c.project_id == OF_PLACE, task.c.deleted_at.is_(None))

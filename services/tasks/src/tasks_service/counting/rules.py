@@ -30,3 +30,5 @@ QUICKER = 10
 MAX_TOGETHER = 2
 MAX_FACETS = 6
 MAX_GROUPS = 1_000
+SAMPLE = 50_000
+"""How many of the newest tasks counts are estimated from."""

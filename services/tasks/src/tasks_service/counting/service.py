@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.counting import repository
 from tasks_service.counting.repository import Counting
-from tasks_service.counting.rules import IN_INDEX, MAX_GROUPS, OF_DAYS, QUICKER, Dimension
-from tasks_service.listing.repository import EVERYTHING, is_ranked
+from tasks_service.counting.rules import IN_INDEX, MAX_GROUPS, OF_DAYS, QUICKER, SAMPLE, Dimension
+from tasks_service.listing.repository import EVERYTHING
 from tasks_service.listing.schemas import Asked
 from tasks_service.listing.service import plan_of, resolve, searched_plan
 from tasks_service.sorting.rules import NEWEST
@@ -60,7 +60,7 @@ async def count_tasks(
         caller=caller,
         counting=counting,
         zone=query.zone.key,
-        is_sampled=size > most and not is_ranked(plan.found),
+        sample=SAMPLE if size > most else None,
         parameters=plan.parameters,
     )
     kinds = [dimensions] if is_together else [(one,) for one in dimensions]
