@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from chassis.clock import utcnow
 from chassis.db.engine import Database
-from chassis.db.row_security import reading, reading_primary
+from chassis.db.row_security import reading_primary
 from chassis.filtering.binding import bind
 from chassis.filtering.documents import parse_filter
 from chassis.filtering.printing import as_json
@@ -115,10 +115,10 @@ async def find_by_link(database: Database, *, link: Link, terms: ExportTerms) ->
 
 
 async def content_of(database: Database, export_id: UUID, size: int) -> AsyncIterator[bytes]:
-    """Yield a file piece by piece. No connection is held while its reader takes its time."""
+    """Yield a file piece by piece, from where its link is looked up; no connection is held while its reader is slow."""
     position = 0
     while position < size:
-        async with reading(database, None) as reader:
+        async with reading_primary(database, None) as reader:
             piece = await parts.read(reader, export_id, position=position)
         if piece is None:
             return
