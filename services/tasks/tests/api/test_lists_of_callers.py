@@ -326,8 +326,9 @@ def queries(world):
     begins = (
         naming("assignees", users, *of_sets) | naming("watchers", users, *of_sets) | naming("assigned_to", users, "in")
     )
+    archived = st.builds(Predicate, st.just("is_archived"), st.just("="), st.booleans().map(lambda value: (value,)))
     whole = st.just(EVERYTHING)
-    nodes = st.lists(places | begins, max_size=2).flatmap(
+    nodes = st.lists(places | begins | archived, max_size=2).flatmap(
         lambda named: (whole | trees).map(lambda tree: all_of([*named, tree]))
     )
     keys = st.sampled_from([name for name in KEYS if name != "rank"])
