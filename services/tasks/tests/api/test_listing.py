@@ -182,3 +182,15 @@ async def test_d3_no_name_of_a_zone_is_told_alike_wherever_it_stands(roster):
     for body, headers in (({"tz": ""}, {}), ({}, {"x-timezone": ""})):
         answer = await roster.ask("owner", "POST", "/tasks/search", body, **headers)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "UNKNOWN_TIMEZONE")
+
+
+async def test_d1_places_that_are_named_twice_are_those_that_both_times_name(roster):
+    place = {"name": "Other", "workspace_id": str(roster.workspace_id)}
+    other, here = (await roster.ok("owner", "POST", "/projects", place))["id"], str(roster.project_id)
+    await roster.task(title="here")
+    await roster.task(title="other", project_id=other)
+
+    for field, first, second in (("project_id", here, other), ("workspace_id", roster.workspace_id, other)):
+        assert await titles(roster, "owner", f"{field}={first}&filter={field} = {second}") == []
+        assert await titles(roster, "owner", f"{field}={second}&filter={field} = {first}") == []
+    assert await titles(roster, "owner", f"project_id={here},{other}&filter=project_id = {other}") == ["other"]

@@ -26,9 +26,9 @@ from tasks_service.bulk_by_filter import repository as by_filter
 from tasks_service.bulk_by_filter.rules import reaches_archived
 from tasks_service.counting.repository import Counting, count_groups
 from tasks_service.db import ROW_SECURITY
-from tasks_service.listing.rules import KEYS, Order, complete
 from tasks_service.listing.schemas import TaskQuery
 from tasks_service.listing.service import Bounds, list_tasks, plan_of
+from tasks_service.sorting.rules import KEYS, Order, complete
 
 MODEL = runpy.run_path(str(Path(__file__).parents[1] / "model" / "filters.py"))
 fulfils, ZONES = MODEL["fulfils"], MODEL["ZONES"]
