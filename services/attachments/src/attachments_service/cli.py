@@ -1,15 +1,21 @@
 """The command `attachments-service`: every role of the service."""
 
+import asyncio
 import sys
 from collections.abc import Sequence
+from uuid import UUID
 
 import orjson
 from chassis.background import Background, background_roles
 from chassis.db.base import table_of
+from chassis.db.engine import open_database
 from chassis.db.migrations import current_schema_check
+from chassis.db.transactions import transaction
 from chassis.roles import run_role
+from chassis.settings import DatabaseSettings
 
 from attachments_service import settings
+from attachments_service.attachments.service import tell_files
 from attachments_service.db import ROOT, SCHEMA, Inbox
 from attachments_service.main import openapi_document, run_api
 from attachments_service.relay import OUTBOX
@@ -26,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     roles = {
         "api": run_api,
         "openapi": print_openapi,
+        "tell-attachments": tell_attachments,
         **background_roles(open_background, root=ROOT, queues=[one.queue for one in CONSUMERS]),
     }
     return run_role(SERVICE, roles, argv)
@@ -49,3 +56,20 @@ def print_openapi(_arguments: Sequence[str]) -> int:
     """Print the OpenAPI document."""
     sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
     return 0
+
+
+def tell_attachments(_arguments: Sequence[str]) -> int:
+    """Tell other services again of every file, as one does that began to listen later; it may be repeated."""
+    asyncio.run(_tell_attachments(settings.load().database))
+    return 0
+
+
+async def _tell_attachments(database_settings: DatabaseSettings) -> None:
+    database = open_database(database_settings, application_name="attachments-tell-attachments")
+    try:
+        last: UUID | None = UUID(int=0)
+        while last is not None:
+            async with transaction(database) as session:
+                last = await tell_files(session, after=last)
+    finally:
+        await database.close()

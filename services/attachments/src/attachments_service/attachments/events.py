@@ -22,7 +22,12 @@ ATTACHMENT_DELETED = "attachment.deleted.v1"
 
 
 async def attachment_changed(
-    session: AsyncSession, event_type: str, row: RowMapping, *, actor: Mapping[str, Any], audience: Sequence[UUID]
+    session: AsyncSession,
+    event_type: str,
+    row: RowMapping,
+    *,
+    actor: Mapping[str, Any] | None,
+    audience: Sequence[UUID],
 ) -> None:
     """Tell of a file that came or went; its stream is the file itself."""
     request = current_request()
@@ -40,7 +45,7 @@ async def attachment_changed(
             "entity_type": "attachment",
             "entity_id": str(row["id"]),
             "version": sequence,
-            "actor": dict(actor),
+            "actor": None if actor is None else dict(actor),
             "changes": [],
             "audience": [str(user_id) for user_id in audience],
             "request_id": request.request_id,

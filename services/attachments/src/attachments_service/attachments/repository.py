@@ -47,6 +47,12 @@ async def list_of_task(
     return (await reader.execute(query)).mappings().all(), total
 
 
+async def find_after(session: AsyncSession, last: UUID, *, limit: int) -> Sequence[RowMapping]:
+    """Return the next files in the order of their ids, and keep them from being deleted meanwhile."""
+    query = select(attachment).where(attachment.c.id > last).order_by(attachment.c.id).limit(limit)
+    return (await session.execute(query.with_for_update(read=True, key_share=True))).mappings().all()
+
+
 async def remove_of_task(session: AsyncSession, task_id: UUID) -> Sequence[RowMapping]:
     """Delete the files of a task, and return them."""
     statement = delete(attachment).where(attachment.c.task_id == task_id).returning(*attachment.c)

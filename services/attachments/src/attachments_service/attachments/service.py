@@ -30,6 +30,7 @@ from attachments_service.storage.port import Storage
 from attachments_service.uploads.form import SentFile
 
 HEAD_BYTES = 8192
+TOLD_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,17 @@ async def drop_files(session: AsyncSession, *, task: PurgedTask) -> None:
     """Remove the files of a task that is gone for good; who saw it is told of each, as of who took it away."""
     for row in await repository.remove_of_task(session, task.entity_id):
         await attachment_changed(session, ATTACHMENT_DELETED, row, actor=task.actor, audience=task.audience)
+
+
+async def tell_files(session: AsyncSession, *, after: UUID) -> UUID | None:
+    """Tell again of the next files, for services that began to listen later; None at the end.
+
+    Nothing of them changes, so whoever knows their versions learns nothing, and nobody is notified.
+    """
+    rows = await repository.find_after(session, after, limit=TOLD_AT_ONCE)
+    for row in rows:
+        await attachment_changed(session, ATTACHMENT_CREATED, row, actor=None, audience=())
+    return rows[-1]["id"] if rows else None
 
 
 async def _tell(session: AsyncSession, event_type: str, row: RowMapping, *, actor: Principal) -> None:
