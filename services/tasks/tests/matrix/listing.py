@@ -7,7 +7,7 @@ async def list_tasks(place):
 
 async def search_tasks(place):
     wanted = {"field": "project_id", "op": "=", "value": str(place.project_id)}
-    return "POST", "/api/v1/tasks/search", {"filter": wanted, "sort": "-priority,due"}
+    return "POST", "/api/v1/tasks/search", {"filter": wanted, "q": "a", "sort": "-rank,due"}
 
 
 LISTS = {list_tasks: "task_id", search_tasks: "task_id"}

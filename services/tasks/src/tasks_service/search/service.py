@@ -22,7 +22,7 @@ async def keep_name(session: AsyncSession, *, attachment: AttachmentResource, ve
     )
 
 
-async def change_language(database: Database, *, name: str) -> int:
+async def change_language(database: Database, *, name: str, at_once: int = BATCH) -> int:
     """Take words by the stems of another language, and make all documents again; return how many batches there were.
 
     Both may be done again, should it be cut short. Until the end some words are found by their old stems alone. Raises
@@ -35,7 +35,7 @@ async def change_language(database: Database, *, name: str) -> int:
     batches, last = 0, None
     while True:
         async with transaction(database) as session:
-            last = await repository.make_again(session, after=last, limit=BATCH)
+            last = await repository.make_again(session, after=last, limit=at_once)
         if last is None:
             return batches
         batches += 1
