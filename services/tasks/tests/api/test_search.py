@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 import pytest
+from tasks_service.searching.rules import MOST_NUMBERED
 from testkit.statements import statements_seen
 
 FIVE = 5
@@ -145,3 +146,49 @@ async def test_d7_a_walk_by_long_titles_goes_on_with_all_that_is_like_the_words(
     assert len(cursor) > 2048
     second = await listed("herronn", sort="title", per_page=1, cursor=cursor)
     assert len({*titles(first), *titles(second)}) == 2
+
+
+async def test_d5_a_number_finds_the_tasks_that_have_it_in_their_key(roster, listed):
+    other = await roster.ok("owner", "POST", "/projects", {"name": "O", "workspace_id": str(roster.workspace_id)})
+    first, _ = await roster.task(title="Godwit"), await roster.task(title="Ruff")
+    same = await roster.task(title="Snipe", project_id=other["id"])
+    number = first["key"].rpartition("-")[2]
+    assert same["key"].rpartition("-")[2] == number
+    await roster.task(title=f"Room {number}")
+    for q in (number, f"#{number}"):
+        answer = await listed(q)
+        assert titles(answer) == ["Snipe", "Godwit", f"Room {number}"], q
+        assert [one["rank"] for one in answer["data"]][:2] == [1, 1]
+        assert answer["data"][1]["highlights"] == [
+            {"field": "key", "id": first["id"], "text": f"<mark>{first['key']}</mark>"}
+        ]
+        assert answer["meta"]["total"] == 3
+    assert titles(await listed(number, sort="id")) == ["Godwit", "Snipe", f"Room {number}"]
+    assert titles(await listed(number, scope="comments")) == []
+    assert titles(await listed(number, project_id=other["id"])) == ["Snipe"]
+    assert titles(await listed(first["key"].lower())) == ["Godwit"]
+    assert (titles(await listed(f"0{number}")), titles(await listed(f"{number}0"))) == ([], [])
+
+
+async def test_d5_a_number_finds_nothing_that_is_hidden(roster, listed):
+    private = await roster.ok(
+        "owner", "POST", "/projects", {"name": "X", "workspace_id": str(roster.workspace_id), "visibility": "private"}
+    )
+    hidden = [await roster.task(title="Smew", project_id=private["id"]) for _ in range(2)][-1]
+    number = hidden["key"].rpartition("-")[2]
+    assert titles(await listed(number)) == ["Smew"]
+    for who in ("member", "guest", "stranger"):
+        assert (await listed(number, who=who))["meta"]["total"] == 0
+    await roster.ok("owner", "PUT", f"/tasks/{hidden['id']}/shares/{roster.id('guest')}", {"role": "viewer"})
+    assert titles(await listed(number, who="guest")) == ["Smew"]
+
+
+async def test_d5_of_a_number_that_many_tasks_have_the_newest_are_found(roster, listed):
+    places = []
+    for number in range(MOST_NUMBERED + 2):
+        body = {"name": str(number), "workspace_id": str(roster.workspace_id)}
+        places.append((await roster.ok("owner", "POST", "/projects", body))["id"])
+    operations = [{"op": "create", "data": {"title": "Teal", "project_id": place}} for place in places]
+    made = [one["id"] for one in await roster.ok("owner", "POST", "/tasks/bulk", {"operations": operations})]
+    answer = await listed("1", per_page=50)
+    assert [one["id"] for one in answer["data"]] == made[::-1][:MOST_NUMBERED]

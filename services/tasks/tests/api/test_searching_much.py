@@ -143,3 +143,18 @@ async def test_n5_a_search_takes_as_many_statements_whatever_it_finds(many, rost
     for _ in range(5):
         await roster.task(title="Plover")
     assert await asked("plover", per_page=2) == page
+
+
+async def test_n5_words_that_never_come_together_are_not_looked_for_one_by_one(many, roster, rows, database, listed):
+    """Of two common words the planner expects much; there is nothing, and no list may walk to its end to see that."""
+    operations = [
+        {"op": "create", "data": {"title": f"Wigeon {number}", "project_id": str(roster.project_id)}}
+        for number in range(MANY)
+    ]
+    await roster.ok("owner", "POST", "/tasks/bulk", {"mode": "atomic", "operations": operations})
+    await rows("ANALYZE tasks.search_document")
+    with statements_seen(database.reader) as seen:
+        answer = await listed("plover wigeon", sort="-priority")
+    assert (answer["data"], answer["meta"]["total"]) == ([], 0)
+    lists = [one for one in seen if "heads AS MATERIALIZED" in one]
+    assert (len(lists), [one for one in lists if "reached AS MATERIALIZED" not in one]) == (1, [])

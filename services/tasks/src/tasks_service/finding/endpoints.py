@@ -49,7 +49,7 @@ async def search(
             min_length=1,
             max_length=MAX_Q,
             pattern=r"\S",
-            description='What is searched for: words, `"phrases"`, `or`, `-not`; or the key of a task.',
+            description='What is searched for: words, `"phrases"`, `or`, `-not`; or the key of a task, or its number.',
         ),
     ],
     types: Annotated[

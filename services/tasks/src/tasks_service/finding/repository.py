@@ -7,7 +7,7 @@ from chassis.identity import Principal
 from sqlalchemy import Float, RowMapping, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tasks_service.searching.rules import LEAST_LIKENESS
+from tasks_service.near_misses.rules import LEAST_LIKENESS
 from tasks_service.visibility.repository import PROJECTS, project, seen_by, seen_projects, sight_of
 
 

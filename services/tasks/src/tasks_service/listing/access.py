@@ -147,7 +147,7 @@ def searched(
             pattern=r"\S",
             description=(
                 'What is searched for: words, `"phrases"`, `or`, `-not`, the last word also as the beginning of one; '
-                "or the key of a task. Joined with filters by AND."
+                "or the key of a task, or its number. Joined with filters by AND."
             ),
         ),
     ] = None,

@@ -1,17 +1,68 @@
-"""SQL on documents that keeps them. What is searched is in `matching`."""
+"""SQL on documents: that keeps them, and the parts of statements that say in which of them is searched.
+
+What a query is, and where it begins, is told as a literal: which index is right depends on how common the words are, so
+a plan is made for each.
+"""
 
 from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import String, cast, func, literal, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    String,
+    all_,
+    any_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY, insert
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from tasks_service.search.models import SearchDocument
-from tasks_service.visibility.repository import task
+from tasks_service.visibility.repository import IDS, task
 
 document = table_of(SearchDocument)
+Columns = ReadOnlyColumnCollection[str, Column[Any]] | ReadOnlyColumnCollection[str, Any]
+
+UUID_TYPE: PG_UUID[UUID] = PG_UUID(as_uuid=True)
+COLUMNS = tuple(document.c[name] for name in ("id", "kind", "task_id", "title", "vector"))
+QUERY: ColumnElement[Any] = cast(bindparam("search_query", type_=String(), literal_execute=True), TSQUERY)
+FLOOR_ID: ColumnElement[UUID] = cast(bindparam("search_floor", type_=String(), literal_execute=True), UUID_TYPE)
+PLACES: ColumnElement[Any] = bindparam("search_places", type_=IDS)
+SHARED: ColumnElement[Any] = bindparam("search_shared", type_=IDS)
+
+
+def newest(floor: ColumnElement[UUID] | None, *, is_shared: bool) -> Columns:
+    """Return the columns of the documents of tasks from an id on, each place by its index: no others are looked at.
+
+    `is_shared` tells that there are tasks beside the places.
+    """
+    place = func.unnest(PLACES).table_valued("id", name="place").render_derived()
+    since = [] if floor is None else [document.c.task_id >= floor]
+    inner = select(*COLUMNS).where(document.c.project_id == cast(place.c["id"], UUID_TYPE), *since)
+    of_place = inner.offset(0).lateral("of_place")
+    found = select(*of_place.c).select_from(place.join(of_place, true()))
+    if not is_shared:
+        return found.subquery("search_document").c
+    shared = select(*COLUMNS).where(document.c.task_id == any_(SHARED), document.c.project_id != all_(PLACES), *since)
+    return union_all(found, shared).subquery("search_document").c
+
+
+def within(*, is_shared: bool) -> list[ColumnElement[bool]]:
+    """Return the conditions for documents that are in places, in a form that leaves the indexes of places alone."""
+    in_places = document.c.project_id == any_(PLACES)
+    return [(or_(in_places, document.c.task_id == any_(SHARED)) if is_shared else in_places).is_(true())]
 
 
 async def put_name(

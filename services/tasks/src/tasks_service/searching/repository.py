@@ -4,13 +4,13 @@
 index is right depends on how common the words are, so a plan is made for each.
 """
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from chassis.identity import Principal
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Integer,
     Numeric,
@@ -29,29 +29,34 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
-    not_,
     or_,
     select,
     text,
-    true,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from tasks_service.comments.repository import comment
-from tasks_service.search.repository import document
+from tasks_service.search.repository import (
+    COLUMNS,
+    FLOOR_ID,
+    PLACES,
+    QUERY,
+    SHARED,
+    UUID_TYPE,
+    Columns,
+    document,
+    newest,
+    within,
+)
 from tasks_service.searching.rules import (
     EXACT_POINTS,
     KINDS,
-    LEAST_LIKENESS,
-    MOST_ALIKE,
+    MOST_NUMBERED,
     POINTS,
     Matching,
     Search,
-    pieces_of,
 )
 from tasks_service.tasks.repository import HELD, KEY, SHOWN
 from tasks_service.visibility.repository import (
@@ -70,13 +75,13 @@ from tasks_service.visibility.repository import (
 
 Reader = AsyncConnection | AsyncSession
 Condition = ColumnElement[bool]
-Columns = ReadOnlyColumnCollection[str, Column[Any]] | ReadOnlyColumnCollection[str, Any]
-
-UUID_TYPE: PG_UUID[UUID] = PG_UUID(as_uuid=True)
-COLUMNS = tuple(document.c[name] for name in ("id", "kind", "task_id", "title", "vector"))
 SHOWN_OF_A_KIND = 3
 """How many comments, and names of attachments, of one task are shown with what fits in them."""
 SIZE = text("SELECT reltuples FROM pg_class WHERE oid = 'tasks.search_document'::regclass").columns(column("size"))
+TASKS_SIZE = text("SELECT reltuples FROM pg_class WHERE oid = 'tasks.task'::regclass").columns(column("size"))
+MANY_PLACES = 10
+COARSE, FINE = 2.0, 1.25
+"""How many times as deep as the one before each depth is, in which the ids of tasks are asked for, by place."""
 FLOOR = """
     WITH probe AS (
         SELECT found.id, depth.weight
@@ -101,6 +106,13 @@ class Within(NamedTuple):
     project_ids: Sequence[UUID] | None = None
 
 
+class Hits(NamedTuple):
+    """Tasks that fit and that the caller sees, the newest; `floor` is the oldest where there are more."""
+
+    ids: Sequence[UUID]
+    floor: UUID | None
+
+
 EVERYWHERE = Within()
 Parts = tuple[Search, Matching, Row[Any]]
 
@@ -108,7 +120,8 @@ Parts = tuple[Search, Matching, Row[Any]]
 async def survey(reader: Reader, *, caller: Principal, search: Search, within: Within = EVERYWHERE) -> Row[Any]:
     """Return what a search has before it: the `query`, how many documents it may find of how many (`estimate`, `size`).
 
-    And where: the `places` that the caller sees, how many `tasks` those have had, and the tasks that are `shared`.
+    And where: the `places` that the caller sees, how many `tasks` those have had, and the tasks that are `shared`. All
+    tasks there are, whoever sees them, are about `all_tasks`.
     """
     shared = select(func.array_agg(task_share.c.task_id)).where(task_share.c.user_id == CALLER_ID)
     query = (
@@ -116,6 +129,7 @@ async def survey(reader: Reader, *, caller: Principal, search: Search, within: W
             select(cast(func.tasks.search_query(search.q), Text)).scalar_subquery().label("query"),
             select(func.tasks.search_estimate(search.q)).scalar_subquery().label("estimate"),
             SIZE.scalar_subquery().label("size"),
+            TASKS_SIZE.scalar_subquery().label("all_tasks"),
             func.coalesce(func.array_agg(project.c.id), literal([], IDS), type_=IDS).label("places"),
             func.coalesce(func.sum(project.c.next_number - 1), 0).label("tasks"),
             func.coalesce(shared.scalar_subquery(), literal([], IDS), type_=IDS).label("shared"),
@@ -132,66 +146,49 @@ async def find_floor(reader: Reader, *, places: Sequence[UUID], tasks: int) -> U
     Numbers of tasks follow their making, so each place is asked for the ids at a few depths.
     """
     depths = [max(tasks // (2 * len(places)), 1)]
+    growth = COARSE if len(places) > MANY_PLACES else FINE
     while depths[-1] < tasks:
-        depths.append(min(2 * depths[-1], tasks))
+        depths.append(min(math.ceil(growth * depths[-1]), tasks))
     weights = [one - before for one, before in zip(depths, [0, *depths], strict=False)]
     wanted = {"depths": depths, "weights": weights, "places": list(places), "wanted": tasks}
     found: UUID | None = await reader.scalar(text(FLOOR), wanted)
     return found
 
 
-async def count_newest(
-    reader: Reader, *, caller: Principal, search: Search, matching: Matching, where: Row[Any], limit: int
-) -> tuple[int, UUID | None]:
-    """Return how many tasks fit, of those that the caller sees, and from which id on when there are more documents."""
-    found = select(document.c.task_id).where(*_within(where), *_fitting(document.c, search))
-    newest = found.order_by(document.c.task_id.desc()).limit(limit + 1)
-    hit = newest.cte("hit").prefix_with("MATERIALIZED")
-    last = select(hit.c.task_id).order_by(hit.c.task_id).limit(1).scalar_subquery()
-    is_more = select(func.count() > limit).select_from(hit).scalar_subquery()
-    seen = select(task.c.id).select_from(TASKS.join(hit, hit.c.task_id == task.c.id))
-    number = select(func.count(func.distinct(column("id")))).select_from(
-        seen.where(*seen_tasks(sight_of(caller))).subquery("seen")
-    )
-    query = select(number.scalar_subquery(), case((is_more, last)))
-    found, floor = (await reader.execute(query, {**seen_by(caller), **values_of(search, matching, where)})).one()
-    return found, floor
-
-
-async def find_alike(
-    reader: Reader, *, caller: Principal, begun: Parts, words: str, floor: UUID | None
-) -> Sequence[tuple[UUID, float]]:
-    """Return the tasks whose titles are most like some words and do not fit, of those from `floor` on."""
+async def find_hits(reader: Reader, *, caller: Principal, begun: Parts, limit: int | None) -> Hits:
+    """Return which tasks fit, the newest of them, by the index of words or, of words that are common, one by one."""
     search, matching, where = begun
-    pieces = "|".join(pieces_of(words))
-    if not pieces:
-        return []
-    documents = _newest(where, None if floor is None else literal(floor, UUID_TYPE))
-    titles = select(documents.task_id, documents.title).where(
-        documents.kind == "task",
-        func.lower(documents.title).regexp_match(pieces),
-        not_(documents.vector.bool_op("@@")(QUERY)),
+    documents = _documents(matching, where)
+    # What fits is found first: in the order of ids the planner might walk through all that there is.
+    fitting = select(documents.task_id).where(*_fitting(documents, search)).cte("fitting").prefix_with("MATERIALIZED")
+    newest = select(fitting.c.task_id).order_by(fitting.c.task_id.desc())
+    hit = newest.limit(None if limit is None else limit + 1).cte("hit").prefix_with("MATERIALIZED")
+    seen = select(task.c.id).select_from(TASKS.join(hit, hit.c.task_id == task.c.id)).distinct()
+    visible = seen.where(*seen_tasks(sight_of(caller))).subquery("seen")
+    query = select(
+        select(func.count()).select_from(hit).scalar_subquery(),
+        select(hit.c.task_id).order_by(hit.c.task_id).limit(1).scalar_subquery(),
+        func.coalesce(select(func.array_agg(visible.c.id)).scalar_subquery(), literal([], IDS), type_=IDS),
     )
-    some = titles.offset(0).subquery("some")
-    likeness = func.tasks.search_likeness(words, some.c.title).label("likeness")
-    alike = select(some.c.task_id, likeness).cte("alike").prefix_with("MATERIALIZED")
+    found, last, ids = (await reader.execute(query, {**seen_by(caller), **values_of(*begun)})).one()
+    return Hits(ids, last if limit is not None and found > limit else None)
+
+
+async def find_numbered(reader: Reader, *, caller: Principal, number: int, where: Row[Any]) -> Sequence[UUID]:
+    """Return the newest of the tasks that have a number in their key."""
+    places = {"search_places": where.places, "search_shared": where.shared}
+    in_places = task.c.project_id == any_(PLACES)
     query = (
-        select(alike.c.task_id, alike.c.likeness)
-        .select_from(TASKS.join(alike, alike.c.task_id == task.c.id))
-        .where(alike.c.likeness >= LEAST_LIKENESS, *seen_tasks(sight_of(caller)))
-        .order_by(alike.c.likeness.desc(), task.c.id.desc())
-        .limit(MOST_ALIKE)
+        select(task.c.id)
+        .select_from(TASKS)
+        .where(task.c.number == number, or_(in_places, task.c.id == any_(SHARED)), *seen_tasks(sight_of(caller)))
+        .order_by(task.c.id.desc())
+        .limit(MOST_NUMBERED)
     )
-    rows = await reader.execute(query, {**seen_by(caller), **values_of(search, matching, where)})
-    return [(task_id, likeness) for task_id, likeness in rows]
+    return (await reader.execute(query, {**seen_by(caller), **places})).scalars().all()
 
 
-QUERY: ColumnElement[Any] = cast(bindparam("search_query", type_=String(), literal_execute=True), TSQUERY)
-FLOOR_ID: ColumnElement[UUID] = cast(bindparam("search_floor", type_=String(), literal_execute=True), UUID_TYPE)
-
-
-PLACES: ColumnElement[Any] = bindparam("search_places", type_=IDS)
-SHARED: ColumnElement[Any] = bindparam("search_shared", type_=IDS)
+HITS: ColumnElement[Any] = bindparam("search_hits", type_=IDS)
 KEYED: ColumnElement[Any] = bindparam("search_keyed", type_=IDS)
 PINNED: ColumnElement[Any] = bindparam("search_pinned", type_=IDS)
 PINNED_POINTS: ColumnElement[Any] = bindparam("search_points", type_=ARRAY(Integer))
@@ -205,6 +202,7 @@ def values_of(search: Search, matching: Matching, where: Row[Any]) -> dict[str, 
         "search_floor": str(matching.floor),
         "search_places": where.places,
         "search_shared": where.shared,
+        "search_hits": list(matching.hits),
         "search_keyed": [task_id for task_id, _ in matching.keyed],
         "search_pinned": [task_id for task_id, _ in matching.pinned],
         "search_points": [points for _, points in matching.pinned],
@@ -213,30 +211,40 @@ def values_of(search: Search, matching: Matching, where: Row[Any]) -> dict[str, 
 
 
 def shape_of(search: Search, matching: Matching, where: Row[Any]) -> Hashable:
-    """Return what tells statements with `among`, `among_all` or `fits` from others, apart from their parameters."""
+    """Return what tells statements with parts of a search from others, apart from their parameters."""
     return tuple(search.kinds), matching.is_common, matching.floor is not None, bool(where.shared)
 
 
-def among(search: Search, matching: Matching, where: Row[Any]) -> Select[Any]:
+def among(search: Search) -> Select[Any]:
     """Return the tasks that are ranked, by `task_id` with their `rank` in points, whoever sees them."""
-    found = _documents(matching, where)
-    scored = select(found.task_id, _points(found).label("rank")).where(*_fitting(found, search))
+    hits = select(document.c.task_id, _points(document.c).label("rank"))
+    hits = hits.where(document.c.task_id == any_(HITS), *_fitting(document.c, search))
     pinned = func.unnest(PINNED, PINNED_POINTS).table_valued("task_id", "rank", name="pinned").render_derived()
     points: list[ColumnElement[Any]] = [
         cast(pinned.c["task_id"], UUID_TYPE).label("task_id"),
         cast(pinned.c["rank"], Integer).label("rank"),
     ]
-    both = union_all(scored, select(*points)).subquery("scored")
+    both = union_all(hits, select(*points)).subquery("scored")
     best = func.max(both.c.rank, type_=Integer()).label("rank")
     return select(both.c.task_id, best).group_by(both.c.task_id)
 
 
+def among_hits() -> Select[Any]:
+    """Return the tasks that were found to fit, and those with the key, by `task_id`, whoever sees them."""
+    return _or_keyed(select(func.unnest(HITS).column_valued("hit")))
+
+
 def among_all(search: Search, where: Row[Any]) -> Select[Any]:
-    """Return all tasks that fit or have the key, by `task_id`, whoever sees them."""
-    found = select(document.c.task_id).where(*_within(where), *_fitting(document.c, search))
-    keyed: ColumnElement[Any] = func.unnest(KEYED).column_valued("keyed")
-    both = union_all(found, select(cast(keyed, UUID_TYPE))).subquery("fitting")
-    return select(both.c.task_id).group_by(both.c.task_id)
+    """Return all tasks that fit or have the key, by `task_id`, whoever sees them; some may come twice."""
+    return _or_keyed(
+        select(document.c.task_id).where(*within(is_shared=bool(where.shared)), *_fitting(document.c, search))
+    )
+
+
+def _or_keyed(found: Select[Any]) -> Select[Any]:
+    keyed = select(func.unnest(KEYED).column_valued("keyed"))
+    both = union_all(*(select(cast(one.subquery().c[0], UUID_TYPE).label("task_id")) for one in (found, keyed)))
+    return select(both.subquery("fitting").c.task_id)
 
 
 def fits(search: Search) -> Condition:
@@ -258,7 +266,7 @@ async def find_best(
     reader: Reader, *, caller: Principal, begun: Parts, limit: int, workspace_id: UUID | None = None
 ) -> Sequence[RowMapping]:
     """Return the tasks that fit best, as they are shown, with their `rank` in points."""
-    few = among(*begun).cte("few")
+    few = among(begun[0]).cte("few")
     query = (
         select(*SHOWN, *HELD, few.c.rank)
         .select_from(TASKS.join(few, few.c.task_id == task.c.id))
@@ -273,11 +281,9 @@ async def find_comments(
     reader: Reader, *, caller: Principal, begun: Parts, limit: int, workspace_id: UUID | None = None
 ) -> Sequence[RowMapping]:
     """Return the comments that fit best, of tasks that the caller sees, with what fits marked."""
-    search, matching, where = begun
-    comments = Search(search.q, ("comments",))
-    documents = _documents(matching, where)
-    found = select(documents.id, documents.task_id, _points(documents).label("points"))
-    few = found.where(*_fitting(documents, comments)).cte("few")
+    comments = Search(begun[0].q, ("comments",))
+    fitting = select(document.c.id, document.c.task_id, _points(document.c).label("points"))
+    few = fitting.where(document.c.task_id == any_(HITS), *_fitting(document.c, comments)).cte("few")
     seen = TASKS.join(few, few.c.task_id == task.c.id).join(comment, comment.c.id == few.c.id)
     best = (
         select(
@@ -295,7 +301,7 @@ async def find_comments(
     marked = _marks(best.c.body, is_whole=False).label("comment")
     query = select(*best.c, literal_column("'comment'").label("kind"), marked)
     query = query.order_by(best.c.points.desc(), best.c.id.desc())
-    return (await reader.execute(query, {**seen_by(caller), **values_of(search, matching, where)})).mappings().all()
+    return (await reader.execute(query, {**seen_by(caller), **values_of(*begun)})).mappings().all()
 
 
 def _in_workspace(workspace_id: UUID | None) -> list[Condition]:
@@ -365,26 +371,7 @@ def _points(found: Columns) -> ColumnElement[int]:
 
 def _documents(matching: Matching, where: Row[Any]) -> Columns:
     """Return the columns of the documents in which is searched."""
-    if matching.floor is not None and matching.is_common:
-        # Much of what is there fits: so all that is new enough is looked at, and the index of words left alone.
-        return _newest(where, FLOOR_ID)
+    if matching.is_common:
+        return newest(None if matching.floor is None else FLOOR_ID, is_shared=bool(where.shared))
     floor = [] if matching.floor is None else [document.c.task_id >= FLOOR_ID]
-    return select(*COLUMNS).where(*_within(where), *floor).subquery("search_document").c
-
-
-def _newest(where: Row[Any], floor: ColumnElement[UUID] | None) -> Columns:
-    """Return the columns of the documents of tasks from an id on, each place by its index: no others are looked at."""
-    place = func.unnest(PLACES).table_valued("id", name="place").render_derived()
-    since = [] if floor is None else [document.c.task_id >= floor]
-    inner = select(*COLUMNS).where(document.c.project_id == cast(place.c["id"], UUID_TYPE), *since)
-    of_place = inner.offset(0).lateral("of_place")
-    found = select(*of_place.c).select_from(place.join(of_place, true()))
-    if not where.shared:
-        return found.subquery("search_document").c
-    shared = select(*COLUMNS).where(document.c.task_id == any_(SHARED), document.c.project_id != all_(PLACES), *since)
-    return union_all(found, shared).subquery("search_document").c
-
-
-def _within(where: Row[Any]) -> list[Condition]:
-    in_places = document.c.project_id == any_(PLACES)
-    return [or_(in_places, document.c.task_id == any_(SHARED)) if where.shared else in_places]
+    return select(*COLUMNS).where(*within(is_shared=bool(where.shared)), *floor).subquery("search_document").c

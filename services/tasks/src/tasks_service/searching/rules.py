@@ -23,8 +23,8 @@ FEW = 5
 """Where fewer tasks than this fit exactly, titles that are like the words come after them."""
 MOST_RANKED = 200
 """Of about how many tasks that fit, the newest, it is said how well they do, unless a setting says otherwise."""
-MOST_ALIKE = 20
-LEAST_LIKENESS = 0.35
+MOST_NUMBERED = 20
+"""How many tasks with a number in their key are found by it, of different projects."""
 
 OPEN, CLOSE, LESS, GREATER = "\ue000", "\ue001", "\ue002", "\ue003"
 """What stands for marks and brackets while words are marked: none of them is a letter, and no text keeps them."""
@@ -51,10 +51,16 @@ class Search:
         return named if isinstance(named, Key) else None
 
     @property
+    def number(self) -> int | None:
+        """The number in the key of a task, where that is all that is searched for."""
+        found = re.fullmatch(r"#?([1-9][0-9]{0,8})", self.q.strip(), re.ASCII)
+        return int(found[1]) if found and "tasks" in self.scope else None
+
+    @property
     def words(self) -> str | None:
         """What titles are compared with: None of what is no words, or says what is not to be there."""
         text = self.q.strip()
-        return text if re.search(r"\w{3}", text) and not re.search(r'["]|(^|\s)-\w', text) else None
+        return text if re.search(r"[^\W\d_]{3}", text) and not re.search(r'["]|(^|\s)-\w', text) else None
 
     def fingerprint(self) -> str:
         """Return a text that is equal for equal searches."""
@@ -66,14 +72,15 @@ class Matching:
     """What a search comes to when it begins, for all of its pages: see `matching.service`.
 
     `query` is what PostgreSQL makes of the words, which much fits if it `is_common`. Tasks with ids from `floor` on are
-    ranked; None is all. `pinned` are tasks with points of their own: those with the key that was searched for, and
-    those whose titles are like the words.
+    ranked, which are the `hits`; None is all. `pinned` are tasks with points of their own: those with the key that was
+    searched for, and those whose titles are like the words.
     """
 
     query: str
     is_common: bool = False
     floor: UUID | None = None
     pinned: tuple[tuple[UUID, int], ...] = ()
+    hits: tuple[UUID, ...] = ()
 
     @property
     def keyed(self) -> tuple[tuple[UUID, int], ...]:
@@ -81,7 +88,7 @@ class Matching:
         return tuple(one for one in self.pinned if one[1] == POINTS)
 
     def as_written(self) -> str:
-        """Return it as it is in a cursor, without the query, which the words say again."""
+        """Return it as it is in a cursor, without the query and the hits, which are found again."""
         floor = "" if self.floor is None else str(self.floor)
         pinned = ",".join(f"{task_id}:{points}" for task_id, points in self.pinned)
         return f"{int(self.is_common)} {floor} {pinned}"
@@ -93,19 +100,6 @@ class Matching:
         pairs = (one.split(":") for one in pinned.split(",") if one)
         found = tuple((UUID(task_id), int(points)) for task_id, points in pairs)
         return cls("", common == "1", UUID(floor) if floor else None, found)
-
-
-def pieces_of(words: str) -> list[str]:
-    """Return regular expressions, one of which fits every text in lower case that is much like some words.
-
-    What is like a word has three letters of it in a row, or begins and ends as it does: that is quicker to see than how
-    much it is like it.
-    """
-    found: list[str] = []
-    for word in re.findall(r"[^\W_]{3,}", words.lower()):
-        found += (word[at : at + 3] for at in range(len(word) - 2))
-        found.append(rf"\m{word[:2]}\w*{word[-2:]}\M")
-    return list(dict.fromkeys(found))
 
 
 def rank_of(points: int | None) -> float:

@@ -10,6 +10,9 @@ from chassis.identity import Principal
 from sqlalchemy import Row, RowMapping, and_
 
 from tasks_service.matching.repository import Shaped
+from tasks_service.near_misses import repository as near_misses
+from tasks_service.near_misses.repository import Sought
+from tasks_service.near_misses.rules import MOST_COMPARED
 from tasks_service.searching import repository
 from tasks_service.searching.repository import EVERYWHERE, Parts, Reader, Within
 from tasks_service.searching.rules import (
@@ -24,12 +27,11 @@ from tasks_service.searching.rules import (
 from tasks_service.searching.schemas import Highlight
 from tasks_service.tasks import repository as tasks
 
-RARE = 2
-"""Of what is no more than so many times what is ranked everything is looked at."""
-AS_DEAR = 150
-"""An index of words gives all that fits; beside it the newest tasks may be looked at one by one, which are so many
-times fewer the more common the words are. How many that must be is measured."""
 SOME_MORE = 1.3
+"""How many times as many as are wanted are looked for, since they are no more evenly spread than that."""
+LOOKED_AT = 3000
+"""In how many tasks, the newest, common words are looked for one by one."""
+FAR_LESS = 0.25
 ALIKE_AMONG = 2000
 """In the titles of how many tasks, the newest, something like the words is looked for."""
 
@@ -60,20 +62,16 @@ async def begin(reader: Reader, *, caller: Principal, search: Search, within: Wi
     five tasks fit, those with titles like the words are found, too. `within` narrows where it looks.
     """
     where = await repository.survey(reader, caller=caller, search=search, within=within)
-    keyed = await _keyed(reader, caller, search)
+    keyed = await _keyed(reader, caller, search, where)
     matching = Matching(where.query, pinned=keyed)
     if not where.query or not (where.places or where.shared):
         return Begun(search, matching, where)
-    floor = await _floor(reader, search, where)
-    if floor is not None:
-        return Begun(search, Matching(where.query, _is_common(where), floor, keyed), where)
-    number, floor = await repository.count_newest(
-        reader, caller=caller, search=search, matching=matching, where=where, limit=search.ranked_up_to
-    )
-    if floor is not None or number >= FEW:
-        return Begun(search, Matching(where.query, is_common=False, floor=floor, pinned=keyed), where)
-    alike = await _alike(reader, caller, search, matching, where)
-    return Begun(search, Matching(where.query, pinned=(*keyed, *alike)), where)
+    matching = await _with_hits(reader, caller, Begun(search, matching, where))
+    begun = Begun(search, matching, where)
+    if matching.floor is not None or len(matching.hits) >= FEW:
+        return begun
+    alike = await _alike(reader, caller, begun)
+    return replace(begun, matching=replace(matching, pinned=(*keyed, *alike)))
 
 
 async def go_on(
@@ -86,44 +84,66 @@ async def go_on(
 ) -> Begun:
     """Go on with a search that has begun before, by what its cursor has."""
     where = await repository.survey(reader, caller=caller, search=search, within=within)
-    return Begun(search, replace(matching, query=where.query), where)
+    begun = Begun(search, replace(matching, query=where.query), where)
+    if not where.query or not (where.places or where.shared):
+        return begun
+    hits = await repository.find_hits(reader, caller=caller, begun=begun.parts, limit=None)
+    return replace(begun, matching=replace(begun.matching, hits=tuple(hits.ids)))
 
 
-def _share(where: Row[Any]) -> float:
-    return float(min(where.estimate / max(where.size, 1), 1))
+async def _with_hits(reader: Reader, caller: Principal, begun: Begun) -> Matching:
+    """Return a beginning with what fits, the newest of it.
+
+    An index of words gives all that fit. Where the newest tasks in which as many as are wanted can be expected have
+    fewer documents, these are looked at one by one; should far less fit, the words are not so common after all.
+    """
+    search, matching, where = begun.parts
+    documents, expected = _documents_of_task(where), _expected(where)
+    tasks = min(int(SOME_MORE * search.ranked_up_to / expected) + len(where.places), LOOKED_AT, int(where.tasks))
+    if documents * tasks < where.estimate:
+        floor = None
+        if tasks < where.tasks:
+            floor = await repository.find_floor(reader, places=where.places, tasks=tasks)
+        newest = await _find(reader, caller, begun, replace(matching, is_common=True, floor=floor))
+        if floor is None or len(newest.hits) > FAR_LESS * min(expected * tasks, search.ranked_up_to):
+            return newest
+    return await _find(reader, caller, begun, matching)
 
 
-def _is_common(where: Row[Any]) -> bool:
-    in_few_places = 1 - min(int(where.tasks) / max(where.size, 1), 1)
-    return bool(_share(where) ** 2 * where.size > AS_DEAR * (1 + 3 * in_few_places))
+async def _find(reader: Reader, caller: Principal, begun: Begun, matching: Matching) -> Matching:
+    """Return what a beginning says with what is found by it, and a floor where there is more than is wanted."""
+    search, _, where = begun.parts
+    parts = search, matching, where
+    hits = await repository.find_hits(reader, caller=caller, begun=parts, limit=search.ranked_up_to)
+    return replace(matching, floor=hits.floor or matching.floor, hits=tuple(hits.ids))
 
 
-async def _floor(reader: Reader, search: Search, where: Row[Any]) -> UUID | None:
-    """Return from which task on those that fit are ranked, should there be many; None when all may be."""
-    tasks_in_places, share = int(where.tasks), _share(where)
-    if tasks_in_places * share <= RARE * search.ranked_up_to:
-        return None
-    return await repository.find_floor(
-        reader, places=where.places, tasks=int(SOME_MORE * search.ranked_up_to / share) + len(where.places)
-    )
+def _documents_of_task(where: Row[Any]) -> float:
+    return float(max(where.size / max(where.all_tasks, 1), 1))
 
 
-async def _keyed(reader: Reader, caller: Principal, search: Search) -> tuple[tuple[UUID, int], ...]:
-    if search.key is None:
-        return ()
-    found = await tasks.find_by_key(reader, caller=caller, key=search.key, workspace_id=None)
-    return tuple(dict.fromkeys((row["id"], POINTS) for row in found))
+def _expected(where: Row[Any]) -> float:
+    """Return what part of tasks is expected to fit, by one of their documents."""
+    return float(min(where.estimate / max(where.size, 1) * _documents_of_task(where), 1))
 
 
-async def _alike(
-    reader: Reader, caller: Principal, search: Search, matching: Matching, where: Row[Any]
-) -> list[tuple[UUID, int]]:
+async def _keyed(reader: Reader, caller: Principal, search: Search, where: Row[Any]) -> tuple[tuple[UUID, int], ...]:
+    found: Sequence[UUID] = ()
+    if search.key is not None:
+        rows = await tasks.find_by_key(reader, caller=caller, key=search.key, workspace_id=None)
+        found = [row["id"] for row in rows]
+    elif search.number is not None:
+        found = await repository.find_numbered(reader, caller=caller, number=search.number, where=where)
+    return tuple((task_id, POINTS) for task_id in dict.fromkeys(found))
+
+
+async def _alike(reader: Reader, caller: Principal, begun: Begun) -> list[tuple[UUID, int]]:
+    search, matching, where = begun.parts
     if search.words is None or "tasks" not in search.scope or not where.places:
         return []
     floor = await repository.find_floor(reader, places=where.places, tasks=ALIKE_AMONG)
-    found = await repository.find_alike(
-        reader, caller=caller, begun=(search, matching, where), words=search.words, floor=floor
-    )
+    sought = Sought(search.words[:MOST_COMPARED], where.query, where.places, where.shared)
+    found = await near_misses.find_alike(reader, caller=caller, sought=sought, floor=floor)
     keyed = {task_id for task_id, _ in matching.pinned}
     return [(task_id, round(likeness * (EXACT_POINTS - 1))) for task_id, likeness in found if task_id not in keyed]
 
@@ -131,28 +151,37 @@ async def _alike(
 def searched(found: Shaped, begun: Begun, *, by_rank: bool) -> tuple[Shaped, Shaped]:
     """Return what is listed of what a filter finds, and what is counted of it.
 
-    By rank it is what is ranked, and beyond that the rest of what fits, of which none is better than another. Where
-    there is much of it, it is looked for one by one.
+    By rank it is what is ranked, and beyond that the rest of what fits, of which none is better than another.
     """
-    search, _, where = begun.parts
-    values = {**found.values, **repository.values_of(*begun.parts)}
-    fits = repository.fits(search)
-    shape = (found.shape, repository.shape_of(*begun.parts))
-    if begun.is_whole:
-        few = repository.among_all(search, where)
-        counted = Shaped(("all", shape), and_(found.condition, fits), values, few, found.condition)
-    else:
-        rest = and_(found.rest, fits)
-        counted = Shaped(("much", shape), and_(found.condition, fits), values, found.among, rest)
+    counted = _all_of(found, begun)
     if not by_rank:
         return counted, counted
-    ranked = repository.among(*begun.parts)
-    listed = Shaped(("ranked", shape), and_(found.condition, fits), values, ranked, found.condition)
+    fits, ranked = repository.fits(begun.search), repository.among(begun.search)
+    condition, shape = and_(found.condition, fits), ("ranked", counted.shape)
+    listed = Shaped(shape, condition, counted.values, ranked, found.condition)
     if begun.is_whole:
         return listed, listed
-    older = and_(fits, repository.is_beyond())
-    beyond = Shaped(("beyond", shape), and_(found.condition, older), values, found.among, and_(found.rest, older))
+    older = repository.is_beyond()
+    rest = and_(counted.rest, older)
+    beyond = Shaped(("beyond", shape), and_(condition, older), counted.values, counted.among, rest)
     return replace(listed, beyond=beyond), counted
+
+
+def _all_of(found: Shaped, begun: Begun) -> Shaped:
+    """Return all that a filter finds and that fits.
+
+    It is what was found to fit; or, where there is more of that, what the index of words gives; or, where there is much
+    of it, each task is looked at.
+    """
+    fits = repository.fits(begun.search)
+    condition, values = and_(found.condition, fits), {**found.values, **repository.values_of(*begun.parts)}
+    shape = (found.shape, repository.shape_of(*begun.parts))
+    if begun.is_whole:
+        return Shaped(("whole", shape), condition, values, repository.among_hits(), found.condition)
+    if begun.matching.is_common or found.among is not None:
+        return Shaped(("much", shape), condition, values, found.among, and_(found.rest, fits))
+    some = repository.among_all(begun.search, begun.where)
+    return Shaped(("many", shape), condition, values, some, found.condition)
 
 
 @dataclass(frozen=True, slots=True)
