@@ -134,3 +134,29 @@ async def test_every_sort_and_everyday_filter_is_read_from_an_index(many, databa
             if any(rows > STEP for rows in sorted_tasks(plan)):
                 faults.append((query, place, f"sorts {max(sorted_tasks(plan))} tasks"))
     assert faults == []
+
+
+@pytest.fixture
+async def uneven(roster):
+    """Fills one project among many that have next to nothing: the planner takes all of them for small ones."""
+    task = await roster.task()
+    place, owner = {"w": roster.workspace_id}, {"u": roster.ids["owner"]}
+    (large, *small) = await roster.rows(MORE_PROJECTS, **place, **owner, n=60)
+    await roster.rows(MORE_TASKS, t=task["id"], p=large[0], n=4000)
+    for (project,) in small:
+        await roster.rows(MORE_TASKS, t=task["id"], p=project, n=5)
+    for table in ("project", "member", "task"):
+        await roster.rows(f"ANALYZE tasks.{table}")
+    return roster
+
+
+@pytest.mark.parametrize("query", ["", "status=todo", "filter=not assignee = me", "label=none&due_before=2026-03-01"])
+async def test_what_a_total_is_estimated_from_is_looked_up_in_a_large_project_among_small_ones(uneven, database, query):
+    with sent(database) as statements:
+        assert (await uneven.ask("owner", "GET", f"/tasks?{query}")).status_code == 200
+    counting = [one for one in statements if "generate_series" in one[0]]
+    (plan,) = await plans_of(database, uneven.ids["owner"], counting)
+    # What reads a whole project for each number that it looks at keeps it for the next one.
+    kept = [one for each in nodes(plan) if each["Node Type"] == "Materialize" for one in nodes(each)]
+    assert [one["Index Name"] for one in kept if one.get("Relation Name") == "task"] == []
+    assert [one for one in nodes(plan) if "spread.number" in one.get("Index Cond", "")]

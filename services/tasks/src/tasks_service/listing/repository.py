@@ -211,9 +211,10 @@ def _looked_at(place: CTE, found: Shaped) -> CTE:
     spread = func.generate_series(place.c.next_number - 1, 1, -step).table_valued("number").render_derived("spread")
     # An array of one, and nothing else that an index could have, so that each is looked up by its number.
     numbered = and_(task.c.project_id == OF_PLACE, task.c.number == any_(array([literal_column("spread.number")])))
-    is_found = and_(task.c.id.is_not(None), *live(found.condition))
-    seen = select(func.count().label("looked_at"), func.count().filter(is_found).label("found"))
-    seen = seen.select_from(spread.outerjoin(task, numbered))
+    # Limited, so that it stays a lookup, however few tasks the planner takes a large project for.
+    one = select(and_(*live(found.condition)).label("is_found")).where(numbered).limit(1).lateral("one")
+    seen = select(func.count().label("looked_at"), func.count().filter(one.c.is_found).label("found"))
+    seen = seen.select_from(spread.outerjoin(one, true()))
     part = seen.where(~is_all).lateral("sampled")
     scaled = func.round(
         func.cast(part.c.found, Numeric()) * (place.c.next_number - 1) / func.nullif(part.c.looked_at, 0)
