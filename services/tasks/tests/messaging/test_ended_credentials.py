@@ -15,6 +15,7 @@ from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
+from tasks_service.bulk.jobs import is_whole
 from tasks_service.db import ROW_SECURITY, Inbox
 from tasks_service.ended_credentials.consumers import on_end_of_credential
 from tasks_service.jobs.jobs import JobWorker, WorkTerms
@@ -178,6 +179,25 @@ async def test_a7_a_job_under_way_stops_before_its_next_step_and_what_is_done_st
     assert await work.made() == job["done"]
     results = await work.team.ok("owner", "GET", f"/jobs/{job_id}/results?status=cancelled&per_page=100")
     assert results[0]["index"] == job["done"]
+
+
+async def test_a7_what_is_done_as_a_whole_is_undone_by_the_end_of_its_token(work, take):
+    token_id, reached, go_on = uuid7(), asyncio.Event(), asyncio.Event()
+
+    async def step(session, job):
+        progress = await work.kinds["bulk"].step(session, job)
+        reached.set()
+        await go_on.wait()
+        return progress
+
+    job_id = await work.start(work.token(token_id), mode="atomic")
+    async with work.working({"bulk": JobKind(step, is_whole)}):
+        await reached.wait()
+        await take(end_of(token_id))
+        go_on.set()
+        job = await work.ended(job_id)
+    assert told(job) == ("failed", "CREDENTIAL_REVOKED", 0)
+    assert await work.made() == 0
 
 
 @pytest.mark.parametrize("event_type", ENDS[:2])

@@ -181,6 +181,9 @@ class JobWorker:
         progress = await kind.step(session, job)
         async with beyond_memberships(session, "the progress of a job, whose maker may have left meanwhile"):
             after = await service.advance(session, row, progress, lease=self._terms.lease)
+            if kind.is_whole(job):
+                # There is no step after this one to find that it may go on no more.
+                await service.require_maker(session, after)
         if after["cancel_requested_at"] is not None and kind.is_whole(job):
             raise CancelledMeanwhile
         return after

@@ -181,11 +181,16 @@ async def find_held(session: AsyncSession, job_id: UUID, fence: int) -> RowMappi
     row = await repository.find_held(session, job_id, fence)
     if row is None:
         raise LeaseLost
+    await require_maker(session, row)
+    return row
+
+
+async def require_maker(session: AsyncSession, row: RowMapping) -> None:
+    """Raise MakerInactive, CredentialRevoked or CredentialExpired when there is nobody to do a job as any more."""
     _, status = await repository.find_maker(session, row)
     if not can_log_in(status):
         raise MakerInactive
     await require_credential(session, PRINCIPAL.validate_python(row["principal"]))
-    return row
 
 
 async def advance(session: AsyncSession, before: RowMapping, progress: Progress, *, lease: timedelta) -> RowMapping:
