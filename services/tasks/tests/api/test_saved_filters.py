@@ -262,6 +262,41 @@ async def test_d10_a_token_restricted_to_another_workspace_sees_none(roster, kee
         assert (answer.status_code, len(listed)) == (status, int(status == 200))
 
 
+async def test_a8_a_token_restricted_to_projects_sees_what_is_shared_and_nothing_that_is_ones_own(
+    roster, keep, test_gateway
+):
+    mine, shared = await keep(name="mine", q="merger"), await keep(name="ours", scope="shared")
+
+    async def ask(method, path, body=None, who="member", **bounds):
+        headers = {**test_gateway.token_headers(roster.ids[who], "tasks:read", "tasks:write", **bounds), **SAME_REQUEST}
+        return await roster.api.request(method, f"/api/v1{path}", json=body, headers=headers)
+
+    inside = {"project_ids": [roster.project_id]}
+    asked = [
+        ("GET", "/filters/{}", None),
+        ("PATCH", "/filters/{}", {"name": "x"}),
+        ("GET", "/tasks?filter_id={}", None),
+    ]
+    asked += [("GET", "/tasks/aggregate?group_by=status&filter_id={}", None)]
+    checks = [{"action": "filter.read", "resource": {"type": "filter", "id": mine["id"]}}]
+    for bounds in (inside, {"workspace_id": roster.workspace_id, **inside}):
+        for method, path, body in asked:
+            hidden, absent = [await ask(method, path.format(one), body, **bounds) for one in (mine["id"], uuid7())]
+            assert hidden.status_code in {404, 422}
+            assert hidden.content == absent.content
+        for query in ("", "?scope=personal", f"?workspace_id={roster.workspace_id}"):
+            listed = (await ask("GET", f"/filters{query}", **bounds)).json()
+            expected = [] if "personal" in query else ["ours"]
+            assert ([one["name"] for one in listed["data"]], listed["meta"]["total"]) == (expected, len(expected))
+        answer = await ask("POST", "/authz/check", {"checks": checks}, **bounds)
+        assert [one["reason"] for one in answer.json()["data"]] == ["NOT_FOUND"]
+        assert (await ask("GET", f"/tasks?filter_id={shared['id']}", **bounds)).status_code == 200
+    assert (await ask("GET", "/filters", who="guest", **inside)).json()["data"] == []
+    # Of one that is restricted to a workspace, all that is in it is meant.
+    whole = await ask("GET", f"/filters/{mine['id']}", workspace_id=roster.workspace_id)
+    assert whole.json()["data"]["q"] == "merger"
+
+
 async def test_a10_one_asks_what_one_may_do_with_a_saved_filter(roster, keep):
     mine, shared = await keep(name="mine"), await keep(name="ours", scope="shared")
 

@@ -40,7 +40,10 @@ WRITING = (NamedMissing, Forbidden, STALE, IfMatchMalformed, IfMatchRequired, Re
 @router.get(
     "",
     summary="List saved filters",
-    description="Your own ones and those that are shared with the members of your workspaces, by name.",
+    description=(
+        "Your own ones and those that are shared with the members of your workspaces, by name. API tokens that are "
+        "restricted to projects see what is shared, and none of your own: these may tell of other projects."
+    ),
     response_model=PageEnvelope[FilterOut],
     responses={
         200: page_example(FILTER_EXAMPLE, description="One page of saved filters."),

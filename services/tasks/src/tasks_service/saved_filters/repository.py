@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import CursorResult, RowMapping, Select, and_, bindparam, delete, func, or_, select, text
+from sqlalchemy import CursorResult, RowMapping, Select, and_, bindparam, delete, false, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.permissions.rules import MEMBERS
@@ -33,9 +33,13 @@ Reader = AsyncConnection | AsyncSession
 
 
 def visible(sight: Sight) -> Conditions:
-    """Return the conditions for rows joined to `member`: what is shared, unless the caller is a guest, and its own."""
+    """Return the conditions for rows joined to `member`: what is shared, unless the caller is a guest, and its own.
+
+    What somebody keeps for themselves may tell of any project, so it is not for a token that is restricted to some.
+    """
     shared = and_(IS_SHARED, member.c.role.in_(sorted(MEMBERS)))
-    return [*seen(sight), or_(shared, saved_filter.c.owner_id == CALLER_ID)]
+    own = false() if sight.in_projects else saved_filter.c.owner_id == CALLER_ID
+    return [*seen(sight), or_(shared, own)]
 
 
 @cache
