@@ -1,5 +1,13 @@
 """Lists of tasks: filters by parameters, sorts, cursors, totals, fields, and the same by a body."""
 
+import httpx2
+import pytest
+from chassis.db.engine import open_database
+from chassis.web.health import Health
+from sqlalchemy import text
+from tasks_service.main import create_app
+from testkit.contract import contract_client
+
 
 async def titles(roster, who, query):
     return [one["title"] for one in await roster.ok(who, "GET", f"/tasks?{query}")]
@@ -163,7 +171,7 @@ async def test_d1_a_body_takes_lists_joined_by_commas_as_the_parameters_do(roste
 
 async def test_r28_a_body_with_lists_that_are_none_is_told_where(roster):
     body = {"scope": "projects,tasks", "fields": "titel", "include": "", "sort": "flavor"}
-    for wrong in (body, {name: text.split(",") for name, text in body.items()}):
+    for wrong in (body, {name: given.split(",") for name, given in body.items()}):
         for name in wrong:
             answer = await roster.ask("owner", "POST", "/tasks/search", {name: wrong[name]})
             [error] = answer.json()["errors"]
@@ -194,3 +202,36 @@ async def test_d1_places_that_are_named_twice_are_those_that_both_times_name(ros
         assert await titles(roster, "owner", f"{field}={first}&filter={field} = {second}") == []
         assert await titles(roster, "owner", f"{field}={second}&filter={field} = {first}") == []
     assert await titles(roster, "owner", f"project_id={here},{other}&filter=project_id = {other}") == ["other"]
+
+
+@pytest.fixture
+async def hurried(settings, database_settings, contract):
+    """The service with a database that ends what takes a tenth of a second."""
+    database = open_database(
+        database_settings.model_copy(update={"statement_seconds": 0.1}), application_name="tasks-hurried-tests"
+    )
+    transport = httpx2.ASGITransport(app=create_app(settings, database=database, health=Health()))
+    async with contract_client(contract, transport=transport, base_url="http://tasks") as client:
+        yield client
+    await database.close()
+
+
+async def test_r39_what_takes_the_database_too_long_is_ended_and_told(roster, database, hurried):
+    asked = [
+        ("GET", "/tasks?sort=title", None),
+        ("GET", "/tasks?cursor=", None),
+        ("POST", "/tasks/search", {"filter": "title contains a"}),
+        ("GET", "/tasks/aggregate?group_by=status", None),
+        ("GET", "/tasks/facets?by=status", None),
+        ("GET", "/search?q=heron", None),
+        ("POST", "/tasks/bulk/by-filter", {"filter": "status = todo", "patch": {"title": "a"}, "expected_count": 1}),
+    ]
+    headers = roster.gateway.headers(roster.ids["owner"])
+    async with database.writer.begin() as connection:
+        await connection.execute(text("LOCK TABLE tasks.project, tasks.task IN ACCESS EXCLUSIVE MODE"))
+        answers = [
+            await hurried.request(method, f"/api/v1{path}", json=body, headers=headers) for method, path, body in asked
+        ]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "SERVICE_UNAVAILABLE")
+        assert answer.headers["retry-after"] == "1"

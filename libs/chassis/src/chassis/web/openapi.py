@@ -71,6 +71,11 @@ IF_NONE_MATCH: dict[str, Any] = {
     "description": "The ETag of what you have: 304 without a body when it is still that.",
     "schema": {"type": "string"},
 }
+PASSING = frozenset({429, 503})
+RETRY_AFTER: dict[str, Any] = {
+    "Retry-After": {"description": "After how many seconds to try again.", "schema": {"type": "integer"}}
+}
+"""Of refusals that pass."""
 PARAMETER_CODES: dict[str, Callable[[Mapping[str, Any]], bool]] = {
     "INVALID_ID": lambda schema: schema.get("format") == "uuid",
     "INVALID_FORMAT": lambda schema: "pattern" in schema or schema.get("format") == "date-time",
@@ -91,7 +96,7 @@ def errors(*refusals: type[AppError] | AppError) -> Responses:
     found: Responses = {}
     for refusal in refusals:
         status = STATUS_OF_KIND[refusal.kind]
-        entry = found.setdefault(status, _error_response(refusal.message))
+        entry = found.setdefault(status, _error_response(refusal.message, status))
         entry["content"]["application/json"]["examples"][refusal.code] = _example(refusal)
     return found
 
@@ -336,15 +341,18 @@ def _merge(declared: dict[str, Any], added: Responses) -> None:
         if present is None or "HTTPValidationError" in str(present):
             declared[str(status)] = response
             continue
+        if "headers" in response:
+            present["headers"] = {**present.get("headers", {}), **response["headers"]}
         content = present.setdefault("content", {}).setdefault("application/json", {})
         examples = content.setdefault("examples", {})
         for name, value in response["content"]["application/json"]["examples"].items():
             examples.setdefault(name, value)
 
 
-def _error_response(description: str) -> dict[str, Any]:
+def _error_response(description: str, status: int) -> dict[str, Any]:
     return {
         "description": description,
+        **({"headers": RETRY_AFTER} if status in PASSING else {}),
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}, "examples": {}}},
     }
 

@@ -35,7 +35,8 @@ DONE_EXAMPLE = [{**MIXED_EXAMPLE[0], "op": "update"}, {**MIXED_EXAMPLE[0], "op":
         "of archived projects are only found where the filter names the project or asks for `is_archived`. Tasks that "
         "you see and may not change count, too, and are refused. The answer is that of `POST /tasks/bulk`, with the "
         "oldest task first, and `meta.resolved_filter`. More than 200 are left to a job, 202 as there: it changes "
-        "those that are found now, also where the filter would not find them any more when their turn comes."
+        "those that are found now, also where the filter would not find them any more when their turn comes. Finding "
+        "that takes the database longer than five seconds is ended, with 503 `SERVICE_UNAVAILABLE` and `Retry-After`."
     ),
     response_model=Envelope[list[BulkItem]],
     responses={

@@ -21,7 +21,8 @@ REFUSALS = (InvalidFilter, FilterTooComplex, UnknownTimezone, FilterNotFound, No
 ABOUT = (
     "Of the tasks that you can see, narrowed as in `GET /tasks`. Those of several assignees or labels count in the "
     "group of each, those without any in the one of null, and each once in `meta.total`. `meta.total_is_estimate` "
-    "tells that there were too many to look at all of them: then the numbers stand for what a sample has."
+    "tells that there were too many to look at all of them: then the numbers stand for what a sample has. A count that "
+    "takes the database longer than five seconds is ended, with 503 `SERVICE_UNAVAILABLE` and `Retry-After`."
 )
 
 

@@ -32,7 +32,8 @@ MOST = 50
         "come after them. Projects are found by name and prefix, archived ones too (`archived_at`), and people by "
         "what their name, or a word of it, begins with, as in the directory of the workspace: guests, and API tokens "
         "that are restricted to projects, find those who share a project or a task with them. Nobody is found by "
-        "their address."
+        "their address. A search that takes the database longer than five seconds is ended, with 503 "
+        "`SERVICE_UNAVAILABLE` and `Retry-After`."
     ),
     response_model=Envelope[Found],
     responses={200: example(FOUND_EXAMPLE, description="What was found."), **errors(NotYetConsistent)},

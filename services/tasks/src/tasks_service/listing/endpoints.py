@@ -57,7 +57,9 @@ ABOUT = (
     "repeating while others write. Tasks of archived projects are left out unless you ask for them.\n\n"
     "With `q`, each task has its `rank` and `highlights`, and the best are first unless `sort` says otherwise. Of "
     "words that many tasks have, the newest tasks are ranked, a few hundred; the others come after these. Where fewer "
-    "than five fit, tasks with titles like the words come after them."
+    "than five fit, tasks with titles like the words come after them.\n\n"
+    "A list that takes the database longer than five seconds is ended, with 503 `SERVICE_UNAVAILABLE` and "
+    "`Retry-After`: name a project, or filter by less."
 )
 
 
