@@ -341,7 +341,7 @@ async def serving(
     chosen = port or free_port()
     settings = ProcessSettings(environment="test", shutdown_seconds=1)
     server = make_server(app, settings, chosen, protocols=protocols or Protocols())
-    server.config.timeout_keep_alive = keep_alive  # type: ignore[assignment]
+    server.config.timeout_keep_alive = keep_alive
     running = asyncio.create_task(server.serve())
 
     async def started() -> bool:
@@ -514,7 +514,7 @@ def start_process(
         log = tmp_path_factory.mktemp("gateway") / "log"
         command = [sys.executable, "-m", "gateway", "api"]
         server = Server(command, f"http://127.0.0.1:{port}", port, log, environment=environment)
-        server.admin_url = f"http://127.0.0.1:{admin_port}"  # type: ignore[attr-defined]
+        server.admin_url = f"http://127.0.0.1:{admin_port}"
         server.start()
         try:
             yield server

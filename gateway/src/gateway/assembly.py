@@ -131,7 +131,7 @@ def client_session() -> aiohttp.ClientSession:
     )
     # The library would send PUT and DELETE again on a connection that was dropped, though the service may have acted
     # (R25); there is no public switch. What may be repeated is repeated by gateway.proxy, within its budget.
-    session._retry_connection = False  # noqa: SLF001
+    session._retry_connection = False  # noqa: SLF001 - see above
     return session
 
 

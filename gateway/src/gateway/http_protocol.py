@@ -85,7 +85,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._served: RequestResponseCycle | None = None
         """What `_serving` answers; `cycle` is the newest that was parsed, which may be waiting behind it."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # narrower, as in uvicorn
         super().connection_made(transport)
         self._key = self._limits.enter(self.client[0] if self.client else "")
         if self._limits.too_many(self._key, times=2):
@@ -194,7 +194,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def _cancel(self) -> None:
         """End the work on what is being answered, whose client is not there to read it."""
         if self._served is not None and self._serving is not None and not self._serving.done():
-            self._served.scope[GONE] = True  # type: ignore[literal-required]
+            self._served.scope[GONE] = True  # type: ignore[literal-required] # a key of ours
             self._serving.cancel()
 
     def _refuse(self, error: AppError) -> None:
@@ -223,7 +223,7 @@ class EdgeProtocol(HttpToolsProtocol):
         cast("dict[str, Any]", self.scope).update(stand_in)
         self.cycle = RequestResponseCycle(
             scope=self.scope,
-            transport=LingeringTransport(self.transport, self.loop),  # type: ignore[arg-type]
+            transport=LingeringTransport(self.transport, self.loop),  # type: ignore[arg-type] # has all that is called
             flow=self.flow,
             logger=self.logger,
             access_logger=self.access_logger,

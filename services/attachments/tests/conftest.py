@@ -128,7 +128,7 @@ async def served(app: Any) -> AsyncIterator[str]:
     )
     server = uvicorn.Server(config)
     # The signal handlers belong to pytest.
-    server.capture_signals = suppress  # type: ignore[method-assign,assignment]
+    server.capture_signals = suppress
     running = asyncio.create_task(server.serve())
 
     async def started() -> bool:

@@ -533,6 +533,6 @@ def lines() -> Callable[[], AbstractAsyncContextManager[list[dict[str, Any]]]]:
     @asynccontextmanager
     async def catch() -> AsyncIterator[list[dict[str, Any]]]:
         with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as caught:
-            yield caught  # type: ignore[misc]
+            yield caught
 
     return catch

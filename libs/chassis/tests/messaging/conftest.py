@@ -101,7 +101,7 @@ async def tasks() -> AsyncIterator[Callable[..., asyncio.Task[None]]]:
     started: list[asyncio.Task[None]] = []
 
     def start(work: object) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+        task = asyncio.ensure_future(work)
         started.append(task)
         return task
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from chassis.broker.port import BrokerUnavailable, Message, Queue, Reject, Retry, Unroutable
+from chassis.broker.streams import StreamsTransport
 from chassis.ids import uuid7
 from testkit.proxy import proxied
 from testkit.topics import matches
@@ -230,8 +231,6 @@ async def settled(transport, queue):
 
 
 async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, tasks):
-    from chassis.broker.streams import StreamsTransport  # noqa: PLC0415
-
     transport, queue = StreamsTransport(own_valkey.url, prefix="t"), Queue("q", ("thing.#",))
     await transport.declare(queue)
     seen = []

@@ -51,10 +51,10 @@ def rendered(script: Script) -> str:
     """Return the SQL of a migration, with the timeouts and the transaction that it runs in."""
     buffer = StringIO()
     context = MigrationContext.configure(
-        dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
+        dialect=postgresql.dialect(),  # type: ignore[no-untyped-call] # untyped in SQLAlchemy
         opts={"as_sql": True, "output_buffer": buffer, "transactional_ddl": True, "transaction_per_migration": True},
     )
-    context.impl.connection = Recorder(context)  # type: ignore[assignment]
+    context.impl.connection = Recorder(context)  # type: ignore[assignment] # all of a connection that it needs
     with Operations.context(context), context.begin_transaction(_per_migration=True):
         script.module.upgrade()
     return TIMEOUTS + buffer.getvalue()

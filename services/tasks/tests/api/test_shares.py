@@ -109,7 +109,7 @@ async def test_f6_the_end_of_a_share_takes_what_was_had_by_it(roster, rows):
     ]
     for table in ("assignee", "watcher", "star"):
         left = await rows(
-            f"SELECT user_id FROM tasks.{table} WHERE task_id = :t AND user_id IN (:g, :v)",  # noqa: S608
+            f"SELECT user_id FROM tasks.{table} WHERE task_id = :t AND user_id IN (:g, :v)",  # noqa: S608 - the table is our own
             t=task["id"],
             g=roster.ids["guest"],
             v=roster.ids["viewer"],
@@ -132,7 +132,7 @@ async def test_f6_nobody_is_given_a_task_that_is_shared_no_more(roster, rows):
     left = "SELECT id FROM tasks.task WHERE workspace_id = :w AND cardinality(assignees) > 0"
     assert await rows(left, w=roster.workspace_id) == []
     for table in ("assignee", "watcher"):
-        query = f"SELECT task_id FROM tasks.{table} WHERE user_id = :u"  # noqa: S608
+        query = f"SELECT task_id FROM tasks.{table} WHERE user_id = :u"  # noqa: S608 - the table is our own
         assert await rows(query, u=roster.ids["guest"]) == []
 
 

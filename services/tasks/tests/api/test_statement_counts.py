@@ -26,7 +26,7 @@ def copied(table, where, *, of="generate_series(2, 100) AS n", **changed):
     """Return a statement that copies a row, with other values in the columns that are named."""
     changes = ", ".join(f"'{name}', {value}" for name, value in changed.items())
     return (
-        f"INSERT INTO tasks.{table} SELECT (jsonb_populate_record(NULL::tasks.{table},"  # noqa: S608
+        f"INSERT INTO tasks.{table} SELECT (jsonb_populate_record(NULL::tasks.{table},"  # noqa: S608 - the table is our own
         f" to_jsonb(one) || jsonb_build_object({changes}))).* FROM tasks.{table} AS one, {of} WHERE {where}"
     )
 

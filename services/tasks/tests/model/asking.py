@@ -12,14 +12,14 @@ ROLES = {"owner": "owner", "member": "member", "editor": "guest", "viewer": "gue
 SETUP = (
     "INSERT INTO tasks.workspace VALUES (:w, 'W', NULL, :owner, 1, now(), now())",
     "INSERT INTO tasks.change_counter VALUES (:w, 0)",
-    *(f"INSERT INTO tasks.member VALUES (uuidv7(), :w, :{who}, '{role}', 1, 1, now())" for who, role in ROLES.items()),  # noqa: S608
+    *(f"INSERT INTO tasks.member VALUES (uuidv7(), :w, :{who}, '{role}', 1, 1, now())" for who, role in ROLES.items()),  # noqa: S608 - names of our own
     (
         "INSERT INTO tasks.project"
         " (id, workspace_id, name, prefix, is_inbox, created_by, version, created_at, updated_at)"
         " VALUES (:p, :w, 'P', 'P', false, :owner, 1, now(), now())"
     ),
     *(
-        f"INSERT INTO tasks.project_member VALUES (uuidv7(), :w, :p, :{role}, '{role}', 1, now())"  # noqa: S608
+        f"INSERT INTO tasks.project_member VALUES (uuidv7(), :w, :p, :{role}, '{role}', 1, now())"  # noqa: S608 - names of our own
         for role in ("editor", "viewer")
     ),
     (

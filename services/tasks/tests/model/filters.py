@@ -244,11 +244,11 @@ def random_trees(st, tasks, people, labels):
         of("meta.app.n", [*equality, "is_null"], st.sampled_from([1, "1", True, False, 2])),
         of("meta.app.n.m", [*equality, "is_null"], st.sampled_from(["a", "b"])),
     ]
-    groups = lambda nodes: (  # noqa: E731
-        st.lists(nodes, max_size=3).map(lambda some: And(tuple(some)))
-        | st.lists(nodes, max_size=3).map(lambda some: Or(tuple(some)))
-        | nodes.map(Not)
-    )
+
+    def groups(nodes):
+        several = st.lists(nodes, max_size=3).map(tuple)
+        return several.map(And) | several.map(Or) | nodes.map(Not)
+
     # Days and instants go wrong the most ways.
     timed = [of(name, order, days) for name in ("created_at", "completed_at", "due", "due")]
     known += [*timed, *timed]
@@ -282,7 +282,7 @@ async def keep(rows, tasks, *, app):
             "due_timezone": "UTC" if kind == "at" else None,
         }
         [[key]] = await rows(
-            f"INSERT INTO tasks.task ({columns}) VALUES ({', '.join(':' + name for name in names)}) RETURNING"  # noqa: S608
+            f"INSERT INTO tasks.task ({columns}) VALUES ({', '.join(':' + name for name in names)}) RETURNING"  # noqa: S608 - names of columns
             " (SELECT prefix FROM tasks.project WHERE id = project_id) || '-' || number",
             **values,
         )

@@ -118,7 +118,7 @@ class OutboxRelay:
                 yield None
                 return
             driver = (await connection.get_raw_connection()).driver_connection
-            await driver.add_listener(relay_channel(self._source.table), self._on_notify)  # type: ignore[union-attr]
+            await driver.add_listener(relay_channel(self._source.table), self._on_notify)  # type: ignore[union-attr] # asyncpg
             try:
                 yield connection
             finally:

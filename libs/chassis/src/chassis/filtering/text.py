@@ -104,7 +104,7 @@ def _read(text: str) -> Written:
         # The innermost may be those of a list.
         check_depth(brackets - 1)
         check_values(values + 1)
-    found: Written = parser.feed_eof()  # type: ignore[no-untyped-call]
+    found: Written = parser.feed_eof()  # type: ignore[no-untyped-call] # untyped in lark
     return found
 
 
@@ -124,7 +124,7 @@ def _expected(text: str, position: int) -> list[str]:
     """Return what may follow what stands before a position; where the parser stopped, it has already reduced that."""
     parser = _grammar().parse_interactive(text[:position])
     parser.exhaust_lexer()
-    accepted = parser.accepts()  # type: ignore[no-untyped-call]
+    accepted = parser.accepts()  # type: ignore[no-untyped-call] # untyped in lark
     if text.startswith(QUOTES, position) and "QUOTED" in accepted:
         return [f"a closing `{text[position]}`"]
     return [thing for terminal, things in SHOWN.items() if terminal in accepted for thing in things]

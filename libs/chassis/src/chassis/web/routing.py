@@ -83,7 +83,7 @@ class StrictRoute(APIRoute):
             given = request.query_params.multi_items()
             if given and repeatable:
                 # Starlette keeps the parsed query in `_query_params`.
-                request._query_params = QueryParams([*_split(given, repeatable)])  # noqa: SLF001
+                request._query_params = QueryParams([*_split(given, repeatable)])  # noqa: SLF001 - where Starlette keeps it
             problems = query_problems(given, single, repeatable)
             if takes_json:
                 problems += await _read_json(request, max_values)
@@ -310,12 +310,12 @@ def _need_no_body(body_field: ModelField | None) -> None:
 def _body_problems(body_field: ModelField | None, request: Request) -> Sequence[Any]:
     if body_field is None or not hasattr(request, "_body"):
         return ()
-    if not request._body:  # noqa: SLF001
+    if not request._body:  # noqa: SLF001 - where Starlette keeps it
         if body_field.field_info.is_required():
             return [{"type": "missing", "loc": ("body",)}]
         return body_field.validate({}, loc=("body",))[1]
     # A body is without `_json` that was refused before it was looked at.
-    return body_field.validate(request._json, loc=("body",))[1] if hasattr(request, "_json") else ()  # noqa: SLF001
+    return body_field.validate(request._json, loc=("body",))[1] if hasattr(request, "_json") else ()  # noqa: SLF001 - where Starlette keeps it
 
 
 def _is_form(route: APIRoute) -> bool:
@@ -331,7 +331,7 @@ async def _read_json(request: Request, max_values: int) -> list[ErrorDetail]:
     check_content_type(request.headers.get("content-type"), request.headers.get("content-encoding"))
     try:
         # Starlette keeps a parsed body in `_json`; FastAPI then takes ours instead of parsing a second time.
-        request._json = parse_json(body, max_values=max_values)  # noqa: SLF001
+        request._json = parse_json(body, max_values=max_values)  # noqa: SLF001 - where Starlette keeps it
     except (NullCharacter, NumberOutOfRange) as refusal:
         return list(refusal.details)
     return []

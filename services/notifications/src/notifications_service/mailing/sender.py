@@ -109,7 +109,7 @@ class MailSender:
         """Be woken when a mail comes in."""
         async with self._database.primary.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
-            await driver.add_listener(service.CHANNEL, self._on_notify)  # type: ignore[union-attr]
+            await driver.add_listener(service.CHANNEL, self._on_notify)  # type: ignore[union-attr] # asyncpg
             try:
                 yield
             finally:

@@ -43,7 +43,6 @@ class Connection:
         self._signer = signer
         self._waiting: deque[StoredFrame] = deque()
         self._bytes = 0
-        self._catching_up = False
         self._overflowed = False
         self._admissions: dict[UUID, Admission] = {}
         self._known: dict[UUID, int] = {}
@@ -86,11 +85,10 @@ class Connection:
 
     def start_catching_up(self) -> None:
         """Let what comes from now on wait; what is too much is not held against a reader that is catching up."""
-        self._catching_up, self._overflowed = True, False
+        self._overflowed = False
 
     def has_caught_up(self) -> bool:
         """End the catching up; False when something that came meanwhile was not kept."""
-        self._catching_up = False
         return not self._overflowed
 
     def take_admissions(self) -> list[UUID]:

@@ -332,5 +332,5 @@ def line_of(model: type[Any], value: Mapping[str, Any], kind: str) -> Any:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        found: InvalidInput = invalid_input(error.errors(), known_fields=sorted(model.model_fields))  # type: ignore[arg-type]
+        found: InvalidInput = invalid_input(error.errors(), known_fields=sorted(model.model_fields))  # type: ignore[arg-type] # a TypedDict
         raise BrokenLine(tuple(found.details), kind) from None

@@ -87,8 +87,8 @@ class JobWorker:
                 async with self._database.primary.connect() as connection:
                     driver = (await connection.get_raw_connection()).driver_connection
                     lost = asyncio.Event()
-                    driver.add_termination_listener(lambda *_, lost=lost: lost.set())  # type: ignore[union-attr]
-                    await driver.add_listener(repository.CHANNEL, self._wake)  # type: ignore[union-attr]
+                    driver.add_termination_listener(lambda *_, lost=lost: lost.set())  # type: ignore[union-attr] # asyncpg
+                    await driver.add_listener(repository.CHANNEL, self._wake)  # type: ignore[union-attr] # asyncpg
                     await _first_of(stop, lost)
                     with suppress(*TROUBLE):
                         # What listens must not go back into the pool.

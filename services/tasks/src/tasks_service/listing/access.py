@@ -70,7 +70,7 @@ def flat_filter(request: Request, **_given: Any) -> Written | None:
 
 
 # FastAPI goes by the signature: one parameter for each of the fields.
-flat_filter.__signature__ = Signature(  # type: ignore[attr-defined]
+flat_filter.__signature__ = Signature(  # type: ignore[attr-defined] # a function has any
     [
         Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=Request),
         *(_declared(one) for one in FLAT.values()),
