@@ -95,6 +95,24 @@ def _http(value: str) -> str:
     return value.rstrip("/")
 
 
+def _beginning_with(*beginnings: str) -> AfterValidator:
+    def check(url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(beginnings):
+            raise ValueError(f"expected a URL that begins with {' or '.join(beginnings)}")
+        return url
+
+    return AfterValidator(check)
+
+
+def _key_ring(keys: SecretStr) -> SecretStr:
+    KeyRing.parse(keys.get_secret_value())
+    return keys
+
+
+PostgresUrl = Annotated[SecretStr, _beginning_with("postgresql://", "postgres://")]
+BrokerUrl = Annotated[SecretStr, _beginning_with("amqp://", "amqps://", "redis://", "rediss://")]
+SealingKeys = Annotated[SecretStr, AfterValidator(_key_ring)]
+"""As chassis.sealing.KeyRing takes them."""
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 HttpUrl = Annotated[str, AfterValidator(_http)]
 """Where something is reached, without a query and a final slash."""
@@ -144,12 +162,12 @@ class ProcessSettings(SettingsGroup):
 class DatabaseSettings(SettingsGroup):
     """PostgreSQL."""
 
-    url: SecretStr = Field(
+    url: PostgresUrl = Field(
         validation_alias="DATABASE_URL",
         description="PostgreSQL of this service.",
         examples=["postgresql://tasks:secret@127.0.0.1:5432/taskloom"],
     )
-    replica_url: SecretStr | None = Field(
+    replica_url: PostgresUrl | None = Field(
         default=None,
         validation_alias="DATABASE_REPLICA_URL",
         description="A streaming replica for reads; reads go to DATABASE_URL without it.",
@@ -190,29 +208,15 @@ class DatabaseSettings(SettingsGroup):
         ),
     )
 
-    @field_validator("url", "replica_url")
-    @classmethod
-    def _postgresql(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("expected a URL that begins with postgresql://")
-        return value
-
 
 class BrokerSettings(SettingsGroup):
     """The event transport."""
 
-    url: SecretStr = Field(
+    url: BrokerUrl = Field(
         validation_alias="BROKER_URL",
         description="RabbitMQ (amqp://, amqps://) or Valkey/Redis Streams (redis://, rediss://).",
         examples=["amqp://taskloom:secret@127.0.0.1:5672/"],
     )
-
-    @field_validator("url")
-    @classmethod
-    def _known_scheme(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("amqp://", "amqps://", "redis://", "rediss://")):
-            raise ValueError("expected a URL that begins with amqp://, amqps://, redis:// or rediss://")
-        return value
 
 
 class RedisSettings(SettingsGroup):
@@ -255,17 +259,11 @@ class CursorSettings(SettingsGroup):
 class MailSealingSettings(SettingsGroup):
     """What seals the tokens of mails on their way; the same for who asks for a mail and who sends it."""
 
-    keys: SecretStr = Field(
+    keys: SealingKeys = Field(
         validation_alias="MAIL_SEALING_KEYS",
         description="Seals tokens of mails: `kid:base64(32 bytes)`, newest first, several separated by commas.",
         examples=["k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="],
     )
-
-    @field_validator("keys")
-    @classmethod
-    def _key_ring(cls, value: SecretStr) -> SecretStr:
-        KeyRing.parse(value.get_secret_value())
-        return value
 
     def ring(self) -> KeyRing:
         """Return the keys."""

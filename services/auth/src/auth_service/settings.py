@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from chassis.sealing import KeyRing
 from chassis.settings import (
     BrokerSettings,
     CursorSettings,
@@ -11,11 +10,12 @@ from chassis.settings import (
     IdentityVerificationSettings,
     MailSealingSettings,
     ProcessSettings,
+    SealingKeys,
     SettingsError,
     SettingsGroup,
     load_settings,
 )
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from auth_service.passkey_settings import PasskeySettings
@@ -39,7 +39,7 @@ class AuthSettings(SettingsGroup):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
-    encryption_keys: SecretStr = Field(
+    encryption_keys: SealingKeys = Field(
         description="Seals secrets at rest: `kid:base64(32 bytes)`, newest first, several separated by commas.",
         examples=["k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="],
     )
@@ -92,12 +92,6 @@ class AuthSettings(SettingsGroup):
         default=400, ge=30, le=3650, description="For how many days the audit keeps what has happened."
     )
     password_min_length: int = Field(default=8, ge=8, le=128, description="Shortest password, in code points.")
-
-    @field_validator("encryption_keys")
-    @classmethod
-    def _key_ring(cls, value: SecretStr) -> SecretStr:
-        KeyRing.parse(value.get_secret_value())
-        return value
 
 
 @dataclass(frozen=True)

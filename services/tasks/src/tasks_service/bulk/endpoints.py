@@ -2,13 +2,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from chassis.errors import Forbidden, IfMatchRequired, InsufficientScope, TokenReadOnly
+from chassis.errors import AppError, Forbidden, IfMatchRequired, InsufficientScope, TokenReadOnly
 from chassis.identity import Principal
 from chassis.web.app import APIRouter
 from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example
+from chassis.web.openapi import Responses, errors, example
 from chassis.web.routing import any_credential, no_policy, takes_values
 from fastapi import Request, Response
 from sqlalchemy import RowMapping
@@ -83,6 +83,25 @@ OF_SINGLE_REQUESTS = (
 """What operations are refused by."""
 
 
+def answers(done: Sequence[Any], mixed: Sequence[Any], *refusals: type[AppError]) -> Responses:
+    """Return the documentation of what many changes are answered with; `refusals` are those of the request itself."""
+    return {
+        200: example(done, description="All were done; `meta` counts them.", headers=CURSOR),
+        207: {
+            "model": Envelope[list[BulkItem]],
+            **example(mixed, description="Some were done; `meta` counts them.", headers=CURSOR),
+        },
+        202: STARTED,
+        **errors(
+            NothingDone(data=[MIXED_EXAMPLE[1] | {"index": 0}]),
+            *refusals,
+            TooManyOperations,
+            TooManyJobs,
+            *OF_SINGLE_REQUESTS,
+        ),
+    }
+
+
 @router.post(
     "",
     summary="Change many tasks",
@@ -109,23 +128,7 @@ OF_SINGLE_REQUESTS = (
         "`tasks:write` for all others."
     ),
     response_model=Envelope[list[BulkItem]],
-    responses={
-        200: example(DONE_EXAMPLE, description="All were done; `meta` counts them.", headers=CURSOR),
-        207: {
-            "model": Envelope[list[BulkItem]],
-            **example(MIXED_EXAMPLE, description="Some were done.", headers=CURSOR),
-        },
-        202: STARTED,
-        **errors(
-            NothingDone(data=[MIXED_EXAMPLE[1] | {"index": 0}]),
-            UnknownTempId,
-            DuplicateTempId,
-            UnknownDependency,
-            TooManyOperations,
-            TooManyJobs,
-            *OF_SINGLE_REQUESTS,
-        ),
-    },
+    responses=answers(DONE_EXAMPLE, MIXED_EXAMPLE, UnknownTempId, DuplicateTempId, UnknownDependency),
 )
 @any_credential("each operation asks for the scope of its single request")
 @no_policy("each operation is decided by the action of its single request")

@@ -3,20 +3,16 @@ from chassis.web.app import APIRouter
 from chassis.web.database import Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example
 from chassis.web.routing import no_policy, scope
 from fastapi import Request, Response
 
-from tasks_service.bulk.endpoints import OF_SINGLE_REQUESTS, STARTED, answered, started
-from tasks_service.bulk.errors import NothingDone, TooManyOperations
+from tasks_service.bulk.endpoints import answered, answers, started
 from tasks_service.bulk.rules import MAX_AT_ONCE
 from tasks_service.bulk.schemas import MIXED_EXAMPLE, BulkItem
 from tasks_service.bulk.service import Terms
 from tasks_service.bulk_by_filter import service
 from tasks_service.bulk_by_filter.errors import CountMismatch
 from tasks_service.bulk_by_filter.schemas import BulkByFilter
-from tasks_service.changes.access import CURSOR
-from tasks_service.jobs.errors import TooManyJobs
 from tasks_service.permissions.rules import RULES
 from tasks_service.timezones.access import AskedZone
 
@@ -39,23 +35,7 @@ DONE_EXAMPLE = [{**MIXED_EXAMPLE[0], "op": "update"}, {**MIXED_EXAMPLE[0], "op":
         "that takes the database longer than five seconds is ended, with 503 `SERVICE_UNAVAILABLE` and `Retry-After`."
     ),
     response_model=Envelope[list[BulkItem]],
-    responses={
-        200: example(DONE_EXAMPLE, description="All were changed; `meta` counts them.", headers=CURSOR),
-        207: {
-            "model": Envelope[list[BulkItem]],
-            **example(MIXED_EXAMPLE[1:], description="Some were changed.", headers=CURSOR),
-        },
-        202: STARTED,
-        **errors(
-            NothingDone(data=[MIXED_EXAMPLE[1] | {"index": 0}]),
-            InvalidFilter,
-            FilterTooComplex,
-            CountMismatch,
-            TooManyOperations,
-            TooManyJobs,
-            *OF_SINGLE_REQUESTS,
-        ),
-    },
+    responses=answers(DONE_EXAMPLE, MIXED_EXAMPLE[1:], InvalidFilter, FilterTooComplex, CountMismatch),
 )
 @scope("tasks:write")
 @no_policy("each task that is found is decided as its single request is")

@@ -1,4 +1,5 @@
 from chassis.filtering.errors import FilterTooComplex, InvalidFilter
+from chassis.identity import Principal
 from chassis.timezones import UnknownTimezone
 from chassis.web.app import APIRouter
 from chassis.web.envelope import Envelope
@@ -7,12 +8,15 @@ from chassis.web.openapi import Responses, enveloped, errors
 from chassis.web.replies import reply
 from chassis.web.routing import policy, scope
 from fastapi import Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.counting.access import AskedCount, EachBy, GroupedBy
+from tasks_service.counting.rules import Dimension
 from tasks_service.counting.schemas import FACETS_EXAMPLE, GROUP_EXAMPLE, Facets, FacetValue, Group
-from tasks_service.counting.service import count_tasks
+from tasks_service.counting.service import Answer, count_tasks
+from tasks_service.listing.schemas import Asked
 from tasks_service.saved_filters.errors import FilterNotFound
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
@@ -46,15 +50,7 @@ def _example(data: object, description: str, **meta: object) -> Responses:
 async def aggregate_tasks(
     request: Request, caller: CurrentPrincipal, connection: FreshConnection, asked: AskedCount, group_by: GroupedBy
 ) -> Response:
-    answer = await count_tasks(
-        connection,
-        caller=caller,
-        asked=asked,
-        dimensions=group_by,
-        is_together=True,
-        signer=request.app.state.cursors,
-        exact_up_to=request.app.state.exact_aggregate_up_to,
-    )
+    answer = await _count(request, connection, caller, asked, group_by, is_together=True)
     groups = [Group.of(key, count) for key, count in answer.groups[0]]
     return reply(groups, meta={**answer.meta, "truncated": answer.truncated[0]})
 
@@ -74,18 +70,30 @@ async def aggregate_tasks(
 async def count_facets(
     request: Request, caller: CurrentPrincipal, connection: FreshConnection, asked: AskedCount, by: EachBy
 ) -> Response:
-    answer = await count_tasks(
-        connection,
-        caller=caller,
-        asked=asked,
-        dimensions=by,
-        is_together=False,
-        signer=request.app.state.cursors,
-        exact_up_to=request.app.state.exact_aggregate_up_to,
-    )
+    answer = await _count(request, connection, caller, asked, by, is_together=False)
     facets = {
         one: [FacetValue(value=key[one], count=count) for key, count in groups]
         for one, groups in zip(by, answer.groups, strict=True)
     }
     truncated = [one for one, is_truncated in zip(by, answer.truncated, strict=True) if is_truncated]
     return reply(Facets.model_construct(facets), meta={**answer.meta, "truncated": truncated})
+
+
+async def _count(
+    request: Request,
+    connection: AsyncConnection,
+    caller: Principal,
+    asked: Asked,
+    dimensions: tuple[Dimension, ...],
+    *,
+    is_together: bool,
+) -> Answer:
+    return await count_tasks(
+        connection,
+        caller=caller,
+        asked=asked,
+        dimensions=dimensions,
+        is_together=is_together,
+        signer=request.app.state.cursors,
+        exact_up_to=request.app.state.exact_aggregate_up_to,
+    )

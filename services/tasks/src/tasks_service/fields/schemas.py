@@ -30,14 +30,14 @@ class FieldOut(BaseModel):
     """A field of tasks to filter by."""
 
     name: str
-    aliases: list[str]
-    type: FieldType
+    aliases: list[str] = Field(description="Other names that it may be called by in filters.")
+    type: FieldType = Field(description="What its values are; see `types`.")
     description: str
-    operators: list[Operator]
+    operators: list[Operator] = Field(description="What it can be compared by; see `operators`.")
     nullable: bool = Field(description="Whether tasks may be without it; see `is_null`.")
     several: bool = Field(description="Whether it is a set of values.")
     allowed: list[str] | None = Field(description="All of its values, where they are known, in their order if any.")
-    sortable: bool
+    sortable: bool = Field(description="Whether `sort=` takes it.")
     parameters: list[str] = Field(description="The query parameters that filter by it.")
     example_text: str = Field(description="A filter by it, for `filter=`.")
     example_json: dict[str, Any] = Field(description="The same, as JSON.")
@@ -107,12 +107,12 @@ class FlatParameterOut(BaseModel):
 class LimitsOut(BaseModel):
     """How large a filter may be."""
 
-    bytes: int
-    predicates: int
+    bytes: int = Field(description="Of a filter, as text or as JSON, in UTF-8.")
+    predicates: int = Field(description="Comparisons in a filter.")
     depth: int = Field(description="How many of `and`, `or`, `not` and brackets may be around a predicate.")
     values: int = Field(description="Values of one predicate.")
     text_characters: int = Field(description="Characters of a value.")
-    sort_keys: int
+    sort_keys: int = Field(description="Keys of one `sort=`.")
 
 
 class FieldsOut(BaseModel):

@@ -27,20 +27,20 @@ class JobOut(BaseModel):
     """Work that goes on after the request that asked for it."""
 
     id: UUID
-    kind: Kind
+    kind: Kind = Field(description="What it does: changes of tasks, an export or an import.")
     workspace_id: UUID
     status: Status = Field(description="`succeeded` is at its end, though single operations may have failed.")
     total: int | None = Field(description="How many operations there are; null where that is not known yet.")
     done: int = Field(description="How many of them are through, those that failed among them.")
-    failed: int
+    failed: int = Field(description="How many of them failed; each says why in its results.")
     result_url: str | None = Field(description="Where what came of it is, once there is something.")
     error: JobError | None = Field(description="Why the whole of it failed.")
     cancelable: bool = Field(description="Whether it has not ended and nobody has cancelled it.")
     created_by: UUID
     version: int
     created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    started_at: datetime | None = Field(description="When a worker first took it; null while it waits.")
+    finished_at: datetime | None = Field(description="When it came to its end, whichever; it is kept for some days.")
 
     @classmethod
     def of(cls, row: Mapping[str, Any] | RowMapping) -> "JobOut":
@@ -62,8 +62,8 @@ class JobItemOut(BaseModel):
     """What became of one operation of a job, as the answer of a smaller request tells it."""
 
     index: int = Field(description="Its place in the request, from 0.")
-    outcome: Outcome
-    op: str | None = None
+    outcome: Outcome = Field(description="What became of it so far.")
+    op: str | None = Field(default=None, description="What it is, as in the request.")
     id: UUID | None = Field(default=None, description="Of what it is about.")
     temp_id: str | None = None
     status: int | None = Field(default=None, description="The status that a request of its own would have had.")

@@ -12,16 +12,9 @@ from tasks_service.saved_filters.rules import Scope
 
 WRITTEN = "As JSON, or as text, which is kept as its JSON. `me` and relative dates stay as they are."
 Description = Annotated[str, StringConstraints(max_length=2_000)]
-Sort = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-    Field(description="As `sort=` of a list, such as `-priority,due`.", examples=["-priority,due"]),
-]
-Words = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-    Field(description="As `q=` of a list: what to search for.", examples=["door"]),
-]
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+SORT_SAYS = "As `sort=` of a list, such as `-priority,due`; counts where a list names no other."
+WORDS_SAY = "As `q=` of a list: what to search for; counts where a list searches for nothing else."
 TREE_EXAMPLE: dict[str, Any] = {
     "and": [
         {"field": "assignees", "op": "=", "value": "me"},
@@ -48,27 +41,27 @@ class FilterCreate(BaseModel):
         description="1 to 100 characters; unique among your own, or among the shared ones, whatever the case.",
         examples=["Mine this week"],
     )
-    description: Description | None = None
+    description: Description | None = Field(default=None, description="What it is for, up to 2,000 characters.")
     scope: Scope = Field(default="personal", description="`shared` with the members of the workspace, or yours alone.")
     filter: WrittenFilter | None = Field(default=None, description=WRITTEN)
-    sort: Sort | None = None
-    q: Words | None = None
+    sort: ShortText | None = Field(default=None, description=SORT_SAYS, examples=["-priority,due"])
+    q: ShortText | None = Field(default=None, description=WORDS_SAY, examples=["door"])
 
 
 class FilterOut(BaseModel):
     """A saved filter."""
 
     id: UUID
-    workspace_id: UUID
+    workspace_id: UUID = Field(description="Where it is kept; it applies to tasks everywhere unless it says otherwise.")
     owner_id: UUID = Field(description="Who made it.")
     name: str
     description: str | None
-    scope: Scope
+    scope: Scope = Field(description="`shared` with the members of the workspace, or its owner's alone.")
     filter: dict[str, Any] | None = Field(
         description="As JSON; `me` is who uses it, and relative dates are resolved when that happens."
     )
-    sort: str | None
-    q: str | None
+    sort: str | None = Field(description="In what order lists are with it, unless they name another.")
+    q: str | None = Field(description="What lists search for with it, unless they search for something else.")
     version: int
     created_at: datetime
     updated_at: datetime
@@ -94,8 +87,8 @@ class FilterPatch(MergePatch):
     description: Description | None = Field(default=None, json_schema_extra=without_default)
     scope: Annotated[Scope, NotNull] = Field(default="personal", json_schema_extra=without_default)
     filter: WrittenFilter | None = Field(default=None, description=WRITTEN, json_schema_extra=without_default)
-    sort: Sort | None = Field(default=None, json_schema_extra=without_default)
-    q: Words | None = Field(default=None, json_schema_extra=without_default)
+    sort: ShortText | None = Field(default=None, description=SORT_SAYS, json_schema_extra=without_default)
+    q: ShortText | None = Field(default=None, description=WORDS_SAY, json_schema_extra=without_default)
 
 
 FILTER_EXAMPLE: dict[str, Any] = {
