@@ -235,3 +235,20 @@ async def test_r39_what_takes_the_database_too_long_is_ended_and_told(roster, da
     for answer in answers:
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "SERVICE_UNAVAILABLE")
         assert answer.headers["retry-after"] == "1"
+
+
+async def test_d3_a_floating_time_that_comes_twice_is_the_first(roster):
+    for clock in ("01:59:00", "02:00:00", "02:59:00", "03:00:00"):
+        await roster.task(title=clock, due={"local": f"2026-10-25T{clock}"})
+
+    for bound, wanted in (
+        ("<= 2026-10-25T00:00:00Z", ["01:59:00", "02:00:00"]),
+        ("= 2026-10-25T00:59:00Z", ["02:59:00"]),
+        (">= 2026-10-25T01:00:00Z", ["03:00:00"]),
+        ("< 2026-10-25T02:00:00Z", ["01:59:00", "02:00:00", "02:59:00"]),
+    ):
+        assert await titles(roster, "owner", f"filter=due {bound}&sort=title&tz=Europe/Berlin") == wanted, bound
+    for clock in ("02:00:00", "02:30:00", "03:00:00"):
+        await roster.task(title=f"spring {clock}", due={"local": f"2026-03-29T{clock}"})
+    spring = "filter=due = 2026-03-29T01:30:00Z and title starts_with spring&tz=Europe/Berlin"
+    assert await titles(roster, "owner", spring) == ["spring 02:30:00"]

@@ -23,8 +23,12 @@ ZONES = [
     "Pacific/Pago_Pago",
 ]
 FIRST = datetime(2026, 11, 20, tzinfo=UTC)
-# Midnights of some of the zones among them.
-INSTANTS = [FIRST + timedelta(hours=step) for step in (*range(0, 96, 8), 23, 47, 29, 10, 34, 11, 18.5, 61)]
+# Midnights of some of the zones among them, and around a time that comes twice in Berlin, another in New York.
+TWICE = [
+    datetime(2026, *when, tzinfo=UTC)
+    for when in ((10, 25, 0, 30), (10, 25, 1, 30), (10, 25, 2, 30), (11, 1, 1, 30), (11, 1, 5, 30), (11, 1, 6, 30))
+]
+INSTANTS = [FIRST + timedelta(hours=step) for step in (*range(0, 96, 8), 23, 47, 29, 10, 34, 11, 18.5, 61)] + TWICE
 DAYS = [FIRST.date() + timedelta(days=step) for step in range(5)]
 SAYS = [{"n": 1}, {"n": 1.0}, {"n": "1"}, {"n": True}, {"n": {"m": "a"}}, {"n": None}, {}]
 

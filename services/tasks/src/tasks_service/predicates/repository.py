@@ -26,6 +26,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     exists,
     false,
     func,
@@ -71,6 +72,7 @@ Condition = ColumnElement[bool]
 Expression = ColumnElement[Any]
 ID: TypeEngine[Any] = PG_UUID(as_uuid=True)
 NO_TIME: Expression = literal_column("interval '0'")
+A_DAY: Expression = literal_column("interval '24 hours'")
 DAY, INSTANT, WALL = Date(), DateTime(timezone=True), DateTime(timezone=False)
 COMPARE: Mapping[Comparison, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
@@ -197,11 +199,14 @@ def _at_instant(column: Expression, comparison: Comparison, value: date | dateti
 
 
 def _at_wall_time(column: Expression, comparison: Comparison, value: date | datetime, asking: Asking) -> Condition:
-    if isinstance(value, datetime):
-        return _all_of(
-            func.timezone(asking.bind(asking.zone.key, Text()), column), [Bound(comparison, value)], INSTANT, asking
-        )
-    return _all_of(column, bounds_of_day(comparison, value, None), WALL, asking)
+    if not isinstance(value, datetime):
+        return _all_of(column, bounds_of_day(comparison, value, None), WALL, asking)
+    # Of the two instants of a time at which clocks are put back PostgreSQL takes the second, and we take the first:
+    # a day after what it was a day before, if clocks show this time then.
+    zone = asking.bind(asking.zone.key, Text())
+    first = func.timezone(zone, column - A_DAY) + A_DAY
+    instant = case((func.timezone(zone, first) == column, first), else_=func.timezone(zone, column))
+    return _all_of(instant, [Bound(comparison, value)], INSTANT, asking)
 
 
 def _day(column: Expression) -> Builder:
