@@ -22,6 +22,7 @@ from notifications_service.live.service import keep
 from notifications_service.scheduler import jobs
 from redis.asyncio import Redis
 from testkit.jobs import run_to_end
+from testkit.statements import statements_seen
 from testkit.waiting import eventually
 
 CONTRACTS = Path(__file__).parents[4] / "contracts" / "events" / "tasks"
@@ -96,6 +97,18 @@ async def test_the_head_moves_over_more_than_a_thousand_events_at_once(database,
         advance = await keep(session, first)
     assert advance.head == len(others) + 1 == 2300
     assert await head(world) == 2300
+
+
+async def test_what_follows_in_a_workspace_takes_four_statements(database, world, head):
+    """Many changes at once are taken in one after the other, and whoever else changes something comes after them."""
+    first, second = world.tasks(2)
+    async with transaction(database) as session:
+        await keep(session, first)
+    with statements_seen(database.writer) as statements:
+        async with transaction(database) as session:
+            await keep(session, second)
+    assert [one.split()[0] for one in statements] == ["SELECT", "INSERT", "SELECT", "UPDATE"]
+    assert await head(world) == 2
 
 
 async def test_consumers_of_one_workspace_at_once_leave_no_gap(database, world, head, stored):

@@ -57,16 +57,20 @@ async def lock_head(session: AsyncSession, workspace_id: UUID) -> int:
 
     What later statements read of the workspace's events includes everything that earlier holders committed.
     """
-    await session.execute(insert(head).values(workspace_id=workspace_id, contiguous_seq=0).on_conflict_do_nothing())
     locked = select(head.c.contiguous_seq).where(head.c.workspace_id == workspace_id).with_for_update()
+    if (found := (await session.execute(locked)).scalar_one_or_none()) is not None:
+        return int(found)
+    await session.execute(insert(head).values(workspace_id=workspace_id, contiguous_seq=0).on_conflict_do_nothing())
     return int((await session.execute(locked)).scalar_one())
 
 
 async def advance_head(session: AsyncSession, workspace_id: UUID, before: int) -> int:
     """Move the head over everything that follows it without a gap, and return where it is. Needs its lock."""
-    after = before
-    while (reached := await _end_of_next_run(session, workspace_id, after)) > after:
-        after = reached
+    after = await _end_of_next_run(session, workspace_id, before)
+    looked_from = before
+    # What was not looked at to its end has a gap there, or nothing after it.
+    while after - looked_from == LOOKED_AT_ONCE:
+        looked_from, after = after, await _end_of_next_run(session, workspace_id, after)
     if after != before:
         await session.execute(update(head).where(head.c.workspace_id == workspace_id).values(contiguous_seq=after))
     return after
