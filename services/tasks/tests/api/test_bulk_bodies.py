@@ -125,6 +125,9 @@ async def test_r30_bodies_that_are_none(roster, body, field, code):
     answer = await roster.ask("owner", "POST", BULK, body)
     assert answer.status_code == 422
     assert (field, code) in {(one["field"], one["code"]) for one in answer.json()["errors"]}
+    # Whatever is wrong with an operation tells which one it is.
+    index = 0 if field.startswith("operations.") else None
+    assert {one.get("index") for one in answer.json()["errors"]} == {index}
 
 
 async def test_r29_a_batch_may_have_more_values_than_another_body_and_not_any_number(roster):

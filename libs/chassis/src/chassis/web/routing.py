@@ -19,7 +19,7 @@ from chassis.errors import AppError, ErrorDetail, ErrorKind, InvalidInput, Metho
 from chassis.text import closest, hint_at
 from chassis.web.replies import tagged
 from chassis.web.strict_json import MAX_VALUES, NullCharacter, NumberOutOfRange, check_content_type, parse_json
-from chassis.web.validation import MAX_ERRORS, invalid_body
+from chassis.web.validation import MAX_ERRORS, indexed_details, invalid_body
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class StrictRoute(APIRoute):
                 request._query_params = QueryParams([*_split(given, repeatable)])  # noqa: SLF001 - where Starlette keeps it
             problems = query_problems(given, single, repeatable)
             if takes_json:
-                problems += await _read_json(request, max_values)
+                problems += indexed_details(self, await _read_json(request, max_values))
             if problems:
                 others = self._other_problems(request, {one.field for one in problems})
                 raise _as_error([*problems, *others][:MAX_ERRORS])

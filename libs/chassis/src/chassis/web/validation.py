@@ -125,6 +125,13 @@ def invalid_body(route: object, errors: Iterable[dict[str, Any]]) -> InvalidInpu
     )
 
 
+def indexed_details(route: object, details: Sequence[ErrorDetail]) -> list[ErrorDetail]:
+    """Tell what the values of a body are refused for by the entries that they are in, as `invalid_body` does."""
+    name: str | None = getattr(_body_of(route), "indexed", None)
+    places = [[int(part) if part.isdecimal() else part for part in (one.field or "").split(".")] for one in details]
+    return [replace(one, index=_index(place, name)) for one, place in zip(details, places, strict=True)]
+
+
 def _index(place: Sequence[str | int], indexed: str | None) -> int | None:
     """Return which entry of a list an error is of."""
     if indexed is None or len(place) < 2 or place[0] != indexed:  # noqa: PLR2004 - the list, and the entry
