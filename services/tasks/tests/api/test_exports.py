@@ -344,6 +344,11 @@ async def test_p2_an_export_may_be_of_what_a_filter_finds(files):
     assert {"field": "created_by", "op": "=", "value": team.id("owner")} in export["filter"]["and"]
     _, table = await files.export(format="csv", filter={"field": "title", "op": "starts_with", "value": "plain"})
     assert len(list(csv.DictReader(io.StringIO(table.decode())))) == 250
+    named = {"name": "a", "workspace_id": str(team.workspace_id), "filter": "priority = urgent"}
+    kept = await team.ok("owner", "POST", "/filters", named)
+    both, table = await files.export(format="csv", filter="title = below", filter_id=kept["id"])
+    assert [row["title"] for row in csv.DictReader(io.StringIO(table.decode()))] == ["below"]
+    assert len(both["filter"]["and"]) == 2
     _, nothing = await files.export(format="csv", filter="title = nothing")
     assert len(nothing.splitlines()) == 1
 
@@ -355,10 +360,15 @@ async def test_p2_an_export_may_be_of_what_a_filter_finds(files):
         ({"filter": "tile = a"}, 422, "UNKNOWN_FIELD"),
         ({"filter": "title = a", "include": ["history"]}, 422, "HISTORY_NOT_FILTERED"),
         ({"filter": 7}, 422, "WRONG_TYPE"),
+        ({"filter_id": str(uuid7())}, 422, "FILTER_NOT_FOUND"),
+        ({"filter_id": "words"}, 422, "NOT_ALLOWED"),
     ],
 )
 async def test_p2_an_export_of_what_is_no_filter_is_refused(files, more, status, code):
     body = {"workspace_id": str(files.team.workspace_id), **more}
+    if more.get("filter_id") == "words":
+        kept = {"name": "a", "workspace_id": body["workspace_id"], "q": "milk"}
+        body["filter_id"] = (await files.team.ok("owner", "POST", "/filters", kept))["id"]
     answer = await files.team.ask("owner", "POST", "/exports", body)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (status, code)
 

@@ -24,6 +24,7 @@ from tasks_service.jobs.endpoints import job_headers
 from tasks_service.jobs.errors import TooManyJobs
 from tasks_service.jobs.schemas import JobOut
 from tasks_service.path_ids import ExportId
+from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.timezones.access import AskedZone
 from tasks_service.workspaces.errors import WorkspaceNotFound
 
@@ -54,7 +55,9 @@ ROW_EXAMPLE = "id,key,title\r\n0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11,ACME-12,Buy 
             description="The job; its `result_url` is the export.",
             headers={"Location": "Path of the job.", "ETag": "The job's version, in quotes.", **CURSOR},
         ),
-        **errors(WorkspaceNotFound, Forbidden, TooManyJobs, HistoryOfAll, InvalidFilter, FilterTooComplex),
+        **errors(
+            WorkspaceNotFound, Forbidden, TooManyJobs, FilterNotFound, HistoryOfAll, InvalidFilter, FilterTooComplex
+        ),
     },
 )
 @scope("admin:*")

@@ -39,6 +39,10 @@ class ExportCreate(BaseModel):
             "Projects, categories and labels are all in it; `history` goes with no filter."
         ),
     )
+    filter_id: UUID | None = Field(
+        default=None,
+        description="A saved filter, joined by AND, as yours; one that searches for words (`q`) is not taken.",
+    )
 
 
 class Manifest(BaseModel):

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 from chassis.clock import utcnow
 from chassis.db.engine import Database
 from chassis.db.row_security import reading_primary
-from chassis.filtering.binding import bind
+from chassis.errors import ErrorDetail, InvalidInput
+from chassis.filtering import written as filtering
+from chassis.filtering.binding import bind, bind_all
 from chassis.filtering.documents import parse_filter
 from chassis.filtering.printing import as_json
 from chassis.filtering.values import Context
@@ -33,11 +35,15 @@ from tasks_service.file_parts.rules import PART_BYTES
 from tasks_service.file_parts.service import allowed_workspace
 from tasks_service.jobs.schemas import Progress, RunningJob
 from tasks_service.jobs.service import start_job
+from tasks_service.saved_filters.errors import FilterNotFound
+from tasks_service.saved_filters.repository import find_visible
+from tasks_service.saved_filters.rules import read
 from tasks_service.timezones.service import zone_of
 
 LINES_OF_A_STEP = 1_000
 BYTES_OF_A_STEP = PART_BYTES
 LEAST_OF_A_LOOK = 50
+SEARCHES = ErrorDetail("NOT_ALLOWED", "This filter searches for words, which an export does not.", "filter_id")
 
 
 async def start_export(
@@ -45,16 +51,19 @@ async def start_export(
 ) -> RowMapping:
     """Leave an export to the workers, and return its job. A filter is that of now: its dates are no others later.
 
-    Raises WorkspaceNotFound, Forbidden, TooManyJobs, HistoryOfAll, and what is wrong with the filter.
+    Raises WorkspaceNotFound, Forbidden, TooManyJobs, FilterNotFound, HistoryOfAll, and what is wrong with the filter.
     """
     await allowed_workspace(session, actor, wanted.workspace_id, "workspace.export")
     export_id = uuid7()
     narrowed: dict[str, Any] = {}
-    if wanted.filter is not None:
+    filters = [] if wanted.filter is None else [parse_filter(wanted.filter)]
+    if wanted.filter_id is not None:
+        filters += await _kept_filter(session, wanted.filter_id, actor)
+    if filters:
         if "history" in wanted.include:
             raise HistoryOfAll(field="include")
-        written, zone = parse_filter(wanted.filter), await zone_of(session, caller=actor, asked_for=asked_for)
-        node = bind(written, FIELDS, Context(actor.user_id, zone, utcnow()))
+        zone = await zone_of(session, caller=actor, asked_for=asked_for)
+        node = bind_all(filters, FIELDS, Context(actor.user_id, zone, utcnow()))
         narrowed = {"filter": as_json(node), "timezone": zone.key}
     return await start_job(
         session,
@@ -66,6 +75,16 @@ async def start_export(
         job_id=export_id,
         result_url=f"/api/v1/exports/{export_id}",
     )
+
+
+async def _kept_filter(session: AsyncSession, filter_id: UUID, actor: Principal) -> list[filtering.Written]:
+    """Return what a saved filter was kept as. Raises FilterNotFound, and InvalidInput for one that searches."""
+    row = await find_visible(session, caller=actor, filter_id=filter_id)
+    if row is None:
+        raise FilterNotFound(field="filter_id")
+    if row["q"] is not None:
+        raise InvalidInput(details=[SEARCHES])
+    return [] if row["filter"] is None else [read(row["filter"])]
 
 
 def shown(row: RowMapping, terms: ExportTerms) -> ExportOut:
