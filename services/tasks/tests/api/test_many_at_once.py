@@ -87,6 +87,156 @@ async def test_e2_deleted_and_restored_at_once_is_as_one_by_one(roster, seed):
         assert await state_of(roster, ones) == await state_of(roster, others)
 
 
+def changes_at_random(dice, places, labels):
+    """Return operations on tasks that are told by their places, without the ids."""
+    kind = dice.choice(["update", "update", "complete", "reopen"])
+    patches = {
+        "title": lambda: dice.choice(["a", "b"]),
+        "status": lambda: dice.choice(["todo", "in_progress", "done", "cancelled", "nowhere"]),
+        "priority": lambda: dice.choice(["none", "high"]),
+        "custom": lambda: dice.choice([{"a": 1.5}, {"a": None, "b": [1, "é"]}, None]),
+        "due": lambda: dice.choice([None, "2026-12-01", {"at": "2026-12-02T08:00:00Z", "timezone": "Asia/Tokyo"}]),
+        "start": lambda: dice.choice([None, "2026-12-01", "2026-12-03"]),
+        "labels": lambda: dice.sample(labels, dice.randrange(3)),
+        "description": lambda: dice.choice([None, 'a "quoted" \\ text']),
+        "reopen_on_assign": lambda: dice.choice([True, False]),
+        "estimate_minutes": lambda: dice.choice([None, 5]),
+    }
+    if kind != "update":
+        return [(kind, place, {}) for place in places]
+    names = dice.sample(sorted(patches), 2)
+    return [(kind, place, {name: patches[name]() for name in names if dice.random() < 0.9}) for place in places]
+
+
+async def one_by_one(team, op, task_id, patch):
+    """Do what an operation does by its single request, and return the status."""
+    if op != "update":
+        now = await team.ok("owner", "GET", f"/tasks/{task_id}")
+        is_open = now["status_category"] in {"todo", "backlog", "in_progress"}
+        if op == "complete" and now["status_category"] != "done":
+            patch = {"status": "done"}
+        elif op == "reopen" and not is_open:
+            patch = {"status": "todo"}
+    return (await team.ask("owner", "PATCH", f"/tasks/{task_id}", patch)).status_code
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_e2_changed_at_once_is_as_one_by_one(roster, seed):
+    dice = random.Random(seed)
+    place = {"workspace_id": str(roster.workspace_id)}
+    labels = [(await roster.ok("owner", "POST", "/labels", {"name": name, **place}))["id"] for name in "lmn"]
+    parents = [None if index < 4 or dice.random() < 0.5 else dice.randrange(index) for index in range(10)]
+    ones, others = await forest(roster, parents), await forest(roster, parents)
+    for ids in (ones, others):
+        await roster.ok("owner", "PUT", f"/tasks/{ids[0]}/assignees", {"user_ids": roster.several("owner", "member")})
+        await roster.ok("owner", "PATCH", f"/tasks/{ids[0]}", {"completion_policy": "all"})
+        await roster.ok("owner", "PATCH", f"/tasks/{ids[0]}/assignees/{roster.id('owner')}", {"state": "done"})
+    for _ in range(8):
+        wanted = changes_at_random(dice, dice.sample(range(10), 7), labels)
+        operations = [
+            {"op": op, "id": ones[one], **({"patch": patch} if op == "update" else {})} for op, one, patch in wanted
+        ]
+        at_once = [status for status, _ in await bulk(roster, operations, "partial")]
+        assert at_once == [await one_by_one(roster, op, others[one], patch) for op, one, patch in wanted]
+        shown = [
+            [await roster.ok("owner", "GET", f"/tasks/{one}?include=assignees") for one in ids]
+            for ids in (ones, others)
+        ]
+        told = [[of(one, ids) for one in of_ids] for of_ids, ids in zip(shown, (ones, others), strict=True)]
+        assert told[0] == told[1]
+
+
+def of(shown, ids):
+    """Return what a task says that does not depend on which one it is; a parent's version is how often it counted."""
+    own = {"id", "key", "position", "created_at", "updated_at", "parent_id", "assignee_details"}
+    own |= {"version"} if shown["progress"]["total"] else set()
+    said = [(one["user_id"], one["state"]) for one in shown.get("assignee_details", ())]
+    completed = {"completed_at": shown["completed_at"] is not None}
+    parent = ids.index(shown["parent_id"]) if shown["parent_id"] else None
+    return {name: value for name, value in shown.items() if name not in own} | completed | {"said": said, "in": parent}
+
+
+async def placed(team, ids, project_id):
+    """Return where tasks are, with their numbers there, their statuses and who is to do them."""
+    found = await team.rows(
+        "SELECT id::text, project_id = :p, CASE WHEN project_id = :p THEN number END, parent_id::text, status, "
+        "cardinality(assignees), subtasks_done, subtasks_total FROM tasks.task WHERE id = ANY(CAST(:ids AS uuid[]))",
+        ids=ids,
+        p=project_id,
+    )
+    return sorted(
+        (ids.index(one), *is_there, ids.index(p) if p else None, *n) for one, *is_there, p, n in halves(found)
+    )
+
+
+def halves(rows):
+    """Return rows whose fourth is a task."""
+    return [(one, is_there, number, parent, rest) for one, is_there, number, parent, *rest in rows]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_b14_moved_at_once_is_as_one_by_one(roster, seed):
+    dice = random.Random(seed)
+    parents = [None if index < 4 or dice.random() < 0.4 else dice.randrange(index) for index in range(12)]
+    ones, others = await forest(roster, parents), await forest(roster, parents)
+    theirs = []
+    for name in ("Q", "R"):
+        # Nobody but who manages the workspace sees it, so assignees are lost.
+        body = {"name": name, "workspace_id": str(roster.workspace_id), "visibility": "private"}
+        theirs.append((await roster.ok("owner", "POST", "/projects", body))["id"])
+    for ids in (ones, others):
+        for index, status in ((1, "done"), (2, "in_progress"), (5, "cancelled")):
+            await roster.ok("owner", "PATCH", f"/tasks/{ids[index]}?children=leave", {"status": status})
+        await roster.ok("owner", "PUT", f"/tasks/{ids[0]}/assignees", {"user_ids": roster.several("owner", "member")})
+        await roster.ok("owner", "DELETE", f"/tasks/{ids[11]}")
+    for _ in range(3):
+        places = dice.sample(range(12), 6)
+        at_once = await bulk(roster, on("move", [ones[one] for one in places], project_id=theirs[0]), "partial")
+        single = [
+            (await roster.ask("owner", "POST", f"/tasks/{others[one]}/move", {"project_id": theirs[1]})).status_code
+            for one in places
+        ]
+        assert [status for status, _ in at_once] == single
+        assert await placed(roster, ones, theirs[0]) == await placed(roster, others, theirs[1])
+
+
+async def test_h5_many_that_moved_are_back_with_their_places_and_statuses(roster, database):
+    costs = {}
+    for count in (6, 12):
+        body = {"name": "Q", "workspace_id": str(roster.workspace_id), "prefix": f"Q{count}"}
+        there = await roster.ok("owner", "POST", "/projects", body)
+        ids = await made(roster, count)
+        await roster.ok("owner", "PATCH", f"/tasks/{ids[0]}", {"status": "in_progress"})
+        await roster.ok("owner", "POST", f"/tasks/{ids[1]}/position", {"after_id": ids[2]})
+        before = [await roster.ok("owner", "GET", f"/tasks/{one}") for one in ids]
+        status_map = {"in_progress": "done"}
+        request_id = await do(roster, on("move", ids, project_id=there["id"], status_map=status_map))
+        with statements_seen(database.writer) as seen:
+            again, types = await undo(roster, request_id)
+        costs[count] = len(seen)
+        assert types.count("task.moved") == count
+        after = [await roster.ok("owner", "GET", f"/tasks/{one}") for one in ids]
+        for was, now in zip(before, after, strict=True):
+            same = was.keys() - {"key", "version", "updated_at"}
+            assert {name: now[name] for name in same} == {name: was[name] for name in same}
+        await undo(roster, again)
+        statuses = [(await roster.ok("owner", "GET", f"/tasks/{one}"))["status"] for one in ids]
+        assert statuses == ["done"] + ["todo"] * (count - 1)
+    assert costs[6] == costs[12] <= 70
+
+
+async def test_e2_what_is_equal_already_is_no_change_among_many(roster):
+    ids = await made(roster, 4)
+    await roster.ok("owner", "PATCH", f"/tasks/{ids[1]}", {"title": "b"})
+    count = len(await roster.log())
+    done = [(200, 2)] * 4
+    assert await bulk(roster, on("update", ids, patch={"title": "b"})) == done
+    assert len(await roster.log_after(count)) == 3
+    # What was read under the lock, and changed, is what the next operation goes on from.
+    both = [*on("update", ids, patch={"title": "c"}), *on("complete", ids), *on("delete", ids)]
+    assert await bulk(roster, both) == [(200, 3)] * 4 + [(200, 4)] * 4 + [(200, 5)] * 4
+
+
 async def test_e2_a_parent_counts_once_what_is_deleted_and_restored_at_once(roster):
     parent = await roster.task()
     ids = await made(roster, 5, parent_id=parent["id"])
@@ -137,7 +287,7 @@ async def test_b13_assignees_of_many_are_dropped_each_with_a_warning(roster, row
     assert left == [(roster.id("colleague"),)] * 3
 
 
-COSTS = {"create": 36, "delete": 40, "restore": 36}
+COSTS = {"create": 36, "delete": 40, "restore": 36, "update": 28, "complete": 30}
 
 
 @pytest.mark.parametrize("op", COSTS)
@@ -151,11 +301,12 @@ async def test_h5_undoing_many_costs_a_few_statements(roster, database, op):
             ids = await made(roster, count, parent_id=parent["id"])
             if op == "restore":
                 await do(roster, on("delete", ids))
-            wanted = on(op, ids)
+            wanted = on(op, ids, **({"patch": {"title": "b"}} if op == "update" else {}))
         request_id = await do(roster, wanted)
         with statements_seen(database.writer) as seen[count]:
             again, types = await undo(roster, request_id)
-        assert types.count("task.restored" if op == "delete" else "task.deleted") == count
+        kinds = {"delete": "task.restored", "update": "task.updated", "complete": "task.updated"}
+        assert types.count(kinds.get(op, "task.deleted")) == count + (op == "complete")
         await undo(roster, again)
     assert len(seen[5]) == len(seen[20]) <= COSTS[op]
 

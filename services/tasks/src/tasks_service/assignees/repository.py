@@ -113,13 +113,13 @@ async def answer(session: AsyncSession, *, task_id: UUID, user_id: UUID, state: 
     await session.execute(update(assignee).where(*own).values(state=state))
 
 
-async def take_back_done(session: AsyncSession, task_id: UUID) -> Sequence[RowMapping]:
-    """Make those of a task pending who were done, and return them."""
+async def take_back_done(session: AsyncSession, task_ids: Iterable[UUID]) -> Sequence[RowMapping]:
+    """Make those of tasks pending who were done, and return them."""
     statement = (
         update(assignee)
-        .where(assignee.c.task_id == task_id, assignee.c.state == "done")
+        .where(assignee.c.task_id == any_(bindparam("of_tasks", type_=IDS)), assignee.c.state == "done")
         .values(state="pending")
         .returning(*assignee.c)
     )
-    rows = (await session.execute(statement)).mappings().all()
+    rows = (await session.execute(statement, {"of_tasks": sorted(task_ids)})).mappings().all()
     return sorted(rows, key=lambda row: row["user_id"])

@@ -1,5 +1,6 @@
 """What follows for assignees from a change of their task: the one function that every way of assigning goes through."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from chassis.clock import utcnow
@@ -34,7 +35,7 @@ async def follow_task(
     if gone:
         await repository.remove(session, task_id=after["id"], user_ids=gone)
     if before is not None and not new and is_reopened(before["status_category"], after["status_category"]):
-        drafts += await _ask_again(session, after)
+        drafts += (await ask_again(session, [after])).get(after["id"], [])
     if new:
         await _refuse_who_sees_nothing(session, after, new, field)
         await repository.add(session, task=after, user_ids=new, assigned_by=actor_id, now=utcnow())
@@ -42,9 +43,14 @@ async def follow_task(
     return drafts
 
 
-async def _ask_again(session: AsyncSession, task: RowMapping) -> list[ChangeDraft]:
-    rows = await repository.take_back_done(session, task["id"])
-    return [assignee_updated(row, task, was="done") for row in rows]
+async def ask_again(session: AsyncSession, tasks: Sequence[RowMapping]) -> dict[UUID, list[ChangeDraft]]:
+    """Ask who was done with locked tasks once more, and return the changes by task."""
+    by_id = {one["id"]: one for one in tasks}
+    asked: dict[UUID, list[ChangeDraft]] = {}
+    for row in await repository.take_back_done(session, by_id) if by_id else ():
+        draft = assignee_updated(row, by_id[row["task_id"]], was="done")
+        asked.setdefault(row["task_id"], []).append(draft)
+    return asked
 
 
 async def _refuse_who_sees_nothing(session: AsyncSession, task: RowMapping, new: list[UUID], field: str) -> None:

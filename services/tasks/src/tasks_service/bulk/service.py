@@ -37,6 +37,8 @@ Run = list[tuple[int, AnyOperation]]
 """Operations that follow each other, with their indexes."""
 
 MAX_PROBLEMS = 50
+FEW = 3
+"""So many operations are worth being done at once."""
 OF_AN_OPERATION = frozenset({UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION, CHECK_VIOLATION})
 """Failures of statements that another operation need not have; all others are of the whole transaction."""
 
@@ -207,9 +209,8 @@ def _begun_in_time(runs: Iterable[Run], seconds: float | None) -> Iterator[Run]:
 
 async def _do_run(batch: Batch, run: Run, terms: Terms, gathering: Gathering) -> list[Outcome]:
     """Do operations at once, or else by halves: so what is refused, or waits for another one, is found in its turn."""
-    if len(run) == 1:
-        [(index, one)] = run
-        return [await _do_one(batch, one, index, terms, gathering)]
+    if len(run) < FEW:
+        return [await _do_one(batch, one, index, terms, gathering) for index, one in run]
     outcomes = await _at_once(batch, run, gathering)
     if outcomes is not None:
         return outcomes
@@ -233,8 +234,14 @@ async def _at_once(batch: Batch, run: Run, gathering: Gathering) -> list[Outcome
             raise
         return None
     drafts = gathering.since(mark)
-    _forget(batch, drafts)
-    return [_done(batch, one, index, each, drafts) for (index, one), each in zip(run, done, strict=True)]
+    _keep(batch, done, drafts)
+    of_each: dict[UUID | None, list[ChangeDraft]] = {}
+    for draft in drafts:
+        of_each.setdefault(draft.task_id, []).append(draft)
+    return [
+        _done(batch, one, index, each, of_each.get(each.row["id"], []))
+        for (index, one), each in zip(run, done, strict=True)
+    ]
 
 
 async def _do_one(batch: Batch, operation: AnyOperation, index: int, terms: Terms, gathering: Gathering) -> Outcome:
@@ -254,7 +261,7 @@ async def _do_one(batch: Batch, operation: AnyOperation, index: int, terms: Term
             raise
         return _failed(batch, operation, index, refusal)
     drafts = gathering.since(mark)
-    _keep(batch, done, drafts)
+    _keep(batch, [done], drafts)
     return _done(batch, operation, index, done, drafts)
 
 
@@ -303,20 +310,15 @@ def _locate(refusal: AppError, operation: AnyOperation, index: int, terms: Terms
     refusal.details = tuple(replace(one, field=path(one.field), index=index) for one in refusal.details)
 
 
-def _keep(batch: Batch, done: Done, drafts: Sequence[ChangeDraft]) -> None:
-    """Forget rows as they were before an operation, and keep the one that it has made."""
-    versions = _forget(batch, drafts)
-    task_id = done.row["id"]
-    if done.is_whole and versions.get(task_id, done.row["version"]) == done.row["version"]:
-        batch.found.tasks[task_id] = done.row
-
-
-def _forget(batch: Batch, drafts: Sequence[ChangeDraft]) -> dict[UUID, int]:
-    """Forget rows as they were before these changes, and return the versions that tasks have then."""
+def _keep(batch: Batch, made: Sequence[Done], drafts: Sequence[ChangeDraft]) -> None:
+    """Forget rows as they were before operations, and keep those that they have made."""
     versions = {one.entity_id: one.version for one in drafts if one.entity_type == "task"}
     for task_id in versions:
         batch.found.tasks.pop(task_id, None)
-    return versions
+    for done in made:
+        task_id = done.row["id"]
+        if done.is_whole and versions.get(task_id, done.row["version"]) == done.row["version"]:
+            batch.found.tasks[task_id] = done.row
 
 
 def _done(batch: Batch, operation: AnyOperation, index: int, done: Done, drafts: Sequence[ChangeDraft]) -> Outcome:

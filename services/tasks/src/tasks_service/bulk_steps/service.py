@@ -26,9 +26,10 @@ from tasks_service.bulk_operations.schemas import (
     OnTask,
 )
 from tasks_service.bulk_steps.schemas import Batch, Done
+from tasks_service.edits.service import Wanted, is_plain, update_tasks
 from tasks_service.labels import service as labels
 from tasks_service.moving.schemas import TaskMove
-from tasks_service.moving.service import move_task
+from tasks_service.moving.service import move_task, move_tasks
 from tasks_service.names.errors import NamedMissing
 from tasks_service.permissions.policies import can
 from tasks_service.permissions.schemas import Held
@@ -40,7 +41,7 @@ from tasks_service.tasks.errors import AmbiguousKey, TaskNotFound
 from tasks_service.tasks.policies import held
 from tasks_service.tasks.rules import Key, task_named
 from tasks_service.tasks.schemas import TaskPatch
-from tasks_service.trash.service import Wanted, delete_tasks, restore_task, restore_tasks
+from tasks_service.trash import service as trash
 from tasks_service.versions.schemas import Expectation
 
 CREATED = 201
@@ -103,7 +104,7 @@ async def delete(batch: Batch, operation: BulkDelete) -> Done:
 async def restore(batch: Batch, operation: BulkRestore) -> Done:
     """Take a task out of the trash."""
     task = await task_of(batch, operation, in_trash=True)
-    found = await restore_task(batch.session, task=task, expected=expected_by(operation), actor=batch.actor)
+    found = await trash.restore_task(batch.session, task=task, expected=expected_by(operation), actor=batch.actor)
     return Done(found.row, warnings=found.warnings)
 
 
@@ -175,12 +176,19 @@ STEPS: Mapping[type[Any], Callable[[Batch, Any], Awaitable[Done]]] = {
 
 def can_be_together(one: AnyOperation, other: AnyOperation) -> bool:
     """Tell whether two operations that follow each other may be done at once, if their tasks have nothing in common."""
+    if isinstance(one, BulkMove) and isinstance(other, BulkMove) and _way(one) != _way(other):
+        return False
     return type(one) is type(other) and all(type(each) in TOGETHER and _stands_alone(each) for each in (one, other))
+
+
+def _way(operation: BulkMove) -> tuple[UUID, Mapping[str, str]]:
+    return operation.project_id, operation.status_map
 
 
 def _stands_alone(operation: AnyOperation) -> bool:
     named = operation.named()
-    return not named.depends_on and not named.temp_ids
+    is_alone = not isinstance(operation, BulkUpdate) or is_plain(operation.patch)
+    return is_alone and not named.depends_on and not named.temp_ids
 
 
 async def perform_all(batch: Batch, operations: Sequence[Any]) -> list[Done]:
@@ -200,20 +208,52 @@ async def perform_all(batch: Batch, operations: Sequence[Any]) -> list[Done]:
 
 async def delete_all(batch: Batch, operations: Sequence[BulkDelete]) -> list[Done]:
     """Move tasks to the trash."""
-    wanted = [Wanted(await task_of(batch, one), expected_by(one)) for one in operations]
-    return [Done(row) for row in await delete_tasks(batch.session, wanted=wanted, actor=batch.actor)]
+    wanted = [trash.Wanted(await task_of(batch, one), expected_by(one)) for one in operations]
+    return [Done(row) for row in await trash.delete_tasks(batch.session, wanted=wanted, actor=batch.actor)]
 
 
 async def restore_all(batch: Batch, operations: Sequence[BulkRestore]) -> list[Done]:
     """Take tasks out of the trash."""
-    wanted = [Wanted(await task_of(batch, one, in_trash=True), expected_by(one)) for one in operations]
-    restored = await restore_tasks(batch.session, wanted=wanted, actor=batch.actor)
+    wanted = [trash.Wanted(await task_of(batch, one, in_trash=True), expected_by(one)) for one in operations]
+    restored = await trash.restore_tasks(batch.session, wanted=wanted, actor=batch.actor)
     return [Done(one.row, warnings=one.warnings) for one in restored]
 
 
+async def update_all(batch: Batch, operations: Sequence[BulkUpdate | BulkComplete | BulkReopen]) -> list[Done]:
+    """Change tasks by what they say of themselves."""
+    wanted = []
+    for one in operations:
+        task = await task_of(batch, one)
+        wanted.append(Wanted(task, _patch_of(one, task), expected_by(one), merges=True))
+    return [_changed(row) for row in await update_tasks(batch.session, wanted=wanted, actor=batch.actor)]
+
+
+def _patch_of(operation: BulkUpdate | BulkComplete | BulkReopen, task: RowMapping) -> TaskPatch:
+    if isinstance(operation, BulkUpdate):
+        return operation.patch
+    return _becoming(task, *(("done",) if isinstance(operation, BulkComplete) else OPEN))
+
+
+async def move_all(batch: Batch, operations: Sequence[BulkMove]) -> list[Done]:
+    """Move tasks to another project."""
+    there = [await task_of(batch, one) for one in operations]
+    rows = await move_tasks(
+        batch.session,
+        tasks_there=there,
+        wanted=TaskMove(project_id=operations[0].project_id, status_map=operations[0].status_map),
+        expected=[expected_by(one) for one in operations],
+        actor=batch.actor,
+    )
+    return [Done(row, warnings=row.get("warnings", ())) for row in rows]
+
+
 TOGETHER: Mapping[type[Any], Callable[[Batch, Any], Awaitable[list[Done]]]] = {
+    BulkUpdate: update_all,
+    BulkComplete: update_all,
+    BulkReopen: update_all,
     BulkDelete: delete_all,
     BulkRestore: restore_all,
+    BulkMove: move_all,
 }
 
 

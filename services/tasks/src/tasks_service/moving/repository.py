@@ -1,6 +1,6 @@
 """All SQL on tasks that go to another project. Both projects are locked, and then the tasks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +10,11 @@ from sqlalchemy import (
     Integer,
     RowMapping,
     String,
+    any_,
     bindparam,
     column,
     func,
+    literal,
     select,
     tuple_,
     update,
@@ -21,10 +23,12 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tasks_service.tasks.repository import alias, task
+from tasks_service.subtasks.repository import DEEPEST
+from tasks_service.tasks.repository import LEAVES_FIRST, alias, task
 from tasks_service.visibility.repository import IDS, project
 
 ID: PG_UUID[UUID] = PG_UUID(as_uuid=True)
+OF_ROOTS = bindparam("of_roots", type_=IDS)
 COLUMNS = (
     column("number", Integer),
     column("position", String),
@@ -54,9 +58,15 @@ MOVE = (
 )
 
 
-async def lock_whole(session: AsyncSession, task_id: UUID) -> None:
-    """Lock a task whose project is to change: nothing is hung on it meanwhile, either."""
-    await session.execute(select(task.c.id).where(task.c.id == task_id).with_for_update())
+async def lock_whole(session: AsyncSession, task_ids: Iterable[UUID]) -> None:
+    """Lock tasks whose project is to change, and all below them, leaves first: nothing is hung on them, either."""
+    first = select(task.c.id, literal(1).label("depth")).where(task.c.id == any_(OF_ROOTS))
+    tree = first.cte("tree", recursive=True)
+    child = task.alias("child")
+    further = select(child.c.id, tree.c.depth + 1).join(tree, child.c.parent_id == tree.c.id)
+    tree = tree.union_all(further.where(tree.c.depth <= DEEPEST))
+    query = select(task.c.id).where(task.c.id.in_(select(tree.c.id))).order_by(*LEAVES_FIRST)
+    await session.execute(query.with_for_update(of=task), {"of_roots": sorted(task_ids)})
 
 
 async def is_any_taken(session: AsyncSession, rows: Sequence[RowMapping], *, project_id: UUID) -> bool:

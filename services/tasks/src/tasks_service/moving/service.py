@@ -23,11 +23,13 @@ from tasks_service.moving.errors import AnotherWorkspace, StatusUnmapped
 from tasks_service.moving.rules import Statuses, kept_by, left_open, lost_by, progress_of, status_there
 from tasks_service.moving.schemas import TaskMove
 from tasks_service.positions.rules import place_of
+from tasks_service.projects.errors import ProjectArchived
 from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.subtasks import repository as trees
-from tasks_service.subtasks.errors import OpenSubtasks
+from tasks_service.subtasks.errors import NotApart, OpenSubtasks
 from tasks_service.subtasks.repository import Pair
-from tasks_service.subtasks.service import MAX_IDS_TOLD, follow_tree, require
+from tasks_service.subtasks.rules import parents_affected
+from tasks_service.subtasks.service import MAX_IDS_TOLD, recount_locked, require
 from tasks_service.tasks import repository as tasks
 from tasks_service.tasks.errors import ExternalIdTaken, ProjectNotFound, TaskNotFound
 from tasks_service.tasks.events import TASK_MOVED, task_changed
@@ -38,6 +40,8 @@ from tasks_service.versions.errors import ResourceBusy
 from tasks_service.versions.schemas import Expectation
 
 Warnings = list[dict[str, Any]]
+Tree = Sequence[RowMapping]
+"""A task, which comes first, with all below it, leaves last."""
 DROPPED = "Assignees can't see this task where it is now, and are none from now on."
 
 
@@ -62,6 +66,50 @@ async def move_task(
     Raises ProjectNotFound, Forbidden, ProjectArchived, AnotherWorkspace, StatusNotFound, StatusUnmapped,
     ExternalIdTaken, OpenSubtasks, Blocked, TaskNotFound, ResourceBusy, and what versions.service.change raises.
     """
+    target, losers = await _prepare(session, task, wanted, actor)
+    held = await hold_tree(session, task, actor, target["id"])
+    [moved] = await _move_held(session, [held], wanted, [expected], losers, actor)
+    return moved
+
+
+async def move_tasks(
+    session: AsyncSession,
+    *,
+    tasks_there: Sequence[RowMapping],
+    wanted: TaskMove,
+    expected: Sequence[Expectation],
+    actor: Principal,
+) -> list[RowMapping]:
+    """Move several tasks of one project as move_task does; return them in their order.
+
+    Raises NotApart where they are of several projects, or one is below another one, or what completes one of them
+    is to be decided in its turn; and what move_task raises. The number of statements does not depend on how many they
+    are, but for those that lose assignees.
+    """
+    if len({one["project_id"] for one in tasks_there}) > 1:
+        raise NotApart
+    target, losers = await _prepare(session, tasks_there[0], wanted, actor)
+    await trees.lock_trees(session, {tasks_there[0]["project_id"], target["id"]})
+    held = await _as_they_are(session, tasks_there, actor)
+    if any(row["is_archived"] for row in held):
+        raise ProjectArchived
+    if any(row["project_id"] != one["project_id"] for row, one in zip(held, tasks_there, strict=True)):
+        raise ResourceBusy(retry_after=1)
+    return await _move_held(session, held, wanted, expected, losers, actor)
+
+
+async def _as_they_are(session: AsyncSession, rows: Sequence[RowMapping], actor: Principal) -> list[RowMapping]:
+    """Return tasks as they are now. Raises TaskNotFound."""
+    now = await tasks.find_all_writable(session, caller=actor, task_ids=[row["id"] for row in rows])
+    if any(row["id"] not in now or now[row["id"]]["deleted_at"] is not None for row in rows):
+        raise TaskNotFound
+    return [now[row["id"]] for row in rows]
+
+
+async def _prepare(
+    session: AsyncSession, task: RowMapping, wanted: TaskMove, actor: Principal
+) -> tuple[RowMapping, list[UUID]]:
+    """Return the project that takes a task, and who sees the task no more there; they are locked."""
     target = await target_project(session, wanted.project_id, actor)
     if target["workspace_id"] != task["workspace_id"]:
         raise AnotherWorkspace(field="project_id")
@@ -69,16 +117,28 @@ async def move_task(
     losers = await _losers(session, task["project_id"], target["id"])
     if losers:
         await lock_losers(session, workspace_id=task["workspace_id"], user_ids=losers)
-    rows = await _lock(session, task, target["id"], expected, actor)
-    if rows[0]["project_id"] == target["id"]:
-        return rows[0]
-    readers = await _readers(session, rows, target["id"])
+    return target, losers
+
+
+async def _move_held(
+    session: AsyncSession,
+    held: Sequence[RowMapping],
+    wanted: TaskMove,
+    expected: Sequence[Expectation],
+    losers: Sequence[UUID],
+    actor: Principal,
+) -> list[RowMapping]:
+    whole = await _lock(session, held, expected, actor)
+    rows = [row for tree in whole for row in tree]
+    if rows[0]["project_id"] == wanted.project_id:
+        return [tree[0] for tree in whole]
+    readers = await _readers(session, rows, wanted.project_id)
     if not readers.before - readers.after <= set(losers):
         # Somebody more has begun to see the one project, or no longer sees the other, while this waited.
         raise ResourceBusy(retry_after=1)
     # As it is now, under the lock.
     target = await target_project(session, wanted.project_id, actor)
-    return await _move(session, rows, target, wanted.status_map, readers, actor)
+    return await _move(session, whole, target, wanted.status_map, readers, actor)
 
 
 async def _require_source(session: AsyncSession, task: RowMapping, actor: Principal) -> None:
@@ -95,21 +155,26 @@ async def _losers(session: AsyncSession, source_id: UUID, target_id: UUID) -> li
 
 
 async def _lock(
-    session: AsyncSession, task: RowMapping, target_id: UUID, expected: Expectation, actor: Principal
-) -> list[RowMapping]:
-    """Lock both projects, and then the task with all below it, leaves up; return it first, and leaves last."""
-    task = await hold_tree(session, task, actor, target_id)
-    below = await trees.lock_all_below(session, caller=actor, task_id=task["id"])
-    await repository.lock_whole(session, task["id"])
-    root = await tasks.find_writable(session, caller=actor, task_id=task["id"])
-    if root is None:
-        raise TaskNotFound
-    rows = [root, *reversed(below)]
-    require(actor, "task.move", rows)
-    # It may just have come to another project than the one that was looked at.
-    await _require_source(session, root, actor)
-    await versions.refuse_unexpected(session, KIND, root, expected=expected)
-    return rows
+    session: AsyncSession, held: Sequence[RowMapping], expected: Sequence[Expectation], actor: Principal
+) -> list[Tree]:
+    """Lock tasks, whose trees are held, with all below them, leaves up; return each with these, leaves last.
+
+    Raises NotApart.
+    """
+    ids = [row["id"] for row in held]
+    await repository.lock_whole(session, ids)
+    below = await trees.find_all_below(session, caller=actor, task_ids=ids)
+    if not {row["id"] for row in below}.isdisjoint(ids):
+        raise NotApart
+    whole: list[Tree] = []
+    for root, its_state in zip(await _as_they_are(session, held, actor), expected, strict=True):
+        tree = [root, *(row for row in reversed(below) if row["root_id"] == root["id"])]
+        require(actor, "task.move", tree)
+        whole.append(tree)
+        await versions.refuse_unexpected(session, KIND, root, expected=its_state)
+    # They may just have come to another project than the one that was looked at.
+    await _require_source(session, whole[0][0], actor)
+    return whole
 
 
 async def _readers(session: AsyncSession, rows: Sequence[RowMapping], target_id: UUID) -> Readers:
@@ -121,25 +186,38 @@ async def _readers(session: AsyncSession, rows: Sequence[RowMapping], target_id:
 
 async def _move(
     session: AsyncSession,
-    rows: Sequence[RowMapping],
+    whole: Sequence[Tree],
     target: RowMapping,
     status_map: Mapping[str, str],
     readers: Readers,
     actor: Principal,
-) -> RowMapping:
+) -> list[RowMapping]:
+    rows = [row for tree in whole for row in tree]
+    roots = {tree[0]["id"] for tree in whole}
     if await repository.is_any_taken(session, rows, project_id=target["id"]):
         raise ExternalIdTaken(field="project_id")
     statuses = _statuses_there(rows, target["statuses"], status_map)
     first = await repository.take_numbers(session, project_id=target["id"], count=len(rows))
-    there = _as_they_are_there(rows, first, statuses, dict(map(tuple, target["statuses"])), readers, actor)
+    there = _as_they_are_there(rows, roots, first, statuses, dict(map(tuple, target["statuses"])), readers, actor)
     changed = await repository.move(session, there, project_id=target["id"])
     await repository.keep_keys(session, rows)
     pairs = [(row, _with_key(row, changed[row["id"]], target)) for row in rows]
-    warnings = await _check_completed(session, pairs, actor)
-    drafts = await _follow(session, pairs, readers, actor)
+    completed = _completed(pairs)
+    if completed and len(whole) > 1:
+        raise NotApart
+    warnings = await _check_completed(session, pairs, completed, actor)
+    drafts = await _follow(session, pairs, roots, readers, actor)
     await changes.record(session, workspace_id=target["workspace_id"], actor=actor, drafts=drafts)
-    warnings += [_dropped(row, lost) for row in rows if (lost := lost_by(_mapping(row), readers.of(row["id"])))]
-    return cast("RowMapping", {**pairs[0][1], "warnings": warnings})
+    after = {row["id"]: row for _, row in pairs}
+    dropped = [[_dropped(row, lost) for row in tree if (lost := _lost(row, readers))] for tree in whole]
+    return [
+        cast("RowMapping", {**after[tree[0]["id"]], "warnings": [*warnings, *told]})
+        for tree, told in zip(whole, dropped, strict=True)
+    ]
+
+
+def _lost(row: RowMapping, readers: Readers) -> list[UUID]:
+    return lost_by(_mapping(row), readers.of(row["id"]))
 
 
 def _statuses_there(rows: Sequence[RowMapping], statuses: Statuses, status_map: Mapping[str, str]) -> dict[str, str]:
@@ -159,13 +237,14 @@ def _statuses_there(rows: Sequence[RowMapping], statuses: Statuses, status_map: 
 
 def _as_they_are_there(
     rows: Sequence[RowMapping],
+    roots: Collection[UUID],
     first: int,
     statuses: Mapping[str, str],
     categories: Mapping[str, str],
     readers: Readers,
     actor: Principal,
 ) -> list[dict[str, Any]]:
-    """Return the columns of tasks in another project, whose first is the one that is moved."""
+    """Return the columns of tasks in another project; the roots are those that are moved."""
     now = utcnow()
     found: list[dict[str, Any]] = []
     for number, row in enumerate(rows, start=first):
@@ -174,26 +253,38 @@ def _as_they_are_there(
         done = {"completed_at": row["completed_at"], "completed_by": row["completed_by"]}
         done |= completion(category, was=row["status_category"], actor_id=actor.user_id, now=now)
         people = columns_of(kept_by(_mapping(row), readers.of(row["id"])))
-        place = {"number": number, "position": place_of(number), "parent_id": row["parent_id"] if found else None}
+        place = {
+            "number": number,
+            "position": place_of(number),
+            "parent_id": None if row["id"] in roots else row["parent_id"],
+        }
         found.append({"id": row["id"], "status": status, **place, **done, **people})
     progress = progress_of(
-        {**row, "status_category": categories[there["status"]]} for row, there in zip(rows[1:], found[1:], strict=True)
+        {**row, "status_category": categories[there["status"]]}
+        for row, there in zip(rows, found, strict=True)
+        if row["id"] not in roots
     )
     for one in found:
         one["subtasks_done"], one["subtasks_total"] = progress.get(one["id"], (0, 0))
     return found
 
 
-async def _check_completed(session: AsyncSession, pairs: Sequence[Pair], actor: Principal) -> Warnings:
-    """Check what tasks have to fulfil that their new statuses complete; return what there is to say of it.
-
-    Raises OpenSubtasks, Blocked.
-    """
-    completed = [
+def _completed(pairs: Sequence[Pair]) -> list[RowMapping]:
+    """Return the tasks that their new statuses complete."""
+    return [
         after
         for before, after in pairs
         if after["deleted_at"] is None and after["status_category"] == "done" != before["status_category"]
     ]
+
+
+async def _check_completed(
+    session: AsyncSession, pairs: Sequence[Pair], completed: Sequence[RowMapping], actor: Principal
+) -> Warnings:
+    """Check what tasks have to fulfil that are completed; return what there is to say of it.
+
+    Raises OpenSubtasks, Blocked.
+    """
     if not completed:
         return []
     ids = [row["id"] for row in completed]
@@ -206,7 +297,7 @@ async def _check_completed(session: AsyncSession, pairs: Sequence[Pair], actor: 
 
 
 async def _follow(
-    session: AsyncSession, pairs: Sequence[Pair], readers: Readers, actor: Principal
+    session: AsyncSession, pairs: Sequence[Pair], roots: Collection[UUID], readers: Readers, actor: Principal
 ) -> list[ChangeDraft]:
     """Do what follows from a move, and return all changes: who sees a task no more is told that."""
     drafts = [
@@ -218,8 +309,13 @@ async def _follow(
     if readers.before - readers.after:
         ids = [after["id"] for _, after in pairs]
         drafts += await drop_hidden(session, workspace_id=pairs[0][1]["workspace_id"], task_ids=ids)
-    before, after = pairs[0]
-    return [*drafts, *await follow_tree(session, before=before, after=after)]
+    parents = [
+        one
+        for before, after in pairs
+        if before["id"] in roots
+        for one in parents_affected(_mapping(before), _mapping(after))
+    ]
+    return [*drafts, *await recount_locked(session, parents)]
 
 
 def _with_key(before: RowMapping, after: RowMapping, target: RowMapping) -> RowMapping:

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, Select, and_, select, union_all
+from sqlalchemy import ColumnElement, RowMapping, Select, Text, all_, and_, any_, bindparam, select, union_all
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.tasks.repository import task
+from tasks_service.visibility.repository import IDS
+
+PLACES: ColumnElement[Any] = bindparam("places", type_=ARRAY(Text))
+BUT: ColumnElement[Any] = bindparam("but", type_=IDS)
 
 
 async def find_next(
@@ -36,6 +41,14 @@ async def is_taken(session: AsyncSession, *, of: RowMapping, position: str) -> b
     is_it = (task.c.project_id == of["project_id"], task.c.position == position, task.c.id != of["id"])
     parts = (select(task.c.id).where(*is_it, one) for one in _parts(of))
     return await session.scalar(union_all(*parts).limit(1)) is not None
+
+
+async def is_any_taken(session: AsyncSession, *, of: RowMapping, positions: Sequence[str], but: Sequence[UUID]) -> bool:
+    """Tell whether a task of a task's project that is not among those has one of the places, in the trash or not."""
+    is_it = (task.c.project_id == of["project_id"], task.c.position == any_(PLACES), task.c.id != all_(BUT))
+    parts = (select(task.c.id).where(*is_it, one) for one in _parts(of))
+    wanted = {"places": sorted(positions), "but": sorted(but)}
+    return await session.scalar(union_all(*parts).limit(1), wanted) is not None
 
 
 def _parts(of: RowMapping) -> Sequence[ColumnElement[bool]]:

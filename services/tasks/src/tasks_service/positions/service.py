@@ -1,15 +1,18 @@
 """Moving a task to another place in the order of its project."""
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from chassis.identity import Principal
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks_service.edits.service import change_all
 from tasks_service.positions import repository
 from tasks_service.positions.errors import NeighborNotFound, NoRoomLeft
 from tasks_service.positions.rules import place_between
 from tasks_service.positions.schemas import Placement
+from tasks_service.subtasks.errors import NotApart
 from tasks_service.tasks import repository as tasks
 from tasks_service.tasks.events import TASK_UPDATED
 from tasks_service.tasks.service import Edit, apply_edit, hold_tree
@@ -51,6 +54,27 @@ async def put_back(session: AsyncSession, *, task: RowMapping, position: str, ac
         raise NoRoomLeft
     edit = Edit(TASK_UPDATED, {"position": place}, Expectation(is_given=True))
     return await apply_edit(session, task=task, edit=edit, actor=actor)
+
+
+async def put_all_back(
+    session: AsyncSession, *, places: Mapping[UUID, str], rows: Sequence[RowMapping], actor: Principal
+) -> None:
+    """Give locked tasks of one project, whose tree is locked, places that they had, as put_back does.
+
+    Raises NotApart where others have one of them now.
+    """
+    wanted = {row["id"]: places[row["id"]] for row in rows if row["position"] != places[row["id"]]}
+    if not wanted:
+        return
+    if len(set(wanted.values())) < len(wanted) or await repository.is_any_taken(
+        session, of=rows[0], positions=[*wanted.values()], but=[*wanted]
+    ):
+        raise NotApart
+    moved = [row for row in rows if row["id"] in wanted]
+    if not {row["position"] for row in moved}.isdisjoint(wanted.values()):
+        raise NotApart
+    values = {task_id: {"position": place} for task_id, place in wanted.items()}
+    await change_all(session, rows=moved, values=values, actor=actor)
 
 
 async def _neighbor(session: AsyncSession, task: RowMapping, neighbor_id: UUID | None, actor: Principal) -> RowMapping:

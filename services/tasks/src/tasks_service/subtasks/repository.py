@@ -104,16 +104,25 @@ async def find_below(session: AsyncSession, *, caller: Principal, task_ids: Iter
     return await _rows_of_all(session, _rows_below(in_trash=False), caller, task_ids)
 
 
-async def open_below(session: AsyncSession, *, caller: Principal, task_id: UUID) -> Sequence[RowMapping]:
-    """Return the `id` of all below a task that is open, at any level, with the caller's `role` in each."""
+async def find_all_below(session: AsyncSession, *, caller: Principal, task_ids: Iterable[UUID]) -> Sequence[RowMapping]:
+    """Return all below tasks, in the trash or not, as find_below does."""
+    return await _rows_of_all(session, _rows_below(in_trash=None), caller, task_ids)
+
+
+async def open_below(session: AsyncSession, *, caller: Principal, task_ids: Iterable[UUID]) -> Sequence[RowMapping]:
+    """Return the `id` of all below these tasks that is open, at any level, with the caller's `role` in each."""
+    return await _rows_of_all(session, _open_below(), caller, task_ids)
+
+
+@cache
+def _open_below() -> Select[Any]:
     below = _below(in_trash=False)
-    query = (
+    return (
         select(task.c.id, TASK_ROLE)
         .select_from(TASKS.join(below, below.c.id == task.c.id))
         .where(CALLER, task.c.status_category.not_in(("done", "cancelled")))
         .order_by(below.c.depth, task.c.id)
     )
-    return await _rows(session, query, caller, task_id)
 
 
 async def complete(session: AsyncSession, rows: Sequence[RowMapping], *, status: str, by: UUID) -> list[Pair]:

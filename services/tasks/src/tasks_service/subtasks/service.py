@@ -1,6 +1,6 @@
 """Trees of tasks: where a task may be, what becomes of those below it, and how far a parent is."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from chassis.identity import Principal
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.permissions.policies import can
 from tasks_service.permissions.rules import Action
@@ -45,7 +46,7 @@ async def check_place(
 
 async def refuse_open(session: AsyncSession, *, task: RowMapping, actor: Principal) -> None:
     """Raise OpenSubtasks when something below the task is open, at whatever level."""
-    found = await repository.open_below(session, caller=actor, task_id=task["id"])
+    found = await repository.open_below(session, caller=actor, task_ids=[task["id"]])
     if found:
         seen = [str(row["id"]) for row in found if row["role"] is not None]
         raise OpenSubtasks(field="status", data={"count": len(found), "task_ids": seen[:MAX_IDS_TOLD]})
@@ -83,6 +84,26 @@ async def follow_tree(
 async def recount(session: AsyncSession, parent_ids: Sequence[UUID]) -> list[ChangeDraft]:
     """Count the subtasks of these tasks, leaves first, and return what that changes."""
     return drafts_of(TASK_UPDATED, await repository.recount(session, parent_ids)) if parent_ids else []
+
+
+async def recount_locked(session: AsyncSession, parent_ids: Iterable[UUID]) -> list[ChangeDraft]:
+    """Lock these tasks, leaves first, and count their subtasks; return what that changes."""
+    wanted = sorted(set(parent_ids))
+    if wanted:
+        await tasks.lock(session, wanted)
+    return await recount(session, wanted)
+
+
+async def record_all(
+    session: AsyncSession, drafts: Sequence[ChangeDraft], rows: Sequence[RowMapping], actor: Principal
+) -> None:
+    """Record changes of these tasks, and of others of the same projects, in their workspaces."""
+    workspaces = {row["project_id"]: row["workspace_id"] for row in rows}
+    of_each: dict[UUID, list[ChangeDraft]] = {}
+    for draft in drafts:
+        of_each.setdefault(workspaces[cast("UUID", draft.project_id)], []).append(draft)
+    for workspace_id in sorted(of_each):
+        await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=of_each[workspace_id])
 
 
 def drafts_of(event_type: str, pairs: Sequence[Pair]) -> list[ChangeDraft]:

@@ -15,8 +15,9 @@ from tasks_service.checklists.events import (
     CHECKLIST_ITEM_UPDATED,
 )
 from tasks_service.checklists.schemas import ChecklistItemPatch
+from tasks_service.edits import service as edits
 from tasks_service.inverses.schemas import WHATEVER, Inverse, InverseOfMany, Step
-from tasks_service.inverses.service import impossible, in_use, is_there, patch_of, the_task
+from tasks_service.inverses.service import allow, impossible, in_use, is_there, patch_of, the_task
 from tasks_service.moving import service as moving
 from tasks_service.moving.schemas import TaskMove
 from tasks_service.positions import service as positions
@@ -27,6 +28,7 @@ from tasks_service.relations.schemas import RelationCreate
 from tasks_service.reverting.errors import RevertConflict
 from tasks_service.reverting.rules import OWN, as_input
 from tasks_service.reverting.service import patch_of as task_patch_of
+from tasks_service.subtasks.errors import NotApart
 from tasks_service.subtasks.repository import find_below
 from tasks_service.task_inverses import repository
 from tasks_service.task_inverses.rules import outermost
@@ -34,6 +36,7 @@ from tasks_service.tasks import repository as tasks_repository
 from tasks_service.tasks import service as tasks
 from tasks_service.tasks.errors import TaskNotFound
 from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_MOVED, TASK_RESTORED, TASK_UPDATED
+from tasks_service.tasks.policies import held
 from tasks_service.trash import service as trash
 
 
@@ -106,6 +109,14 @@ async def _restore_task(step: Step) -> None:
     step.warnings.extend(restored.warnings)
 
 
+async def _change_tasks(steps: Sequence[Step]) -> None:
+    """Give tasks what they had before, where that is of each of them alone. Raises NotApart."""
+    if any("position" in step.old for step in steps):
+        raise NotApart
+    wanted = [_plain(step, await the_task(step, "task.edit")) for step in steps]
+    await edits.update_tasks(steps[0].session, wanted=wanted, actor=steps[0].actor)
+
+
 async def _change_task(step: Step, *, was_at: str | None = None) -> None:
     """Give a task what it had before, its place among it, which is `was_at` where that did not change."""
     task = await the_task(step, "task.edit")
@@ -119,6 +130,65 @@ async def _change_task(step: Step, *, was_at: str | None = None) -> None:
     position = step.old.get("position", was_at)
     if position is not None:
         await positions.put_back(step.session, task=task, position=position, actor=step.actor)
+
+
+async def _move_all_back(steps: Sequence[Step]) -> None:
+    """Move trees of one project to the one where they were, with what each task was there. Raises NotApart."""
+    rows = await _rows_of(steps)
+    here = [step for step in steps if rows[step.entity_id]["deleted_at"] is None]
+    places = {(rows[step.entity_id]["project_id"], UUID(step.old["project_id"])) for step in here}
+    if len(places) > 1 or len({step.entity_id for step in here}) < len(here):
+        raise NotApart
+    for _, former in places:
+        await _move_trees_back(here, rows, former)
+        now = await _rows_of(here)
+        there = [now[step.entity_id] for step in here]
+        there = await _as_they_were(here, there)
+        where = {step.entity_id: str(step.old.get("position", step.resource["position"])) for step in here}
+        await positions.put_all_back(here[0].session, places=where, rows=there, actor=here[0].actor)
+
+
+async def _rows_of(steps: Sequence[Step]) -> dict[UUID, RowMapping]:
+    """Return the tasks as they are. Raises TaskNotFound."""
+    ids = [step.entity_id for step in steps]
+    rows = await tasks_repository.find_all_writable(steps[0].session, caller=steps[0].actor, task_ids=ids)
+    if len(rows) < len(set(ids)):
+        raise TaskNotFound
+    return rows
+
+
+async def _move_trees_back(steps: Sequence[Step], rows: Mapping[UUID, RowMapping], former: UUID) -> None:
+    for step in steps:
+        allow(step, "task.move", held(step.actor, rows[step.entity_id]))
+    roots = outermost({step.entity_id: rows[step.entity_id]["parent_id"] for step in steps})
+    first = steps[0]
+    await moving.move_tasks(
+        first.session,
+        tasks_there=[rows[one] for one in roots],
+        wanted=TaskMove(project_id=former, status_map=await _statuses_back(first, rows[first.entity_id], former)),
+        expected=[WHATEVER] * len(roots),
+        actor=first.actor,
+    )
+
+
+async def _as_they_were(steps: Sequence[Step], rows: Sequence[RowMapping]) -> list[RowMapping]:
+    """Give tasks that have moved back the fields that the move had changed. Raises NotApart."""
+    wanted = [_plain(step, row) for step, row in zip(steps, rows, strict=True)]
+    for step, row in zip(steps, rows, strict=True):
+        allow(step, "task.edit", held(step.actor, row))
+    return await edits.update_tasks(steps[0].session, wanted=wanted, actor=steps[0].actor)
+
+
+def _plain(step: Step, task: RowMapping) -> edits.Wanted:
+    """Return what gives a task what it had, where that is of it alone. Raises NotApart."""
+    try:
+        patch = task_patch_of(task, as_input(step.old, (*OWN, "parent_id")))
+    except RevertConflict:
+        # It is told of the one that it is about.
+        raise NotApart from None
+    if not edits.is_plain(patch):
+        raise NotApart
+    return edits.Wanted(task, patch, WHATEVER)
 
 
 async def _move_back(step: Step) -> None:
@@ -212,4 +282,6 @@ OF_MANY: Mapping[str, InverseOfMany] = {
     TASK_CREATED: _trash_tasks,
     TASK_RESTORED: _trash_tasks,
     TASK_DELETED: _restore_tasks,
+    TASK_UPDATED: _change_tasks,
+    TASK_MOVED: _move_all_back,
 }

@@ -153,16 +153,23 @@ async def update_task(
     StatusNotFound, DatesOutOfOrder, AssigneeNoAccess, TooManyAssignees, CategoryNotFound, LabelNotFound, CustomTooLong,
     OpenSubtasks, Blocked, and what check_place raises.
     """
+    given, edit = patch.given(), edit_of(patch, expected, merges=merges, children=children, force=force)
+    async with told_at_once(session, References.of_change(given, task), actor):
+        await check_filing(session, workspace_id=task["workspace_id"], values=given, actor=actor)
+        if given.keys() & {"assignees", "assigned_to"}:
+            return await _assign(session, task=task, given=given, edit=edit, actor=actor)
+        return await apply_edit(session, task=task, edit=edit, actor=actor)
+
+
+def edit_of(
+    patch: TaskPatch, expected: Expectation, *, merges: bool, children: Children = "fail", force: bool = False
+) -> Edit:
+    """Return the change that a patch is. With `merges` the object `custom` is a merge patch itself."""
     given = patch.given()
     merged = ("custom",) if merges and given.get("custom") is not None else ()
     if "custom" in given:
         given["custom"] = given["custom"] or {}
-    async with told_at_once(session, References.of_change(given, task), actor):
-        await check_filing(session, workspace_id=task["workspace_id"], values=given, actor=actor)
-        edit = Edit(TASK_UPDATED, task_columns(given), expected, children=children, force=force, merged=merged)
-        if given.keys() & {"assignees", "assigned_to"}:
-            return await _assign(session, task=task, given=given, edit=edit, actor=actor)
-        return await apply_edit(session, task=task, edit=edit, actor=actor)
+    return Edit(TASK_UPDATED, task_columns(given), expected, children=children, force=force, merged=merged)
 
 
 async def _assign(
@@ -258,7 +265,7 @@ async def apply_edit(
         wanted=edit.values,
         expected=edit.expected,
         read_again=read_again,
-        follow=lambda row, values: _following(row, values, edit, actor),
+        follow=lambda row, values: following(row, values, edit, actor),
         merged=edit.merged,
     )
     drafts, passage = [*edit.also, *below], FREE
@@ -334,7 +341,7 @@ def _is_to_be_done(row: RowMapping, values: Mapping[str, Any]) -> bool:
     return "status" in values and _category_of(values["status"], row["statuses"]) == "done"
 
 
-def _following(row: RowMapping, changed: Mapping[str, Any], edit: Edit, actor: Principal) -> dict[str, Any]:
+def following(row: RowMapping, changed: Mapping[str, Any], edit: Edit, actor: Principal) -> dict[str, Any]:
     """Check what a change makes of a task, and return what follows from it."""
     after = {**row, **changed}
     if not are_in_order(after["start_date"], due_day(after), after["deadline"]):

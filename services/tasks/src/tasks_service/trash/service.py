@@ -20,7 +20,7 @@ from tasks_service.projects.errors import ProjectArchived
 from tasks_service.subtasks import repository as trees
 from tasks_service.subtasks.errors import NotApart
 from tasks_service.subtasks.repository import Pair
-from tasks_service.subtasks.service import drafts_of, follow_tree, recount, require
+from tasks_service.subtasks.service import drafts_of, follow_tree, record_all, recount, require
 from tasks_service.tasks import repository as tasks
 from tasks_service.tasks.errors import ExternalIdTaken, TaskNotFound
 from tasks_service.tasks.events import TASK_DELETED, TASK_PURGED, TASK_RESTORED, task_changed
@@ -75,7 +75,7 @@ async def delete_tasks(session: AsyncSession, *, wanted: Sequence[Wanted], actor
     pairs = await trees.trash(session, rows, roots=roots, by=actor.user_id)
     drafts = drafts_of(TASK_DELETED, pairs)
     drafts += await recount(session, sorted(_parents(tree[-1] for tree in whole)))
-    await _record(session, drafts, rows, actor)
+    await record_all(session, drafts, rows, actor)
     after = {row["id"]: row for _, row in pairs}
     return [after[one] for one in _ids(wanted)]
 
@@ -111,7 +111,7 @@ async def restore_tasks(session: AsyncSession, *, wanted: Sequence[Wanted], acto
     # Subtasks may have come and gone alone meanwhile.
     after = {row["id"]: row for _, row in pairs}
     drafts += await recount(session, [*ids, *sorted(_parents(after[tree[-1]["id"]] for tree in whole))])
-    await _record(session, drafts, rows, actor)
+    await record_all(session, drafts, rows, actor)
     found = await tasks.find_all_visible(session, caller=actor, task_ids=_ids(wanted))
     return [_restored(found, tree, warnings) for tree in whole]
 
@@ -176,18 +176,6 @@ def _where_it_was(found: RowMapping | None, task: RowMapping, *, in_trash: bool 
     if found["is_archived"]:
         raise ProjectArchived
     return found
-
-
-async def _record(
-    session: AsyncSession, drafts: Sequence[ChangeDraft], rows: Sequence[RowMapping], actor: Principal
-) -> None:
-    """Record changes in the workspaces of these tasks, which those of their parents are in, too."""
-    workspaces = {row["project_id"]: row["workspace_id"] for row in rows}
-    of_each: dict[UUID, list[ChangeDraft]] = {}
-    for draft in drafts:
-        of_each.setdefault(workspaces[cast("UUID", draft.project_id)], []).append(draft)
-    for workspace_id in sorted(of_each):
-        await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=of_each[workspace_id])
 
 
 async def _take_out(session: AsyncSession, whole: Sequence[Tree]) -> tuple[list[Pair], dict[UUID, Warnings]]:

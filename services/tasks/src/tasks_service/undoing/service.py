@@ -8,7 +8,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from chassis.clock import utcnow
-from chassis.errors import AppError, ErrorDetail, ErrorKind, NotFound
+from chassis.errors import AppError, ErrorDetail, ErrorKind, NotFound, Overtaken
 from chassis.identity import Principal
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -208,16 +208,20 @@ async def _turn_back_run(steps: Sequence[Step], gathering: Gathering) -> None:
         for step in steps:
             await _turn_back(step, gathering)
         return
-    mark, known = gathering.mark(), steps[0].known
+    mark, said, known = gathering.mark(), len(steps[0].warnings), steps[0].known
     ids = {step.entity_id for step in steps}
-    if ids - known.keys():
+    if ids - known.keys() and steps[0].type != TASK_MOVED:
+        # What moves is not locked before it does.
         known.update(await _look(steps[0].session, steps[0].actor, ids - known.keys()))
     try:
         async with steps[0].session.begin_nested():
             await OF_MANY[steps[0].type](steps)
-    except NotApart:
+    except (AppError, NotApart) as refusal:
+        if isinstance(refusal, Overtaken):
+            raise
         gathering.back_to(mark)
         known.clear()
+        del steps[0].warnings[said:]
         middle = len(steps) // 2
         await _turn_back_run(steps[:middle], gathering)
         await _turn_back_run(steps[middle:], gathering)

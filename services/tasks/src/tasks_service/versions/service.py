@@ -68,8 +68,7 @@ async def change(
         raise IfMatchRequired
     for _ in range(ATTEMPTS):
         await refuse_stale(session, kind, row, wanted=wanted, expected=expected)
-        now = {name: patched(row[name], value) if name in merged else value for name, value in wanted.items()}
-        changed = {name: value for name, value in now.items() if not is_same(row[name], value)}
+        changed = unlike(row, wanted, merged=merged)
         if not changed:
             return None
         values = {**changed, **follow(row, changed), kind.touched: utcnow()}
@@ -80,6 +79,12 @@ async def change(
             return Changed(row, _with_context(row, after))
         row = await read_again()
     raise ResourceBusy(retry_after=1)
+
+
+def unlike(row: RowMapping, wanted: Values, *, merged: Collection[str] = ()) -> dict[str, Any]:
+    """Return those of the values that a row has not; those of `merged` are merge patches of what it has."""
+    now = {name: patched(row[name], value) if name in merged else value for name, value in wanted.items()}
+    return {name: value for name, value in now.items() if not is_same(row[name], value)}
 
 
 async def refuse_unexpected(
