@@ -192,3 +192,20 @@ async def test_d5_of_a_number_that_many_tasks_have_the_newest_are_found(roster, 
     made = [one["id"] for one in await roster.ok("owner", "POST", "/tasks/bulk", {"operations": operations})]
     answer = await listed("1", per_page=50)
     assert [one["id"] for one in answer["data"]] == made[::-1][:MOST_NUMBERED]
+
+
+async def test_d5_what_is_like_the_words_is_found_in_any_order_and_counted(roster, listed):
+    for title in ("Grebe b", "Grebe a", "Other"):
+        await roster.task(title=title)
+    assert titles(await listed("greebe")) == ["Grebe a", "Grebe b"]
+    for parameters in ({}, {"cursor": ""}):
+        assert titles(await listed("greebe", sort="title", **parameters)) == ["Grebe a", "Grebe b"]
+        assert titles(await listed("greebe", sort="id", filter="title contains b", **parameters)) == [
+            "Grebe b",
+            "Grebe a",
+        ]
+    first = await listed("greebe", sort="title", per_page=1, cursor="")
+    second = await listed("greebe", sort="title", per_page=1, cursor=first["meta"]["next_cursor"])
+    assert titles(first) + titles(second) == ["Grebe a", "Grebe b"]
+    counted = await roster.ask("owner", "GET", "/tasks/aggregate?group_by=status&q=greebe")
+    assert counted.json()["meta"]["total"] == 2

@@ -230,31 +230,31 @@ def among(search: Search) -> Select[Any]:
 
 
 def among_hits() -> Select[Any]:
-    """Return the tasks that were found to fit, and those with the key, by `task_id`, whoever sees them."""
-    return _or_keyed(select(func.unnest(HITS).column_valued("hit")))
+    """Return the tasks that were found to fit, and those that are pinned, by `task_id`, whoever sees them."""
+    return _or_pinned(select(func.unnest(HITS).column_valued("hit")))
 
 
 def among_all(search: Search, where: Row[Any]) -> Select[Any]:
-    """Return all tasks that fit or have the key, by `task_id`, whoever sees them; some may come twice."""
-    return _or_keyed(
+    """Return all tasks that fit or are pinned, by `task_id`, whoever sees them; some may come twice."""
+    return _or_pinned(
         select(document.c.task_id).where(*within(is_shared=bool(where.shared)), *_fitting(document.c, search))
     )
 
 
-def _or_keyed(found: Select[Any]) -> Select[Any]:
-    keyed = select(func.unnest(KEYED).column_valued("keyed"))
-    both = union_all(*(select(cast(one.subquery().c[0], UUID_TYPE).label("task_id")) for one in (found, keyed)))
+def _or_pinned(found: Select[Any]) -> Select[Any]:
+    pinned = select(func.unnest(PINNED).column_valued("pinned"))
+    both = union_all(*(select(cast(one.subquery().c[0], UUID_TYPE).label("task_id")) for one in (found, pinned)))
     return select(both.subquery("fitting").c.task_id)
 
 
 def fits(search: Search) -> Condition:
-    """Return the condition that a row of `task` fits, or has the key.
+    """Return the condition that a row of `task` fits, or is pinned: it has the key, or a title like the words.
 
     Its documents are looked at for each task: an EXISTS might first find all that fit, in the whole database.
     """
     of_task = select(document.c.id).where(document.c.task_id == task.c.id, *_fitting(document.c, search))
     found = of_task.limit(1).correlate(task).scalar_subquery()
-    return or_(found.is_not(None), task.c.id == any_(KEYED))
+    return or_(found.is_not(None), task.c.id == any_(PINNED))
 
 
 def is_beyond() -> Condition:
