@@ -208,6 +208,26 @@ async def test_p2_another_link_is_none(files, rows, test_gateway):
     assert (await team.ask("owner", "GET", f"/exports/{export['id']}")).status_code == 404
 
 
+async def test_p2_a_link_is_none_while_its_maker_is_locked_out_or_the_workspace_is_deleted(files, rows):
+    team = files.team
+    export, _ = await files.export()
+    good = link_to(export["id"], team.ids["owner"])
+    await rows(
+        "INSERT INTO tasks.person (id, kind, version, email_verified, status) VALUES (:id, 'human', 1, true, 'active')",
+        id=team.ids["owner"],
+    )
+    status = "UPDATE tasks.person SET status = :to WHERE id = :id"
+    deleted = "UPDATE tasks.workspace SET deleted_at = CAST(:to AS timestamptz) WHERE id = :id"
+    for statement, of, before, after in (
+        (status, team.ids["owner"], "active", "disabled"),
+        (deleted, team.workspace_id, None, utcnow()),
+    ):
+        assert (await team.api.get(good)).status_code == 200
+        await rows(statement, id=of, to=after)
+        assert (await team.api.get(good)).status_code == 404
+        await rows(statement, id=of, to=before)
+
+
 async def test_p2_an_export_is_its_makers_alone(files, test_gateway):
     team = files.team
     export, _ = await files.export()

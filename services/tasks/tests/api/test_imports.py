@@ -449,6 +449,33 @@ async def test_p2_what_was_deleted_for_good_is_made_again(files, rows):
     assert await made(files, task) != first
 
 
+async def test_p2_what_is_anothers_or_said_no_more_is_not_taken(files, rows):
+    team, theirs = files.team, await files.team.task(title="theirs")
+    await team.ok("member", "PUT", f"/tasks/{theirs['id']}/metadata/crm", {"a": 1})
+    project, task, again, comment = ids(4)
+    external = {"external_source": "jira", "external_id": "J-1"}
+    lines = [
+        line("project", id=project, name="P"),
+        line("task", id=task, project_id=project, title="a", **external),
+        line("task", id=again, project_id=project, title="b", **external),
+        line("task_metadata", task_id=task, namespace="crm", owner_id=str(uuid7()), value={"a": 2}),
+        line("watcher", task_id=task, user_id=team.id("member"), is_muted=True),
+        line("watcher", task_id=task, user_id=team.id("admin"), is_watching=False),
+        line("star", task_id=task, user_id=team.id("member")),
+        line("comment", id=comment, task_id=task, body="Taken back.", deleted_at="2026-11-01T00:00:00Z"),
+    ]
+    _, results = await files.take("".join(lines))
+    assert told([one for one in results if one["error"]]) == [
+        (3, "task", "EXTERNAL_ID_TAKEN"),
+        (4, "task_metadata", "NAMESPACE_TAKEN"),
+    ]
+    assert warned(results) == [(5, ["NOT_YOURS"]), (6, ["NOT_YOURS"]), (7, ["NOT_YOURS"])]
+    of_task = {"id": UUID(await made(files, task))}
+    for table in ("task_metadata", "watcher", "star"):
+        assert await rows(f"SELECT 1 FROM tasks.{table} WHERE task_id = :id", **of_task) == [], table  # noqa: S608
+    assert await rows("SELECT body FROM tasks.comment WHERE task_id = :id", **of_task) == [(None,)]
+
+
 async def test_c2_a_project_that_is_archived_takes_no_line(files, rows):
     team, place = files.team, str(files.team.workspace_id)
     project, task, comment, late = ids(4)

@@ -16,6 +16,7 @@ from chassis.ids import uuid7
 from sqlalchemy import text
 from tasks_service.db import ROW_SECURITY
 from tasks_service.jobs.jobs import JobWorker, WorkTerms
+from tasks_service.jobs.repository import take
 from tasks_service.jobs.rules import MAX_OPEN
 from tasks_service.jobs.schemas import ItemResult, JobKind, Progress
 from tasks_service.jobs.service import keep_results, next_items, results_at, start_job
@@ -361,6 +362,40 @@ async def test_e8_a_running_job_is_cancelled_before_its_next_step_and_what_is_do
     assert (job["status"], job["done"], job["total"]) == ("cancelled", 2, 4)
     assert await workshop.titles() == ["a", "b"]
     assert [one["outcome"] for one in await workshop.results(job_id)] == ["succeeded"] * 2 + ["cancelled"] * 2
+
+
+async def test_e8_a_running_job_is_cancelled_once_however_often_that_is_asked_for(workshop, rows):
+    job_id, gate = await workshop.start(titles=("a", "b", "c")), Gate()
+    async with workshop.working(gate.before()):
+        await gate.reached.wait()
+        cancel = ("owner", "POST", f"/jobs/{job_id}/cancel")
+        asked = await asyncio.gather(*(workshop.team.ok(*cancel) for _ in range(5)))
+        told = await rows("SELECT count(*) FROM tasks.change WHERE entity_id = :id", id=job_id)
+        gate.open.set()
+        await workshop.ended(job_id)
+    assert {one["version"] for one in asked} == {asked[0]["version"]}
+    # Its making and its being cancelled.
+    assert told == [(2,)]
+
+
+async def test_f6_who_has_left_is_told_nothing_of_a_job_that_ends(workshop, rows):
+    job_id, team = await workshop.start("member"), workshop.team
+    await team.ok("owner", "DELETE", f"/workspaces/{team.workspace_id}/members/{team.id('member')}")
+    async with workshop.working():
+        ended = "SELECT 1 FROM tasks.job WHERE id = :id AND finished_at IS NOT NULL"
+        await eventually(lambda: rows(ended, id=job_id), seconds=30)
+    assert await rows("SELECT type FROM tasks.change WHERE entity_id = :id", id=job_id) == [("job.created.v1",)]
+
+
+async def test_e8_who_has_nothing_under_way_is_next_however_long_others_wait(workshop):
+    taken = []
+    for who in ("owner", "owner", "member"):
+        await workshop.start(who)
+    for _ in range(3):
+        async with transaction(workshop.database) as session:
+            taken.append((await take(session, ("bulk",), timedelta(seconds=30)))["created_by"])
+    owner, member = workshop.team.ids["owner"], workshop.team.ids["member"]
+    assert taken == [owner, member, owner]
 
 
 async def test_e8_a_job_that_is_done_as_a_whole_is_undone_by_a_cancellation(workshop):

@@ -327,8 +327,18 @@ def queries(world):
         naming("assignees", users, *of_sets) | naming("watchers", users, *of_sets) | naming("assigned_to", users, "in")
     )
     archived = st.builds(Predicate, st.just("is_archived"), st.just("="), st.booleans().map(lambda value: (value,)))
+    # What is the caller's own, or its app's.
+    own = st.sampled_from(
+        [
+            Predicate("labels", "=", tuple(world.labels[-1:])),
+            Predicate("labels", "is_null"),
+            Predicate("is_starred", "=", (True,)),
+            Predicate("meta.app.n", "=", (1,)),
+            Predicate("meta.app.n", "is_null"),
+        ]
+    )
     whole = st.just(EVERYTHING)
-    nodes = st.lists(places | begins | archived, max_size=2).flatmap(
+    nodes = st.lists(places | begins | archived | own, max_size=2).flatmap(
         lambda named: (whole | trees).map(lambda tree: all_of([*named, tree]))
     )
     keys = st.sampled_from([name for name in KEYS if name != "rank"])
