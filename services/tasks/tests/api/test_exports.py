@@ -371,6 +371,15 @@ async def test_p2_an_export_may_be_of_what_a_filter_finds(files):
     assert len(both["filter"]["and"]) == 2
     _, nothing = await files.export(format="csv", filter="title = nothing")
     assert len(nothing.splitlines()) == 1
+    # As JSON it is longer than what is taken.
+    long = " or ".join(f"title = '{number:070}'" for number in range(45))
+    given = f"{long} or created_by = me and title = top"
+    _, one = await files.export(format="csv", filter=given)
+    assert len(one.splitlines()) == 2
+    kept = {"name": "long", "filter": " or ".join(f"priority = {one}" for one in ("high", "low") * 20)}
+    kept = await team.ok("owner", "POST", "/filters", {**kept, "workspace_id": str(team.workspace_id)})
+    _, one = await files.export(format="csv", filter=given, filter_id=kept["id"])
+    assert len(one.splitlines()) == 2
 
 
 @pytest.mark.parametrize(

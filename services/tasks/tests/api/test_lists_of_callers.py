@@ -255,8 +255,8 @@ def sorted_by(sort, tasks):
     return tasks
 
 
-async def part(connection, caller, query, paging):
-    return await list_tasks(connection, caller=caller, query=query, paging=paging, signer=SIGNER, bounds=BOUNDS)
+async def part(connection, caller, query, paging, bounds=BOUNDS):
+    return await list_tasks(connection, caller=caller, query=query, paging=paging, signer=SIGNER, bounds=bounds)
 
 
 async def walked(connection, caller, query, per_page, *, turn_at):
@@ -423,3 +423,11 @@ def test_d11_what_stands_for_more_is_counted_as_more_however_many_places_there_a
     for of_each in (3.1, 3.4, 3.6, 4):
         _, total = world.run("owner", counted, query, ("status", "assignee"), int(of_each * len(shown)))
         assert there * 3 // 4 < total < there * 5 // 4
+
+
+def test_d4_a_total_of_more_shared_tasks_than_are_counted_is_told_as_an_estimate(world):
+    query = TaskQuery(utcnow(), EVERYTHING, archived=True)
+    there = len(world.expected("sharer", query))
+    for bound, told in ((there - 1, (there, True)), (there, (there, False)), (3, (4, True))):
+        meta = world.run("sharer", part, query, Paging(1, 2, None), BOUNDS._replace(exact_up_to=bound)).meta
+        assert (meta["total"], meta["total_is_estimate"]) == told

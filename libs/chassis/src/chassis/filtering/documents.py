@@ -41,6 +41,14 @@ def parse_document(value: object) -> Written:
     except orjson.JSONEncodeError:
         # Nested deeper than what any parser of ours lets in, or no JSON at all.
         raise FilterTooComplex from None
+    return parse_taken(value)
+
+
+def parse_taken(value: object) -> Written:
+    """Read the JSON of a filter that was taken before: it may be longer than what is taken, as JSON of a text is.
+
+    Raises InvalidFilter or FilterTooComplex.
+    """
     return _node(value, "", 0)
 
 

@@ -12,8 +12,8 @@ from chassis.db.engine import Database
 from chassis.db.row_security import reading_primary
 from chassis.errors import ErrorDetail, InvalidInput
 from chassis.filtering import written as filtering
-from chassis.filtering.binding import bind, bind_all
-from chassis.filtering.documents import parse_filter
+from chassis.filtering.binding import bind_all
+from chassis.filtering.documents import parse_filter, parse_taken
 from chassis.filtering.printing import as_json
 from chassis.filtering.values import Context
 from chassis.identity import Principal
@@ -177,7 +177,9 @@ def _narrowed(job: RunningJob) -> Wanted | None:
     if given is None:
         return None
     zone = ZoneInfo(job.parameters["timezone"])
-    return Wanted(bind(parse_filter(given), FIELDS, Context(job.actor.user_id, zone, utcnow())), zone)
+    # Those that were joined are as large as they may be each by itself.
+    written = [parse_taken(one) for one in given.get("and", [given])]
+    return Wanted(bind_all(written, FIELDS, Context(job.actor.user_id, zone, utcnow())), zone)
 
 
 def _head(reading_of: Reading, workspace: RowMapping) -> list[bytes]:

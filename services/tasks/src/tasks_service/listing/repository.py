@@ -97,8 +97,6 @@ UNRANKED: Mapping[str, ColumnElement[Any]] = {
 }
 """What tasks are sorted by; what is not ranked fits less than what is, and all of it alike."""
 OF_PLACE: ColumnElement[Any] = literal_column("place.id", PG_UUID(as_uuid=True))
-
-
 EVERYTHING = Shaped((), true(), {})
 """A filter that finds all."""
 
@@ -181,9 +179,11 @@ def _places_in(top: Subquery, sort: Sort) -> Sequence[ColumnElement[Any]]:
 def _counted(sight: Sight, reach: Reach, found: Shaped) -> Select[Any]:
     place = places(sight, reach)
     looked = _looked_at(place, found)
-    shared = select(*shared_of(place, []).where(*live(found.condition)).limit(EXACT + 1).subquery("share").c)
-    number = func.coalesce(select(func.sum(looked.c.number)).scalar_subquery(), 0) + _size(shared)
-    is_estimate = select(func.bool_or(looked.c.is_estimate)).scalar_subquery()
+    shares = shared_of(place, []).where(*live(found.condition)).limit(EXACT + 1).subquery("share")
+    shared = select(func.count().label("number")).select_from(shares).cte("shared").prefix_with("MATERIALIZED")
+    of_shares = select(shared.c.number).scalar_subquery()
+    number = func.coalesce(select(func.sum(looked.c.number)).scalar_subquery(), 0) + of_shares
+    is_estimate = or_(of_shares > EXACT, select(func.bool_or(looked.c.is_estimate)).scalar_subquery())
     if found.among is None:
         return select(number.label("number"), is_estimate.label("is_estimate"))
     few, is_few = few_of(found.among)
