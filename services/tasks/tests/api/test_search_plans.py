@@ -9,7 +9,7 @@ DOCUMENTS = """
     INSERT INTO tasks.task SELECT made.*
     FROM tasks.task AS one, generate_series(1, :n) AS n, jsonb_populate_record(one, jsonb_build_object(
         'id', uuidv7(), 'number', NULL, 'position', NULL,
-        'title', (SELECT string_agg(md5((n * 31 + part)::text), ' ') FROM generate_series(1, 8) AS part)
+        'title', 'Plumage ' || (SELECT string_agg(md5((n * 31 + part)::text), ' ') FROM generate_series(1, 8) AS part)
     )) AS made
     WHERE one.id = :t
 """
@@ -39,3 +39,14 @@ async def test_n5_a_rare_word_reaches_its_tasks_by_the_index_of_words(roster, da
         read = [one for plan in plans for one in nodes_on_documents(plan)]
         assert ("Bitmap Index Scan", "ix_search_document_vector") in read, (path, read)
         assert "Seq Scan" not in {kind for kind, _ in read}, (path, read)
+
+
+async def test_n5_the_beginning_of_a_common_word_is_known_to_be_common(roster, rows):
+    """What is typed first is looked for in the newest tasks alone, and not in all that begins so."""
+    task = await roster.task(title="Auk")
+    await roster.rows(DOCUMENTS, n=TASKS, t=task["id"])
+    await rows("ANALYZE tasks.search_document")
+    ((beginning, word, rare),) = await rows(
+        "SELECT tasks.search_estimate('plum'), tasks.search_estimate('plumage'), tasks.search_estimate('auk')"
+    )
+    assert min(beginning, word) >= TASKS > 10 * rare
