@@ -344,14 +344,18 @@ async def test_r25_a_write_that_can_not_be_sent_again_is_waited_for(start, servi
         await reply(send, 200, b"{}")
 
     services.tasks.behave = late
+    undo, key = "/api/v1/operations/0199d3b2-7fe0-7a10-9c41-5e2b7d904c33/undo", {"idempotency-key": "k"}
     async with start() as gateway, gateway.client() as api:
-        plain, keyed = await asyncio.gather(
+        plain, keyed, *many = await asyncio.gather(
             api.post(PATH, json={}, headers=user.headers),
-            api.post(PATH, json={}, headers={**user.headers, "idempotency-key": "k"}),
+            api.post(PATH, json={}, headers={**user.headers, **key}),
+            api.post(f"{PATH}/bulk", json={"operations": []}, headers={**user.headers, **key}),
+            api.post(undo, headers={**user.headers, **key}),
         )
     assert plain.status_code == 200
     is_refused(keyed, 504, "UPSTREAM_TIMEOUT")
-    assert len(services.tasks.requests) == 2
+    assert [one.status_code for one in many] == [200, 200]
+    assert len(services.tasks.requests) == 4
 
 
 async def test_r25_client_that_goes_away_ends_the_request_to_the_service(gateway, connect, services, user):

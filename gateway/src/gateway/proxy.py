@@ -58,7 +58,7 @@ class Forwarding:
     @property
     def does_many(self) -> bool:
         """Whether many things may be done at once, which are answered when all of them are done."""
-        return self.route.cost_by is not None
+        return self.route.many or self.route.cost_by is not None
 
     @property
     def total_seconds(self) -> float:

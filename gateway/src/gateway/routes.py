@@ -13,7 +13,7 @@ class Route:
     """A path template: `{}` is one segment, a final `*` is any number of them.
 
     `upload` allows large bodies, and `file` says that what goes either way may be a whole workspace. `cost_by` is the
-    member of a POST's body that tells how many things are to be done.
+    member of a POST's body that tells how many things are to be done; with `many` these may be many, whatever it says.
     """
 
     template: str
@@ -22,6 +22,7 @@ class Route:
     upload: bool = False
     file: bool = False
     cost_by: str | None = None
+    many: bool = False
 
 
 ROUTES = (
@@ -67,7 +68,7 @@ ROUTES = (
     Route("/api/v1/starred", "tasks"),
     Route("/api/v1/shared-with-me", "tasks"),
     Route("/api/v1/search", "tasks"),
-    Route("/api/v1/operations/{}/undo", "tasks"),
+    Route("/api/v1/operations/{}/undo", "tasks", many=True),
     Route("/api/v1/exports", "tasks"),
     Route("/api/v1/exports/{}", "tasks"),
     Route("/api/v1/exports/{}/content", "tasks", "public", file=True),
