@@ -212,3 +212,11 @@ async def test_e6_a_task_that_matches_no_longer_is_not_changed(roster, patient_a
     assert sorted(one.status_code for one in answers) == [200] + [409] * 19
     found = [await team.ok("owner", "GET", f"/tasks/{one}") for one in tasks]
     assert [(one["title"], one["version"]) for one in found] == [("taken", 2)] * 4
+
+
+async def test_e6_as_many_as_are_done_at_once_are_no_job(roster, by_filter):
+    data = {"title": "one of many", "project_id": str(roster.project_id)}
+    await roster.ok("owner", "POST", "/tasks/bulk", {"operations": [{"op": "create", "data": data}] * 200})
+
+    tried = await by_filter('title = "one of many"', {"priority": "low"}, 200, dry_run=True)
+    assert (tried.status_code, tried.json()["meta"]["total"]) == (200, 200)
