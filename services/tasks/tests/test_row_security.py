@@ -38,12 +38,12 @@ from testkit.waiting import eventually
 
 WORKSPACE = METADATA.tables["tasks.workspace"]
 GUARDED = [table for table in METADATA.sorted_tables if "workspace_id" in table.c] + [WORKSPACE]
-UNGUARDED = {"ended_credential", "idempotency_key", "inbox", "outbox", "person", "search_document"}
+UNGUARDED = {"ended_credential", "idempotency_key", "inbox", "outbox", "person", "search_document", "task_mark"}
 """What is of no workspace: nothing for requests, found by the caller's credential, told to all who share a workspace,
 never read, or joined.
 
-Under row-level security an index of words could not be used, so a search document is read with the task that it is of,
-in one statement, and written by triggers.
+Under row-level security no index of words or of arrays could be used, so a search document, or a mark, is read with the
+task or the place that it is of, in one statement, and written by triggers.
 """
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OF_COLUMN = {

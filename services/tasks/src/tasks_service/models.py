@@ -13,6 +13,7 @@ from tasks_service.import_sources.models import ImportSeen, ImportSource
 from tasks_service.invitations.models import Invitation
 from tasks_service.jobs.models import Job, JobItem
 from tasks_service.labels.models import Label, PersonalLabel
+from tasks_service.matching.models import TaskMark
 from tasks_service.metadata.models import MetadataNamespace, TaskMetadata
 from tasks_service.projects.models import Project, ProjectMember, ProjectPrefix
 from tasks_service.relations.models import Relation
@@ -63,6 +64,7 @@ __all__ = [
     "Status",
     "Task",
     "TaskKeyAlias",
+    "TaskMark",
     "TaskMetadata",
     "TaskShare",
     "WatchRule",

@@ -5,6 +5,7 @@ import runpy
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time
+from itertools import product
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from sqlalchemy import text
 from tasks_service.db import ROW_SECURITY
+from tasks_service.listing.rules import SORTS_OF_MARKS
 from tasks_service.listing.schemas import TaskQuery
 from tasks_service.listing.service import Bounds, list_tasks
 from tasks_service.matching.repository import matching
@@ -237,6 +239,41 @@ def test_random_sorts_are_walked_in_the_order_of_python_there_and_back(world):
         assert (page.meta["total"], page.meta["total_is_estimate"]) == (len(expected), False)
 
     check()
+
+
+MARKED_BY = {"assignees": "people", "assigned_to": "people", "labels": "labels"}
+REST = (
+    (),
+    (Predicate("status", "!=", ("done",)), Predicate("priority", "in", ("none", "low", "high"))),
+    (Predicate("estimate_minutes", ">", (30,)),),
+    (MINE,),
+)
+
+
+@pytest.mark.parametrize("name", MARKED_BY)
+def test_tasks_of_somebody_and_of_a_label_are_walked_in_each_order_there_and_back(world, name):
+    """Each comes once, be it marked so by the caller alone, too; the total is exact."""
+    for one, rest, written in product(getattr(world, MARKED_BY[name]), REST, sorted(SORTS_OF_MARKS)):
+        sort = tuple(Order(key.removeprefix("-"), key.startswith("-")) for key in written.split(","))
+        node = And((Predicate(name, "=", (one,)), *rest))
+        expected = world.sorted_by(sort, [task for task in world.tasks if task["id"] in world.expected(node, "UTC")])
+        query = TaskQuery(utcnow(), node, sort, archived=True)
+        forth, back = world.run(world.walked(query, 4, turning=True))
+        assert forth == expected, (node, written)
+        assert back == expected[: len(expected) - (len(expected) % 4 or 4)], (node, written)
+        meta = world.run(world.part(query, Paging(1, 1, None))).meta
+        assert (meta["total"], meta["total_is_estimate"]) == (len(expected), False), (node, written)
+
+
+def test_of_many_tasks_of_a_mark_some_tell_about_how_many_there_are_unless_the_mark_does(world):
+    somebody = Predicate("assignees", "=", (world.people[0],))
+    open_ones = Predicate("status_category", "in", ("todo", "in_progress"))
+    dated = Not(Predicate("due", "is_null"))
+    for rest, is_estimate in ((), False), ((open_ones,), False), ((open_ones, dated), True):
+        node = And((somebody, *rest))
+        meta = world.run(world.part(TaskQuery(utcnow(), node, archived=True), Paging(1, 1, None), exact_up_to=3)).meta
+        # Fewer than five hundred are all looked at.
+        assert (meta["total"], meta["total_is_estimate"]) == (len(world.expected(node, "UTC")), is_estimate), node
 
 
 def test_of_more_than_are_counted_some_tell_about_how_many_there_are(world):

@@ -32,6 +32,19 @@ STATES = (
     {**DONE, "deleted_at": NOW},
 )
 TASKS = 2_500
+LABELLED = """
+    UPDATE tasks.task SET labels = ARRAY[gen_random_uuid()], updated_at = clock_timestamp(),
+        deleted_at = CASE WHEN number % 5 = 0 THEN now() END
+    WHERE id IN (SELECT id FROM tasks.task WHERE number % 7 = {} ORDER BY id FOR UPDATE)
+"""
+MISFITS = """
+    WITH wanted AS (
+        SELECT id, mark, project_id, status, priority_rank, due_sort, updated_at
+        FROM tasks.task, unnest(assignees || labels) AS mark WHERE deleted_at IS NULL
+    ),
+    kept AS (SELECT task_id, mark, project_id, status, priority_rank, due_sort, updated_at FROM tasks.task_mark)
+    (TABLE wanted EXCEPT TABLE kept) UNION ALL (TABLE kept EXCEPT TABLE wanted)
+"""
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
@@ -171,6 +184,35 @@ async def test_r42_the_schema_changes_under_a_release_that_goes_on_writing(setti
         numbered = "SELECT count(*) FROM tasks.project WHERE next_number <> 1 + ("
         numbered += "SELECT coalesce(max(number), 0) FROM tasks.task WHERE task.project_id = project.id)"
         assert await counted(numbered) == 0
+
+
+async def test_r42_marks_of_tasks_that_are_there_are_filled_in_while_they_change(settings_of_then, database_of_then):
+    url = settings_of_then.url.get_secret_value()
+    await asyncio.to_thread(upgrade, ROOT, url=url, revision="0027")
+    release = PreviousRelease(database_of_then)
+    await release.add_workspace(projects=2)
+    await release.add_tasks(TASKS)
+    upgraded = asyncio.Event()
+
+    async def change_some() -> int:
+        number = 0
+        while not upgraded.is_set():
+            async with database_of_then.writer.begin() as connection:
+                await connection.exec_driver_sql(LABELLED.format(number % 7))
+            number += 1
+        return number
+
+    async with database_of_then.writer.begin() as connection:
+        for part in range(3):
+            await connection.exec_driver_sql(LABELLED.format(part))
+    changing = asyncio.create_task(change_some())
+    await asyncio.to_thread(upgrade, ROOT, url=url)
+    upgraded.set()
+    assert await changing > 0
+    async with database_of_then.primary.connect() as connection:
+        marks = (await connection.exec_driver_sql("SELECT count(*) FROM tasks.task_mark")).scalar_one()
+        assert marks > TASKS // 4
+        assert (await connection.exec_driver_sql(MISFITS)).all() == []
 
 
 async def test_r42_what_is_written_after_each_single_trigger_is_complete_in_the_end(

@@ -12,7 +12,6 @@ class Assignee(Base):
 
     __tablename__ = "assignee"
     __table_args__ = (
-        Index("ix_assignee_user_id", "user_id", "workspace_id"),
         # Read alone, with what row-level security asks for.
         Index("ix_assignee_tasks", "user_id", "workspace_id", "task_id"),
         CheckConstraint("state IN ('pending', 'done', 'declined')", name="state"),

@@ -1,6 +1,6 @@
 """SQL of counts: tasks are grouped by what they have as it is, and sets are opened when there is one row a group.
 
-What is counted is of the caller's places, and what is shared one by one, as in lists (listing.repository).
+What is counted is of the caller's places, and what is shared one by one, as in lists (places.repository).
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,10 +38,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.counting.rules import MAX_GROUPS, Dimension
 from tasks_service.labels.models import Label, PersonalLabel
-from tasks_service.listing.repository import OF_PLACE, few_of, live, places, shared_of, some_of
-from tasks_service.listing.rules import Reach
 from tasks_service.matching.repository import Shaped
 from tasks_service.names.repository import visible
+from tasks_service.places.repository import OF_PLACE, few_of, live, places, shared_of, some_of
+from tasks_service.places.rules import Reach
 from tasks_service.visibility.repository import CALLER_ID, Sight, member, seen_by, sight_of, task
 
 label = table_of(Label)

@@ -53,9 +53,9 @@ REFUSALS = (
 ABOUT = (
     "`meta.resolved_filter` is the filter as it was understood, with `me` and relative dates resolved, "
     "`meta.timezone` where days begin, and `meta.sort` the order. Page mode tells the total, and by "
-    "`meta.total_is_estimate` whether it is about that many; by cursor the list is walked without skipping or "
-    "repeating what keeps its place in the order while others write. Tasks of archived projects are left out unless "
-    "you ask for them.\n\n"
+    "`meta.total_is_estimate` whether it is about that many: as some hundred tasks tell, so the rarer what you ask for "
+    "is, the farther off it may be. By cursor the list is walked without skipping or repeating what keeps its place in "
+    "the order while others write. Tasks of archived projects are left out unless you ask for them.\n\n"
     "With `q`, each task has its `rank` and `highlights`, and the best are first unless `sort` says otherwise. Of "
     "words that many tasks have, the newest tasks are ranked, a few hundred; the others come after these. Where fewer "
     "than five fit, tasks with titles like the words come after them.\n\n"

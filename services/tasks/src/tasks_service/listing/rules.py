@@ -10,13 +10,8 @@ from chassis.filtering.tree import And, Node, Not, Or, Predicate
 
 from tasks_service.sorting.rules import Key, KeyType, Order, Sort
 
-
-class Reach(NamedTuple):
-    """Which of the places that a caller sees a list is of; `is_archived` is None for both kinds."""
-
-    in_workspaces: bool = False
-    in_projects: bool = False
-    is_archived: bool | None = False
+SORTS_OF_MARKS = frozenset(("id", "-id", "due,id", "-due,-id", "updated_at,id", "-updated_at,-id", "-priority,due,id"))
+"""In which orders the tasks of whom they are assigned to, and of a label, are kept."""
 
 
 class Part(NamedTuple):

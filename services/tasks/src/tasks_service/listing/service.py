@@ -20,15 +20,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.fields.rules import FIELDS
 from tasks_service.listing import repository
-from tasks_service.listing.rules import Edge, Part, Reach, as_written, names, read_edge
+from tasks_service.listing.rules import Edge, Part, as_written, names, read_edge
 from tasks_service.listing.schemas import UTC, Asked, TaskQuery
 from tasks_service.matching.repository import Shaped, shaped
+from tasks_service.places.rules import Reach
 from tasks_service.predicates.rules import parts_of
 from tasks_service.searching.repository import Within
 from tasks_service.searching.rules import MOST_RANKED, Matching, Search
 from tasks_service.searching.service import Begun, begin, go_on, searched
 from tasks_service.sorting.rules import BEST, NEWEST, RANK, complete, text_of
 from tasks_service.timezones.service import zone_of
+from tasks_service.totals import repository as totals
 
 Reader = AsyncConnection | AsyncSession
 NARROWING = {"project_id": "of_projects", "workspace_id": "of_workspaces"}
@@ -101,8 +103,10 @@ def plan_of(query: TaskQuery, caller: Principal) -> Plan:
     in_all = query.archived or "of_projects" in narrowed or names(query.node, "is_archived")
     reach = Reach("of_workspaces" in narrowed, "of_projects" in narrowed, None if in_all else False)
     node = all_of(rest)
-    by_id = query.sort[0].name == "id"
-    found = repository.EVERYTHING if node == EVERYTHING else shaped(node, zone=query.zone, caller=caller, by_id=by_id)
+    walked_by = query.sort[0].name
+    found = repository.EVERYTHING
+    if node != EVERYTHING:
+        found = shaped(node, zone=query.zone, caller=caller, walked_by=walked_by)
     return Plan(reach, found, narrowed)
 
 
@@ -164,9 +168,9 @@ async def list_tasks(
         parameters=plan.parameters,
     )
     seen = paging.offset + len(rows)
-    total = repository.Total(seen, is_estimate=False)
+    total = totals.Total(seen, is_estimate=False)
     if len(rows) > paging.per_page or (not rows and paging.page > 1):
-        total = await repository.count_tasks(
+        total = await totals.count_tasks(
             reader,
             caller=caller,
             reach=plan.reach,

@@ -9,17 +9,24 @@ from zoneinfo import ZoneInfo
 from chassis.db.base import table_of
 from chassis.filtering.tree import And, Node, Predicate
 from chassis.identity import Principal
-from sqlalchemy import Select, any_, bindparam, select, true
+from sqlalchemy import Select, any_, bindparam, exists, select, true, union_all
+from sqlalchemy.sql.visitors import replacement_traverse
 from sqlalchemy.types import TypeEngine
 
-from tasks_service.assignees.models import Assignee
+from tasks_service.labels.models import PersonalLabel
+from tasks_service.matching.models import TaskMark
 from tasks_service.predicates.repository import ID, Asking, Condition, Expression, condition_of
-from tasks_service.predicates.rules import conjuncts, parts_of, shape_of
+from tasks_service.predicates.rules import conjuncts, fields_of, parts_of, shape_of
 from tasks_service.visibility.repository import TASKS, seen_by, seen_tasks, sight_of, task
 from tasks_service.watchers.models import Watcher
 
-assignee = table_of(Assignee)
+task_mark = table_of(TaskMark)
+personal_label = table_of(PersonalLabel)
 watcher = table_of(Watcher)
+
+KEPT_WITH_MARKS = ("project_id", "status", "status_category", "priority", "updated_at")
+OF_MARKS = {"project_id", "is_archived", "status", "status_category", "priority", "updated_at"}
+"""What fields need no more of a task than is kept with its marks."""
 
 
 def conditions_of(node: Node, *, zone: ZoneInfo, caller: Principal) -> Condition:
@@ -46,8 +53,9 @@ class Shaped:
     """What a tree asks for, of parameters that are named in their order, so that trees of one shape share a statement.
 
     Where the tree says by whom or what to find tasks, `among` is a query for their ids as `task_id`, of which some may
-    come twice, and `rest` is what is asked of these. What is `beyond` comes after them. Two are equal when they are of
-    one shape.
+    come twice, and `rest` is what is asked of these. Where that is one mark, it is `marked`, `of_mark` is the rest as
+    asked of a row of `task_mark`, if that has all of it, and `owned` are the ids of tasks that the caller alone has
+    marked so. What is `beyond` comes after them. Two are equal when they are of one shape.
     """
 
     shape: Hashable
@@ -55,13 +63,32 @@ class Shaped:
     values: Mapping[str, Any] = field(compare=False)
     among: Select[Any] | None = field(compare=False, default=None)
     rest: Condition = field(compare=False, default_factory=true)
+    marked: Expression | None = field(compare=False, default=None)
+    of_mark: Condition | None = field(compare=False, default=None)
+    owned: Select[Any] | None = field(compare=False, default=None)
     beyond: "Shaped | None" = field(compare=False, default=None)
 
 
-def shaped(node: Node, *, zone: ZoneInfo, caller: Principal, by_id: bool = False) -> Shaped:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where to begin: the predicate that says it, and ids of tasks; for one mark that, and ids that are not of it."""
+
+    predicate: Predicate
+    query: Select[Any]
+    mark: Expression | None = None
+    owned: Select[Any] | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Tell whether all that is found is what the predicate asks for, and not just among it."""
+        is_any = self.predicate.operator != "has_all" or len(self.predicate.values) == 1
+        return is_any and self.predicate.field != "assigned_to"
+
+
+def shaped(node: Node, *, zone: ZoneInfo, caller: Principal, walked_by: str | None = None) -> Shaped:
     """Return what a bound tree asks of a row of `task`, for a list that begins where the tree says.
 
-    `by_id` tells that the list is in the order of ids.
+    `walked_by` is what the list is sorted by first.
     """
     values: dict[str, Any] = {}
 
@@ -70,45 +97,72 @@ def shaped(node: Node, *, zone: ZoneInfo, caller: Principal, by_id: bool = False
         values[name] = value
         return bindparam(name, type_=of)
 
-    asking = Asking(caller, zone, bind, by_id)
-    shape = (by_id, shape_of(node))
+    asking = Asking(caller, zone, bind, walked_by)
+    shape = (walked_by, shape_of(node))
     condition = condition_of(node, asking)
     found = _found_by(node, asking)
     if found is None:
         return Shaped(shape, condition, values)
-    first, among = found
-    rest = [one for one in parts_of(node) if one is not first or not _is_found_by(first)]
-    return Shaped(shape, condition, values, among, condition_of(And(tuple(rest)), asking))
+    rest = [one for one in parts_of(node) if one is not found.predicate or not found.is_exact]
+    left = condition_of(And(tuple(rest)), asking)
+    of_mark = _of_mark(left) if fields_of(And(tuple(rest))) <= OF_MARKS else None
+    return Shaped(shape, condition, values, found.query, left, found.mark, of_mark, found.owned)
 
 
-def _is_found_by(predicate: Predicate) -> bool:
-    """Tell whether all that is found where a predicate begins is what it asks for, and not just among it."""
-    return predicate.field in ("assignees", "watchers") and predicate.operator != "has_all"
+def _of_mark(condition: Condition) -> Condition:
+    """Return what is asked of a task as asked of a mark of it."""
+    columns: dict[Any, Any] = {task.c[name]: task_mark.c[name] for name in KEPT_WITH_MARKS}
+
+    def replaced(element: Any, **_: Any) -> Any:
+        return columns.get(element)
+
+    return replacement_traverse(condition, {}, replaced)
 
 
 def found_by(node: Node, *, zone: ZoneInfo, caller: Principal) -> Select[Any] | None:
     """Return a query for ids of tasks, all that a tree finds among them, where whom it asks for is a way to begin."""
     found = _found_by(node, Asking(caller, zone))
-    return None if found is None else found[1]
+    return None if found is None else found.query
 
 
-def _found_by(node: Node, asking: Asking) -> tuple[Predicate, Select[Any]] | None:
+def _found_by(node: Node, asking: Asking) -> Found | None:
     for one in conjuncts(parts_of(node), tuple(FINDERS)):
-        users = asking.array(one.values, ID)
-        return one, FINDERS[one.field](users)
+        return FINDERS[one.field](one, asking)
     return None
 
 
-def _assigned(users: Expression) -> Select[Any]:
-    return select(assignee.c.task_id).where(assignee.c.user_id == any_(users))
+def _assigned(predicate: Predicate, asking: Asking) -> Found:
+    return Found(predicate, _of_marks(predicate, asking), _one_mark(predicate, asking))
 
 
-def _watched(users: Expression) -> Select[Any]:
-    return select(watcher.c.task_id).where(watcher.c.user_id == any_(users), watcher.c.is_watching)
+def _labelled(predicate: Predicate, asking: Asking) -> Found:
+    """Return what has a label: of the task, or else the caller's own on it."""
+    labels, mine = asking.array(predicate.values, ID), asking.bind(asking.caller.user_id, ID)
+    is_shared = exists().where(task_mark.c.task_id == personal_label.c.task_id, task_mark.c.mark == any_(labels))
+    owned = select(personal_label.c.task_id).where(
+        personal_label.c.user_id == mine, personal_label.c.label_id == any_(labels), ~is_shared
+    )
+    every = union_all(_of_marks(predicate, asking), owned).subquery("labelled")
+    return Found(predicate, select(every.c.task_id), _one_mark(predicate, asking), owned)
 
 
-FINDERS: Mapping[str, Callable[[Expression], Select[Any]]] = {
+def _of_marks(predicate: Predicate, asking: Asking) -> Select[Any]:
+    return select(task_mark.c.task_id).where(task_mark.c.mark == any_(asking.array(predicate.values, ID)))
+
+
+def _one_mark(predicate: Predicate, asking: Asking) -> Expression | None:
+    """Return what a predicate names, where it is one: its tasks are walked in order."""
+    return asking.bind(predicate.values[0], ID) if len(predicate.values) == 1 else None
+
+
+def _watched(predicate: Predicate, asking: Asking) -> Found:
+    users = asking.array(predicate.values, ID)
+    return Found(predicate, select(watcher.c.task_id).where(watcher.c.user_id == any_(users), watcher.c.is_watching))
+
+
+FINDERS: Mapping[str, Callable[[Predicate, Asking], Found]] = {
     "assignees": _assigned,
     "assigned_to": _assigned,
+    "labels": _labelled,
     "watchers": _watched,
 }

@@ -49,6 +49,7 @@ from tasks_service.predicates.rules import (
     PRIORITIES,
     Bound,
     Comparison,
+    bounds_in_any_zone,
     bounds_of_day,
     earliest_id,
     places_in_metadata,
@@ -92,12 +93,12 @@ def _inline(value: Any, of: TypeEngine[Any]) -> Expression:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Who asks, and where days begin; how values become parameters, and whether tasks are walked by their ids."""
+    """Who asks, and where days begin; how values become parameters, and what tasks are walked by."""
 
     caller: Principal
     zone: ZoneInfo
     bind: Bind = _inline
-    by_id: bool = False
+    walked_by: str | None = None
 
     def array(self, values: Sequence[Any], of: TypeEngine[Any]) -> Expression:
         """Return values as one parameter."""
@@ -229,7 +230,7 @@ def _created(predicate: Predicate, asking: Asking) -> Condition:
     It is no later than that of the id: so a walk by ids ends where the ids are too old. There, the time itself is
     hidden from the planner, which would take the two for independent, and the tasks for fewer than they are.
     """
-    if not asking.by_id or predicate.operator not in {"=", "in", ">", ">="} or not predicate.values:
+    if asking.walked_by != "id" or predicate.operator not in {"=", "in", ">", ">="} or not predicate.values:
         return _instant(task.c.created_at)(predicate, asking)
     earliest = min(earliest_id(within(cast("date", value)), asking.zone) for value in predicate.values)
     found = _instant(task.c.created_at + NO_TIME)(predicate, asking)
@@ -237,12 +238,16 @@ def _created(predicate: Predicate, asking: Asking) -> Condition:
 
 
 def _due(comparison: Comparison, value: Value, asking: Asking) -> Condition:
-    found = within(cast("date", value))
-    return or_(
-        _on_day(task.c.due_date, comparison, found, asking),
-        _at_instant(task.c.due_at, comparison, found, asking),
-        and_(task.c.due_kind == "local", _at_wall_time(task.c.due_local, comparison, found, asking)),
+    """Return what is asked of the due; a walk by it ends where it is beyond by whatever zone."""
+    wanted = within(cast("date", value))
+    found = or_(
+        _on_day(task.c.due_date, comparison, wanted, asking),
+        _at_instant(task.c.due_at, comparison, wanted, asking),
+        and_(task.c.due_kind == "local", _at_wall_time(task.c.due_local, comparison, wanted, asking)),
     )
+    if asking.walked_by != "due":
+        return found
+    return and_(_all_of(task.c.due_sort, bounds_in_any_zone(comparison, wanted), INSTANT, asking), found)
 
 
 def _key(_comparison: Comparison, value: Value, asking: Asking) -> Condition:

@@ -18,6 +18,8 @@ COMPLEMENTS: dict[Operator, Operator] = {"!=": "=", "not_in": "in", "has_none": 
 """What is true of a row where the other is not."""
 BETWEEN_CLOCKS = timedelta(days=1)
 """How much later than its id something may have been made, by any clock."""
+BETWEEN_ZONES = timedelta(days=2)
+"""How far an instant lies from another that is the same in some zone, or on the same day there, at the most."""
 FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2200, 1, 1)
 """All that is kept lies between these, so a value beyond is as good as one of these."""
 
@@ -55,6 +57,16 @@ def bounds_of_day(comparison: Comparison, day: date, zone: ZoneInfo | None) -> l
     return bounds[comparison]
 
 
+def bounds_in_any_zone(comparison: Comparison, value: date | datetime) -> list[Bound]:
+    """Return between what instants all lies that compares so with a day or an instant, whatever the zone.
+
+    What has no zone is taken as if in UTC.
+    """
+    instant = value if isinstance(value, datetime) else datetime.combine(value, time(), UTC)
+    least, most = Bound(">", instant - BETWEEN_ZONES), Bound("<", instant + BETWEEN_ZONES)
+    return {"<": [most], "<=": [most], "=": [least, most], ">=": [least], ">": [least]}[comparison]
+
+
 def earliest_id(value: date | datetime, zone: ZoneInfo) -> UUID:
     """Return an id that is lower than that of anything made on a day, or at an instant, or later."""
     instant = value if isinstance(value, datetime) else day_bounds(value, zone)[0]
@@ -80,6 +92,17 @@ def places_in_metadata(field: str) -> Iterator[tuple[str, list[str]]]:
 def parts_of(node: Node) -> tuple[Node, ...]:
     """Return what a tree asks for altogether."""
     return node.nodes if isinstance(node, And) else (node,)
+
+
+def fields_of(node: Node) -> frozenset[str]:
+    """Return the fields that a tree asks for."""
+    match node:
+        case And(nodes) | Or(nodes):
+            return frozenset(field for one in nodes for field in fields_of(one))
+        case Not(inner):
+            return fields_of(inner)
+        case Predicate(field):
+            return frozenset((field,))
 
 
 def shape_of(node: Node) -> Hashable:

@@ -178,7 +178,8 @@ def _all_of(found: Shaped, begun: Begun) -> Shaped:
     shape = (found.shape, repository.shape_of(*begun.parts))
     if begun.is_whole:
         return Shaped(("whole", shape), condition, values, repository.among_hits(), found.condition)
-    if begun.matching.is_common or found.among is not None:
+    # Somebody has few tasks beside what a word is in; a label may have many more.
+    if begun.matching.is_common or (found.among is not None and found.owned is None):
         return Shaped(("much", shape), condition, values, found.among, and_(found.rest, fits))
     some = repository.among_all(begun.search, begun.where)
     return Shaped(("many", shape), condition, values, some, found.condition)

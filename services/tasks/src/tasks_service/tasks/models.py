@@ -63,7 +63,6 @@ class Task(Base):
         ),
         Index("ix_task_position", "project_id", "position", postgresql_where=text("deleted_at IS NULL")),
         Index("ix_task_category_id", "category_id", postgresql_where=text("category_id IS NOT NULL")),
-        Index("ix_task_labels", "labels", postgresql_using="gin"),
         Index("ix_task_trash", "workspace_id", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
         *(
             Index(f"ix_task_by_{name}", "project_id", *keys, "id", postgresql_where=text("deleted_at IS NULL"))

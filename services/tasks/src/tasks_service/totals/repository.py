@@ -1,0 +1,162 @@
+"""SQL of totals of lists: counted where that is little work, and else estimated from tasks that are spread over all."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from chassis.identity import Principal
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Integer,
+    Numeric,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from tasks_service.matching.repository import Shaped, task_mark
+from tasks_service.places.repository import OF_PLACE, few_of, live, places, shared_of, some_of
+from tasks_service.places.rules import Reach
+from tasks_service.visibility.repository import Sight, seen_by, sight_of, task
+
+Reader = AsyncConnection | AsyncSession
+SAMPLE = 500
+"""How many tasks a number is estimated from."""
+MARKED = 50_000
+"""How many entries are read of the index that has the tasks of a mark."""
+EXACT: ColumnElement[int] = bindparam("exact_up_to", type_=Integer())
+
+
+class Total(NamedTuple):
+    """How many tasks there are, or about how many."""
+
+    number: int
+    is_estimate: bool
+
+
+async def count_tasks(
+    reader: Reader, *, caller: Principal, reach: Reach, found: Shaped, parameters: Mapping[str, Any], exact_up_to: int
+) -> Total:
+    """Count what `list_tasks` would walk through, by what the caller sees alone.
+
+    Where more tasks than `exact_up_to` would have to be looked at, some of each place stand for the rest of it.
+    """
+    statement = _counted(sight_of(caller), reach, found)
+    row = (
+        await reader.execute(statement, {**seen_by(caller), **found.values, **parameters, "exact_up_to": exact_up_to})
+    ).one()
+    return Total(int(row.number), bool(row.is_estimate))
+
+
+@lru_cache(maxsize=64)
+def _counted(sight: Sight, reach: Reach, found: Shaped) -> Select[Any]:
+    place = places(sight, reach)
+    looked = _looked_at(place, found)
+    of_shares = _of_shares(place, found)
+    number = func.coalesce(select(func.sum(looked.c.number)).scalar_subquery(), 0) + of_shares
+    is_estimate = or_(of_shares > EXACT, select(func.bool_or(looked.c.is_estimate)).scalar_subquery())
+    if found.among is None:
+        return select(number.label("number"), is_estimate.label("is_estimate"))
+    some, is_few, is_exact = _of_few(place, found.among, found.rest)
+    if found.marked is not None:
+        some, is_few, is_exact = _of_mark(place, found)
+        some, is_exact = some + of_shares, and_(is_exact, of_shares <= EXACT)
+    # Of the ways, only that which is right is gone.
+    numbers = case((is_few, some), else_=number)
+    return select(numbers.label("number"), case((is_few, ~is_exact), else_=is_estimate).label("is_estimate"))
+
+
+Way = tuple[ColumnElement[int], ColumnElement[bool], ColumnElement[bool]]
+"""A number, whether it is few enough for it to be gone, and whether it is exact then."""
+
+
+def _of_few(place: CTE, among: Select[Any], rest: ColumnElement[bool]) -> Way:
+    """Count what is found by whom or what a filter names, by looking at each."""
+    few, is_few = few_of(among)
+    return _size(some_of(place, few, [task.c.id]).where(*live(rest))), is_few, true()
+
+
+def _of_mark(place: CTE, found: Shaped) -> Way:
+    """Count the tasks of a mark in places: by what is kept with it, where no more is asked, else by some tasks."""
+    of_place = and_(task_mark.c.mark == found.marked, task_mark.c.project_id == place.c.id, place.c.rank > 0)
+    every = select().select_from(place.join(task_mark, of_place)).limit(literal_column(str(MARKED + 1)))
+    there, number, is_exact = _by_marks(every, found.of_mark) if found.of_mark is not None else _by_tasks(every, found)
+    if found.owned is not None:
+        owned = some_of(place, found.owned.cte("owned"), [task.c.id]).where(place.c.rank > 0, *live(found.rest))
+        number = number + _size(owned)
+    return number, there <= MARKED, is_exact
+
+
+Counted = tuple[ColumnElement[int], ColumnElement[int], ColumnElement[bool]]
+"""How many tasks a mark has, how many of these are found, and whether that is exact."""
+
+
+def _by_marks(every: Select[Any], condition: ColumnElement[bool]) -> Counted:
+    looked_at = every.add_columns(condition.label("is_found")).subquery("looked_at_mark")
+    counts = (func.count().label("marks"), func.count().filter(looked_at.c.is_found).label("found"))
+    size = select(*counts).cte("size_of_mark").prefix_with("MATERIALIZED")
+    return select(size.c.marks).scalar_subquery(), select(size.c.found).scalar_subquery(), true()
+
+
+def _by_tasks(every: Select[Any], found: Shaped) -> Counted:
+    at = func.row_number().over().label("at")
+    marks = every.add_columns(task_mark.c.task_id, at).cte("marks").prefix_with("MATERIALIZED")
+    size = select(func.count().label("marks")).select_from(marks).cte("size_of_mark").prefix_with("MATERIALIZED")
+    there = select(size.c.marks).scalar_subquery()
+    return there, _scaled(marks, there, found), there <= EXACT
+
+
+def _scaled(marks: CTE, there: ColumnElement[int], found: Shaped) -> ColumnElement[int]:
+    """Return how many tasks of a mark a filter finds, by all of them or by some that are spread over all."""
+    step = case((there <= EXACT, 1), else_=func.greatest(there // SAMPLE, 1))
+    is_found = and_(task.c.id.is_not(None), *live(found.rest))
+    of_mark = marks.outerjoin(task, task.c.id == any_(array([marks.c.task_id])))
+    share = func.cast(func.count().filter(is_found), Numeric()) / func.greatest(func.count(), 1)
+    return select(func.round(share * there)).select_from(of_mark).where(marks.c.at % step == 0).scalar_subquery()
+
+
+def _of_shares(place: CTE, found: Shaped) -> ColumnElement[int]:
+    shares = shared_of(place, []).where(*live(found.condition)).limit(EXACT + 1).subquery("share")
+    shared = select(func.count().label("number")).select_from(shares).cte("shared").prefix_with("MATERIALIZED")
+    return select(shared.c.number).scalar_subquery()
+
+
+def _size(query: Select[Any]) -> ColumnElement[int]:
+    return select(func.count()).select_from(query.subquery()).scalar_subquery()
+
+
+def _looked_at(place: CTE, found: Shaped) -> CTE:
+    """Return how many tasks there are in each place, and whether that is an estimate.
+
+    Numbers of tasks are given in the order of their making: some of them, spread over all, stand for those between.
+    """
+    sizes = select(func.coalesce(func.sum(place.c.next_number - 1), 0).label("tasks"))
+    size = sizes.where(place.c.rank > 0).cte("size").prefix_with("MATERIALIZED")
+    is_all = select(size.c.tasks <= EXACT).scalar_subquery()
+    step = select(func.cast(func.greatest(size.c.tasks / func.least(SAMPLE, EXACT), 1), Integer())).scalar_subquery()
+    whole = select(func.count().label("found")).where(task.c.project_id == OF_PLACE, *live(found.condition), is_all)
+    every = whole.select_from(task).lateral("every")
+    spread = func.generate_series(place.c.next_number - 1, 1, -step).table_valued("number").render_derived("spread")
+    # An array of one, and nothing else that an index could have, so that each is looked up by its number.
+    numbered = and_(task.c.project_id == OF_PLACE, task.c.number == any_(array([literal_column("spread.number")])))
+    # Limited, so that it stays a lookup, however few tasks the planner takes a large project for.
+    one = select(and_(*live(found.condition)).label("is_found")).where(numbered).limit(1).lateral("one")
+    seen = select(func.count().label("looked_at"), func.count().filter(one.c.is_found).label("found"))
+    seen = seen.select_from(spread.outerjoin(one, true()))
+    part = seen.where(~is_all).lateral("sampled")
+    scaled = func.round(
+        func.cast(part.c.found, Numeric()) * (place.c.next_number - 1) / func.nullif(part.c.looked_at, 0)
+    )
+    number = every.c.found + func.coalesce(scaled, 0)
+    query = select(number.label("number"), (~is_all).label("is_estimate"))
+    return query.select_from(place.join(every, true()).join(part, true())).where(place.c.rank > 0).cte("looked_at")
