@@ -26,6 +26,9 @@ Work = Callable[[asyncio.Event], Awaitable[None]]
 KEEP_ALIVE_SECONDS = 15
 SOCKET_PING_SECONDS = 20
 MAX_SOCKET_FRAME_BYTES = 64 * 1024
+COLLECTED_AFTER = (10_000, 5, 10)
+"""How many objects are made before the young ones are looked at, and how often that is done before the older ones are,
+and then all: half a million objects."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,14 @@ async def _run(
 
 
 def _keep_out_of_collections() -> None:
-    """Let full collections pass over what is there from the beginning, and stays: all stands still while they run."""
+    """Let collections pass over what is there from the beginning, and stays: all stands still while they run.
+
+    Of what comes later so much has to come that what a request makes is gone by then. By the defaults it is taken for
+    what stays, and reads of ever new shapes have everything looked at every fifty requests, for half a second.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
 
 
 async def _end(

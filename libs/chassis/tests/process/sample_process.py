@@ -1,6 +1,7 @@
 """A process of a small service: `serve`, or work that fails, ends early, or does not end when it is told to."""
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from chassis.web.app import APIRouter, create_app
 from chassis.web.health import Health
 from chassis.web.replies import reply
 from chassis.web.routing import public
+from starlette.responses import JSONResponse
 
 router = APIRouter(prefix="/api/v1", tags=["sample"])
 folder = Path(sys.argv[2])
@@ -22,6 +24,16 @@ async def slow():
     while not (folder / "go-on").exists():
         await asyncio.sleep(0.01)
     return reply(None)
+
+
+@router.get("/much")
+@public("it only makes much, and drops it")
+async def much():
+    before = gc.get_stats()[2]["collections"]
+    for _ in range(15):
+        made = [[] for _ in range(20_000)]
+        made.clear()
+    return JSONResponse({"full_collections": gc.get_stats()[2]["collections"] - before})
 
 
 async def fail(stop):

@@ -81,6 +81,15 @@ def test_r63_unready_first_then_what_is_in_flight_finishes_and_the_exit_code_is_
     assert (tmp_path / "closed").exists()
 
 
+def test_what_requests_make_and_drop_is_no_reason_to_look_at_everything(start):
+    sample = start()
+    sample.wait_for("/readyz", 200)
+
+    answer = httpx2.get(f"http://127.0.0.1:{sample.port}/api/v1/much", timeout=10)
+
+    assert answer.json() == {"full_collections": 0}
+
+
 def test_r63_a_request_or_work_that_does_not_end_is_not_waited_for_longer_than_allowed(start, tmp_path):
     sample = start("for-ever", SHUTDOWN_SECONDS="1")
     sample.wait_for("/readyz", 200)
