@@ -8,7 +8,7 @@ marks in the transaction of the change, and write as the owner: requests only re
 from alembic import op
 
 revision = "0028"
-down_revision = "0033"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
