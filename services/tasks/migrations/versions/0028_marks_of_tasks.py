@@ -62,12 +62,8 @@ FUNCTION = """
         RETURN NULL;
     END $$
 """
+# That of changes is first: what has a mark is never changed without it.
 TRIGGERS = (
-    """
-    CREATE OR REPLACE TRIGGER keep_marks AFTER INSERT ON tasks.task
-        FOR EACH ROW WHEN (cardinality(NEW.assignees || NEW.labels) > 0)
-        EXECUTE FUNCTION tasks.keep_task_marks()
-    """,
     """
     CREATE OR REPLACE TRIGGER change_marks AFTER UPDATE ON tasks.task
         FOR EACH ROW WHEN (
@@ -81,6 +77,11 @@ TRIGGERS = (
                 OR OLD.due_sort IS DISTINCT FROM NEW.due_sort
             )
         )
+        EXECUTE FUNCTION tasks.keep_task_marks()
+    """,
+    """
+    CREATE OR REPLACE TRIGGER keep_marks AFTER INSERT ON tasks.task
+        FOR EACH ROW WHEN (cardinality(NEW.assignees || NEW.labels) > 0)
         EXECUTE FUNCTION tasks.keep_task_marks()
     """,
 )

@@ -411,3 +411,16 @@ async def test_h5_more_than_the_limit_is_not_undone_and_the_limit_is_told(roster
     assert await roster.log_after(count) == []
     _, types = await undo(roster, request_id)
     assert types == ["task.deleted"] * 51
+
+
+async def test_e2_what_is_opened_again_among_many_stands_in_the_way_of_what_comes_after_it(roster):
+    """Of a blocker, and of what is two levels below; each after and before what it is in the way of."""
+    for ids in ([0, 1, 2], [1, 0, 2]):
+        below = await forest(roster, [None, 0, 1])
+        await roster.ok("owner", "PATCH", f"/tasks/{below[0]}?children=complete", {"status": "done"})
+        await roster.ok("owner", "PATCH", f"/tasks/{below[0]}", {"status": "todo"})
+        other = (await roster.task())["id"]
+        patches = [(below[2], "todo"), (below[0], "done"), (other, "in_progress")]
+        operations = [{"op": "update", "id": patches[one][0], "patch": {"status": patches[one][1]}} for one in ids]
+        statuses = [status for status, _ in await bulk(roster, operations, "partial")]
+        assert statuses == ([200, 409, 200] if ids[0] == 0 else [200, 200, 200])

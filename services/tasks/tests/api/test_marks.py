@@ -126,3 +126,17 @@ async def test_d2_marks_are_filtered_by_what_is_kept_with_them_as_by_the_task(ro
     assert await titles(roster, "member", "filter=assignee = me and status_category != done&sort=due") == ["t0", "t2"]
     changed = "filter=assignee = me and updated_at > 2020-01-01&sort=updated_at"
     assert await titles(roster, "member", changed) == ["t0", "t1", "t2"]
+
+
+async def test_d2_what_is_a_label_is_nobody_and_who_is_somebody_is_no_label(roster):
+    [late] = await labels(roster, "late")
+    await roster.task(title="labelled", labels=[late])
+    await roster.task(title="assigned", assignees=roster.several("member"))
+    both = roster.id("member"), late
+
+    for query in (f"assignee={late}", f"assigned_to={late}", f"labels={both[0]}", f"labels={both[0]}&q=assigned"):
+        for sort in ("-id", "due", "title"):
+            assert await titles(roster, "owner", f"{query}&sort={sort}") == [], query
+    assert await titles(roster, "owner", f"assignee={both[0]},{late}") == ["assigned"]
+    assert await titles(roster, "owner", f"labels={both[0]},{late}") == ["labelled"]
+    assert await titles(roster, "owner", f"filter=labels has_all ({late}, {both[0]})") == []

@@ -244,3 +244,36 @@ async def test_r42_what_is_written_after_each_single_trigger_is_complete_in_the_
         counts += " count(DISTINCT number) = count(*), count(position) = count(*),"
         counts += " count(*) = (SELECT count(*) FROM tasks.search_document) FROM tasks.task"
         assert tuple((await connection.exec_driver_sql(counts)).one()) == (True, True, True, True, True)
+
+
+async def test_r42_marks_of_what_is_changed_between_their_triggers_are_those_of_the_tasks(
+    settings_of_then, database_of_then, postgres_url
+):
+    """After each `CREATE TRIGGER` a task is labelled or made, and before the next one all tasks are changed."""
+    url = settings_of_then.url.get_secret_value()
+    await asyncio.to_thread(upgrade, ROOT, url=url, revision="0027")
+    release = PreviousRelease(database_of_then)
+    await release.add_workspace(projects=1)
+    await release.add_tasks(1)
+    columns = "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute WHERE attrelid = 'tasks.task'::regclass"
+    columns += " AND attnum > 0 AND attname NOT IN ('id', 'labels', 'number', 'position')"
+    async with database_of_then.primary.connect() as connection:
+        kept = (await connection.exec_driver_sql(columns)).scalar_one()
+    make = (
+        "INSERT INTO tasks.task (id, labels, {0}) SELECT gen_random_uuid(), ARRAY[gen_random_uuid()], {0}"
+        " FROM tasks.task LIMIT 1"
+    )
+    change = "UPDATE tasks.task SET labels = ARRAY[gen_random_uuid()], updated_at = clock_timestamp()"
+    superuser = await asyncpg.connect(f"{postgres_url}/{url.rpartition('/')[2]}")
+    for name, event, body in (("first", "start", change), ("later", "end", make.format(kept))):
+        await superuser.execute(
+            f"CREATE FUNCTION public.{name}() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+            f" $$ BEGIN {body}; END $$;"
+            f" CREATE EVENT TRIGGER {name} ON ddl_command_{event} WHEN TAG IN ('CREATE TRIGGER')"
+            f" EXECUTE FUNCTION public.{name}()"
+        )
+    await superuser.close()
+    await asyncio.to_thread(upgrade, ROOT, url=url)
+    async with database_of_then.primary.connect() as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM tasks.task_mark")).scalar_one() == 3
+        assert (await connection.exec_driver_sql(MISFITS)).all() == []

@@ -56,7 +56,11 @@ async def update_tasks(session: AsyncSession, *, wanted: Sequence[Wanted], actor
     edits = [(one.task, edit_of(one.patch, one.expected, merges=one.merges)) for one in wanted]
     await _keep_filing(session, wanted, actor)
     values = {row["id"]: await _values(session, row, edit, actor) for row, edit in edits}
-    await _refuse_completing(session, [row for row, edit in edits if completes(row, values[row["id"]])], actor)
+    completed = [row for row, _ in edits if completes(row, values[row["id"]])]
+    if completed and any(_opens_again(row, values[row["id"]]) for row, _ in edits):
+        # It may stand in the way of what is completed after it, and not of what is before it.
+        raise NotApart
+    await _refuse_completing(session, completed, actor)
     return await change_all(session, rows=[row for row, _ in edits], values=values, actor=actor)
 
 
@@ -110,6 +114,10 @@ async def _values(session: AsyncSession, row: RowMapping, edit: Edit, actor: Pri
     await versions.refuse_unexpected(session, KIND, row, expected=edit.expected, wanted=edit.values)
     changed = versions.unlike(row, edit.values, merged=edit.merged)
     return {**changed, **following(row, changed, edit, actor)} if changed else {}
+
+
+def _opens_again(row: RowMapping, values: Mapping[str, Any]) -> bool:
+    return "status" in values and is_reopened(row["status_category"], dict(row["statuses"])[values["status"]])
 
 
 async def _refuse_completing(session: AsyncSession, rows: Sequence[RowMapping], actor: Principal) -> None:

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from chassis.db.base import table_of
 from chassis.filtering.tree import And, Node, Predicate
 from chassis.identity import Principal
-from sqlalchemy import Select, any_, bindparam, exists, select, true, union_all
+from sqlalchemy import Select, and_, any_, bindparam, exists, select, true, union_all
 from sqlalchemy.sql.visitors import replacement_traverse
 from sqlalchemy.types import TypeEngine
 
-from tasks_service.labels.models import PersonalLabel
+from tasks_service.labels.models import Label, PersonalLabel
 from tasks_service.matching.models import TaskMark
 from tasks_service.predicates.repository import ID, Asking, Condition, Expression, condition_of
 from tasks_service.predicates.rules import conjuncts, fields_of, parts_of, shape_of
@@ -21,6 +21,7 @@ from tasks_service.visibility.repository import TASKS, seen_by, seen_tasks, sigh
 from tasks_service.watchers.models import Watcher
 
 task_mark = table_of(TaskMark)
+label = table_of(Label)
 personal_label = table_of(PersonalLabel)
 watcher = table_of(Watcher)
 
@@ -71,18 +72,26 @@ class Shaped:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where to begin: the predicate that says it, and ids of tasks; for one mark that, and ids that are not of it."""
+    """Where to begin: the predicate that says it, and ids of tasks, of which some may not be what it asks for.
+
+    For one mark that, whether it is to be a label and not somebody, and ids that are not of it.
+    """
 
     predicate: Predicate
     query: Select[Any]
     mark: Expression | None = None
+    is_label: bool = False
     owned: Select[Any] | None = None
 
     @property
     def is_exact(self) -> bool:
-        """Tell whether all that is found is what the predicate asks for, and not just among it."""
-        is_any = self.predicate.operator != "has_all" or len(self.predicate.values) == 1
-        return is_any and self.predicate.field != "assigned_to"
+        """Tell whether all that has the one mark is what the predicate asks for, if it is of the right kind."""
+        return self.mark is not None and self.predicate.field != "assigned_to"
+
+    def is_of_kind(self) -> Condition:
+        """Return whether the one mark is what it is to be, which is looked up once, and not for each task."""
+        is_label = exists(select(label.c.id).where(label.c.id == self.mark))
+        return is_label if self.is_label else ~is_label
 
 
 def shaped(node: Node, *, zone: ZoneInfo, caller: Principal, walked_by: str | None = None) -> Shaped:
@@ -103,10 +112,12 @@ def shaped(node: Node, *, zone: ZoneInfo, caller: Principal, walked_by: str | No
     found = _found_by(node, asking)
     if found is None:
         return Shaped(shape, condition, values)
-    rest = [one for one in parts_of(node) if one is not found.predicate or not found.is_exact]
-    left = condition_of(And(tuple(rest)), asking)
-    of_mark = _of_mark(left) if fields_of(And(tuple(rest))) <= OF_MARKS else None
-    return Shaped(shape, condition, values, found.query, left, found.mark, of_mark, found.owned)
+    if not found.is_exact:
+        return Shaped(shape, condition, values, found.query, condition, found.mark, owned=found.owned)
+    left = And(tuple(one for one in parts_of(node) if one is not found.predicate))
+    rest = and_(found.is_of_kind(), condition_of(left, asking))
+    of_mark = _of_mark(rest) if fields_of(left) <= OF_MARKS else None
+    return Shaped(shape, condition, values, found.query, rest, found.mark, of_mark, found.owned)
 
 
 def _of_mark(condition: Condition) -> Condition:
@@ -143,7 +154,8 @@ def _labelled(predicate: Predicate, asking: Asking) -> Found:
         personal_label.c.user_id == mine, personal_label.c.label_id == any_(labels), ~is_shared
     )
     every = union_all(_of_marks(predicate, asking), owned).subquery("labelled")
-    return Found(predicate, select(every.c.task_id), _one_mark(predicate, asking), owned)
+    mark = _one_mark(predicate, asking)
+    return Found(predicate, select(every.c.task_id), mark, is_label=True, owned=owned)
 
 
 def _of_marks(predicate: Predicate, asking: Asking) -> Select[Any]:
