@@ -15,6 +15,8 @@ TASKS = 800
 PAGE = 20
 STEP = 26
 """How many tasks a place gives for a page."""
+MOST_SORTED = 2 * STEP
+"""How many of a place may be sorted: where there are hardly more than are wanted, reading in order is not cheaper."""
 SORTS = [f"sort={sign}{name}" for name in KEYS if name != RANK for sign in ("", "-")]
 FILTERS = [
     "status=todo",
@@ -152,7 +154,7 @@ async def test_every_sort_and_everyday_filter_is_read_from_an_index(many, databa
         for place, plan in enumerate(await plans_of(database, many.ids["owner"], statements)):
             read = [one["Relation Name"] for one in nodes(plan) if one["Node Type"] == "Seq Scan"]
             faults += [(query, place, f"reads all of {table}") for table in WALKED if table in read]
-            if any(rows > STEP for rows in sorted_tasks(plan)):
+            if any(rows > MOST_SORTED for rows in sorted_tasks(plan)):
                 faults.append((query, place, f"sorts {max(sorted_tasks(plan))} tasks"))
     assert faults == []
 
