@@ -10,8 +10,8 @@ class Highlight(BaseModel):
     field: Literal["title", "key", "description", "comment", "attachment"]
     id: UUID = Field(description="Of the task, or of the comment or attachment.")
     text: str = Field(
-        description="A part of the text as HTML: everything in it is escaped, and matches are between `<mark>` and "
-        "`</mark>`."
+        description="The text as HTML: everything in it is escaped, and matches are between `<mark>` and `</mark>`. "
+        "Of a description or comment of more than 200 characters it is a part, with `…` where it is cut."
     )
 
 
