@@ -71,7 +71,7 @@ def test_e9_what_may_cost_more_than_one_says_so():
     assert all("X-RateLimit-Cost" in response["headers"] for response in responses.values())
     assert "COST_ABOVE_LIMIT" in responses["422"]["content"]["application/json"]["examples"]
     plain = merge_documents({"tasks": document("/api/v1/tasks")}, server="http://here")
-    assert "COST" not in json.dumps(plain)
+    assert not re.search("cost", json.dumps(plain), re.IGNORECASE)
 
 
 def test_a_schema_that_refers_to_what_another_service_calls_the_same_is_kept_apart():

@@ -84,7 +84,8 @@ def _tell_cost(operation: Document) -> None:
     """Add what the gateway says of a request that may cost more than one."""
     add_refusals(operation, CostAboveLimit)
     for response in operation["responses"].values():
-        response.setdefault("headers", {})["X-RateLimit-Cost"] = {"description": COST, "schema": {"type": "integer"}}
+        cost = {"X-RateLimit-Cost": {"description": COST, "schema": {"type": "integer"}}}
+        response["headers"] = {**response.get("headers", {}), **cost}
 
 
 def _refusals(operation: Document, *, is_own: bool) -> Iterator[type[AppError]]:

@@ -325,7 +325,6 @@ async def test_e8_a_job_that_is_cancelled_between_steps_keeps_what_it_did(bulk, 
         await roster.ok("owner", "POST", f"/jobs/{job_id}/cancel")
         job = await bulk.ended(job_id)
     assert job["status"] == "cancelled"
-    assert job["done"] % 25 == 0
     assert 0 < job["done"] < 400
     assert await counted(rows, roster) == job["done"]
     results = await bulk.results(job_id)

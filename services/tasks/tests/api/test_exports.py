@@ -419,7 +419,8 @@ async def test_p2_names_of_attachments_are_told_where_they_are_asked_for(files, 
         ({"workspace_id": "W"}, 422, "INVALID_ID"),
         ({"format": "xlsx"}, 422, "NOT_ALLOWED"),
         ({"include": ["passwords"]}, 422, "NOT_ALLOWED"),
-        ({"filter": "x"}, 422, "UNKNOWN_FIELD"),
+        ({"filters": "x"}, 422, "UNKNOWN_FIELD"),
+        ({"filter": "x"}, 400, "INVALID_FILTER"),
     ],
 )
 async def test_p2_what_is_no_export_is_refused(files, body, status, code):

@@ -26,6 +26,7 @@ def run_job(database):
 def test_the_jobs_and_how_often_they_run(settings):
     assert {job.name: job.seconds for job in jobs(settings)} == {
         "purge-idempotency-keys": 3600.0,
+        "purge-ended-credentials": 3600.0,
         "purge-inbox": 3600.0,
         "purge-outbox": 3600.0,
         "purge-invitations": 3600.0,

