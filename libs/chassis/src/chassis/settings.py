@@ -198,6 +198,16 @@ class DatabaseSettings(SettingsGroup):
         validation_alias="DATABASE_STATEMENT_SECONDS",
         description="How long PostgreSQL works on a statement before it ends it, in seconds.",
     )
+    lock_seconds: float = Field(
+        default=2.0,
+        ge=0.1,
+        le=60,
+        validation_alias="DATABASE_LOCK_SECONDS",
+        description=(
+            "How long a statement waits for what others have locked before its request is answered 503, in seconds: "
+            "less than DATABASE_STATEMENT_SECONDS."
+        ),
+    )
     command_seconds: float = Field(
         default=6.0,
         gt=0,

@@ -27,8 +27,10 @@ async def test_r37_every_connection_has_its_limits(database, engine):
 
 @pytest.mark.parametrize("engine", ["writer", "reader"])
 async def test_r37_a_statement_ends_where_the_settings_say(open_with, engine):
-    async with open_with(statement_seconds=2.5) as database, getattr(database, engine).connect() as connection:
+    limits = {"statement_seconds": 2.5, "lock_seconds": 1.5}
+    async with open_with(**limits) as database, getattr(database, engine).connect() as connection:
         assert (await connection.execute(text("SHOW statement_timeout"))).scalar_one() == "2500ms"
+        assert (await connection.execute(text("SHOW lock_timeout"))).scalar_one() == "1500ms"
 
 
 @pytest.mark.parametrize("engine", ["writer", "reader"])

@@ -14,6 +14,7 @@ PATIENCE: dict[str, Any] = {
     "pool_wait_seconds": 5,
     "write_wait_seconds": 5,
     "statement_seconds": 30,
+    "lock_seconds": 5,
     "command_seconds": 35,
 }
 """Limits that a busy machine which stands still for some seconds does not reach."""

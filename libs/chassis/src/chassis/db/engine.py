@@ -12,7 +12,6 @@ from chassis.db.binding import bind_when_taken
 from chassis.settings import DatabaseSettings
 
 SERVER_SETTINGS = {
-    "lock_timeout": "2000",
     "idle_in_transaction_session_timeout": "10000",
     "tcp_user_timeout": "10000",
     "jit": "off",
@@ -83,6 +82,7 @@ def _engine(url: str, settings: DatabaseSettings, application_name: str, **optio
             "server_settings": {
                 "application_name": application_name,
                 "statement_timeout": str(round(settings.statement_seconds * 1000)),
+                "lock_timeout": str(round(settings.lock_seconds * 1000)),
                 **SERVER_SETTINGS,
             },
         },
