@@ -9,6 +9,7 @@ from chassis.errors import ErrorKind, InvalidInput
 from chassis.filtering.binding import bind, needs_now
 from chassis.filtering.documents import parse_document
 from chassis.filtering.errors import InvalidFilter
+from chassis.filtering.guesses import NEVER_EMPTY, NO_VALUE
 from chassis.filtering.parameters import flat_parameters, parse_parameters
 from chassis.filtering.text import parse_text
 from chassis.filtering.tree import And, Not, Or, Predicate
@@ -176,6 +177,44 @@ def test_d1_a_word_that_is_no_number_is_none(problems, value):
 def test_d1_a_quoted_text_is_no_number_and_no_boolean(problems):
     found = problems(parse_text('pages = "5" or is_lost = "true"'))
     assert [one.code for one in found] == ["VALUE_NOT_ALLOWED", "VALUE_NOT_ALLOWED"]
+
+
+@pytest.mark.parametrize(
+    ("field", "op", "hint"),
+    [
+        ("title", "contians", "did you mean contains?"),
+        ("title", "like", "did you mean contains?"),
+        ("pages", "gte", "did you mean >=?"),
+        ("pages", "=>", "did you mean >=?"),
+        ("pages", "contians", None),
+        ("readers", "has-any", "did you mean has_any?"),
+        *(("back", op, NO_VALUE) for op in ("is null", "is not null", "IS_NOT_NULL", "not null")),
+        ("back", "isnul", "did you mean is_null?"),
+        ("size", "is null", NEVER_EMPTY),
+        ("title", "", None),
+        ("title", "x" * 4000, None),
+    ],
+)
+def test_d1_a_misspelt_operator_is_told_with_the_one_of_the_field_that_was_meant(problems, table, field, op, hint):
+    for more in ({}, {"value": 1}):
+        (detail,) = problems(parse_document({"field": field, "op": op, **more}))
+        assert (detail.code, detail.pointer, detail.hint) == ("OPERATOR_NOT_ALLOWED", "/op", hint)
+        assert detail.allowed == table[field].operators
+
+
+@pytest.mark.parametrize("text", ["back = null", "back != NULL", "owner = none", "readers = none", "pages in (1, nil)"])
+def test_d1_what_stands_for_no_value_is_told_with_what_finds_that(problems, text):
+    (detail,) = problems(parse_text(text))
+    assert (detail.code, detail.hint) == ("VALUE_NOT_ALLOWED", NO_VALUE)
+
+
+def test_d1_of_what_is_never_empty_no_emptiness_is_told(problems):
+    assert [one.hint for one in problems(parse_text("id = none or is_lost = null or owner = nobody"))] == [None] * 3
+
+
+def test_d1_few_operators_are_guessed_at(problems):
+    found = problems(parse_document({"or": [{"field": "title", "op": "contians"}] * 50}))
+    assert sum(one.hint is not None for one in found) == 10
 
 
 @pytest.mark.parametrize("text", ["more.x contains 5", "more.x starts_with true", "more.x < true"])

@@ -43,7 +43,8 @@ def test_d1_text_is_taken_where_json_is():
         ({"nor": [A]}, ""),
         ({"or": [A, None]}, "/or/1"),
         ({"not": [A]}, "/not"),
-        ({**A, "and": []}, ""),
+        ({**A, "and": []}, "/and"),
+        ({**A, "a/~b": 1}, "/a~1~0b"),
         ({"field": "a"}, ""),
         ({"field": "a", "op": "="}, ""),
         ({"field": 5, "op": "=", "value": 5}, "/field"),
@@ -62,6 +63,22 @@ def test_d1_what_is_no_filter_is_told_with_its_place(value, pointer):
     (detail,) = caught.value.details
     assert (detail.field, detail.pointer, detail.position) == ("filter", pointer, None)
     assert detail.expected
+
+
+@pytest.mark.parametrize(
+    ("member", "hint"),
+    [("operator", "did you mean op?"), ("Valeu", "did you mean value?"), ("x", None)],
+)
+def test_d1_a_member_that_there_is_not_is_told_with_the_one_that_was_meant(member, hint):
+    with pytest.raises(InvalidFilter) as caught:
+        parse_document({"or": [A, {"field": "a", member: "=", "value": 1}]})
+    [detail] = caught.value.details
+    assert (detail.pointer, detail.hint, detail.allowed) == (f"/or/1/{member}", hint, ("field", "op", "value"))
+
+
+@pytest.mark.parametrize("op", ["is not null", "contians"])
+def test_d1_what_is_no_operator_needs_no_value_to_be_told_of(op):
+    assert parse_document({"field": "a", "op": op}).operator == op
 
 
 def test_d1_what_is_no_operator_is_read_and_told_of_later_with_those_that_are():

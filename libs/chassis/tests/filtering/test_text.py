@@ -7,7 +7,9 @@ import pytest
 from chassis.errors import AppError
 from chassis.filtering.binding import bind
 from chassis.filtering.errors import FilterTooComplex, InvalidFilter
+from chassis.filtering.guesses import BEFORE_THE_FIELD, NO_VALUE
 from chassis.filtering.text import parse_text
+from chassis.filtering.tree import OPERATORS as ALL_OPERATORS
 from chassis.filtering.written import Condition, Group, Negation
 
 OPERATORS = [
@@ -95,6 +97,39 @@ def test_d1_what_can_not_be_read_is_told_with_its_place_and_what_may_stand_there
     detail = refusal(text)
     assert detail.position == position
     assert sorted(detail.expected) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("title contians milk", "did you mean contains?"),
+        ("title CONTIANS milk", "did you mean contains?"),
+        ("a = b and (title startswith milk)", "did you mean starts_with?"),
+        ("title like milk", "did you mean contains?"),
+        ("labels has any (a)", "did you mean has_any?"),
+        ("status not in (a)", "did you mean not_in?"),
+        ("status is todo", "did you mean =?"),
+        ("status is not todo", "did you mean !=?"),
+        ("title not contains milk", BEFORE_THE_FIELD),
+        ("(due is null)", NO_VALUE),
+        ("due is not null", NO_VALUE),
+        ("due is_not_null", NO_VALUE),
+        ("due IS NULL", NO_VALUE),
+        ("due isnul", "did you mean is_null?"),
+        ("due", None),
+        ("due ~ x", None),
+        (f"due {'x' * 4000}", None),
+    ],
+)
+def test_d1_what_is_no_operator_is_told_with_the_one_that_was_meant_and_all_there_are(text, hint):
+    detail = refusal(text)
+    assert (detail.hint, detail.allowed) == (hint, ALL_OPERATORS)
+    assert sorted(detail.expected) == sorted(OPERATORS)
+
+
+@pytest.mark.parametrize("text", ["a =", "a in b", "a = b c", "", "a is_null maybe"])
+def test_d1_operators_are_told_where_one_may_stand_alone(text):
+    assert (refusal(text).hint, refusal(text).allowed) == (None, None)
 
 
 def test_d1_positions_are_characters_of_the_text():

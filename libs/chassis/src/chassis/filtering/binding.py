@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from chassis.errors import ErrorDetail, InvalidInput
 from chassis.filtering.fields import ORDER, Field, FieldTable
+from chassis.filtering.guesses import NEVER_EMPTY, NO_VALUE, NOTHING, operator_meant
 from chassis.filtering.moments import is_relative
-from chassis.filtering.tree import Node, Operator, Predicate, Value, all_of, any_of, none_of
+from chassis.filtering.tree import OPERATORS, Node, Operator, Predicate, Value, all_of, any_of, none_of
 from chassis.filtering.values import Context, RefusedValue, value_of
 from chassis.filtering.written import Condition, Group, Negation, Place, Written, WrittenValue
 from chassis.text import closest, hint_at
@@ -88,7 +89,7 @@ class _Binder:
             value = value_of(written, field, self._context)
             _check_kind(value, field, operator)
         except RefusedValue as refused:
-            hint = self._meant(refused.guess)
+            hint = NO_VALUE if _is_nothing(written, field) else self._meant(refused.guess)
             self._tell(written.place, refused.code, refused.message, hint, refused.allowed)
             return None
         return value
@@ -99,12 +100,17 @@ class _Binder:
 
     def _refuse_operator(self, condition: Condition, field: Field) -> None:
         message = "This field does not take this operator."
-        hint = "it is never empty" if condition.operator == "is_null" else None
+        hint = NEVER_EMPTY if condition.operator == "is_null" else None
+        if condition.operator not in OPERATORS and self._may_guess():
+            hint = operator_meant(condition.operator, field.operators)
         self._tell(condition.operator_place, "OPERATOR_NOT_ALLOWED", message, hint, field.operators)
 
     def _meant(self, guess: Callable[[], str | None]) -> str | None:
+        return hint_at(guess() if self._may_guess() else None)
+
+    def _may_guess(self) -> bool:
         self._guesses += 1
-        return hint_at(guess() if self._guesses <= MAX_GUESSES else None)
+        return self._guesses <= MAX_GUESSES
 
     def _tell(self, place: Place, code: str, message: str, hint: str | None, allowed: tuple[str, ...] | None) -> None:
         if len(self.problems) == MAX_PROBLEMS:
@@ -115,6 +121,12 @@ class _Binder:
                 code, message, where, hint=hint, allowed=allowed, position=place.position, pointer=place.pointer
             )
         )
+
+
+def _is_nothing(written: WrittenValue, field: Field) -> bool:
+    """Tell whether a refused value stands for none, where `is_null` asks for that; parameters have a word for it."""
+    named = isinstance(written.value, str) and written.value.lower() in NOTHING
+    return named and "is_null" in field.operators and written.place.parameter is None
 
 
 def _check_kind(value: Value, field: Field, operator: Operator) -> None:

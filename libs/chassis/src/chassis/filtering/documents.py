@@ -7,6 +7,7 @@ import orjson
 
 from chassis.filtering.errors import FilterTooComplex, InvalidFilter, unreadable
 from chassis.filtering.fields import FieldTable
+from chassis.filtering.guesses import member_meant
 from chassis.filtering.text import parse_text
 from chassis.filtering.tree import OF_LISTS, OPERATORS
 from chassis.filtering.values import plain_value
@@ -76,8 +77,11 @@ def _group(word: Literal["and", "or"], inner: object, pointer: str, level: int) 
 
 
 def _condition(value: dict[str, Any], pointer: str) -> Written:
-    if value.keys() - set(MEMBERS):
-        raise _unreadable(pointer, ["nothing but `field`, `op` and `value`"])
+    unknown = next((member for member in value if member not in MEMBERS), None)
+    if unknown is not None:
+        where = f"{pointer}/{unknown.replace('~', '~0').replace('/', '~1')}"
+        expected = ["nothing but `field`, `op` and `value`"]
+        raise unreadable(expected, pointer=where, hint=member_meant(unknown, MEMBERS), allowed=MEMBERS)
     name, operator = (_text(value, member, pointer) for member in ("field", "op"))
     place, operator_place = (Place(pointer=f"{pointer}/{member}") for member in ("field", "op"))
     operator = operator.lower()
@@ -103,12 +107,12 @@ def _expects_null(value: dict[str, Any], pointer: str) -> bool:
 
 
 def _values(value: dict[str, Any], operator: str, pointer: str) -> tuple[WrittenValue, ...]:
-    if "value" not in value:
-        raise _unreadable(pointer, ["`value`"])
-    given, where = value["value"], f"{pointer}/value"
     if operator not in OPERATORS:
         # What is no operator is told of with those that the field has.
         return ()
+    if "value" not in value:
+        raise _unreadable(pointer, ["`value`"])
+    given, where = value["value"], f"{pointer}/value"
     if operator in OF_LISTS:
         return _list(given, where)
     return (_literal(given, where),)

@@ -26,11 +26,19 @@ def unreadable(
     position: int | None = None,
     pointer: str | None = None,
     hint: str | None = None,
+    allowed: Sequence[str] | None = None,
 ) -> InvalidFilter:
     """Return the refusal that tells what was expected at a place."""
     message = f"The filter can't be read: here {_choice(expected)} is expected."
     detail = ErrorDetail(
-        InvalidFilter.code, message, "filter", hint=hint, position=position, pointer=pointer, expected=expected
+        InvalidFilter.code,
+        message,
+        "filter",
+        hint=hint,
+        allowed=allowed,
+        position=position,
+        pointer=pointer,
+        expected=expected,
     )
     return InvalidFilter(message, details=[detail])
 

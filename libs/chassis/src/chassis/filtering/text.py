@@ -13,7 +13,9 @@ from typing import Any, Literal
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
-from chassis.filtering.errors import unreadable
+from chassis.filtering.errors import InvalidFilter, unreadable
+from chassis.filtering.guesses import operator_meant
+from chassis.filtering.tree import OPERATORS as ALL_OPERATORS
 from chassis.filtering.written import (
     Condition,
     Group,
@@ -88,8 +90,15 @@ def parse_text(text: str) -> Written:
         found = _read(text)
     except UnexpectedInput as error:
         position = _position(error, text)
-        raise unreadable(_expected(text, position), position=position) from None
+        raise _refusal(text, position) from None
     return found
+
+
+def _refusal(text: str, position: int) -> InvalidFilter:
+    expected = _expected(text, position)
+    if SHOWN["IS_NULL"][0] not in expected:
+        return unreadable(expected, position=position)
+    return unreadable(expected, position=position, hint=operator_meant(text[position:]), allowed=ALL_OPERATORS)
 
 
 def _read(text: str) -> Written:
