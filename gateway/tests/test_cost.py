@@ -164,6 +164,7 @@ async def test_e9_more_than_any_request_may_ask_for_422(start, auth, tasks, path
     async with start(rate_limit_per_minute=10) as gateway, gateway.client(headers=user.headers) as api:
         answer = await api.post(path, json=body)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "COST_ABOVE_LIMIT")
+        assert "at most 10,000 operations" in answer.json()["message"]
         assert answer.json()["data"] == {"cost": 402 if path == BULK else 40_000_001, "limit": 401}
         # A refusal is a request like any other.
         assert (answer.headers["x-ratelimit-cost"], answer.headers["x-ratelimit-remaining"]) == ("1", "9")

@@ -10,6 +10,8 @@ from chassis.errors import (
     Unauthenticated,
 )
 
+from gateway.cost import MOST_THINGS
+
 
 class InvalidToken(Unauthenticated):
     code = "INVALID_TOKEN"
@@ -96,7 +98,7 @@ class CostAboveLimit(AppError):
 
     code = "COST_ABOVE_LIMIT"
     kind = ErrorKind.INVALID
-    message = "This is more than one request may ask for: split it into several requests."
+    message = f"One request may have at most {MOST_THINGS:,} operations: split it into several requests."
     data_example = MappingProxyType({"cost": 441, "limit": 401})
 
 

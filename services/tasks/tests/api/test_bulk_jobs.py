@@ -205,10 +205,17 @@ async def test_e3_what_the_database_refuses_of_a_whole_has_its_index(bulk, roste
     assert await counted(rows, roster) == 0
 
 
-@pytest.mark.parametrize(("many", "more"), [(501, {"mode": "atomic"}), (501, {"dry_run": True})])
-async def test_e3_what_is_too_much_for_one_transaction_is_refused(bulk, roster, rows, many, more):
+@pytest.mark.parametrize(
+    ("many", "more", "way_out"),
+    [(501, {"mode": "atomic"}, "use `mode: partial`"), (501, {"dry_run": True}, "send several requests.")],
+)
+async def test_e3_what_is_too_much_for_one_transaction_is_refused(bulk, roster, rows, many, more, way_out):
     refused = await bulk.send(*({"op": "delete", "id": "T-1"} for _ in range(many)), **more)
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "TOO_MANY_OPERATIONS")
+    assert refused.json()["data"] == {"limit": 500}
+    assert "At most 500 operations" in refused.json()["message"]
+    assert way_out in refused.json()["message"]
+    assert ("partial" in refused.json()["message"]) is ("mode" in more)
     assert await rows("SELECT 1 FROM tasks.job WHERE created_by = :id", id=roster.ids["owner"]) == []
 
 

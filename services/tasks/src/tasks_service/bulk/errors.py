@@ -1,9 +1,14 @@
+from types import MappingProxyType
+
 from chassis.errors import InvalidInput
 
 
 class TooManyOperations(InvalidInput):
+    """`data.limit` is how many are done in one transaction."""
+
     code = "TOO_MANY_OPERATIONS"
-    message = "These are more operations than are done at once."
+    message = "These are more operations than are done in one transaction: send them in several requests."
+    data_example = MappingProxyType({"limit": 500})
 
 
 class NothingDone(InvalidInput):

@@ -111,6 +111,17 @@ async def undone(session: AsyncSession, part: Callable[[], Awaitable[list[Outcom
     return outcomes
 
 
+def refuse_too_many(count: int, *, terms: Terms, limit: int, field: str) -> None:
+    """Raise TooManyOperations for more than are done in one transaction, where that is asked for."""
+    if not terms.is_whole or count <= limit:
+        return
+    way_out = "send several requests"
+    if not terms.dry_run:
+        way_out = f"use `mode: partial`, which is done in steps, or {way_out}"
+    message = f"At most {limit} operations are done, or tried, in one transaction: {way_out}."
+    raise TooManyOperations(message, field=field, data={"limit": limit})
+
+
 async def start_changing(
     session: AsyncSession,
     *,
@@ -127,8 +138,7 @@ async def start_changing(
     if all(actor.scope_refusal(RULES[one.action].scope) for one in operations):
         # A token that may do none of it leaves no job behind, either.
         actor.require_scope(RULES[operations[0].action].scope)
-    if terms.is_whole and len(operations) > max_atomic:
-        raise TooManyOperations(field="operations")
+    refuse_too_many(len(operations), terms=terms, limit=max_atomic, field="operations")
     refuse_unknown(operations)
     named = [one.named() for one in operations]
     referred = {name for one in named for name in one.temp_ids.values()}

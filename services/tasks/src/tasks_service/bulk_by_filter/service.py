@@ -17,7 +17,6 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.bulk import service as bulk
-from tasks_service.bulk.errors import TooManyOperations
 from tasks_service.bulk.repository import find_workspace
 from tasks_service.bulk.service import Terms
 from tasks_service.bulk_by_filter import repository
@@ -108,8 +107,7 @@ async def start_changing(
 
     Raises TooManyOperations, TooManyJobs, TaskNotFound for what is not there any more.
     """
-    if terms.is_whole and len(task_ids) > max_atomic:
-        raise TooManyOperations(field="expected_count")
+    bulk.refuse_too_many(len(task_ids), terms=terms, limit=max_atomic, field="expected_count")
     workspace_id = await find_workspace(session, query.caller, task_ids=task_ids, project_ids=[])
     if workspace_id is None:
         raise TaskNotFound
