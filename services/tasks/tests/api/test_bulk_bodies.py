@@ -84,6 +84,26 @@ async def test_r28_what_is_unknown_in_an_operation_is_told_as_by_its_single_requ
     assert found == {(f"operations.1.{field}", code, hint and f"did you mean {hint}?", 1)}
 
 
+@pytest.mark.parametrize(
+    ("op", "meant"),
+    [
+        ("remove", "delete"),
+        ("Add", "create"),
+        ("done", "complete"),
+        ("close", "complete"),
+        ("open", "reopen"),
+        ("edit", "update"),
+        ("delet", "delete"),
+        ("mov", "move"),
+    ],
+)
+async def test_r28_what_an_operation_is_called_elsewhere_is_told_with_its_name_here(roster, op, meant):
+    answer = await roster.ask("owner", "POST", BULK, {"operations": [{"op": op, "id": "A-1"}]})
+    [error] = answer.json()["errors"]
+    found = (answer.status_code, error["field"], error["code"], error["hint"])
+    assert found == (422, "operations.0.op", "NOT_ALLOWED", f"did you mean {meant}?")
+
+
 async def test_r28_what_is_unknown_in_the_patch_of_a_filter_is_told_as_by_its_single_request(roster):
     body = {"filter": "status = todo", "expected_count": 1, "patch": {"created_by": 1, "titel": "a"}}
     answer = await roster.ask("owner", "POST", f"{BULK}/by-filter", body)

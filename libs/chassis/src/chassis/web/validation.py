@@ -1,8 +1,8 @@
 """From pydantic's findings to the envelope's entries: all errors at once, and never the input (R28)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from chassis.errors import ErrorDetail, InvalidInput
@@ -74,6 +74,7 @@ DATE_TYPES = ("date", "datetime", "time")
 CHANGING = frozenset({"PATCH", "PUT"})
 CREATED = 201
 SERVER_FIELDS = frozenset({"id", "version", "created_at", "created_by", "updated_at"})
+NO_OTHER_NAMES: Mapping[str, str] = MappingProxyType({})
 PARAMETER_LOCATIONS = frozenset({"query", "path", "header", "cookie"})
 
 
@@ -109,16 +110,17 @@ def _refusal(found: Iterable[ErrorDetail]) -> InvalidInput:
 def invalid_body(route: object, errors: Iterable[dict[str, Any]]) -> InvalidInput:
     """Explain what FastAPI found wrong with a request of a route.
 
-    A model that has entries of many kinds names the tags of these in `union_tags`, and in `indexed` the list whose
-    places errors are told with as their `index`.
+    A model that has entries of many kinds names the tags of these in `union_tags`, what else they are called in
+    `meant_tags`, and in `indexed` the list whose places errors are told with as their `index`.
     """
     body = _body_of(route)
+    meant: Mapping[str, str] = getattr(body, "meant_tags", NO_OTHER_NAMES)
     tags: Collection[str] = getattr(body, "union_tags", ())
     indexed: str | None = getattr(body, "indexed", None)
     outer = Names(sorted(_fields(body)), read_only_fields(route))
     return _refusal(
         replace(
-            _detail(_untagged(error, tags), names_at(body, error["loc"][1:], outer)),
+            _detail(_untagged(error, tags), names_at(body, error["loc"][1:], outer), meant),
             index=_index(error["loc"][1:], indexed),
         )
         for error in errors
@@ -219,7 +221,7 @@ def _fields(model: object) -> dict[str, Any]:
     return found
 
 
-def _detail(error: dict[str, Any], names: Names) -> ErrorDetail:
+def _detail(error: dict[str, Any], names: Names, meant: Mapping[str, str] = NO_OTHER_NAMES) -> ErrorDetail:
     kind = str(error["type"])
     field = _path(error["loc"])
     context = error.get("ctx") or {}
@@ -231,7 +233,7 @@ def _detail(error: dict[str, Any], names: Names) -> ErrorDetail:
         message = sentence.format_map(context) if "{" in sentence else sentence
         return ErrorDetail(code, message, field, hint=_hint(error.get("input"), allowed or ()), allowed=allowed)
     if kind in OF_UNIONS:
-        return _wrong_tag(OF_UNIONS[kind], field, context)
+        return _wrong_tag(OF_UNIONS[kind], field, context, meant)
     if kind.startswith(DATE_TYPES):
         return ErrorDetail("INVALID_FORMAT", "This is not a valid date or time (RFC 3339).", field)
     if kind == "value_error":
@@ -240,11 +242,12 @@ def _detail(error: dict[str, Any], names: Names) -> ErrorDetail:
     return ErrorDetail(kind if kind.isupper() else "INVALID_VALUE", _sentence(kind, error), field)
 
 
-def _wrong_tag(code: str, field: str | None, context: dict[str, Any]) -> ErrorDetail:
+def _wrong_tag(code: str, field: str | None, context: dict[str, Any], meant: Mapping[str, str]) -> ErrorDetail:
     """Tell what is wrong with the field that says which model of a union is meant."""
     name = str(context.get("discriminator", "")).strip("'")
     allowed = _allowed({"expected": context.get("expected_tags")})
-    hint = _hint(context.get("tag"), allowed or ())
+    tag = context.get("tag")
+    hint = hint_at(meant.get(str(tag).lower())) or _hint(tag, allowed or ())
     return ErrorDetail(code, FIELD_CODES[code], ".".join(filter(None, (field, name))), hint=hint, allowed=allowed)
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from tasks_service.bulk_operations.rules import Mode
 from tasks_service.bulk_operations.schemas import (
     MAX_OPERATIONS,
+    MEANT_OPS,
     OPERATION_EXAMPLES,
     OPS,
     OTHER_ID,
@@ -29,6 +30,7 @@ class BulkChange(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"mode": "atomic", "operations": OPERATION_EXAMPLES}]}
     )
     union_tags: ClassVar[Sequence[str]] = OPS
+    meant_tags: ClassVar[Mapping[str, str]] = MEANT_OPS
     indexed: ClassVar[str] = "operations"
 
     mode: Mode = Field(

@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
@@ -211,6 +212,26 @@ OPS: Sequence[str] = (
     "add_label",
     "remove_label",
 )
+MEANT_OPS: Mapping[str, str] = MappingProxyType(
+    {
+        "add": "create",
+        "insert": "create",
+        "new": "create",
+        "change": "update",
+        "edit": "update",
+        "patch": "update",
+        "remove": "delete",
+        "trash": "delete",
+        "undelete": "restore",
+        "close": "complete",
+        "done": "complete",
+        "finish": "complete",
+        "open": "reopen",
+        "label": "add_label",
+        "unlabel": "remove_label",
+    }
+)
+"""What operations are called elsewhere."""
 TASK_ID = "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11"
 OTHER_ID = "0199d3b2-7a54-7f0e-8f3a-1d1f6c0f5a13"
 PROJECT_ID = "0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a07"
