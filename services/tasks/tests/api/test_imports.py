@@ -699,6 +699,26 @@ async def test_p2_a_table_that_names_a_column_twice_fails_as_a_whole(files):
     assert (job["status"], job["error"]["code"]) == ("failed", "COLUMN_REPEATED")
 
 
+async def test_p2_what_a_table_has_wrong_is_told_with_what_would_be_right(files):
+    rows = ["title,due,priority", "a,soon,", "b,01.12.2026,", "c,2026-12-01 09:00,", "d,,hihg", "e,2026-12-01,High"]
+    content = "".join(f"{row}\r\n" for row in rows)
+    _, results = await files.take(content, await files.workspace(), file_format="csv")
+    *dues, priority = [one["error"] for one in results]
+    assert [(one["line"], one["error"]["field"]) for one in results] == [
+        (2, "due"),
+        (3, "due"),
+        (4, "due"),
+        (5, "priority"),
+    ]
+    for one in dues:
+        assert (one["code"], one["errors"]) == ("INVALID_FORMAT", None)
+        assert "a day (2026-12-01)" in one["message"]
+        assert "2026-12-01T09:00:00Z" in one["message"]
+    [entry] = priority["errors"]
+    assert (entry["code"], entry["hint"]) == ("NOT_ALLOWED", "did you mean high?")
+    assert entry["allowed"] == ["none", "low", "medium", "high", "urgent"]
+
+
 WIDE = "title," + ",".join(["other"] * 100_000)
 LONG_CELL = "x" * 10 * 1024 * 1024
 

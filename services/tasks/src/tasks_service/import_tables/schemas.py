@@ -1,6 +1,6 @@
 """Rows of a table, as people write them."""
 
-from typing import Annotated
+from typing import Annotated, LiteralString
 from uuid import UUID
 
 from chassis.dates import Day, Instant
@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from tasks_service.assignees.rules import MAX_ASSIGNEES
 from tasks_service.data_lines.schemas import Key
 from tasks_service.data_tables.rules import LISTS, due_input, values_of
-from tasks_service.dues.schemas import DueInput
+from tasks_service.dues.schemas import DueInput, parse_due
 from tasks_service.labels.schemas import MAX_LABELS
 from tasks_service.names.schemas import Name as ShortName
 from tasks_service.projects.schemas import Name
@@ -24,13 +24,25 @@ from tasks_service.tasks.schemas import (
     Title,
 )
 
+DUE_FORMS: LiteralString = (
+    "A due is a day (2026-12-01), a time of whoever reads it (2026-12-01T09:00:00) or an instant "
+    "(2026-12-01T09:00:00Z, or with a zone 2026-12-01T09:00:00+01:00[Europe/Berlin])."
+)
+
 
 def _lower(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
 def _due(value: object) -> object:
-    return due_input(value.strip()) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_due(due_input(value.strip()))
+    except PydanticCustomError as refusal:
+        if refusal.type != "INVALID_FORMAT":
+            raise
+        raise PydanticCustomError("INVALID_FORMAT", DUE_FORMS) from None
 
 
 def _no_null(value: str) -> str:

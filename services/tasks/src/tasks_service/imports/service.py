@@ -16,6 +16,7 @@ from uuid import UUID
 from chassis.db.failures import sqlstate
 from chassis.errors import ErrorDetail
 from chassis.identity import Principal
+from chassis.web.envelope import entry_of
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -376,4 +377,5 @@ def _result(number: int, kind: str | None, error: ErrorDetail | None, warnings: 
 
 
 def _as_json(detail: ErrorDetail) -> dict[str, Any]:
-    return {"code": detail.code, "message": detail.message, "field": detail.field}
+    told = {"code": detail.code, "message": detail.message, "field": detail.field}
+    return told if detail.hint is None and detail.allowed is None else {**told, "errors": [entry_of(detail)]}

@@ -55,7 +55,9 @@ class JobItemError(BaseModel):
     code: str
     message: str
     field: str | None = Field(default=None, description="Dotted path of the field in the request, or null.")
-    errors: list[ErrorEntry] | None = Field(default=None, description="All that is wrong, where that is more.")
+    errors: list[ErrorEntry] | None = Field(
+        default=None, description="All that is wrong, where that is more, or with what is allowed instead."
+    )
 
 
 class JobItemOut(BaseModel):
