@@ -95,6 +95,10 @@ async def test_h5_twice_is_a_conflict(undoing, roster):
     asked = undoing.last
     await undoing.undo()
     assert await undoing.refused(asked) == (409, "UNDO_CONFLICT", [("task", "title")])
+    body = (await undoing.ask(asked)).json()
+    assert body["message"] == "This is undone already, so nothing is turned back."
+    told = f"This is undone already, of the task {task['id']}."
+    assert [one["message"] for one in body["errors"]] == [told]
 
 
 @pytest.mark.parametrize("who", ["owner", "member"])
@@ -106,7 +110,9 @@ async def test_h5_what_was_changed_since_is_a_conflict_and_nothing_is_undone(und
     seq = (await roster.ok("owner", "GET", f"/tasks/{task['id']}/history"))[0]["seq"]
     conflict = {"entity_type": "task", "entity_id": task["id"], "field": "title", "seq": seq}
     assert (answer.status_code, answer.json()["data"]) == (409, {"conflicts": [conflict]})
-    assert [(one["code"], one["field"]) for one in answer.json()["errors"]] == [("UNDO_CONFLICT", "title")]
+    [error] = answer.json()["errors"]
+    assert (error["code"], error["field"]) == ("UNDO_CONFLICT", "title")
+    assert error["message"] == f"This was changed since, of the task {task['id']}."
     assert (await undoing.task(task))["priority"] == "high"
 
 

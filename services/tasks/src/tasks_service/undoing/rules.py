@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
+from uuid import UUID
 
 Entry = Mapping[str, Any]
 """A change of the log: `workspace_id`, `seq`, `type`, `entity_type`, `entity_id`, `project_id`, `changes`."""
@@ -161,6 +162,18 @@ def undone_by(entry: Entry) -> str | None:
     """Return the id of the request that a change undoes, if it does."""
     reason = entry["reason"] or ""
     return reason.removeprefix(UNDO_OF).partition(";")[0] if reason.startswith(UNDO_OF) else None
+
+
+def undone_already(
+    found: Iterable[Conflict], later: Iterable[Entry], *, user_id: UUID, request_id: str
+) -> AbstractSet[Conflict]:
+    """Return those of the conflicts that are there because somebody has undone the request before."""
+    by_undo = {
+        (str(one["entity_id"]), one["seq"])
+        for one in later
+        if undone_by(one) == request_id and str(_actor_of(one)) == str(user_id)
+    }
+    return {one for one in found if (one.entity_id, one.seq) in by_undo}
 
 
 def _is_later(other: Entry, step: Entry) -> bool:

@@ -30,11 +30,13 @@ from tasks_service.tasks import repository as tasks
 from tasks_service.tasks.events import TASK_MOVED
 from tasks_service.undoing import repository
 from tasks_service.undoing.errors import UndoExpired, UndoTooLarge
-from tasks_service.undoing.rules import Entry, conflicts_of, former_statuses, reason_of, turned_back
+from tasks_service.undoing.rules import Entry, conflicts_of, former_statuses, reason_of, turned_back, undone_already
 from tasks_service.undoing.schemas import UndoneChange
 from tasks_service.visibility.repository import hold_members
 
 INVERSES = {**OF_TASKS, **OF_MARKS, **OF_PLACES}
+UNDONE = "This is undone already, so nothing is turned back."
+SAYS = {True: "This is undone already", False: "This was changed since"}
 PLACES = frozenset({"project", "status"})
 """What tasks show something of, without being changed."""
 
@@ -131,12 +133,15 @@ async def _refuse_conflicts(session: AsyncSession, operation: Operation, entries
     later = await repository.changes_since(
         session, entries, user_id=operation.actor.user_id, request_id=operation.request_id
     )
-    found = conflicts_of(entries, [cast("Entry", one) for one in later])
+    later_ones = [cast("Entry", one) for one in later]
+    found = conflicts_of(entries, later_ones)
     if found:
-        code, message = UndoConflict.code, "This was changed since."
+        undone = undone_already(found, later_ones, user_id=operation.actor.user_id, request_id=operation.request_id)
+        code = UndoConflict.code
         raise UndoConflict(
+            UNDONE if len(undone) == len(found) else None,
             details=[
-                ErrorDetail(code, f"{message[:-1]}, of the {one.entity_type} {one.entity_id}.", one.field)
+                ErrorDetail(code, f"{SAYS[one in undone]}, of the {one.entity_type} {one.entity_id}.", one.field)
                 for one in found
             ],
             data={"conflicts": [one.as_json() for one in found]},
