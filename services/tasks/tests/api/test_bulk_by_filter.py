@@ -126,6 +126,11 @@ async def test_e6_days_are_those_of_who_asks(roster, by_filter):
     assert (answer.status_code, answer.json()["meta"]["timezone"]) == (200, "Europe/Berlin")
     answer = await by_filter(text, {"title": "c"}, 1, headers={"x-timezone": "Europe/Berlin"})
     assert answer.status_code == 200
+    # As with `POST /tasks/search`, the body may say it, too, and counts first.
+    answer = await by_filter(text, {"title": "d"}, 1, query="?tz=UTC", tz="Europe/Berlin")
+    assert (answer.status_code, answer.json()["meta"]["timezone"]) == (200, "Europe/Berlin")
+    refused = await by_filter(text, {"title": "e"}, 1, tz="Europe/Berlim")
+    assert told(refused) == (422, [("tz", "UNKNOWN_TIMEZONE", None)])
 
 
 async def test_e6_a_dry_run_keeps_nothing(roster, by_filter):

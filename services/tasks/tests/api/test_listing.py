@@ -192,6 +192,17 @@ async def test_d3_no_name_of_a_zone_is_told_alike_wherever_it_stands(roster):
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "UNKNOWN_TIMEZONE")
 
 
+async def test_d3_a_search_takes_its_zone_from_its_body_or_its_query(roster):
+    body = {"filter": "due = today()"}
+    for query, more, zone in (
+        ("?tz=Asia/Tokyo", {}, "Asia/Tokyo"),
+        ("?tz=Asia/Tokyo", {"tz": "Europe/Berlin"}, "Europe/Berlin"),
+        ("", {"tz": "Europe/Berlin"}, "Europe/Berlin"),
+    ):
+        answer = await roster.ask("owner", "POST", f"/tasks/search{query}", body | more, **{"x-timezone": "UTC"})
+        assert (answer.status_code, answer.json()["meta"]["timezone"]) == (200, zone)
+
+
 async def test_d1_places_that_are_named_twice_are_those_that_both_times_name(roster):
     place = {"name": "Other", "workspace_id": str(roster.workspace_id)}
     other, here = (await roster.ok("owner", "POST", "/projects", place))["id"], str(roster.project_id)

@@ -388,6 +388,15 @@ async def test_d10_a_kept_order_by_rank_needs_a_search(roster, keep):
     assert (counted.status_code, counted.json()["meta"]["total"]) == (200, 1)
 
 
+async def test_d10_a_scope_needs_a_search_of_the_request_or_of_what_is_kept(roster, keep):
+    await roster.task(title="Red door")
+    kept, searching = await keep(name="a", filter="status = todo"), await keep(name="b", q="door")
+    answer = await roster.ask("member", "GET", f"/tasks?filter_id={kept['id']}&scope=tasks")
+    assert (code(answer), answer.json()["errors"][0]["field"]) == ((422, "NOT_ALLOWED"), "scope")
+    assert await titles(roster, "member", f"filter_id={searching['id']}&scope=tasks") == ["Red door"]
+    assert await titles(roster, "member", f"filter_id={searching['id']}&scope=comments") == []
+
+
 async def test_d10_a_saved_filter_that_one_does_not_see_is_answered_as_one_that_is_not_there(roster, keep):
     mine, shared = await keep(name="mine"), await keep(name="ours", scope="shared")
     for who, one in (("owner", mine), ("guest", shared), ("stranger", shared)):

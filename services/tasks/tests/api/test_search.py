@@ -99,6 +99,32 @@ async def test_d5_nothing_of_what_is_hidden_is_told(roster, listed):
     assert titles(await listed("shoveler", who="guest")) == ["Shoveler"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/tasks?scope=tasks", None),
+        ("GET", "/tasks?scope=tasks,comments,attachments&filter=priority = low", None),
+        ("GET", "/tasks/aggregate?group_by=status&scope=comments", None),
+        ("GET", "/tasks/facets?by=label&scope=comments", None),
+        ("POST", "/tasks/search", {"scope": ["comments"]}),
+    ],
+)
+async def test_d5_a_scope_without_a_search_is_refused(roster, method, path, body):
+    answer = await roster.ask("owner", method, path, body)
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["code"], error["field"]) == (422, "NOT_ALLOWED", "scope")
+    assert "`q`" in error["message"]
+
+
+async def test_d5_a_search_of_nothing_but_spaces_needs_a_word(roster):
+    asked = [("GET", "/tasks?q=%20%20", None), ("GET", "/search?q=%20%20", None)]
+    for method, path, body in [*asked, ("POST", "/tasks/search", {"q": "  "})]:
+        answer = await roster.ask("owner", method, path, body)
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["code"], error["field"]) == (422, "INVALID_FORMAT", "q")
+        assert error["message"] == "A search needs a word: this is nothing but spaces."
+
+
 @pytest.mark.parametrize("parameters", ["q=", "q=%20", f"q={'a' * 201}", "q=a&scope=projects", "sort=rank"])
 async def test_d5_what_can_not_be_searched_for_is_refused(roster, parameters):
     assert (await roster.ask("owner", "GET", f"/tasks?{parameters}")).status_code == 422

@@ -48,3 +48,9 @@ class BulkByFilter(BaseModel):
     )
     mode: Mode = Field(default="atomic", description="As in `POST /tasks/bulk`.")
     dry_run: StrictBool = Field(default=False, description="As in `POST /tasks/bulk`.")
+    tz: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        default=None,
+        description=(
+            "Where days begin and end, such as `Europe/Berlin`; counts before `tz` in the query and `X-Timezone`."
+        ),
+    )

@@ -13,7 +13,7 @@ from tasks_service.changes.access import FreshConnection
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.finding.schemas import FOUND_EXAMPLE, TYPES, Found, Type
 from tasks_service.finding.service import Wanted, find
-from tasks_service.searching.rules import MAX_Q
+from tasks_service.searching.schemas import SearchedFor
 
 router = APIRouter(prefix="/api/v1/search", tags=["search"])
 
@@ -45,11 +45,8 @@ async def search(
     caller: CurrentPrincipal,
     connection: FreshConnection,
     q: Annotated[
-        str,
+        SearchedFor,
         Query(
-            min_length=1,
-            max_length=MAX_Q,
-            pattern=r"\S",
             description='What is searched for: words, `"phrases"`, `or`, `-not`; or the key of a task, or its number.',
         ),
     ],

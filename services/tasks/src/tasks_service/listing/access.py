@@ -33,7 +33,8 @@ from tasks_service.listing.schemas import UTC, Asked, TaskListed, TaskSearch
 from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.saved_filters.repository import find_visible
 from tasks_service.saved_filters.rules import read
-from tasks_service.searching.rules import MAX_Q, SCOPES, Scope
+from tasks_service.searching.rules import Scope, refuse_scope
+from tasks_service.searching.schemas import SearchedFor
 from tasks_service.sorting.rules import MAX_KEYS, SORTABLE, refuse_rank, sort_of
 from tasks_service.timezones.rules import named_zone
 
@@ -132,7 +133,7 @@ def _all_right(filters: Sequence[Written], sort: Sequence[str], fields: Sequence
 
 
 class Words(NamedTuple):
-    """What is searched for, and in what."""
+    """What is searched for, and in what; nothing is all."""
 
     q: str | None
     scope: tuple[Scope, ...]
@@ -140,11 +141,8 @@ class Words(NamedTuple):
 
 def searched(
     q: Annotated[
-        str | None,
+        SearchedFor | None,
         Query(
-            min_length=1,
-            max_length=MAX_Q,
-            pattern=r"\S",
             description=(
                 'What is searched for: words, `"phrases"`, `or`, `-not`, the last word also as the beginning of one; '
                 "or the key of a task, or its number. Joined with filters by AND."
@@ -153,11 +151,11 @@ def searched(
     ] = None,
     scope: Annotated[
         list[Scope] | None,
-        Query(description="What `q` is searched in, repeated or joined by commas; all if not given."),
+        Query(description="What `q` is searched in, repeated or joined by commas; all if not given. Only with `q`."),
     ] = None,
 ) -> Words:
     """Return what is searched for."""
-    return Words(q, tuple(scope or SCOPES))
+    return Words(q, tuple(scope or ()))
 
 
 Searched = Annotated[Words, Depends(searched)]
@@ -195,7 +193,7 @@ Archived = Annotated[
 
 
 def asked_by(body: TaskSearch, zone: ZoneInfo | None) -> Asked:
-    """Return what a body asks for; `zone` is that of the header. Raises what the parameters raise."""
+    """Return what a body asks for; `zone` is that of the query or the header. Raises what the parameters raise."""
     filters = () if body.filter is None else (parse_filter(body.filter),)
     sort = body.sort or ()
     _all_right(filters, sort, body.fields or ())
@@ -207,7 +205,7 @@ def asked_by(body: TaskSearch, zone: ZoneInfo | None) -> Asked:
         archived=bool(body.archived),
         zone=named,
         q=body.q,
-        scope=tuple(body.scope or SCOPES),
+        scope=tuple(body.scope or ()),
     )
 
 
@@ -256,4 +254,5 @@ def narrowed(asked: Asked, saved: Mapping[Any, Any] | None) -> Asked:
             asked = replace(asked, sort=sort_of(saved["sort"].split(","), field=field))
     if asked.q is None:
         refuse_rank(asked.sort, field=field)
+        refuse_scope(asked.scope)
     return asked

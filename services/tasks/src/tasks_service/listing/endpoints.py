@@ -1,6 +1,5 @@
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
 
 from chassis.errors import CursorMismatch, InvalidCursor
 from chassis.filtering.errors import FilterTooComplex, InvalidFilter
@@ -20,7 +19,7 @@ from chassis.web.pagination import (
 )
 from chassis.web.replies import reply
 from chassis.web.routing import policy, scope
-from fastapi import Header, Request, Response
+from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.changes.access import FreshConnection
@@ -34,8 +33,7 @@ from tasks_service.listing.schemas import Asked, TaskListed, TaskSearch, found_a
 from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.searching.service import show
 from tasks_service.tasks.schemas import TASK_EXAMPLE
-from tasks_service.timezones.access import MEANING, AskedZone
-from tasks_service.timezones.rules import named_zone
+from tasks_service.timezones.access import AskedZone
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 
@@ -110,11 +108,9 @@ async def search_tasks(
     body: TaskSearch,
     caller: CurrentPrincipal,
     connection: FreshConnection,
-    x_timezone: Annotated[
-        str | None, Header(alias="X-Timezone", description=f"{MEANING} `tz` counts before it.")
-    ] = None,
+    zone: AskedZone,
 ) -> Response:
-    asked = asked_by(body, None if x_timezone is None else named_zone(x_timezone, field="X-Timezone"))
+    asked = asked_by(body, zone)
     asked = narrowed(asked, await chosen(connection, caller, body.filter_id))
     paging = pages_or_cursor(body.page, body.per_page, body.cursor)
     return await _answer(request, connection, caller, asked, paging, included(body.include or ()))

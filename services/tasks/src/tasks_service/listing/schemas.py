@@ -23,8 +23,8 @@ from pydantic import (
 
 from tasks_service.fields.schemas import WrittenFilter
 from tasks_service.includes.schemas import MAX_FIELDS, SparseTask, TaskShown, part_of
-from tasks_service.searching.rules import MAX_Q, SCOPES, Scope, rank_of
-from tasks_service.searching.schemas import Highlight
+from tasks_service.searching.rules import SCOPES, Scope, rank_of
+from tasks_service.searching.schemas import Highlight, SearchedFor
 from tasks_service.searching.service import Shown
 from tasks_service.sorting.rules import NEWEST, Order, Sort
 from tasks_service.tasks.schemas import TaskOut
@@ -43,7 +43,8 @@ class Asked:
     archived: bool = False
     zone: ZoneInfo | None = None
     q: str | None = None
-    scope: tuple[Scope, ...] = SCOPES
+    # Empty is all.
+    scope: tuple[Scope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +128,12 @@ class TaskSearch(BaseModel):
         default=None,
         description="A saved filter, joined by AND; its `sort` and its `q` count where you give none of your own.",
     )
-    q: Annotated[str, StringConstraints(min_length=1, max_length=MAX_Q, pattern=r"\S")] | None = Field(
-        default=None, description="What is searched for, as in `GET /tasks`."
-    )
+    q: SearchedFor | None = Field(default=None, description="What is searched for, as in `GET /tasks`.")
     scope: Annotated[list[Scope], Split, _listed(max_items=len(SCOPES), enum=list(SCOPES))] | None = Field(
         default=None,
         min_length=1,
         max_length=len(SCOPES),
-        description="What `q` is searched in, as a list or joined by commas; all if absent.",
+        description="What `q` is searched in, as a list or joined by commas; all if absent. Only with `q`.",
     )
     sort: Annotated[list[ShortText], Split, _listed(max_items=MAX_ENTRIES)] | None = Field(
         default=None,
@@ -162,5 +161,8 @@ class TaskSearch(BaseModel):
         default=None, description="Empty to begin a walk, then `meta.next_cursor`."
     )
     tz: Annotated[str, StringConstraints(max_length=64)] | None = Field(
-        default=None, description="Where days begin and end, such as `Europe/Berlin`; counts before `X-Timezone`."
+        default=None,
+        description=(
+            "Where days begin and end, such as `Europe/Berlin`; counts before `tz` in the query and `X-Timezone`."
+        ),
     )

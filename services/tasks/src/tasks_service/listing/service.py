@@ -26,7 +26,7 @@ from tasks_service.matching.repository import Shaped, shaped
 from tasks_service.places.rules import Reach
 from tasks_service.predicates.rules import parts_of
 from tasks_service.searching.repository import Within
-from tasks_service.searching.rules import MOST_RANKED, Matching, Search
+from tasks_service.searching.rules import MOST_RANKED, SCOPES, Matching, Search
 from tasks_service.searching.service import Begun, begin, go_on, searched
 from tasks_service.sorting.rules import BEST, NEWEST, RANK, complete, text_of
 from tasks_service.timezones.service import zone_of
@@ -66,7 +66,7 @@ async def resolve(
     sort = complete(asked.sort) if asked.sort else default
     # What does not depend on the time has the same cursors at any.
     began = now if any(needs_now(one, FIELDS) for one in asked.filters) else None
-    return TaskQuery(began, node, sort, zone or UTC, asked.archived, asked.q, asked.scope, told)
+    return TaskQuery(began, node, sort, zone or UTC, asked.archived, asked.q, asked.scope or SCOPES, told)
 
 
 def _beginning(place: Place) -> tuple[datetime | None, ZoneInfo | None]:

@@ -2,10 +2,12 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
+
+from chassis.errors import ErrorDetail, InvalidInput
 
 from tasks_service.tasks.rules import KEY_PATTERN, Key, task_named
 
@@ -100,6 +102,13 @@ class Matching:
         pairs = (one.split(":") for one in pinned.split(",") if one)
         found = tuple((UUID(task_id), int(points)) for task_id, points in pairs)
         return cls("", common == "1", UUID(floor) if floor else None, found)
+
+
+def refuse_scope(scope: Sequence[Scope]) -> None:
+    """Raise InvalidInput for a scope, where nothing is searched for."""
+    if scope:
+        sentence = "Only a search has a scope: give `q`, too."
+        raise InvalidInput(details=[ErrorDetail("NOT_ALLOWED", sentence, "scope")])
 
 
 def rank_of(points: int | None) -> float:

@@ -1,7 +1,25 @@
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from tasks_service.searching.rules import MAX_Q
+
+
+def _with_a_word(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("INVALID_FORMAT", "A search needs a word: this is nothing but spaces.")
+    return text
+
+
+SearchedFor = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_Q),
+    AfterValidator(_with_a_word),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_Q, "pattern": r"\S"}),
+]
+"""What is searched for."""
 
 
 class Highlight(BaseModel):
