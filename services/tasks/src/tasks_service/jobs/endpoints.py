@@ -83,7 +83,7 @@ async def list_jobs(
     "/{job_id}",
     summary="Read a job",
     description=(
-        "How far a job of yours is. It is also told on your live connection (`job.updated.v1`), once a second at "
+        "How far a job of yours is. It is also told on your live connection (`job.updated`), once a second at "
         "most. While it has not ended, `Retry-After` says when to ask again; `If-None-Match` with its ETag gets 304 "
         "while it has not got on. It goes on as you, by what you may do then: where the session or API token that "
         "started it has ended meanwhile (a logout is an end, too), it fails with `CREDENTIAL_REVOKED` or "
