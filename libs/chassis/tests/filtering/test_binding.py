@@ -182,11 +182,11 @@ def test_d1_a_quoted_text_is_no_number_and_no_boolean(problems):
 @pytest.mark.parametrize(
     ("field", "op", "hint"),
     [
-        ("title", "contians", "did you mean contains?"),
+        ("title", "containz", "did you mean contains?"),
         ("title", "like", "did you mean contains?"),
         ("pages", "gte", "did you mean >=?"),
         ("pages", "=>", "did you mean >=?"),
-        ("pages", "contians", None),
+        ("pages", "containz", None),
         ("readers", "has-any", "did you mean has_any?"),
         *(("back", op, NO_VALUE) for op in ("is null", "is not null", "IS_NOT_NULL", "not null")),
         ("back", "isnul", "did you mean is_null?"),
@@ -213,7 +213,7 @@ def test_d1_of_what_is_never_empty_no_emptiness_is_told(problems):
 
 
 def test_d1_few_operators_are_guessed_at(problems):
-    found = problems(parse_document({"or": [{"field": "title", "op": "contians"}] * 50}))
+    found = problems(parse_document({"or": [{"field": "title", "op": "containz"}] * 50}))
     assert sum(one.hint is not None for one in found) == 10
 
 

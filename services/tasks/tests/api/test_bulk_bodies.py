@@ -93,7 +93,7 @@ async def test_r28_what_is_unknown_in_an_operation_is_told_as_by_its_single_requ
         ("close", "complete"),
         ("open", "reopen"),
         ("edit", "update"),
-        ("delet", "delete"),
+        ("deletex", "delete"),
         ("mov", "move"),
     ],
 )
