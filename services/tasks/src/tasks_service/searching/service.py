@@ -32,6 +32,8 @@ SOME_MORE = 1.3
 LOOKED_AT = 3000
 """In how many tasks, the newest, common words are looked for one by one."""
 FAR_LESS = 0.25
+SOON_GIVEN = 5000
+"""How many documents the index of words gives sooner than all places are walked to fill a page."""
 ALIKE_AMONG = 2000
 """In the titles of how many tasks, the newest, something like the words is looked for."""
 
@@ -105,7 +107,8 @@ async def _with_hits(reader: Reader, caller: Principal, begun: Begun) -> Matchin
         if tasks < where.tasks:
             floor = await repository.find_floor(reader, places=where.places, tasks=tasks)
         newest = await _find(reader, caller, begun, replace(matching, is_common=True, floor=floor))
-        if floor is None or len(newest.hits) > FAR_LESS * min(expected * tasks, search.ranked_up_to):
+        wanted = search.ranked_up_to if where.estimate <= SOON_GIVEN else min(expected * tasks, search.ranked_up_to)
+        if floor is None or len(newest.hits) > FAR_LESS * wanted:
             return newest
     return await _find(reader, caller, begun, matching)
 
