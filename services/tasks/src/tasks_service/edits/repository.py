@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import orjson
 from chassis.clock import utcnow
 from sqlalchemy import RowMapping, String, Text, Update, bindparam, column, func, update
 from sqlalchemy.dialects.postgresql import JSONB
@@ -22,23 +21,13 @@ async def change_rows(session: AsyncSession, wanted: Mapping[UUID, Values]) -> d
     """
     alike: dict[Sequence[str], list[UUID]] = {}
     for task_id, values in wanted.items():
-        alike.setdefault(sorted_names(values), []).append(task_id)
+        alike.setdefault(tuple(sorted(values)), []).append(task_id)
     changed: dict[UUID, RowMapping] = {}
     for names, ids in alike.items():
-        rows = [{"id": str(one), **{name: as_json(wanted[one][name]) for name in names}} for one in ids]
+        rows = [{"id": str(one), **wanted[one]} for one in ids]
         found = await session.execute(_change(names), {"given_rows": rows, "now": utcnow()})
         changed |= {row["id"]: row for row in found.mappings()}
     return changed
-
-
-def sorted_names(values: Values) -> Sequence[str]:
-    """Return the columns that are changed."""
-    return tuple(sorted(values))
-
-
-def as_json(value: Any) -> Any:
-    """Return the value of a column as JSON, of which the database makes it again."""
-    return orjson.loads(orjson.dumps(value))
 
 
 def _change(names: Sequence[str]) -> Update:

@@ -66,12 +66,10 @@ async def put_all_back(
     wanted = {row["id"]: places[row["id"]] for row in rows if row["position"] != places[row["id"]]}
     if not wanted:
         return
-    if len(set(wanted.values())) < len(wanted) or await repository.is_any_taken(
-        session, of=rows[0], positions=[*wanted.values()], but=[*wanted]
-    ):
+    moved, places_wanted = [row for row in rows if row["id"] in wanted], [*wanted.values()]
+    if len(set(places_wanted)) < len(wanted) or not {row["position"] for row in moved}.isdisjoint(places_wanted):
         raise NotApart
-    moved = [row for row in rows if row["id"] in wanted]
-    if not {row["position"] for row in moved}.isdisjoint(wanted.values()):
+    if await repository.is_any_taken(session, of=rows[0], positions=places_wanted, but=[*wanted]):
         raise NotApart
     values = {task_id: {"position": place} for task_id, place in wanted.items()}
     await change_all(session, rows=moved, values=values, actor=actor)

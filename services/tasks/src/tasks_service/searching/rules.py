@@ -71,7 +71,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """What a search comes to when it begins, for all of its pages: see `matching.service`.
+    """What a search comes to when it begins, for all of its pages: see `searching.service`.
 
     `query` is what PostgreSQL makes of the words, which much fits if it `is_common`. Tasks with ids from `floor` on are
     ranked, which are the `hits`; None is all. `pinned` are tasks with points of their own: those with the key that was

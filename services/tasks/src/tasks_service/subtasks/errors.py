@@ -27,4 +27,4 @@ class OpenSubtasks(Conflict):
 
 
 class NotApart(Exception):
-    """Of tasks that are to be changed together one is above or below another: what becomes of it is seen in turn."""
+    """Tasks can't be changed together, since one has to do with another one, or waits for it: they are in turn."""

@@ -64,7 +64,7 @@ async def _trash_tasks(steps: Sequence[Step]) -> None:
 async def _restore_tasks(steps: Sequence[Step]) -> None:
     """Take tasks out of the trash, what others of these are below first; what came out just now is out."""
     here = {step.entity_id: step for step in steps if not await is_there(step)}
-    found = {task_id: await _trashed(step) for task_id, step in here.items()}
+    found = {task_id: _trashed(step) for task_id, step in here.items()}
     waiting = {task_id: row for task_id, row in found.items() if row["deleted_with"] not in found}
     followed = [step for task_id, step in here.items() if task_id not in waiting]
     while waiting:
@@ -78,7 +78,7 @@ async def _restore_tasks(steps: Sequence[Step]) -> None:
         await _restore_task(step)
 
 
-async def _trashed(step: Step) -> RowMapping:
+def _trashed(step: Step) -> RowMapping:
     """Return a task that is in the trash, whatever the actor may do with it. Raises TaskNotFound."""
     row = step.known.get(step.entity_id)
     if row is None:
