@@ -3,14 +3,13 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from uuid import UUID
 
 import orjson
 from chassis.background import Background, background_roles
 from chassis.db.base import table_of
+from chassis.db.batches import go_through
 from chassis.db.engine import open_database
 from chassis.db.migrations import current_schema_check
-from chassis.db.transactions import transaction
 from chassis.roles import run_role
 from chassis.settings import DatabaseSettings
 
@@ -67,9 +66,6 @@ def tell_attachments(_arguments: Sequence[str]) -> int:
 async def _tell_attachments(database_settings: DatabaseSettings) -> None:
     database = open_database(database_settings, application_name="attachments-tell-attachments")
     try:
-        last: UUID | None = UUID(int=0)
-        while last is not None:
-            async with transaction(database) as session:
-                last = await tell_files(session, after=last)
+        await go_through(database, tell_files)
     finally:
         await database.close()

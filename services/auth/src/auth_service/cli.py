@@ -5,11 +5,11 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
-from uuid import UUID
 
 import orjson
 from chassis.background import Background, background_roles
 from chassis.db.base import table_of
+from chassis.db.batches import go_through
 from chassis.db.engine import open_database
 from chassis.db.migrations import current_schema_check
 from chassis.db.transactions import transaction
@@ -92,10 +92,7 @@ async def _tell_accounts(loaded: Settings) -> None:
     database = open_database(loaded.database, application_name="auth-tell-accounts")
     try:
         for tell in (administration.tell_people, administration.tell_service_accounts):
-            last: UUID | None = UUID(int=0)
-            while last is not None:
-                async with transaction(database) as session:
-                    last = await tell(session, after=last)
+            await go_through(database, tell)
     finally:
         await database.close()
 

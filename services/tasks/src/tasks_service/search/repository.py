@@ -130,14 +130,12 @@ AGAIN = (
 )
 
 
-async def make_again(session: AsyncSession, *, after: UUID | None, limit: int) -> UUID | None:
+async def make_again(session: AsyncSession, *, after: UUID, limit: int) -> UUID | None:
     """Make some documents again, those with the next ids; return the last of them, or None when there are none.
 
     What they are made of is held, so that a change of it comes before or after.
     """
-    following = select(document.c.id).order_by(document.c.id).limit(limit)
-    if after is not None:
-        following = following.where(document.c.id > after)
+    following = select(document.c.id).where(document.c.id > after).order_by(document.c.id).limit(limit)
     ids = (await session.scalars(following)).all()
     for statement in AGAIN if ids else ():
         await session.execute(text(statement), {"ids": ids})

@@ -1,7 +1,9 @@
 """Keeping what is searched, as far as triggers do not."""
 
+from functools import partial
+
+from chassis.db.batches import go_through
 from chassis.db.engine import Database
-from chassis.db.transactions import transaction
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.search import repository
@@ -32,10 +34,4 @@ async def change_language(database: Database, *, name: str, at_once: int = BATCH
         if not await repository.has_language(connection, name):
             raise UnknownLanguage
         await repository.set_language(connection, name)
-    batches, last = 0, None
-    while True:
-        async with transaction(database) as session:
-            last = await repository.make_again(session, after=last, limit=at_once)
-        if last is None:
-            return batches
-        batches += 1
+    return await go_through(database, partial(repository.make_again, limit=at_once))
