@@ -74,6 +74,11 @@ def allowed_methods(request: Request) -> list[str]:
         match, _ = route.matches({**request.scope, "type": "http"})
         if match is not Match.NONE:
             methods |= route.methods or set()
+    return _told(methods)
+
+
+def _told(methods: set[str]) -> list[str]:
+    """Return methods as they are told, with HEAD where there is GET."""
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
@@ -83,7 +88,7 @@ def fixed_paths(routers: tuple[object, ...]) -> dict[str, list[str]]:
     for route in api_routes(routers):
         if not route.param_convertors:
             found.setdefault(route.path, set()).update(route.methods or ())
-    return {path: sorted(methods | {"HEAD"} if "GET" in methods else methods) for path, methods in found.items()}
+    return {path: _told(methods) for path, methods in found.items()}
 
 
 def api_routes(routers: tuple[object, ...]) -> Iterator[APIRoute]:

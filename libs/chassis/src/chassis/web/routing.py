@@ -86,7 +86,9 @@ class StrictRoute(APIRoute):
                 request._query_params = QueryParams([*_split(given, repeatable)])  # noqa: SLF001 - where Starlette keeps it
             problems = query_problems(given, single, repeatable)
             if takes_json:
-                problems += indexed_details(self, await _read_json(request, max_values))
+                # Of nearly every body there is nothing to tell.
+                refused = await _read_json(request, max_values)
+                problems += indexed_details(self, refused) if refused else []
             if problems:
                 others = self._other_problems(request, {one.field for one in problems})
                 raise _as_error([*problems, *others][:MAX_ERRORS])
