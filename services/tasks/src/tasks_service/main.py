@@ -35,6 +35,7 @@ from tasks_service.fields import endpoints as fields
 from tasks_service.finding import endpoints as finding
 from tasks_service.history import endpoints as history
 from tasks_service.imports import endpoints as imports
+from tasks_service.imports.rules import CHECKSUM_MISMATCH, FILE_CUT
 from tasks_service.invitations import endpoints as invitations
 from tasks_service.invitations.service import InvitationTerms
 from tasks_service.jobs import endpoints as jobs
@@ -135,11 +136,7 @@ FIELD_CODES = {
     "WATCHER_NO_ACCESS": "This one can't see the task, and is left out.",
     "MALFORMED_ROW": "This row is no CSV in UTF-8, or has more cells than there are columns.",
     "NOT_ACCEPTED": "This can't be kept as it is.",
-    "FILE_CUT": "The file ends before the last line of an export, which has to be there.",
-    "CHECKSUM_MISMATCH": "The file is not what its last line says that it is.",
-    # Of whole imports, in the errors of their jobs.
-    "TITLE_COLUMN_MISSING": "The first line of a table names its columns, and one of them is `title`.",
-    "COLUMN_REPEATED": "The first line of a table names a column twice.",
+    **{one.code: one.message for one in (FILE_CUT, CHECKSUM_MISMATCH)},
 }
 TITLE = "Taskloom tasks"
 
