@@ -15,7 +15,7 @@ from tasks_service.bulk_by_filter.errors import CountMismatch
 from tasks_service.bulk_by_filter.schemas import BulkByFilter
 from tasks_service.permissions.rules import RULES
 from tasks_service.timezones.access import AskedZone
-from tasks_service.timezones.rules import named_zone
+from tasks_service.timezones.rules import named_or
 
 router = APIRouter(prefix="/api/v1/tasks/bulk/by-filter", tags=["tasks"])
 
@@ -45,8 +45,8 @@ async def bulk_change_tasks_by_filter(
 ) -> Response:
     # What is found tells of tasks that the answer need not show.
     caller.require_scope(RULES["task.read"].scope)
-    named = zone if body.tz is None else named_zone(body.tz)
-    query = await service.resolve(write.session, given=body.filter, asked_for=named, caller=caller)
+    asked_for = named_or(body.tz, zone)
+    query = await service.resolve(write.session, given=body.filter, asked_for=asked_for, caller=caller)
     found = await service.find_expected(write.session, query=query, expected_count=body.expected_count)
     terms = Terms(body.mode, body.dry_run, service.WHERE)
     if len(found) > MAX_AT_ONCE:

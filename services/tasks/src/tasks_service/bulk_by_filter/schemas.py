@@ -6,6 +6,7 @@ from tasks_service.bulk_operations.rules import Mode
 from tasks_service.bulk_operations.schemas import MAX_OPERATIONS, BulkTaskPatch
 from tasks_service.fields.schemas import WrittenFilter
 from tasks_service.tasks.rules import NAME_PATTERN
+from tasks_service.timezones.schemas import ZoneName
 
 PlainName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
@@ -48,9 +49,4 @@ class BulkByFilter(BaseModel):
     )
     mode: Mode = Field(default="atomic", description="As in `POST /tasks/bulk`.")
     dry_run: StrictBool = Field(default=False, description="As in `POST /tasks/bulk`.")
-    tz: Annotated[str, StringConstraints(max_length=64)] | None = Field(
-        default=None,
-        description=(
-            "Where days begin and end, such as `Europe/Berlin`; counts before `tz` in the query and `X-Timezone`."
-        ),
-    )
+    tz: ZoneName = None

@@ -35,9 +35,8 @@ from tasks_service.file_parts.rules import PART_BYTES
 from tasks_service.file_parts.service import allowed_workspace
 from tasks_service.jobs.schemas import Progress, RunningJob
 from tasks_service.jobs.service import start_job
-from tasks_service.saved_filters.errors import FilterNotFound
-from tasks_service.saved_filters.repository import find_visible
 from tasks_service.saved_filters.rules import read
+from tasks_service.saved_filters.service import find_chosen
 from tasks_service.timezones.service import zone_of
 
 LINES_OF_A_STEP = 1_000
@@ -79,9 +78,7 @@ async def start_export(
 
 async def _kept_filter(session: AsyncSession, filter_id: UUID, actor: Principal) -> list[filtering.Written]:
     """Return what a saved filter was kept as. Raises FilterNotFound, and InvalidInput for one that searches."""
-    row = await find_visible(session, caller=actor, filter_id=filter_id)
-    if row is None:
-        raise FilterNotFound(field="filter_id")
+    row = await find_chosen(session, caller=actor, filter_id=filter_id)
     if row["q"] is not None:
         raise InvalidInput(details=[SEARCHES])
     return [] if row["filter"] is None else [read(row["filter"])]

@@ -31,12 +31,12 @@ from tasks_service.includes.schemas import MAX_FIELDS
 from tasks_service.includes.service import REGISTRY
 from tasks_service.listing.schemas import UTC, Asked, TaskListed, TaskSearch
 from tasks_service.saved_filters.errors import FilterNotFound
-from tasks_service.saved_filters.repository import find_visible
 from tasks_service.saved_filters.rules import read
+from tasks_service.saved_filters.service import find_chosen
 from tasks_service.searching.rules import Scope, refuse_scope
 from tasks_service.searching.schemas import SearchedFor
 from tasks_service.sorting.rules import MAX_KEYS, SORTABLE, refuse_rank, sort_of
-from tasks_service.timezones.rules import named_zone
+from tasks_service.timezones.rules import named_or
 
 FLAT = flat_parameters(FIELDS)
 NOBODY = Context(UUID(int=0), UTC, datetime(2026, 1, 1, tzinfo=UTC))
@@ -197,7 +197,7 @@ def asked_by(body: TaskSearch, zone: ZoneInfo | None) -> Asked:
     filters = () if body.filter is None else (parse_filter(body.filter),)
     sort = body.sort or ()
     _all_right(filters, sort, body.fields or ())
-    named = zone if body.tz is None else named_zone(body.tz)
+    named = named_or(body.tz, zone)
     return Asked(
         filters,
         sort_of(sort),
@@ -211,12 +211,7 @@ def asked_by(body: TaskSearch, zone: ZoneInfo | None) -> Asked:
 
 async def chosen(reader: AsyncConnection, caller: Principal, filter_id: UUID | None) -> RowMapping | None:
     """Load the saved filter that a list is asked for by. Raises FilterNotFound."""
-    if filter_id is None:
-        return None
-    row = await find_visible(reader, caller=caller, filter_id=filter_id)
-    if row is None:
-        raise FilterNotFound(field="filter_id")
-    return row
+    return None if filter_id is None else await find_chosen(reader, caller=caller, filter_id=filter_id)
 
 
 @refuses(FilterNotFound)

@@ -28,6 +28,7 @@ from tasks_service.searching.schemas import Highlight, SearchedFor
 from tasks_service.searching.service import Shown
 from tasks_service.sorting.rules import NEWEST, Order, Sort
 from tasks_service.tasks.schemas import TaskOut
+from tasks_service.timezones.schemas import ZoneName
 
 UTC = ZoneInfo("UTC")
 MAX_ENTRIES = 20
@@ -160,9 +161,4 @@ class TaskSearch(BaseModel):
     cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR)] | None = Field(
         default=None, description="Empty to begin a walk, then `meta.next_cursor`."
     )
-    tz: Annotated[str, StringConstraints(max_length=64)] | None = Field(
-        default=None,
-        description=(
-            "Where days begin and end, such as `Europe/Berlin`; counts before `tz` in the query and `X-Timezone`."
-        ),
-    )
+    tz: ZoneName = None

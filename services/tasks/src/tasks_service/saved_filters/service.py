@@ -11,7 +11,7 @@ from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.changes import repository as log
 from tasks_service.changes import service as changes
@@ -23,7 +23,7 @@ from tasks_service.permissions.policies import can
 from tasks_service.permissions.rules import MEMBERS
 from tasks_service.permissions.schemas import Held
 from tasks_service.saved_filters import repository
-from tasks_service.saved_filters.errors import FilterExists, TooManyFilters
+from tasks_service.saved_filters.errors import FilterExists, FilterNotFound, TooManyFilters
 from tasks_service.saved_filters.events import filter_changed
 from tasks_service.saved_filters.rules import MAX_FILTERS, Scope, kept
 from tasks_service.saved_filters.schemas import FilterCreate, FilterOut, FilterPatch
@@ -32,6 +32,14 @@ from tasks_service.versions.schemas import Expectation
 from tasks_service.workspaces.service import workspace_for
 
 KIND = versions.Kind(repository.saved_filter, FilterOut.of, field_of={"name_key": "name", "owner_id": "scope"})
+
+
+async def find_chosen(reader: AsyncConnection | AsyncSession, *, caller: Principal, filter_id: UUID) -> RowMapping:
+    """Return the saved filter by which a request asks for tasks. Raises FilterNotFound."""
+    row = await repository.find_visible(reader, caller=caller, filter_id=filter_id)
+    if row is None:
+        raise FilterNotFound(field="filter_id")
+    return row
 
 
 async def create_filter(session: AsyncSession, *, wanted: FilterCreate, actor: Principal) -> RowMapping:

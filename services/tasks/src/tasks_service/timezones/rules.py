@@ -12,3 +12,8 @@ def named_zone(name: str, *, field: str = "tz") -> ZoneInfo:
     if found is None:
         raise UnknownTimezone(field=field, hint=hint_at(closest_timezone(name)))
     return found
+
+
+def named_or(name: str | None, otherwise: ZoneInfo | None) -> ZoneInfo | None:
+    """Return the zone that a body names, or else that of its request. Raises UnknownTimezone."""
+    return otherwise if name is None else named_zone(name)
