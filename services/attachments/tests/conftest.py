@@ -1,8 +1,6 @@
 """The service over real PostgreSQL and a real folder; the tasks service's internal API is a real server too."""
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,9 +36,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from testkit.commands import Command, commands_of
 from testkit.contract import Contract, contract_client
 from testkit.databases import migrated_database
-from testkit.environments import required_settings
 from testkit.identities import TestGateway
 from testkit.servers import free_port
 from testkit.waiting import eventually
@@ -326,25 +324,12 @@ def row_count(database: Database) -> Callable[[], Awaitable[int]]:
 
 
 @pytest.fixture
-def command(
-    database_settings: DatabaseSettings, test_gateway: TestGateway, folder: Path
-) -> Callable[..., Awaitable[tuple[int | None, str, str]]]:
+def command(database_settings: DatabaseSettings, test_gateway: TestGateway, folder: Path) -> Command:
     """Runs a command of the service as an operator does; returns its exit code, what it said and what it complained."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        **required_settings(Settings),
-        "DATABASE_URL": database_settings.url.get_secret_value(),
-        "BROKER_URL": "redis://127.0.0.1:1",
-        "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
-        "STORAGE_URL": folder.as_uri(),
-    }
-
-    async def command(*arguments: str) -> tuple[int | None, str, str]:
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "attachments_service", *arguments, env=environment, stdout=pipe, stderr=pipe
-        )
-        said, complaints = await process.communicate()
-        return process.returncode, said.decode(), complaints.decode()
-
-    return command
+    return commands_of(
+        "attachments_service",
+        Settings,
+        DATABASE_URL=database_settings.url.get_secret_value(),
+        IDENTITY_VERIFY_KEY=test_gateway.verify_key,
+        STORAGE_URL=folder.as_uri(),
+    )

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -47,9 +45,9 @@ from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 from pydantic import SecretStr
 from sqlalchemy import select, text
+from testkit.commands import Command, commands_of
 from testkit.contract import Contract, contract_client
 from testkit.databases import migrated_database
-from testkit.environments import required_settings
 from testkit.identities import TestGateway
 from testkit.jobs import run_to_end
 from testkit.statements import statements_seen
@@ -338,29 +336,16 @@ def run_job(database: Database, all_jobs: tuple[Job, ...]) -> RunJob:
 
 
 @pytest.fixture
-def command(
-    database_settings: DatabaseSettings, test_gateway: TestGateway
-) -> Callable[..., Awaitable[tuple[int | None, str, str]]]:
+def command(database_settings: DatabaseSettings, test_gateway: TestGateway) -> Command:
     """Runs a command of the service as an operator does; returns its exit code, what it said and what it complained."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        **required_settings(Settings),
-        "DATABASE_URL": database_settings.url.get_secret_value(),
-        "BROKER_URL": "redis://127.0.0.1:1",
-        "IDENTITY_VERIFY_KEY": test_gateway.verify_key,
-        "AUTH_ENCRYPTION_KEYS": RING_KEY,
-        "MAIL_SEALING_KEYS": MAIL_KEY,
-    }
-
-    async def command(*arguments: str) -> tuple[int | None, str, str]:
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "auth_service", *arguments, env=environment, stdout=pipe, stderr=pipe
-        )
-        said, complaints = await process.communicate()
-        return process.returncode, said.decode(), complaints.decode()
-
-    return command
+    return commands_of(
+        "auth_service",
+        Settings,
+        DATABASE_URL=database_settings.url.get_secret_value(),
+        IDENTITY_VERIFY_KEY=test_gateway.verify_key,
+        AUTH_ENCRYPTION_KEYS=RING_KEY,
+        MAIL_SEALING_KEYS=MAIL_KEY,
+    )
 
 
 @pytest.fixture

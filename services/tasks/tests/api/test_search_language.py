@@ -1,10 +1,8 @@
 """The command that takes words by the stems of another language (D5)."""
 
-import asyncio
 import json
 import math
-import os
-import sys
+from functools import partial
 from urllib.parse import quote
 
 import pytest
@@ -13,7 +11,7 @@ from chassis.ids import uuid7
 from tasks_service.search import service
 from tasks_service.search.schemas import AttachmentResource
 from tasks_service.settings import Settings
-from testkit.environments import required_settings
+from testkit.commands import commands_of
 
 ENGLISH, GERMAN = ("sleeps", "Sleeping late"), ("Haus", "Alte Häuser")
 """What only its own language finds: a word, and a title in which it has another ending."""
@@ -23,29 +21,16 @@ VECTORS = "SELECT id::text, kind, vector::text FROM tasks.search_document WHERE 
 @pytest.fixture
 async def command(settings, database):
     """Runs the command as an operator does; returns its exit code, what it said and what it complained of."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        **required_settings(Settings),
-        "DATABASE_URL": settings.database.url.get_secret_value(),
-        "BROKER_URL": "redis://127.0.0.1:1",
-        "IDENTITY_VERIFY_KEY": settings.identity.verify_key.get_secret_value(),
-        "MAIL_SEALING_KEYS": settings.mail_sealing.keys.get_secret_value(),
-        "CURSOR_SECRET": settings.cursors.secret.get_secret_value(),
-        "ENVIRONMENT": "test",
-    }
-
-    async def run(*arguments):
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tasks_service", "search-language", *arguments),
-            env=environment,
-            stdout=pipe,
-            stderr=pipe,
-        )
-        said, complaints = await process.communicate()
-        return process.returncode, said.decode(), complaints.decode()
-
-    yield run
+    run = commands_of(
+        "tasks_service",
+        Settings,
+        DATABASE_URL=settings.database.url.get_secret_value(),
+        IDENTITY_VERIFY_KEY=settings.identity.verify_key.get_secret_value(),
+        MAIL_SEALING_KEYS=settings.mail_sealing.keys.get_secret_value(),
+        CURSOR_SECRET=settings.cursors.secret.get_secret_value(),
+        ENVIRONMENT="test",
+    )
+    yield partial(run, "search-language")
     await service.change_language(database, name="english")
 
 
