@@ -1,8 +1,10 @@
 """The tasks service through ASGI, on a real database that its own migrations made."""
 
+import asyncio
 import base64
 import runpy
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,16 @@ from chassis.settings import (
 from chassis.web.health import Health
 from pydantic import SecretStr
 from sqlalchemy import text
-from tasks_service.db import ROOT
+from tasks_service.db import ROOT, ROW_SECURITY
+from tasks_service.jobs.jobs import JobWorker, WorkTerms
+from tasks_service.jobs.schemas import JobKind
 from tasks_service.main import create_app, openapi_document
 from tasks_service.settings import Settings, TasksSettings
+from tasks_service.worker import job_kinds
 from testkit.contract import Contract, contract_client
 from testkit.databases import migrated_database
 from testkit.identities import TestGateway
+from testkit.waiting import eventually
 
 LOG_GUARD = Path(__file__).parent / "model" / "log.py"
 
@@ -88,6 +94,44 @@ async def patient_api(
     async with contract_client(contract, transport=transport, base_url="http://tasks") as client:
         yield client
     await database.close()
+
+
+class JobWork:
+    """Workers, and waiting for what they do."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self.kinds = job_kinds(settings)
+
+    @asynccontextmanager
+    async def working(self, kinds: Mapping[str, JobKind] | None = None, **terms: Any) -> AsyncIterator[asyncio.Event]:
+        """Have a worker for the block; what is yielded stops it before."""
+        stop = asyncio.Event()
+        worker = JobWorker(self._database, ROW_SECURITY, kinds or self.kinds, WorkTerms(poll_seconds=0.05, **terms))
+        running = asyncio.create_task(worker.run(stop))
+        try:
+            yield stop
+        finally:
+            stop.set()
+            await asyncio.wait_for(running, 30)
+
+    async def ended(self, team: Any, job_id: str, who: str = "owner") -> Any:
+        """Wait for the end of a job, and return it as its maker sees it."""
+
+        async def look() -> Any:
+            job = await team.ok(who, "GET", f"/jobs/{job_id}")
+            return job if job["finished_at"] else None
+
+        return await eventually(look, seconds=60)
+
+
+@pytest.fixture
+async def job_work(
+    database: Database, settings: Settings, rows: Callable[..., Awaitable[list[tuple[object, ...]]]]
+) -> JobWork:
+    # What other tests have left is not to be done here.
+    await rows("UPDATE tasks.job SET status = 'cancelled', finished_at = now() WHERE finished_at IS NULL")
+    return JobWork(database, settings)
 
 
 @pytest.fixture

@@ -1,13 +1,9 @@
 """What tests of shared work begin with."""
 
-import asyncio
 from uuid import UUID
 
 import pytest
 from chassis.ids import uuid7
-from tasks_service.db import ROW_SECURITY
-from tasks_service.jobs.jobs import JobWorker, WorkTerms
-from tasks_service.worker import job_kinds
 from testkit.waiting import eventually
 
 PROJECTS = "/api/v1/projects"
@@ -246,14 +242,11 @@ def waiting(rows):
 class Files:
     """Exports and imports of a team, with the worker that does them."""
 
-    def __init__(self, team, database, settings):
-        self.team = team
-        self.worker = JobWorker(database, ROW_SECURITY, job_kinds(settings), WorkTerms(poll_seconds=0.05))
+    def __init__(self, team, work):
+        self.team, self.work = team, work
 
     async def done(self, job, who="owner", *, contended=False):
         """Have a job done, and return it as its maker sees it; one that is `contended` may wait too long for others."""
-        stop = asyncio.Event()
-        working = asyncio.create_task(self.worker.run(stop))
 
         async def ended():
             # What else has to be tried again is a mistake of ours.
@@ -262,11 +255,8 @@ class Files:
             found = await self.team.ok(who, "GET", f"/jobs/{job['id']}")
             return found if found["finished_at"] else None
 
-        try:
+        async with self.work.working():
             return await eventually(ended, seconds=90)
-        finally:
-            stop.set()
-            await working
 
     async def export(self, workspace_id=None, who="owner", **wanted):
         """Export a workspace; return the export, and its bytes as its link gives them."""
@@ -294,6 +284,16 @@ class Files:
         results = await self.team.ok(who, "GET", f"/jobs/{job['id']}/results?per_page=100")
         return job, results
 
+    @staticmethod
+    def told(results):
+        """Return what is told of lines: where, of what kind, and with what error, if any."""
+        return [(one["line"], one["kind"], one["error"] and one["error"]["code"]) for one in results]
+
+    @staticmethod
+    def warned(results):
+        """Return what lines are warned of."""
+        return [(one["line"], [each["code"] for each in one["warnings"] or ()]) for one in results if one["warnings"]]
+
     async def workspace(self, who="owner", members=()):
         """Make an empty workspace, with members by their roles; return its id."""
         made = await self.team.ok(who, "POST", "/workspaces", {"name": "Empty"})
@@ -304,8 +304,6 @@ class Files:
 
 
 @pytest.fixture
-async def files(roster, database, settings, rows):
+async def files(roster, job_work):
     """What exports and imports of the team are made with."""
-    # What other tests have left is not to be done here.
-    await rows("UPDATE tasks.job SET status = 'cancelled', finished_at = now() WHERE finished_at IS NULL")
-    return Files(roster, database, settings)
+    return Files(roster, job_work)

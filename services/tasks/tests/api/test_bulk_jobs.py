@@ -1,15 +1,11 @@
 """E1, E3, E8: more operations than a request does are left to a job."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from chassis.ids import uuid7
 from sqlalchemy import text
-from tasks_service.db import ROW_SECURITY
-from tasks_service.jobs.jobs import JobWorker, WorkTerms
 from tasks_service.worker import job_kinds
 from testkit.waiting import eventually
 
@@ -22,8 +18,8 @@ ENDED = "SELECT 1 FROM tasks.job WHERE id = :id AND finished_at IS NOT NULL"
 class Bulk:
     """Sends many operations, and has the jobs done that they make."""
 
-    def __init__(self, team, database, settings):
-        self.team, self.database, self.settings = team, database, settings
+    def __init__(self, team, work):
+        self.team, self.work = team, work
 
     async def send(self, *operations, mode="partial", who="owner", dry_run=False, **headers):
         body = {"mode": mode, "dry_run": dry_run, "operations": list(operations)}
@@ -34,25 +30,12 @@ class Bulk:
         assert answer.status_code == 202, answer.text
         return answer.json()["data"]["id"]
 
-    @asynccontextmanager
-    async def working(self):
-        terms = WorkTerms(lease=timedelta(seconds=60), slots=1, poll_seconds=0.05)
-        stop = asyncio.Event()
-        worker = JobWorker(self.database, ROW_SECURITY, job_kinds(self.settings), terms)
-        running = asyncio.create_task(worker.run(stop))
-        try:
-            yield
-        finally:
-            stop.set()
-            await asyncio.wait_for(running, 30)
+    def working(self):
+        return self.work.working(slots=1)
 
     async def ended(self, job_id, who="owner"):
-        async def look():
-            job = await self.team.ok(who, "GET", f"/jobs/{job_id}")
-            return job if job["finished_at"] else None
-
         async with self.working():
-            return await eventually(look, seconds=60)
+            return await self.work.ended(self.team, job_id, who)
 
     async def results(self, job_id, query="", who="owner"):
         found, cursor = [], ""
@@ -65,9 +48,8 @@ class Bulk:
 
 
 @pytest.fixture
-async def bulk(roster, database, settings, rows):
-    await rows("UPDATE tasks.job SET status = 'cancelled', finished_at = now() WHERE finished_at IS NULL")
-    return Bulk(roster, database, settings)
+async def bulk(roster, job_work):
+    return Bulk(roster, job_work)
 
 
 def new(roster, title="a", **fields):
@@ -132,8 +114,9 @@ async def test_e2_names_and_dependencies_reach_over_steps(bulk, roster, rows):
 STEPS = "SELECT count(DISTINCT xmin::text) FROM tasks.change WHERE entity_type = 'task' AND project_id = :p"
 
 
-async def test_r37_a_step_ends_when_its_time_is_over_so_that_others_wait_no_longer(bulk, roster, rows):
-    bulk.settings = replace(bulk.settings, tasks=bulk.settings.tasks.model_copy(update={"job_step_seconds": 0.0}))
+async def test_r37_a_step_ends_when_its_time_is_over_so_that_others_wait_no_longer(bulk, settings, roster, rows):
+    hurried = settings.tasks.model_copy(update={"job_step_seconds": 0.0})
+    bulk.work.kinds = job_kinds(replace(settings, tasks=hurried))
     operations = [new(roster, "top", temp_id="top"), *(new(roster, f"t{n}", parent_id="top") for n in range(201))]
     job_id = await bulk.started(*operations)
 

@@ -1,7 +1,6 @@
 """E8, R52, R63: jobs are started, done in steps, seen and cancelled, by and for their maker alone."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,7 +14,6 @@ from chassis.identity import Principal
 from chassis.ids import uuid7
 from sqlalchemy import text
 from tasks_service.db import ROW_SECURITY
-from tasks_service.jobs.jobs import JobWorker, WorkTerms
 from tasks_service.jobs.repository import take
 from tasks_service.jobs.rules import MAX_OPEN
 from tasks_service.jobs.schemas import ItemResult, JobKind, Progress
@@ -27,7 +25,6 @@ from testkit.jobs import run_to_end
 from testkit.waiting import eventually
 
 JOBS = "/api/v1/jobs"
-TERMS = WorkTerms(lease=timedelta(seconds=30), slots=2, poll_seconds=0.05)
 
 
 async def create_some(session, job):
@@ -55,8 +52,8 @@ CREATING = {"bulk": JobKind(create_some)}
 class Workshop:
     """Starts jobs of members of a team, and the workers that do them."""
 
-    def __init__(self, team, database):
-        self.team, self.database = team, database
+    def __init__(self, team, database, work):
+        self.team, self.database, self.work = team, database, work
 
     async def start(self, who="owner", titles=("a", "b", "c"), **more):
         """Start a job that makes tasks; return its id as it is in JSON."""
@@ -75,25 +72,13 @@ class Workshop:
             row = await start_job(session, actor=caller, **given)
         return str(row["id"])
 
-    @asynccontextmanager
-    async def working(self, kinds=None, terms=TERMS):
+    def working(self, kinds=None, *, slots=2, **terms):
         """Have a worker for the block."""
-        stop = asyncio.Event()
-        worker = asyncio.create_task(JobWorker(self.database, ROW_SECURITY, kinds or CREATING, terms).run(stop))
-        try:
-            yield stop
-        finally:
-            stop.set()
-            await asyncio.wait_for(worker, 20)
+        return self.work.working(kinds or CREATING, slots=slots, **terms)
 
     async def ended(self, job_id, who="owner"):
         """Wait for the end of a job, and return it."""
-
-        async def look():
-            job = await self.team.ok(who, "GET", f"/jobs/{job_id}")
-            return job if job["finished_at"] else None
-
-        return await eventually(look, seconds=30)
+        return await self.work.ended(self.team, job_id, who)
 
     async def done(self, job_id, kinds=None, **more):
         """Have a job done, and return it."""
@@ -111,10 +96,8 @@ class Workshop:
 
 
 @pytest.fixture
-async def workshop(roster, database, rows):
-    # What other tests have left is not to be done here.
-    await rows("UPDATE tasks.job SET status = 'cancelled', finished_at = now() WHERE finished_at IS NULL")
-    return Workshop(roster, database)
+async def workshop(roster, database, job_work):
+    return Workshop(roster, database, job_work)
 
 
 async def test_e8_a_job_is_done_in_steps_and_tells_what_came_of_each_operation(workshop, rows):
@@ -517,7 +500,7 @@ async def test_r52_who_lost_the_lease_commits_nothing(workshop, rows):
 async def test_r52_two_workers_do_a_job_once(workshop, rows, database):
     """The lease ends while the first worker is in a step; the second does the job, and the first rolls back."""
     job_id, gate = await workshop.start(titles=("a", "b", "c")), Gate()
-    async with workshop.working(gate.after(), replace(TERMS, slots=1)):
+    async with workshop.working(gate.after(), slots=1):
         await gate.reached.wait()
         await rows("UPDATE tasks.job SET lease_until = now() - interval '1 second' WHERE id = :id", id=job_id)
         async with workshop.working():
@@ -551,7 +534,7 @@ async def test_r63_a_worker_that_is_stopped_finishes_its_step_and_leaves_the_res
 async def test_e8_a_long_step_keeps_its_lease(workshop, rows):
     job_id, gate = await workshop.start(titles=("a",)), Gate()
     lease = "SELECT lease_until FROM tasks.job WHERE id = :id"
-    async with workshop.working(gate.before(), replace(TERMS, lease=timedelta(seconds=0.6))):
+    async with workshop.working(gate.before(), lease=timedelta(seconds=0.6)):
         await gate.reached.wait()
         ((first,),) = await rows(lease, id=job_id)
         await eventually(
@@ -572,7 +555,7 @@ async def test_e8_jobs_of_others_get_their_turn(workshop, rows):
 
     first = [await workshop.start("owner", titles="abcdefgh") for _ in range(3)]
     other = await workshop.start("member", titles="yz")
-    async with workshop.working({"bulk": JobKind(note)}, replace(TERMS, slots=1)):
+    async with workshop.working({"bulk": JobKind(note)}, slots=1):
         await workshop.ended(other, "member")
         for one in first:
             await workshop.ended(one)

@@ -164,7 +164,7 @@ class World:
         for one in self.projects:
             column = "archived_at" if one["is_archived"] else "deleted_at" if one["is_deleted"] else None
             if column:
-                await rows(f"UPDATE tasks.project SET {column} = now() WHERE id = :id", id=one["id"])  # noqa: S608
+                await rows(f"UPDATE tasks.project SET {column} = now() WHERE id = :id", id=one["id"])  # noqa: S608 - the column is our own
 
     def _callers(self):
         people = {who: Principal(user_id=user_id, session_id=uuid7()) for who, user_id in self.people.items()}

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -16,14 +15,12 @@ from chassis.db.base import table_of
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from tasks_service.bulk.jobs import is_whole
-from tasks_service.db import ROW_SECURITY, Inbox
+from tasks_service.db import Inbox
 from tasks_service.ended_credentials.consumers import on_end_of_credential
-from tasks_service.jobs.jobs import JobWorker, WorkTerms
 from tasks_service.jobs.schemas import JobKind
 from tasks_service.scheduler import JOBS
-from tasks_service.worker import CONSUMERS, job_kinds
+from tasks_service.worker import CONSUMERS
 from testkit.jobs import run_to_end
-from testkit.waiting import eventually
 
 CONTRACTS = Path(__file__).parents[4] / "contracts" / "events" / "auth"
 ENDS = ("session.revoked.v1", "session.compromised.v1", "token.revoked.v1")
@@ -61,9 +58,8 @@ def take(database, valkey_url):
 class Work:
     """Jobs of a team that were started by some credential."""
 
-    def __init__(self, team, database, settings, gateway):
-        self.team, self.database, self.gateway = team, database, gateway
-        self.kinds = job_kinds(settings)
+    def __init__(self, team, work, gateway):
+        self.team, self.work, self.gateway = team, work, gateway
 
     async def start(self, headers, mode="partial", *, makes=True):
         place = str(self.team.project_id)
@@ -79,24 +75,11 @@ class Work:
     def token(self, token_id, who="owner", **bounds):
         return self.gateway.token_headers(self.team.ids[who], *SCOPES, token_id=token_id, **bounds)
 
-    @asynccontextmanager
-    async def working(self, kinds=None):
-        stop = asyncio.Event()
-        terms = WorkTerms(slots=1, poll_seconds=0.05)
-        worker = JobWorker(self.database, ROW_SECURITY, kinds or self.kinds, terms)
-        running = asyncio.create_task(worker.run(stop))
-        try:
-            yield
-        finally:
-            stop.set()
-            await asyncio.wait_for(running, 30)
+    def working(self, kinds=None):
+        return self.work.working(kinds, slots=1)
 
     async def ended(self, job_id, who="owner"):
-        async def look():
-            job = await self.team.ok(who, "GET", f"/jobs/{job_id}")
-            return job if job["finished_at"] else None
-
-        return await eventually(look, seconds=60)
+        return await self.work.ended(self.team, job_id, who)
 
     async def done(self, job_id):
         async with self.working():
@@ -110,9 +93,8 @@ class Work:
 
 
 @pytest.fixture
-async def work(roster, database, settings, test_gateway, rows):
-    await rows("UPDATE tasks.job SET status = 'cancelled', finished_at = now() WHERE finished_at IS NULL")
-    return Work(roster, database, settings, test_gateway)
+async def work(roster, job_work, test_gateway):
+    return Work(roster, job_work, test_gateway)
 
 
 def told(job):
@@ -163,7 +145,7 @@ async def test_a7_a_job_under_way_stops_before_its_next_step_and_what_is_done_st
     token_id, reached, go_on = uuid7(), asyncio.Event(), asyncio.Event()
 
     async def step(session, job):
-        progress = await work.kinds["bulk"].step(session, job)
+        progress = await work.work.kinds["bulk"].step(session, job)
         reached.set()
         await go_on.wait()
         return progress
@@ -185,7 +167,7 @@ async def test_a7_what_is_done_as_a_whole_is_undone_by_the_end_of_its_token(work
     token_id, reached, go_on = uuid7(), asyncio.Event(), asyncio.Event()
 
     async def step(session, job):
-        progress = await work.kinds["bulk"].step(session, job)
+        progress = await work.work.kinds["bulk"].step(session, job)
         reached.set()
         await go_on.wait()
         return progress
