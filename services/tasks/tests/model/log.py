@@ -19,8 +19,8 @@ SHAPES = """
         FROM tasks.change WHERE request_id <> 'r'
     ) AS told
 """
-# The mail of an invitation is told over an outbox of its own.
-RECORDED = frozenset(event.type for event in EVENTS) - {INVITATION_MAIL_REQUESTED}
+# The mail of an invitation is told over an outbox of its own, and what is reserved is not told yet.
+RECORDED = frozenset(event.type for event in EVENTS if not event.reserved) - {INVITATION_MAIL_REQUESTED}
 CONTRACTS = {event.type: event for event in EVENTS}
 
 

@@ -47,6 +47,10 @@ class EventContract:
     `stream` names the field of the resource whose id is the event's stream; events of one stream arrive in
     the order of their `sequence`. `optional` events are facts that may interest nobody: they are published without
     asking whether a queue is bound for them. The others wait for their first consumer.
+
+    `channels` name where users get it, in the public shape (chassis.outbox.catalogue); without any it is between
+    services alone. `reserved` is the name of something that nobody sends yet: consumers know it before it comes.
+    `changed` is what the example shows as its `changes`, and `since` the release that had it first.
     """
 
     type: str
@@ -57,6 +61,15 @@ class EventContract:
     example: dict[str, Any]
     stream: str = "id"
     optional: bool = False
+    channels: tuple[str, ...] = ()
+    reserved: bool = False
+    changed: tuple[dict[str, Any], ...] = ()
+    since: str = "0.1.0"
+
+    @property
+    def name(self) -> str:
+        """Return the type as users know it, without the version of its schema."""
+        return self.type.rpartition(".")[0]
 
     def json_schema(self) -> dict[str, Any]:
         """Return the JSON Schema (2020-12) of the whole CloudEvent."""
@@ -102,7 +115,7 @@ class EventContract:
                 "entity_id": self.example["id"],
                 "version": self.example.get("version", 1),
                 "actor": {"type": "user", "id": EXAMPLE_USER_ID, "via": "session"},
-                "changes": [],
+                "changes": list(self.changed),
                 "audience": [EXAMPLE_USER_ID],
                 "request_id": EXAMPLE_REQUEST_ID,
                 "workspace_id": self.example.get("workspace_id", self.example["id"]),

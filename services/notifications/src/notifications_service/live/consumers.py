@@ -24,6 +24,7 @@ NOUNS = (
     "project_member",
     "reaction",
     "relation",
+    "reminder",
     "star",
     "status",
     "task",
