@@ -11,12 +11,13 @@ from chassis.roles import run_role
 
 from notifications_service import settings
 from notifications_service.db import ROOT, SCHEMA, Inbox
+from notifications_service.following.runner import FollowerRunner
 from notifications_service.mailing.sender import MailSender, SmtpMailer, refuse_without_server
 from notifications_service.main import openapi_document, run_api
 from notifications_service.scheduler import jobs
 from notifications_service.settings import Settings
 from notifications_service.wake_ups import open_redis
-from notifications_service.worker import QUEUES, consumers
+from notifications_service.worker import FOLLOWERS, QUEUES, consumers
 
 SERVICE = "notifications"
 
@@ -43,7 +44,7 @@ def open_background() -> tuple[Settings, Background]:
         consumers=consumers(redis),
         jobs=jobs(loaded.notifications.replay_days),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
-        work=lambda database: (MailSender(database, mailer).run,),
+        work=lambda database: (MailSender(database, mailer).run, FollowerRunner(database, FOLLOWERS).run),
         reported={} if server else {"mail": refuse_without_server},
     )
     return loaded, background

@@ -2,6 +2,7 @@
 
 from notifications_service.account_mail.models import DeletedUser, MailDelivery
 from notifications_service.db import Base, Inbox
+from notifications_service.following.models import FollowerFailure, FollowerPosition
 from notifications_service.live.models import (
     Membership,
     ProjectMember,
@@ -16,6 +17,8 @@ METADATA = Base.metadata
 __all__ = [
     "METADATA",
     "DeletedUser",
+    "FollowerFailure",
+    "FollowerPosition",
     "Inbox",
     "MailDelivery",
     "Membership",

@@ -4,8 +4,11 @@ import redis.asyncio as redis
 from chassis.broker.consumer import Consumer
 
 from notifications_service.account_mail.consumers import ACCOUNT_MAIL, on_account_mail
+from notifications_service.following.service import Follower
 from notifications_service.live.consumers import LIVE, live_consumer
 
+FOLLOWERS: tuple[Follower, ...] = ()
+"""Who walks every stream and makes something of its events."""
 QUEUES = (LIVE, ACCOUNT_MAIL)
 
 

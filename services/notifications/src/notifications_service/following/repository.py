@@ -1,0 +1,102 @@
+"""All SQL on where followers are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import ColumnElement, CursorResult, RowMapping, Update, and_, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from notifications_service.following.models import FollowerFailure, FollowerPosition
+from notifications_service.live.models import StreamEvent, StreamHead
+
+event = table_of(StreamEvent)
+head = table_of(StreamHead)
+position = table_of(FollowerPosition)
+failure = table_of(FollowerFailure)
+
+ENTERED = UUID(int=0)
+"""Stands for all streams: a follower with a position in it began before, and streams that came later are new to it."""
+MAY_BE_TRIED = or_(position.c.retry_at.is_(None), position.c.retry_at <= func.now())
+
+
+async def enter(session: AsyncSession, follower: str) -> None:
+    """Put a follower that begins now at the head of every stream; nothing for one that began before."""
+    begun = insert(position).values(follower=follower, stream_id=ENTERED, seq=0, failures=0)
+    if cast("CursorResult[Any]", await session.execute(begun.on_conflict_do_nothing())).rowcount == 0:
+        return
+    at_head = select(literal(follower), head.c.workspace_id, head.c.contiguous_seq, literal(0))
+    columns = ["follower", "stream_id", "seq", "failures"]
+    await session.execute(insert(position).from_select(columns, at_head).on_conflict_do_nothing())
+
+
+async def behind(reader: AsyncConnection, follower: str) -> Sequence[UUID]:
+    """Return the streams in which there is something for a follower now."""
+    query = (
+        select(head.c.workspace_id)
+        .outerjoin(position, and_(position.c.follower == follower, position.c.stream_id == head.c.workspace_id))
+        .where(head.c.contiguous_seq > func.coalesce(position.c.seq, 0), MAY_BE_TRIED)
+    )
+    return (await reader.execute(query)).scalars().all()
+
+
+async def begin_stream(session: AsyncSession, follower: str, stream_id: UUID) -> bool:
+    """Put a follower before the first event of a stream; False when it has a position there."""
+    first = insert(position).values(follower=follower, stream_id=stream_id, seq=0, failures=0)
+    return cast("CursorResult[Any]", await session.execute(first.on_conflict_do_nothing())).rowcount == 1
+
+
+async def lock_position(session: AsyncSession, follower: str, stream_id: UUID) -> RowMapping | None:
+    """Return where a follower is and how far it can go, for itself alone until the end of the transaction.
+
+    None where there is nothing to do, somebody else does it, or there is no position yet.
+    """
+    query = (
+        select(position, head.c.contiguous_seq)
+        .join(head, head.c.workspace_id == position.c.stream_id)
+        .where(*_of(follower, stream_id), position.c.seq < head.c.contiguous_seq, MAY_BE_TRIED)
+        .with_for_update(of=position, skip_locked=True)
+    )
+    return (await session.execute(query)).mappings().one_or_none()
+
+
+async def events_after(
+    session: AsyncSession, stream_id: UUID, *, after: int, until: int, limit: int
+) -> Sequence[RowMapping]:
+    """Return the next events of a stream in order."""
+    query = (
+        select(event)
+        .where(event.c.workspace_id == stream_id, event.c.seq > after, event.c.seq <= until)
+        .order_by(event.c.seq)
+        .limit(limit)
+    )
+    return (await session.execute(query)).mappings().all()
+
+
+async def move(session: AsyncSession, follower: str, stream_id: UUID, *, to: int) -> None:
+    """Note that a follower has come further; needs the lock of its position."""
+    moved = _position(follower, stream_id).values(seq=to, failures=0, retry_at=None)
+    await session.execute(moved)
+
+
+async def note_failure(
+    session: AsyncSession, follower: str, stream_id: UUID, *, at: int, values: Mapping[str, Any]
+) -> bool:
+    """Note how the event after `at` failed; False when the follower is not there any more."""
+    noted = _position(follower, stream_id).where(position.c.seq == at).values(**values)
+    return cast("CursorResult[Any]", await session.execute(noted)).rowcount == 1
+
+
+async def add_left_out(session: AsyncSession, values: Mapping[str, Any]) -> None:
+    """Keep which event a follower left out."""
+    await session.execute(insert(failure).values(**values).on_conflict_do_nothing())
+
+
+def _of(follower: str, stream_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return position.c.follower == follower, position.c.stream_id == stream_id
+
+
+def _position(follower: str, stream_id: UUID) -> Update:
+    return update(position).where(*_of(follower, stream_id))

@@ -1,0 +1,215 @@
+"""Letting followers walk: woken when a stream goes on, and looking by themselves every second."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID
+
+import asyncpg
+import structlog
+from chassis.db.engine import Database
+from chassis.db.failures import explain, sqlstate
+from chassis.db.transactions import transaction
+from chassis.errors import ServiceUnavailable
+from prometheus_client import Counter
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications_service.following import service
+from notifications_service.following.rules import BATCH
+from notifications_service.following.service import Batch, Follower
+
+log = structlog.get_logger()
+
+FOLLOWED = Counter("taskloom_followed_events_total", "Events that a follower has worked on.", ["follower"])
+FAILED = Counter("taskloom_follower_failures_total", "Times that an event failed in a follower.", ["follower"])
+LEFT_OUT = Counter("taskloom_follower_left_out_total", "Events that a follower has given up: an alert.", ["follower"])
+
+AT_ONCE = 4
+POLL_SECONDS = 1.0
+TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+STATEMENT_TIMEOUT = "57014"
+
+
+class ListenerLost(OSError):
+    """The connection that wakes us is gone."""
+
+
+class FollowerRunner:
+    """Runs followers, each at its own pace; any number of runners may share the streams."""
+
+    def __init__(
+        self, database: Database, followers: Sequence[Follower], *, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        gate = asyncio.Semaphore(AT_ONCE)
+        self._database = database
+        self._poll_seconds = poll_seconds
+        self._walks = [Walk(database, one, gate) for one in followers]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow until `stop` is set, and finish what is under way. Trouble with the database is waited out."""
+        await asyncio.gather(self._listen(stop), *(walk.run(stop, self._poll_seconds) for walk in self._walks))
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        """Wake the walks whenever PostgreSQL tells of a stream."""
+        while self._walks and not stop.is_set():
+            try:
+                async with self._listening() as driver:
+                    self._on_notify(None, 0, "", "")
+                    while not (stop.is_set() or driver.is_closed()):
+                        await _wait([stop], self._poll_seconds)
+            except TROUBLE as error:
+                log.warning("follower.trouble", reason=type(error).__name__)
+                await _wait([stop], self._poll_seconds)
+
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[asyncpg.Connection]:
+        async with self._database.primary.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            if driver is None:
+                raise ListenerLost
+            await driver.add_listener(service.CHANNEL, self._on_notify)
+            try:
+                yield driver
+            finally:
+                # It would go on listening in the pool.
+                with suppress(*TROUBLE):
+                    await asyncio.shield(connection.invalidate())
+
+    def _on_notify(self, _connection: object, _process: int, _channel: str, payload: str) -> None:
+        for walk in self._walks:
+            walk.wake(payload)
+
+
+class Walk:
+    """One follower on its way through all streams."""
+
+    def __init__(self, database: Database, follower: Follower, gate: asyncio.Semaphore) -> None:
+        self._database = database
+        self._follower = follower
+        self._gate = gate
+        self._woken = asyncio.Event()
+        self._told: set[UUID] = set()
+        self._looks_at = float("-inf")
+        # Of streams in which a batch failed: how much is tried at once.
+        self._sizes: dict[UUID, int] = {}
+
+    def wake(self, payload: str) -> None:
+        """Be told of a stream, or that it is time to look at all of them."""
+        try:
+            self._told.add(UUID(payload))
+        except ValueError:
+            self._looks_at = float("-inf")
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event, poll_seconds: float) -> None:
+        """Follow until `stop` is set."""
+        while not stop.is_set():
+            try:
+                await self._enter()
+                while not stop.is_set():
+                    await self._round(stop, poll_seconds)
+                    await _wait([stop, self._woken], poll_seconds)
+            except TROUBLE as error:
+                log.warning("follower.trouble", follower=self._follower.name, reason=type(error).__name__)
+                await _wait([stop], poll_seconds)
+
+    async def _enter(self) -> None:
+        async with transaction(self._database) as session:
+            await service.enter(session, follower=self._follower)
+
+    async def _round(self, stop: asyncio.Event, poll_seconds: float) -> None:
+        """Go to the end of every stream that there is something in, a batch of each in turn."""
+        self._woken.clear()
+        streams = await self._news(poll_seconds)
+        while streams and not stop.is_set():
+            went_on = await asyncio.gather(*(self._follow(one, stop) for one in streams))
+            streams = [one for one, more in zip(streams, went_on, strict=True) if more]
+
+    async def _news(self, poll_seconds: float) -> list[UUID]:
+        """Return the streams that we were told of, and now and then all that there is something in."""
+        told, self._told = self._told, set()
+        now = asyncio.get_running_loop().time()
+        if now >= self._looks_at:
+            async with self._database.primary.connect() as reader:
+                told.update(await service.find_news(reader, follower=self._follower))
+            self._looks_at = now + poll_seconds
+        return list(told)
+
+    async def _follow(self, stream_id: UUID, stop: asyncio.Event) -> bool:
+        """Work on the next batch of a stream; return whether there may be more of it."""
+        async with self._gate:
+            return False if stop.is_set() else await self._work_on(stream_id)
+
+    async def _work_on(self, stream_id: UUID) -> bool:
+        batch: Batch | None = None
+        try:
+            async with transaction(self._database) as session:
+                batch = await self._take(session, stream_id)
+                if batch is not None:
+                    if batch.rows:
+                        await self._follower.work(session, stream_id, batch.rows)
+                    await service.finish_batch(session, follower=self._follower, batch=batch)
+            return await self._begins(stream_id) if batch is None else self._went_well(batch)
+        except Exception as error:  # noqa: BLE001 - one event that breaks our own code must not end the others
+            return await self._on_failure(stream_id, batch, error)
+
+    async def _take(self, session: AsyncSession, stream_id: UUID) -> Batch | None:
+        size = self._sizes.get(stream_id, BATCH)
+        return await service.take_batch(session, follower=self._follower, stream_id=stream_id, limit=size)
+
+    async def _begins(self, stream_id: UUID) -> bool:
+        """Begin a stream that is new to the follower; False when it is not."""
+        async with transaction(self._database) as session:
+            return await service.begin_stream(session, follower=self._follower, stream_id=stream_id)
+
+    def _went_well(self, batch: Batch) -> bool:
+        FOLLOWED.labels(self._follower.name).inc(len(batch.rows))
+        size = self._sizes.pop(batch.stream_id, BATCH) * 2
+        if size < BATCH:
+            self._sizes[batch.stream_id] = size
+        return batch.last < batch.until
+
+    async def _on_failure(self, stream_id: UUID, batch: Batch | None, error: Exception) -> bool:
+        """Take less at once; of a single event note that it failed. Return whether to go on at once."""
+        about = {"follower": self._follower.name, "stream_id": str(stream_id), "reason": type(error).__name__}
+        if batch is None or not batch.rows or _is_trouble(error):
+            log.warning("follower.trouble", **about)
+            return False
+        if len(batch.rows) > 1:
+            self._sizes[stream_id] = len(batch.rows) // 2
+            return True
+        return await self._note_failure(batch, error, about)
+
+    async def _note_failure(self, batch: Batch, error: Exception, about: dict[str, str]) -> bool:
+        try:
+            async with transaction(self._database) as session:
+                delay = await service.note_failure(
+                    session, follower=self._follower, batch=batch, reason=about["reason"]
+                )
+        except TROUBLE as trouble:
+            log.warning("follower.trouble", **{**about, "reason": type(trouble).__name__})
+            return False
+        FAILED.labels(self._follower.name).inc()
+        about |= {"event_id": str(batch.rows[0]["frame"].get("event_id")), "type": batch.rows[0]["type"]}
+        if delay is not None:
+            log.warning("follower.failed", **about, failures=batch.failures + 1, exc_info=error)
+            return False
+        LEFT_OUT.labels(self._follower.name).inc()
+        log.error("follower.left_out", **about, exc_info=error)
+        return True
+
+
+def _is_trouble(error: Exception) -> bool:
+    """Tell whether a failure is of the database or of the way to it, and no matter of the event."""
+    if not isinstance(error, SQLAlchemyError | OSError):
+        return isinstance(error, asyncpg.InterfaceError)
+    return isinstance(explain(error), ServiceUnavailable) and sqlstate(error) != STATEMENT_TIMEOUT
+
+
+async def _wait(events: Sequence[asyncio.Event], seconds: float) -> None:
+    """Wait until one of the events is set, or for so long."""
+    waiters = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for waiter in waiters:
+        waiter.cancel()

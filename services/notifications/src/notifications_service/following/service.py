@@ -1,0 +1,102 @@
+"""Use cases of followers: each walks every stream in order, a batch and its own position in one transaction."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from chassis.clock import utcnow
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from notifications_service.following import repository
+from notifications_service.following.rules import delay_after
+
+CHANNEL = "notifications_stream"
+"""Where PostgreSQL tells that a stream can be read further: its id, or nothing for any."""
+
+Work = Callable[[AsyncSession, UUID, Sequence[RowMapping]], Awaitable[None]]
+"""What is made of the next events of a stream, which are rows of `stream_event`, in the transaction of their batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """Somebody who goes through every stream, from the day that it is there or from the first event that is kept.
+
+    The name is the one of its positions, so it stays.
+    """
+
+    name: str
+    work: Work
+    begins: Literal["head", "start"] = "head"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events to work on, after which position of their stream, how far the stream goes, and earlier failures."""
+
+    stream_id: UUID
+    after: int
+    until: int
+    failures: int
+    rows: Sequence[RowMapping]
+
+    @property
+    def last(self) -> int:
+        """Where it ends; what is not kept any more is passed over."""
+        return int(self.rows[-1]["seq"]) if self.rows else self.until
+
+
+async def enter(session: AsyncSession, *, follower: Follower) -> None:
+    """Let a follower begin where it is to begin; nothing for one that began before."""
+    if follower.begins == "head":
+        await repository.enter(session, follower.name)
+
+
+async def find_news(reader: AsyncConnection, *, follower: Follower) -> Sequence[UUID]:
+    """Return the streams in which there is something for a follower now."""
+    return await repository.behind(reader, follower.name)
+
+
+async def begin_stream(session: AsyncSession, *, follower: Follower, stream_id: UUID) -> bool:
+    """Give a follower its place at the beginning of a stream; False when it has one there."""
+    return await repository.begin_stream(session, follower.name, stream_id)
+
+
+async def take_batch(session: AsyncSession, *, follower: Follower, stream_id: UUID, limit: int) -> Batch | None:
+    """Return what comes next in a stream; nobody else gets it until the end of the transaction.
+
+    None where there is nothing, or somebody else is at it. An event that failed before comes alone.
+    """
+    place = await repository.lock_position(session, follower.name, stream_id)
+    if place is None:
+        return None
+    after, until, failures = place["seq"], place["contiguous_seq"], place["failures"]
+    size = 1 if failures else limit
+    rows = await repository.events_after(session, stream_id, after=after, until=until, limit=size)
+    return Batch(stream_id, after, until, failures, rows)
+
+
+async def finish_batch(session: AsyncSession, *, follower: Follower, batch: Batch) -> None:
+    """Note that a batch was worked on."""
+    await repository.move(session, follower.name, batch.stream_id, to=batch.last)
+
+
+async def note_failure(session: AsyncSession, *, follower: Follower, batch: Batch, reason: str) -> timedelta | None:
+    """Note that the one event of a batch failed; return after what time it is tried again.
+
+    None when it has failed too often: it is left out, and those after it come next.
+    """
+    row, failures = batch.rows[0], batch.failures + 1
+    delay = delay_after(failures)
+    retry = {"failures": failures, "retry_at": None if delay is None else utcnow() + delay}
+    left = {"seq": row["seq"], "failures": 0, "retry_at": None}
+    values = left if delay is None else retry
+    noted = await repository.note_failure(session, follower.name, batch.stream_id, at=batch.after, values=values)
+    if noted and delay is None:
+        about = {"follower": follower.name, "stream_id": batch.stream_id, "seq": row["seq"]}
+        await repository.add_left_out(
+            session, {**about, "event_type": row["type"], "reason": reason, "failed_at": utcnow()}
+        )
+    return delay
