@@ -36,7 +36,6 @@ EVENTS = (
         "A profile, an address or a password was changed, an address was confirmed, or a new password is asked for.",
         UserOut,
         {**USER_EXAMPLE, "version": 2},
-        optional=True,
     ),
     EventContract(
         USER_DEACTIVATED,
@@ -45,7 +44,6 @@ EVENTS = (
         "Somebody has closed their account, and can open it again.",
         UserOut,
         DEACTIVATED_EXAMPLE,
-        optional=True,
     ),
     EventContract(
         USER_DELETION_SCHEDULED,
@@ -54,7 +52,6 @@ EVENTS = (
         "Somebody has closed their account, and wants it deleted at `deletes_at`.",
         UserOut,
         DELETING_EXAMPLE,
-        optional=True,
     ),
     EventContract(
         USER_REACTIVATED,
@@ -63,7 +60,6 @@ EVENTS = (
         "Somebody has opened their account again.",
         UserOut,
         {**USER_EXAMPLE, "version": 3},
-        optional=True,
     ),
     EventContract(
         USER_DELETED,
@@ -72,7 +68,6 @@ EVENTS = (
         "An account was deleted for good: all that is left is an id. Whoever keeps more about it deletes that now.",
         UserOut,
         TOMBSTONE_EXAMPLE,
-        optional=True,
     ),
     EventContract(
         USER_DISABLED,
@@ -81,7 +76,6 @@ EVENTS = (
         "An administrator has locked somebody out.",
         UserOut,
         DISABLED_EXAMPLE,
-        optional=True,
     ),
     EventContract(
         USER_ENABLED,
@@ -90,7 +84,6 @@ EVENTS = (
         "An administrator has let somebody in again.",
         UserOut,
         ENABLED_EXAMPLE,
-        optional=True,
     ),
     EventContract(
         USER_ROLES_CHANGED,
@@ -99,7 +92,6 @@ EVENTS = (
         "Somebody has other roles in the instance.",
         UserOut,
         ADMIN_EXAMPLE,
-        optional=True,
     ),
     EventContract(
         SESSION_STARTED, SOURCE_NAME, "session", "Somebody logged in.", SessionResource, _SESSION, optional=True

@@ -11,6 +11,8 @@ from notifications_service.live.models import (
     StreamHead,
     TaskShare,
 )
+from notifications_service.people.models import Person
+from notifications_service.preferences.models import NotificationPreference
 
 METADATA = Base.metadata
 
@@ -22,6 +24,8 @@ __all__ = [
     "Inbox",
     "MailDelivery",
     "Membership",
+    "NotificationPreference",
+    "Person",
     "ProjectMember",
     "ProjectPlace",
     "StreamEvent",

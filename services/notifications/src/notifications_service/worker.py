@@ -6,12 +6,13 @@ from chassis.broker.consumer import Consumer
 from notifications_service.account_mail.consumers import ACCOUNT_MAIL, on_account_mail
 from notifications_service.following.service import Follower
 from notifications_service.live.consumers import LIVE, live_consumer
+from notifications_service.people.consumers import PEOPLE, on_person
 
 FOLLOWERS: tuple[Follower, ...] = ()
 """Who walks every stream and makes something of its events."""
-QUEUES = (LIVE, ACCOUNT_MAIL)
+QUEUES = (LIVE, ACCOUNT_MAIL, PEOPLE)
 
 
 def consumers(server: redis.Redis) -> tuple[Consumer, ...]:
     """Return the consumers of this service."""
-    return live_consumer(server), on_account_mail
+    return live_consumer(server), on_account_mail, on_person
