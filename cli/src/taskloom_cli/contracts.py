@@ -12,12 +12,18 @@ from auth_service.registry import EVENTS as AUTH_EVENTS
 from gateway.api import own_document
 from gateway.documents import merge_documents
 from notifications_service import main as notifications
+from notifications_service.registry import EVENTS as NOTIFICATIONS_EVENTS
 from tasks_service import main as tasks
 from tasks_service.registry import EVENTS as TASKS_EVENTS
 
 ROOT = Path(__file__).parents[3] / "contracts"
 SERVER = "http://127.0.0.1:8080"
-EVENTS = {"auth": AUTH_EVENTS, "tasks": TASKS_EVENTS, "attachments": ATTACHMENTS_EVENTS}
+EVENTS = {
+    "auth": AUTH_EVENTS,
+    "tasks": TASKS_EVENTS,
+    "notifications": NOTIFICATIONS_EVENTS,
+    "attachments": ATTACHMENTS_EVENTS,
+}
 
 
 def files() -> Iterator[tuple[Path, bytes]]:

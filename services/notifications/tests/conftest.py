@@ -20,6 +20,7 @@ from chassis.cursors import CursorSigner
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
+from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from chassis.process import make_server
@@ -34,6 +35,8 @@ from chassis.tokens import IdentityVerifier
 from chassis.web.health import Health
 from notifications_service.db import ROOT, Inbox
 from notifications_service.live.consumers import live_consumer
+from notifications_service.live.schemas import PersonalEvent
+from notifications_service.live.service import tell_user
 from notifications_service.main import create_app, openapi_document
 from notifications_service.models import METADATA
 from notifications_service.settings import ApiSettings, NotificationsSettings
@@ -488,6 +491,24 @@ async def feed(database: Database, valkey_url: str) -> AsyncIterator[Feed]:
     async with consumed(database, transport, valkey_url) as found:
         yield found
     await transport.close()
+
+
+Tell = Callable[..., Awaitable[int]]
+
+
+@pytest.fixture(scope="session")
+def tell(database: Database) -> Tell:
+    """Tells a user, in a transaction, of notifications by their texts; returns the number of the last one."""
+
+    async def tell(user: UUID, *texts: str, event_type: str = "notification.created.v1", **about: Any) -> int:
+        drafts = [
+            PersonalEvent(type=event_type, entity_type="notification", subject=uuid7(), resource={"text": one}, **about)
+            for one in texts
+        ]
+        async with transaction(database) as session:
+            return await tell_user(session, user_id=user, drafts=drafts)
+
+    return tell
 
 
 @pytest.fixture

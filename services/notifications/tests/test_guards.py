@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from chassis.web.app import UnguardedRoute, refuse_unguarded_routes
 from chassis.web.handlers import api_routes
+from notifications_service import registry
 from notifications_service.live.consumers import LIVE
 from notifications_service.main import ROUTERS, openapi_document
 from notifications_service.models import METADATA
@@ -52,6 +53,11 @@ def test_every_change_of_a_workspace_is_consumed():
     types = {path.name.removesuffix(".schema.json") for path in EVENTS.glob("*.schema.json")}
     assert len(types) >= 56
     assert {one for one in types if not any(matches(pattern, one) for pattern in LIVE.patterns)} == NOT_COUNTED
+
+
+def test_what_is_told_to_a_user_may_interest_nobody_else():
+    """An event that waited for a consumer would fill the outbox, since nobody has to consume any of them."""
+    assert [one.type for one in registry.EVENTS if not one.optional] == []
 
 
 async def test_models_and_migrations_agree(database):

@@ -14,6 +14,7 @@ from notifications_service.db import ROOT, SCHEMA, Inbox
 from notifications_service.following.runner import FollowerRunner
 from notifications_service.mailing.sender import MailSender, SmtpMailer, refuse_without_server
 from notifications_service.main import openapi_document, run_api
+from notifications_service.relay import OUTBOX
 from notifications_service.scheduler import jobs
 from notifications_service.settings import Settings
 from notifications_service.wake_ups import open_redis
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     roles = {
         "api": run_api,
         "openapi": print_openapi,
-        **background_roles(open_background, root=ROOT, queues=QUEUES, parts=("worker", "scheduler")),
+        **background_roles(open_background, root=ROOT, queues=QUEUES),
     }
     return run_role(SERVICE, roles, argv)
 
@@ -42,6 +43,7 @@ def open_background() -> tuple[Settings, Background]:
         service=SERVICE,
         inbox=table_of(Inbox),
         consumers=consumers(redis),
+        sources=(OUTBOX,),
         jobs=jobs(loaded.notifications.replay_days),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
         work=lambda database: (MailSender(database, mailer).run, FollowerRunner(database, FOLLOWERS).run),

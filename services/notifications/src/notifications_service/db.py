@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from chassis.db.base import schema_metadata
+from chassis.idempotency import IdempotencyMixin
 from chassis.inbox.models import InboxMixin
+from chassis.outbox.models import OutboxMixin
 from sqlalchemy.orm import DeclarativeBase
 
 SCHEMA = "notifications"
@@ -13,6 +15,14 @@ ROOT = Path(__file__).parents[2]
 
 class Base(DeclarativeBase):
     metadata = schema_metadata(SCHEMA)
+
+
+class Outbox(OutboxMixin, Base):
+    """Events on their way out."""
+
+
+class IdempotencyKey(IdempotencyMixin, Base):
+    """First answers of requests that carried an Idempotency-Key."""
 
 
 class Inbox(InboxMixin, Base):

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 from chassis.cursors import CursorSigner
+from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import current_schema_check
 from chassis.process import run_process
@@ -17,7 +18,8 @@ from chassis.web.identity import IdentityCache
 from fastapi import FastAPI
 
 from notifications_service import settings as settings_module
-from notifications_service.db import ROOT, SCHEMA
+from notifications_service.db import ROOT, SCHEMA, IdempotencyKey
+from notifications_service.live.access import sees_shown
 from notifications_service.realtime import endpoints as realtime
 from notifications_service.realtime.hub import Hub, Limits
 from notifications_service.realtime.service import TasksClient
@@ -55,6 +57,8 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
             "hub": hub,
+            "idempotency_table": table_of(IdempotencyKey),
+            "sees_workspaces": sees_shown,
             "blocked_seconds": own.blocked_seconds,
         },
     )

@@ -1,7 +1,7 @@
 """Every table of the service, for migrations and the guards that compare them with the code."""
 
 from notifications_service.account_mail.models import DeletedUser, MailDelivery
-from notifications_service.db import Base, Inbox
+from notifications_service.db import Base, IdempotencyKey, Inbox, Outbox
 from notifications_service.following.models import FollowerFailure, FollowerPosition
 from notifications_service.live.models import (
     Membership,
@@ -21,10 +21,12 @@ __all__ = [
     "DeletedUser",
     "FollowerFailure",
     "FollowerPosition",
+    "IdempotencyKey",
     "Inbox",
     "MailDelivery",
     "Membership",
     "NotificationPreference",
+    "Outbox",
     "Person",
     "ProjectMember",
     "ProjectPlace",

@@ -2,14 +2,16 @@
 
 from datetime import timedelta
 
+from chassis import idempotency
 from chassis.background import Job
 from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.inbox import claiming
+from chassis.outbox import purging
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.account_mail.jobs import purge_mails
-from notifications_service.db import Inbox
+from notifications_service.db import IdempotencyKey, Inbox, Outbox
 from notifications_service.live import repository
 
 HOUR = 3600.0
@@ -24,8 +26,16 @@ def jobs(replay_days: int) -> tuple[Job, ...]:
     async def purge_inbox(session: AsyncSession) -> bool:
         return await claiming.purge(session, table_of(Inbox))
 
+    async def purge_outbox(session: AsyncSession) -> bool:
+        return await purging.purge(session, table_of(Outbox))
+
+    async def purge_idempotency_keys(session: AsyncSession) -> bool:
+        return await idempotency.purge(session, table_of(IdempotencyKey))
+
     return (
         Job("purge-replay-store", HOUR, purge_replay_store),
         Job("purge-inbox", HOUR, purge_inbox),
+        Job("purge-outbox", HOUR, purge_outbox),
+        Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
         Job("purge-mails", HOUR, purge_mails),
     )

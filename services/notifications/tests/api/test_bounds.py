@@ -157,7 +157,7 @@ async def test_a8_a_workspace_that_is_joined_later(service, scene, feed, signer,
     bounds, seen, workspaces = CALLERS[caller]
     await feed.keep(*scene.projects_made("A", "B", "C"))
     reader, cursor = await scene.open(service, bounds)
-    assert signer.read_position(cursor) == {}
+    assert signer.read_position(cursor) == {scene.user: 0}
     for world in scene.worlds.values():
         await feed.keep(world.joins(scene.user))
     joined = [await reader.frame() for _ in seen - set(scene.projects)]
@@ -173,7 +173,7 @@ async def test_a8_a_workspace_that_is_joined_later(service, scene, feed, signer,
 
 async def admitted(service, user, workspaces):
     (connection,) = service.app.state.hub._by_user[user]  # noqa: SLF001 - nothing that a client sees tells it
-    return len(connection.positions) == len(workspaces)
+    return len(connection.positions) == 1 + len(workspaces)
 
 
 async def test_a8_a_project_that_is_unknown_is_asked_for_once(service, scene, tasks_api, feed, signer, rows):
@@ -185,7 +185,7 @@ async def test_a8_a_project_that_is_unknown_is_asked_for_once(service, scene, ta
     for bounds, calls in (({"projects": ["B"]}, 0), ({"projects": ["A"]}, 1), ({}, 0)):
         tasks_api.calls.clear()
         reader, cursor = await scene.open(service, bounds)
-        assert (len(tasks_api.calls), set(signer.read_position(cursor))) == (calls, {team.id})
+        assert (len(tasks_api.calls), set(signer.read_position(cursor))) == (calls, {scene.user, team.id})
         await feed.keep(team.task("A", project_id=str(scene.projects["A"])))
         if bounds != {"projects": ["B"]}:
             assert await titles(reader, 1) == {"A"}
@@ -199,7 +199,7 @@ async def test_a8_one_unknown_project_among_known_ones_is_asked_for(service, sce
     tasks_api.joined[scene.user] = {other.id: 1}
     tasks_api.calls.clear()
     reader, cursor = await scene.open(service, {"projects": ["B", "C"]})
-    assert (len(tasks_api.calls), set(signer.read_position(cursor))) == (1, {team.id, other.id})
+    assert (len(tasks_api.calls), set(signer.read_position(cursor))) == (1, {scene.user, team.id, other.id})
     await reader.socket.close()
 
 
@@ -209,6 +209,6 @@ async def test_a8_a_removed_member_is_told_with_a_token_for_projects_too(service
     await feed.keep(team.leaves(settled.user), team.task("A", project_id=str(settled.projects["A"])))
     revoked = await reader.frame()
     assert (revoked["type"], revoked["workspace_id"]) == ("subscription_revoked", str(team.id))
-    assert signer.read_position(revoked["cursor"]) == {}
+    assert signer.read_position(revoked["cursor"]) == {settled.user: 0}
     assert await reader.is_idle()
     await reader.socket.close()

@@ -16,7 +16,7 @@ async def test_a_new_member_sees_what_follows_on_its_open_sockets(service, world
         for one in (reader, second):
             frames = await one.frames(2)
             assert [(frame["type"], frame["seq"]) for frame in frames] == [("member.added", 4), ("task.created", 5)]
-            assert signer.read_position(frames[-1]["cursor"]) == {world.id: 5}
+            assert signer.read_position(frames[-1]["cursor"]) == {world.id: 5, new: 0}
 
 
 async def test_a_new_member_of_a_workspace_with_a_long_past(service, world, team, feed, rows):
@@ -55,7 +55,7 @@ async def test_r54_a_removed_member_sees_nothing_more(service, world, team, feed
             "workspace_id": str(world.id),
             "cursor": revoked["cursor"],
         }
-        assert signer.read_position(revoked["cursor"]) == {other.id: 1}
+        assert signer.read_position(revoked["cursor"]) == {other.id: 1, ann: 0}
         await feed.keep(other.task("elsewhere"))
         assert (await removed.frame())["data"]["title"] == "elsewhere"
         assert await removed.is_idle()
@@ -147,7 +147,7 @@ async def test_a_miss_with_a_useless_answer_shows_nothing_until_the_event_comes(
     tasks_api.joined[user] = {world.id: 1}
     tasks_api.answer = ANSWERS[kind]
     reader = await service.open(user)
-    assert signer.read_position(await reader.ready()) == {}
+    assert signer.read_position(await reader.ready()) == {user: 0}
     assert tasks_api.calls == [user]
     await feed.keep(world.joins(user), world.task())
     assert [frame["seq"] for frame in await reader.frames(2)] == [1, 2]
@@ -162,7 +162,7 @@ async def test_a_miss_waits_for_the_tasks_service_a_second_at_most(service, task
     reader = await service.open(user)
     assert 0.9 < asyncio.get_running_loop().time() - began < 3
     tasks_api.hold.set()
-    assert signer.read_position(await reader.ready()) == {}
+    assert signer.read_position(await reader.ready()) == {user: 0}
     assert tasks_api.calls == [user]
     await reader.socket.close()
 

@@ -16,7 +16,7 @@ async def test_without_a_cursor_only_what_comes_after(service, world, team, feed
     ann, _ = team
     await feed.keep(*world.tasks(3))
     reader = await service.open(ann)
-    assert signer.read_position(await reader.ready()) == {world.id: 5}
+    assert signer.read_position(await reader.ready()) == {world.id: 5, ann: 0}
     await feed.keep(world.task("new"))
     assert (await reader.frame())["data"]["title"] == "new"
     assert await reader.is_idle()

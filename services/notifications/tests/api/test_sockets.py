@@ -90,7 +90,10 @@ async def test_frames_say_everything_about_a_change(service, world, team, feed, 
         "occurred_at": second["occurred_at"],
         "origin_request_id": "request-4",
     }
-    assert [signer.read_position(frame["cursor"]) for frame in (first, second)] == [{world.id: 3}, {world.id: 4}]
+    assert [signer.read_position(frame["cursor"]) for frame in (first, second)] == [
+        {ann: 0, world.id: 3},
+        {ann: 0, world.id: 4},
+    ]
 
 
 async def test_every_reader_sees_its_own_workspaces_and_nothing_else(service, world, feed):

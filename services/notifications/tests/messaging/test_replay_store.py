@@ -146,6 +146,8 @@ def test_the_jobs_and_how_often_they_run():
     assert [(job.name, job.seconds) for job in jobs(30)] == [
         ("purge-replay-store", 3600.0),
         ("purge-inbox", 3600.0),
+        ("purge-outbox", 3600.0),
+        ("purge-idempotency-keys", 3600.0),
         ("purge-mails", 3600.0),
     ]
 

@@ -10,6 +10,7 @@ from chassis.cursors import CursorSigner
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
+from chassis.ids import uuid7
 from chassis.web.health import Health
 from sqlalchemy import event, insert, select, update
 from tasks_service.db import ROOT
@@ -167,6 +168,22 @@ async def test_min_cursor_503_when_even_the_primary_is_older(api, settings, user
     answer = await api.get("/api/v1/tasks", headers={**headers, "x-min-cursor": future})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "NOT_YET_CONSISTENT")
     assert answer.headers["retry-after"] == "1"
+
+
+async def test_min_cursor_of_a_frame_names_what_the_caller_alone_is_told(
+    patient_api, test_gateway, settings, database, replica, looks
+):
+    """That is no log of this service: a replica that has the rest is asked, as for the cursor of a change."""
+    own = uuid7()
+    headers = test_gateway.headers(own)
+    second = await write_two(patient_api, headers, database, replica)
+    await copy(database, replica, table_of(Task).c.id == UUID(second.json()["data"]["id"]))
+    await catch_up(replica, second.json()["data"])
+    signer = CursorSigner(settings.cursors.secret.get_secret_value())
+    position = signer.read_position(second.headers["x-cursor"])
+    wanted = {**headers, "x-min-cursor": signer.position({**position, own: 7})}
+    answer = await patient_api.get("/api/v1/tasks", headers=wanted)
+    assert (answer.status_code, [task["title"] for task in answer.json()["data"]], looks()) == (200, ["b"], 1)
 
 
 async def test_min_cursor_of_a_workspace_that_the_caller_has_left_does_not_block(api, user):

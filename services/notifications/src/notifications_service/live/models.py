@@ -11,7 +11,11 @@ from notifications_service.db import Base
 
 
 class StreamEvent(Base):
-    """An event of a workspace's change log, kept for replay."""
+    """An event of a stream, kept for replay.
+
+    A stream is a workspace's change log, or what one user alone is told (tell_user): then `workspace_id` is the
+    user's id.
+    """
 
     __tablename__ = "stream_event"
     __table_args__ = (Index("ix_stream_event_occurred_at", "occurred_at"),)
@@ -22,13 +26,15 @@ class StreamEvent(Base):
     audience: Mapped[list[UUID]] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
     # Who saw it before and does not any more.
     lost_by: Mapped[list[UUID] | None] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
+    # The workspace that an event of a personal stream is about, as far as it is about one.
+    about_workspace_id: Mapped[UUID | None]
     # What every reader's frame has in common.
     frame: Mapped[dict[str, Any]] = mapped_column(JSONB)
     occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class StreamHead(Base):
-    """Up to which number a workspace's events are here without a gap; readers see nothing beyond."""
+    """Up to which number a stream's events are here without a gap; readers see nothing beyond."""
 
     __tablename__ = "stream_head"
 

@@ -43,6 +43,8 @@ place = table_of(ProjectPlace)
 project_member = table_of(ProjectMember)
 task_share = table_of(TaskShare)
 
+CHANNEL = "notifications_stream"
+"""Where it is said, at commit, that a stream can be read further: `<stream> <head>`."""
 LOOKED_AT_ONCE = 1000
 COMMENT_DELETED = "comment.deleted.v1"
 
@@ -50,6 +52,24 @@ COMMENT_DELETED = "comment.deleted.v1"
 async def add_event(session: AsyncSession, values: Mapping[str, Any]) -> None:
     """Keep an event; a second one for the same place is the same one."""
     await session.execute(insert(event).values(**values).on_conflict_do_nothing())
+
+
+async def add_events(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add events that are new."""
+    await session.execute(insert(event), [dict(row) for row in rows])
+
+
+async def lock_heads(session: AsyncSession, streams: Collection[UUID]) -> dict[UUID, int]:
+    """Return how far each stream can be read; until the commit nobody else moves that.
+
+    They are locked in one order, so that two who want some of the same wait for each other and not in a ring.
+    """
+    ordered = sorted(streams)
+    new = insert(head).values([{"workspace_id": one, "contiguous_seq": 0} for one in ordered])
+    await session.execute(new.on_conflict_do_nothing())
+    locked = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id == any_(_uuids(ordered)))
+    found = await session.execute(locked.order_by(head.c.workspace_id).with_for_update())
+    return {row.workspace_id: row.contiguous_seq for row in found}
 
 
 async def lock_head(session: AsyncSession, workspace_id: UUID) -> int:
@@ -72,8 +92,15 @@ async def advance_head(session: AsyncSession, workspace_id: UUID, before: int) -
     while after - looked_from == LOOKED_AT_ONCE:
         looked_from, after = after, await _end_of_next_run(session, workspace_id, after)
     if after != before:
-        await session.execute(update(head).where(head.c.workspace_id == workspace_id).values(contiguous_seq=after))
+        await move_head(session, workspace_id, after)
     return after
+
+
+async def move_head(session: AsyncSession, stream_id: UUID, after: int) -> None:
+    """Let a stream be read up to a number, which is said at commit. Needs the head's lock."""
+    said = func.pg_notify(CHANNEL, f"{stream_id} {after}")
+    moved = update(head).where(head.c.workspace_id == stream_id).values(contiguous_seq=after)
+    await session.execute(moved.returning(said))
 
 
 async def _end_of_next_run(session: AsyncSession, workspace_id: UUID, before: int) -> int:

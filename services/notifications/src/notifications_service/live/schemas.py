@@ -1,9 +1,34 @@
 """What this service reads of others' events; whatever else they carry is ignored."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from chassis.ids import uuid7
 from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonalEvent:
+    """An event that one user alone is told (live.service.tell_user).
+
+    `type` is the wire type, such as `notification.created.v1`, and `resource` is what the event's `data` is. Where the
+    event is about something in a workspace it says so by `workspace_id`, `project_id` and `task_id`: who does not see
+    these any more gets no replay of it, and a restricted API token gets what is within its restriction.
+    """
+
+    type: str
+    entity_type: str
+    subject: UUID
+    resource: dict[str, Any] | None
+    version: int = 1
+    changes: Sequence[dict[str, Any]] = ()
+    actor: dict[str, Any] | None = None
+    workspace_id: UUID | None = None
+    project_id: UUID | None = None
+    task_id: UUID | None = None
+    event_id: UUID = field(default_factory=uuid7)
 
 
 class FieldChange(BaseModel):

@@ -1,16 +1,29 @@
-"""Taking events into the replay store."""
+"""Taking events into the replay store, and telling users of what is theirs alone."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from chassis.clock import rfc3339
+from chassis.clock import rfc3339, utcnow
+from chassis.context import current_request
+from chassis.db.base import table_of
 from chassis.outbox.envelope import EventEnvelope
+from chassis.outbox.publishing import publish
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from notifications_service.db import Outbox
 from notifications_service.live import repository
-from notifications_service.live.schemas import ChangeData, MemberData, ProjectData, ProjectMemberData, TaskShareData
+from notifications_service.live.schemas import (
+    ChangeData,
+    MemberData,
+    PersonalEvent,
+    ProjectData,
+    ProjectMemberData,
+    TaskShareData,
+)
 
+SOURCE_NAME = "/taskloom/notifications"
 REMOVED = ".removed.v1"
 
 
@@ -90,3 +103,72 @@ async def _take_in(session: AsyncSession, event: EventEnvelope, change: ChangeDa
             share = TaskShareData.model_validate(change.resource)
             await repository.put_share(session, {**share.model_dump(), **state})
     return []
+
+
+async def lock_streams(session: AsyncSession, *, user_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return the number of the last event of each user's personal stream, which stays the last until we tell another.
+
+    Whoever tells several users in one transaction calls this first, for all of them: then no two wait for each other.
+    """
+    return await repository.lock_heads(session, user_ids) if user_ids else {}
+
+
+async def tell_user(session: AsyncSession, *, user_id: UUID, drafts: Sequence[PersonalEvent]) -> int:
+    """Put events into a user's personal stream and into the outbox; return the number of the last one.
+
+    They follow each other without a gap: the first has the number after what `lock_streams` says. The user's open
+    sockets are woken by the commit, and without one nothing is told.
+    """
+    last = (await repository.lock_heads(session, [user_id]))[user_id]
+    if not drafts:
+        return last
+    events = [_envelope_of(draft, user_id, seq) for seq, draft in enumerate(drafts, last + 1)]
+    rows = [_row_of(event, draft) for event, draft in zip(events, drafts, strict=True)]
+    await repository.add_events(session, rows)
+    await repository.move_head(session, user_id, last + len(drafts))
+    await publish(session, table_of(Outbox), *events)
+    return last + len(drafts)
+
+
+def _envelope_of(draft: PersonalEvent, user_id: UUID, seq: int) -> EventEnvelope:
+    request = current_request()
+    return EventEnvelope(
+        event_id=draft.event_id,
+        type=draft.type,
+        source=SOURCE_NAME,
+        subject=draft.subject,
+        occurred_at=utcnow(),
+        stream_id=user_id,
+        sequence=seq,
+        traceparent=request.traceparent,
+        data={
+            "entity_type": draft.entity_type,
+            "entity_id": str(draft.subject),
+            "workspace_id": _text(draft.workspace_id),
+            "project_id": _text(draft.project_id),
+            "task_id": _text(draft.task_id),
+            "version": draft.version,
+            "actor": draft.actor,
+            "changes": list(draft.changes),
+            "audience": [str(user_id)],
+            "request_id": request.request_id,
+            "resource": draft.resource,
+        },
+    )
+
+
+def _row_of(event: EventEnvelope, draft: PersonalEvent) -> dict[str, Any]:
+    change = ChangeData.model_validate({**event.data, "workspace_id": event.stream_id})
+    return {
+        "workspace_id": event.stream_id,
+        "seq": event.sequence,
+        "type": event.type,
+        "audience": change.audience,
+        "about_workspace_id": draft.workspace_id,
+        "frame": {**frame_of(event, change), "workspace_id": None},
+        "occurred_at": event.occurred_at,
+    }
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)

@@ -12,6 +12,8 @@ from chassis.identity import Principal
 from notifications_service.realtime.protocol import Place, StoredFrame, subscription_revoked, with_cursor
 
 MAX_WAITING_BYTES = 256 * 1024
+PERSONAL_SCOPES = {"notification": "notifications:read", "webhook": "webhooks:manage"}
+"""Of an API token that hears of what its user alone is told, by what that begins with; of the rest it hears nothing."""
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -37,7 +39,7 @@ class Connection:
         """The projects that an API token is restricted to; none of a caller without that restriction."""
         self._caller = caller
         self.positions: dict[UUID, int] = {}
-        """By workspace, the last change that was dealt with."""
+        """By workspace, and for the user's own stream by the user's id, the last change that was dealt with."""
         self.subscribed: set[UUID] = set()
         """The workspaces whose frames the hub hands to this connection; the hub keeps it."""
         self._signer = signer
@@ -117,24 +119,24 @@ class Connection:
 
     async def deliver(self, frame: StoredFrame, send: Send) -> None:
         """Send one frame, unless the reader has it already or must not see it. Raises TooSlow."""
-        before = self.positions.get(frame.workspace_id)
+        before = self.positions.get(frame.stream_id)
         if before is None or frame.seq <= before:
             return
-        self.positions[frame.workspace_id] = frame.seq
+        self.positions[frame.stream_id] = frame.seq
         opening = self._part_of(frame)
         if opening is not None:
             try:
                 await send(with_cursor(opening, self.cursor()))
             except TooSlow:
                 # It was not sent: whoever goes on from our cursor has still to get it.
-                self.positions[frame.workspace_id] = before
+                self.positions[frame.stream_id] = before
                 raise
         if self._is_revoked_by(frame):
             await self._revoke(frame, send)
 
     def _part_of(self, frame: StoredFrame) -> bytes | None:
         """Return what of a frame is for this reader: all of it, or that something is gone, or nothing."""
-        if not self._caller.reaches_workspace(frame.workspace_id):
+        if not self._reaches_stream_of(frame):
             return None
         is_shown = self.user_id in frame.audience
         if is_shown and all(map(self._reaches, frame.places)):
@@ -144,18 +146,31 @@ class Connection:
             return loss.opening
         return None
 
+    def _reaches_stream_of(self, frame: StoredFrame) -> bool:
+        """Tell whether a frame's workspace is within the caller's restriction, and the caller hears of the like.
+
+        What is told to a user alone an API token hears where it could ask for it, and a restricted one in its
+        workspaces only.
+        """
+        caller = self._caller
+        if frame.is_personal and not caller.is_session and PERSONAL_SCOPES.get(frame.kind) not in caller.scopes:
+            return False
+        if frame.workspace_id is None:
+            return not caller.is_restricted
+        return caller.reaches_workspace(frame.workspace_id)
+
     def _reaches(self, place: Place) -> bool:
         """Tell whether the caller's restriction leaves a place; what is in no project is not for some projects only."""
         return self._caller.reaches_project(place.project_id)
 
     def _is_revoked_by(self, frame: StoredFrame) -> bool:
         """Tell whether the frame ends our membership; one older than the membership that we know is history."""
-        return frame.removed_user == self.user_id and frame.seq > self._known.get(frame.workspace_id, 0)
+        return frame.removed_user == self.user_id and frame.seq > self._known.get(frame.stream_id, 0)
 
     async def _revoke(self, frame: StoredFrame, send: Send) -> None:
-        del self.positions[frame.workspace_id]
-        self._revoked[frame.workspace_id] = frame.seq
-        await send(subscription_revoked(frame.workspace_id, self.cursor()))
+        del self.positions[frame.stream_id]
+        self._revoked[frame.stream_id] = frame.seq
+        await send(subscription_revoked(frame.stream_id, self.cursor()))
 
     def _forget_waiting(self) -> None:
         self._waiting.clear()

@@ -1,8 +1,8 @@
 """Between the replay store and the open sockets of this process.
 
-A wake-up says that a workspace can be read further; the frames themselves are read from the store, in order and
-without gaps. A lost wake-up therefore costs time and nothing else: the hub also looks by itself, rarely while
-wake-ups come and often while they do not.
+A wake-up, and what is said at each commit, tell that a stream can be read further; the frames themselves are read
+from the store, in order and without gaps. A lost wake-up therefore costs time and nothing else: the hub also looks by
+itself, rarely while it is told and often while it is not.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from uuid import UUID
 import redis.asyncio as redis
 import structlog
 from chassis.db.engine import Database
+from chassis.db.listening import listen
 from prometheus_client import Counter
 from pydantic import ValidationError
 from redis.exceptions import RedisError
@@ -78,11 +79,15 @@ class Hub:
         self._open = 0
         self._hurry = asyncio.Event()
         self._listening = False
+        self._hears_commits = False
+        self._heard: dict[UUID, int] = {}
+        self._news = asyncio.Event()
         self._looked_for_members = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set."""
-        working = [asyncio.create_task(self._forever(one)) for one in (self._listen, self._look_now_and_then)]
+        parts = (self._listen, self._hear_commits, self._read_what_was_heard, self._look_now_and_then)
+        working = [asyncio.create_task(self._forever(one)) for one in parts]
         await stop.wait()
         for task in working:
             task.cancel()
@@ -159,6 +164,33 @@ class Hub:
             self._listening = False
             self._hurry.set()
 
+    async def _hear_commits(self) -> None:
+        """Act on what is said at each commit that moves a head, for as long as the database answers."""
+        try:
+            await listen(self._database, repository.CHANNEL, heard=self._on_commit, began=self._on_hearing)
+        finally:
+            self._hears_commits = False
+            self._hurry.set()
+
+    def _on_hearing(self) -> None:
+        # What was said before is lost.
+        self._hears_commits = True
+        self._hurry.set()
+
+    def _on_commit(self, payload: str) -> None:
+        stream, _, head = payload.partition(" ")
+        if (stream_id := UUID(stream)) in self._streams:
+            self._heard[stream_id] = max(int(head), self._heard.get(stream_id, 0))
+            self._news.set()
+
+    async def _read_what_was_heard(self) -> None:
+        await self._news.wait()
+        self._news.clear()
+        heard, self._heard = self._heard, {}
+        for stream_id, head in heard.items():
+            if not await self._read(stream_id, head):
+                self._hurry.set()
+
     async def _follow(self, channel: redis.client.PubSub) -> None:
         """Take what comes. A server that is silent is asked, and one that stays silent is taken for lost."""
         asked = False
@@ -195,7 +227,8 @@ class Hub:
         self._hurry.clear()
         await self._look()
         behind = any(stream.is_behind for stream in self._streams.values())
-        pause = LOOK_SECONDS_ALONE if behind or not self._listening else LOOK_SECONDS
+        is_told = self._listening and self._hears_commits
+        pause = LOOK_SECONDS_ALONE if behind or not is_told else LOOK_SECONDS
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._hurry.wait()

@@ -42,8 +42,14 @@ class Loss:
 class StoredFrame:
     """An event as its readers share it: encoded once, however many they are."""
 
-    workspace_id: UUID
+    stream_id: UUID
+    """A workspace, or the user whose own stream it is of."""
+    workspace_id: UUID | None
+    """The workspace that it is about; None where it is about none, and only in a user's own stream."""
     seq: int
+    kind: str
+    """What its type begins with, such as `task`."""
+    is_personal: bool
     places: tuple[Place, ...]
     """All of them have to be seen: of a relation, those of both tasks."""
     audience: frozenset[UUID]
@@ -74,14 +80,18 @@ def stored_frame(row: Mapping[Any, Any]) -> StoredFrame:
     """Make the shared part of a frame from its row."""
     frame = row["frame"]
     user = _uuid((frame.get("data") or {}).get("user_id")) if row["type"].endswith(REMOVED) else None
+    is_personal = frame.get("workspace_id", row["workspace_id"]) is None
     return StoredFrame(
-        workspace_id=row["workspace_id"],
+        stream_id=row["workspace_id"],
+        workspace_id=row["about_workspace_id"] if is_personal else row["workspace_id"],
         seq=row["seq"],
+        kind=row["type"].partition(".")[0],
+        is_personal=is_personal,
         places=_places(frame),
         audience=frozenset(row["audience"]),
         removed_user=user if row["type"] == MEMBER_REMOVED else None,
         ended_for=user,
-        loss=_loss(frame, row["lost_by"]),
+        loss=None if is_personal else _loss(frame, row["lost_by"]),
         opening=orjson.dumps(frame)[:-1],
     )
 

@@ -1,6 +1,6 @@
 """What a new connection begins with, and what it has missed."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -54,7 +54,8 @@ async def set_out(
     """Tell the connection what it is a member of, and after which event of each workspace it goes on.
 
     Without a cursor that is the present. A workspace that a cursor does not name is one that the reader was no
-    member of then, so it is read from the reader's first day in it.
+    member of then, so it is read from the reader's first day in it. The user's own stream is read from the present on
+    where a cursor does not name it, as that of a change.
     """
     async with database.reader.connect() as reader:
         rows = await repository.memberships(reader, [connection.user_id])
@@ -67,14 +68,21 @@ async def set_out(
     if not admissions or len(places) < len(connection.projects):
         # The answer is for the caller's identity, and so within its restriction.
         admissions = {**await tasks.memberships(identity), **admissions}
-    seen = await _heads(database, admissions) if cursor is None else cursor
-    first_days = {workspace: admission.joined_seq - 1 for workspace, admission in admissions.items()}
-    connection.begin(admissions, {workspace: seen.get(workspace, first) for workspace, first in first_days.items()})
+    own = connection.user_id
+    begun = {own: 0, **{workspace: admission.joined_seq - 1 for workspace, admission in admissions.items()}}
+    seen: Mapping[UUID, int]
+    if cursor is None:
+        seen = await _heads(database, begun)
+    elif own in cursor:
+        seen = cursor
+    else:
+        seen = {**cursor, **await _heads(database, [own])}
+    connection.begin(admissions, {stream: seen.get(stream, first) for stream, first in begun.items()})
 
 
-async def _heads(database: Database, workspaces: Mapping[UUID, Admission]) -> dict[UUID, int]:
+async def _heads(database: Database, streams: Iterable[UUID]) -> dict[UUID, int]:
     async with database.reader.connect() as reader:
-        return await repository.heads(reader, workspaces)
+        return await repository.heads(reader, streams)
 
 
 async def missed(
@@ -115,16 +123,40 @@ async def _silenced(reader: AsyncConnection, rows: Sequence[RowMapping], workspa
 
 
 async def _seen_now(reader: AsyncConnection, frames: list[StoredFrame], user_id: UUID) -> list[StoredFrame]:
-    """Hide what the user was shown once and does not see any more: of projects that it is out of, of tasks unshared."""
-    places = [place for one in frames for place in one.places]
+    """Hide what the user was shown once and does not see any more: of projects that it is out of, of tasks unshared.
+
+    Of what it alone was told, so is what is about workspaces that it is out of.
+    """
+    is_seen: dict[UUID | None, Callable[[Place], bool]] = {None: _everything}
+    for workspace in {one.workspace_id for one in frames if one.workspace_id is not None}:
+        places = [place for one in frames if one.workspace_id == workspace for place in one.places]
+        is_seen[workspace] = await _sight(reader, places, workspace_id=workspace, user_id=user_id)
+    if any(one.is_personal for one in frames):
+        held = {row["workspace_id"] for row in await repository.memberships(reader, [user_id])}
+        is_seen |= {workspace: _nothing for workspace in is_seen.keys() - held if workspace is not None}
+
+    def is_shown(frame: StoredFrame) -> bool:
+        return frame.ended_for == user_id or all(map(is_seen[frame.workspace_id], frame.places))
+
+    return [one if is_shown(one) else one.hidden() for one in frames]
+
+
+async def _sight(
+    reader: AsyncConnection, places: Sequence[Place], *, workspace_id: UUID, user_id: UUID
+) -> Callable[[Place], bool]:
+    """Return what tells whether the user sees a place in a workspace now."""
     projects = {one.project_id for one in places if one.project_id is not None}
     if not projects:
-        return frames
+        return _everything
     tasks = {one.task_id for one in places if one.task_id is not None}
-    seen = await repository.projects_seen(reader, projects, workspace_id=frames[0].workspace_id, user_id=user_id)
+    seen = await repository.projects_seen(reader, projects, workspace_id=workspace_id, user_id=user_id)
     shared = await repository.tasks_shared(reader, tasks, user_id=user_id) if projects - seen else set()
+    return lambda place: place.project_id is None or place.project_id in seen or place.task_id in shared
 
-    def is_seen(place: Place) -> bool:
-        return place.project_id is None or place.project_id in seen or place.task_id in shared
 
-    return [one if one.ended_for == user_id or all(map(is_seen, one.places)) else one.hidden() for one in frames]
+def _everything(_place: Place) -> bool:
+    return True
+
+
+def _nothing(_place: Place) -> bool:
+    return False

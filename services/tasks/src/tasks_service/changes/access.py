@@ -51,6 +51,8 @@ async def _source_with(request: Request, caller: Principal, cursor: str, field: 
     """Return the reader once it is new enough, and the primary when that takes too long. Raises NotYetConsistent."""
     signer: CursorSigner = request.app.state.cursors
     wanted = signer.read_position(cursor, field=field)
+    # Positions of frames name what the caller alone is told, too, which is no log of ours.
+    wanted.pop(caller.user_id, None)
     if await _catches_up(request, caller, wanted):
         return reading
     async with reading_primary(request.app.state.database, bound_of(request)) as connection:

@@ -1,0 +1,8 @@
+"""Every event that this service publishes; the contracts are written from here.
+
+All of them are of personal streams (live.service.tell_user) and optional: they may interest nobody.
+"""
+
+from chassis.outbox.contracts import EventContract
+
+EVENTS: tuple[EventContract, ...] = ()
