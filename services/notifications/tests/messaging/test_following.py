@@ -55,7 +55,7 @@ def grow(rows):
         heights[stream] = last
         await rows(HEAD, w=stream, last=last)
         if tells:
-            await rows("SELECT pg_notify(:c, :s)", c=CHANNEL, s=str(stream))
+            await rows("SELECT pg_notify(:c, :s)", c=CHANNEL, s=f"{stream} {last}")
 
     return grow
 

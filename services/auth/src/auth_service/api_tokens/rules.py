@@ -15,7 +15,16 @@ from auth_service.credentials.rules import parsed_address
 
 PURPOSE = "taskloom api token pepper"
 ADMINISTRATION = "admin:*"
-SCOPES = ("tasks:read", "tasks:write", "tasks:delete", "comments:write", "webhooks:manage", ADMINISTRATION)
+SCOPES = (
+    "tasks:read",
+    "tasks:write",
+    "tasks:delete",
+    "comments:write",
+    "notifications:read",
+    "notifications:write",
+    "webhooks:manage",
+    ADMINISTRATION,
+)
 DEFAULT_LIFE = timedelta(days=90)
 MOST_TOKENS = 50
 """So many tokens of one account may be in force."""

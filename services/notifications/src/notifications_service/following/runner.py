@@ -97,7 +97,7 @@ class Walk:
     def wake(self, payload: str) -> None:
         """Be told of a stream, or that it is time to look at all of them."""
         try:
-            self._told.add(UUID(payload))
+            self._told.add(UUID(payload.partition(" ")[0]))
         except ValueError:
             self._looks_at = float("-inf")
         self._woken.set()

@@ -14,7 +14,7 @@ from notifications_service.following import repository
 from notifications_service.following.rules import delay_after
 
 CHANNEL = "notifications_stream"
-"""Where PostgreSQL tells that a stream can be read further: its id, or nothing for any."""
+"""Where PostgreSQL tells that a stream can be read further: its id and how far, or nothing for any."""
 
 Work = Callable[[AsyncSession, UUID, Sequence[RowMapping]], Awaitable[None]]
 """What is made of the next events of a stream, which are rows of `stream_event`, in the transaction of their batch."""
