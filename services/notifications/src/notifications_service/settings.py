@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from chassis.egress.settings import EgressSettings
 from chassis.settings import (
     BrokerSettings,
     CursorSettings,
@@ -135,6 +136,7 @@ class Settings:
     redis: RedisSettings
     mail: MailSettings
     mail_sealing: MailSealingSettings
+    egress: EgressSettings
     notifications: NotificationsSettings
 
 
@@ -147,6 +149,7 @@ class ApiSettings:
     redis: RedisSettings
     identity: IdentityVerificationSettings
     cursors: CursorSettings
+    egress: EgressSettings
     notifications: NotificationsSettings
 
 
