@@ -21,6 +21,7 @@ from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
 from chassis.db.transactions import transaction
+from chassis.egress.settings import EgressSettings
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from chassis.process import make_server
@@ -39,7 +40,7 @@ from notifications_service.live.schemas import PersonalEvent
 from notifications_service.live.service import tell_user
 from notifications_service.main import create_app, openapi_document
 from notifications_service.models import METADATA
-from notifications_service.settings import ApiSettings, NotificationsSettings
+from notifications_service.settings import ApiSettings, NotificationsSettings, SealingSettings
 from notifications_service.wake_ups import open_redis
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -55,6 +56,10 @@ from testkit.servers import free_port
 from testkit.waiting import eventually
 
 CURSOR_SECRET = "a secret of the tests, long enough"
+SEALING_KEYS = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+LOOPBACK_ALLOWED = EgressSettings(
+    allowed_networks=("127.0.0.0/8",), allowed_ports=("443", "1024-65535"), allow_http=True
+)
 FRAME_SECONDS = 10.0
 ENDING: list[asyncio.Task[None]] = []
 """Servers that were told to end; the session waits for them, so that no test has to."""
@@ -392,6 +397,8 @@ def start(
             redis=RedisSettings(url=SecretStr(redis_url)),
             identity=IdentityVerificationSettings(verify_key=SecretStr(test_gateway.verify_key)),
             cursors=CursorSettings(secret=SecretStr(CURSOR_SECRET)),
+            egress=LOOPBACK_ALLOWED,
+            sealing=SealingSettings(keys=SecretStr(SEALING_KEYS)),
             notifications=NotificationsSettings(**{"tasks_url": tasks_server[1], **own}),
         )
         app = create_app(settings, database=through, health=Health())

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from chassis.egress.rules import EgressRules
 from chassis.egress.settings import EgressSettings
+from chassis.sealing import KeyRing
 from chassis.settings import (
     BrokerSettings,
     CursorSettings,
@@ -13,6 +15,7 @@ from chassis.settings import (
     MailSealingSettings,
     ProcessSettings,
     RedisSettings,
+    SealingKeys,
     SettingsError,
     SettingsGroup,
     is_url,
@@ -110,6 +113,20 @@ class MailSettings(SettingsGroup):
         return Letterhead(sender, self.public_base_url, links_url, self.invitation_links_url)
 
 
+class SealingSettings(SettingsGroup):
+    """What seals at rest what users keep here: keys of webhooks, and URLs of chats."""
+
+    keys: SealingKeys = Field(
+        validation_alias="NOTIFICATIONS_SEALING_KEYS",
+        description="Seals keys of webhooks and URLs: `kid:base64(32 bytes)`, newest first, separated by commas.",
+        examples=["k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="],
+    )
+
+    def ring(self) -> KeyRing:
+        """Return the keys."""
+        return KeyRing.parse(self.keys.get_secret_value())
+
+
 class NotificationsSettings(SettingsGroup):
     """The service's own settings."""
 
@@ -137,6 +154,7 @@ class Settings:
     mail: MailSettings
     mail_sealing: MailSealingSettings
     egress: EgressSettings
+    sealing: SealingSettings
     notifications: NotificationsSettings
 
 
@@ -150,6 +168,7 @@ class ApiSettings:
     identity: IdentityVerificationSettings
     cursors: CursorSettings
     egress: EgressSettings
+    sealing: SealingSettings
     notifications: NotificationsSettings
 
 
@@ -158,9 +177,17 @@ def load() -> Settings:
     settings = load_settings(Settings, prefix=PREFIX)
     if settings.process.environment == "production" and not settings.mail.sends_in_its_own_name:
         raise SettingsError(f"MAIL_FROM: in production mail needs a sender of its own (for example {EXAMPLE_SENDER}).")
+    egress_rules(settings)
     return settings
 
 
 def load_api() -> ApiSettings:
     """Read the settings of the API. Raises SettingsError with everything that is wrong."""
-    return load_settings(ApiSettings, prefix=PREFIX)
+    settings = load_settings(ApiSettings, prefix=PREFIX)
+    egress_rules(settings)
+    return settings
+
+
+def egress_rules(settings: Settings | ApiSettings) -> EgressRules:
+    """Return where requests to URLs of users may go. Raises SettingsError where that is too much for production."""
+    return settings.egress.rules(production=settings.process.environment == "production")

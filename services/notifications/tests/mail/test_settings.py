@@ -13,6 +13,7 @@ NEEDED = {
     "REDIS_URL": "redis://127.0.0.1:1",
     "NOTIFICATIONS_TASKS_URL": "http://tasks:8000",
     "MAIL_SEALING_KEYS": KEY,
+    "NOTIFICATIONS_SEALING_KEYS": KEY,
 }
 
 
@@ -48,6 +49,16 @@ def test_links_begin_with_what_is_set(load):
     [
         ({"MAIL_SEALING_KEYS": "k1:secret-but-short"}, "MAIL_SEALING_KEYS: Value error, expected kid:base64(32 bytes)"),
         ({"MAIL_SEALING_KEYS": ""}, "MAIL_SEALING_KEYS: is missing"),
+        ({"NOTIFICATIONS_SEALING_KEYS": ""}, "NOTIFICATIONS_SEALING_KEYS: is missing"),
+        ({"EGRESS_ALLOWED_PORTS": "secret"}, "EGRESS_ALLOWED_PORTS: Value error, "),
+        (
+            {"EGRESS_ALLOWED_NETWORKS": "10.0.0.1/8"},
+            "EGRESS_ALLOWED_NETWORKS: Value error, 10.0.0.1/8 has host bits set",
+        ),
+        (
+            {"ENVIRONMENT": "production", "EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8"},
+            "EGRESS_ALLOWED_NETWORKS: loopback can't be allowed in production.",
+        ),
         ({"SMTP_URL": "http://secret@mail"}, "SMTP_URL: Value error, expected smtp://host:port"),
         ({"MAIL_FROM": "secret"}, "MAIL_FROM: Value error, expected Name <name@domain>"),
         ({"ACCOUNT_LINKS_URL": "javascript:secret"}, "ACCOUNT_LINKS_URL: Value error, expected a URL"),

@@ -11,6 +11,8 @@ from chassis.settings import CommaSeparated, SettingsError, SettingsGroup
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
+EXPECTED_PORTS = "expected ports or ranges of them, such as 443 or 8000-8999"
+
 
 def _network(text: str) -> Network:
     return ip_network(text)
@@ -18,9 +20,11 @@ def _network(text: str) -> Network:
 
 def _ports(text: str) -> range:
     first, _, last = text.partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal()):
+        raise ValueError(EXPECTED_PORTS)
     found = range(int(first), int(last or first) + 1)
     if not found or found.start < 1 or found.stop > MAX_PORT + 1:
-        raise ValueError("expected ports or ranges of them, such as 443 or 8000-8999")
+        raise ValueError(EXPECTED_PORTS)
     return found
 
 
