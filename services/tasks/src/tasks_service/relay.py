@@ -18,6 +18,7 @@ change = table_of(Change)
 def envelope_of(row: RowMapping) -> EventEnvelope:
     """Make the event of a row of the log; its stream is the workspace, its place there the sequence number."""
     lost_by = {} if row["lost_by"] is None else {"lost_by": [str(user_id) for user_id in row["lost_by"]]}
+    quiet = {"quiet": True} if row["quiet"] else {}
     return EventEnvelope(
         event_id=row["event_id"],
         type=row["type"],
@@ -40,6 +41,7 @@ def envelope_of(row: RowMapping) -> EventEnvelope:
             "task_id": _text(row["task_id"]),
             "resource": row["resource"],
             **lost_by,
+            **quiet,
         },
     )
 

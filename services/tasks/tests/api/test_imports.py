@@ -12,8 +12,10 @@ import httpx2
 import pytest
 from chassis.ids import uuid7
 from chassis.web.health import Health
+from sqlalchemy import select
 from sqlalchemy import text as sql
 from tasks_service.main import create_app
+from tasks_service.relay import change, envelope_of
 from tasks_service.scheduler import jobs as scheduled
 from testkit.jobs import run_to_end
 from testkit.waiting import eventually
@@ -375,6 +377,20 @@ async def test_p2_nobody_is_mentioned_by_what_is_imported(files, rows):
     assert await rows(
         "SELECT count(*) FROM tasks.comment WHERE workspace_id = :w AND cardinality(mentions) = 1", w=place
     ) == [(1,)]
+
+
+async def test_k1_nobody_is_notified_of_what_is_imported_but_that_the_job_has_ended(files, rows, database):
+    team = files.team
+    await furnish(team)
+    _, content = await files.export()
+    place = await files.workspace(members=MEMBERS)
+    await files.take(content, place)
+    async with database.reader.connect() as reader:
+        log = (await reader.execute(select(change).where(change.c.workspace_id == UUID(place)))).mappings().all()
+    told = [envelope_of(row).data for row in log]
+    assert {"task", "comment", "watcher", "reaction"} <= {one["entity_type"] for one in told if one.get("quiet")}
+    assert {row["reason"] for row, one in zip(log, told, strict=True) if one.get("quiet")} == {"import"}
+    assert {row["reason"] for row, one in zip(log, told, strict=True) if "quiet" not in one} == {None}
 
 
 async def test_p2_numbers_and_prefixes_are_kept_where_they_are_free(files):

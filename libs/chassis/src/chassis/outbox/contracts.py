@@ -30,6 +30,10 @@ LOST_BY: dict[str, Any] = {
     "type": "array",
     "items": UUID_TEXT,
 }
+QUIET: dict[str, Any] = {
+    "description": "Whether nobody is to be notified of it, as of what an import brings.",
+    "type": "boolean",
+}
 
 
 ResourceModel = type[BaseModel]
@@ -147,6 +151,7 @@ class EventContract:
                 "changes": {"type": "array", "items": change},
                 "audience": {"type": "array", "items": UUID_TEXT},
                 "lost_by": LOST_BY,
+                "quiet": QUIET,
                 "request_id": STRING,
                 "workspace_id": UUID_TEXT,
                 "project_id": {"type": ["string", "null"]},

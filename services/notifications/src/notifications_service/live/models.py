@@ -26,6 +26,8 @@ class StreamEvent(Base):
     audience: Mapped[list[UUID]] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
     # Who saw it before and does not any more.
     lost_by: Mapped[list[UUID] | None] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
+    # Whether nobody is notified of it; where nothing is said, somebody may be.
+    quiet: Mapped[bool | None]
     # The workspace that an event of a personal stream is about, as far as it is about one.
     about_workspace_id: Mapped[UUID | None]
     # What every reader's frame has in common.

@@ -50,6 +50,7 @@ class ChangeData(BaseModel):
     changes: list[FieldChange]
     audience: list[UUID]
     lost_by: list[UUID] | None = None
+    quiet: bool = False
     request_id: str | None = None
     resource: dict[str, Any] | None = None
 

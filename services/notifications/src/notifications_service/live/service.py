@@ -57,6 +57,7 @@ async def _add(session: AsyncSession, event: EventEnvelope, change: ChangeData) 
         "type": event.type,
         "audience": change.audience,
         "lost_by": change.lost_by,
+        "quiet": change.quiet or None,
         "frame": frame_of(event, change),
         "occurred_at": event.occurred_at,
     }

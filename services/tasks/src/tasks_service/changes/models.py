@@ -56,5 +56,7 @@ class Change(RelayedMixin, Base):
     audience: Mapped[list[UUID]] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
     # Who saw it before the change and does not any more: they are told that, and nothing else.
     lost_by: Mapped[list[UUID] | None] = mapped_column(ARRAY(PG_UUID(as_uuid=True)))
+    # Whether nobody is to be notified of it.
+    quiet: Mapped[bool | None]
     request_id: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str | None] = mapped_column(String(500))

@@ -34,10 +34,12 @@ async def record(
     actor: Principal | None,
     drafts: Sequence[ChangeDraft],
     reason: str | None = None,
+    quiet: bool = False,
 ) -> None:
     """Write the changes, of which there is one at least.
 
-    `actor` is None for what the service does of its own accord.
+    `actor` is None for what the service does of its own accord. Of what is `quiet` nobody is notified, though it is
+    told as everything else.
 
     To be called last in a transaction: from here until the commit the workspace's counter is locked, which
     is what makes the order of numbers the order of commits, without gaps.
@@ -56,6 +58,7 @@ async def record(
             "seq": seq,
             "audience": sorted({*audiences[_circle(draft)], *draft.also}),
             "reason": reason,
+            "quiet": quiet or None,
         }
         for seq, draft in enumerate(drafts, start=first)
     ]

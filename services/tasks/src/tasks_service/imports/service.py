@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import service as changes
+from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.data_lines.rules import MAX_LINE, MAX_LINES, cut
 from tasks_service.data_lines.schemas import TOLD_ONLY, BrokenLine, Line, ToldLine, line_of, read_line
 from tasks_service.data_tables.rules import BYTE_ORDER_MARK, COLUMNS, header_of, named_cells, records
@@ -65,7 +66,7 @@ TAKES: Mapping[str, Take] = {
     "task_metadata": take_metadata,
 }
 REASON = "import"
-"""What the log says of why something was made: nobody is notified of it as of something new."""
+"""What the log says of why something was made."""
 OF_VALUES = ("22", "23")
 """Classes of SQL states that say that something about the values is wrong."""
 ROW = "row"
@@ -129,8 +130,7 @@ async def take_step(session: AsyncSession, job: RunningJob, limits: ProjectLimit
     await _tell(session, job, read, taking)
     await _note_archived(session, terms, read)
     if taking.drafts:
-        drafts = taking.drafts
-        await changes.record(session, workspace_id=job.workspace_id, actor=job.actor, drafts=drafts, reason=REASON)
+        await _record(session, job, taking.drafts)
     return Progress(
         done=max(read.after.line, job.done),
         failed=job.failed + len(taking.broken),
@@ -148,8 +148,15 @@ async def _finish(session: AsyncSession, job: RunningJob, file: ImportFile, stat
     await parts.remove(session, [job.id])
     await sources.forget(session, job.id)
     if drafts:
-        await changes.record(session, workspace_id=job.workspace_id, actor=job.actor, drafts=drafts, reason=REASON)
+        await _record(session, job, drafts)
     return Progress(done=file.lines, failed=job.failed, total=file.lines, is_finished=True)
+
+
+async def _record(session: AsyncSession, job: RunningJob, drafts: Sequence[ChangeDraft]) -> None:
+    """Write down what was taken in; nobody is notified of it as of something new."""
+    await changes.record(
+        session, workspace_id=job.workspace_id, actor=job.actor, drafts=drafts, reason=REASON, quiet=True
+    )
 
 
 async def _tell_whether_whole(session: AsyncSession, job: RunningJob, file: ImportFile, whole: Whole) -> None:
