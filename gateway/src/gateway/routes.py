@@ -43,6 +43,8 @@ ROUTES = (
     Route("/api/v1/auth/password/reset", "auth", "login"),
     Route("/api/v1/auth/*", "auth"),
     Route("/api/v1/users/me/watch-rules", "tasks"),
+    Route("/api/v1/users/me/notification-preferences", "notifications"),
+    Route("/api/v1/users/me/notification-preferences/effective", "notifications"),
     Route("/api/v1/users/*", "auth"),
     Route("/api/v1/service-accounts", "auth"),
     Route("/api/v1/service-accounts/*", "auth"),

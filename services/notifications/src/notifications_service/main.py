@@ -20,14 +20,21 @@ from fastapi import FastAPI
 from notifications_service import settings as settings_module
 from notifications_service.db import ROOT, SCHEMA, IdempotencyKey
 from notifications_service.live.access import sees_shown
+from notifications_service.preferences import endpoints as preferences
 from notifications_service.realtime import endpoints as realtime
 from notifications_service.realtime.hub import Hub, Limits
 from notifications_service.realtime.service import TasksClient
 from notifications_service.settings import ApiSettings
 from notifications_service.wake_ups import open_redis
 
-ROUTERS = (realtime.router,)
+ROUTERS = (preferences.router, realtime.router)
 TITLE = "Taskloom notifications"
+FIELD_CODES = {
+    "SCOPE_ID": "A workspace or project needs its id, and `all` has none.",
+    "DIGEST_IS_MAIL": "A digest comes by `email` alone.",
+    "QUIET_HOURS_EMPTY": "Quiet hours begin and end at different times.",
+    "REPEATED_PREFERENCE": "There are two lines for one kind, channel and scope.",
+}
 
 
 def create_app(settings: ApiSettings, *, database: Database, health: Health) -> FastAPI:
@@ -50,6 +57,7 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
     return create_service_app(
         title=TITLE,
         routers=ROUTERS,
+        field_codes=FIELD_CODES,
         health=health,
         lifespan=lifespan,
         state={
@@ -66,7 +74,9 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
 
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document, which needs no settings."""
-    return create_service_app(title=TITLE, routers=ROUTERS, health=Health(), state={}).openapi()
+    return create_service_app(
+        title=TITLE, routers=ROUTERS, field_codes=FIELD_CODES, health=Health(), state={}
+    ).openapi()
 
 
 def run_api(_arguments: Sequence[str]) -> int:

@@ -1,10 +1,11 @@
 """What auth tells of accounts, and the consumer that takes it in."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import httpx2
 import pytest
 from chassis.broker.consumer import ConsumerRunner
 from chassis.broker.port import Message
@@ -16,6 +17,7 @@ from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from notifications_service.db import Inbox
 from notifications_service.people.consumers import on_person
+from testkit.contract import contract_client
 
 
 def told(event_type: str, account_id: UUID, version: int, resource: dict[str, Any]) -> EventEnvelope:
@@ -77,3 +79,10 @@ def account() -> Account:
 @pytest.fixture(scope="session")
 def told_of() -> Callable[..., EventEnvelope]:
     return told
+
+
+@pytest.fixture(scope="session")
+async def api(service, contract) -> AsyncIterator[httpx2.AsyncClient]:
+    """Speaks to the service as the gateway does; every answer is held against the contract."""
+    async with contract_client(contract, base_url=f"http://127.0.0.1:{service.port}") as found:
+        yield found

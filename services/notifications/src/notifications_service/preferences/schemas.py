@@ -1,11 +1,11 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, time
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from chassis.timezones import canonical_timezone
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from notifications_service.digests.rules import Frequency, Rhythm
@@ -87,7 +87,7 @@ class QuietHoursIn(BaseModel):
         max_length=7,
         description="On which days they begin; every day when absent.",
     )
-    urgent_bypass: bool = Field(default=False, description="Whether urgent reminders come all the same.")
+    urgent_bypass: StrictBool = Field(default=False, description="Whether urgent reminders come all the same.")
 
     @model_validator(mode="after")
     def _has_a_pause(self) -> Self:
@@ -153,7 +153,26 @@ def as_columns(lines: Iterable[Line]) -> list[dict[str, Any]]:
 class PreferencesPut(BaseModel):
     """All that you ask for; what is left out is as for who has asked for nothing."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "preferences": [
+                        {"kind": "*", "channel": "push", "mode": "off"},
+                        {
+                            "kind": "commented",
+                            "channel": "email",
+                            "scope": {"type": "project", "id": "0199d3b2-7100-7d22-8a4c-6e1f0b7c3d15"},
+                            "mode": "instant",
+                        },
+                    ],
+                    "quiet_hours": {"tz": "Europe/Berlin", "from": "22:00", "to": "07:00"},
+                    "digest": {"frequency": "daily", "at": "08:00"},
+                }
+            ]
+        },
+    )
 
     preferences: list[Preference] = Field(
         max_length=MAX_LINES, description=f"Up to {MAX_LINES} lines, one for a kind, channel and scope."
@@ -177,3 +196,158 @@ class PreferencesPut(BaseModel):
             "digest": self.digest.model_dump(mode="json"),
             "updated_at": updated_at,
         }
+
+
+class ScopeOut(BaseModel):
+    type: ScopeType
+    id: UUID | None
+
+
+class PreferenceOut(BaseModel):
+    """How you are told of a kind on a channel, in a place."""
+
+    kind: AnyKind | Kind
+    channel: Channel
+    scope: ScopeOut
+    mode: Mode
+
+    @classmethod
+    def of(cls, line: Line) -> Self:
+        """Return a rule as it is shown."""
+        scope = ScopeOut(type=line.scope, id=line.scope_id)
+        return cls(kind=line.kind, channel=line.channel, scope=scope, mode=line.mode)
+
+
+class QuietHoursOut(BaseModel):
+    """When mail, chat and push wait."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    tz: str | None = Field(description=ZONE_SAYS)
+    begins: str = Field(alias="from")
+    ends: str = Field(alias="to")
+    days: list[Weekday]
+    urgent_bypass: bool
+
+
+class DigestOut(BaseModel):
+    """When what waits for it comes as one mail."""
+
+    frequency: Frequency
+    at: str
+    day: Weekday
+    tz: str | None = Field(description=ZONE_SAYS)
+    next_at: datetime | None = Field(description="When the next one is due; null when there is none.")
+
+
+class PreferencesOut(BaseModel):
+    """What somebody wants to be told, where and when."""
+
+    preferences: list[PreferenceOut]
+    quiet_hours: QuietHoursOut | None
+    digest: DigestOut
+    version: int = Field(description="0 before the first.")
+    updated_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any] | None, *, lines: Iterable[Line]) -> Self:
+        """Return what a row asks for, as far as these lines show it."""
+        kept = row or {"quiet_hours": None, "digest": None, "digest_at": None, "version": 0, "updated_at": None}
+        digest = DigestPlan.model_validate(kept["digest"] or {}).model_dump()
+        quiet_hours = kept["quiet_hours"]
+        return cls(
+            preferences=[PreferenceOut.of(one) for one in lines],
+            quiet_hours=None if quiet_hours is None else QuietHoursOut.model_validate(quiet_hours),
+            digest=DigestOut(**digest, next_at=kept["digest_at"]),
+            version=kept["version"],
+            updated_at=kept["updated_at"],
+        )
+
+
+class ChannelEffect(BaseModel):
+    """What holds on one channel."""
+
+    channel: Channel
+    mode: Mode
+    source: Literal["preference", "default"] = Field(description="Whether a line of yours says so, or nothing does.")
+    preference: PreferenceOut | None = Field(description="The line that counts.")
+    due_at: datetime | None = Field(description="When you would be told of what happens now; null when not at once.")
+    waits_for_quiet_hours: bool = Field(description="Whether that is later because of your quiet hours.")
+
+
+class EffectiveOut(BaseModel):
+    """What holds for a kind in a place."""
+
+    kind: Kind
+    workspace_id: UUID | None
+    project_id: UUID | None
+    channels: list[ChannelEffect]
+
+
+PREFERENCES_EXAMPLE: dict[str, Any] = {
+    "preferences": [
+        {"kind": "*", "channel": "push", "scope": {"type": "all", "id": None}, "mode": "off"},
+        {
+            "kind": "commented",
+            "channel": "email",
+            "scope": {"type": "project", "id": "0199d3b2-7100-7d22-8a4c-6e1f0b7c3d15"},
+            "mode": "instant",
+        },
+    ],
+    "quiet_hours": {
+        "tz": "Europe/Berlin",
+        "from": "22:00",
+        "to": "07:00",
+        "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+        "urgent_bypass": False,
+    },
+    "digest": {
+        "frequency": "daily",
+        "at": "08:00",
+        "day": "mon",
+        "tz": None,
+        "next_at": "2026-11-25T07:00:00Z",
+    },
+    "version": 1,
+    "updated_at": "2026-11-24T09:00:00Z",
+}
+
+EFFECTIVE_EXAMPLE: dict[str, Any] = {
+    "kind": "commented",
+    "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
+    "project_id": "0199d3b2-7100-7d22-8a4c-6e1f0b7c3d15",
+    "channels": [
+        {
+            "channel": "inbox",
+            "mode": "instant",
+            "source": "default",
+            "preference": None,
+            "due_at": "2026-11-24T22:30:00Z",
+            "waits_for_quiet_hours": False,
+        },
+        {
+            "channel": "email",
+            "mode": "instant",
+            "source": "preference",
+            "preference": PREFERENCES_EXAMPLE["preferences"][1],
+            "due_at": "2026-11-25T06:00:00Z",
+            "waits_for_quiet_hours": True,
+        },
+        {
+            "channel": "chat",
+            "mode": "off",
+            "source": "default",
+            "preference": None,
+            "due_at": None,
+            "waits_for_quiet_hours": False,
+        },
+        {
+            "channel": "push",
+            "mode": "off",
+            "source": "preference",
+            "preference": PREFERENCES_EXAMPLE["preferences"][0],
+            "due_at": None,
+            "waits_for_quiet_hours": False,
+        },
+    ],
+}

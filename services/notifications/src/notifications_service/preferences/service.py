@@ -1,6 +1,6 @@
 """What people want to be told. Each use case is part of one transaction that its caller commits."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -8,16 +8,37 @@ from chassis.clock import utcnow
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.digests.rules import next_slot
-from notifications_service.kinds import Channel, Kind
+from notifications_service.kinds import AnyKind, Channel, Kind
+from notifications_service.people.rules import zone_of
 from notifications_service.preferences import repository
-from notifications_service.preferences.rules import Decision, Place, Wishes, decisions
-from notifications_service.preferences.schemas import rhythm_of, wishes_of
+from notifications_service.preferences.errors import PreferencesVersionConflict, ProjectNotFound, WorkspaceNotFound
+from notifications_service.preferences.rules import (
+    Decision,
+    Line,
+    Place,
+    Wishes,
+    decisions,
+    holding,
+    without_mail,
+)
+from notifications_service.preferences.schemas import (
+    ChannelEffect,
+    EffectiveOut,
+    PreferenceOut,
+    PreferencesOut,
+    PreferencesPut,
+    as_columns,
+    lines_of,
+    rhythm_of,
+    wishes_of,
+)
 
+Reader = AsyncConnection | AsyncSession
 NOTHING = Wishes()
 
 
 async def decide(
-    session: AsyncConnection | AsyncSession,
+    session: Reader,
     *,
     user_ids: Collection[UUID],
     kind: Kind,
@@ -37,6 +58,100 @@ async def decide(
         user_id: decisions(known.get(user_id, NOTHING), kind=kind, place=place, urgent=urgent, now=now)
         for user_id in user_ids
     }
+
+
+async def read_preferences(reader: Reader, *, user_id: UUID) -> PreferencesOut:
+    """Return what somebody has asked for, without the lines of places out of sight."""
+    row = await repository.find(reader, user_id)
+    lines = lines_of(row)
+    seen = await repository.scopes_seen(reader, _scopes(lines), user_id=user_id) if _scopes(lines) else {}
+    return PreferencesOut.of(row, lines=[one for one in lines if one.scope_id is None or one.scope_id in seen])
+
+
+async def replace_preferences(
+    session: AsyncSession, *, user_id: UUID, wanted: PreferencesPut, expected: int | None
+) -> PreferencesOut:
+    """Put what somebody asks for in place of all that was.
+
+    Raises WorkspaceNotFound, ProjectNotFound, PreferencesVersionConflict.
+    """
+    await _refuse_hidden(session, wanted, user_id)
+    zone = zone_of(await repository.find_zone(session, user_id))
+    now = utcnow()
+    rhythm = wanted.digest.rhythm(zone)
+    values = {**wanted.columns(now), "digest_at": None if rhythm is None else next_slot(rhythm, now).due_at}
+    row = await repository.replace(session, user_id=user_id, values=values, expected=expected)
+    if row is None:
+        current = await read_preferences(session, user_id=user_id)
+        raise PreferencesVersionConflict(data={"current": current.model_dump(mode="json")})
+    return PreferencesOut.of(row, lines=lines_of(row))
+
+
+async def turn_off_mail(session: AsyncSession, *, user_id: UUID, kind: AnyKind | Kind) -> None:
+    """Tell somebody nothing more of a kind by mail, or with `*` nothing at all; the rest stays as it is."""
+    await repository.begin(session, user_id=user_id, updated_at=utcnow())
+    row = await repository.find(session, user_id, lock=True)
+    before = lines_of(row)
+    after = without_mail(before, kind)
+    if row is not None and set(after) != set(before):
+        values = {"lines": as_columns(after), "updated_at": utcnow()}
+        await repository.replace(session, user_id=user_id, values=values, expected=row["version"])
+
+
+async def explain(
+    reader: Reader, *, user_id: UUID, kind: Kind, workspace_id: UUID | None, project_id: UUID | None, now: datetime
+) -> EffectiveOut:
+    """Tell how somebody would be told of something now, and why. Raises WorkspaceNotFound, ProjectNotFound."""
+    place = await _seen_place(reader, user_id, workspace_id, project_id)
+    row = await repository.find(reader, user_id)
+    wishes = NOTHING if row is None else wishes_of(row)
+    decided = decisions(wishes, kind=kind, place=place, urgent=False, now=now)
+    effects = [
+        _effect(channel, one, holding(wishes.lines, kind=kind, channel=channel, place=place), now)
+        for channel, one in decided.items()
+    ]
+    return EffectiveOut(kind=kind, workspace_id=place.workspace_id, project_id=place.project_id, channels=effects)
+
+
+def _effect(channel: Channel, decision: Decision, line: Line | None, now: datetime) -> ChannelEffect:
+    at_once = decision.mode == "instant"
+    return ChannelEffect(
+        channel=channel,
+        mode=decision.mode,
+        source="default" if line is None else "preference",
+        preference=None if line is None else PreferenceOut.of(line),
+        due_at=decision.due_at if at_once else None,
+        waits_for_quiet_hours=at_once and decision.due_at > now,
+    )
+
+
+async def _seen_place(reader: Reader, user_id: UUID, workspace_id: UUID | None, project_id: UUID | None) -> Place:
+    asked = [one for one in (workspace_id, project_id) if one is not None]
+    seen = await repository.scopes_seen(reader, asked, user_id=user_id) if asked else {}
+    if workspace_id is not None and workspace_id not in seen:
+        raise WorkspaceNotFound(field="workspace_id")
+    if project_id is None:
+        return Place(workspace_id)
+    if project_id not in seen or workspace_id not in {None, seen[project_id]}:
+        raise ProjectNotFound(field="project_id")
+    return Place(seen[project_id], project_id)
+
+
+async def _refuse_hidden(session: AsyncSession, wanted: PreferencesPut, user_id: UUID) -> None:
+    """Raise WorkspaceNotFound or ProjectNotFound for the first line of a place that the user does not see."""
+    lines = [one.line() for one in wanted.preferences]
+    seen = await repository.scopes_seen(session, _scopes(lines), user_id=user_id) if _scopes(lines) else {}
+    for number, line in enumerate(lines):
+        if line.scope_id is None:
+            continue
+        in_workspace = seen.get(line.scope_id)
+        if in_workspace is None or (line.scope == "workspace") != (in_workspace == line.scope_id):
+            refusal = WorkspaceNotFound if line.scope == "workspace" else ProjectNotFound
+            raise refusal(field=f"preferences.{number}.scope.id")
+
+
+def _scopes(lines: Iterable[Line]) -> set[UUID]:
+    return {one.scope_id for one in lines if one.scope_id is not None}
 
 
 async def follow_zone(session: AsyncSession, *, user_id: UUID) -> None:
