@@ -33,8 +33,9 @@ class Field:
 
     `allowed` are all values of a keyword that are known beforehand. A field of `several` values is a set: `=` is having
     the value, `in` is having any of them, and `is_null` is having none. `ranks` are the values of a keyword from the
-    lowest on, where it has an order. `pattern` is a regular expression that the whole text of a keyword matches.
-    A `whole` number has no fraction. `example` is a value as it is written in text.
+    lowest on, where it has an order. `pattern` is a regular expression that the whole text of a keyword matches, and
+    a keyword of `any_case` is the same in capitals and not. A `whole` number has no fraction. `example` is a value as
+    it is written in text.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Field:
     ranks: Sequence[str] | None = None
     pattern: str | None = None
     whole: bool = False
+    any_case: bool = False
 
     @property
     def operators(self) -> tuple[Operator, ...]:

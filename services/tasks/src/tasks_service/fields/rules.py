@@ -42,7 +42,7 @@ METADATA = Field(
 FIELDS = FieldTable(
     (
         Field("id", "id", "The task.", AN_ID),
-        Field("key", "keyword", "The task's key, in any case.", "INBOX-12", pattern=KEY_PATTERN),
+        Field("key", "keyword", "The task's key, in any case.", "INBOX-12", pattern=KEY_PATTERN, any_case=True),
         Field("workspace_id", "id", "The workspace that it is in.", AN_ID),
         Field("project_id", "id", "The project that it is in.", AN_ID),
         Field("title", "text", "Its title.", '"buy milk"'),
