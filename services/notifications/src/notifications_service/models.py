@@ -1,7 +1,10 @@
 """Every table of the service, for migrations and the guards that compare them with the code."""
 
 from notifications_service.account_mail.models import DeletedUser, MailDelivery
+from notifications_service.chat.models import ChatConnection
 from notifications_service.db import Base, IdempotencyKey, Inbox, Outbox
+from notifications_service.deliveries.models import Delivery
+from notifications_service.devices.models import Device
 from notifications_service.following.models import FollowerFailure, FollowerPosition
 from notifications_service.live.models import (
     Membership,
@@ -13,12 +16,16 @@ from notifications_service.live.models import (
 )
 from notifications_service.people.models import Person
 from notifications_service.preferences.models import NotificationPreference
+from notifications_service.recording.models import RecordedMessage
 
 METADATA = Base.metadata
 
 __all__ = [
     "METADATA",
+    "ChatConnection",
     "DeletedUser",
+    "Delivery",
+    "Device",
     "FollowerFailure",
     "FollowerPosition",
     "IdempotencyKey",
@@ -30,6 +37,7 @@ __all__ = [
     "Person",
     "ProjectMember",
     "ProjectPlace",
+    "RecordedMessage",
     "StreamEvent",
     "StreamHead",
     "TaskShare",

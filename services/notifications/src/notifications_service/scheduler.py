@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.account_mail.jobs import purge_mails
 from notifications_service.db import IdempotencyKey, Inbox, Outbox
+from notifications_service.deliveries.jobs import purge_deliveries
 from notifications_service.live import repository
 
 HOUR = 3600.0
@@ -38,4 +39,5 @@ def jobs(replay_days: int) -> tuple[Job, ...]:
         Job("purge-outbox", HOUR, purge_outbox),
         Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
         Job("purge-mails", HOUR, purge_mails),
+        Job("purge-deliveries", HOUR, purge_deliveries),
     )

@@ -4,17 +4,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from notifications_service.sending.schedules import A_DAY
+
 WAITING, SENT, FAILED, EXPIRED = "waiting", "sent", "failed", "expired"
 
 LEASE = timedelta(seconds=60)
 """How long a claimed mail is its claimer's: longer than sending takes at most, with the note of how it went."""
 
-FIRST_DELAYS = (5, 30, 120, 600, 1800)
-LATER_DELAY = 3600
-LAST_ATTEMPT = 29
+LAST_ATTEMPT = A_DAY.last_attempt
 """After all delays before it a day has gone by."""
-
-SPREAD = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +50,5 @@ def token_place(mail_id: UUID) -> str:
 
 
 def delay_after(attempts: int, *, chance: float) -> timedelta | None:
-    """Return how long to wait after so many failures, None when it is time to give up.
-
-    `chance` from 0 to 1 spreads the delay by a fifth to either side, so that what failed at once does not come back
-    at once.
-    """
-    if attempts >= LAST_ATTEMPT:
-        return None
-    seconds = FIRST_DELAYS[attempts - 1] if attempts <= len(FIRST_DELAYS) else LATER_DELAY
-    return timedelta(seconds=seconds * (1 - SPREAD + 2 * SPREAD * chance))
+    """Return how long to wait after so many failures, None when it is time to give up; see Schedule.after."""
+    return A_DAY.after(attempts, chance=chance)

@@ -1,0 +1,148 @@
+"""All SQL on deliveries. Leases go by the database's clock, which all replicas have in common."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from chassis.db.base import table_of
+from chassis.db.purging import delete_batch
+from sqlalchemy import (
+    CTE,
+    CursorResult,
+    RowMapping,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications_service.deliveries.models import Delivery
+from notifications_service.deliveries.rules import LEASE, NEW, REPLACED, SENT, SKIPPED, SPACING, TARGET_GONE
+
+delivery = table_of(Delivery)
+other = delivery.alias("other")
+
+CHANNEL = "notifications_delivery"
+"""Where senders are told that there is something to send."""
+
+# Literals, since a plan for any state could not use the indexes of what waits.
+WAITS = text("delivery.state = 'new' AND (delivery.lease_until IS NULL OR delivery.lease_until <= now())")
+OTHER_WAITS = text("other.state = 'new'")
+IS_DUE = delivery.c.due_at <= func.now()
+SAME_SUBJECT = and_(
+    other.c.target_id.is_not_distinct_from(delivery.c.target_id),
+    other.c.collapse_key == delivery.c.collapse_key,
+    other.c.channel == delivery.c.channel,
+)
+
+
+async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Add deliveries, and tell the senders at commit; those that are there already are the same ones."""
+    if not rows:
+        return 0
+    statement = insert(delivery).values([*rows]).on_conflict_do_nothing()
+    added = cast("CursorResult[Any]", await session.execute(statement)).rowcount
+    if added:
+        await session.execute(select(func.pg_notify(CHANNEL, "")))
+    return added
+
+
+async def hold_channel(session: AsyncSession, channel: str) -> None:
+    """Let nobody else claim deliveries of a channel until the transaction ends.
+
+    What is one message to one target is so only if claims come one after the other.
+    """
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"delivery:{channel}", 0))))
+
+
+async def replace(session: AsyncSession, channel: str) -> int:
+    """Give up what a later message of the same collapse key to the same target makes needless; return how many."""
+    is_told = or_(other.c.state == SENT, and_(OTHER_WAITS, other.c.due_at <= func.now()))
+    statement = (
+        update(delivery)
+        .where(WAITS, delivery.c.channel == channel, IS_DUE, delivery.c.collapse_key.is_not(None))
+        .where(exists().where(SAME_SUBJECT, other.c.id > delivery.c.id, is_told))
+        .values(state=SKIPPED, reason=REPLACED, settled_at=func.now(), lease_until=None)
+    )
+    return cast("CursorResult[Any]", await session.execute(statement)).rowcount
+
+
+async def space(session: AsyncSession, channel: str) -> None:
+    """Put off what would follow too closely upon a message of the same collapse key to the same target."""
+    seconds = func.make_interval(0, 0, 0, 0, 0, 0, delivery.c.spacing_seconds)
+    follows = and_(SAME_SUBJECT, other.c.state == SENT, other.c.settled_at > func.now() - SPACING)
+    last = select(func.max(other.c.settled_at)).where(follows).correlate(delivery).scalar_subquery()
+    statement = (
+        update(delivery)
+        .where(WAITS, delivery.c.channel == channel, IS_DUE, delivery.c.collapse_key.is_not(None))
+        .where(delivery.c.spacing_seconds > 0, last + seconds > func.now())
+        .values(due_at=last + seconds)
+    )
+    await session.execute(statement)
+
+
+async def claim(session: AsyncSession, channel: str, *, limit: int) -> Sequence[RowMapping]:
+    """Take deliveries of a channel whose time has come, of each target the first; nobody else does meanwhile."""
+    is_earlier = tuple_(other.c.due_at, other.c.id) < tuple_(delivery.c.due_at, delivery.c.id)
+    under_way = other.c.lease_until > func.now()
+    is_behind = exists().where(
+        other.c.target_id == delivery.c.target_id, OTHER_WAITS, other.c.id != delivery.c.id, or_(is_earlier, under_way)
+    )
+    oldest = select(delivery.c.id).where(WAITS, delivery.c.channel == channel, IS_DUE, ~is_behind)
+    due = _chosen(oldest.order_by(delivery.c.due_at, delivery.c.id).limit(limit), "chosen")
+    taken = {
+        "claim": delivery.c.claim + 1,
+        "attempts": delivery.c.attempts + 1,
+        "lease_until": func.now() + LEASE,
+    }
+    statement = update(delivery).where(delivery.c.id == due.c.id).values(taken)
+    return (await session.execute(statement.returning(*delivery.c))).mappings().all()
+
+
+async def previous_of(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Return what services call the last message of the same collapse key, by delivery, where that is young."""
+    query = (
+        select(delivery.c.id, other.c.provider_id)
+        .distinct(delivery.c.id)
+        .join(other, and_(SAME_SUBJECT, other.c.state == SENT, other.c.settled_at > func.now() - SPACING))
+        .where(delivery.c.id.in_(ids), delivery.c.spacing_seconds == 0, other.c.provider_id.is_not(None))
+        .order_by(delivery.c.id, other.c.settled_at.desc())
+    )
+    return {row.id: row.provider_id for row in (await session.execute(query)).all()}
+
+
+async def settle(session: AsyncSession, *, delivery_id: UUID, claim: int, values: Mapping[str, Any]) -> bool:
+    """Note how a claimed delivery went; False when it is somebody else's meanwhile."""
+    mine = (delivery.c.id == delivery_id, delivery.c.claim == claim, delivery.c.state == NEW)
+    statement = update(delivery).where(*mine).values(**values, lease_until=None)
+    return cast("CursorResult[Any]", await session.execute(statement)).rowcount == 1
+
+
+async def pause_target(session: AsyncSession, *, target_id: UUID, until: datetime) -> None:
+    """Send nothing to a target before an instant."""
+    waiting = (delivery.c.target_id == target_id, WAITS, delivery.c.due_at < until)
+    await session.execute(update(delivery).where(*waiting).values(due_at=until))
+
+
+async def skip_target(session: AsyncSession, *, target_id: UUID) -> None:
+    """Give up all that waits for a target."""
+    statement = update(delivery).where(delivery.c.target_id == target_id, delivery.c.state == NEW)
+    values = {"state": SKIPPED, "reason": TARGET_GONE, "settled_at": func.now(), "lease_until": None}
+    await session.execute(statement.values(values))
+
+
+async def purge(session: AsyncSession, *, older_than: timedelta) -> bool:
+    """Forget deliveries that were settled so long ago, a thousand at a time."""
+    return await delete_batch(session, delivery, delivery.c.settled_at < func.now() - older_than)
+
+
+def _chosen(query: Any, name: str) -> CTE:
+    """Lock the rows of a query, leaving out what others hold; as a CTE, since a subquery might run again and again."""
+    return cast("CTE", query.with_for_update(of=delivery, skip_locked=True).cte(name))

@@ -1,0 +1,100 @@
+"""Use cases of deliveries. Each is part of one transaction that its caller commits."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from chassis.clock import utcnow
+from chassis.ids import uuid7
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications_service.deliveries import repository
+from notifications_service.deliveries.drivers import Outgoing, Postpone, Undelivered
+from notifications_service.deliveries.rules import FAILED, LONGEST_PAUSE, NEW, SENT, SKIPPED, WITH_TARGETS, delay_after
+from notifications_service.deliveries.schemas import PlannedDelivery
+
+CHANNEL = repository.CHANNEL
+
+Prepared = Mapping[UUID, Outgoing | str]
+"""By delivery: what is to be sent, or why nothing is."""
+Prepare = Callable[[AsyncSession, Sequence[RowMapping]], Awaitable[Prepared]]
+"""Finds out what claimed deliveries tell, and whether they are still to be told."""
+
+
+async def plan(session: AsyncSession, *, rows: Sequence[PlannedDelivery]) -> int:
+    """Note down messages to send, with what they are about; the same ones again change nothing. Return how many."""
+    now = utcnow()
+    return await repository.add(session, [_new(one, now) for one in rows if _has_target(one)])
+
+
+def _has_target(one: PlannedDelivery) -> bool:
+    return one.channel not in WITH_TARGETS or one.target_id is not None
+
+
+def _new(one: PlannedDelivery, now: datetime) -> dict[str, Any]:
+    due_at = one.due_at or now
+    return {
+        "id": uuid7(),
+        "notification_id": one.notification_id,
+        "digest_id": one.digest_id,
+        "event_id": one.event_id,
+        "stream_id": one.stream_id,
+        "seq": one.seq,
+        "user_id": one.user_id,
+        "channel": one.channel,
+        "target_id": one.target_id,
+        "collapse_key": one.collapse_key,
+        "spacing_seconds": one.spacing_seconds,
+        "is_instant": due_at <= now,
+        "state": NEW,
+        "due_at": due_at,
+        "attempts": 0,
+        "claim": 0,
+        "created_at": now,
+    }
+
+
+async def claim_deliveries(
+    session: AsyncSession, *, channel: str, limit: int, prepare: Prepare
+) -> list[tuple[RowMapping, Outgoing]]:
+    """Take messages to send; they are the caller's for 60 seconds. What is not to be sent any more is given up."""
+    await repository.hold_channel(session, channel)
+    await repository.replace(session, channel)
+    await repository.space(session, channel)
+    claimed = await repository.claim(session, channel, limit=limit)
+    prepared = await prepare(session, claimed) if claimed else {}
+    for row in claimed:
+        if isinstance(reason := prepared.get(row["id"], "gone"), str):
+            await _close(session, row, state=SKIPPED, reason=reason)
+    found = [(row, prepared.get(row["id"])) for row in claimed]
+    return [(row, message) for row, message in found if isinstance(message, Outgoing)]
+
+
+async def note_sent(session: AsyncSession, *, row: RowMapping, provider_id: str | None) -> bool:
+    """Note that a message was taken; False when the claim was lost meanwhile."""
+    return await _close(session, row, state=SENT, reason=None, provider_id=provider_id)
+
+
+async def note_undelivered(session: AsyncSession, *, row: RowMapping, error: Undelivered, chance: float) -> bool:
+    """Note that a message was not taken, and when it is tried again; False when the claim was lost meanwhile."""
+    delay = delay_after(row["channel"], row["attempts"], chance=chance) if isinstance(error, Postpone) else None
+    if delay is None:
+        return await _close(session, row, state=FAILED, reason=error.reason)
+    pause = min(error.after, LONGEST_PAUSE) if isinstance(error, Postpone) and error.after else timedelta(0)
+    values = {"due_at": utcnow() + max(delay, pause), "reason": error.reason}
+    kept = await repository.settle(session, delivery_id=row["id"], claim=row["claim"], values=values)
+    if kept and pause and row["target_id"] is not None:
+        await repository.pause_target(session, target_id=row["target_id"], until=utcnow() + pause)
+    return kept
+
+
+async def give_up_target(session: AsyncSession, *, target_id: UUID) -> None:
+    """Send nothing more to a target."""
+    await repository.skip_target(session, target_id=target_id)
+
+
+async def _close(session: AsyncSession, row: RowMapping, **values: Any) -> bool:
+    outcome = {**values, "settled_at": utcnow()}
+    return await repository.settle(session, delivery_id=row["id"], claim=row["claim"], values=outcome)

@@ -1,0 +1,126 @@
+"""Doing what is due: woken by PostgreSQL's NOTIFY or by the clock, in lanes that do not wait for each other."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import asyncpg
+import structlog
+from chassis.db.engine import Database
+from chassis.db.transactions import transaction
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+log = structlog.get_logger()
+
+PAUSE_SECONDS = 1.0
+TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What the database or the way to it may do; it is waited out."""
+
+Note = Callable[[AsyncSession], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Work that is done on its own: `work` does a part of what is due, and returns whether there may be more."""
+
+    work: Callable[[], Awaitable[bool]]
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Rounds:
+    """Goes round in every lane when told on `channel` that there is something to do, and by itself at times.
+
+    `subject` is what trouble is logged of.
+    """
+
+    def __init__(self, database: Database, *, channel: str, poll_seconds: float, subject: str) -> None:
+        self._database = database
+        self._channel = channel
+        self._poll_seconds = poll_seconds
+        self._subject = subject
+
+    async def run(self, stop: asyncio.Event, lanes: Sequence[Lane]) -> None:
+        """Work until `stop` is set. Trouble with the database is waited out."""
+        await asyncio.gather(self._listen(stop, lanes), *(self._go_round(stop, lane) for lane in lanes))
+
+    async def _go_round(self, stop: asyncio.Event, lane: Lane) -> None:
+        while not stop.is_set():
+            try:
+                lane.woken.clear()
+                while await lane.work() and not stop.is_set():
+                    pass
+            except TROUBLE as error:
+                self._report(error)
+                await wait_for_any([stop], PAUSE_SECONDS)
+            except Exception:
+                # What breaks our own code in one lane must not end the others.
+                log.exception("sending.broken", subject=self._subject)
+                await wait_for_any([stop], PAUSE_SECONDS)
+            else:
+                await wait_for_any([stop, lane.woken], self._poll_seconds)
+
+    async def _listen(self, stop: asyncio.Event, lanes: Sequence[Lane]) -> None:
+        while not stop.is_set():
+            try:
+                async with self._listening(lanes) as ended:
+                    _wake(lanes)
+                    await wait_for_any([stop, ended])
+            except TROUBLE as error:
+                self._report(error)
+                await wait_for_any([stop], PAUSE_SECONDS)
+
+    @asynccontextmanager
+    async def _listening(self, lanes: Sequence[Lane]) -> AsyncIterator[asyncio.Event]:
+        """Wake the lanes when something comes in; what is yielded is set when the connection has ended."""
+        ended = asyncio.Event()
+        async with self._database.primary.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            driver.add_termination_listener(lambda *_: ended.set())  # type: ignore[union-attr] # asyncpg
+            await driver.add_listener(self._channel, lambda *_: _wake(lanes))  # type: ignore[union-attr] # asyncpg
+            try:
+                yield ended
+            finally:
+                # It would go on listening in the pool.
+                with suppress(*TROUBLE):
+                    await asyncio.shield(connection.invalidate())
+
+    def _report(self, error: Exception) -> None:
+        log.warning("sending.trouble", subject=self._subject, reason=type(error).__name__)
+
+
+def _wake(lanes: Sequence[Lane]) -> None:
+    for lane in lanes:
+        lane.woken.set()
+
+
+async def note_until(database: Database, note: Note, *, seconds: float, subject: str) -> bool:
+    """Write an outcome down, trying again for so long: an outcome that is lost is something done twice.
+
+    Return whether it was noted; it is not where the claim was lost or the database stays away.
+    """
+    deadline = asyncio.get_running_loop().time() + seconds
+    kept = await _attempt(database, note, subject)
+    while kept is None and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(PAUSE_SECONDS)
+        kept = await _attempt(database, note, subject)
+    return bool(kept)
+
+
+async def _attempt(database: Database, note: Note, subject: str) -> bool | None:
+    """Return whether an outcome was noted, as False where the claim was lost; None when the database is away."""
+    try:
+        async with transaction(database) as session:
+            return await note(session)
+    except TROUBLE as error:
+        log.warning("sending.trouble", subject=subject, reason=type(error).__name__)
+        return None
+
+
+async def wait_for_any(events: Sequence[asyncio.Event], seconds: float | None = None) -> None:
+    """Wait until one of the events is set, or for so long."""
+    waiters = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for waiter in waiters:
+        waiter.cancel()
