@@ -9,11 +9,10 @@ from uuid import UUID
 from chassis.cursors import CursorSigner
 from chassis.identity import Principal
 
-from notifications_service.realtime.protocol import Place, StoredFrame, subscription_revoked, with_cursor
+from notifications_service.realtime.protocol import StoredFrame, subscription_revoked, with_cursor
+from notifications_service.sight.rules import part_of
 
 MAX_WAITING_BYTES = 256 * 1024
-PERSONAL_SCOPES = {"notification": "notifications:read", "webhook": "webhooks:manage"}
-"""Of an API token that hears of what its user alone is told, by what that begins with; of the rest it hears nothing."""
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -123,7 +122,7 @@ class Connection:
         if before is None or frame.seq <= before:
             return
         self.positions[frame.stream_id] = frame.seq
-        opening = self._part_of(frame)
+        opening = part_of(frame, self._caller)
         if opening is not None:
             try:
                 await send(with_cursor(opening, self.cursor()))
@@ -133,35 +132,6 @@ class Connection:
                 raise
         if self._is_revoked_by(frame):
             await self._revoke(frame, send)
-
-    def _part_of(self, frame: StoredFrame) -> bytes | None:
-        """Return what of a frame is for this reader: all of it, or that something is gone, or nothing."""
-        if not self._reaches_stream_of(frame):
-            return None
-        is_shown = self.user_id in frame.audience
-        if is_shown and all(map(self._reaches, frame.places)):
-            return frame.opening
-        loss = frame.loss
-        if loss is not None and (is_shown or self.user_id in loss.readers) and self._reaches(loss.place):
-            return loss.opening
-        return None
-
-    def _reaches_stream_of(self, frame: StoredFrame) -> bool:
-        """Tell whether a frame's workspace is within the caller's restriction, and the caller hears of the like.
-
-        What is told to a user alone an API token hears where it could ask for it, and a restricted one in its
-        workspaces only.
-        """
-        caller = self._caller
-        if frame.is_personal and not caller.is_session and PERSONAL_SCOPES.get(frame.kind) not in caller.scopes:
-            return False
-        if frame.workspace_id is None:
-            return not caller.is_restricted
-        return caller.reaches_workspace(frame.workspace_id)
-
-    def _reaches(self, place: Place) -> bool:
-        """Tell whether the caller's restriction leaves a place; what is in no project is not for some projects only."""
-        return self._caller.reaches_project(place.project_id)
 
     def _is_revoked_by(self, frame: StoredFrame) -> bool:
         """Tell whether the frame ends our membership; one older than the membership that we know is history."""

@@ -1,25 +1,23 @@
 """What a new connection begins with, and what it has missed."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Mapping
 from uuid import UUID
 
 import aiohttp
 import structlog
 from chassis.db.engine import Database
-from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifications_service.live import repository
 from notifications_service.realtime.connection import Admission, Connection
 from notifications_service.realtime.errors import CursorExpired
-from notifications_service.realtime.protocol import Place, StoredFrame, stored_frame, without_words
+from notifications_service.realtime.protocol import StoredFrame, stored_frame
 from notifications_service.realtime.schemas import MembershipsIn
+from notifications_service.sight.service import sight_of, silenced
 
 log = structlog.get_logger()
 
 REPLAY_AT_ONCE = 200
-COMMENT = "comment."
 QUESTION_SECONDS = 1.0
 
 
@@ -97,8 +95,8 @@ async def missed(
         while last < end:
             async with database.reader.connect() as reader:
                 rows = await repository.events_between(reader, workspace, after=last, until=end, limit=REPLAY_AT_ONCE)
-                silenced = await _silenced(reader, rows, workspace)
-                frames = await _seen_now(reader, [stored_frame(row) for row in silenced], user_id)
+                told = await silenced(reader, rows, workspace)
+                frames = await _seen_now(reader, [stored_frame(row) for row in told], user_id)
             if not frames:
                 raise CursorExpired
             for frame in frames:
@@ -108,55 +106,10 @@ async def missed(
                 yield frame
 
 
-async def _silenced(reader: AsyncConnection, rows: Sequence[RowMapping], workspace_id: UUID) -> list[Mapping[Any, Any]]:
-    """Take the words out of the rows of comments that have been deleted since."""
-    told = {row["frame"]["subject"]: row["seq"] for row in reversed(rows) if row["type"].startswith(COMMENT)}
-    if not told:
-        return [*rows]
-    gone = await repository.comments_deleted(reader, told, workspace_id=workspace_id, after=min(told.values()))
-    return [
-        {**row, "frame": without_words(row["frame"])}
-        if row["type"].startswith(COMMENT) and row["frame"]["subject"] in gone
-        else row
-        for row in rows
-    ]
-
-
 async def _seen_now(reader: AsyncConnection, frames: list[StoredFrame], user_id: UUID) -> list[StoredFrame]:
     """Hide what the user was shown once and does not see any more: of projects that it is out of, of tasks unshared.
 
     Of what it alone was told, so is what is about workspaces that it is out of.
     """
-    is_seen: dict[UUID | None, Callable[[Place], bool]] = {None: _everything}
-    for workspace in {one.workspace_id for one in frames if one.workspace_id is not None}:
-        places = [place for one in frames if one.workspace_id == workspace for place in one.places]
-        is_seen[workspace] = await _sight(reader, places, workspace_id=workspace, user_id=user_id)
-    if any(one.is_personal for one in frames):
-        held = {row["workspace_id"] for row in await repository.memberships(reader, [user_id])}
-        is_seen |= {workspace: _nothing for workspace in is_seen.keys() - held if workspace is not None}
-
-    def is_shown(frame: StoredFrame) -> bool:
-        return frame.ended_for == user_id or all(map(is_seen[frame.workspace_id], frame.places))
-
-    return [one if is_shown(one) else one.hidden() for one in frames]
-
-
-async def _sight(
-    reader: AsyncConnection, places: Sequence[Place], *, workspace_id: UUID, user_id: UUID
-) -> Callable[[Place], bool]:
-    """Return what tells whether the user sees a place in a workspace now."""
-    projects = {one.project_id for one in places if one.project_id is not None}
-    if not projects:
-        return _everything
-    tasks = {one.task_id for one in places if one.task_id is not None}
-    seen = await repository.projects_seen(reader, projects, workspace_id=workspace_id, user_id=user_id)
-    shared = await repository.tasks_shared(reader, tasks, user_id=user_id) if projects - seen else set()
-    return lambda place: place.project_id is None or place.project_id in seen or place.task_id in shared
-
-
-def _everything(_place: Place) -> bool:
-    return True
-
-
-def _nothing(_place: Place) -> bool:
-    return False
+    sight = await sight_of(reader, frames, [user_id])
+    return [one if one.ended_for == user_id or sight.shows(one, user_id) else one.hidden() for one in frames]

@@ -1,0 +1,53 @@
+"""What of an event is for somebody: all of it, or that something is gone, or nothing. Without any I/O."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chassis.identity import Principal
+
+from notifications_service.realtime.protocol import Place, StoredFrame
+
+PERSONAL_SCOPES = {"notification": "notifications:read", "webhook": "webhooks:manage"}
+"""Of an API token that hears of what its user alone is told, by what that begins with; of the rest it hears nothing."""
+COMMENT = "comment."
+
+
+def part_of(frame: StoredFrame, caller: Principal) -> bytes | None:
+    """Return what of a frame is for a caller, within the caller's restriction; what is seen now is another question."""
+    if not _reaches_stream_of(frame, caller):
+        return None
+    is_shown = caller.user_id in frame.audience
+    if is_shown and all(_reaches(place, caller) for place in frame.places):
+        return frame.opening
+    loss = frame.loss
+    if loss is not None and (is_shown or caller.user_id in loss.readers) and _reaches(loss.place, caller):
+        return loss.opening
+    return None
+
+
+def comments_told(rows: Any) -> dict[str, int]:
+    """Return the comments that rows of events are about, each with the number of its first event among them."""
+    return {row["frame"]["subject"]: row["seq"] for row in reversed(rows) if is_of_comment(row)}
+
+
+def is_of_comment(row: Mapping[Any, Any]) -> bool:
+    """Tell whether the row of an event is about a comment."""
+    return bool(row["type"].startswith(COMMENT))
+
+
+def _reaches_stream_of(frame: StoredFrame, caller: Principal) -> bool:
+    """Tell whether a frame's workspace is within the caller's restriction, and the caller hears of the like.
+
+    What is told to a user alone an API token hears where it could ask for it, and a restricted one in its
+    workspaces only.
+    """
+    if frame.is_personal and not caller.is_session and PERSONAL_SCOPES.get(frame.kind) not in caller.scopes:
+        return False
+    if frame.workspace_id is None:
+        return not caller.is_restricted
+    return caller.reaches_workspace(frame.workspace_id)
+
+
+def _reaches(place: Place, caller: Principal) -> bool:
+    """Tell whether the caller's restriction leaves a place; what is in no project is not for some projects only."""
+    return caller.reaches_project(place.project_id)
