@@ -83,6 +83,7 @@ class Service:
         self.behave: Behaviour | None = None
         self.behave_socket: Behaviour | None = None
         self.document: Any = {"openapi": "3.1.0", "info": {"title": "x", "version": "1"}, "paths": {}}
+        self.events: Any = {"events": [], "components": {"schemas": {}}}
 
     def reset(self) -> None:
         self.requests, self.sockets = [], []
@@ -102,6 +103,8 @@ class Service:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/openapi.json":
             await answer(send, body=orjson.dumps(self.document))
+        elif scope["path"] == "/internal/events":
+            await answer(send, body=orjson.dumps(self.events))
         elif scope["path"] == "/readyz":
             await answer(send)
         else:

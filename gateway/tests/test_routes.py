@@ -8,7 +8,7 @@ from gateway.api import own_document
 from gateway.routes import ROUTES, RoutingTable
 
 SOCKET = "/api/v1/ws"
-UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/{}"}
+UNDOCUMENTED = {"/openapi.json", "/asyncapi.json", "/docs", "/docs/{}", "/docs/events", "/docs/events/{}"}
 """Pages for people and tools, which are in no contract."""
 LOGIN = {
     "/api/v1/auth/register",
@@ -94,9 +94,9 @@ def test_only_uploads_may_be_large(public_operations):
         "/api/v1/tasksx",
         "/internal/revocations",
         "/internal/memberships",
+        "/internal/events",
         f"/internal/tasks/{SAMPLE}",
         "/metrics",
-        "/asyncapi.json",
         "/favicon.ico",
         "/robots.txt",
     ],

@@ -9,8 +9,11 @@ from attachments_service import main as attachments
 from attachments_service.registry import EVENTS as ATTACHMENTS_EVENTS
 from auth_service import main as auth
 from auth_service.registry import EVENTS as AUTH_EVENTS
+from chassis.outbox.catalogue import catalogue
+from chassis.outbox.contracts import EventContract
 from gateway.api import own_document
 from gateway.documents import merge_documents
+from gateway.event_documents import EventDocuments
 from notifications_service import main as notifications
 from notifications_service.registry import EVENTS as NOTIFICATIONS_EVENTS
 from tasks_service import main as tasks
@@ -18,7 +21,7 @@ from tasks_service.registry import EVENTS as TASKS_EVENTS
 
 ROOT = Path(__file__).parents[3] / "contracts"
 SERVER = "http://127.0.0.1:8080"
-EVENTS = {
+EVENTS: dict[str, tuple[EventContract, ...]] = {
     "auth": AUTH_EVENTS,
     "tasks": TASKS_EVENTS,
     "notifications": NOTIFICATIONS_EVENTS,
@@ -44,6 +47,17 @@ def files() -> Iterator[tuple[Path, bytes]]:
             folder = ROOT / "events" / producer
             yield folder / f"{event.type}.schema.json", _pretty(event.json_schema())
             yield folder / f"{event.type}.example.json", _pretty(event.example_event())
+    yield from _public_events()
+
+
+def _public_events() -> Iterator[tuple[Path, bytes]]:
+    """Yield what users are told of events: the document, and the schema and example of each."""
+    documents = EventDocuments.of({name: catalogue(events) for name, events in EVENTS.items()}, server=SERVER)
+    yield ROOT / "events.asyncapi.json", _pretty(documents.asyncapi)
+    for event in documents.events:
+        folder = ROOT / "events" / "public"
+        yield folder / f"{event['type']}.schema.json", _pretty(documents.schemas[event["type"]])
+        yield folder / f"{event['type']}.example.json", _pretty(event["example"])
 
 
 def write() -> None:

@@ -1,7 +1,7 @@
 """The gateway's own endpoints, off the hot path."""
 
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from chassis.errors import RateLimited, Unauthenticated
@@ -10,11 +10,12 @@ from chassis.web.identity import check_token
 from chassis.web.openapi import NEVER_STORED, complete_document, errors, example
 from chassis.web.replies import JSON, NO_STORE, reply
 from chassis.web.routing import StrictRoute, public, scope, token_rule
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway.callers import Caller
 from gateway.errors import RouteNotFound, TicketsUnavailable
+from gateway.event_documents import EventDocuments
 
 STATIC = resources.files("gateway") / "static"
 STATIC_TYPES = {"js": "text/javascript", "css": "text/css"}
@@ -22,6 +23,9 @@ DOCS_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; font-src 'self' data:; frame-ancestors 'none'"
 )
+
+EVENTS_CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+SCHEMA_JSON = "application/schema+json"
 
 router = APIRouter(tags=["system"], route_class=StrictRoute)
 
@@ -46,6 +50,38 @@ class ErrorCodeOut(BaseModel):
     code: str
     status: int
     message: str
+
+
+Channel = Literal["history", "feed", "websocket", "sse", "webhook", "notification"]
+
+
+class EventTypeOut(BaseModel):
+    """A type of event."""
+
+    type: str = Field(description="As events have it, and as webhooks and `types=` name it.")
+    noun: str = Field(description="What it is about.")
+    verb: str = Field(description="What happened to it.")
+    schema_version: int = Field(description="The version of what it looks like; a change that breaks is a new one.")
+    description: str
+    channels: list[Channel] = Field(description="Where it is told; `notification` where it can become one.")
+    reserved: bool = Field(description="Whether nothing sends it yet.")
+    since: str = Field(description="The release that had it first.")
+    example: dict[str, Any] = Field(description="An event as every channel has it.")
+    schema_url: str = Field(description="Where its JSON Schema is.")
+
+
+EVENT_TYPE_EXAMPLE: dict[str, Any] = {
+    "type": "task.deleted",
+    "noun": "task",
+    "verb": "deleted",
+    "schema_version": 1,
+    "description": "A task went to the trash.",
+    "channels": ["history", "feed", "websocket", "sse", "webhook", "notification"],
+    "reserved": False,
+    "since": "0.1.0",
+    "example": {"seq": 7, "type": "task.deleted", "event_id": "0199d3b2-7b00-7f0e-8f3a-1d1f6c0f5ae1"},
+    "schema_url": "http://127.0.0.1:8080/docs/events/task.deleted.json",
+}
 
 
 def current_caller(request: Request) -> Caller:
@@ -113,6 +149,66 @@ async def read_status(request: Request) -> Response:
 async def list_error_codes(request: Request) -> Response:
     document = await request.app.state.documents.merged()
     return Response(success_body(orjson.dumps(document["x-error-codes"])), headers=CACHEABLE, media_type=JSON)
+
+
+@router.get(
+    "/api/v1/meta/events",
+    summary="List the types of events",
+    description=(
+        "Every type of event that there is or will be (`reserved`), with where it is told, an example, and its JSON "
+        "Schema. `channel` leaves those that are told there, `q` those with all of its words in their type or "
+        "description."
+    ),
+    response_model=Envelope[list[EventTypeOut]],
+    responses={
+        200: example(
+            [EVENT_TYPE_EXAMPLE],
+            description="The types, by name.",
+            headers={"Cache-Control": "How long it may be kept."},
+        )
+    },
+)
+@public("documentation")
+async def list_event_types(
+    request: Request,
+    channel: Annotated[Channel | None, Query(description="Only what is told here.", examples=["webhook"])] = None,
+    q: Annotated[str | None, Query(max_length=100, description="Words to look for.", examples=["comment"])] = None,
+) -> Response:
+    documents: EventDocuments = await request.app.state.events.merged()
+    words = (q or "").lower().split()
+    found = [
+        event
+        for event in documents.events
+        if (channel is None or channel in event["channels"])
+        and all(word in f"{event['type']} {event['description']}".lower() for word in words)
+    ]
+    return Response(success_body(orjson.dumps(found)), headers=CACHEABLE, media_type=JSON)
+
+
+@router.get("/asyncapi.json", include_in_schema=False)
+@public("documentation")
+async def read_asyncapi(request: Request) -> Response:
+    documents: EventDocuments = await request.app.state.events.merged()
+    return Response(orjson.dumps(documents.asyncapi), headers=CACHEABLE, media_type=JSON)
+
+
+@router.get("/docs/events", include_in_schema=False)
+@public("documentation")
+async def read_events_page(request: Request) -> Response:
+    documents: EventDocuments = await request.app.state.events.merged()
+    return Response(
+        documents.page, headers={"content-security-policy": EVENTS_CSP, **CACHEABLE}, media_type="text/html"
+    )
+
+
+@router.get("/docs/events/{name}", include_in_schema=False)
+@public("documentation")
+async def read_event_schema(request: Request, name: str) -> Response:
+    documents: EventDocuments = await request.app.state.events.merged()
+    schema = documents.schemas.get(name.removesuffix(".json")) if name.endswith(".json") else None
+    if schema is None:
+        raise RouteNotFound
+    return Response(orjson.dumps(schema), headers=CACHEABLE, media_type=SCHEMA_JSON)
 
 
 @router.get("/openapi.json", include_in_schema=False)

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 import redis.asyncio as redis
@@ -15,9 +16,11 @@ from redis.backoff import NoBackoff
 from gateway.api import own_document, router
 from gateway.api_tokens import ApiTokens
 from gateway.auth import Authenticator
-from gateway.documents import Documents, Statuses
+from gateway.documents import OWN, Statuses, merge_documents
+from gateway.event_documents import EventDocuments
 from gateway.keys import PublishedKeys
 from gateway.proxy import Proxy
+from gateway.published import Published
 from gateway.rate_limit import RateLimiter
 from gateway.revocation import Revocations
 from gateway.settings import Settings
@@ -114,7 +117,13 @@ def _own_api(settings: Settings, health: Health, session: aiohttp.ClientSession,
     api.state.routers = (router,)
     api.state.statuses = Statuses(session, upstreams)
     api.state.tickets = tickets
-    api.state.documents = Documents(session, upstreams, own_document(), server=settings.edge.public_base_url)
+    server = settings.edge.public_base_url
+    api.state.documents = Published(
+        session, upstreams, "/openapi.json", merge=partial(merge_documents, server=server), own={OWN: own_document()}
+    )
+    api.state.events = Published(
+        session, upstreams, "/internal/events", merge=partial(EventDocuments.of, server=server), own={}
+    )
     return api
 
 

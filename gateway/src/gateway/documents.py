@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import aiohttp
-import structlog
 from chassis.errors import AppError
 from chassis.web.openapi import add_refusals
 
@@ -20,16 +19,9 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.published import Document
 from gateway.routes import ROUTES
 
-log = structlog.get_logger()
-
-Document = dict[str, Any]
-
-CACHE_SECONDS = 30.0
-DOCUMENT_SECONDS = 10
-"""A service makes its document when it is asked for first: a second on an idle machine, several on a busy one."""
-RETRY_SECONDS = 2.0
 STATUS_SECONDS = 1.0
 OWN = "gateway"
 COSTLY = frozenset(route.template for route in ROUTES if route.cost_by is not None)
@@ -43,7 +35,10 @@ DESCRIPTION = (
     "and send the access token as `Authorization: Bearer <token>`.\n\n"
     "Every JSON answer has the same envelope: `success`, `data`, `message`, `errors`, `meta`. Clients branch on the "
     "status and on `errors[].code`; all codes are at `GET /api/v1/meta/errors`, with those of requests that reach no "
-    "operation, such as a path that is not there, or header fields that are too large."
+    "operation, such as a path that is not there, or header fields that are too large.\n\n"
+    "What happens is told as events: by `GET /api/v1/changes`, over `/api/v1/ws` and `/api/v1/stream`, and to "
+    "webhooks. All of them are at [/docs/events](/docs/events), as AsyncAPI at [/asyncapi.json](/asyncapi.json), and "
+    "at `GET /api/v1/meta/events`."
 )
 
 
@@ -64,7 +59,7 @@ def merge_documents(documents: Mapping[str, Document], *, server: str) -> Docume
     }
     codes: dict[str, Any] = {}
     for service in sorted(documents):
-        document = _without_collisions(copy.deepcopy(documents[service]), merged["components"]["schemas"], service)
+        document = without_collisions(copy.deepcopy(documents[service]), merged["components"]["schemas"], service)
         public = {path: item for path, item in document["paths"].items() if not path.startswith("/internal")}
         for operation in (one for item in public.values() for one in item.values()):
             add_refusals(operation, *_refusals(operation, is_own=service == OWN))
@@ -120,7 +115,8 @@ def _examples_of_refusals(paths: Document) -> Iterator[tuple[str, Document]]:
             yield from ((code, examples) for code in list(examples) if status >= "4")
 
 
-def _without_collisions(document: Document, taken: Mapping[str, Any], service: str) -> Document:
+def without_collisions(document: Document, taken: Mapping[str, Any], service: str) -> Document:
+    """Rename schemas that mean something else than those of their names that are taken, with their references."""
     clashing = _clashing(document.get("components", {}).get("schemas", {}), taken)
     text = json.dumps(document)
     for name in clashing:
@@ -144,53 +140,6 @@ def _clashing(schemas: Document, taken: Mapping[str, Any]) -> list[str]:
 
 def _reference(name: str) -> str:
     return f'"#/components/schemas/{name}"'
-
-
-class Documents:
-    """The services' documents, fetched when asked for and kept for 30 seconds; the last good one outlives an outage."""
-
-    def __init__(
-        self, session: aiohttp.ClientSession, upstreams: Mapping[str, str], own: Document, *, server: str
-    ) -> None:
-        self._session = session
-        self._upstreams = upstreams
-        self._server = server
-        self._documents: dict[str, Document] = {OWN: own}
-        self._merged = merge_documents(self._documents, server=server)
-        self._fetch_at = float("-inf")
-        self._fetching = asyncio.Lock()
-
-    async def merged(self) -> Document:
-        """Return the public document."""
-        async with self._fetching:
-            now = asyncio.get_running_loop().time()
-            if now >= self._fetch_at:
-                await self._fetch_all()
-                complete = len(self._documents) == len(self._upstreams) + 1
-                self._fetch_at = now + (CACHE_SECONDS if complete else RETRY_SECONDS)
-        return self._merged
-
-    async def _fetch_all(self) -> None:
-        names = list(self._upstreams)
-        fetched = await asyncio.gather(*(self._fetch(name, self._upstreams[name]) for name in names))
-        changed = {name: found for name, found in zip(names, fetched, strict=True) if found is not None}
-        if any(self._documents.get(name) != found for name, found in changed.items()):
-            self._documents.update(changed)
-            self._merged = merge_documents(self._documents, server=self._server)
-
-    async def _fetch(self, name: str, url: str) -> Document | None:
-        try:
-            timeout = aiohttp.ClientTimeout(total=DOCUMENT_SECONDS)
-            address = f"{url.rstrip('/')}/openapi.json"
-            async with self._session.get(address, timeout=timeout, allow_redirects=False) as response:
-                response.raise_for_status()
-                found: Document = await response.json(content_type=None)
-            # One that can't be merged is as good as none.
-            merge_documents({name: found}, server=self._server)
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("document.unavailable", upstream=name, reason=type(error).__name__)
-            return None
-        return found
 
 
 class Statuses:

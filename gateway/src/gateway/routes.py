@@ -87,8 +87,12 @@ ROUTES = (
     Route("/api/v1/ws-tickets", "gateway"),
     Route("/api/v1/status", "gateway", "public"),
     Route("/api/v1/meta/errors", "gateway", "public"),
+    Route("/api/v1/meta/events", "gateway", "public"),
     Route("/openapi.json", "gateway", "public"),
+    Route("/asyncapi.json", "gateway", "public"),
     Route("/docs", "gateway", "public"),
+    Route("/docs/events", "gateway", "public"),
+    Route("/docs/events/{}", "gateway", "public"),
     Route("/docs/{}", "gateway", "public"),
 )
 

@@ -19,6 +19,7 @@ from attachments_service import settings as settings_module
 from attachments_service.attachments import endpoints as attachments
 from attachments_service.db import ROOT, SCHEMA, IdempotencyKey
 from attachments_service.locations.service import Locations
+from attachments_service.registry import EVENTS
 from attachments_service.settings import Settings
 from attachments_service.storage.port import Storage
 from attachments_service.storage.store import ObstoreStorage
@@ -39,6 +40,7 @@ def create_app(settings: Settings, *, database: Database, storage: Storage, heal
     return create_service_app(
         title=TITLE,
         routers=ROUTERS,
+        events=EVENTS,
         health=health,
         lifespan=lifespan,
         state={

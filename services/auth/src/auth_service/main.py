@@ -40,6 +40,7 @@ from auth_service.passkeys.service import PasskeyTerms
 from auth_service.password_changes import endpoints as password_changes
 from auth_service.passwords.service import PasswordHasher
 from auth_service.proofs import endpoints as proofs
+from auth_service.registry import EVENTS
 from auth_service.revocations import endpoints as revocations
 from auth_service.second_factors import endpoints as second_factors
 from auth_service.second_factors.service import FactorTerms, check_seeds
@@ -113,7 +114,13 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
 
     state = {"database": database, **shared(settings, opened), **all_terms(settings, opened)}
     return create_service_app(
-        title=TITLE, routers=ROUTERS, field_codes=FIELD_CODES, health=health, lifespan=lifespan, state=state
+        title=TITLE,
+        routers=ROUTERS,
+        field_codes=FIELD_CODES,
+        events=EVENTS,
+        health=health,
+        lifespan=lifespan,
+        state=state,
     )
 
 

@@ -24,6 +24,7 @@ from notifications_service.preferences import endpoints as preferences
 from notifications_service.realtime import endpoints as realtime
 from notifications_service.realtime.hub import Hub, Limits
 from notifications_service.realtime.service import TasksClient
+from notifications_service.registry import EVENTS
 from notifications_service.settings import ApiSettings
 from notifications_service.wake_ups import open_redis
 
@@ -58,6 +59,7 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
         title=TITLE,
         routers=ROUTERS,
         field_codes=FIELD_CODES,
+        events=EVENTS,
         health=health,
         lifespan=lifespan,
         state={

@@ -52,6 +52,7 @@ from tasks_service.project_lifecycle import endpoints as project_lifecycle
 from tasks_service.project_members import endpoints as project_members
 from tasks_service.projects import endpoints as projects
 from tasks_service.reactions import endpoints as reactions
+from tasks_service.registry import EVENTS
 from tasks_service.relations import endpoints as relations
 from tasks_service.reverting import endpoints as reverting
 from tasks_service.saved_filters import endpoints as saved_filters
@@ -148,6 +149,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
         routers=ROUTERS,
         field_codes=FIELD_CODES,
         actions=RULES,
+        events=EVENTS,
         health=health,
         state={
             "database": database,

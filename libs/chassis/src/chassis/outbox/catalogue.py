@@ -50,8 +50,8 @@ FIELDS: dict[str, Any] = {
 
 
 def catalogue(contracts: Iterable[EventContract]) -> dict[str, Any]:
-    """Return what a service has to say of its events; schemas that several share are told once."""
-    events = tuple(contracts)
+    """Return what a service has to say of the events that users get; schemas that several share are told once."""
+    events = tuple(event for event in contracts if event.channels)
     models = dict.fromkeys(event.resource for event in events)
     references, definitions = models_json_schema([(model, "serialization") for model in models], ref_template=REFERENCE)
     return {
@@ -98,7 +98,7 @@ def public_schema(name: str, description: str, resource: dict[str, Any]) -> dict
 def public_example(event: EventContract) -> dict[str, Any]:
     """Return an example of an event as users get it."""
     data = event.example_event()["data"]
-    of_workspace = event.entity_type == "workspace" or "workspace_id" in event.example
+    of_workspace = event.example[event.stream] == data["workspace_id"]
     removed = {"purged": "purged", "deleted": "deleted"}.get(event.name.partition(".")[2])
     return {
         "seq": 7,

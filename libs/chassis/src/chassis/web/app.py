@@ -16,7 +16,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.db.failures import explain
+from chassis.outbox.contracts import EventContract
 from chassis.web.database import Replay, replayed
+from chassis.web.events import serve_events
 from chassis.web.handlers import api_routes, fixed_paths, install_handlers, on_app_error
 from chassis.web.health import Health, health_routes
 from chassis.web.identity import calling_service, current_principal
@@ -50,11 +52,12 @@ def create_app(
     lifespan: Lifespan | None = None,
     field_codes: Mapping[str, str] = NONE_OF_ITS_OWN,
     actions: Collection[str] | None = None,
+    events: Sequence[EventContract] = (),
 ) -> FastAPI:
     """Return the app of a service.
 
     `actions` are all that a route's policy may name, in a service that decides by policies: then every route for users
-    has one.
+    has one. `events` are those that the service publishes.
     `field_codes` are codes about single fields that are the service's own, with a sentence each. `state` is what the
     request dependencies of chassis.web look for: `database`, `identities`, `idempotency_table`, and whatever the
     service's own need; `answers_by` is how its handlers are called (chassis.web.repeating).
@@ -88,6 +91,7 @@ def create_app(
     app.add_middleware(BodyLimitInEnvelope)
     complete_document(app, routers, {**FIELD_CODES, **field_codes})
     serve_document(app)
+    serve_events(app, events)
     return app
 
 
