@@ -19,12 +19,14 @@ from gateway.auth import Authenticator
 from gateway.documents import OWN, Statuses, merge_documents
 from gateway.event_documents import EventDocuments
 from gateway.keys import PublishedKeys
+from gateway.live import LiveConnections
 from gateway.proxy import Proxy
 from gateway.published import Published
 from gateway.rate_limit import RateLimiter
 from gateway.revocation import Revocations
 from gateway.settings import Settings
 from gateway.sockets import Sockets
+from gateway.streams import Streams
 from gateway.tickets import Tickets
 
 
@@ -38,6 +40,7 @@ class Parts:
     limiter: RateLimiter
     proxy: Proxy
     sockets: Sockets
+    streams: Streams
     tickets: Tickets
     api: FastAPI
 
@@ -56,16 +59,19 @@ async def open_parts(settings: Settings, health: Health, stack: AsyncExitStack) 
     signer = IdentitySigner(settings.tokens.signing_key.get_secret_value())
     keys = PublishedKeys(session, f"{upstreams['auth']}/.well-known/jwks.json")
     revocations = _revocations(settings, session, signer)
+    authenticator = _authenticator(settings, session, keys, revocations, signer)
+    live = _live(settings, revocations)
     tickets = Tickets(server, signer)
     return Parts(
-        authenticator=_authenticator(settings, session, keys, revocations, signer),
+        authenticator=authenticator,
         keys=keys,
         revocations=revocations,
         limiter=RateLimiter(
             server, workers=settings.gateway.workers, patience_seconds=settings.gateway.redis_patience_ms / 1000
         ),
         proxy=Proxy(session, upstreams),
-        sockets=_sockets(settings, revocations),
+        sockets=Sockets(upstreams["notifications"], live, authenticator),
+        streams=Streams(session, upstreams["notifications"], live),
         tickets=tickets,
         api=_own_api(settings, health, session, tickets),
     )
@@ -95,16 +101,15 @@ def _authenticator(
     return Authenticator(verifier, keys, revocations, signer, api_tokens)
 
 
-def _sockets(settings: Settings, revocations: Revocations) -> Sockets:
-    sockets = Sockets(
-        upstream_urls(settings)["notifications"],
+def _live(settings: Settings, revocations: Revocations) -> LiveConnections:
+    live = LiveConnections(
         limit=settings.gateway.max_sockets,
         per_user=settings.gateway.max_sockets_per_user,
         check=revocations.check,
     )
-    revocations.on_marks(sockets.end_revoked)
-    revocations.on_silence(sockets.end_unsure)
-    return sockets
+    revocations.on_marks(live.end_revoked)
+    revocations.on_silence(live.end_unsure)
+    return live
 
 
 def _own_api(settings: Settings, health: Health, session: aiohttp.ClientSession, tickets: Tickets) -> FastAPI:

@@ -6,8 +6,9 @@ from starlette.types import Send
 from gateway.exchange import Fields
 
 REQUEST_FIELDS = (
-    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Prefer, Range, Traceparent, "
-    b"Upload-Checksum, Upload-Complete, Upload-Length, Upload-Offset, X-Min-Cursor, X-Request-Id, X-Timezone"
+    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Last-Event-ID, Prefer, "
+    b"Range, Traceparent, Upload-Checksum, Upload-Complete, Upload-Length, Upload-Offset, X-Min-Cursor, "
+    b"X-Request-Id, X-Timezone"
 )
 EXPOSED_FIELDS = (
     b"Allow, Content-Disposition, Content-Range, ETag, Location, Link, X-Cursor, X-Request-Id, Idempotency-Replayed, "

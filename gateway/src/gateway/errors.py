@@ -110,4 +110,4 @@ class TicketsUnavailable(ServiceUnavailable):
 class TooManySockets(AppError):
     code = "TOO_MANY_SOCKETS"
     kind = ErrorKind.RATE_LIMITED
-    message = "Too many open WebSockets: close one first."
+    message = "Too many open WebSockets and event streams: close one first."

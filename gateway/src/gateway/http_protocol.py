@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from chassis.errors import AppError, MalformedRequest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooManyHeaders
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -21,8 +20,9 @@ from gateway.errors import HeaderFieldsTooLarge, HeadTimeout, TargetTooLong, Too
 
 REFUSAL = "taskloom.refusal"
 GONE = "taskloom.gone"
+STOPPING = "taskloom.stopping"
+"""In the scope of an answer without an end: what ends it when this process does."""
 LINGER_SECONDS = 2.0
-SOCKET_BLOCKED_SECONDS = 5.0
 SWITCHING_PROTOCOLS = 101
 HTTP_VERSIONS = frozenset({"1.0", "1.1"})
 
@@ -150,6 +150,13 @@ class EdgeProtocol(HttpToolsProtocol):
             # Answered before the body had come: what is left of it may take a while, and no longer.
             self._draining = self.loop.call_later(self._limits.head_seconds, self.transport.close)
 
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self._served is not None:
+            stop = cast("dict[str, Any]", self._served.scope).get(STOPPING)
+            if stop is not None:
+                stop()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._blocked = self.loop.call_later(self._limits.blocked_seconds, self.transport.abort)
@@ -253,39 +260,6 @@ class LingeringTransport:
             self._loop.call_later(LINGER_SECONDS, self._transport.close)
         else:
             self._transport.close()
-
-
-class EdgeSocket(WebSocketsSansIOProtocol):
-    """One WebSocket: counted as a connection, and cut when its client does not read."""
-
-    def __init__(self, *args: Any, limits: Connections, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._limits = limits
-        self._key: str | None = None
-        self._blocked: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._key = self._limits.enter(self.client[0] if self.client else "")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._limits.leave(self._key)
-        if self._blocked is not None:
-            self._blocked.cancel()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        # A close frame would wait behind what is not read, so there is none.
-        self._blocked = self.loop.call_later(
-            min(SOCKET_BLOCKED_SECONDS, self._limits.blocked_seconds), self.transport.abort
-        )
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._blocked is not None:
-            self._blocked.cancel()
-            self._blocked = None
 
 
 def _refusal_of(method: str, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> AppError | None:

@@ -16,6 +16,7 @@ from chassis.web.health import Health
 from chassis.web.replies import refuse
 from chassis.web.status import STATUS_OF_KIND
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.utils import ClientDisconnected
 
 from gateway.assembly import Parts, open_parts
 from gateway.callers import Caller
@@ -32,13 +33,14 @@ from gateway.exchange import (
     bind_context,
     client_traceparent,
 )
-from gateway.http_protocol import GONE, REFUSAL, Connections, EdgeProtocol, EdgeSocket
+from gateway.http_protocol import GONE, REFUSAL, Connections, EdgeProtocol
 from gateway.proxy import AnswerBrokenOff, Forwarding
 from gateway.rate_limit import Decision, Quota
 from gateway.request_body import RequestBody, replayed
 from gateway.routes import Route, RoutingTable
 from gateway.settings import Settings
-from gateway.sockets import Refused
+from gateway.socket_protocol import EdgeSocket
+from gateway.upstream_socket import Refused
 
 log = structlog.get_logger()
 
@@ -135,6 +137,11 @@ class Gateway:
             await self._count(self._by_address(head.client), exchange)
             raise RouteNotFound
         exchange.route = route.template
+        if route.stream and scope["method"] == "GET":
+            reader = await self._admit_live(scope, head, exchange)
+            headers = self._forwarding(route, head, reader, context).headers
+            await self.parts.streams.serve(scope, exchange.send, caller=reader, headers=headers)
+            return
         caller, receive = await self._admit(route, head, exchange, scope, receive)
         if route.upstream == "gateway":
             scope["taskloom.caller"], scope["taskloom.client"] = caller, head.client
@@ -235,30 +242,33 @@ class Gateway:
             head = await self._read_head(scope, exchange)
             exchange.route = "/api/v1/ws"
             exchange.fields.extend(self._cors.fields(head.origin))
-            caller = await self._admit_socket(scope, head, exchange)
+            caller = await self._admit_live(scope, head, exchange)
             headers = [("x-taskloom-identity", caller.identity), *_ids(context), ("x-client-address", head.client)]
-            fields = exchange.fields
-            await self.parts.sockets.serve(scope, receive, exchange.send, caller=caller, headers=headers, fields=fields)
+            await self.parts.sockets.serve(
+                scope, exchange.send, caller=caller, client=head.client, headers=headers, fields=exchange.fields
+            )
         except AppError as error:
             log_refusal(error, scope["path"])
             await exchange.answer(refuse(error))
         except Refused as refusal:
             await exchange.refuse(refusal.status, refusal.body, refusal.fields)
+        except ClientDisconnected:
+            log.info("socket.client_gone")
         except Exception:
             log.exception("socket.crashed", path=scope["path"])
             await exchange.fail(refuse(InternalError()))
 
-    async def _admit_socket(self, scope: Scope, head: Head, exchange: Exchange) -> Caller:
+    async def _admit_live(self, scope: Scope, head: Head, exchange: Exchange) -> Caller:
         """Return who connects, and count it; by address where nobody could be identified."""
         try:
-            caller = await self._identify_socket(scope, head)
+            caller = await self._identify_live(scope, head)
         except AppError:
             await self._count(self._by_address(head.client), exchange)
             raise
         await self._count(self._by_user(caller.token), exchange)
         return caller
 
-    async def _identify_socket(self, scope: Scope, head: Head) -> Caller:
+    async def _identify_live(self, scope: Scope, head: Head) -> Caller:
         """Return who connects, by Authorization or by ticket. A page must be of a listed origin, or ours (R53)."""
         own_origin = head.origin is not None and head.origin.partition("://")[2] == head.host
         if head.origin is not None and not own_origin and not self._cors.allows(head.origin):

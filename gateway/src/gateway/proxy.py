@@ -150,7 +150,8 @@ class Proxy:
     async def _call(self, scope: Scope, upstream: Upstream, forwarding: Forwarding, body: RequestBody) -> Call:
         buffered = b"" if body.is_empty else await body.whole() if body.is_small else None
         deadline = asyncio.get_running_loop().time() + forwarding.total_seconds
-        return Call(scope["method"], _url(upstream, scope), forwarding, body, buffered, deadline)
+        url = upstream_url(upstream.base, scope, scope["query_string"])
+        return Call(scope["method"], url, forwarding, body, buffered, deadline)
 
     async def _try(self, upstream: Upstream, call: Call, answer: "Answer", *, is_first: bool) -> None:
         upstream.breaker.enter()
@@ -170,7 +171,7 @@ class Proxy:
             may_try_again = is_first and _came_to_nothing(error) and call.may_be_repeated
             if may_try_again and upstream.retries.take():
                 raise TryAgain from None
-            raise refusal or _of_the_service(error) from None
+            raise refusal or failure_of(error) from None
         finally:
             upstream.breaker.leave(ok=ok)
 
@@ -197,25 +198,25 @@ class Answer:
         length = response.content_length
         if response.status in WITHOUT_LENGTH or (length is not None and length <= SMALL):
             body = await response.read()
-            await self._begin(response)
+            await self.begin(response)
             await self._send({"type": "http.response.body", "body": body})
             return
-        await self._begin(response)
+        await self.begin(response)
         async for chunk in response.content.iter_any():
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _begin(self, response: aiohttp.ClientResponse) -> None:
+    async def begin(self, response: aiohttp.ClientResponse) -> None:
+        """Pass on the head."""
         start = {"type": "http.response.start", "status": response.status, "headers": _passed_on(response)}
         self.has_begun = True
         await self._send(start)
 
 
-def _url(upstream: Upstream, scope: Scope) -> URL:
+def upstream_url(base: str, scope: Scope, query: bytes) -> URL:
     """Build the upstream address; the path was checked by gateway.edge and needs no quoting again."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    query: bytes = scope["query_string"]
-    return URL(f"{upstream.base}{raw.decode('ascii')}{'?' + query.decode('ascii') if query else ''}", encoded=True)
+    return URL(f"{base}{raw.decode('ascii')}{'?' + query.decode('ascii') if query else ''}", encoded=True)
 
 
 def _passed_on(response: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
@@ -244,7 +245,7 @@ def _came_to_nothing(error: Exception) -> bool:
     return isinstance(error, (*NOT_CONNECTED, aiohttp.ClientOSError))
 
 
-def _of_the_service(error: Exception) -> AppError:
+def failure_of(error: Exception) -> AppError:
     """Return what a failure of the exchange with a service means to the client."""
     reason = type(error).__name__
     if isinstance(error, NOT_CONNECTED):

@@ -14,6 +14,7 @@ class Route:
 
     `upload` allows large bodies, and `file` says that what goes either way may be a whole workspace. `cost_by` is the
     member of a POST's body that tells how many things are to be done; with `many` these may be many, whatever it says.
+    A `stream` is an answer without an end to a GET, and takes a ticket as a WebSocket does.
     """
 
     template: str
@@ -23,6 +24,7 @@ class Route:
     file: bool = False
     cost_by: str | None = None
     many: bool = False
+    stream: bool = False
 
 
 ROUTES = (
@@ -84,6 +86,7 @@ ROUTES = (
     Route("/api/v1/meta/permissions", "tasks"),
     Route("/api/v1/meta/tasks/fields", "tasks"),
     Route("/api/v1/ws", "notifications"),
+    Route("/api/v1/stream", "notifications", stream=True),
     Route("/api/v1/ws-tickets", "gateway"),
     Route("/api/v1/status", "gateway", "public"),
     Route("/api/v1/meta/errors", "gateway", "public"),

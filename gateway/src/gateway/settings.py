@@ -125,8 +125,10 @@ class GatewaySettings(SettingsGroup):
         ge=1024,
         description="Largest file of an import, in bytes; the tasks service has a limit, too.",
     )
-    max_sockets: int = Field(default=8000, ge=1, description="Open WebSockets of one process.")
-    max_sockets_per_user: int = Field(default=20, ge=1, description="Open WebSockets of one user in one process.")
+    max_sockets: int = Field(default=8000, ge=1, description="Open WebSockets and event streams of one process.")
+    max_sockets_per_user: int = Field(
+        default=20, ge=1, description="Open WebSockets and event streams of one user in one process."
+    )
 
 
 @dataclass(frozen=True)
