@@ -117,7 +117,13 @@ async def test_user_routes_need_a_token_and_others_do_not(api, services, public_
     open_to_all = {filled(path) for path in LOGIN} | {"/api/v1/auth/oidc/providers"}
     reached = {name: {one.target for one in service.requests} for name, service in services.named().items()}
     of_tasks = {"/api/v1/invitations/link", filled("/api/v1/exports/{export_id}/content")}
-    assert reached == {"auth": open_to_all - of_tasks, "tasks": of_tasks, "notifications": set(), "attachments": set()}
+    of_mail = {"/api/v1/unsubscribe"}
+    assert reached == {
+        "auth": open_to_all - of_tasks,
+        "tasks": of_tasks,
+        "notifications": of_mail,
+        "attachments": set(),
+    }
 
 
 async def test_a_path_below_a_public_one_is_not_public(api, is_refused, services):

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from notifications_service import settings as settings_module
 from notifications_service.db import ROOT, SCHEMA, IdempotencyKey
+from notifications_service.emails import endpoints as emails
 from notifications_service.live.access import sees_shown
 from notifications_service.preferences import endpoints as preferences
 from notifications_service.realtime import endpoints as realtime
@@ -28,7 +29,7 @@ from notifications_service.registry import EVENTS
 from notifications_service.settings import ApiSettings
 from notifications_service.wake_ups import open_redis
 
-ROUTERS = (preferences.router, realtime.router)
+ROUTERS = (preferences.router, emails.channels, emails.unsubscribing, realtime.router)
 TITLE = "Taskloom notifications"
 FIELD_CODES = {
     "SCOPE_ID": "A workspace or project needs its id, and `all` has none.",
@@ -67,6 +68,7 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
             "hub": hub,
+            "ring": settings.sealing.ring(),
             "idempotency_table": table_of(IdempotencyKey),
             "sees_workspaces": sees_shown,
             "blocked_seconds": own.blocked_seconds,

@@ -5,6 +5,8 @@ from notifications_service.chat.models import ChatConnection
 from notifications_service.db import Base, IdempotencyKey, Inbox, Outbox
 from notifications_service.deliveries.models import Delivery
 from notifications_service.devices.models import Device
+from notifications_service.digests.models import DigestSlot
+from notifications_service.emails.models import EmailChannel
 from notifications_service.following.models import FollowerFailure, FollowerPosition
 from notifications_service.live.models import (
     Membership,
@@ -26,6 +28,8 @@ __all__ = [
     "DeletedUser",
     "Delivery",
     "Device",
+    "DigestSlot",
+    "EmailChannel",
     "FollowerFailure",
     "FollowerPosition",
     "IdempotencyKey",

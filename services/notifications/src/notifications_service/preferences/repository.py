@@ -6,13 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, Select, and_, any_, delete, literal, or_, select, union_all, update
+from sqlalchemy import RowMapping, Select, and_, any_, delete, exists, literal, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.live.models import Membership, ProjectMember, ProjectPlace
 from notifications_service.people.models import Person
+from notifications_service.people.rules import DELETED
 from notifications_service.preferences.models import NotificationPreference
 
 preference = table_of(NotificationPreference)
@@ -88,9 +89,11 @@ async def replace(
 
 
 async def begin(session: AsyncSession, *, user_id: UUID, updated_at: datetime) -> None:
-    """Have a row for a user who has asked for nothing yet."""
-    nothing: dict[str, Any] = {"lines": [], "quiet_hours": None, "digest": None, "digest_at": None, "version": 1}
-    statement = insert(preference).values(user_id=user_id, updated_at=updated_at, **nothing)
+    """Have a row for a user who has asked for nothing yet; of who is gone there is none."""
+    values: dict[str, Any] = {"user_id": user_id, "lines": [], "version": 1, "updated_at": updated_at}
+    given = select(*(literal(value, preference.c[name].type) for name, value in values.items()))
+    is_gone = exists().where(person.c.user_id == user_id, person.c.status == DELETED)
+    statement = insert(preference).from_select([*values], given.where(~is_gone))
     await session.execute(statement.on_conflict_do_nothing())
 
 

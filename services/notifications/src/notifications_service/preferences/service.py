@@ -98,6 +98,15 @@ async def turn_off_mail(session: AsyncSession, *, user_id: UUID, kind: AnyKind |
         await repository.replace(session, user_id=user_id, values=values, expected=row["version"])
 
 
+async def turn_off_digest(session: AsyncSession, *, user_id: UUID) -> None:
+    """Send somebody no more digests."""
+    row = await repository.find(session, user_id, lock=True)
+    if row is None or rhythm_of(row) is None:
+        return
+    values = {"digest": {**row["digest"], "frequency": "off"}, "digest_at": None, "updated_at": utcnow()}
+    await repository.replace(session, user_id=user_id, values=values, expected=row["version"])
+
+
 async def explain(
     reader: Reader, *, user_id: UUID, kind: Kind, workspace_id: UUID | None, project_id: UUID | None, now: datetime
 ) -> EffectiveOut:
