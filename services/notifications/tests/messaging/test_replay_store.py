@@ -269,6 +269,7 @@ async def test_every_example_of_the_producer_is_understood(transport, consumer_o
     for (event_type, frame), example in zip(kept, examples, strict=True):
         data = example["data"]
         assert event_type == example["type"]
+        gone = [word for word in ("deleted", "purged") if event_type.split(".")[1] == word]
         assert frame == {
             "seq": example["sequence"],
             "type": event_type.removesuffix(".v1"),
@@ -283,6 +284,7 @@ async def test_every_example_of_the_producer_is_understood(transport, consumer_o
             "data": data["resource"],
             "occurred_at": example["time"],
             "origin_request_id": data["request_id"],
+            **({"removed": {"reason": gone[0]}} if gone else {}),
         }
     assert await rows("SELECT user_id::text, joined_seq, removed FROM notifications.membership") == [
         ("0199d3b2-5e00-7b00-8c6f-2d7e4a8b1c03", 1, False)
@@ -326,3 +328,23 @@ async def test_the_consumers_lines_have_the_request_and_the_trace_of_the_event(f
     assert (settled["type"], settled["event_id"]) == ("task.created.v1", str(kept.event_id))
     assert (failed["request_id"], failed["trace_id"], failed["queue"]) == ("request-2", "c3" * 16, QUEUE)
     assert failed["event_id"] == str(refused.event_id)
+
+
+async def test_k7_of_files_only_what_is_in_the_change_log_is_taken_in(feed, world, team, head, stored):
+    """The attachments service tells of them first; were that taken for the same event, the log would have a gap."""
+    file = {"id": str(uuid7()), "task_id": str(uuid7()), "name": "plan.pdf"}
+    logged = world.event("attachment.created.v1", entity_type="attachment", resource=file, task_id=file["task_id"])
+    first = logged.model_copy(update={"source": "/taskloom/attachments", "stream_id": uuid7(), "sequence": 1})
+    await feed.keep(first, logged, first)
+    assert await stored(world) == [1, 2, 3]
+    assert await head(world) == 3
+
+
+@pytest.mark.parametrize(("verb", "reason"), [("deleted", "deleted"), ("purged", "purged"), ("updated", None)])
+async def test_j4_what_is_gone_is_told_as_removed(service, world, feed, team, verb, reason):
+    ann, _ = team
+    async with service.reading(ann) as reader:
+        await feed.keep(world.task(event_type=f"task.{verb}.v1"))
+        [frame] = await reader.frames(1)
+    assert frame.get("removed") == (reason and {"reason": reason})
+    assert frame["data"]["title"] == "Buy milk"

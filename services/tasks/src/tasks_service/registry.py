@@ -8,6 +8,8 @@ from chassis.outbox.contracts import EventContract, ResourceModel
 
 from tasks_service.assignees.events import ASSIGNEE_UPDATED
 from tasks_service.assignees.schemas import ASSIGNEE_EXAMPLE, AssigneeResource
+from tasks_service.attachments.events import ATTACHMENT_CREATED, ATTACHMENT_DELETED
+from tasks_service.attachments.schemas import ATTACHMENT_EXAMPLE, AttachmentResource
 from tasks_service.categories.events import CATEGORY_CREATED, CATEGORY_DELETED, CATEGORY_UPDATED
 from tasks_service.categories.schemas import CATEGORY_EXAMPLE, CategoryOut
 from tasks_service.checklists.events import (
@@ -359,6 +361,12 @@ CHANGES = (
             ),
             TASK_METADATA_REMOVED: "An app keeps something with a task no more.",
         },
+    ),
+    *_about(AttachmentResource, ATTACHMENT_EXAMPLE, {ATTACHMENT_CREATED: "A file was attached to a task."}),
+    *_about(
+        AttachmentResource,
+        {**ATTACHMENT_EXAMPLE, "version": 2},
+        {ATTACHMENT_DELETED: "A file was taken off a task; the resource is what it was."},
     ),
     *_about(JobOut, _JOB, {JOB_CREATED: "Somebody started a job; told to nobody else."}),
     *_about(

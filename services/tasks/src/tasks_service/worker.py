@@ -7,6 +7,7 @@ from functools import partial
 from chassis.broker.consumer import Consumer
 from chassis.db.engine import Database
 
+from tasks_service.attachments.consumers import on_attachment
 from tasks_service.bulk.jobs import bulk_kind
 from tasks_service.db import ROW_SECURITY
 from tasks_service.directory.consumers import on_person
@@ -15,7 +16,6 @@ from tasks_service.exports.service import write_step
 from tasks_service.imports.service import take_step
 from tasks_service.jobs.jobs import JobWorker, WorkTerms
 from tasks_service.jobs.schemas import JobKind
-from tasks_service.search.consumers import on_attachment
 from tasks_service.service_accounts.consumers import on_service_account
 from tasks_service.settings import Settings, project_limits
 from tasks_service.workspaces.consumers import on_user_registered

@@ -4,12 +4,12 @@ import json
 import math
 from functools import partial
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from tasks_service.search import service
-from tasks_service.search.schemas import AttachmentResource
 from tasks_service.settings import Settings
 from testkit.commands import commands_of
 
@@ -53,8 +53,8 @@ async def test_d5_words_are_taken_by_the_stems_of_another_language_in_all_that_i
     commented, named = await roster.task(title="Commented"), await roster.task(title="Named")
     comment = await roster.ok("owner", "POST", f"/tasks/{commented['id']}/comments", {"body": "zwei Häuser"})
     async with transaction(database) as session:
-        file = AttachmentResource(id=uuid7(), task_id=named["id"], name="die_Häuser.pdf")
-        await service.keep_name(session, attachment=file, version=1, is_there=True)
+        file = {"attachment_id": uuid7(), "task_id": UUID(named["id"]), "name": "die_Häuser.pdf"}
+        await service.keep_name(session, version=1, **file)
     assert await found(ENGLISH[0]) == {ENGLISH[1]}
     assert await found(GERMAN[0]) == set()
     before = await rows(VECTORS, ids=[commented["id"], named["id"]])

@@ -12,8 +12,8 @@ from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
+from tasks_service.attachments.consumers import on_attachment
 from tasks_service.db import Inbox
-from tasks_service.search.consumers import on_attachment
 from tasks_service.worker import CONSUMERS
 
 CREATED, DELETED = "attachment.created.v1", "attachment.deleted.v1"
@@ -36,7 +36,20 @@ def attachment_event(event_type, attachment, task, *, version=1, name="shopping-
         data={
             "entity_type": "attachment",
             "version": version,
-            "resource": {"id": str(attachment), "task_id": task["id"], "name": name, "added_tomorrow": True},
+            "actor": None,
+            "resource": {
+                "id": str(attachment),
+                "task_id": task["id"],
+                "workspace_id": str(uuid7()),
+                "name": name,
+                "size": 1,
+                "sha256": "0" * 64,
+                "content_type": "text/plain",
+                "created_by": str(uuid7()),
+                "version": 1,
+                "created_at": "2026-11-24T09:05:00Z",
+                "added_tomorrow": True,
+            },
         },
     )
 

@@ -43,13 +43,24 @@ class Consumer:
 
     queue: Queue
     handle: EventHandler
+    sources: frozenset[str] | None = None
+
+    def takes(self, event: EventEnvelope) -> bool:
+        """Tell whether an event is from a service whose events are taken; with None they are from all."""
+        return self.sources is None or event.source in self.sources
 
 
-def consumer(*, queue: str, types: Sequence[str]) -> Callable[[EventHandler], Consumer]:
-    """Declare a consumer: `queue` is `<service>.<subject>`, `types` are topic patterns such as `task.*.v1`."""
+def consumer(
+    *, queue: str, types: Sequence[str], sources: Sequence[str] | None = None
+) -> Callable[[EventHandler], Consumer]:
+    """Declare a consumer: `queue` is `<service>.<subject>`, `types` are topic patterns such as `task.*.v1`.
+
+    Where two services tell of the same event under one id, `sources` says whose telling counts. Another one is passed
+    over, and does not make the id known.
+    """
 
     def declare(handler: EventHandler) -> Consumer:
-        return Consumer(Queue(queue, tuple(types)), handler)
+        return Consumer(Queue(queue, tuple(types)), handler, None if sources is None else frozenset(sources))
 
     return declare
 
@@ -112,6 +123,8 @@ class ConsumerRunner:
         self._count(outcome)
 
     async def _work(self, event: EventEnvelope) -> str:
+        if not self._consumer.takes(event):
+            return "passed_over"
         async with transaction(self._database) as session:
             name = self._queue.name
             if not await claim(session, self._inbox, consumer=name, event_id=event.event_id):

@@ -49,6 +49,12 @@ FIELDS: dict[str, Any] = {
 """The members of an event as users get it."""
 
 
+def removal(name: str) -> dict[str, Any]:
+    """Return the member of the public shape by which an event of this name says that its subject is gone, if it is."""
+    reason = {"deleted": "deleted", "purged": "purged"}.get(name.partition(".")[2])
+    return {} if reason is None else {"removed": {"reason": reason}}
+
+
 def catalogue(contracts: Iterable[EventContract]) -> dict[str, Any]:
     """Return what a service has to say of the events that users get; schemas that several share are told once."""
     events = tuple(event for event in contracts if event.channels)
@@ -99,7 +105,6 @@ def public_example(event: EventContract) -> dict[str, Any]:
     """Return an example of an event as users get it."""
     data = event.example_event()["data"]
     of_workspace = event.example[event.stream] == data["workspace_id"]
-    removed = {"purged": "purged", "deleted": "deleted"}.get(event.name.partition(".")[2])
     return {
         "seq": 7,
         "cursor": EXAMPLE_CURSOR,
@@ -115,5 +120,5 @@ def public_example(event: EventContract) -> dict[str, Any]:
         "data": data["resource"],
         "occurred_at": EXAMPLE_TIME,
         "origin_request_id": EXAMPLE_REQUEST_ID,
-        **({} if removed is None else {"removed": {"reason": removed}}),
+        **removal(event.name),
     }

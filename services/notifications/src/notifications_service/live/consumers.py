@@ -11,6 +11,7 @@ from notifications_service.wake_ups import WakeUp, announce
 
 NOUNS = (
     "assignee",
+    "attachment",
     "category",
     "checklist_item",
     "comment",
@@ -34,13 +35,15 @@ NOUNS = (
     "workspace",
 )
 """Everything that the tasks service's change log is about: readers see a workspace up to the first gap in it."""
+SOURCE_NAME = "/taskloom/tasks"
+"""Of files the attachments service tells, too, under the same ids, and without their places in the log."""
 LIVE = Queue("notifications.live", tuple(f"{noun}.*.v1" for noun in NOUNS))
 
 
 def live_consumer(server: redis.Redis) -> Consumer:
     """Return the consumer that announces what it has kept through `server`."""
 
-    @consumer(queue=LIVE.name, types=LIVE.patterns)
+    @consumer(queue=LIVE.name, types=LIVE.patterns, sources=[SOURCE_NAME])
     async def on_change(event: EventEnvelope, session: AsyncSession) -> None:
         advance = await keep(session, event)
         if advance is not None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from chassis.clock import rfc3339, utcnow
 from chassis.context import current_request
 from chassis.db.base import table_of
+from chassis.outbox.catalogue import removal
 from chassis.outbox.envelope import EventEnvelope
 from chassis.outbox.publishing import publish
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -66,9 +67,10 @@ async def _add(session: AsyncSession, event: EventEnvelope, change: ChangeData) 
 
 def frame_of(event: EventEnvelope, change: ChangeData) -> dict[str, Any]:
     """Return the part of a frame that all its readers share."""
+    name = event.type.rpartition(".")[0]
     return {
         "seq": event.sequence,
-        "type": event.type.rpartition(".")[0],
+        "type": name,
         "event_id": str(event.event_id),
         "workspace_id": str(change.workspace_id),
         "project_id": None if change.project_id is None else str(change.project_id),
@@ -80,6 +82,7 @@ def frame_of(event: EventEnvelope, change: ChangeData) -> dict[str, Any]:
         "data": change.resource,
         "occurred_at": rfc3339(event.occurred_at),
         "origin_request_id": change.request_id,
+        **removal(name),
     }
 
 

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import Select, any_, bindparam, func, insert, select, update
+from sqlalchemy import Select, and_, any_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.changes.models import Change, ChangeCounter
+from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.shares.models import TaskShare
 from tasks_service.visibility.repository import PROJECTS, Sight, project, project_rank, seen, seen_by, sight_of
 from tasks_service.workspaces.models import Member
@@ -82,6 +83,13 @@ async def readers_by_share(session: AsyncSession, task_ids: Iterable[UUID]) -> d
     """Return whom each of the tasks is shared with now."""
     rows = await session.execute(SHARED_WITH, {"of_tasks": sorted(task_ids)})
     return {row[0]: row[1] for row in rows}
+
+
+async def is_recorded(session: AsyncSession, *, draft: ChangeDraft, event_id: UUID) -> bool:
+    """Tell whether the log has an event, or this or a later version of the resource that it is about."""
+    is_known = and_(change.c.entity_id == draft.entity_id, change.c.version >= draft.version)
+    found = await session.scalar(select(change.c.seq).where(or_(change.c.event_id == event_id, is_known)).limit(1))
+    return found is not None
 
 
 async def append(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
@@ -46,6 +47,20 @@ class ChangeDraft:
     related_task_id: UUID | None = None
     also: frozenset[UUID] = frozenset()
     lost_by: frozenset[UUID] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a change comes from: the id of its event, who made it (None is the service), when and why.
+
+    Nobody is notified of what is `quiet`.
+    """
+
+    event_id: UUID
+    actor: Mapping[str, Any] | None
+    occurred_at: datetime
+    reason: str | None = None
+    quiet: bool = False
 
 
 @dataclass(slots=True)

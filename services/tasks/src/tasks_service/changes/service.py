@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -17,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import repository
 from tasks_service.changes.models import Change
-from tasks_service.changes.schemas import Audience, ChangeDraft, Gathering
+from tasks_service.changes.schemas import Audience, ChangeDraft, Gathering, Origin
 from tasks_service.permissions.rules import ADMINS, EVERYBODY, RULES
 
 RELAY_CHANNEL = relay_channel(table_of(Change))
@@ -48,19 +47,33 @@ async def record(
     if gathering is not None:
         gathering.add(workspace_id, drafts, reason)
         return
-    last = await repository.take_numbers(session, workspace_id=workspace_id, count=len(drafts))
-    audiences = await _audiences(session, workspace_id, drafts)
-    first, now = last - len(drafts) + 1, utcnow()
+    now, told_actor = utcnow(), None if actor is None else actor.as_actor()
+    origins = [Origin(uuid7(), told_actor, now, reason, quiet) for _ in drafts]
+    await _append(session, workspace_id, list(zip(drafts, origins, strict=True)))
+
+
+async def record_told(session: AsyncSession, *, workspace_id: UUID, draft: ChangeDraft, origin: Origin) -> None:
+    """Write a change that another service has told of, under the id of its event, unless it is in the log already.
+
+    To be called last in a transaction, as `record`.
+    """
+    if await repository.lock_next_number(session, workspace_id) is None:
+        return
+    if not await repository.is_recorded(session, draft=draft, event_id=origin.event_id):
+        await _append(session, workspace_id, [(draft, origin)])
+
+
+async def _append(session: AsyncSession, workspace_id: UUID, changes: Sequence[tuple[ChangeDraft, Origin]]) -> None:
+    last = await repository.take_numbers(session, workspace_id=workspace_id, count=len(changes))
+    audiences = await _audiences(session, workspace_id, [draft for draft, _ in changes])
     rows = [
         {
-            **_entry(draft, actor, now),
+            **_entry(draft, origin),
             "workspace_id": workspace_id,
             "seq": seq,
             "audience": sorted({*audiences[_circle(draft)], *draft.also}),
-            "reason": reason,
-            "quiet": quiet or None,
         }
-        for seq, draft in enumerate(drafts, start=first)
+        for seq, (draft, origin) in enumerate(changes, start=last - len(changes) + 1)
     ]
     await repository.append(session, rows)
     await wake_relay(session, RELAY_CHANNEL)
@@ -130,13 +143,15 @@ async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence
     return found
 
 
-def _entry(draft: ChangeDraft, actor: Principal | None, now: datetime) -> dict[str, Any]:
+def _entry(draft: ChangeDraft, origin: Origin) -> dict[str, Any]:
     request = current_request()
     return {
-        "event_id": uuid7(),
+        "event_id": origin.event_id,
         "type": draft.type,
-        "occurred_at": now,
-        "actor": None if actor is None else actor.as_actor(),
+        "occurred_at": origin.occurred_at,
+        "actor": origin.actor,
+        "reason": origin.reason,
+        "quiet": origin.quiet or None,
         "entity_type": draft.entity_type,
         "entity_id": draft.entity_id,
         "project_id": draft.project_id,

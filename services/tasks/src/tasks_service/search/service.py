@@ -1,6 +1,7 @@
 """Keeping what is searched, as far as triggers do not."""
 
 from functools import partial
+from uuid import UUID
 
 from chassis.db.batches import go_through
 from chassis.db.engine import Database
@@ -8,20 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.search import repository
 from tasks_service.search.errors import UnknownLanguage
-from tasks_service.search.schemas import AttachmentResource
 
 BATCH = 1000
 
 
-async def keep_name(session: AsyncSession, *, attachment: AttachmentResource, version: int, is_there: bool) -> None:
-    """Note what an attachment of a task is called, or that it is gone, unless something newer is known.
-
-    An attachment of a task that is gone is none.
-    """
-    name = attachment.name if is_there else None
-    await repository.put_name(
-        session, attachment_id=attachment.id, task_id=attachment.task_id, name=name, version=version
-    )
+async def keep_name(
+    session: AsyncSession, *, attachment_id: UUID, task_id: UUID, name: str | None, version: int
+) -> None:
+    """Note what an attachment of a task is called, or with None that it is gone, unless something newer is known."""
+    await repository.put_name(session, attachment_id=attachment_id, task_id=task_id, name=name, version=version)
 
 
 async def change_language(database: Database, *, name: str, at_once: int = BATCH) -> int:

@@ -42,8 +42,8 @@ async def changes_of(session: AsyncSession, *, user_id: UUID, request_id: str, l
     query = (
         select(*TOLD)
         .where(change.c.request_id == request_id, change.c.actor.contains({"id": str(user_id)}))
-        # How far a job is changes nothing; what it does has entries of its own.
-        .where(change.c.entity_type != "job")
+        # How far a job is changes nothing; what it does has entries of its own. Files are not brought back from here.
+        .where(change.c.entity_type.not_in(("job", "attachment")))
         .order_by(change.c.occurred_at.desc(), change.c.seq.desc())
         .limit(limit)
     )
