@@ -8,7 +8,7 @@ from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing
 from notifications_service.emails.rules import SUBJECTS, Unsubscription, seal
-from notifications_service.emails.service import addresses_of, disable_address
+from notifications_service.emails.service import addresses_of, give_up_address
 
 PATH, CHANNELS = "/api/v1/unsubscribe", "/api/v1/users/me/channels"
 PREFERENCES = "/api/v1/users/me/notification-preferences"
@@ -133,7 +133,7 @@ async def test_k3_mail_reaches_verified_addresses_that_no_server_refused(api, te
     assert await reached() == {account.id: account.email}
     async with transaction(database) as session:
         told = [
-            await disable_address(session, user_id=account.id, address=account.email, reason="recipient_550")
+            await give_up_address(session, user_id=account.id, address=account.email, reason="recipient_550")
             for _ in range(2)
         ]
     assert told == [True, False]
@@ -147,7 +147,7 @@ async def test_k3_mail_reaches_verified_addresses_that_no_server_refused(api, te
 async def test_k3_a_new_address_is_another_matter(api, tell, account, headers, database):
     await tell(account.event())
     async with transaction(database) as session:
-        await disable_address(session, user_id=account.id, address=account.email, reason="recipient_550")
+        await give_up_address(session, user_id=account.id, address=account.email, reason="recipient_550")
     await tell(account.event(email=f"new-{account.email}"))
     assert await state(api, headers) == ("on", f"new-{account.email}", None)
 

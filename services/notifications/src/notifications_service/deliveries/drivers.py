@@ -42,6 +42,7 @@ class Notice:
 class Outgoing:
     """A message: of one notification or event, or of a digest, which has several notices.
 
+    `rest` is how many more a digest would have had.
     `target` is the row of what it is sent to, where a channel has such: a device, or a connection to a chat.
     `previous` is what the service called the last message of the same collapse key, where that is so young that it
     is to be changed rather than followed by another.
@@ -57,6 +58,7 @@ class Outgoing:
     target: Mapping[str, Any] = field(default_factory=dict)
     collapse_key: str | None = None
     previous: str | None = None
+    rest: int = 0
 
     @property
     def notice(self) -> Notice:

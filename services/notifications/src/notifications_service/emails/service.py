@@ -51,7 +51,7 @@ async def enable_channel(session: AsyncSession, *, user_id: UUID) -> ChannelOut:
     return found
 
 
-async def disable_address(session: AsyncSession, *, user_id: UUID, address: str, reason: str) -> bool:
+async def give_up_address(session: AsyncSession, *, user_id: UUID, address: str, reason: str) -> bool:
     """Send no more mail to an address that was refused for good; False when that is known already."""
     return await repository.disable(session, user_id=user_id, address=address, reason=reason)
 

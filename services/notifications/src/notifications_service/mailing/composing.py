@@ -67,7 +67,7 @@ def compose(mail: RowMapping, *, letterhead: Letterhead, token: str | None) -> t
     """Return the message of a mail, and the address that it goes to. Raises Uncomposable."""
     if mail["kind"] not in KINDS:
         raise Uncomposable("unknown_kind")
-    recipient = _deliverable(mail["recipient"])
+    recipient = deliverable(mail["recipient"])
     message = EmailMessage(policy=SMTP)
     message["Message-ID"] = message_id(mail["id"], letterhead)
     message["Date"] = utcnow()
@@ -155,7 +155,7 @@ def _link(kind: str, letterhead: Letterhead, token: str | None) -> dict[str, Any
     }
 
 
-def _deliverable(address: str) -> Address:
+def deliverable(address: str) -> Address:
     """Return an address in ASCII, as every server takes it. Raises Uncomposable."""
     local, _, domain = address.rpartition("@")
     try:
