@@ -254,6 +254,16 @@ async def test_an_event_that_fails_holds_its_own_stream_back_alone_and_is_left_o
     assert len(tries) <= 10 + 2 * 8
 
 
+async def test_a_runner_with_nobody_to_follow_waits_to_be_stopped(database):
+    """A process ends when any of its work does."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(FollowerRunner(database, ()).run(stop))
+    done, _ = await asyncio.wait([task], timeout=0.2)
+    assert not done
+    stop.set()
+    await asyncio.wait_for(task, 5)
+
+
 def test_an_event_is_tried_again_for_minutes_and_then_left_out():
     seconds = [None if (delay := delay_after(count)) is None else delay.total_seconds() for count in range(1, 11)]
     assert seconds == [1, 2, 4, 8, 16, 32, 60, 60, 60, None]

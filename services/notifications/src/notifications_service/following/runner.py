@@ -47,8 +47,13 @@ class FollowerRunner:
         self._walks = [Walk(database, one, gate) for one in followers]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Follow until `stop` is set, and finish what is under way. Trouble with the database is waited out."""
-        await asyncio.gather(self._listen(stop), *(walk.run(stop, self._poll_seconds) for walk in self._walks))
+        """Follow until `stop` is set, and finish what is under way. Trouble with the database is waited out.
+
+        Where there is nobody to follow it waits, too: a process ends with what it does.
+        """
+        await asyncio.gather(
+            stop.wait(), self._listen(stop), *(walk.run(stop, self._poll_seconds) for walk in self._walks)
+        )
 
     async def _listen(self, stop: asyncio.Event) -> None:
         """Wake the walks whenever PostgreSQL tells of a stream."""
