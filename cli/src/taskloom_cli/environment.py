@@ -14,6 +14,7 @@ SERVICES = ("auth", "tasks", "notifications", "attachments")
 APIS = (*SERVICES, "gateway")
 PROCESSES = (*APIS, *(f"{service}-background" for service in SERVICES), "mail")
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - on request only
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 PREFIXES = ("AUTH_", "TASKS_", "NOTIFICATIONS_", "ATTACHMENTS_", "GATEWAY_")
 
 
@@ -103,6 +104,8 @@ def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str,
         "AUTH_ENCRYPTION_KEYS": _ring(encryption),
         "MAIL_SEALING_KEYS": _ring(f"{encryption}:mail"),
         "NOTIFICATIONS_SEALING_KEYS": _ring(f"{encryption}:notifications"),
+        "NOTIFICATIONS_VAPID_KEY": _scalar(f"{encryption}:push"),
+        "NOTIFICATIONS_DRIVERS": "recording",
         "EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
         "EGRESS_ALLOWED_PORTS": "1-65535",
         "EGRESS_ALLOW_HTTP": "true",
@@ -119,6 +122,12 @@ def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str,
 def _ring(text: str) -> str:
     key = hashlib.sha256(text.encode()).digest()
     return f"k1:{base64.b64encode(key).decode()}"
+
+
+def _scalar(text: str) -> str:
+    """Return a private key of P-256, whose order is a little less than 32 bytes can hold."""
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big") % (P256_ORDER - 1) + 1
+    return base64.urlsafe_b64encode(number.to_bytes(32, "big")).decode()
 
 
 def _of_service(service: str, environment: dict[str, str]) -> dict[str, str]:

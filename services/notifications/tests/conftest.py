@@ -40,7 +40,7 @@ from notifications_service.live.schemas import PersonalEvent
 from notifications_service.live.service import tell_user
 from notifications_service.main import create_app, openapi_document
 from notifications_service.models import METADATA
-from notifications_service.settings import ApiSettings, NotificationsSettings, SealingSettings
+from notifications_service.settings import ApiSettings, ChannelSettings, NotificationsSettings, SealingSettings
 from notifications_service.wake_ups import open_redis
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -57,6 +57,7 @@ from testkit.waiting import eventually
 
 CURSOR_SECRET = "a secret of the tests, long enough"
 SEALING_KEYS = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+CHANNELS = ChannelSettings(vapid_key=SecretStr("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"))
 LOOPBACK_ALLOWED = EgressSettings(
     allowed_networks=("127.0.0.0/8",), allowed_ports=("443", "1024-65535"), allow_http=True
 )
@@ -390,7 +391,13 @@ def start(
     """Starts an API with settings of its own."""
 
     @asynccontextmanager
-    async def start(*, redis_url: str = valkey_url, through: Database = database, **own: Any) -> AsyncIterator[Service]:
+    async def start(
+        *,
+        redis_url: str = valkey_url,
+        through: Database = database,
+        channels: ChannelSettings = CHANNELS,
+        **own: Any,
+    ) -> AsyncIterator[Service]:
         settings = ApiSettings(
             process=ProcessSettings(environment="test"),
             database=database_settings,
@@ -399,6 +406,7 @@ def start(
             cursors=CursorSettings(secret=SecretStr(CURSOR_SECRET)),
             egress=LOOPBACK_ALLOWED,
             sealing=SealingSettings(keys=SecretStr(SEALING_KEYS)),
+            channels=channels,
             notifications=NotificationsSettings(**{"tasks_url": tasks_server[1], **own}),
         )
         app = create_app(settings, database=through, health=Health())

@@ -10,6 +10,7 @@ from chassis.cursors import CursorSigner
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import current_schema_check
+from chassis.egress.client import Egress
 from chassis.process import run_process
 from chassis.tokens import IdentityVerifier
 from chassis.web.app import create_app as create_service_app
@@ -19,6 +20,7 @@ from fastapi import FastAPI
 
 from notifications_service import settings as settings_module
 from notifications_service.db import ROOT, SCHEMA, IdempotencyKey
+from notifications_service.devices import endpoints as devices
 from notifications_service.emails import endpoints as emails
 from notifications_service.live.access import sees_shown
 from notifications_service.preferences import endpoints as preferences
@@ -26,15 +28,24 @@ from notifications_service.realtime import endpoints as realtime
 from notifications_service.realtime.hub import Hub, Limits
 from notifications_service.realtime.service import TasksClient
 from notifications_service.registry import EVENTS
-from notifications_service.settings import ApiSettings
+from notifications_service.settings import ApiSettings, egress_rules
+from notifications_service.terms import ChannelTerms
 from notifications_service.wake_ups import open_redis
 
-ROUTERS = (preferences.router, emails.channels, emails.unsubscribing, realtime.router)
+ROUTERS = (
+    preferences.router,
+    emails.channels,
+    emails.unsubscribing,
+    devices.router,
+    realtime.router,
+)
 TITLE = "Taskloom notifications"
 FIELD_CODES = {
     "SCOPE_ID": "A workspace or project needs its id, and `all` has none.",
     "DIGEST_IS_MAIL": "A digest comes by `email` alone.",
     "QUIET_HOURS_EMPTY": "Quiet hours begin and end at different times.",
+    "TOKEN_OR_SUBSCRIPTION": "`webpush` has a subscription, and the others a token.",
+    "INVALID_KEY": "This is no key of a subscription to Web Push.",
     "REPEATED_PREFERENCE": "There are two lines for one kind, channel and scope.",
 }
 
@@ -43,6 +54,7 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
     """Make the app with everything that its sockets need; the hub runs as long as the app."""
     own = settings.notifications
     server = open_redis(settings.redis.url.get_secret_value())
+    egress = Egress(egress_rules(settings))
     hub = Hub(database, server, Limits(own.max_sockets, own.max_sockets_per_user))
 
     @asynccontextmanager
@@ -54,6 +66,7 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
             yield
         stop.set()
         await running
+        await egress.close()
         await server.aclose()
 
     return create_service_app(
@@ -72,6 +85,13 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
             "idempotency_table": table_of(IdempotencyKey),
             "sees_workspaces": sees_shown,
             "blocked_seconds": own.blocked_seconds,
+            "channels": ChannelTerms(
+                ring=settings.sealing.ring(),
+                egress=egress,
+                devices=settings.channels.devices,
+                vapid_public_key=settings.channels.vapid_public_key,
+                records=settings.channels.records,
+            ),
         },
     )
 

@@ -1,7 +1,7 @@
 """Everything the notifications service reads from the environment."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from chassis.egress.rules import EgressRules
 from chassis.egress.settings import EgressSettings
@@ -26,6 +26,8 @@ from pydantic_settings import SettingsConfigDict
 
 from notifications_service.mailing.letterhead import Letterhead, parse_sender
 from notifications_service.mailing.smtp import SmtpServer
+from notifications_service.push.accounts import ApnsAccount, ServiceAccount
+from notifications_service.push.keys import private_key, public_key
 
 PREFIX = "NOTIFICATIONS_"
 LOCAL = "localhost"
@@ -127,6 +129,83 @@ class SealingSettings(SettingsGroup):
         return KeyRing.parse(self.keys.get_secret_value())
 
 
+def _vapid_key(value: SecretStr) -> SecretStr:
+    private_key(value.get_secret_value())
+    return value
+
+
+def _service_account(value: SecretStr) -> SecretStr:
+    ServiceAccount.parse(value.get_secret_value())
+    return value
+
+
+class ChannelSettings(SettingsGroup):
+    """How notifications leave beside mail."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
+
+    drivers: Literal["real", "recording"] = Field(
+        default="real",
+        description=(
+            "`recording` sends nothing to chats and devices, and keeps what would be sent, mails too, for "
+            "`GET /api/v1/recorded-messages`; not in production."
+        ),
+    )
+    vapid_key: Annotated[SecretStr, AfterValidator(_vapid_key)] | None = Field(
+        default=None,
+        description=(
+            "Private key for Web Push: the 32 bytes of a P-256 scalar in base64url. Another one ends all subscriptions "
+            "of browsers; without it there are none."
+        ),
+        examples=["MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY"],
+    )
+    fcm_service_account: Annotated[SecretStr, AfterValidator(_service_account)] | None = Field(
+        default=None,
+        description="Key of a service account that may send by FCM: its JSON. Needs the extra `fcm`.",
+        examples=['{"type": "service_account", "project_id": "...", "client_email": "...", "private_key": "..."}'],
+    )
+    apns_key: SecretStr | None = Field(
+        default=None,
+        description="Private key of APNs (the content of the .p8 file). Needs the extra `apns`, and the next three.",
+        examples=["-----BEGIN PRIVATE KEY-----\\n...\\n-----END PRIVATE KEY-----"],
+    )
+    apns_key_id: str | None = Field(default=None, description="Id of the key of APNs.", examples=["ABC123DEFG"])
+    apns_team_id: str | None = Field(default=None, description="Id of the team at Apple.", examples=["DEF123GHIJ"])
+    apns_topic: str | None = Field(default=None, description="Bundle id of the app.", examples=["com.example.app"])
+    apns_sandbox: bool = Field(default=False, description="Whether devices are those of a development build.")
+
+    @property
+    def records(self) -> bool:
+        """Whether messages are kept instead of sent."""
+        return self.drivers == "recording"
+
+    @property
+    def apns(self) -> ApnsAccount | None:
+        """Who sends to Apple's devices, None where nobody does."""
+        parts = (self.apns_key, self.apns_key_id, self.apns_team_id, self.apns_topic)
+        if self.apns_key is None or not all(parts):
+            return None
+        key = self.apns_key.get_secret_value().replace("\\n", "\n")
+        return ApnsAccount(str(self.apns_key_id), str(self.apns_team_id), str(self.apns_topic), key, self.apns_sandbox)
+
+    @property
+    def fcm(self) -> ServiceAccount | None:
+        """Who sends by FCM, None where nobody does."""
+        given = self.fcm_service_account
+        return None if given is None else ServiceAccount.parse(given.get_secret_value())
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The kinds of device that can be sent to."""
+        found = {"webpush": self.vapid_key, "fcm": self.fcm, "apns": self.apns}
+        return tuple(kind for kind, given in found.items() if given is not None or self.records)
+
+    @property
+    def vapid_public_key(self) -> str | None:
+        """What browsers subscribe with."""
+        return None if self.vapid_key is None else public_key(self.vapid_key.get_secret_value())
+
+
 class NotificationsSettings(SettingsGroup):
     """The service's own settings."""
 
@@ -155,6 +234,7 @@ class Settings:
     mail_sealing: MailSealingSettings
     egress: EgressSettings
     sealing: SealingSettings
+    channels: ChannelSettings
     notifications: NotificationsSettings
 
 
@@ -169,6 +249,7 @@ class ApiSettings:
     cursors: CursorSettings
     egress: EgressSettings
     sealing: SealingSettings
+    channels: ChannelSettings
     notifications: NotificationsSettings
 
 
@@ -177,6 +258,7 @@ def load() -> Settings:
     settings = load_settings(Settings, prefix=PREFIX)
     if settings.process.environment == "production" and not settings.mail.sends_in_its_own_name:
         raise SettingsError(f"MAIL_FROM: in production mail needs a sender of its own (for example {EXAMPLE_SENDER}).")
+    _refuse_recording(settings)
     egress_rules(settings)
     return settings
 
@@ -184,6 +266,7 @@ def load() -> Settings:
 def load_api() -> ApiSettings:
     """Read the settings of the API. Raises SettingsError with everything that is wrong."""
     settings = load_settings(ApiSettings, prefix=PREFIX)
+    _refuse_recording(settings)
     egress_rules(settings)
     return settings
 
@@ -191,3 +274,8 @@ def load_api() -> ApiSettings:
 def egress_rules(settings: Settings | ApiSettings) -> EgressRules:
     """Return where requests to URLs of users may go. Raises SettingsError where that is too much for production."""
     return settings.egress.rules(production=settings.process.environment == "production")
+
+
+def _refuse_recording(settings: Settings | ApiSettings) -> None:
+    if settings.process.environment == "production" and settings.channels.records:
+        raise SettingsError(f"{PREFIX}DRIVERS: in production messages are sent, not recorded.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import httpx2
 import pytest
 from chassis.clock import utcnow
 from chassis.db.engine import Database
@@ -17,6 +18,7 @@ from notifications_service.deliveries.drivers import Notice, Outgoing, Person, S
 from notifications_service.deliveries.schemas import PlannedDelivery
 from notifications_service.deliveries.sender import DeliverySender
 from sqlalchemy import text
+from testkit.contract import contract_client
 from testkit.waiting import eventually
 
 Answer = Callable[[Outgoing], Awaitable[Sent]]
@@ -149,3 +151,20 @@ def channel() -> Channel:
 @pytest.fixture(scope="session")
 def channels() -> type[Channel]:
     return Channel
+
+
+@pytest.fixture(scope="session")
+async def api(service: Any, contract: Any) -> AsyncIterator[httpx2.AsyncClient]:
+    """Speaks to the service as the gateway does; every answer is held against the contract."""
+    async with contract_client(contract, base_url=f"http://127.0.0.1:{service.port}") as found:
+        yield found
+
+
+@pytest.fixture
+def me() -> UUID:
+    return uuid7()
+
+
+@pytest.fixture
+def headers(me: UUID, test_gateway: Any) -> dict[str, str]:
+    return dict(test_gateway.headers(me))

@@ -1,0 +1,31 @@
+"""What this installation can send, and what its requests may need for that; read once, passed down."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from chassis.egress.client import Egress
+from chassis.sealing import KeyRing
+from fastapi import Depends, Request
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTerms:
+    """How channels are set up.
+
+    `devices` are the kinds of device that are sent to. With `records` nothing leaves, and everything can be set up.
+    """
+
+    ring: KeyRing
+    egress: Egress
+    devices: Collection[str] = ()
+    vapid_public_key: str | None = None
+    records: bool = False
+
+
+def channel_terms(request: Request) -> ChannelTerms:
+    """Return how channels are set up."""
+    return cast("ChannelTerms", request.app.state.channels)
+
+
+Channels = Annotated[ChannelTerms, Depends(channel_terms)]
