@@ -27,6 +27,7 @@ from notifications_service.preferences import endpoints as preferences
 from notifications_service.realtime import endpoints as realtime
 from notifications_service.realtime.hub import Hub, Limits
 from notifications_service.realtime.service import TasksClient
+from notifications_service.recording import endpoints as recording
 from notifications_service.registry import EVENTS
 from notifications_service.settings import ApiSettings, egress_rules
 from notifications_service.terms import ChannelTerms
@@ -37,6 +38,7 @@ ROUTERS = (
     emails.channels,
     emails.unsubscribing,
     devices.router,
+    recording.router,
     realtime.router,
 )
 TITLE = "Taskloom notifications"

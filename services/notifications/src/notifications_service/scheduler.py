@@ -14,6 +14,7 @@ from notifications_service.account_mail.jobs import purge_mails
 from notifications_service.db import IdempotencyKey, Inbox, Outbox
 from notifications_service.deliveries.jobs import purge_deliveries
 from notifications_service.live import repository
+from notifications_service.recording.jobs import purge_recorded
 
 HOUR = 3600.0
 
@@ -40,4 +41,5 @@ def jobs(replay_days: int) -> tuple[Job, ...]:
         Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
         Job("purge-mails", HOUR, purge_mails),
         Job("purge-deliveries", HOUR, purge_deliveries),
+        Job("purge-recorded-messages", HOUR, purge_recorded),
     )
