@@ -131,8 +131,10 @@ class World:
             "project.updated.v1", entity_type="project", resource=resource, project_id=str(project), **data
         )
 
-    def role_in(self, project: UUID, user: UUID, verb: str = "added", **data: Any) -> EventEnvelope:
-        resource = {"id": str(uuid7()), "project_id": str(project), "user_id": str(user)}
+    def role_in(
+        self, project: UUID, user: UUID, verb: str = "added", *, role: str = "member", **data: Any
+    ) -> EventEnvelope:
+        resource = {"id": str(uuid7()), "project_id": str(project), "user_id": str(user), "role": role}
         where = {"entity_type": "project_member", "project_id": str(project)}
         return self.event(f"project_member.{verb}.v1", resource=resource, **{**where, **data})
 

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 import orjson
 from chassis.background import Background, background_roles
+from chassis.cursors import CursorSigner
 from chassis.db.base import table_of
+from chassis.db.engine import Database
 from chassis.db.migrations import current_schema_check
+from chassis.egress.client import Egress
 from chassis.roles import run_role
 
 from notifications_service import settings
@@ -18,6 +21,7 @@ from notifications_service.relay import OUTBOX
 from notifications_service.scheduler import jobs
 from notifications_service.settings import Settings
 from notifications_service.wake_ups import open_redis
+from notifications_service.webhook_sending.sender import WebhookSender
 from notifications_service.worker import FOLLOWERS, QUEUES, consumers
 
 SERVICE = "notifications"
@@ -46,10 +50,21 @@ def open_background() -> tuple[Settings, Background]:
         sources=(OUTBOX,),
         jobs=jobs(loaded.notifications.replay_days),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
-        work=lambda database: (MailSender(database, mailer).run, FollowerRunner(database, FOLLOWERS).run),
+        work=lambda database: (
+            MailSender(database, mailer).run,
+            FollowerRunner(database, FOLLOWERS).run,
+            webhook_sender(loaded, database).run,
+        ),
         reported={} if server else {"mail": refuse_without_server},
     )
     return loaded, background
+
+
+def webhook_sender(loaded: Settings, database: Database) -> WebhookSender:
+    """Return what sends to webhooks."""
+    signer = CursorSigner(loaded.cursors.secret.get_secret_value())
+    egress = Egress(settings.egress_rules(loaded))
+    return WebhookSender(database, egress, ring=loaded.sealing.ring(), signer=signer)
 
 
 def print_openapi(_arguments: Sequence[str]) -> int:

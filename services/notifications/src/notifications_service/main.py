@@ -32,6 +32,8 @@ from notifications_service.registry import EVENTS
 from notifications_service.settings import ApiSettings, egress_rules
 from notifications_service.terms import ChannelTerms
 from notifications_service.wake_ups import open_redis
+from notifications_service.webhook_deliveries import endpoints as webhook_deliveries
+from notifications_service.webhooks import endpoints as webhooks
 
 ROUTERS = (
     preferences.router,
@@ -39,6 +41,8 @@ ROUTERS = (
     emails.unsubscribing,
     devices.router,
     recording.router,
+    webhooks.router,
+    webhook_deliveries.router,
     realtime.router,
 )
 TITLE = "Taskloom notifications"
@@ -84,6 +88,7 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
             "hub": hub,
             "ring": settings.sealing.ring(),
+            "egress": egress,
             "idempotency_table": table_of(IdempotencyKey),
             "sees_workspaces": sees_shown,
             "blocked_seconds": own.blocked_seconds,

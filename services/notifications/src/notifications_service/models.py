@@ -19,6 +19,8 @@ from notifications_service.live.models import (
 from notifications_service.people.models import Person
 from notifications_service.preferences.models import NotificationPreference
 from notifications_service.recording.models import RecordedMessage
+from notifications_service.webhook_deliveries.models import WebhookAttempt, WebhookDelivery
+from notifications_service.webhooks.models import Webhook
 
 METADATA = Base.metadata
 
@@ -45,4 +47,7 @@ __all__ = [
     "StreamEvent",
     "StreamHead",
     "TaskShare",
+    "Webhook",
+    "WebhookAttempt",
+    "WebhookDelivery",
 ]

@@ -5,4 +5,6 @@ All of them are of personal streams (live.service.tell_user) and optional: they 
 
 from chassis.outbox.contracts import EventContract
 
-EVENTS: tuple[EventContract, ...] = ()
+from notifications_service.webhooks.events import WEBHOOK_EVENTS
+
+EVENTS: tuple[EventContract, ...] = (*WEBHOOK_EVENTS,)

@@ -15,6 +15,7 @@ from notifications_service.db import IdempotencyKey, Inbox, Outbox
 from notifications_service.deliveries.jobs import purge_deliveries
 from notifications_service.live import repository
 from notifications_service.recording.jobs import purge_recorded
+from notifications_service.webhook_deliveries.jobs import purge_webhooks
 
 HOUR = 3600.0
 
@@ -40,6 +41,7 @@ def jobs(replay_days: int) -> tuple[Job, ...]:
         Job("purge-outbox", HOUR, purge_outbox),
         Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
         Job("purge-mails", HOUR, purge_mails),
+        Job("purge-webhooks", HOUR, purge_webhooks),
         Job("purge-deliveries", HOUR, purge_deliveries),
         Job("purge-recorded-messages", HOUR, purge_recorded),
     )

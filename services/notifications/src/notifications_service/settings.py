@@ -232,6 +232,7 @@ class Settings:
     redis: RedisSettings
     mail: MailSettings
     mail_sealing: MailSealingSettings
+    cursors: CursorSettings
     egress: EgressSettings
     sealing: SealingSettings
     channels: ChannelSettings

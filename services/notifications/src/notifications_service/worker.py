@@ -7,8 +7,10 @@ from notifications_service.account_mail.consumers import ACCOUNT_MAIL, on_accoun
 from notifications_service.following.service import Follower
 from notifications_service.live.consumers import LIVE, live_consumer
 from notifications_service.people.consumers import PEOPLE, on_person
+from notifications_service.webhook_deliveries.service import plan_deliveries
 
-FOLLOWERS: tuple[Follower, ...] = ()
+WEBHOOKS = Follower("webhooks", plan_deliveries)
+FOLLOWERS: tuple[Follower, ...] = (WEBHOOKS,)
 """Who walks every stream and makes something of its events."""
 QUEUES = (LIVE, ACCOUNT_MAIL, PEOPLE)
 

@@ -79,6 +79,8 @@ class ProjectMember(Base):
 
     project_id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    # Not known of one that was given before this was kept.
+    role: Mapped[str | None] = mapped_column(String(16))
     changed_seq: Mapped[int] = mapped_column(BigInteger)
     removed: Mapped[bool]
 

@@ -76,6 +76,7 @@ class ProjectMemberData(BaseModel):
 
     project_id: UUID
     user_id: UUID
+    role: str | None = None
 
 
 class TaskShareData(BaseModel):

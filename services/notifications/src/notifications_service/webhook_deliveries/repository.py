@@ -1,0 +1,252 @@
+"""All SQL on deliveries. Leases go by the database's clock, which all replicas have in common."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from chassis.db.base import table_of
+from chassis.db.purging import delete_batch
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    RowMapping,
+    TextClause,
+    and_,
+    any_,
+    column,
+    exists,
+    func,
+    lateral,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from notifications_service.live.repository import event
+from notifications_service.webhook_deliveries.models import WebhookAttempt, WebhookDelivery
+from notifications_service.webhook_deliveries.rules import AT_ONCE, LEASE
+from notifications_service.webhooks.repository import webhook
+
+Reader = AsyncConnection | AsyncSession
+
+delivery = table_of(WebhookDelivery)
+attempt = table_of(WebhookAttempt)
+
+CHANNEL = "notifications_webhooks"
+"""Where senders are told that there is something to send."""
+# A literal, since a plan for any state could not use the index of what waits.
+WAITS = text("webhook_delivery.state = 'pending'")
+UUID_TYPE: Any = PG_UUID(as_uuid=True)
+
+
+async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]], *, kind: str, at: datetime) -> int:
+    """Add deliveries that are due at once, and tell the senders at commit; return how many were new.
+
+    There is one of an event for a webhook, and one replay of it that waits.
+    """
+    if not rows:
+        return 0
+    given = [delivery.c[name] for name in ("id", "webhook_id", "event_id", "event_type", "stream_id", "seq")]
+    arrays = [literal([row[one.name] for row in rows], ARRAY(one.type)) for one in given]
+    columns = [column(one.name, one.type) for one in given]
+    new = func.unnest(*arrays).table_valued(*columns, name="new").render_derived()
+    fixed = {
+        "kind": kind,
+        "state": "pending",
+        "attempts": 0,
+        "attempts_before": 0,
+        "claim": 0,
+        "next_attempt_at": at,
+        "created_at": at,
+    }
+    values = [literal(value, delivery.c[name].type) for name, value in fixed.items()]
+    names = [*(one.name for one in given), *fixed]
+    statement = insert(delivery).from_select(names, select(*new.c, *values)).on_conflict_do_nothing()
+    added = cast("CursorResult[Any]", await session.execute(statement)).rowcount
+    await wake(session)
+    return added
+
+
+async def wake(session: AsyncSession) -> None:
+    """Tell the senders, at commit, that there is something to send."""
+    await session.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+async def hold_ready(session: AsyncSession, *, limit: int, now: datetime | None = None) -> Sequence[UUID]:
+    """Return webhooks that have something due, in no order; until the end nobody else counts what is under way there.
+
+    `now` is the database's without it.
+    """
+    query = (
+        select(webhook.c.id)
+        .where(webhook.c.deleted_at.is_(None), exists().where(delivery.c.webhook_id == webhook.c.id, *_due(now)))
+        .order_by(func.random())
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=webhook)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+async def claim(
+    session: AsyncSession, webhook_ids: Collection[UUID], *, limit: int, now: datetime | None = None
+) -> Sequence[RowMapping]:
+    """Take deliveries of webhooks that are held, with their webhooks; until their lease ends nobody else does.
+
+    Of each so many that no more than four are under way, and of all the same share: one that has a thousand waiting
+    does not keep the others waiting.
+    """
+    of_mine = delivery.alias("under_way")
+    under_way = (
+        select(func.count())
+        .where(of_mine.c.webhook_id == webhook.c.id, text("under_way.state = 'pending'"))
+        .where(of_mine.c.lease_until > func.now())
+        .correlate(webhook)
+        .scalar_subquery()
+    )
+    turn = func.row_number().over(order_by=(delivery.c.next_attempt_at, delivery.c.id))
+    first = lateral(
+        select(delivery.c.id, turn.label("turn"))
+        .where(delivery.c.webhook_id == webhook.c.id, *_due(now))
+        .order_by(delivery.c.next_attempt_at, delivery.c.id)
+        .limit(func.greatest(AT_ONCE - under_way, 0))
+        .correlate(webhook)
+    ).alias("first")
+    held = webhook.c.id == any_(literal(list(webhook_ids), ARRAY(UUID_TYPE)))
+    chosen = select(first.c.id).select_from(webhook.join(first, true())).where(held)
+    due = chosen.order_by(first.c.turn).limit(limit).cte("due")
+    taken = {
+        "claim": delivery.c.claim + 1,
+        "attempts": delivery.c.attempts + 1,
+        "lease_until": func.now() + LEASE,
+    }
+    statement = (
+        update(delivery)
+        .where(delivery.c.id == due.c.id, webhook.c.id == delivery.c.webhook_id)
+        .values(taken)
+        .returning(*delivery.c, *(one.label(f"webhook_{one.name}") for one in webhook.c if one.name != "id"))
+    )
+    return (await session.execute(statement)).mappings().all()
+
+
+async def settle(session: AsyncSession, *, delivery_id: UUID, claim: int, values: Mapping[str, Any]) -> bool:
+    """Note how a claimed delivery went; False when it is somebody else's meanwhile."""
+    statement = (
+        update(delivery)
+        .where(delivery.c.id == delivery_id, delivery.c.claim == claim, WAITS)
+        .values(**values, lease_until=None)
+    )
+    return cast("CursorResult[Any]", await session.execute(statement)).rowcount == 1
+
+
+async def add_attempt(session: AsyncSession, values: Mapping[str, Any]) -> None:
+    """Keep what an attempt came to."""
+    await session.execute(insert(attempt).values(**values).on_conflict_do_nothing())
+
+
+async def note_failing(session: AsyncSession, webhook_id: UUID, *, since: datetime) -> None:
+    """Note the first failure after a success."""
+    first = (webhook.c.id == webhook_id, webhook.c.failing_since.is_(None))
+    await session.execute(update(webhook).where(*first).values(failing_since=since))
+
+
+async def note_working(session: AsyncSession, webhook_id: UUID) -> None:
+    """Note the first success after a failure."""
+    first = (webhook.c.id == webhook_id, webhook.c.failing_since.is_not(None))
+    await session.execute(update(webhook).where(*first).values(failing_since=None))
+
+
+async def send_anew(session: AsyncSession, delivery_id: UUID, *, at: datetime) -> RowMapping:
+    """Put a delivery back in line, with all its attempts before it; return its row."""
+    values = {
+        "state": "pending",
+        "next_attempt_at": at,
+        "attempts_before": delivery.c.attempts,
+        "settled_at": None,
+        "lease_until": None,
+        "claim": delivery.c.claim + 1,
+    }
+    statement = update(delivery).where(delivery.c.id == delivery_id).values(values).returning(*delivery.c)
+    return (await session.execute(statement)).mappings().one()
+
+
+async def find(reader: Reader, *, webhook_id: UUID, delivery_id: UUID, lock: bool = False) -> RowMapping | None:
+    """Return a delivery of a webhook."""
+    query = select(delivery).where(delivery.c.id == delivery_id, delivery.c.webhook_id == webhook_id)
+    if lock:
+        query = query.with_for_update()
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def find_other(session: AsyncSession, row: RowMapping) -> bool:
+    """Tell whether another replay of the same event waits, besides a replay that is to be sent anew."""
+    same = (delivery.c.webhook_id == row["webhook_id"], delivery.c.event_id == row["event_id"])
+    others = exists().where(*same, delivery.c.kind == "replay", WAITS, delivery.c.id != row["id"])
+    return row["kind"] == "replay" and bool(await session.scalar(select(others)))
+
+
+async def attempts_of(reader: Reader, delivery_id: UUID) -> Sequence[RowMapping]:
+    """Return the attempts at a delivery in order."""
+    query = select(attempt).where(attempt.c.delivery_id == delivery_id).order_by(attempt.c.number)
+    return (await reader.execute(query)).mappings().all()
+
+
+async def list_of(
+    reader: Reader,
+    *,
+    webhook_id: UUID,
+    state: str | None,
+    events: Collection[str],
+    edge: tuple[UUID, bool] | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Return deliveries of a webhook, the youngest first; `edge` is where to go on, and whether that is backwards."""
+    conditions: list[ColumnElement[bool]] = [delivery.c.webhook_id == webhook_id]
+    if state is not None:
+        conditions.append(delivery.c.state == state)
+    if events:
+        kinds = [one.removesuffix("*") for one in events if one.endswith("*")]
+        of_kind = (delivery.c.event_type.startswith(one, autoescape=True) for one in kinds)
+        conditions.append(or_(delivery.c.event_type.in_(events), *of_kind))
+    order: ColumnElement[Any] = delivery.c.id.desc()
+    if edge is not None:
+        place, backwards = edge
+        conditions.append(delivery.c.id > place if backwards else delivery.c.id < place)
+        order = delivery.c.id.asc() if backwards else order
+    query = select(delivery).where(*conditions).order_by(order).limit(limit)
+    return (await reader.execute(query)).mappings().all()
+
+
+async def events_at(reader: Reader, places: Collection[tuple[UUID, int]]) -> Sequence[RowMapping]:
+    """Return the events at these places of their streams, as far as they are kept."""
+    streams = literal([stream for stream, _ in places], ARRAY(UUID_TYPE))
+    numbers = literal([seq for _, seq in places], ARRAY(event.c.seq.type))
+    columns = column("stream_id", UUID_TYPE), column("seq", event.c.seq.type)
+    asked = func.unnest(streams, numbers).table_valued(*columns, name="asked").render_derived()
+    query = select(event).join(asked, and_(event.c.workspace_id == asked.c.stream_id, event.c.seq == asked.c.seq))
+    return (await reader.execute(query)).mappings().all()
+
+
+def _due(now: datetime | None) -> tuple[TextClause | ColumnElement[bool], ...]:
+    """Return the conditions for what is to be sent now to a webhook, which a test is also to one that is disabled."""
+    instant = func.now() if now is None else literal(now)
+    return (
+        WAITS,
+        delivery.c.next_attempt_at <= instant,
+        or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= func.now()),
+        or_(webhook.c.enabled, delivery.c.kind == "test"),
+    )
+
+
+async def purge(session: AsyncSession, *, before: datetime) -> bool:
+    """Forget a batch of deliveries that are too old, or whose webhook is; return whether there may be more."""
+    deleted = select(webhook.c.id).where(webhook.c.deleted_at.is_not(None))
+    old = await delete_batch(session, delivery, delivery.c.created_at < before)
+    ownerless = await delete_batch(session, delivery, delivery.c.webhook_id.in_(deleted))
+    return old or ownerless

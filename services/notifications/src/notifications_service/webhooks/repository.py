@@ -1,0 +1,218 @@
+"""All SQL on webhooks, and on who may see and manage them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chassis.db.base import table_of
+from chassis.db.purging import delete_batch
+from chassis.identity import Principal
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    and_,
+    exists,
+    func,
+    lateral,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from notifications_service.live.repository import membership, place, project_member
+from notifications_service.people.repository import person
+from notifications_service.people.rules import ACTIVE, DELETED
+from notifications_service.webhook_deliveries.models import WebhookDelivery
+from notifications_service.webhooks.models import Webhook
+
+Reader = AsyncConnection | AsyncSession
+
+webhook = table_of(Webhook)
+delivery = table_of(WebhookDelivery)
+
+IS_THERE = webhook.c.deleted_at.is_(None)
+MANAGERS = ("owner", "admin")
+
+
+async def find_scope(reader: Reader, *, user_id: UUID, workspace_id: UUID) -> RowMapping | None:
+    """Return a user's role in a workspace, as `workspace_role`; None for who is not in it."""
+    query = select(membership.c.role.label("workspace_role"), membership.c.workspace_id).where(
+        membership.c.workspace_id == workspace_id, membership.c.user_id == user_id, ~membership.c.removed
+    )
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def find_project(reader: Reader, *, user_id: UUID, project_id: UUID) -> RowMapping | None:
+    """Return a project's workspace with a user's roles, as far as the user sees it."""
+    query = (
+        select(
+            place.c.workspace_id,
+            membership.c.role.label("workspace_role"),
+            project_member.c.role.label("project_role"),
+        )
+        .join(membership, membership.c.workspace_id == place.c.workspace_id)
+        .outerjoin(
+            project_member,
+            and_(
+                project_member.c.project_id == place.c.project_id,
+                project_member.c.user_id == membership.c.user_id,
+                ~project_member.c.removed,
+            ),
+        )
+        .where(
+            place.c.project_id == project_id,
+            membership.c.user_id == user_id,
+            ~membership.c.removed,
+            or_(
+                membership.c.role.in_(MANAGERS),
+                and_(membership.c.role == "member", ~place.c.is_private),
+                project_member.c.user_id.is_not(None),
+            ),
+        )
+    )
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def count_of(session: AsyncSession, *, scope_type: str, scope_id: UUID) -> int:
+    """Return how many webhooks a scope has; until the end of the transaction nobody else adds one to it."""
+    lock = func.hashtextextended(f"webhook:{scope_type}:{scope_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(lock)))
+    query = select(func.count()).where(webhook.c.scope_type == scope_type, webhook.c.scope_id == scope_id, IS_THERE)
+    return (await session.execute(query)).scalar_one()
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
+    """Add a webhook; return its row."""
+    return (await session.execute(insert(webhook).values(**values).returning(*webhook.c))).mappings().one()
+
+
+async def change(session: AsyncSession, webhook_id: UUID, values: Mapping[str, Any], *, at: datetime) -> RowMapping:
+    """Change a webhook that the session holds; return its row."""
+    statement = (
+        update(webhook)
+        .where(webhook.c.id == webhook_id)
+        .values(**values, version=webhook.c.version + 1, updated_at=at)
+        .returning(*webhook.c)
+    )
+    return (await session.execute(statement)).mappings().one()
+
+
+async def hold(session: AsyncSession, webhook_id: UUID) -> RowMapping | None:
+    """Return a webhook that nobody else changes until the end of the transaction; None when it is gone."""
+    query = select(webhook).where(webhook.c.id == webhook_id, IS_THERE).with_for_update()
+    return (await session.execute(query)).mappings().one_or_none()
+
+
+async def find_visible(reader: Reader, *, caller: Principal, webhook_id: UUID, lock: bool = False) -> RowMapping | None:
+    """Return the row with its youngest delivery and `manages`, if the caller may see it; locked, nobody changes it."""
+    statement = _visible(caller).where(webhook.c.id == webhook_id)
+    if lock:
+        statement = statement.with_for_update(of=webhook)
+    row: RowMapping | None = (await reader.execute(statement)).mappings().one_or_none()
+    return row
+
+
+async def list_visible(
+    reader: Reader, *, caller: Principal, conditions: Sequence[ColumnElement[bool]], limit: int, offset: int
+) -> tuple[Sequence[RowMapping], int]:
+    """Return the rows that the caller may see, the oldest first, and how many there are."""
+    visible = _visible(caller).where(*conditions)
+    counted = select(func.count()).select_from(visible.with_only_columns(webhook.c.id).subquery())
+    total = (await reader.execute(counted)).scalar_one()
+    query = visible.order_by(webhook.c.id).limit(limit).offset(offset)
+    return (await reader.execute(query)).mappings().all(), total
+
+
+def of_scope(scope_type: str | None, scope_id: UUID | None, workspace_id: UUID | None) -> list[ColumnElement[bool]]:
+    """Return the conditions for the webhooks of a scope, as far as it is named, and of a workspace."""
+    wanted = {"scope_type": scope_type, "scope_id": scope_id, "workspace_id": workspace_id}
+    return [webhook.c[name] == value for name, value in wanted.items() if value is not None]
+
+
+async def followers_of(session: AsyncSession, stream_id: UUID) -> Sequence[RowMapping]:
+    """Return the webhooks that events of a stream may be for: enabled, with an owner who can log in.
+
+    A stream is a workspace, whose members' own webhooks it is for, too, or a user's own.
+    """
+    is_member = exists().where(
+        membership.c.workspace_id == stream_id, membership.c.user_id == webhook.c.owner_id, ~membership.c.removed
+    )
+    is_own = and_(webhook.c.scope_type == "user", or_(webhook.c.owner_id == stream_id, is_member))
+    query = (
+        select(*webhook.c, person.c.timezone)
+        .outerjoin(person, person.c.user_id == webhook.c.owner_id)
+        .where(
+            IS_THERE,
+            webhook.c.enabled,
+            or_(webhook.c.workspace_id == stream_id, is_own),
+            func.coalesce(person.c.status, ACTIVE) == ACTIVE,
+        )
+        .order_by(webhook.c.id)
+    )
+    return (await session.execute(query)).mappings().all()
+
+
+async def forget_owners(session: AsyncSession, *, at: datetime) -> None:
+    """Take away the webhooks of who is gone."""
+    gone = select(person.c.user_id).where(person.c.status == DELETED)
+    await session.execute(update(webhook).where(webhook.c.owner_id.in_(gone), IS_THERE).values(deleted_at=at))
+
+
+async def purge(session: AsyncSession) -> bool:
+    """Forget a batch of webhooks that are deleted and have no delivery left; return whether there may be more."""
+    is_empty = ~exists().where(delivery.c.webhook_id == webhook.c.id)
+    return await delete_batch(session, webhook, webhook.c.deleted_at.is_not(None), is_empty)
+
+
+def _visible(caller: Principal) -> Select[Any]:
+    """Select one's own webhooks, and those of scopes that one manages, within one's restriction."""
+    last = lateral(
+        select(delivery).where(delivery.c.webhook_id == webhook.c.id).order_by(delivery.c.id.desc()).limit(1)
+    ).alias("last")
+    shown = {"id": last.c.id, "event": last.c.event_type, "state": last.c.state, "status": last.c.status}
+    manages = _manages(caller.user_id)
+    return (
+        select(
+            *webhook.c,
+            *(column.label(f"last_{name}") for name, column in shown.items()),
+            last.c.created_at.label("last_created_at"),
+            manages.label("manages"),
+        )
+        .outerjoin(last, true())
+        .where(IS_THERE, or_(webhook.c.owner_id == caller.user_id, manages), *_within(caller))
+    )
+
+
+def _manages(user_id: UUID) -> ColumnElement[bool]:
+    runs_workspace = exists().where(
+        membership.c.workspace_id == webhook.c.workspace_id,
+        membership.c.user_id == user_id,
+        membership.c.role.in_(MANAGERS),
+        ~membership.c.removed,
+    )
+    manages_project = exists().where(
+        project_member.c.project_id == webhook.c.scope_id,
+        project_member.c.user_id == user_id,
+        project_member.c.role == "manager",
+        ~project_member.c.removed,
+        membership.c.workspace_id == webhook.c.workspace_id,
+        membership.c.user_id == user_id,
+        ~membership.c.removed,
+    )
+    return or_(runs_workspace, and_(webhook.c.scope_type == literal("project"), manages_project))
+
+
+def _within(caller: Principal) -> list[ColumnElement[bool]]:
+    """Return the conditions for what an API token's restriction leaves; see rules.may_reach."""
+    conditions = []
+    if caller.workspace_id is not None:
+        conditions.append(webhook.c.workspace_id == caller.workspace_id)
+    if caller.project_ids is not None:
+        conditions.append(and_(webhook.c.scope_type == "project", webhook.c.scope_id.in_(caller.project_ids)))
+    return conditions

@@ -1,0 +1,240 @@
+"""Use cases of webhooks. Each is part of one transaction that its caller commits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from chassis.clock import utcnow
+from chassis.errors import ErrorDetail, Forbidden, TokenRestricted
+from chassis.filtering.documents import document_of, parse_document, parse_filter
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from chassis.sealing import KeyRing
+from chassis.text import hint_at
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications_service.live import filters
+from notifications_service.live.schemas import PersonalEvent
+from notifications_service.live.service import tell_user
+from notifications_service.webhooks import repository
+from notifications_service.webhooks.errors import (
+    ScopeNotFound,
+    TooManyWebhooks,
+    UnknownEvent,
+    WebhookMissing,
+    WebhookVersionConflict,
+)
+from notifications_service.webhooks.events import DISABLED
+from notifications_service.webhooks.rules import (
+    MAX_WEBHOOKS,
+    OVERLAP,
+    PATTERNS,
+    DisabledReason,
+    may_reach,
+    new_secret,
+    pattern_meant,
+    secret_place,
+)
+from notifications_service.webhooks.schemas import (
+    ScopeIn,
+    WebhookCreate,
+    WebhookOut,
+    WebhookPatch,
+    WebhookResource,
+)
+
+UTC = ZoneInfo("UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a scope is; no workspace is that of a user."""
+
+    scope_type: str
+    scope_id: UUID
+    workspace_id: UUID | None
+
+
+async def create_webhook(
+    session: AsyncSession, *, wanted: WebhookCreate, actor: Principal, ring: KeyRing
+) -> tuple[RowMapping, str]:
+    """Add a webhook; return it with its secret.
+
+    Raises ScopeNotFound, Forbidden, TokenRestricted, TooManyWebhooks, UnknownEvent, and what is wrong with the filter.
+    """
+    place = await _place_of(session, wanted.scope, actor)
+    if not may_reach(actor, scope_type=place.scope_type, scope_id=place.scope_id, workspace_id=place.workspace_id):
+        raise TokenRestricted
+    given = _meaningful(wanted.model_dump(exclude={"scope"}), actor)
+    if await repository.count_of(session, scope_type=place.scope_type, scope_id=place.scope_id) >= MAX_WEBHOOKS:
+        raise TooManyWebhooks
+    webhook_id, secret, now = uuid7(), new_secret(), utcnow()
+    values = {
+        **given,
+        "id": webhook_id,
+        "owner_id": actor.user_id,
+        "scope_type": place.scope_type,
+        "scope_id": place.scope_id,
+        "workspace_id": place.workspace_id,
+        "disabled_reason": None if wanted.enabled else "owner",
+        "secret_sealed": ring.seal(secret.encode(), place=secret_place(webhook_id)),
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+    return await repository.add(session, values), secret
+
+
+async def update_webhook(
+    session: AsyncSession, *, row: RowMapping, patch: WebhookPatch, expected: int | None, actor: Principal
+) -> RowMapping:
+    """Apply a merge patch to a webhook that the session holds; what it is already is no change.
+
+    Who manages the scope of somebody else's webhook may end it, and nothing else: it is sent what its owner sees.
+    Raises Forbidden, WebhookVersionConflict, UnknownEvent, and what is wrong with the filter.
+    """
+    given = patch.given()
+    if row["owner_id"] != actor.user_id and given != {"enabled": False}:
+        raise Forbidden
+    refuse_stale(row, expected)
+    values = {name: value for name, value in _meaningful(given, actor).items() if value != row[name]}
+    if not values:
+        return row
+    if "enabled" in values:
+        values |= ENABLED if values["enabled"] else {"disabled_reason": "owner"}
+    return _with_last(row, await repository.change(session, row["id"], values, at=utcnow()))
+
+
+async def enable_webhook(session: AsyncSession, *, row: RowMapping, expected: int | None) -> RowMapping:
+    """Let a webhook that the session holds be sent to again; one that is, stays as it is.
+
+    Raises WebhookVersionConflict.
+    """
+    refuse_stale(row, expected)
+    if row["enabled"] and row["failing_since"] is None:
+        return row
+    return _with_last(row, await repository.change(session, row["id"], ENABLED, at=utcnow()))
+
+
+async def rotate_secret(
+    session: AsyncSession, *, row: RowMapping, expected: int | None, ring: KeyRing
+) -> tuple[RowMapping, str]:
+    """Give a webhook that the session holds a new secret; the one before signs, too, for a day.
+
+    Raises WebhookVersionConflict.
+    """
+    refuse_stale(row, expected)
+    secret, now = new_secret(), utcnow()
+    values = {
+        "secret_sealed": ring.seal(secret.encode(), place=secret_place(row["id"])),
+        "old_secret_sealed": row["secret_sealed"],
+        "old_secret_until": now + OVERLAP,
+    }
+    return _with_last(row, await repository.change(session, row["id"], values, at=now)), secret
+
+
+async def delete_webhook(session: AsyncSession, *, row: RowMapping, expected: int | None) -> None:
+    """Take a webhook away that the session holds. Raises WebhookVersionConflict."""
+    refuse_stale(row, expected)
+    now = utcnow()
+    await repository.change(session, row["id"], {"deleted_at": now, "enabled": False}, at=now)
+
+
+async def disable_webhook(session: AsyncSession, *, row: RowMapping, reason: DisabledReason) -> None:
+    """End a webhook that the session holds because of what its receiver does, and tell its owner."""
+    values = {"enabled": False, "disabled_reason": reason}
+    changed = await repository.change(session, row["id"], values, at=utcnow())
+    told = PersonalEvent(
+        type=DISABLED,
+        entity_type="webhook",
+        subject=row["id"],
+        version=changed["version"],
+        resource=WebhookResource.of(changed).model_dump(mode="json"),
+        changes=({"field": "enabled", "old": True, "new": False},),
+        workspace_id=row["workspace_id"],
+        project_id=row["scope_id"] if row["scope_type"] == "project" else None,
+    )
+    await tell_user(session, user_id=row["owner_id"], drafts=[told])
+
+
+def refuse_stale(row: Mapping[Any, Any], expected: int | None) -> None:
+    """Raise WebhookVersionConflict, with the webhook as it is, when another version was meant."""
+    if expected is not None and expected != row["version"]:
+        raise WebhookVersionConflict(data={"current": WebhookOut.of(row).model_dump(mode="json")})
+
+
+def require_owner(row: Mapping[Any, Any], caller: Principal) -> None:
+    """Raise Forbidden to who sees a webhook because of managing its scope."""
+    if row["owner_id"] != caller.user_id:
+        raise Forbidden
+
+
+ENABLED: Mapping[str, Any] = {"enabled": True, "disabled_reason": None, "failing_since": None}
+
+
+async def _place_of(session: AsyncSession, scope: ScopeIn, actor: Principal) -> Place:
+    """Return where a scope is that the actor manages. Raises ScopeNotFound, Forbidden."""
+    if scope.type == "user":
+        if scope.id not in {None, actor.user_id}:
+            raise ScopeNotFound(field="scope.id")
+        return Place("user", actor.user_id, None)
+    if scope.id is None:
+        raise ScopeNotFound(field="scope.id")
+    mine = {"user_id": actor.user_id}
+    if scope.type == "workspace":
+        held = await repository.find_scope(session, workspace_id=scope.id, **mine)
+    else:
+        held = await repository.find_project(session, project_id=scope.id, **mine)
+    if held is None or not actor.reaches_workspace(held["workspace_id"]):
+        raise ScopeNotFound(field="scope.id")
+    if scope.type == "project" and not actor.reaches_project(scope.id):
+        raise ScopeNotFound(field="scope.id")
+    if held["workspace_role"] not in repository.MANAGERS and held.get("project_role") != "manager":
+        raise Forbidden
+    return Place(scope.type, scope.id, held["workspace_id"])
+
+
+def _meaningful(given: dict[str, Any], actor: Principal) -> dict[str, Any]:
+    """Return what is given, without repetitions and with the filter as its JSON.
+
+    Raises UnknownEvent, InvalidFilter, FilterTooComplex, InvalidInput.
+    """
+    _refuse_unknown(given.get("events", ()))
+    lists = {name: [*dict.fromkeys(value)] for name, value in given.items() if isinstance(value, list)}
+    if given.get("filter") is None:
+        return {**given, **lists}
+    return {**given, **lists, "filter": _kept(given["filter"], actor)}
+
+
+def _refuse_unknown(patterns: Sequence[str]) -> None:
+    details = [
+        ErrorDetail(UnknownEvent.code, UnknownEvent.message, f"events.{index}", hint=hint_at(pattern_meant(one)))
+        for index, one in enumerate(patterns)
+        if one not in PATTERNS
+    ]
+    if details:
+        raise UnknownEvent(details=details)
+
+
+def _kept(given: object, actor: Principal) -> dict[str, Any]:
+    filters.parse(given, user_id=actor.user_id, zone=UTC)
+    document: dict[str, Any] = document_of(parse_filter(given), filters.TASK_FIELDS)
+    # Text is shorter than its JSON, which is what counts when it is used.
+    parse_document(document)
+    return document
+
+
+def _with_last(before: RowMapping, after: RowMapping) -> RowMapping:
+    """Return a row after a change with what was read of other tables before."""
+    return cast("RowMapping", {**before, **after})
+
+
+async def find_held(session: AsyncSession, *, caller: Principal, webhook_id: UUID) -> RowMapping:
+    """Return a webhook that the caller may see, and that nobody else changes meanwhile. Raises WebhookMissing."""
+    row = await repository.find_visible(session, caller=caller, webhook_id=webhook_id, lock=True)
+    if row is None:
+        raise WebhookMissing
+    return row

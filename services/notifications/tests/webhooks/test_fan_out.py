@@ -1,0 +1,259 @@
+"""Which events go to which webhooks: what its owner sees, within its scope, that it asked for; each once."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from chassis.db.transactions import transaction
+from chassis.ids import uuid7
+from notifications_service.following.runner import FollowerRunner
+from notifications_service.webhook_deliveries.service import plan_deliveries
+from notifications_service.worker import WEBHOOKS
+from sqlalchemy import text
+from testkit.statements import statements_seen
+from testkit.waiting import eventually
+
+ME = {"type": "user"}
+
+
+@pytest.fixture
+def of(place):
+    return {
+        "workspace": {"type": "workspace", "id": str(place.workspace)},
+        "project": {"type": "project", "id": str(place.project)},
+        "private": {"type": "project", "id": str(place.private)},
+    }
+
+
+@pytest.fixture
+def everybody(place):
+    return [user for name, user in place.people.items() if name != "stranger"]
+
+
+@pytest.fixture
+def events(owner):
+    async def told(webhook, caller=owner):
+        """Return the ids of events that have a delivery to a webhook, in order."""
+        return [one["event_id"] for one in reversed(await caller.deliveries(webhook))]
+
+    return told
+
+
+def ids(*events):
+    return [str(one.event_id) for one in events]
+
+
+async def test_k6_a_webhook_of_a_workspace_gets_everything_in_it_once(owner, of, world, place, keep, events):
+    webhook = await owner.create(scope=of["workspace"])
+    told = [world.task(), world.task(project_id=str(place.project)), world.project(place.project)]
+    await keep(*told)
+    await keep(*told)
+    assert await events(webhook) == ids(*told)
+    found = (await owner.deliveries(webhook))[0]
+    assert found == {
+        **found,
+        "event": "project.updated",
+        "kind": "event",
+        "state": "pending",
+        "attempt_count": 0,
+        "status": None,
+        "reason": None,
+        "settled_at": None,
+    }
+    assert (await owner.get(f"/{webhook['id']}")).json()["data"]["last_delivery"] == {
+        "id": found["id"],
+        "event": "project.updated",
+        "state": "pending",
+        "status": None,
+        "created_at": found["created_at"],
+    }
+
+
+async def test_k6_scopes_narrow_what_a_webhook_gets(acting, of, world, place, keep, events):
+    manager = acting("manager")
+    inside, private = await manager.create(scope=of["project"]), await manager.create(scope=of["private"])
+    mine = await manager.create(scope=ME)
+    loose, first, second = (
+        world.task(),
+        world.task(project_id=str(place.project)),
+        world.task(project_id=str(place.private)),
+    )
+    await keep(loose, first, second)
+    assert await events(inside, manager) == ids(first)
+    assert await events(private, manager) == ids(second)
+    assert await events(mine, manager) == ids(loose, first, second)
+
+
+async def test_k6_a_webhook_gets_what_its_owner_was_told_and_sees_now(
+    acting, of, world, place, keep, events, everybody
+):
+    webhooks = {name: await acting(name).create(scope=ME) for name in ("owner", "member", "manager", "stranger")}
+    managers = [place.people["owner"], place.people["manager"]]
+    alone = world.task("A secret", audience=[place.people["member"]])
+    private = world.task("Private", project_id=str(place.private), audience=managers)
+    told_too_much = world.task("Told by mistake", project_id=str(place.private), audience=everybody)
+    await keep(alone, private, told_too_much)
+    assert await events(webhooks["member"], acting("member")) == ids(alone)
+    assert await events(webhooks["owner"], acting("owner")) == ids(private, told_too_much)
+    assert await events(webhooks["manager"], acting("manager")) == ids(private, told_too_much)
+    assert await events(webhooks["stranger"], acting("stranger")) == []
+
+
+async def test_k6_a_relation_needs_both_ends(acting, of, world, place, keep, events, everybody):
+    inside, all_of_it = await acting("manager").create(scope=of["project"]), await acting("owner").create(scope=ME)
+    member = await acting("member").create(scope=ME)
+    relation = world.relation(place.project, place.private, audience=everybody)
+    await keep(relation)
+    assert await events(all_of_it) == ids(relation)
+    assert await events(inside, acting("manager")) == []
+    assert await events(member, acting("member")) == []
+
+
+async def test_k12_names_and_patterns(owner, of, world, keep, events):
+    exact = await owner.create(scope=of["workspace"], events=["task.updated"])
+    kind = await owner.create(scope=of["workspace"], events=["task.*", "comment.created"])
+    made, changed = world.task(), world.task(event_type="task.updated.v1")
+    moved = world.event(
+        "task_share.added.v1",
+        entity_type="task_share",
+        resource={"id": str(uuid7()), "task_id": str(uuid7()), "user_id": str(uuid7())},
+    )
+    await keep(made, changed, moved)
+    assert await events(exact) == ids(changed)
+    assert await events(kind) == ids(made, changed)
+
+
+async def test_k12_changed_fields(owner, of, world, keep, events):
+    webhook = await owner.create(scope=of["workspace"], changed_fields=["status", "due"])
+    other = {"changes": [{"field": "title", "old": "a", "new": "b"}]}
+    wanted = {"changes": [{"field": "title", "old": "a", "new": "b"}, {"field": "due", "old": None, "new": None}]}
+    hit = world.task(event_type="task.updated.v1", **wanted)
+    await keep(world.task(), world.task(event_type="task.updated.v1", **other), hit)
+    assert await events(webhook) == ids(hit)
+
+
+async def test_k12_projects_and_what_leaves_them(owner, of, world, place, keep, events):
+    webhook = await owner.create(scope=of["workspace"], project_ids=[str(place.project)])
+    inside = world.task(project_id=str(place.project))
+    left = world.task(
+        event_type="task.moved.v1",
+        project_id=str(place.private),
+        changes=[{"field": "project_id", "old": str(place.project), "new": str(place.private)}],
+    )
+    await keep(world.task(), world.task(project_id=str(place.private)), inside, left)
+    assert await events(webhook) == ids(inside, left)
+    shown = await owner.delivery(webhook, (await owner.deliveries(webhook))[0])
+    gone = shown["request"]["body"]["data"]
+    assert (gone["data"], gone["changes"], gone["removed"]) == (None, [], {"reason": "access_lost"})
+    assert gone["project_id"] == str(place.project)
+
+
+async def test_k12_filters_and_what_leaves_them(owner, of, world, keep, events, place):
+    webhook = await owner.create(scope=of["workspace"], filter="priority = high and assignee = me")
+
+    def task(priority, who, event_type="task.created.v1", changes=()):
+        told = world.event(
+            event_type,
+            entity_type="task",
+            resource={"id": str(uuid7()), "title": "x", "priority": priority, "assignees": [str(who)]},
+            changes=[*changes],
+        )
+        return told.model_copy(update={"data": {**told.data, "task_id": told.data["entity_id"]}})
+
+    mine, other = place.people["owner"], place.people["admin"]
+    hit = task("high", mine)
+    left = task("low", mine, "task.updated.v1", [{"field": "priority", "old": "high", "new": "low"}])
+    await keep(hit, task("high", other), task("low", mine), left, world.project(place.project))
+    assert await events(webhook) == ids(hit, left)
+
+
+async def test_k6_nothing_while_disabled_deleted_or_its_owner_gone(acting, owner, of, world, keep, events, rows, place):
+    off = await owner.create(scope=of["workspace"], enabled=False)
+    gone = await owner.create(scope=of["workspace"])
+    await owner.delete(f"/{gone['id']}")
+    orphan = await acting("admin").create(scope=of["workspace"])
+    await rows(
+        "INSERT INTO notifications.person (user_id, kind, status, email_verified, version)"
+        " VALUES (:u, 'human', 'deactivated', false, 1)",
+        u=place.people["admin"],
+    )
+    await keep(world.task())
+    assert await events(off) == []
+    assert await events(orphan, acting("admin")) == []
+    assert await rows("SELECT count(*) FROM notifications.webhook_delivery") == [(0,)]
+
+
+async def test_k6_a_removed_owner_hears_nothing_from_then_on(acting, owner, of, world, keep, events, place, rows):
+    webhook = await acting("admin").create(scope=of["workspace"])
+    before = world.task()
+    await keep(before)
+    everybody = [*world.members]
+    leaves = world.leaves(place.people["admin"], is_told=True)
+    await keep(leaves, world.task(audience=everybody))
+    assert await events(webhook, acting("admin")) == ids(before)
+
+
+async def test_k9_events_of_ones_own_stream_go_to_ones_own_webhooks(
+    owner, of, tell, database, place, following, events
+):
+    mine, shared = await owner.create(scope=ME), await owner.create(scope=of["workspace"])
+    user = place.people["owner"]
+    last = await tell(user, "Hello")
+    await tell(user, "Disabled", event_type="webhook.disabled.v1")
+
+    class Stream:
+        id, seq = user, last + 1
+
+    await following(Stream())
+    assert [one["event"] for one in await owner.deliveries(mine)] == ["webhook.disabled"]
+    assert await events(shared) == []
+
+
+async def test_k6_a_batch_costs_as_many_statements_whatever_is_in_it(
+    owner, acting, of, world, feed, database, place, everybody
+):
+    await feed.keep(*(world.task(project_id=str(place.project)) for _ in range(200)))
+    query = text("SELECT * FROM notifications.stream_event WHERE workspace_id = :w ORDER BY seq DESC LIMIT :n")
+
+    async def cost(limit):
+        with statements_seen(database.writer) as seen:
+            async with transaction(database) as session:
+                rows = (await session.execute(query, {"w": world.id, "n": limit})).mappings().all()
+                await plan_deliveries(session, world.id, rows)
+        return Counter(one.split()[0] for one in seen)
+
+    await owner.create(scope=of["workspace"])
+    few = await cost(1)
+    for _ in range(19):
+        await owner.create(scope=of["workspace"])
+    await acting("member").create(scope=ME)
+    many = await cost(200)
+    assert few == many
+    assert few["INSERT"] == 1
+    assert sum(few.values()) <= 8
+
+
+async def test_k6_two_followers_make_each_delivery_once(owner, of, world, feed, database, rows):
+    webhook = await owner.create(scope=of["workspace"])
+    stop = asyncio.Event()
+    running = [asyncio.create_task(FollowerRunner(database, (WEBHOOKS,)).run(stop)) for _ in range(3)]
+    await feed.keep(*world.tasks(60))
+    counts = "SELECT count(*), count(DISTINCT event_id) FROM notifications.webhook_delivery WHERE webhook_id = :w"
+
+    async def made():
+        return (await rows(counts, w=webhook["id"]))[0][0] >= 60
+
+    await eventually(made)
+    stop.set()
+    await asyncio.gather(*running)
+    assert await rows(counts, w=webhook["id"]) == [(60, 60)]
+
+
+async def test_k6_what_came_before_a_webhook_is_not_for_it(owner, of, world, keep, events):
+    webhook = await owner.create(scope=of["workspace"])
+    late = world.task()
+    old = late.model_copy(update={"occurred_at": late.occurred_at - timedelta(minutes=2)})
+    new = world.task()
+    await keep(old, new)
+    assert await events(webhook) == ids(new)
