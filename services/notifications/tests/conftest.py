@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
@@ -179,11 +180,38 @@ class TasksApi:
         self.calls: list[UUID] = []
         self.hold: asyncio.Event | None = None
         self.answer: Response | None = None
-        self.app = Starlette(routes=[Route("/internal/memberships", self._list), Route("/elsewhere", self._list)])
+        self.seen_by: dict[UUID, dict[str, dict[str, str]]] = {}
+        self.app = Starlette(
+            routes=[
+                Route("/internal/memberships", self._list),
+                Route("/elsewhere", self._list),
+                Route("/internal/tasks/{name}", self._task),
+                Route("/api/v1/projects/{name}", self._project),
+            ]
+        )
 
     def reset(self) -> None:
         self.joined, self.calls = {}, []
+        self.seen_by = {}
         self.hold = self.answer = None
+
+    def shows(self, user: UUID, name: UUID | str, *, workspace_id: UUID, project_id: UUID) -> None:
+        """Let a user see a task, or a project, that nobody has told notifications of."""
+        place = {"workspace_id": str(workspace_id), "project_id": str(project_id)}
+        self.seen_by.setdefault(user, {})[str(name)] = place
+
+    def _seen(self, request: Request) -> dict[str, str] | None:
+        user_id = self._verifier.verify(request.headers["x-taskloom-identity"]).principal.user_id
+        self.calls.append(user_id)
+        return self.seen_by.get(user_id, {}).get(request.path_params["name"])
+
+    async def _task(self, request: Request) -> Response:
+        found = self._seen(request)
+        return JSONResponse({}, 404) if found is None else JSONResponse(found)
+
+    async def _project(self, request: Request) -> Response:
+        found = self._seen(request)
+        return JSONResponse({}, 404) if found is None else JSONResponse({"data": {"id": found["project_id"], **found}})
 
     async def _list(self, request: Request) -> Response:
         user_id = self._verifier.verify(request.headers["x-taskloom-identity"]).principal.user_id
@@ -230,6 +258,11 @@ class Reader:
         """Tell whether nothing but the answer to a ping comes."""
         await self.socket.send('{"type":"ping"}')
         return await self.frame() == {"type": "pong"}
+
+    async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send a message and take the next frame."""
+        await self.socket.send(json.dumps(message))
+        return await self.frame()
 
     async def closed(self, *, seconds: float = FRAME_SECONDS) -> tuple[int | None, str | None]:
         await asyncio.wait_for(self.socket.wait_closed(), seconds)
@@ -287,7 +320,8 @@ class Service:
         self, user: UUID, cursor: str | None = None, *, headers: dict[str, str] | None = None, **options: Any
     ) -> Reader:
         """Open a socket of the user, or of the API token whose `headers` these are."""
-        url = self.url if cursor is None else f"{self.url}?cursor={cursor}"
+        query = options.pop("query", {}) | ({} if cursor is None else {"cursor": cursor})
+        url = f"{self.url}?{urlencode(query)}" if query else self.url
         headers = headers or self.gateway.headers(user)
         return Reader(await websockets.connect(url, additional_headers=headers, **options))
 

@@ -27,6 +27,7 @@ from notifications_service.preferences import endpoints as preferences
 from notifications_service.realtime import endpoints as realtime
 from notifications_service.realtime.hub import Hub, Limits
 from notifications_service.realtime.service import TasksClient
+from notifications_service.realtime.streaming import OpenStreams
 from notifications_service.recording import endpoints as recording
 from notifications_service.registry import EVENTS
 from notifications_service.settings import ApiSettings, egress_rules
@@ -44,6 +45,7 @@ ROUTERS = (
     webhooks.router,
     webhook_deliveries.router,
     realtime.router,
+    realtime.streams,
 )
 TITLE = "Taskloom notifications"
 FIELD_CODES = {
@@ -52,6 +54,7 @@ FIELD_CODES = {
     "QUIET_HOURS_EMPTY": "Quiet hours begin and end at different times.",
     "TOKEN_OR_SUBSCRIPTION": "`webpush` has a subscription, and the others a token.",
     "INVALID_KEY": "This is no key of a subscription to Web Push.",
+    "INVALID_SCOPE": "A scope is me, workspace:<id>, project:<id> or task:<id>; several are joined by commas.",
     "REPEATED_PREFERENCE": "There are two lines for one kind, channel and scope.",
 }
 
@@ -62,16 +65,17 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
     server = open_redis(settings.redis.url.get_secret_value())
     egress = Egress(egress_rules(settings))
     hub = Hub(database, server, Limits(own.max_sockets, own.max_sockets_per_user))
+    streams = OpenStreams(health, beat_seconds=own.beat_seconds)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        running = asyncio.create_task(hub.run(stop))
+        running = [asyncio.create_task(one.run(stop)) for one in (hub, streams)]
         async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
             app.state.tasks = TasksClient(session, own.tasks_url)
             yield
         stop.set()
-        await running
+        await asyncio.gather(*running)
         await egress.close()
         await server.aclose()
 
@@ -89,6 +93,7 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
             "hub": hub,
             "ring": settings.sealing.ring(),
             "egress": egress,
+            "streams": streams,
             "idempotency_table": table_of(IdempotencyKey),
             "sees_workspaces": sees_shown,
             "blocked_seconds": own.blocked_seconds,

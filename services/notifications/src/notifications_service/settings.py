@@ -218,8 +218,13 @@ class NotificationsSettings(SettingsGroup):
     blocked_seconds: float = Field(
         default=5.0, gt=0, description="How long a frame may wait for a client that does not read it, in seconds."
     )
-    max_sockets: int = Field(default=8000, ge=1, description="Open WebSockets of one process.")
-    max_sockets_per_user: int = Field(default=20, ge=1, description="Open WebSockets of one user in one process.")
+    beat_seconds: float = Field(
+        default=15.0, gt=0, description="After how long without an event a stream gets a comment, in seconds."
+    )
+    max_sockets: int = Field(default=8000, ge=1, description="Open WebSockets and event streams of one process.")
+    max_sockets_per_user: int = Field(
+        default=20, ge=1, description="Open WebSockets and event streams of one user in one process."
+    )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from chassis.db.base import table_of
 from chassis.db.projections import put_unless_newer
 from chassis.db.purging import delete_batch
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     RowMapping,
     Text,
@@ -173,6 +174,20 @@ async def events_between(
         .limit(limit)
     )
     return (await reader.execute(query)).mappings().all()
+
+
+async def are_forgotten(reader: AsyncConnection, positions: Mapping[UUID, int]) -> bool:
+    """Tell whether of any stream what comes next after a position, and can be read, is not kept any more."""
+    asked = func.unnest(_uuids(positions), literal([*positions.values()], ARRAY(BigInteger)))
+    place_ = asked.table_valued(column("id", PG_UUID(as_uuid=True)), column("seq", BigInteger), name="asked")
+    after = place_.render_derived()
+    is_kept = exists().where(event.c.workspace_id == after.c.id, event.c.seq == after.c.seq + 1)
+    query = select(
+        exists()
+        .select_from(after.join(head, head.c.workspace_id == after.c.id))
+        .where(head.c.contiguous_seq > after.c.seq, ~is_kept)
+    )
+    return bool((await reader.execute(query)).scalar_one())
 
 
 async def projects_seen(

@@ -2,19 +2,27 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.cursors import CursorSigner
 from chassis.identity import Principal
 
-from notifications_service.realtime.protocol import StoredFrame, subscription_revoked, with_cursor
+from notifications_service.realtime.protocol import (
+    ENDING,
+    TASK,
+    Frame,
+    StoredFrame,
+    subscription_revoked,
+    with_cursor,
+)
+from notifications_service.realtime.subscriptions import Scope, Subscription, Subscriptions
 from notifications_service.sight.rules import part_of
 
 MAX_WAITING_BYTES = 256 * 1024
 
-Send = Callable[[bytes], Awaitable[None]]
+Send = Callable[[Frame], Awaitable[None]]
 
 
 class TooSlow(Exception):
@@ -41,6 +49,9 @@ class Connection:
         """By workspace, and for the user's own stream by the user's id, the last change that was dealt with."""
         self.subscribed: set[UUID] = set()
         """The workspaces whose frames the hub hands to this connection; the hub keeps it."""
+        self.wanted = Subscriptions(caller.user_id)
+        self.doubtful: set[UUID] = set()
+        """Workspaces of which single projects and tasks are wanted that the reader may not see any more."""
         self._signer = signer
         self._waiting: deque[StoredFrame] = deque()
         self._bytes = 0
@@ -61,13 +72,23 @@ class Connection:
         in_project = projects is None or any(places.get(project) == workspace for project in projects)
         return in_project and self._caller.reaches_workspace(workspace)
 
+    def reaches(self, workspace: UUID, project: UUID) -> bool:
+        """Tell whether the caller's restriction leaves a project."""
+        return self._caller.reaches_workspace(workspace) and self._caller.reaches_project(project)
+
     def cursor(self) -> str:
         """Return the position after everything that was sent."""
         return self._signer.position(self.positions)
 
     def offer(self, frame: StoredFrame) -> None:
-        """Take a frame to be sent. What is more than a reader may leave waiting is not kept."""
+        """Take a frame to be sent. What is more than a reader may leave waiting is not kept.
+
+        What is nothing to a reader for whom nothing waits is dealt with here: nobody has to be woken for it.
+        """
         if self._overflowed:
+            return
+        if not self._waiting and self._is_passed_over(frame):
+            self.positions[frame.stream_id] = frame.seq
             return
         self._waiting.append(frame)
         self._bytes += len(frame.opening)
@@ -75,6 +96,10 @@ class Connection:
             self._overflowed = True
             self._forget_waiting()
         self._news.set()
+
+    def _is_passed_over(self, frame: StoredFrame) -> bool:
+        is_next = self.positions.get(frame.stream_id) == frame.seq - 1
+        return is_next and not self._raises_doubt(frame) and self._part_of(frame) is None
 
     def admit(self, workspace: UUID, admission: Admission) -> None:
         """Take the news of a membership, unless the same or a later state of it is known."""
@@ -122,25 +147,73 @@ class Connection:
         if before is None or frame.seq <= before:
             return
         self.positions[frame.stream_id] = frame.seq
-        opening = part_of(frame, self._caller)
-        if opening is not None:
+        part = self._part_of(frame)
+        if part is not None:
             try:
-                await send(with_cursor(opening, self.cursor()))
+                await send(with_cursor(frame, part, self.cursor()))
             except TooSlow:
                 # It was not sent: whoever goes on from our cursor has still to get it.
                 self.positions[frame.stream_id] = before
                 raise
         if self._is_revoked_by(frame):
             await self._revoke(frame, send)
+        elif self._raises_doubt(frame):
+            self._doubt(frame)
+
+    def _part_of(self, frame: StoredFrame) -> bytes | None:
+        """Return what of a frame is for this reader: all of it, or that something is gone, or nothing."""
+        opening = part_of(frame, self._caller)
+        if opening is None:
+            return None
+        rest = self.wanted.part_of(frame, is_lost=frame.loss is not None and opening is frame.loss.opening)
+        return None if rest is None else opening + rest
+
+    def _raises_doubt(self, frame: StoredFrame) -> bool:
+        """Tell whether by a frame the reader may have lost what it wants by itself, or its membership."""
+        if frame.removed_user == self.user_id:
+            return True
+        if self.wanted.is_everything or frame.is_personal or not frame.may_end_access:
+            return False
+        is_for_me = frame.kind not in ENDING or frame.told_user == self.user_id
+        return is_for_me and bool(self.wanted.in_workspace(frame.stream_id))
+
+    def _doubt(self, frame: StoredFrame) -> None:
+        self.doubtful.add(frame.stream_id)
+        if frame.kind == TASK:
+            for one in self.wanted.find(name=None, scope=Scope("task", frame.places[0].task_id)):
+                one.project_id = frame.places[0].project_id
+
+    def want(self, wanted: Subscription) -> None:
+        """Want something from here on; whether it is seen is asked once more, since that takes its time."""
+        self.wanted.add(wanted)
+        if wanted.workspace_id is not None:
+            self.doubtful.add(wanted.workspace_id)
+            self._news.set()
+
+    def take_doubts(self) -> set[UUID]:
+        """Return the workspaces of which what is wanted by itself may not be seen any more."""
+        doubtful, self.doubtful = self.doubtful, set()
+        return doubtful
+
+    async def drop(self, lost: Sequence[Subscription], send: Send) -> None:
+        """Say that the reader does not see any more what it wanted, and hand it nothing more of that."""
+        self.wanted.remove(lost)
+        for one in lost:
+            if one.scope.id is not None:
+                await send(subscription_revoked(one.scope.kind, one.scope.id, self.cursor(), name=one.id))
 
     def _is_revoked_by(self, frame: StoredFrame) -> bool:
         """Tell whether the frame ends our membership; one older than the membership that we know is history."""
         return frame.removed_user == self.user_id and frame.seq > self._known.get(frame.stream_id, 0)
 
     async def _revoke(self, frame: StoredFrame, send: Send) -> None:
-        del self.positions[frame.stream_id]
-        self._revoked[frame.stream_id] = frame.seq
-        await send(subscription_revoked(frame.stream_id, self.cursor()))
+        workspace = frame.stream_id
+        del self.positions[workspace]
+        self._revoked[workspace] = frame.seq
+        lost = self.wanted.in_workspace(workspace)
+        if not any(one.scope.kind == "workspace" for one in lost):
+            await send(subscription_revoked("workspace", workspace, self.cursor()))
+        await self.drop(lost, send)
 
     def _forget_waiting(self) -> None:
         self._waiting.clear()

@@ -1,27 +1,19 @@
 """What goes over one accepted socket, both ways, until either side ends it."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from contextlib import suppress
-from uuid import UUID
 
 import structlog
 from fastapi import WebSocket, WebSocketDisconnect
 from sqlalchemy.exc import SQLAlchemyError
 
 from notifications_service.realtime.connection import Connection, TooSlow
+from notifications_service.realtime.delivery import Delivery
 from notifications_service.realtime.errors import CursorExpired
 from notifications_service.realtime.hub import Hub
-from notifications_service.realtime.protocol import (
-    EXPIRED,
-    FAILED,
-    POLICY,
-    TRY_AGAIN,
-    answer_to,
-    ready,
-    resync_required,
-)
-from notifications_service.realtime.service import missed
+from notifications_service.realtime.protocol import EXPIRED, FAILED, POLICY, TRY_AGAIN, Frame, resync_required
+from notifications_service.realtime.requests import Requests
 
 log = structlog.get_logger()
 
@@ -34,8 +26,9 @@ GONE = (WebSocketDisconnect, RuntimeError)
 class Conversation:
     """One socket: a task that sends, and a task that answers the client's few messages."""
 
-    def __init__(self, socket: WebSocket, connection: Connection) -> None:
+    def __init__(self, socket: WebSocket, connection: Connection, requests: Requests) -> None:
         self._socket = socket
+        self._requests = requests
         self._connection = connection
         self._hub: Hub = socket.app.state.hub
         self._database = socket.app.state.database
@@ -54,8 +47,7 @@ class Conversation:
     async def _write(self) -> None:
         """Send for as long as the socket lives, and say why when it is we who end it."""
         try:
-            await self._send(ready(self._connection.cursor()))
-            await self._send_everything()
+            await Delivery(self._hub, self._database, self._connection, self._send).run()
         except CursorExpired:
             await self._close(EXPIRED, "cursor expired")
         except TooSlow:
@@ -67,31 +59,6 @@ class Conversation:
         except Exception:
             log.exception("socket.failed")
             await self._close(FAILED, "failed")
-
-    async def _send_everything(self) -> None:
-        connection = self._connection
-        await self._catch_up(list(connection.positions))
-        while True:
-            await connection.flush(self._send)
-            self._hub.unsubscribe(connection, connection.subscribed - connection.positions.keys())
-            if new := connection.take_admissions():
-                await self._catch_up(new)
-            else:
-                await connection.news()
-
-    async def _catch_up(self, workspaces: Iterable[UUID]) -> None:
-        """Subscribe first and read the past second, again where meanwhile more came than may wait."""
-        connection = self._connection
-        connection.start_catching_up()
-        until = await self._hub.subscribe(connection, workspaces)
-        while True:
-            positions = dict(connection.positions)
-            async for frame in missed(self._database, user_id=connection.user_id, after=positions, until=until):
-                await connection.deliver(frame, self._send)
-            if connection.has_caught_up():
-                return
-            connection.start_catching_up()
-            until = await self._hub.subscribe(connection, list(connection.positions))
 
     async def _read(self) -> None:
         """Answer the client's messages; more than 20 a second end the connection."""
@@ -105,11 +72,11 @@ class Conversation:
                 if count > MESSAGES_PER_SECOND:
                     await self._close(POLICY, "too many messages")
                     return
-                await self._send(answer_to(message.get("text") or message.get("bytes") or b""))
+                await self._send(await self._requests.answer(message.get("text") or message.get("bytes") or b""))
 
-    async def _send(self, frame: bytes) -> None:
+    async def _send(self, frame: Frame) -> None:
         """Send a frame. Raises TooSlow when the reader blocks it for too long."""
-        await self._within(self._blocked_seconds, self._socket.send_text(frame.decode()))
+        await self._within(self._blocked_seconds, self._socket.send_text(frame.body.decode()))
 
     async def _within(self, seconds: float, sending: Awaitable[None]) -> None:
         try:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import asyncpg
 import redis.asyncio as redis
 import structlog
 from chassis.db.engine import Database
@@ -24,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from notifications_service.live import repository
 from notifications_service.realtime.connection import Admission, Connection
 from notifications_service.realtime.errors import TooManySockets
+from notifications_service.realtime.knowledge import TaskMemory
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
 from notifications_service.wake_ups import CHANNEL, WakeUp
 
@@ -38,7 +40,7 @@ SILENCE_SECONDS = 1.0
 READ_AT_ONCE = 500
 HAND_OUT_AT_ONCE = 64 * 1024
 RETRY_AFTER_SECONDS = 5
-STORE_TROUBLE = (SQLAlchemyError, OSError)
+STORE_TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Silent(Exception):
@@ -53,6 +55,7 @@ class Stream:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     read_until: int | None = None
     readable: int = 0
+    memory: TaskMemory = field(default_factory=TaskMemory)
 
     @property
     def is_behind(self) -> bool:
@@ -276,12 +279,15 @@ class Hub:
             rows = await repository.events_between(
                 reader, workspace, after=last, until=stream.readable, limit=READ_AT_ONCE
             )
+            is_asked = any(one.wanted.needs_tasks for one in stream.readers)
+            if is_asked:
+                await stream.memory.learn(reader, rows)
         handed_out = 0
         for row in rows:
             if row["seq"] != last + 1:
                 return False
             last = row["seq"]
-            frame = stored_frame(row)
+            frame = stored_frame(row, stream.memory.after(row) if is_asked else None)
             self._hand_out(stream, frame)
             handed_out += len(frame.opening)
             if handed_out >= HAND_OUT_AT_ONCE:

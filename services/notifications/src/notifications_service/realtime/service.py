@@ -1,6 +1,7 @@
 """What a new connection begins with, and what it has missed."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import aiohttp
@@ -11,13 +12,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from notifications_service.live import repository
 from notifications_service.realtime.connection import Admission, Connection
 from notifications_service.realtime.errors import CursorExpired
+from notifications_service.realtime.knowledge import TaskMemory, tasks_known
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
-from notifications_service.realtime.schemas import MembershipsIn
+from notifications_service.realtime.schemas import LocationIn, MembershipsIn, ProjectAnswerIn
+from notifications_service.realtime.subscriptions import Scope, Subscription
 from notifications_service.sight.service import sight_of, silenced
 
 log = structlog.get_logger()
 
 REPLAY_AT_ONCE = 200
+
+
+class Spot(NamedTuple):
+    """Where a project or a task is."""
+
+    workspace_id: UUID
+    project_id: UUID
+
+
 QUESTION_SECONDS = 1.0
 
 
@@ -26,7 +38,7 @@ class TasksClient:
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
         self._session = session
-        self._url = f"{base_url.rstrip('/')}/internal/memberships"
+        self._base_url = base_url.rstrip("/")
 
     async def memberships(self, identity: str) -> dict[UUID, Admission]:
         """Return what the caller is a member of; nothing when the service does not answer."""
@@ -38,10 +50,27 @@ class TasksClient:
             return {}
         return {one.workspace_id: Admission(one.joined_seq, one.joined_seq) for one in known}
 
-    async def _ask(self, identity: str) -> bytes:
+    async def place_of(self, identity: str, scope: Scope) -> Spot | None:
+        """Return where a project or task is that the caller sees; None when it does not, or there is no answer."""
+        path = f"/internal/tasks/{scope.id}" if scope.kind == "task" else f"/api/v1/projects/{scope.id}"
+        try:
+            body = await self._ask(identity, path)
+            if scope.kind == "task":
+                located = LocationIn.model_validate_json(body)
+                return Spot(located.workspace_id, located.project_id)
+            found = ProjectAnswerIn.model_validate_json(body).data
+        except aiohttp.ClientResponseError:
+            return None
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            log.warning("place.unavailable", reason=type(error).__name__)
+            return None
+        return Spot(found.workspace_id, found.id)
+
+    async def _ask(self, identity: str, path: str = "/internal/memberships") -> bytes:
         timeout = aiohttp.ClientTimeout(total=QUESTION_SECONDS)
         headers = {"x-taskloom-identity": identity}
-        async with self._session.get(self._url, headers=headers, timeout=timeout, allow_redirects=False) as answer:
+        asked = self._session.get(self._base_url + path, headers=headers, timeout=timeout, allow_redirects=False)
+        async with asked as answer:
             answer.raise_for_status()
             return await answer.read()
 
@@ -84,11 +113,11 @@ async def _heads(database: Database, streams: Iterable[UUID]) -> dict[UUID, int]
 
 
 async def missed(
-    database: Database, *, user_id: UUID, after: Mapping[UUID, int], until: Mapping[UUID, int]
+    database: Database, *, user_id: UUID, after: Mapping[UUID, int], until: Mapping[UUID, int], is_asked: bool
 ) -> AsyncIterator[StoredFrame]:
     """Yield what lies between two positions, in order within each workspace; what the user doesn't see now is hidden.
 
-    Raises CursorExpired.
+    `is_asked` says whether the tasks have to be known that events are about. Raises CursorExpired.
     """
     for workspace, end in until.items():
         last = after[workspace]
@@ -96,7 +125,7 @@ async def missed(
             async with database.reader.connect() as reader:
                 rows = await repository.events_between(reader, workspace, after=last, until=end, limit=REPLAY_AT_ONCE)
                 told = await silenced(reader, rows, workspace)
-                frames = await _seen_now(reader, [stored_frame(row) for row in told], user_id)
+                frames = await _seen_now(reader, await _framed(reader, told, is_asked=is_asked), user_id)
             if not frames:
                 raise CursorExpired
             for frame in frames:
@@ -104,6 +133,90 @@ async def missed(
                     raise CursorExpired
                 last = frame.seq
                 yield frame
+
+
+async def _framed(reader: AsyncConnection, rows: Sequence[Mapping[Any, Any]], *, is_asked: bool) -> list[StoredFrame]:
+    if not is_asked:
+        return [stored_frame(row) for row in rows]
+    memory = TaskMemory()
+    await memory.learn(reader, rows)
+    return [stored_frame(row, memory.after(row)) for row in rows]
+
+
+async def ensure_kept(database: Database, positions: Mapping[UUID, int]) -> None:
+    """Raise CursorExpired when what follows a position is not kept any more."""
+    async with database.reader.connect() as reader:
+        if await repository.are_forgotten(reader, positions):
+            raise CursorExpired
+
+
+async def find_spot(
+    database: Database, tasks: TasksClient, connection: Connection, *, scope: Scope, identity: str
+) -> Spot | None:
+    """Return where a project or task is that the reader sees; None of one that is hidden, as of one that is not.
+
+    What has not come here yet the tasks service is asked for, which answers as long as the identity is valid.
+    """
+    if scope.id is None:
+        return None
+    async with database.reader.connect() as reader:
+        spot = await _spot_known(reader, scope)
+        is_seen = spot is not None and await sees(reader, connection, scope, spot)
+    if not is_seen:
+        spot = await tasks.place_of(identity, scope)
+    return spot if spot is not None and connection.reaches(spot.workspace_id, spot.project_id) else None
+
+
+async def _spot_known(reader: AsyncConnection, scope: Scope) -> Spot | None:
+    if scope.id is None:
+        return None
+    if scope.kind == "project":
+        workspace = (await repository.places(reader, [scope.id])).get(scope.id)
+        return None if workspace is None else Spot(workspace, scope.id)
+    known = (await tasks_known(reader, [scope.id])).get(scope.id)
+    if known is None or known.data is None:
+        return None
+    return Spot(UUID(known.data["workspace_id"]), UUID(known.data["project_id"]))
+
+
+async def sees(reader: AsyncConnection, connection: Connection, scope: Scope, spot: Spot) -> bool:
+    """Tell whether the reader sees a project, or a task in it, now."""
+    user = connection.user_id
+    if not connection.reaches(spot.workspace_id, spot.project_id):
+        return False
+    seen = await repository.projects_seen(reader, [spot.project_id], workspace_id=spot.workspace_id, user_id=user)
+    if seen or scope.kind != "task" or scope.id is None:
+        return bool(seen)
+    return bool(await repository.tasks_shared(reader, [scope.id], user_id=user))
+
+
+async def is_member(
+    database: Database, tasks: TasksClient, connection: Connection, *, scope: Scope, identity: str
+) -> bool:
+    """Tell whether the reader sees a workspace, which may have become so a moment ago."""
+    workspace = scope.id
+    if workspace is None or workspace == connection.user_id:
+        return False
+    if workspace in connection.positions:
+        return True
+    async with database.reader.connect() as reader:
+        rows = await repository.memberships(reader, [connection.user_id])
+        places = await repository.places(reader, connection.projects)
+    known = {row["workspace_id"] for row in rows if connection.sees(row["workspace_id"], places)}
+    return workspace in known or workspace in await tasks.memberships(identity)
+
+
+async def lost(database: Database, connection: Connection, workspaces: Iterable[UUID]) -> list[Subscription]:
+    """Return which of the projects and tasks that the reader wants, in some workspaces, it does not see any more."""
+    wanted = [one for workspace in workspaces for one in connection.wanted.in_workspace(workspace)]
+    found = []
+    async with database.reader.connect() as reader:
+        for one in wanted:
+            if one.workspace_id is not None and one.project_id is not None:
+                spot = Spot(one.workspace_id, one.project_id)
+                if not await sees(reader, connection, one.scope, spot):
+                    found.append(one)
+    return found
 
 
 async def _seen_now(reader: AsyncConnection, frames: list[StoredFrame], user_id: UUID) -> list[StoredFrame]:

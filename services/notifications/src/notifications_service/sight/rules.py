@@ -18,7 +18,7 @@ def part_of(frame: StoredFrame, caller: Principal) -> bytes | None:
         return None
     is_shown = caller.user_id in frame.audience
     if is_shown and all(_reaches(place, caller) for place in frame.places):
-        return frame.opening
+        return frame.ended if frame.removed_user == caller.user_id else frame.opening
     loss = frame.loss
     if loss is not None and (is_shown or caller.user_id in loss.readers) and _reaches(loss.place, caller):
         return loss.opening

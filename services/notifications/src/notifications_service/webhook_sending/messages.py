@@ -67,7 +67,7 @@ def _message(delivery: Row, frames: Mapping[Place, StoredFrame], sight: Sight, s
     if part is None:
         return Message(missing="access_lost")
     cursor = signer.position({frame.stream_id: frame.seq})
-    return Message(_body(with_cursor(part, cursor), thin=delivery["webhook_payload"] == "thin"))
+    return Message(_body(with_cursor(frame, part, cursor).body, thin=delivery["webhook_payload"] == "thin"))
 
 
 def webhook_of(delivery: Row) -> Row:
