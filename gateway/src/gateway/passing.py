@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import structlog
-from chassis.errors import AppError
+from chassis.errors import AppError, Unauthenticated
 from chassis.secret_tokens import API_TOKEN
 from websockets.frames import Opcode
 
@@ -218,7 +218,7 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         try:
             caller = await self._caller_of(token)
         except AppError as refusal:
-            code = TOKEN_INVALID if isinstance(refusal, InvalidToken) else refusal.details[0].code
+            code = TOKEN_INVALID if isinstance(refusal, Unauthenticated) else refusal.details[0].code
             log.warning("socket.refresh_refused", code=code, detail=refusal.log_detail)
             self._say({"type": "error", "code": code, "message": REFUSED if code == TOKEN_INVALID else str(refusal)})
             return
