@@ -83,7 +83,10 @@ bench-logins: install ## Measure logins, and other requests while fifty run at o
 bench-many: install ## Measure lists, searches and changes of a workspace that grows to a million tasks
 	@.venv/bin/python bench/many.py $(ARGS)
 
+bench-sockets: install ## Measure ten thousand WebSockets: time to connect, memory, delivery under load
+	@.venv/bin/python bench/sockets.py $(ARGS)
+
 clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help install run test test-gateway test-alone lint format contracts previous-statements e2e e2e-compose bench bench-logins bench-many clean
+.PHONY: help install run test test-gateway test-alone lint format contracts previous-statements e2e e2e-compose bench bench-logins bench-many bench-sockets clean
