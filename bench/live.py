@@ -40,5 +40,5 @@ async def measure_live(api: str, user: User, *, writes: int) -> Delays:
 
 
 async def _frame_of(socket: websockets.ClientConnection, title: str) -> None:
-    while json.loads(await socket.recv())["data"]["title"] != title:
+    while (json.loads(await socket.recv()).get("data") or {}).get("title") != title:
         pass

@@ -16,7 +16,7 @@ import httpx2
 from measure import cpu_seconds
 
 SCRIPT = Path(__file__).with_name("socket_readers.py")
-AT_ONCE = 100
+AT_ONCE = 40
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,19 @@ class Write:
 
 @dataclass(frozen=True)
 class Written:
-    """When it was asked for, and when it was answered; by the clock that all processes share."""
+    """When it was asked for and answered, by the clock that all processes share, and whether it was done."""
 
     sent: float
     answered: float
+    is_done: bool
 
 
 @dataclass(frozen=True)
 class Deliveries:
     """What came of writes: milliseconds from the request, and from its answer, to the frame at a client."""
 
+    refused: int
+    """Writes; nothing is expected of them."""
     expected: int
     delivered: int
     twice: int
@@ -67,7 +70,7 @@ class Clients:
         self._process = process
 
     def connect(self, targets: Sequence[Target]) -> tuple[float, int, dict[str, int]]:
-        """Connect them all; return the seconds that took, how many failed, and how these were refused."""
+        """Connect them all; return the seconds that took, how many failed, and what was refused first."""
         order = {"targets": [vars(one) for one in targets], "at_once": AT_ONCE}
         told = self._ask(json.dumps(order))
         return told["seconds"], told["failed"], told["refused"]
@@ -115,8 +118,8 @@ async def write_steadily(writes: Sequence[Write], *, a_second: float) -> list[Wr
             await asyncio.sleep(at - loop.time())
             sent = time.monotonic()
             headers = {"authorization": f"Bearer {write.token}"}
-            (await client.post(write.url, json=write.body, headers=headers)).raise_for_status()
-            return Written(sent, time.monotonic())
+            answer = await client.post(write.url, json=write.body, headers=headers)
+            return Written(sent, time.monotonic(), answer.is_success)
 
         begin = loop.time() + 0.5
         return await asyncio.gather(*(send(one, begin + place / a_second) for place, one in enumerate(writes)))
@@ -125,14 +128,16 @@ async def write_steadily(writes: Sequence[Write], *, a_second: float) -> list[Wr
 def deliveries(writes: Sequence[Write], written: Sequence[Written], came: Mapping[str, Any]) -> Deliveries:
     """Compare what came with what was written; `came` is what Clients.stop returns."""
     by_number: defaultdict[int, list[float]] = defaultdict(list)
+    done = {number: writes[number] for number, one in enumerate(written) if one.is_done}
     for number, at in came["arrivals"]:
         by_number[number].append(at)
     counts = Counter({number: len(times) for number, times in by_number.items()})
     times = [(written[number], at) for number, arrived in by_number.items() for at in arrived]
     return Deliveries(
-        expected=sum(one.readers for one in writes),
-        delivered=sum(min(counts[number], one.readers) for number, one in enumerate(writes)),
-        twice=sum(max(0, counts[number] - one.readers) for number, one in enumerate(writes)),
+        refused=len(writes) - len(done),
+        expected=sum(one.readers for one in done.values()),
+        delivered=sum(min(counts[number], one.readers) for number, one in done.items()),
+        twice=sum(max(0, counts[number] - one.readers) for number, one in done.items()),
         bytes_each=came["bytes"] / max(1, len(times)),
         after_request=sorted((at - one.sent) * 1000 for one, at in times),
         after_answer=sorted((at - one.answered) * 1000 for one, at in times),

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, cast
 
 import uvloop
@@ -20,6 +21,8 @@ from gateway.frames import head_at
 from websockets.frames import Frame, Opcode
 
 NUMBER = re.compile(rb'"title":"bench (\d+)"')
+TRIES = 10
+TRY_SECONDS = 10
 END_OF_HEAD = b"\r\n\r\n"
 
 
@@ -110,21 +113,30 @@ def _each(targets: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 async def _connect_on(waiting: Iterator[dict[str, Any]], readers: Readers) -> int:
-    """Connect one after the other; return how many have failed."""
-    failed, loop = 0, asyncio.get_running_loop()
+    """Connect one after the other; return how many have failed. Who is refused comes again a second later."""
+    failed = 0
     for target in waiting:
-        ready: asyncio.Future[bool] = loop.create_future()
-        try:
-            _, socket = await loop.create_connection(
-                lambda ready=ready: ReaderSocket(readers, ready), target["host"], target["port"]
-            )
-            socket.transport.write(_handshake(target))
-            async with asyncio.timeout(30):
-                failed += not await ready
-        except (OSError, TimeoutError) as error:
-            readers.refused[type(error).__name__] += 1
+        for _ in range(TRIES):
+            if await _connected(target, readers):
+                break
+            await asyncio.sleep(1)
+        else:
             failed += 1
     return failed
+
+
+async def _connected(target: dict[str, Any], readers: Readers) -> bool:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[bool] = loop.create_future()
+    try:
+        async with asyncio.timeout(TRY_SECONDS):
+            make = partial(ReaderSocket, readers, ready)
+            _, socket = await loop.create_connection(make, target["host"], target["port"])
+            socket.transport.write(_handshake(target))
+            return await ready
+    except (OSError, TimeoutError) as error:
+        readers.refused[type(error).__name__] += 1
+        return False
 
 
 def _handshake(target: dict[str, Any]) -> bytes:

@@ -19,6 +19,7 @@ from stack import Copy, User, make_users, running_copy
 from taskloom_cli.data import DataFolder
 from taskloom_cli.environment import Ports, process_environments, read_passwords
 from taskloom_cli.ports import HOST, free_ports
+from taskloom_cli.postgres import SUPERUSER
 from testkit.servers import wait_until
 
 MANY = "20000"
@@ -107,7 +108,7 @@ def make_groups(copy: Copy, *, users: int, size: int) -> list[Group]:
 async def _group(copy: Copy, parts: Sequence[Sequence[User]]) -> list[Group]:
     password = read_passwords(DataFolder(copy.data, ephemeral=True)).superuser
     where = copy.database_url().rpartition("@")[2]
-    connection = await asyncpg.connect(f"postgresql://postgres:{password}@{where}")
+    connection = await asyncpg.connect(f"postgresql://{SUPERUSER}:{password}@{where}")
     try:
         async with httpx2.AsyncClient(base_url=f"{copy.api}/api/v1", timeout=30, trust_env=False) as client:
             return [await _make_group(client, connection, part) for part in parts]

@@ -121,8 +121,9 @@ def _measure(
     """Connect, do nothing for a while, and write; `through` are the processes that sockets go through."""
     sockets = sum(one.count for one in targets)
     with running_clients() as clients:
-        before = _memory(through)
-        seconds, failed, refused = clients.connect(targets)
+        before, connected = _memory(through), []
+        opening = _cpu_while(pids, clients, lambda: connected.append(clients.connect(targets)))
+        seconds, failed, refused = connected[0]
         grown = {name: (size - before[name]) / sockets for name, size in _memory(through).items()}
         idle = _cpu_while(pids, clients, lambda: time.sleep(options.idle))
         written: list[Written] = []
@@ -131,7 +132,8 @@ def _measure(
         found = deliveries(writes, written, clients.stop())
     per_delivery = {name: spent / max(1, found.delivered) * 1e6 for name, spent in busy.items()}
     resting = {name: spent / options.idle for name, spent in idle.items()}
-    return Phase(sockets, seconds, failed, refused, grown, resting, per_delivery, found)
+    per_socket = {name: spent / sockets * 1e6 for name, spent in opening.items()}
+    return Phase(sockets, seconds, failed, refused, per_socket, grown, resting, per_delivery, found)
 
 
 def _write(writes: Sequence[Write], rate: float) -> list[Written]:
