@@ -75,6 +75,7 @@ ROUTES = (
     Route("/api/v1/starred", "tasks"),
     Route("/api/v1/shared-with-me", "tasks"),
     Route("/api/v1/search", "tasks"),
+    Route("/api/v1/changes", "tasks"),
     Route("/api/v1/operations/{}/undo", "tasks", many=True),
     Route("/api/v1/exports", "tasks"),
     Route("/api/v1/exports/{}", "tasks"),

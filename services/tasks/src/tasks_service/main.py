@@ -31,6 +31,7 @@ from tasks_service.duplicating import endpoints as duplicating
 from tasks_service.exports import endpoints as exports
 from tasks_service.exports.rules import ExportTerms
 from tasks_service.external_ids import endpoints as external_ids
+from tasks_service.feed import endpoints as feed
 from tasks_service.fields import endpoints as fields
 from tasks_service.finding import endpoints as finding
 from tasks_service.history import endpoints as history
@@ -107,6 +108,7 @@ ROUTERS = (
     history.of_workspace,
     directory.router,
     finding.router,
+    feed.router,
     members.router,
     invitations.router,
     invitations.mine,
@@ -167,6 +169,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "invitations": InvitationTerms(
                 timedelta(days=settings.tasks.invitation_days), settings.mail_sealing.ring()
             ),
+            "feed_kept": timedelta(days=settings.tasks.feed_days),
             "bulk_max_atomic": settings.tasks.bulk_max_atomic,
             "undo_reach": Reach(timedelta(minutes=settings.tasks.undo_minutes), settings.tasks.undo_max_changes),
             "exact_aggregate_up_to": settings.tasks.aggregate_exact_up_to,

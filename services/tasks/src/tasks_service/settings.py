@@ -72,6 +72,12 @@ class TasksSettings(SettingsGroup):
     workspace_kept_days: int = Field(
         default=30, ge=1, le=365, description="How long a deleted workspace is kept before it is purged, in days."
     )
+    feed_days: int = Field(
+        default=30,
+        ge=1,
+        le=365,
+        description="From how old a position the feed of changes goes on, in days; from an older one it is 410.",
+    )
     undo_minutes: int = Field(
         default=15, ge=1, le=1440, description="How long a request can be undone after it, in minutes."
     )

@@ -147,6 +147,16 @@ async def list_projects(world, headers):
     return seen
 
 
+async def list_changes(world, headers):
+    """Read all that has happened: of nothing else anything is told."""
+    cursor = CursorSigner("a secret of the tests, long enough").position({})
+    told = (await world.api.get(f"/api/v1/changes?cursor={cursor}", headers=headers)).json()["data"]["changes"]
+    seen = {one["data"]["title"] for one in told if one["type"] == "task.created"}
+    if seen != set(world.projects):
+        assert {one["project_id"] for one in told} - {None} == {world.projects[name] for name in seen}
+    return seen
+
+
 async def list_workspaces(world, headers):
     return await seen_in_list(world, "/api/v1/workspaces", headers, "name")
 
@@ -185,6 +195,7 @@ IN_PROJECTS = {
     "DELETE /api/v1/tasks/{task_id}": delete_task,
     "GET /internal/tasks/{task_id}": locate_task,
     "GET /api/v1/projects": list_projects,
+    "GET /api/v1/changes": list_changes,
     "POST /api/v1/authz/check": check_permissions,
 }
 IN_WORKSPACES = {

@@ -233,8 +233,10 @@ async def state_of(rows, place):
 
 
 def shown_in(answer):
-    """Return the ids of what a list shows, or of the tasks that are found; counts show those of projects."""
+    """Return the ids of what a list shows or a change is about, or of tasks that are found; counts show projects."""
     data = answer.json()["data"]
+    if "changes" in data:
+        return {one["subject"] for one in data["changes"] if one["data"]}
     if isinstance(data, dict):
         return {one["id"] for one in data["tasks"]} if "tasks" in data else {one["value"] for one in data["project"]}
     return {one["id"] if "id" in one else one["key"]["project"] for one in data}

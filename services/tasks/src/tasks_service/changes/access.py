@@ -42,12 +42,12 @@ async def fresh_connection(
 ) -> AsyncIterator[AsyncConnection]:
     """Give a connection whose data includes the position asked for. Raises InvalidCursor, NotYetConsistent."""
     field, cursor = ("min_cursor", min_cursor) if x_min_cursor is None else ("X-Min-Cursor", x_min_cursor)
-    source = reading if cursor is None else await _source_with(request, caller, cursor, field)
+    source = reading if cursor is None else await source_with(request, caller, cursor, field)
     async with source(request.app.state.database, bound_of(request)) as connection:
         yield connection
 
 
-async def _source_with(request: Request, caller: Principal, cursor: str, field: str) -> Source:
+async def source_with(request: Request, caller: Principal, cursor: str, field: str) -> Source:
     """Return the reader once it is new enough, and the primary when that takes too long. Raises NotYetConsistent."""
     signer: CursorSigner = request.app.state.cursors
     wanted = signer.read_position(cursor, field=field)

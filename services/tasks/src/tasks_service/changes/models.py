@@ -34,6 +34,12 @@ class Change(RelayedMixin, Base):
         ),
         Index("ix_change_request_id", "request_id"),
         Index("ix_change_unsent", "workspace_id", "seq", postgresql_where=text("state = 'new'")),
+        Index(
+            "ix_change_member_removed",
+            "workspace_id",
+            "seq",
+            postgresql_where=text("type = 'member.removed.v1'"),
+        ),
         CheckConstraint("seq >= 1", name="seq"),
     )
 

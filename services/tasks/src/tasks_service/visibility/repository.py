@@ -179,6 +179,14 @@ def seen_projects(sight: Sight, *, in_trash: bool | None = False) -> Conditions:
     return [*_seen_members(sight), *kept, PROJECT_RANK > 0]
 
 
+def known_projects(sight: Sight) -> Conditions:
+    """Return the conditions for rows of PROJECTS that are seen, or would be were they not deleted, also for good.
+
+    For what tells that they are gone.
+    """
+    return [*_seen_members(sight), *_in_reach(sight), PROJECT_RANK > 0]
+
+
 def seen_tasks(sight: Sight, *, in_trash: bool | None = False) -> Conditions:
     """Return the conditions for rows of TASKS: of those in the trash, those that are not, or with None of both."""
     places = {False: task.c.deleted_at.is_(None), True: task.c.deleted_at.is_not(None), None: true()}
