@@ -89,6 +89,8 @@ ROUTES = (
     Route("/api/v1/authz/check", "tasks"),
     Route("/api/v1/meta/permissions", "tasks"),
     Route("/api/v1/meta/tasks/fields", "tasks"),
+    Route("/api/v1/chat-connections", "notifications"),
+    Route("/api/v1/chat-connections/*", "notifications"),
     Route("/api/v1/devices", "notifications"),
     Route("/api/v1/devices/*", "notifications"),
     Route("/api/v1/recorded-messages", "notifications"),

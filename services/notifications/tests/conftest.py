@@ -531,6 +531,12 @@ async def consumed(database: Database, transport: EventTransport, announce_to: s
 
 
 @pytest.fixture(scope="session")
+def serve_app() -> Callable[..., AbstractAsyncContextManager[int]]:
+    """Serves an app on a port of its own."""
+    return served
+
+
+@pytest.fixture(scope="session")
 def consuming() -> Callable[..., AbstractAsyncContextManager[Feed]]:
     return consumed
 

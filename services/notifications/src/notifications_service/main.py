@@ -19,6 +19,8 @@ from chassis.web.identity import IdentityCache
 from fastapi import FastAPI
 
 from notifications_service import settings as settings_module
+from notifications_service.chat import endpoints as chat
+from notifications_service.chat.sender import ChatDriver
 from notifications_service.db import ROOT, SCHEMA, IdempotencyKey
 from notifications_service.devices import endpoints as devices
 from notifications_service.emails import endpoints as emails
@@ -29,6 +31,7 @@ from notifications_service.realtime.hub import Hub, Limits
 from notifications_service.realtime.service import TasksClient
 from notifications_service.realtime.streaming import OpenStreams
 from notifications_service.recording import endpoints as recording
+from notifications_service.recording.sender import RecordingDriver
 from notifications_service.registry import EVENTS
 from notifications_service.settings import ApiSettings, egress_rules
 from notifications_service.terms import ChannelTerms
@@ -41,6 +44,7 @@ ROUTERS = (
     emails.channels,
     emails.unsubscribing,
     devices.router,
+    chat.router,
     recording.router,
     webhooks.router,
     webhook_deliveries.router,
@@ -52,6 +56,7 @@ FIELD_CODES = {
     "SCOPE_ID": "A workspace or project needs its id, and `all` has none.",
     "DIGEST_IS_MAIL": "A digest comes by `email` alone.",
     "QUIET_HOURS_EMPTY": "Quiet hours begin and end at different times.",
+    "KINDS_OR_EVENTS": "Your own connection has kinds, and one of a workspace or project events.",
     "TOKEN_OR_SUBSCRIPTION": "`webpush` has a subscription, and the others a token.",
     "INVALID_KEY": "This is no key of a subscription to Web Push.",
     "INVALID_SCOPE": "A scope is me, workspace:<id>, project:<id> or task:<id>; several are joined by commas.",
@@ -97,14 +102,23 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
             "idempotency_table": table_of(IdempotencyKey),
             "sees_workspaces": sees_shown,
             "blocked_seconds": own.blocked_seconds,
-            "channels": ChannelTerms(
-                ring=settings.sealing.ring(),
-                egress=egress,
-                devices=settings.channels.devices,
-                vapid_public_key=settings.channels.vapid_public_key,
-                records=settings.channels.records,
-            ),
+            "channels": channel_terms(settings, database, egress),
         },
+    )
+
+
+def channel_terms(settings: ApiSettings, database: Database, egress: Egress) -> ChannelTerms:
+    """Return how channels are set up."""
+    own, ring = settings.channels, settings.sealing.ring()
+    posting = ChatDriver(ring, egress)
+    return ChannelTerms(
+        ring=ring,
+        egress=egress,
+        rules=egress_rules(settings),
+        chat=RecordingDriver(database, posting) if own.records else posting,
+        devices=own.devices,
+        vapid_public_key=own.vapid_public_key,
+        records=own.records,
     )
 
 

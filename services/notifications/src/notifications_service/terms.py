@@ -5,19 +5,25 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from chassis.egress.client import Egress
+from chassis.egress.rules import EgressRules
 from chassis.sealing import KeyRing
 from fastapi import Depends, Request
+
+from notifications_service.deliveries.drivers import Driver
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelTerms:
     """How channels are set up.
 
-    `devices` are the kinds of device that are sent to. With `records` nothing leaves, and everything can be set up.
+    `rules` say where requests may go, `chat` posts to chats at once, and `devices` are the kinds of device that are
+    sent to. With `records` nothing leaves, and everything can be set up.
     """
 
     ring: KeyRing
     egress: Egress
+    rules: EgressRules
+    chat: Driver
     devices: Collection[str] = ()
     vapid_public_key: str | None = None
     records: bool = False

@@ -1,0 +1,154 @@
+"""All SQL on connections to chats: one's own, and those of workspaces and projects for who manages these."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from chassis.db.base import table_of
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from notifications_service.chat.models import ChatConnection
+from notifications_service.chat.rules import MANAGERS, PROJECT_MANAGER
+from notifications_service.live.repository import membership, place, project_member
+
+connection = table_of(ChatConnection)
+Reader = AsyncConnection | AsyncSession
+
+
+def managed_by(user_id: UUID) -> ColumnElement[bool]:
+    """Return the condition for connections that a user may see and change: their own, and of what they manage."""
+    is_member = (
+        membership.c.workspace_id == connection.c.workspace_id,
+        membership.c.user_id == user_id,
+        ~membership.c.removed,
+    )
+    runs_workspace = exists().where(*is_member, membership.c.role.in_(MANAGERS))
+    manages_project = exists().where(
+        *is_member,
+        project_member.c.project_id == connection.c.project_id,
+        project_member.c.user_id == user_id,
+        project_member.c.role == PROJECT_MANAGER,
+        ~project_member.c.removed,
+    )
+    is_own = and_(connection.c.scope == "user", connection.c.owner_id == user_id)
+    return or_(is_own, and_(connection.c.scope != "user", or_(runs_workspace, manages_project)))
+
+
+async def find_workspace(reader: Reader, *, user_id: UUID, workspace_id: UUID) -> RowMapping | None:
+    """Return a workspace that a user is in, with whether they manage it."""
+    query = select(membership.c.workspace_id, membership.c.role.in_(MANAGERS).label("manages")).where(
+        membership.c.workspace_id == workspace_id, membership.c.user_id == user_id, ~membership.c.removed
+    )
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def find_project(reader: Reader, *, user_id: UUID, project_id: UUID) -> RowMapping | None:
+    """Return a project that a user sees, with its workspace and whether they manage it."""
+    is_in_project = and_(
+        project_member.c.project_id == place.c.project_id,
+        project_member.c.user_id == user_id,
+        ~project_member.c.removed,
+    )
+    runs_workspace = membership.c.role.in_(MANAGERS)
+    manages = or_(runs_workspace, func.coalesce(project_member.c.role == PROJECT_MANAGER, False))
+    is_open = and_(membership.c.role == "member", ~place.c.is_private)
+    query = (
+        select(place.c.workspace_id, manages.label("manages"))
+        .join(membership, membership.c.workspace_id == place.c.workspace_id)
+        .outerjoin(project_member, is_in_project)
+        .where(place.c.project_id == project_id, membership.c.user_id == user_id, ~membership.c.removed)
+        .where(or_(runs_workspace, is_open, project_member.c.user_id.is_not(None)))
+    )
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def count_of(session: AsyncSession, *, scope: str, scope_id: UUID) -> int:
+    """Return how many connections a scope has; until the end of the transaction nobody else adds one to it."""
+    lock = func.hashtextextended(f"chat:{scope}:{scope_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(lock)))
+    column = {"user": connection.c.owner_id, "workspace": connection.c.workspace_id}.get(scope, connection.c.project_id)
+    query = select(func.count()).where(connection.c.scope == scope, column == scope_id)
+    return (await session.execute(query)).scalar_one()
+
+
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
+    """Add a connection."""
+    return (await session.execute(insert(connection).values(**values).returning(*connection.c))).mappings().one()
+
+
+async def find_managed(reader: Reader, *, user_id: UUID, connection_id: UUID, lock: bool = False) -> RowMapping | None:
+    """Return a connection that a user may see; locked, nobody else changes it."""
+    query = select(connection).where(connection.c.id == connection_id, managed_by(user_id))
+    if lock:
+        query = query.with_for_update()
+    return (await reader.execute(query)).mappings().one_or_none()
+
+
+async def list_managed(
+    reader: Reader,
+    *,
+    user_id: UUID,
+    workspace_id: UUID | None,
+    scope: str | None,
+    after: UUID | None,
+    before: UUID | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """Return connections that a user may see, the oldest first, and backwards from `before`."""
+    query = select(connection).where(managed_by(user_id))
+    if workspace_id is not None:
+        query = query.where(connection.c.workspace_id == workspace_id)
+    if scope is not None:
+        query = query.where(connection.c.scope == scope)
+    if after is not None:
+        query = query.where(connection.c.id > after)
+    if before is not None:
+        query = query.where(connection.c.id < before)
+    order = connection.c.id.asc() if before is None else connection.c.id.desc()
+    return (await reader.execute(query.order_by(order).limit(limit))).mappings().all()
+
+
+async def change(session: AsyncSession, connection_id: UUID, values: Mapping[str, Any]) -> RowMapping:
+    """Change a connection that the session holds."""
+    statement = update(connection).where(connection.c.id == connection_id)
+    changed = statement.values(**values, version=connection.c.version + 1).returning(*connection.c)
+    return (await session.execute(changed)).mappings().one()
+
+
+async def remove(session: AsyncSession, connection_id: UUID) -> None:
+    """Delete a connection."""
+    await session.execute(delete(connection).where(connection.c.id == connection_id))
+
+
+async def remove_of_user(session: AsyncSession, user_id: UUID) -> None:
+    """Delete all connections that somebody made."""
+    await session.execute(delete(connection).where(connection.c.owner_id == user_id))
+
+
+async def disable_unscoped(session: AsyncSession, connection_id: UUID, values: Mapping[str, Any]) -> RowMapping | None:
+    """Turn a connection off; None where it is so already, or is gone."""
+    statement = update(connection).where(connection.c.id == connection_id, connection.c.enabled)
+    turned = statement.values(**values, enabled=False, version=connection.c.version + 1).returning(*connection.c)
+    return (await session.execute(turned)).mappings().one_or_none()
+
+
+async def find_all_unscoped(reader: Reader, ids: Sequence[UUID]) -> dict[UUID, RowMapping]:
+    """Return connections by id."""
+    rows = (await reader.execute(select(connection).where(connection.c.id.in_(ids)))).mappings()
+    return {row["id"]: row for row in rows}
+
+
+async def own_of(reader: Reader, user_ids: Sequence[UUID]) -> Sequence[RowMapping]:
+    """Return the connections for these users' own notifications that anything is posted to."""
+    query = select(connection).where(
+        connection.c.owner_id.in_(user_ids), connection.c.scope == "user", connection.c.enabled
+    )
+    return (await reader.execute(query.order_by(connection.c.id))).mappings().all()
+
+
+async def of_workspace(reader: Reader, workspace_id: UUID) -> Sequence[RowMapping]:
+    """Return the connections for the events of a workspace or its projects that anything is posted to."""
+    query = select(connection).where(connection.c.workspace_id == workspace_id, connection.c.enabled)
+    return (await reader.execute(query.order_by(connection.c.id))).mappings().all()
