@@ -39,6 +39,7 @@ LOOK_FOR_MEMBERS_SECONDS = 1.0
 SILENCE_SECONDS = 1.0
 READ_AT_ONCE = 500
 HAND_OUT_AT_ONCE = 64 * 1024
+OFFERS_AT_ONCE = 5_000
 RETRY_AFTER_SECONDS = 5
 STORE_TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -282,18 +283,18 @@ class Hub:
             is_asked = any(one.wanted.needs_tasks for one in stream.readers)
             if is_asked:
                 await stream.memory.learn(reader, rows)
-        handed_out = 0
+        handed_out, offers = 0, 0
         for row in rows:
             if row["seq"] != last + 1:
                 return False
             last = row["seq"]
             frame = stored_frame(row, stream.memory.after(row) if is_asked else None)
             self._hand_out(stream, frame)
-            handed_out += len(frame.opening)
-            if handed_out >= HAND_OUT_AT_ONCE:
+            handed_out, offers = handed_out + len(frame.opening), offers + len(stream.readers)
+            if handed_out >= HAND_OUT_AT_ONCE or offers >= OFFERS_AT_ONCE:
                 # Readers that keep up must get the chance to: a large batch is not their fault.
                 await asyncio.sleep(0)
-                handed_out = 0
+                handed_out, offers = 0, 0
         return bool(rows)
 
     def _hand_out(self, stream: Stream, frame: StoredFrame) -> None:
