@@ -1,7 +1,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from chassis.errors import Forbidden, InvalidCursor
+from chassis.errors import CursorMismatch, Forbidden, InvalidCursor
 from chassis.paging import SortedWalk
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, Writing
@@ -41,7 +41,7 @@ router = APIRouter(prefix="/api/v1/webhooks/{webhook_id}", tags=["webhooks"])
     response_model=PageEnvelope[DeliveryOut],
     responses={
         200: page_example(DELIVERY_EXAMPLE, description="One part of the deliveries."),
-        **errors(WebhookMissing, InvalidCursor),
+        **errors(WebhookMissing, InvalidCursor, CursorMismatch),
     },
 )
 @scope("webhooks:manage")
