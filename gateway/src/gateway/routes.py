@@ -96,6 +96,8 @@ ROUTES = (
     Route("/api/v1/recorded-messages", "notifications"),
     Route("/api/v1/webhooks", "notifications"),
     Route("/api/v1/webhooks/*", "notifications"),
+    Route("/api/v1/notifications", "notifications"),
+    Route("/api/v1/notifications/*", "notifications"),
     Route("/api/v1/ws", "notifications"),
     Route("/api/v1/stream", "notifications", stream=True),
     Route("/api/v1/ws-tickets", "gateway"),

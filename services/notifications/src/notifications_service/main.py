@@ -24,6 +24,7 @@ from notifications_service.chat.sender import ChatDriver
 from notifications_service.db import ROOT, SCHEMA, IdempotencyKey
 from notifications_service.devices import endpoints as devices
 from notifications_service.emails import endpoints as emails
+from notifications_service.inbox import endpoints as inbox
 from notifications_service.live.access import sees_shown
 from notifications_service.preferences import endpoints as preferences
 from notifications_service.realtime import endpoints as realtime
@@ -40,6 +41,7 @@ from notifications_service.webhook_deliveries import endpoints as webhook_delive
 from notifications_service.webhooks import endpoints as webhooks
 
 ROUTERS = (
+    inbox.router,
     preferences.router,
     emails.channels,
     emails.unsubscribing,

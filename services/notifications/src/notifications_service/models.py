@@ -1,6 +1,7 @@
 """Every table of the service, for migrations and the guards that compare them with the code."""
 
 from notifications_service.account_mail.models import DeletedUser, MailDelivery
+from notifications_service.cards.models import CommentCard, PlaceCard, TaskCard, Watcher
 from notifications_service.chat.models import ChatConnection
 from notifications_service.db import Base, IdempotencyKey, Inbox, Outbox
 from notifications_service.deliveries.models import Delivery
@@ -8,6 +9,7 @@ from notifications_service.devices.models import Device
 from notifications_service.digests.models import DigestSlot
 from notifications_service.emails.models import EmailChannel
 from notifications_service.following.models import FollowerFailure, FollowerPosition
+from notifications_service.inbox.models import Notification
 from notifications_service.live.models import (
     Membership,
     ProjectMember,
@@ -27,6 +29,7 @@ METADATA = Base.metadata
 __all__ = [
     "METADATA",
     "ChatConnection",
+    "CommentCard",
     "DeletedUser",
     "Delivery",
     "Device",
@@ -38,15 +41,19 @@ __all__ = [
     "Inbox",
     "MailDelivery",
     "Membership",
+    "Notification",
     "NotificationPreference",
     "Outbox",
     "Person",
+    "PlaceCard",
     "ProjectMember",
     "ProjectPlace",
     "RecordedMessage",
     "StreamEvent",
     "StreamHead",
+    "TaskCard",
     "TaskShare",
+    "Watcher",
     "Webhook",
     "WebhookAttempt",
     "WebhookDelivery",

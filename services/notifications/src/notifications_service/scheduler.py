@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from notifications_service.account_mail.jobs import purge_mails
 from notifications_service.db import IdempotencyKey, Inbox, Outbox
 from notifications_service.deliveries.jobs import purge_deliveries
+from notifications_service.inbox.jobs import purge_notifications
 from notifications_service.live import repository
 from notifications_service.recording.jobs import purge_recorded
 from notifications_service.webhook_deliveries.jobs import purge_webhooks
@@ -20,8 +21,8 @@ from notifications_service.webhook_deliveries.jobs import purge_webhooks
 HOUR = 3600.0
 
 
-def jobs(replay_days: int) -> tuple[Job, ...]:
-    """Return the periodic jobs of this service."""
+def jobs(replay_days: int, *, kept_days: int = 90) -> tuple[Job, ...]:
+    """Return the periodic jobs of this service; notifications are kept for `kept_days`."""
 
     async def purge_replay_store(session: AsyncSession) -> bool:
         return await repository.purge(session, before=utcnow() - timedelta(days=replay_days))
@@ -42,6 +43,7 @@ def jobs(replay_days: int) -> tuple[Job, ...]:
         Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
         Job("purge-mails", HOUR, purge_mails),
         Job("purge-webhooks", HOUR, purge_webhooks),
+        Job("purge-notifications", HOUR, purge_notifications(kept=timedelta(days=kept_days))),
         Job("purge-deliveries", HOUR, purge_deliveries),
         Job("purge-recorded-messages", HOUR, purge_recorded),
     )

@@ -215,6 +215,7 @@ class NotificationsSettings(SettingsGroup):
         description="Tasks service, asked for memberships made a moment ago.", examples=["http://tasks:8000"]
     )
     replay_days: int = Field(default=30, ge=1, le=365, description="How long a cursor can be resumed from, in days.")
+    kept_days: int = Field(default=90, ge=1, le=3650, description="How long notifications are kept, in days.")
     blocked_seconds: float = Field(
         default=5.0, gt=0, description="How long a frame may wait for a client that does not read it, in seconds."
     )

@@ -144,11 +144,18 @@ async def test_purge_forgets_what_is_older_than_the_setting(feed, database, worl
 
 def test_the_jobs_and_how_often_they_run():
     assert [(job.name, job.seconds) for job in jobs(30)] == [
-        ("purge-replay-store", 3600.0),
-        ("purge-inbox", 3600.0),
-        ("purge-outbox", 3600.0),
-        ("purge-idempotency-keys", 3600.0),
-        ("purge-mails", 3600.0),
+        (f"purge-{name}", 3600.0)
+        for name in (
+            "replay-store",
+            "inbox",
+            "outbox",
+            "idempotency-keys",
+            "mails",
+            "webhooks",
+            "notifications",
+            "deliveries",
+            "recorded-messages",
+        )
     ]
 
 

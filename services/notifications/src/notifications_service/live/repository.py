@@ -104,6 +104,16 @@ async def move_head(session: AsyncSession, stream_id: UUID, after: int) -> None:
     await session.execute(moved.returning(said))
 
 
+async def move_heads(session: AsyncSession, after: Mapping[UUID, int]) -> None:
+    """Do the same for several streams, whose heads are all locked."""
+    streams, numbers = list(after), literal(list(after.values()), ARRAY(BigInteger))
+    columns = (column("stream_id", PG_UUID(as_uuid=True)), column("seq", BigInteger))
+    moved = func.unnest(_uuids(streams), numbers).table_valued(*columns, name="moved").render_derived()
+    said = func.pg_notify(CHANNEL, func.concat(head.c.workspace_id, " ", moved.c.seq))
+    statement = update(head).where(head.c.workspace_id == moved.c.stream_id).values(contiguous_seq=moved.c.seq)
+    await session.execute(statement.returning(said))
+
+
 async def _end_of_next_run(session: AsyncSession, workspace_id: UUID, before: int) -> int:
     following = (
         select(event.c.seq)

@@ -1,6 +1,6 @@
 """Taking events into the replay store, and telling users of what is theirs alone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -132,6 +132,22 @@ async def tell_user(session: AsyncSession, *, user_id: UUID, drafts: Sequence[Pe
     await repository.move_head(session, user_id, last + len(drafts))
     await publish(session, table_of(Outbox), *events)
     return last + len(drafts)
+
+
+async def tell_users(session: AsyncSession, *, drafts: Mapping[UUID, Sequence[PersonalEvent]]) -> None:
+    """Do the same for several users, in as many statements as for one."""
+    told = {user_id: of_user for user_id, of_user in drafts.items() if of_user}
+    if not told:
+        return
+    heads = await repository.lock_heads(session, told)
+    events = [
+        (_envelope_of(draft, user_id, seq), draft)
+        for user_id, of_user in told.items()
+        for seq, draft in enumerate(of_user, heads[user_id] + 1)
+    ]
+    await repository.add_events(session, [_row_of(event, draft) for event, draft in events])
+    await repository.move_heads(session, {one: heads[one] + len(of_user) for one, of_user in told.items()})
+    await publish(session, table_of(Outbox), *(event for event, _ in events))
 
 
 def _envelope_of(draft: PersonalEvent, user_id: UUID, seq: int) -> EventEnvelope:

@@ -6,6 +6,7 @@ from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.emails.service import forget_channel
+from notifications_service.inbox.service import forget_notifications
 from notifications_service.people.rules import HUMAN, SERVICE
 from notifications_service.people.schemas import Deletion, ServiceAccountChange, UserChange
 from notifications_service.people.service import bury_person, note_person
@@ -26,6 +27,7 @@ async def on_person(event: EventEnvelope, session: AsyncSession) -> None:
         await bury_person(session, user_id=user_id, kind=SERVICE if is_program else HUMAN)
         await forget_preferences(session, user_id=user_id)
         await forget_channel(session, user_id=user_id)
+        await forget_notifications(session, user_id=user_id)
     elif is_program:
         account = ServiceAccountChange.model_validate(event.data).resource
         await note_person(session, person=account.as_person())

@@ -1,0 +1,57 @@
+"""Telling people of what happens: what events say is taken in, and whom each concerns is notified, in one go."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from chassis.clock import utcnow
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications_service.activity.rules import OLDEST, told_of
+from notifications_service.cards.rules import Cards, Event
+from notifications_service.cards.service import load_cards, save_cards
+from notifications_service.inbox.rules import comment_of, details_of
+from notifications_service.inbox.schemas import NewNotification
+from notifications_service.inbox.service import forget_tasks, notify
+
+
+async def follow(session: AsyncSession, _stream_id: UUID, rows: Sequence[RowMapping]) -> None:
+    """Take in the next events of a stream; a follower's work. Streams of users are about what was told already."""
+    events = [Event.of(cast("Mapping[str, Any]", row)) for row in rows if row["frame"].get("workspace_id") is not None]
+    if not events:
+        return
+    cards = await load_cards(session, events=events)
+    oldest, wanted = utcnow() - OLDEST, list[NewNotification]()
+    for event in events:
+        cards.apply(event)
+        if not event.quiet and event.occurred_at > oldest:
+            wanted += _wanted(event, cards)
+    await save_cards(session, cards=cards)
+    await notify(session, wanted=[one for one in wanted if one.task_id not in cards.purged])
+    await forget_tasks(session, task_ids=cards.purged)
+
+
+def _wanted(event: Event, cards: Cards) -> list[NewNotification]:
+    told = told_of(event, cards)
+    if not told:
+        return []
+    task = None if event.task_id is None else cards.tasks.get(event.task_id)
+    project_id = event.project_id if task is None else task.project_id
+    about = _about(event, project_id, None if task is None else task.data)
+    return [NewNotification(user_id=user_id, kind=kind, **about) for user_id, kind in sorted(told.items())]
+
+
+def _about(event: Event, project_id: UUID | None, task: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        "event_id": event.id,
+        "event_type": event.type,
+        "workspace_id": event.workspace_id,
+        "project_id": project_id,
+        "task_id": event.task_id,
+        "comment_id": comment_of(event.type, event.subject, event.data),
+        "actor": event.actor,
+        "details": details_of(event.type, event.data, event.changes),
+        "task": task,
+        "urgent": bool(event.data.get("is_urgent", False)),
+    }
