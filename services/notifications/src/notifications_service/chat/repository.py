@@ -5,13 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.chat.models import ChatConnection
 from notifications_service.chat.rules import MANAGERS, PROJECT_MANAGER
-from notifications_service.live.repository import membership, place, project_member
+from notifications_service.live.repository import event, membership, place, project_member
 
 connection = table_of(ChatConnection)
 Reader = AsyncConnection | AsyncSession
@@ -152,3 +152,15 @@ async def of_workspace(reader: Reader, workspace_id: UUID) -> Sequence[RowMappin
     """Return the connections for the events of a workspace or its projects that anything is posted to."""
     query = select(connection).where(connection.c.workspace_id == workspace_id, connection.c.enabled)
     return (await reader.execute(query.order_by(connection.c.id))).mappings().all()
+
+
+async def private_among(reader: Reader, project_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of some projects that only their members see."""
+    query = select(place.c.project_id).where(place.c.project_id.in_(project_ids), place.c.is_private)
+    return set((await reader.execute(query)).scalars())
+
+
+async def find_events(reader: Reader, keys: Sequence[tuple[UUID, int]]) -> Sequence[RowMapping]:
+    """Return events by their streams and numbers, as far as they are kept."""
+    query = select(event).where(tuple_(event.c.workspace_id, event.c.seq).in_(keys))
+    return (await reader.execute(query)).mappings().all()

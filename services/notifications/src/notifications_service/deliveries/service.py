@@ -1,6 +1,8 @@
 """Use cases of deliveries. Each is part of one transaction that its caller commits."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,27 +12,66 @@ from chassis.ids import uuid7
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from notifications_service.chat import repository as chats
+from notifications_service.chat.rules import CHANGEABLE, SPACING_SECONDS
 from notifications_service.deliveries import repository
 from notifications_service.deliveries.drivers import Outgoing, Postpone, Undelivered
 from notifications_service.deliveries.rules import FAILED, LONGEST_PAUSE, NEW, SENT, SKIPPED, WITH_TARGETS, delay_after
 from notifications_service.deliveries.schemas import PlannedDelivery
+from notifications_service.devices import repository as devices
 
 CHANNEL = repository.CHANNEL
 
 Prepared = Mapping[UUID, Outgoing | str]
 """By delivery: what is to be sent, or why nothing is."""
+Reached = tuple[str, UUID]
+"""A channel and a user."""
 Prepare = Callable[[AsyncSession, Sequence[RowMapping]], Awaitable[Prepared]]
 """Finds out what claimed deliveries tell, and whether they are still to be told."""
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a user is reached on a channel; with `kinds`, only of these."""
+
+    id: UUID
+    spacing_seconds: int = 0
+    kinds: Sequence[str] | None = None
+
+
 async def plan(session: AsyncSession, *, rows: Sequence[PlannedDelivery]) -> int:
-    """Note down messages to send, with what they are about; the same ones again change nothing. Return how many."""
+    """Note down messages to send, with what they are about; the same ones again change nothing. Return how many.
+
+    What names no target goes to all that its user has on the channel at this moment, and to nobody where that is none.
+    """
     now = utcnow()
-    return await repository.add(session, [_new(one, now) for one in rows if _has_target(one)])
+    open_ended = [one for one in rows if one.channel in WITH_TARGETS and one.target_id is None]
+    targets = await _targets_of(session, open_ended) if open_ended else {}
+    aimed = [one for row in rows for one in _aimed(row, targets)]
+    return await repository.add(session, [_new(one, now) for one in aimed])
 
 
-def _has_target(one: PlannedDelivery) -> bool:
-    return one.channel not in WITH_TARGETS or one.target_id is not None
+async def _targets_of(session: AsyncSession, rows: Sequence[PlannedDelivery]) -> Mapping[Reached, Sequence[Target]]:
+    """Return what users have on channels."""
+    found: defaultdict[Reached, list[Target]] = defaultdict(list)
+    if users := {one.user_id for one in rows if one.channel == "push"}:
+        for row in await devices.targets_of(session, sorted(users)):
+            found["push", row["user_id"]].append(Target(row["id"]))
+    if users := {one.user_id for one in rows if one.channel == "chat"}:
+        for row in await chats.own_of(session, sorted(users)):
+            spacing = 0 if row["kind"] in CHANGEABLE else SPACING_SECONDS
+            found["chat", row["owner_id"]].append(Target(row["id"], spacing, row["kinds"]))
+    return found
+
+
+def _aimed(one: PlannedDelivery, targets: Mapping[Reached, Sequence[Target]]) -> list[PlannedDelivery]:
+    if one.channel not in WITH_TARGETS or one.target_id is not None:
+        return [one]
+    return [
+        replace(one, target_id=target.id, spacing_seconds=target.spacing_seconds)
+        for target in targets.get((one.channel, one.user_id), ())
+        if target.kinds is None or one.kind is None or one.kind in target.kinds
+    ]
 
 
 def _new(one: PlannedDelivery, now: datetime) -> dict[str, Any]:
