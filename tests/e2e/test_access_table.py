@@ -22,7 +22,10 @@ PASSWORD = "violet-harbor-77"
 CONTRACT = Path(__file__).parents[2] / "contracts" / "http" / "public.openapi.json"
 SAMPLE = "01900000-0000-7000-8000-000000000000"
 OF_JOBS = {"GET": "tasks:read", "POST": "tasks:write"}
-SCOPES = ["tasks:read", "tasks:write", "tasks:delete", "comments:write", "webhooks:manage"]
+SCOPES = [
+    *("tasks:read", "tasks:write", "tasks:delete", "comments:write"),
+    *("notifications:read", "notifications:write", "webhooks:manage"),
+]
 LIMITS = ("GATEWAY_RATE_LIMIT_PER_MINUTE", "GATEWAY_ANONYMOUS_LIMIT_PER_MINUTE", "GATEWAY_LOGIN_LIMIT_PER_MINUTE")
 UNAUTHENTICATED, INVALID = (401, "UNAUTHENTICATED"), (401, "INVALID_TOKEN")
 ENDED = {
