@@ -55,7 +55,7 @@ async def test_a_mail_that_was_sent_is_shown_with_its_text_and_its_html(catcher)
     assert shown["from"] == "Taskloom <no-reply@localhost>"
     assert shown["to"] == ["ada@example.com"]
     assert shown["subject"] == "Confirm your e-mail address"
-    assert shown["message_id"] == f"<{mail_id}@localhost>"
+    assert shown["message_id"] == shown["headers"]["message-id"] == f"<{mail_id}@localhost>"
     assert "Hello Zoë <Ada>," in shown["text"]
     assert "\nhttp://api/api/v1/auth/verify-email?token=a-token\n" in shown["text"].replace("\r\n", "\n")
     assert 'href="http://api/api/v1/auth/verify-email?token=a-token"' in shown["html"]

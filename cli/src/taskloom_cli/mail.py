@@ -123,6 +123,7 @@ def _summary(number: int, message: EmailMessage, recipients: Sequence[str]) -> d
         "to": list(recipients),
         "subject": str(message["subject"] or ""),
         "message_id": str(message["message-id"] or ""),
+        "headers": {name.lower(): str(value) for name, value in message.items()},
         "text": _body(message, "plain"),
         "html": _body(message, "html"),
     }

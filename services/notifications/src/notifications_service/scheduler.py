@@ -13,12 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from notifications_service.account_mail.jobs import purge_mails
 from notifications_service.db import IdempotencyKey, Inbox, Outbox
 from notifications_service.deliveries.jobs import purge_deliveries
+from notifications_service.digests.jobs import make_digests, purge_digests
 from notifications_service.inbox.jobs import purge_notifications
 from notifications_service.live import repository
 from notifications_service.recording.jobs import purge_recorded
 from notifications_service.webhook_deliveries.jobs import purge_webhooks
 
-HOUR = 3600.0
+MINUTE, HOUR = 60.0, 3600.0
 
 
 def jobs(replay_days: int, *, kept_days: int = 90) -> tuple[Job, ...]:
@@ -43,6 +44,8 @@ def jobs(replay_days: int, *, kept_days: int = 90) -> tuple[Job, ...]:
         Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
         Job("purge-mails", HOUR, purge_mails),
         Job("purge-webhooks", HOUR, purge_webhooks),
+        Job("make-digests", MINUTE, make_digests),
+        Job("purge-digests", HOUR, purge_digests),
         Job("purge-notifications", HOUR, purge_notifications(kept=timedelta(days=kept_days))),
         Job("purge-deliveries", HOUR, purge_deliveries),
         Job("purge-recorded-messages", HOUR, purge_recorded),

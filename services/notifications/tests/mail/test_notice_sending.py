@@ -7,55 +7,51 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import timedelta
 
 import pytest
+from chassis.clock import utcnow
 from chassis.db.engine import open_database
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing
 from chassis.settings import DatabaseSettings
-from notifications_service.deliveries.drivers import Notice, Outgoing, Person
-from notifications_service.deliveries.schemas import PlannedDelivery
 from notifications_service.deliveries.sender import DeliverySender
-from notifications_service.deliveries.service import plan
-from notifications_service.emails.service import addresses_of, read_channel
+from notifications_service.digests.service import make_digests
+from notifications_service.emails.service import read_channel
+from notifications_service.inbox.schemas import NewNotification
+from notifications_service.inbox.service import notify
 from notifications_service.mailing.driver import EmailDriver
 from notifications_service.mailing.letterhead import Letterhead, parse_sender
 from notifications_service.mailing.smtp import SmtpServer
+from notifications_service.outgoing.service import Preparation
 from notifications_service.people.service import note_person
+from notifications_service.preferences.schemas import PreferencesPut
+from notifications_service.preferences.service import replace_preferences
 from pydantic import SecretStr
 from testkit.waiting import eventually
 
 LETTERHEAD = Letterhead(parse_sender("Taskloom <no-reply@tasks.example>"), "https://api.example", "https://app.example")
 RING = KeyRing({"n1": b"n" * 32})
 STATES = "SELECT state, reason, attempts FROM notifications.delivery WHERE user_id = :id ORDER BY id"
+NOTIFICATIONS = "SELECT id FROM notifications.notification WHERE event_id = ANY(:ids) ORDER BY seq"
+KINDS = "SELECT kind FROM notifications.notification WHERE user_id = :id ORDER BY seq"
+FRAMES = "SELECT frame ->> 'type' FROM notifications.stream_event WHERE workspace_id = :id ORDER BY seq"
+LAST_IS_LATER = """
+    UPDATE notifications.delivery SET is_instant = false
+    WHERE id = (SELECT id FROM notifications.delivery WHERE user_id = :id ORDER BY id DESC LIMIT 1)
+"""
+KNOWN_AGAIN = """
+    INSERT INTO notifications.person (user_id, kind, status, email, email_verified, version)
+    VALUES (:id, 'human', 'active', :email, true, 1)
+"""
 LEASE_ENDS = "UPDATE notifications.delivery SET lease_until = now() WHERE user_id = :id"
 IN_A_PROCESS = "import runpy, sys; runpy.run_path(sys.argv[1])['send_in_a_process'](*sys.argv[2:])"
 
 
-async def prepare(session, rows):
-    """Tell each what its delivery is of, if mail reaches them."""
-    addresses = await addresses_of(session, user_ids={row["user_id"] for row in rows})
-    return {row["id"]: message_of(row, addresses.get(row["user_id"])) for row in rows}
-
-
-def message_of(row, address):
-    said = "Ann assigned TL-7 Buy milk to you"
-    return Outgoing(
-        delivery_id=row["id"],
-        channel="email",
-        attempts=row["attempts"],
-        notification_id=row["notification_id"],
-        digest_id=None,
-        notices=[Notice(row["notification_id"], "assigned", said, datetime(2026, 11, 26, tzinfo=UTC))],
-        person=Person(row["user_id"], "Bob", address),
-    )
-
-
 def sender_of(database, port):
     driver = EmailDriver(SmtpServer("127.0.0.1", port), LETTERHEAD, RING)
-    return DeliverySender(database, {"email": driver}, prepare, poll_seconds=0.1)
+    return DeliverySender(database, {"email": driver}, Preparation("https://api.example").prepare, poll_seconds=0.1)
 
 
 def send_in_a_process(url, port):
@@ -74,19 +70,20 @@ def bob():
 
 
 @pytest.fixture
-def planned(database, bob):
-    """Plans mail of new notifications to Bob, whose address is known."""
+def planned(database, rows, bob):
+    """Notifies Bob, whose address is known, of as many things; returns the ids of the notifications."""
 
-    async def planned(count=1):
+    async def planned(count=1, **about):
         known = {"display_name": "Bob", "email": f"{bob.hex}@example.com", "email_verified": True, "timezone": "UTC"}
-        state = {"kind": "human", "status": "active", "locale": None, "version": 1}
-        ids = [uuid7() for _ in range(count)]
+        state = {"kind": "human", "status": "active", "locale": None, "version": 1, **about.pop("person", {})}
+        told = {"kind": "assigned", "event_type": "task.updated.v1", **about}
+        wanted = [NewNotification(user_id=bob, event_id=uuid7(), **told) for _ in range(count)]
         async with transaction(database) as session:
             await note_person(session, person={"user_id": bob, **known, **state})
-            rows = [PlannedDelivery(user_id=bob, channel="email", notification_id=one) for one in ids]
-            assert await plan(session, rows=rows) == count
-            assert await plan(session, rows=rows) == 0
-        return ids
+            assert await notify(session, wanted=wanted) == count
+            assert await notify(session, wanted=wanted) == 0
+        ids = [one.event_id for one in wanted]
+        return [row[0] for row in await rows(NOTIFICATIONS, ids=ids)]
 
     return planned
 
@@ -153,7 +150,7 @@ async def test_k3_a_sender_killed_after_the_servers_yes_sends_the_same_message_i
 
 
 async def test_k3_an_address_that_is_refused_for_good_gets_no_second_try(
-    planned, sending_to, mail_server, settled, bob, database
+    planned, sending_to, mail_server, settled, bob, database, rows
 ):
     async def refuse(_server):
         return "550 5.1.1 no such mailbox"
@@ -161,10 +158,87 @@ async def test_k3_an_address_that_is_refused_for_good_gets_no_second_try(
     mail_server.on_recipient = refuse
     await planned()
     async with sending_to(mail_server):
-        assert await eventually(settled) == [("failed", "recipient_550", 1)]
+        # The mail about it has nowhere to go, either.
+        gone = ("skipped", "no_address", 1)
+        assert await eventually(settled) == [("failed", "recipient_550", 1)] or (await settled())[1:] == [gone]
         await planned()
-        assert (await eventually(settled))[1] == ("failed", "no_address", 1)
+        await eventually(settled)
+    assert (await settled())[1:] == [gone, gone]
     assert len(mail_server.recipients) == 1
     async with transaction(database) as session:
         found = await read_channel(session, user_id=bob)
     assert (found.state, found.disabled_reason) == ("disabled", "recipient_550")
+    assert await rows(KINDS, id=bob) == [("assigned",), ("channel_disabled",), ("assigned",)]
+    frames = [row[0] for row in await rows(FRAMES, id=bob)]
+    assert frames[:3] == ["notification.created", "channel.disabled", "notification.created"]
+
+
+@pytest.mark.parametrize(
+    ("person", "reason"),
+    [({"status": "disabled"}, "inactive"), ({"email_verified": False}, "no_address")],
+)
+async def test_k3_who_is_out_or_has_no_verified_address_gets_no_mail(
+    planned, sending_to, mail_server, settled, person, reason, bob, database, rows
+):
+    await planned()
+    await rows("UPDATE notifications.person SET version = 0 WHERE user_id = :id", id=bob)
+    known = {"display_name": "Bob", "email": f"{bob.hex}@example.com", "email_verified": True, "timezone": "UTC"}
+    state = {"kind": "human", "status": "active", "locale": None, "version": 2, **person}
+    async with transaction(database) as session:
+        await note_person(session, person={"user_id": bob, **known, **state})
+    async with sending_to(mail_server):
+        assert await eventually(settled) == [("skipped", reason, 1)]
+    assert mail_server.messages == []
+
+
+async def test_k3_mail_to_who_is_not_known_yet_waits_until_they_are(
+    planned, sending_to, mail_server, settled, bob, rows
+):
+    await planned()
+    address = await rows("DELETE FROM notifications.person WHERE user_id = :id RETURNING email", id=bob)
+    async with sending_to(mail_server):
+
+        async def tried():
+            return await rows(STATES, id=bob) == [("new", "no_address", 1)]
+
+        await eventually(tried)
+        await rows(KNOWN_AGAIN, id=bob, email=address[0][0])
+        await rows("UPDATE notifications.delivery SET due_at = now() WHERE user_id = :id", id=bob)
+        assert await eventually(settled) == [("sent", None, 2)]
+    assert mail_server.recipients == [address[0][0]]
+
+
+async def test_k3_what_is_read_is_mailed_only_where_it_was_due_at_once(
+    planned, sending_to, mail_server, settled, bob, rows
+):
+    await planned(2)
+    await rows(LAST_IS_LATER, id=bob)
+    await rows("UPDATE notifications.notification SET read_at = now() WHERE user_id = :id", id=bob)
+    async with sending_to(mail_server):
+        assert await eventually(settled) == [("sent", None, 1), ("skipped", "read", 1)]
+    assert len(mail_server.messages) == 1
+
+
+async def test_k3_what_is_out_of_sight_meanwhile_is_not_mailed(
+    planned, sending_to, mail_server, settled, feed, world, bob
+):
+    await feed.keep(world.joins(bob))
+    await planned(workspace_id=world.id)
+    await feed.keep(world.leaves(bob))
+    async with sending_to(mail_server):
+        assert await eventually(settled) == [("skipped", "not_visible", 1)]
+    assert mail_server.messages == []
+
+
+async def test_k2_a_digest_leaves_as_one_mail(planned, sending_to, mail_server, settled, bob, database):
+    await planned(3, kind="commented")
+    row = {"preferences": [], "digest": {"frequency": "daily", "at": "08:00", "tz": "UTC"}}
+    now = utcnow()
+    async with transaction(database) as session:
+        await replace_preferences(session, user_id=bob, wanted=PreferencesPut.model_validate(row), expected=None)
+        await make_digests(session, now=now + timedelta(days=1))
+    async with sending_to(mail_server, senders=2):
+        assert await eventually(settled) == [("sent", None, 1)]
+    (mail,) = mail_server.messages
+    assert mail["Subject"] == "3 unread notifications"
+    assert mail["Message-ID"].endswith(f".{bob}@tasks.example>")

@@ -4,13 +4,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
+from chassis.clock import utcnow
 from chassis.sealing import KeyRing
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.emails import repository
 from notifications_service.emails.errors import EmailNotVerified, UnsubscribeLinkInvalid
+from notifications_service.emails.events import channel_disabled
 from notifications_service.emails.rules import EmailState, Unsubscription, unseal
 from notifications_service.emails.schemas import ChannelOut
+from notifications_service.inbox.schemas import NewNotification
+from notifications_service.inbox.service import notify
+from notifications_service.live.service import tell_user
 from notifications_service.people.rules import ACTIVE, HUMAN
 from notifications_service.preferences.service import turn_off_digest, turn_off_mail
 
@@ -51,9 +56,20 @@ async def enable_channel(session: AsyncSession, *, user_id: UUID) -> ChannelOut:
     return found
 
 
-async def give_up_address(session: AsyncSession, *, user_id: UUID, address: str, reason: str) -> bool:
-    """Send no more mail to an address that was refused for good; False when that is known already."""
-    return await repository.disable(session, user_id=user_id, address=address, reason=reason)
+async def give_up_address(session: AsyncSession, *, user_id: UUID, address: str, reason: str) -> None:
+    """Send no more mail to an address that was refused for good, and tell the user so, once."""
+    if not await repository.disable(session, user_id=user_id, address=address, reason=reason):
+        return
+    event = channel_disabled(user_id=user_id, channel="email", name=address, reason=reason, disabled_at=utcnow())
+    await tell_user(session, user_id=user_id, drafts=[event])
+    told = NewNotification(
+        user_id=user_id,
+        kind="channel_disabled",
+        event_id=event.event_id,
+        event_type=event.type,
+        details={"channel": f"Mail to {address}", "reason": f"the mail server refuses the address ({reason})"},
+    )
+    await notify(session, wanted=[told])
 
 
 async def forget_channel(session: AsyncSession, *, user_id: UUID) -> None:

@@ -41,7 +41,7 @@ class EmailDriver:
             mail, recipient = compose_notice(message, letterhead=self.letterhead, ring=self.ring)
             await self.server.deliver(mail, sender=self.letterhead.sender.addr_spec, recipient=recipient)
         except Uncomposable as error:
-            raise Refused(error.reason) from None
+            raise (Refused if error.permanent else Postpone)(error.reason) from None
         except Undelivered as error:
             raise _as_outcome(error) from error
         return Sent(message_id(message, self.letterhead))

@@ -42,7 +42,7 @@ def compose_notice(message: Outgoing, *, letterhead: Letterhead, ring: KeyRing) 
     The id is the same on each try, so that who gets it twice sees that.
     """
     if message.person.address is None:
-        raise Uncomposable("no_address", permanent=True)
+        raise Uncomposable("no_address")
     recipient = deliverable(message.person.address)
     values = values_of(message, letterhead=letterhead, ring=ring)
     template = "notice" if message.digest_id is None else "digest"

@@ -5,6 +5,7 @@ from chassis.broker.port import Queue
 from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from notifications_service.digests.service import forget_digests
 from notifications_service.emails.service import forget_channel
 from notifications_service.inbox.service import forget_notifications
 from notifications_service.people.rules import HUMAN, SERVICE
@@ -26,6 +27,7 @@ async def on_person(event: EventEnvelope, session: AsyncSession) -> None:
         user_id = Deletion.model_validate(event.data).entity_id
         await bury_person(session, user_id=user_id, kind=SERVICE if is_program else HUMAN)
         await forget_preferences(session, user_id=user_id)
+        await forget_digests(session, user_id=user_id)
         await forget_channel(session, user_id=user_id)
         await forget_notifications(session, user_id=user_id)
     elif is_program:

@@ -171,6 +171,11 @@ async def follow_zone(session: AsyncSession, *, user_id: UUID) -> None:
         await repository.set_digest_at(session, user_id=user_id, digest_at=next_slot(rhythm, utcnow()).due_at)
 
 
+async def note_next_digest(session: AsyncSession, *, user_id: UUID, due_at: datetime | None) -> None:
+    """Note when somebody's next digest is due."""
+    await repository.set_digest_at(session, user_id=user_id, digest_at=due_at)
+
+
 async def forget_preferences(session: AsyncSession, *, user_id: UUID) -> None:
     """Forget what somebody who is gone has asked for."""
     await repository.remove(session, user_id)

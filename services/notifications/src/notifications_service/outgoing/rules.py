@@ -1,0 +1,60 @@
+"""Whether what was planned is still to be sent, and how it is said. Without any I/O."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+
+from notifications_service.deliveries.drivers import Notice, Person
+from notifications_service.inbox.schemas import shown
+from notifications_service.people.rules import Known
+
+EMAIL = "email"
+TASKS = "/api/v1/tasks"
+READ, NOT_VISIBLE, INACTIVE, NO_ADDRESS = "read", "not_visible", "inactive", "no_address"
+
+
+def refusal(delivery: Mapping[Any, Any], person: Known | None, address: str | None) -> str | None:
+    """Return why somebody is told nothing on a channel, whatever it would be; None when they are.
+
+    Of who is not known yet an address may come in a moment: their mail is tried again.
+    """
+    if person is None:
+        return None
+    if not person.can_be_told:
+        return INACTIVE
+    return NO_ADDRESS if delivery["channel"] == EMAIL and address is None else None
+
+
+def is_told_elsewhere(delivery: Mapping[Any, Any], notification: Mapping[Any, Any]) -> bool:
+    """Tell whether somebody has seen a notification already: then only mail that was due at once still comes."""
+    is_done = notification["read_at"] is not None or notification["archived_at"] is not None
+    return is_done and not (delivery["channel"] == EMAIL and delivery["is_instant"])
+
+
+def notice_of(row: Mapping[Any, Any], *, api_url: str) -> Notice:
+    """Return a notification as channels tell it, from its row with the names that go with it."""
+    known = shown(cast("RowMapping", row))
+    task = known["task"]
+    return Notice(
+        id=row["id"],
+        kind=row["kind"],
+        text=known["text"],
+        created_at=row["created_at"],
+        workspace_id=row["workspace_id"],
+        project_id=row["project_id"],
+        task_id=row["task_id"],
+        key=None if task is None else task.key,
+        title=None if task is None else task.title,
+        excerpt=row["excerpt"],
+        actor=row["actor_name"],
+        link=None if row["task_id"] is None else f"{api_url}{TASKS}/{row['task_id']}",
+    )
+
+
+def person_of(user_id: UUID, person: Known | None, address: str | None) -> Person:
+    """Return whom a message is for."""
+    if person is None:
+        return Person(user_id, "", address)
+    return Person(user_id, person.name or "", address, person.locale, person.zone.key)

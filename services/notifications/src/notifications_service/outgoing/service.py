@@ -1,0 +1,93 @@
+"""From planned deliveries to messages: what they tell by now, to whom, or why they are not sent any more."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications_service.deliveries.drivers import Notice, Outgoing
+from notifications_service.deliveries.service import Prepared
+from notifications_service.digests import service as digests
+from notifications_service.emails.service import addresses_of
+from notifications_service.inbox import service as inbox
+from notifications_service.outgoing.rules import NOT_VISIBLE, READ, is_told_elsewhere, notice_of, person_of, refusal
+from notifications_service.people.rules import Known
+from notifications_service.people.service import find_people
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of the deliveries of one claim."""
+
+    people: Mapping[UUID, Known]
+    addresses: Mapping[UUID, str]
+    notifications: Mapping[UUID, Mapping[Any, Any]]
+    digests: Mapping[UUID, digests.Told]
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Finds out what deliveries of notifications and digests tell; links lead to the API at `api_url`."""
+
+    api_url: str
+
+    async def prepare(self, session: AsyncSession, rows: Sequence[RowMapping]) -> Prepared:
+        """Return what is to be sent by delivery, or why nothing is: as its user sees it now."""
+        known = await _look_up(session, rows)
+        return {row["id"]: self._one(row, known) for row in rows}
+
+    def _one(self, row: RowMapping, known: Facts) -> Outgoing | str:
+        person, address = known.people.get(row["user_id"]), known.addresses.get(row["user_id"])
+        refused = refusal(row, person, address)
+        if refused is not None:
+            return refused
+        if row["digest_id"] is not None:
+            return self._digest(row, known)
+        return self._notification(row, known)
+
+    def _notification(self, row: RowMapping, known: Facts) -> Outgoing | str:
+        found = known.notifications.get(row["notification_id"])
+        if found is None:
+            return NOT_VISIBLE
+        if is_told_elsewhere(row, found):
+            return READ
+        return _message(row, known, [notice_of(found, api_url=self.api_url)])
+
+    def _digest(self, row: RowMapping, known: Facts) -> Outgoing | str:
+        told = known.digests.get(row["digest_id"])
+        if told is None:
+            return READ
+        return _message(row, known, [notice_of(one, api_url=self.api_url) for one in told.rows], rest=told.rest)
+
+
+async def _look_up(session: AsyncSession, rows: Sequence[RowMapping]) -> Facts:
+    users = {row["user_id"] for row in rows}
+    notifications = [row["notification_id"] for row in rows if row["notification_id"] is not None]
+    told: Mapping[UUID, Mapping[Any, Any]] = {}
+    if notifications:
+        told = await inbox.read_to_send(session, notification_ids=notifications)
+    of_digests = [row["digest_id"] for row in rows if row["digest_id"] is not None]
+    return Facts(
+        people=await find_people(session, user_ids=users),
+        addresses=await addresses_of(session, user_ids=users),
+        notifications=told,
+        digests=await digests.read_to_send(session, digest_ids=of_digests) if of_digests else {},
+    )
+
+
+def _message(row: RowMapping, known: Facts, notices: Sequence[Notice], *, rest: int = 0) -> Outgoing:
+    user_id = row["user_id"]
+    return Outgoing(
+        delivery_id=row["id"],
+        channel=row["channel"],
+        attempts=row["attempts"],
+        notification_id=row["notification_id"],
+        digest_id=row["digest_id"],
+        notices=notices,
+        person=person_of(user_id, known.people.get(user_id), known.addresses.get(user_id)),
+        collapse_key=row["collapse_key"],
+        rest=rest,
+    )
