@@ -204,6 +204,19 @@ async def test_r25_answers_of_the_service_pass_as_they_are(api, user, tasks, rep
     assert len(tasks.requests) == 1
 
 
+async def test_k3_one_click_of_a_mail_program_reaches_the_service_as_it_is(api, services):
+    """RFC 8058: a form, from somewhere, without a token; the link itself says who it is for."""
+    answer = await api.post("/api/v1/unsubscribe?token=abc", data={"List-Unsubscribe": "One-Click"})
+    assert answer.status_code == 200
+    asked = services.notifications.last
+    assert (asked.method, asked.target) == ("POST", "/api/v1/unsubscribe?token=abc")
+    assert (asked.body, asked.all("content-type")) == (
+        b"List-Unsubscribe=One-Click",
+        ["application/x-www-form-urlencoded"],
+    )
+    assert asked.all("x-taskloom-identity") == []
+
+
 async def test_r25_redirects_are_passed_and_not_followed(api, user, tasks, reply):
     location = [(b"location", b"http://127.0.0.1:1/elsewhere")]
     tasks.behave = lambda _scope, _receive, send: reply(send, 302, b"", location)

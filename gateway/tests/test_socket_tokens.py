@@ -387,6 +387,21 @@ async def test_r54_frames_in_any_pieces_go_through(raw_service, user):
         assert [await socket.recv() for _ in texts] == texts
 
 
+async def test_r54_heartbeat_of_the_service_asks_the_client_itself(raw_service, user):
+    """So that a client which is gone is noticed, and the service knows which of its sockets are alive."""
+    async with websockets.connect(raw_service.gateway.socket_url, additional_headers=user.headers) as socket:
+        assert await socket.recv() == "first"
+        raw_service.writer.write(Frame(Opcode.PING, b"beat").serialize(mask=False))
+        head, size, *_ = await raw_service.reader.readexactly(10)
+        assert (head, size) == (0x80 | Opcode.PONG, 0x80 | 4)
+        pong = await socket.ping()
+        frame = await raw_service.reader.readexactly(10)
+        assert frame[0] == 0x80 | Opcode.PING
+        payload = websockets.utils.apply_mask(frame[6:], frame[2:6])
+        raw_service.writer.write(Frame(Opcode.PONG, payload).serialize(mask=False))
+        await asyncio.wait_for(pong, 5)
+
+
 @pytest.mark.parametrize("what", ["revocation", "end of the service"])
 async def test_r54_frame_that_never_ends_does_not_keep_a_socket(raw_service, auth, user, what):
     async with websockets.connect(raw_service.gateway.socket_url, additional_headers=user.headers) as socket:

@@ -31,9 +31,9 @@ router = APIRouter(tags=["system"], route_class=StrictRoute)
 
 
 class TicketOut(BaseModel):
-    """A ticket for one WebSocket connection."""
+    """A ticket for one WebSocket or one event stream."""
 
-    ticket: str = Field(description="Goes into `/api/v1/ws?ticket=`; works once.")
+    ticket: str = Field(description="Goes into `/api/v1/ws?ticket=` or `/api/v1/stream?ticket=`; works once.")
     expires_in: int = Field(description="Seconds from now.")
 
 
@@ -99,10 +99,10 @@ def current_caller(request: Request) -> Caller:
 @router.post(
     "/api/v1/ws-tickets",
     status_code=201,
-    summary="Get a WebSocket ticket",
+    summary="Get a ticket for a WebSocket or a stream",
     description=(
-        "For browsers, which can't send `Authorization` with a WebSocket: a ticket for one connection to "
-        "`/api/v1/ws?ticket=`, within `expires_in` seconds."
+        "For browsers, which can't send `Authorization` with a WebSocket or an `EventSource`: a ticket for one "
+        "connection to `/api/v1/ws?ticket=` or `/api/v1/stream?ticket=`, within `expires_in` seconds."
     ),
     response_model=Envelope[TicketOut],
     responses={
