@@ -25,8 +25,10 @@ TOO_LARGE = 1009
 RESTARTING = 1012
 UNAUTHORIZED = 4401
 MESSAGES_PER_SECOND = 20
-BLOCKED_SECONDS = 5.0
+BLOCKED_SECONDS = 10.0
+"""How long nothing is read before the socket is cut. After 5 the service says where to go on from, for who reads on."""
 CLOSE_SECONDS = 1.0
+CLOSE_ANSWER_SECONDS = 5.0
 SPREAD_SECONDS = 5.0
 """Over how long clients that all lose their sockets at once should come back."""
 MAX_OWN = 8 * 1024
@@ -193,7 +195,7 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
             return False
         if message.opcode == Opcode.CLOSE:
             # The service answers it, and that ends both; it has not for ever to do so.
-            self._deadline = self._deadline or self._later(BLOCKED_SECONDS, self.transport.abort)
+            self._deadline = self._deadline or self._later(CLOSE_ANSWER_SECONDS, self.transport.abort)
             return True
         if self._is_too_fast():
             self._close(POLICY, "too many messages")
