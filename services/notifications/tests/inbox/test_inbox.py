@@ -10,12 +10,13 @@ from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from notifications_service.activity.service import follow
 from notifications_service.inbox.service import forget_notifications
-from notifications_service.live.schemas import ChangeData
-from notifications_service.live.service import frame_of
+from notifications_service.live.schemas import ChangeData, PersonalEvent
+from notifications_service.live.service import frame_of, tell_user
 from notifications_service.people.service import bury_person
 from notifications_service.scheduler import jobs
 from testkit.jobs import run_to_end
 from testkit.statements import statements_seen
+from testkit.waiting import eventually
 
 OF_TASK = "SELECT count(*) FROM notifications.{} WHERE task_id = :t"
 PERSON = """
@@ -671,3 +672,30 @@ async def test_what_was_told_to_somebody_who_is_deleted_is_gone(office, database
 
     await asyncio.gather(office.happen(*coming), goes())
     assert await office.rows("SELECT count(*) FROM notifications.notification WHERE user_id = :u", u=bob) == [(0,)]
+
+
+async def test_k10_the_owner_of_a_webhook_that_is_turned_off_is_told_once(office, database):
+    ann = office.ann
+    resource = {"id": str(uuid7()), "name": "Board sync", "disabled_reason": "failing"}
+    draft = PersonalEvent(
+        type="webhook.disabled.v1",
+        entity_type="webhook",
+        subject=uuid7(),
+        resource=resource,
+        workspace_id=office.world.id,
+        changes=({"field": "enabled", "old": True, "new": False},),
+    )
+    async with transaction(database) as session:
+        await tell_user(session, user_id=ann, drafts=[draft])
+
+    async def told():
+        return await office.inbox(ann)
+
+    (one,) = await eventually(told)
+    text = "Your webhook Board sync was turned off: nothing has been accepted for five days"
+    assert (one["kind"], one["text"], one["actor"]) == ("webhook_disabled", text, None)
+    assert (one["event_id"], one["event_type"]) == (str(draft.event_id), "webhook.disabled")
+    # It has been told in that stream, and what is told of it there is no news again.
+    await office.rows("UPDATE notifications.follower_position SET seq = 0 WHERE stream_id = :s", s=ann)
+    await office.happen(office.task(by=office.bob))
+    assert await office.inbox(ann) == [one]

@@ -22,6 +22,8 @@ OF_ONESELF: frozenset[Kind] = frozenset(
 )
 """What somebody is told even where they are who did it."""
 DESPITE_MUTING: frozenset[Kind] = frozenset({"reminder"})
+OF_USERS: Mapping[str, Kind] = {"webhook.disabled": "webhook_disabled"}
+"""What is told in the stream of a user, and is to be in their inbox, too."""
 RANKS: Mapping[Kind, int] = {kind: rank for rank, kind in enumerate(KINDS)}
 
 Candidates = Iterable[tuple[UUID | None, Kind]]

@@ -8,7 +8,7 @@ from chassis.clock import utcnow
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications_service.activity.rules import OLDEST, told_of
+from notifications_service.activity.rules import OF_USERS, OLDEST, told_of
 from notifications_service.cards.rules import Cards, Event
 from notifications_service.cards.service import load_cards, save_cards
 from notifications_service.inbox.rules import comment_of, details_of
@@ -16,8 +16,9 @@ from notifications_service.inbox.schemas import NewNotification
 from notifications_service.inbox.service import forget_tasks, notify
 
 
-async def follow(session: AsyncSession, _stream_id: UUID, rows: Sequence[RowMapping]) -> None:
-    """Take in the next events of a stream; a follower's work. Streams of users are about what was told already."""
+async def follow(session: AsyncSession, stream_id: UUID, rows: Sequence[RowMapping]) -> None:
+    """Take in the next events of a stream; a follower's work."""
+    await notify(session, wanted=[_of_user(stream_id, row) for row in rows if _is_of_user(row)])
     events = [Event.of(cast("Mapping[str, Any]", row)) for row in rows if row["frame"].get("workspace_id") is not None]
     if not events:
         return
@@ -30,6 +31,27 @@ async def follow(session: AsyncSession, _stream_id: UUID, rows: Sequence[RowMapp
     await save_cards(session, cards=cards)
     await notify(session, wanted=[one for one in wanted if one.task_id not in cards.purged])
     await forget_tasks(session, task_ids=cards.purged)
+
+
+def _is_of_user(row: RowMapping) -> bool:
+    """Tell whether something is in the stream of a user that is to be in their inbox."""
+    frame = row["frame"]
+    is_personal = frame.get("workspace_id") is None and frame.get("type") in OF_USERS
+    return is_personal and row["occurred_at"] > utcnow() - OLDEST
+
+
+def _of_user(user_id: UUID, row: RowMapping) -> NewNotification:
+    frame = row["frame"]
+    project_id = frame["project_id"]
+    return NewNotification(
+        user_id=user_id,
+        kind=OF_USERS[frame["type"]],
+        event_id=UUID(frame["event_id"]),
+        event_type=frame["type"],
+        workspace_id=row["about_workspace_id"],
+        project_id=None if project_id is None else UUID(project_id),
+        details=details_of(frame["type"], frame["data"] or {}, frame["changes"]),
+    )
 
 
 def _wanted(event: Event, cards: Cards) -> list[NewNotification]:

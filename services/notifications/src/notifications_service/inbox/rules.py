@@ -33,11 +33,12 @@ TEXTS: Mapping[str, str] = {
     "added_to_workspace": "{who} added you to {workspace}",
     "role_changed": "{who} made you {role} of {place}",
     "job_finished": "Your {job} {ended}",
-    "webhook_disabled": "A webhook was turned off: {reason}",
+    "webhook_disabled": "Your webhook {name} was turned off: {reason}",
     "channel_disabled": "{channel} was turned off: {reason}",
 }
+WEBHOOKS = {"gone": "its receiver is gone (410)", "failing": "nothing has been accepted for five days"}
 JOBS = {"bulk": "bulk change", "bulk_by_filter": "bulk change", "export": "export", "import": "import"}
-SAID = ("role", "emoji", "job", "ended", "reason", "channel")
+SAID = ("role", "emoji", "job", "ended", "reason", "channel", "name")
 """Names of what a sentence needs beside who, and where."""
 FIRST_LETTER = 1
 
@@ -70,6 +71,8 @@ def details_of(event_type: str, data: Mapping[str, Any], changes: Sequence[Mappi
         case "member" | "project_member" | "task_share":
             places = {"member": "workspace", "project_member": "project", "task_share": "task"}
             details |= {"role": data.get("role"), "place": places[noun]}
+        case "webhook":
+            details |= {"name": data.get("name"), "reason": WEBHOOKS.get(str(data.get("disabled_reason")), "")}
         case "job":
             ended = "has failed" if data.get("status") == "failed" else "is done"
             details |= {"job": JOBS.get(str(data.get("kind")), "job"), "ended": ended}

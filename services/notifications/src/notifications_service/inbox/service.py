@@ -43,6 +43,7 @@ from notifications_service.preferences.service import decide
 Mark = Literal["read_at", "archived_at"]
 Decisions = Mapping[UUID, Mapping[Channel, Decision]]
 Wanted = tuple[Kind, UUID | None, UUID | None, bool]
+VERSION = ".v1"
 SENT_BY: tuple[Literal["email", "chat", "push"], ...] = ("email", "chat", "push")
 EVENT_OF: Mapping[Mark, str] = {"read_at": NOTIFICATION_ALL_READ, "archived_at": NOTIFICATION_ALL_ARCHIVED}
 
@@ -118,7 +119,7 @@ def _row(one: NewNotification, seq: int, decisions: Mapping[Channel, Decision], 
         "seq": seq,
         "kind": one.kind,
         "event_id": one.event_id,
-        "event_type": one.event_type,
+        "event_type": one.event_type.removesuffix(VERSION),
         "workspace_id": one.workspace_id,
         "project_id": one.project_id,
         "task_id": one.task_id,
