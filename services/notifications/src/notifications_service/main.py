@@ -22,6 +22,7 @@ from notifications_service import settings as settings_module
 from notifications_service.chat import endpoints as chat
 from notifications_service.chat.sender import ChatDriver
 from notifications_service.db import ROOT, SCHEMA, IdempotencyKey
+from notifications_service.deliveries import endpoints as deliveries
 from notifications_service.devices import endpoints as devices
 from notifications_service.emails import endpoints as emails
 from notifications_service.inbox import endpoints as inbox
@@ -45,6 +46,7 @@ ROUTERS = (
     preferences.router,
     emails.channels,
     emails.unsubscribing,
+    deliveries.router,
     devices.router,
     chat.router,
     recording.router,

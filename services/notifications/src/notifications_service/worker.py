@@ -5,13 +5,14 @@ from chassis.broker.consumer import Consumer
 
 from notifications_service.account_mail.consumers import ACCOUNT_MAIL, on_account_mail
 from notifications_service.activity.consumers import ACTIVITY
+from notifications_service.chat_posts.consumers import CHAT
 from notifications_service.following.service import Follower
 from notifications_service.live.consumers import LIVE, live_consumer
 from notifications_service.people.consumers import PEOPLE, on_person
 from notifications_service.webhook_deliveries.service import plan_deliveries
 
 WEBHOOKS = Follower("webhooks", plan_deliveries)
-FOLLOWERS: tuple[Follower, ...] = (ACTIVITY, WEBHOOKS)
+FOLLOWERS: tuple[Follower, ...] = (ACTIVITY, WEBHOOKS, CHAT)
 """Who walks every stream and makes something of its events."""
 QUEUES = (LIVE, ACCOUNT_MAIL, PEOPLE)
 

@@ -21,14 +21,19 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from notifications_service.chat.models import ChatConnection
 from notifications_service.deliveries.models import Delivery
 from notifications_service.deliveries.rules import LEASE, NEW, REPLACED, SENT, SKIPPED, SPACING, TARGET_GONE
+from notifications_service.devices.models import Device
 
+chat_connection = table_of(ChatConnection)
 delivery = table_of(Delivery)
+device = table_of(Device)
 other = delivery.alias("other")
 
+MOST_SHOWN = 100
 CHANNEL = "notifications_delivery"
 """Where senders are told that there is something to send."""
 
@@ -136,6 +141,20 @@ async def skip_target(session: AsyncSession, *, target_id: UUID) -> None:
     statement = update(delivery).where(delivery.c.target_id == target_id, delivery.c.state == NEW)
     values = {"state": SKIPPED, "reason": TARGET_GONE, "settled_at": func.now(), "lease_until": None}
     await session.execute(statement.values(values))
+
+
+async def of_notification(reader: AsyncConnection, notification_id: UUID) -> Sequence[RowMapping]:
+    """Return how a notification went on each channel, with what its targets are called, as far as they are there."""
+    name = func.coalesce(device.c.name, chat_connection.c.name).label("target_name")
+    query = (
+        select(*delivery.c, name)
+        .outerjoin(device, device.c.id == delivery.c.target_id)
+        .outerjoin(chat_connection, chat_connection.c.id == delivery.c.target_id)
+        .where(delivery.c.notification_id == notification_id)
+        .order_by(delivery.c.id)
+        .limit(MOST_SHOWN)
+    )
+    return (await reader.execute(query)).mappings().all()
 
 
 async def purge(session: AsyncSession, *, older_than: timedelta) -> bool:

@@ -1,9 +1,12 @@
-"""What is planned to be sent."""
+"""What is planned to be sent, and how it is shown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, Self
 from uuid import UUID
+
+from pydantic import BaseModel, Field
 
 Channel = Literal["email", "chat", "push"]
 
@@ -30,3 +33,42 @@ class PlannedDelivery:
     collapse_key: str | None = None
     due_at: datetime | None = None
     spacing_seconds: int = 0
+
+
+DELIVERY_EXAMPLE: dict[str, Any] = {
+    "id": "0199d3b2-9a20-7b1c-8d3e-4f5a6b7c8d91",
+    "channel": "push",
+    "target_id": "0199d3b2-8c10-7d2e-8f41-6a0f1d2b3c41",
+    "target_name": "Firefox on my laptop",
+    "state": "sent",
+    "reason": None,
+    "attempts": 1,
+    "due_at": "2026-11-24T09:00:00Z",
+    "created_at": "2026-11-24T09:00:00Z",
+    "settled_at": "2026-11-24T09:00:01Z",
+}
+
+
+class DeliveryOut(BaseModel):
+    """How a notification went on one channel to one target."""
+
+    id: UUID
+    channel: Channel
+    target_id: UUID | None = Field(description="The device or the connection to a chat; null of mail.")
+    target_name: str | None = Field(description="What that is called; null when it is not there any more.")
+    state: Literal["new", "sent", "failed", "skipped"] = Field(
+        description="`new` waits for its time or its next attempt, `skipped` was not to be sent any more."
+    )
+    reason: str | None = Field(
+        description="Why it failed, last or for good, such as `status_503`; or why it was skipped: `read`, "
+        "`not_visible`, `inactive`, `no_address`, `replaced` by a later one, or `target_gone`."
+    )
+    attempts: int
+    due_at: datetime = Field(description="When it is sent, or tried again.")
+    created_at: datetime
+    settled_at: datetime | None = Field(description="When it was sent or given up.")
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> Self:
+        """Return what is shown of a row."""
+        return cls.model_validate({name: row[name] for name in cls.model_fields})
