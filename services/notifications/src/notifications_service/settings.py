@@ -120,7 +120,8 @@ class SealingSettings(SettingsGroup):
 
     keys: SealingKeys = Field(
         validation_alias="NOTIFICATIONS_SEALING_KEYS",
-        description="Seals keys of webhooks and URLs: `kid:base64(32 bytes)`, newest first, separated by commas.",
+        description="Seals keys of webhooks, URLs, and links that turn mail off, for as long as the key is here: "
+        "`kid:base64(32 bytes)`, newest first, separated by commas.",
         examples=["k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="],
     )
 

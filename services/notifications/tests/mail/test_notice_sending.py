@@ -18,7 +18,8 @@ from chassis.sealing import KeyRing
 from chassis.settings import DatabaseSettings
 from notifications_service.deliveries.sender import DeliverySender
 from notifications_service.digests.service import make_digests
-from notifications_service.emails.service import read_channel
+from notifications_service.emails.rules import Unsubscription
+from notifications_service.emails.service import read_channel, unsubscribe
 from notifications_service.inbox.schemas import NewNotification
 from notifications_service.inbox.service import notify
 from notifications_service.mailing.driver import EmailDriver
@@ -230,13 +231,46 @@ async def test_k3_what_is_out_of_sight_meanwhile_is_not_mailed(
     assert mail_server.messages == []
 
 
-async def test_k2_a_digest_leaves_as_one_mail(planned, sending_to, mail_server, settled, bob, database):
-    await planned(3, kind="commented")
-    row = {"preferences": [], "digest": {"frequency": "daily", "at": "08:00", "tz": "UTC"}}
-    now = utcnow()
+@pytest.fixture
+def digested(database, bob):
+    """Makes the digest that Bob wants each day."""
+
+    async def digested():
+        body = {"preferences": [], "digest": {"frequency": "daily", "at": "08:00", "tz": "UTC"}}
+        async with transaction(database) as session:
+            await replace_preferences(session, user_id=bob, wanted=PreferencesPut.model_validate(body), expected=None)
+            await make_digests(session, now=utcnow() + timedelta(days=1))
+
+    return digested
+
+
+@pytest.mark.parametrize("subject", ["assigned", "*"])
+async def test_k3_what_is_turned_off_before_it_leaves_does_not_leave(
+    planned, sending_to, mail_server, settled, bob, database, subject
+):
+    await planned(2)
     async with transaction(database) as session:
-        await replace_preferences(session, user_id=bob, wanted=PreferencesPut.model_validate(row), expected=None)
-        await make_digests(session, now=now + timedelta(days=1))
+        await unsubscribe(session, wanted=Unsubscription(bob, subject))
+    async with sending_to(mail_server):
+        assert await eventually(settled) == [("skipped", "turned_off", 1)] * 2
+    assert mail_server.messages == []
+
+
+async def test_k3_a_digest_that_is_turned_off_before_it_leaves_does_not_leave(
+    planned, sending_to, mail_server, settled, bob, database, digested
+):
+    await planned(3, kind="commented")
+    await digested()
+    async with transaction(database) as session:
+        await unsubscribe(session, wanted=Unsubscription(bob, "digest"))
+    async with sending_to(mail_server):
+        assert await eventually(settled) == [("skipped", "turned_off", 1)]
+    assert mail_server.messages == []
+
+
+async def test_k2_a_digest_leaves_as_one_mail(planned, sending_to, mail_server, settled, bob, digested):
+    await planned(3, kind="commented")
+    await digested()
     async with sending_to(mail_server, senders=2):
         assert await eventually(settled) == [("sent", None, 1)]
     (mail,) = mail_server.messages

@@ -14,6 +14,7 @@ NEEDED = {
     "NOTIFICATIONS_TASKS_URL": "http://tasks:8000",
     "MAIL_SEALING_KEYS": KEY,
     "NOTIFICATIONS_SEALING_KEYS": KEY,
+    "CURSOR_SECRET": "a secret of the tests, long enough",
 }
 
 

@@ -225,5 +225,6 @@ async def test_k2_of_who_is_gone_no_digest_is_left(wishing, tell_of, make, rows,
     await make(now)
     await tell(told_of("user.deleted.v1", user_id, 9, {"id": str(user_id)}))
     assert await rows(SLOTS, id=user_id) == []
+    assert await rows("SELECT 1 FROM notifications.stream_event WHERE workspace_id = :id", id=user_id) == []
     assert await make(now + timedelta(days=1)) is False
     assert await rows(SLOTS, id=user_id) == []

@@ -16,6 +16,7 @@ from sqlalchemy import (
     and_,
     any_,
     column,
+    delete,
     exists,
     false,
     func,
@@ -243,6 +244,11 @@ async def tasks_shared(reader: AsyncConnection, tasks: Collection[UUID], *, user
         task_share.c.task_id == any_(_uuids(tasks)), task_share.c.user_id == user_id, ~task_share.c.removed
     )
     return set((await reader.execute(query)).scalars())
+
+
+async def remove_stream(session: AsyncSession, stream_id: UUID) -> None:
+    """Forget the events of a stream; those that come go on counting."""
+    await session.execute(delete(event).where(event.c.workspace_id == stream_id))
 
 
 async def purge(session: AsyncSession, *, before: datetime) -> bool:

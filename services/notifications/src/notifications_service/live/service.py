@@ -192,3 +192,9 @@ def _row_of(event: EventEnvelope, draft: PersonalEvent) -> dict[str, Any]:
 
 def _text(value: UUID | None) -> str | None:
     return None if value is None else str(value)
+
+
+async def forget_stream(session: AsyncSession, *, user_id: UUID) -> None:
+    """Forget what somebody who is gone was told alone."""
+    await lock_streams(session, user_ids=[user_id])
+    await repository.remove_stream(session, user_id)

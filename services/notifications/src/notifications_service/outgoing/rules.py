@@ -9,10 +9,12 @@ from sqlalchemy import RowMapping
 from notifications_service.deliveries.drivers import Notice, Person
 from notifications_service.inbox.schemas import shown
 from notifications_service.people.rules import Known
+from notifications_service.preferences.rules import Place, Wishes, mode_of
 
 EMAIL = "email"
 TASKS = "/api/v1/tasks"
 READ, NOT_VISIBLE, INACTIVE, NO_ADDRESS = "read", "not_visible", "inactive", "no_address"
+TURNED_OFF = "turned_off"
 
 
 def refusal(delivery: Mapping[Any, Any], person: Known | None, address: str | None) -> str | None:
@@ -31,6 +33,14 @@ def is_told_elsewhere(delivery: Mapping[Any, Any], notification: Mapping[Any, An
     """Tell whether somebody has seen a notification already: then only mail that was due at once still comes."""
     is_done = notification["read_at"] is not None or notification["archived_at"] is not None
     return is_done and not (delivery["channel"] == EMAIL and delivery["is_instant"])
+
+
+def is_turned_off(delivery: Mapping[Any, Any], notification: Mapping[Any, Any] | None, wishes: Wishes) -> bool:
+    """Tell whether somebody wants nothing of the kind any more, whatever they wanted when it was planned."""
+    if notification is None:
+        return delivery["digest_id"] is not None and not wishes.wants_digests
+    place = Place(notification["workspace_id"], notification["project_id"])
+    return mode_of(wishes.lines, kind=notification["kind"], channel=delivery["channel"], place=place) == "off"
 
 
 def notice_of(row: Mapping[Any, Any], *, api_url: str) -> Notice:

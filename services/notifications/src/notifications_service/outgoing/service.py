@@ -13,9 +13,20 @@ from notifications_service.deliveries.service import Prepared
 from notifications_service.digests import service as digests
 from notifications_service.emails.service import addresses_of
 from notifications_service.inbox import service as inbox
-from notifications_service.outgoing.rules import NOT_VISIBLE, READ, is_told_elsewhere, notice_of, person_of, refusal
+from notifications_service.outgoing.rules import (
+    NOT_VISIBLE,
+    READ,
+    TURNED_OFF,
+    is_told_elsewhere,
+    is_turned_off,
+    notice_of,
+    person_of,
+    refusal,
+)
 from notifications_service.people.rules import Known
 from notifications_service.people.service import find_people
+from notifications_service.preferences.rules import Wishes
+from notifications_service.preferences.service import wishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,7 @@ class Facts:
 
     people: Mapping[UUID, Known]
     addresses: Mapping[UUID, str]
+    wishes: Mapping[UUID, Wishes]
     notifications: Mapping[UUID, Mapping[Any, Any]]
     digests: Mapping[UUID, digests.Told]
 
@@ -44,6 +56,9 @@ class Preparation:
         refused = refusal(row, person, address)
         if refused is not None:
             return refused
+        told = known.notifications.get(row["notification_id"])
+        if is_turned_off(row, told, known.wishes.get(row["user_id"], Wishes())):
+            return TURNED_OFF
         if row["digest_id"] is not None:
             return self._digest(row, known)
         return self._notification(row, known)
@@ -73,6 +88,7 @@ async def _look_up(session: AsyncSession, rows: Sequence[RowMapping]) -> Facts:
     return Facts(
         people=await find_people(session, user_ids=users),
         addresses=await addresses_of(session, user_ids=users),
+        wishes=await wishes(session, user_ids=users),
         notifications=told,
         digests=await digests.read_to_send(session, digest_ids=of_digests) if of_digests else {},
     )

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from notifications_service.digests.service import forget_digests
 from notifications_service.emails.service import forget_channel
 from notifications_service.inbox.service import forget_notifications
+from notifications_service.live.service import forget_stream
 from notifications_service.people.rules import HUMAN, SERVICE
 from notifications_service.people.schemas import Deletion, ServiceAccountChange, UserChange
 from notifications_service.people.service import bury_person, note_person
@@ -30,6 +31,7 @@ async def on_person(event: EventEnvelope, session: AsyncSession) -> None:
         await forget_digests(session, user_id=user_id)
         await forget_channel(session, user_id=user_id)
         await forget_notifications(session, user_id=user_id)
+        await forget_stream(session, user_id=user_id)
     elif is_program:
         account = ServiceAccountChange.model_validate(event.data).resource
         await note_person(session, person=account.as_person())

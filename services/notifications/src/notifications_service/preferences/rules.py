@@ -81,6 +81,7 @@ class Wishes:
 
     lines: Sequence[Line] = ()
     quiet_hours: QuietHours | None = None
+    wants_digests: bool = False
 
 
 def default_mode(kind: Kind, channel: Channel) -> Mode:

@@ -131,7 +131,7 @@ def lines_of(row: Mapping[Any, Any] | None) -> list[Line]:
 
 def wishes_of(row: Mapping[Any, Any]) -> Wishes:
     """Return all that a row asks for; it has the zone of the profile beside it."""
-    return Wishes(lines_of(row), quiet_hours_of(row))
+    return Wishes(lines_of(row), quiet_hours_of(row), rhythm_of(row) is not None)
 
 
 def quiet_hours_of(row: Mapping[Any, Any]) -> QuietHours | None:

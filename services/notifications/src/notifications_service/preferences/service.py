@@ -52,12 +52,17 @@ async def decide(
     `due_at` is now, or the end of the quiet hours that now is in, for what is told `instant`; the inbox knows no quiet
     hours. One statement, whatever the number of users.
     """
-    known = {row["user_id"]: wishes_of(row) for row in await repository.find_many(session, user_ids)}
+    known = await wishes(session, user_ids=user_ids)
     place = Place(workspace_id, project_id)
     return {
         user_id: decisions(known.get(user_id, NOTHING), kind=kind, place=place, urgent=urgent, now=now)
         for user_id in user_ids
     }
+
+
+async def wishes(session: Reader, *, user_ids: Collection[UUID]) -> dict[UUID, Wishes]:
+    """Return what some users have asked for; who never did is left out."""
+    return {row["user_id"]: wishes_of(row) for row in await repository.find_many(session, user_ids)}
 
 
 async def read_preferences(reader: Reader, *, user_id: UUID) -> PreferencesOut:
