@@ -32,16 +32,6 @@ SHARED = (
     "removed",
 )
 """What is the same wherever an event is told; the cursor is the reader's."""
-OPEN = {
-    name
-    for name, path in (
-        ("websocket", "/api/v1/ws-tickets"),
-        ("feed", "/api/v1/changes"),
-        ("sse", "/api/v1/stream"),
-        ("webhook", "/api/v1/webhooks"),
-    )
-    if path in json.loads((CONTRACTS / "http" / "public.openapi.json").read_text())["paths"]
-}
 CHANGES_NOTHING = {
     "check_permissions": "asks",
     "search_tasks": "asks",
@@ -51,6 +41,8 @@ CHANGES_NOTHING = {
     "resend_invitation": "mails nothing within a minute of the mail before",
 }
 
+ENDS_SIGHT = "delete_workspace"
+"""Who has no access any more by it gets the last words on streams, one entry in the feed, and no webhook."""
 LATER = {"project.purged", "task.purged"}
 """What no operation does, but time: the trash is emptied."""
 
@@ -85,8 +77,7 @@ class Channels:
         self.hook = HookReceiver()
 
     def all(self):
-        found = {"websocket": self.socket, "feed": self.feed, "sse": self.stream, "webhook": self.hook}
-        return {name: one for name, one in found.items() if name in OPEN}
+        return {"websocket": self.socket, "feed": self.feed, "sse": self.stream, "webhook": self.hook}
 
     def of_request(self, channel, request_id):
         return by_id(event for event in self.all()[channel].events if event["origin_request_id"] == request_id)
@@ -116,23 +107,19 @@ class Doer:
     async def told(self, operation):
         """Wait until each channel has what the feed has of the operation, which must be something."""
         request_id = self.requests[operation]
+        if operation in CHANGES_NOTHING or operation == ENDS_SIGHT:
+            return
 
         async def everywhere():
-            await read_feed(self.channels, self.api)
+            await self.channels.feed.read_on(self.api)
             of = {name: self.channels.of_request(name, request_id).keys() for name in self.channels.all()}
             return len(set(map(frozenset, of.values()))) == 1 and of["websocket"]
 
-        if operation not in CHANGES_NOTHING:
-            try:
-                await eventually(everywhere, seconds=30)
-            except TimeoutError:
-                told = {name: self.channels.of_request(name, request_id) for name in self.channels.all()}
-                pytest.fail(f"{operation}: { {name: [one['type'] for one in e.values()] for name, e in told.items()} }")
-
-
-async def read_feed(channels, api):
-    if "feed" in OPEN:
-        await channels.feed.read_on(api)
+        try:
+            await eventually(everywhere, seconds=30)
+        except TimeoutError:
+            got = {name: self.channels.of_request(name, request_id) for name in self.channels.all()}
+            pytest.fail(f"{operation}: { {name: [one['type'] for one in e.values()] for name, e in got.items()} }")
 
 
 async def act(do, world):
@@ -348,46 +335,53 @@ async def test_k7_every_operation_is_told_alike_on_every_channel(api, base_url, 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(channels.hook.listening())
         hook = {"url": channels.hook.url, "name": "All", "scope": {"type": "user"}}
-        if "webhook" in OPEN:
-            assert (await api.post("/api/v1/webhooks", json=hook, headers=ann.headers)).status_code == 201
-        await read_feed(channels, api)
+        assert (await api.post("/api/v1/webhooks", json=hook, headers=ann.headers)).status_code == 201
+        await channels.feed.read_on(api)
         await stack.enter_async_context(channels.socket.reading())
-        if "sse" in OPEN:
-            await stack.enter_async_context(channels.stream.reading())
+        await stack.enter_async_context(channels.stream.reading())
         await act(do, world)
         assert set(do.requests) | CHANGES_NOTHING.keys() >= set(do.operations), "an operation that nobody performs"
-        await settled(channels, api)
-    seen = {name: by_id(event for event in one.events if of_workspace(event)) for name, one in channels.all().items()}
+        await settled(channels, api, do.requests[ENDS_SIGHT])
+    last = do.requests[ENDS_SIGHT]
+    seen = {name: by_id(told(one.events, last)) for name, one in channels.all().items()}
     for name, one in channels.all().items():
         assert twice(one.counts()) == [], name
-        assert seen[name].keys() == seen["websocket"].keys(), name
+        assert seen[name].keys() == seen["feed"].keys(), name
         different = [
-            (event["type"], shared(event), shared(seen["websocket"][event_id]))
+            (event["type"], shared(event), shared(seen["feed"][event_id]))
             for event_id, event in seen[name].items()
-            if shared(event) != shared(seen["websocket"][event_id])
+            if shared(event) != shared(seen["feed"][event_id])
         ]
         assert different == [], name
-    await compare_with_history(api, world, seen["websocket"].values())
+    compare_last_words(channels, last)
+    await compare_with_history(api, world, seen["feed"].values())
     await compare_with_registry(api, seen["websocket"].values())
 
 
-def of_workspace(event):
-    return event["workspace_id"] is not None
+def told(events, last):
+    """Return what is of a workspace and not the end of one."""
+    return [one for one in events if one["workspace_id"] is not None and one["origin_request_id"] != last]
 
 
-async def settled(channels, api):
+async def settled(channels, api, last):
     async def alike():
-        await read_feed(channels, api)
-        ids = [
-            frozenset(event["event_id"] for event in one.events if of_workspace(event))
-            for one in channels.all().values()
-        ]
+        await channels.feed.read_on(api)
+        ids = [frozenset(event["event_id"] for event in told(one.events, last)) for one in channels.all().values()]
         return len(set(ids)) == 1
 
     try:
         await eventually(alike, seconds=20)
     except TimeoutError:
         await asyncio.sleep(0)  # what differs is told by the comparison
+
+
+def compare_last_words(channels, last):
+    """Streams tell the end of a workspace to who was in it; the feed has one entry of it, and webhooks fall silent."""
+    words = {name: [*channels.of_request(name, last).values()] for name in channels.all()}
+    types = {name: sorted(event["type"] for event in events) for name, events in words.items()}
+    ended = ["member.removed", "workspace.deleted"]
+    assert types == {"feed": ["member.removed"], "websocket": ended, "sse": ended, "webhook": []}
+    assert [event["removed"] for event in words["feed"]] == [{"reason": "access_lost"}]
 
 
 async def compare_with_history(api, world, events):
