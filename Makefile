@@ -74,6 +74,9 @@ e2e: install ## Run the end-to-end tests (against TASKLOOM_URL, or a copy that t
 e2e-compose: install ## Build the images, start docker-compose.yml, and run the end-to-end tests against it
 	@deploy/e2e-compose
 
+chaos: install ## Kill what runs while people write and read, and count what was lost or done twice (make chaos ARGS="--kills 50")
+	@.venv/bin/python tests/chaos/run.py $(ARGS)
+
 bench: install ## Measure reads, writes and live delivery beside the bare floor (needs wrk)
 	@.venv/bin/python bench/run.py $(ARGS)
 
@@ -89,4 +92,4 @@ bench-sockets: install ## Measure ten thousand WebSockets: time to connect, memo
 clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help install run test test-gateway test-alone lint format contracts previous-statements e2e e2e-compose bench bench-logins bench-many bench-sockets clean
+.PHONY: help install run test test-gateway test-alone lint format contracts previous-statements e2e e2e-compose chaos bench bench-logins bench-many bench-sockets clean
