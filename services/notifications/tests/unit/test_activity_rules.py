@@ -246,18 +246,21 @@ def test_an_excerpt_is_one_line_of_two_hundred_characters():
 
 def test_sentences():
     names = {"who": "Ann", "task": "INBOX-12 Buy milk", "project": "Home", "workspace": "Team"}
-    assert text_of("assigned", {}, names) == "Ann assigned INBOX-12 Buy milk to you"
-    assert text_of("reacted", {"emoji": "👍"}, names) == "Ann reacted 👍 to your comment on INBOX-12 Buy milk"
-    assert text_of("commented", {}, {}) == "Somebody commented on a task"
-    assert text_of("overdue", {}, {}) == "A task is overdue"
-    assert text_of("added_to_project", {}, names) == "Ann added you to Home"
+    assert text_of("assigned", "", {}, names) == "Ann assigned INBOX-12 Buy milk to you"
+    assert text_of("reacted", "", {"emoji": "👍"}, names) == "Ann reacted 👍 to your comment on INBOX-12 Buy milk"
+    assert text_of("commented", "", {}, {}) == "Somebody commented on a task"
+    assert text_of("overdue", "", {}, {}) == "A task is overdue"
+    assert text_of("updated", "task.updated", {}, names) == "Ann changed INBOX-12 Buy milk"
+    assert text_of("updated", "task.moved", {}, names) == "Ann moved INBOX-12 Buy milk"
+    assert text_of("updated", "attachment.created", {}, names) == "Ann added a file to INBOX-12 Buy milk"
+    assert text_of("added_to_project", "", {}, names) == "Ann added you to Home"
     role = details_of("project_member.updated", {"role": "viewer"}, [])
-    assert text_of("role_changed", role, names) == "Ann made you viewer of Home"
+    assert text_of("role_changed", "", role, names) == "Ann made you viewer of Home"
     job = details_of("job.updated", {"kind": "import", "status": "failed"}, [])
-    assert text_of("job_finished", job, names) == "Your import has failed"
+    assert text_of("job_finished", "", job, names) == "Your import has failed"
     # What people write is no pattern.
     assert (
-        text_of("assigned", {}, {"who": "{task}", "task": "{0} {who.__class__}"})
+        text_of("assigned", "", {}, {"who": "{task}", "task": "{0} {who.__class__}"})
         == "{task} assigned {0} {who.__class__} to you"
     )
 

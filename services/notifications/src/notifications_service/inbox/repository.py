@@ -21,16 +21,19 @@ from sqlalchemy import (
     and_,
     any_,
     case,
+    column,
     delete,
     exists,
     false,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
 )
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -51,44 +54,50 @@ its_project = place_card.alias("its_project")
 its_workspace = place_card.alias("its_workspace")
 
 Reader = AsyncConnection | AsyncSession
+Key = tuple[UUID, UUID | None, UUID | None, UUID | None]
+"""A user, and what is in a workspace, in a project, and of a task."""
 LATEST = 5
 IS_UNREAD = notification.c.read_at.is_(None)
 
-# A task moves, and with it who sees what is told of it.
-PROJECT: ColumnElement[UUID] = func.coalesce(task_card.c.project_id, notification.c.project_id)
-PLACES: FromClause = (
-    notification.outerjoin(task_card, task_card.c.task_id == notification.c.task_id)
-    .outerjoin(
-        membership,
-        and_(
-            membership.c.workspace_id == notification.c.workspace_id,
-            membership.c.user_id == notification.c.user_id,
-            ~membership.c.removed,
-        ),
+
+def _project_of(told: FromClause) -> ColumnElement[UUID]:
+    """Return where something is that is told of: a task moves, and with it who sees what is told of it."""
+    return func.coalesce(task_card.c.project_id, told.c.project_id)
+
+
+def _places_of(told: FromClause) -> FromClause:
+    """Return where rows with a user, a workspace, a project and a task are looked for, by the condition `_is_seen`."""
+    project = _project_of(told)
+    is_member = and_(
+        membership.c.workspace_id == told.c.workspace_id, membership.c.user_id == told.c.user_id, ~membership.c.removed
     )
-    .outerjoin(project_place, project_place.c.project_id == PROJECT)
-    .outerjoin(its_project, its_project.c.place_id == PROJECT)
-    .outerjoin(its_workspace, its_workspace.c.place_id == notification.c.workspace_id)
-)
-"""Where notifications are looked for, with the condition IS_SEEN."""
-IN_PROJECT = exists().where(
-    project_member.c.project_id == PROJECT,
-    project_member.c.user_id == notification.c.user_id,
-    ~project_member.c.removed,
-)
-BY_SHARE = exists().where(
-    task_share.c.task_id == notification.c.task_id,
-    task_share.c.user_id == notification.c.user_id,
-    ~task_share.c.removed,
-)
-IS_OPEN = and_(membership.c.role == "member", ~func.coalesce(project_place.c.is_private, false()))
-SEES_PROJECT = or_(PROJECT.is_(None), membership.c.role.in_(("owner", "admin")), IS_OPEN, IN_PROJECT, BY_SHARE)
-IS_THERE = ~or_(func.coalesce(its_project.c.is_deleted, false()), func.coalesce(its_workspace.c.is_deleted, false()))
-IS_SEEN = or_(
-    notification.c.workspace_id.is_(None),
-    and_(membership.c.user_id.is_not(None), SEES_PROJECT, IS_THERE),
-)
-"""Whether its user may see what a notification tells of, now."""
+    return (
+        told.outerjoin(task_card, task_card.c.task_id == told.c.task_id)
+        .outerjoin(membership, is_member)
+        .outerjoin(project_place, project_place.c.project_id == project)
+        .outerjoin(its_project, its_project.c.place_id == project)
+        .outerjoin(its_workspace, its_workspace.c.place_id == told.c.workspace_id)
+    )
+
+
+def _is_seen(told: FromClause) -> ColumnElement[bool]:
+    """Return whether the user of a row may see now what it tells of."""
+    project = _project_of(told)
+    in_project = exists().where(
+        project_member.c.project_id == project,
+        project_member.c.user_id == told.c.user_id,
+        ~project_member.c.removed,
+    )
+    by_share = exists().where(
+        task_share.c.task_id == told.c.task_id, task_share.c.user_id == told.c.user_id, ~task_share.c.removed
+    )
+    is_open = and_(membership.c.role == "member", ~func.coalesce(project_place.c.is_private, false()))
+    sees = or_(project.is_(None), membership.c.role.in_(("owner", "admin")), is_open, in_project, by_share)
+    gone = or_(func.coalesce(its_project.c.is_deleted, false()), func.coalesce(its_workspace.c.is_deleted, false()))
+    return or_(told.c.workspace_id.is_(None), and_(membership.c.user_id.is_not(None), sees, ~gone))
+
+
+PROJECT, PLACES, IS_SEEN = _project_of(notification), _places_of(notification), _is_seen(notification)
 
 ACTOR_ID = sql_cast(notification.c.actor["id"].astext, PG_UUID(as_uuid=True))
 ACTOR_NAME = case((person.c.status == DELETED, DELETED_NAME), else_=person.c.display_name)
@@ -250,6 +259,16 @@ async def mark_all(
     )
     statement = update(notification).where(notification.c.id.in_(chosen)).values(**values)
     return cast("CursorResult[Any]", await session.execute(statement)).rowcount
+
+
+async def seen_among(session: AsyncSession, keys: Collection[Key]) -> set[Key]:
+    """Return which of these users may see now what is in a workspace, a project, and of a task."""
+    names = ("user_id", "workspace_id", "project_id", "task_id")
+    columns = [column(name, PG_UUID(as_uuid=True)) for name in names]
+    ids = [literal(list(one), ARRAY(PG_UUID(as_uuid=True))) for one in zip(*keys, strict=True)]
+    told = func.unnest(*ids).table_valued(*columns, name="told").render_derived()
+    query = select(*told.c).select_from(_places_of(told)).where(_is_seen(told))
+    return {(row[0], row[1], row[2], row[3]) for row in (await session.execute(query)).all()}
 
 
 async def known_among(session: AsyncSession, keys: Collection[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:

@@ -37,13 +37,20 @@ TEXTS: Mapping[str, str] = {
     "channel_disabled": "{channel} was turned off: {reason}",
 }
 WEBHOOKS = {"gone": "its receiver is gone (410)", "failing": "nothing has been accepted for five days"}
+OF_EVENTS: Mapping[str, str] = {
+    "attachment.created": "{who} added a file to {task}",
+    "assignee.updated": "{who} answered as an assignee of {task}",
+    "task.moved": "{who} moved {task}",
+    "task.restored": "{who} took {task} out of the trash",
+}
+"""What is `updated` in a way of its own."""
 JOBS = {"bulk": "bulk change", "bulk_by_filter": "bulk change", "export": "export", "import": "import"}
 SAID = ("role", "emoji", "job", "ended", "reason", "channel", "name")
 """Names of what a sentence needs beside who, and where."""
 FIRST_LETTER = 1
 
 
-def text_of(kind: str, details: Mapping[str, Any], names: Mapping[str, str | None]) -> str:
+def text_of(kind: str, event_type: str, details: Mapping[str, Any], names: Mapping[str, str | None]) -> str:
     """Return a notification as a sentence; `names` are those of who did it, and of where that was, as they are now."""
     workspace = names.get("workspace") or "a workspace"
     project = names.get("project") or "a project"
@@ -51,7 +58,7 @@ def text_of(kind: str, details: Mapping[str, Any], names: Mapping[str, str | Non
     place = {"task": task, "project": project}.get(str(details.get("place")), workspace)
     said = {name: str(details.get(name) or "") for name in SAID}
     who = names.get("who") or SOMEBODY
-    text = TEXTS.get(kind, TEXTS["updated"])
+    text = OF_EVENTS.get(event_type, TEXTS[kind]) if kind == "updated" else TEXTS.get(kind, TEXTS["updated"])
     text = text.format(who=who, task=task, project=project, workspace=workspace, place=place, **said)
     return text[:FIRST_LETTER].upper() + text[FIRST_LETTER:]
 

@@ -133,7 +133,7 @@ def shown(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
     )
     return {
         **{name: row[name] for name in kept},
-        "text": text_of(row["kind"], row["details"], names),
+        "text": text_of(row["kind"], row["event_type"], row["details"], names),
         "task": _task(row),
         "changes": [ChangeOut.model_construct(**one) for one in row["details"].get("changes", ())],
         "actor": _actor(row),

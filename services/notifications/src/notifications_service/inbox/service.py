@@ -75,9 +75,19 @@ async def notify(session: AsyncSession, *, wanted: Sequence[NewNotification]) ->
 
 
 async def _new_among(session: AsyncSession, wanted: Sequence[NewNotification]) -> list[NewNotification]:
+    """Leave out whom nothing is told, what they were told already, and what they do not see any more."""
     able = await who_can_be_told(session, user_ids={one.user_id for one in wanted})
     known = await repository.known_among(session, [(one.user_id, one.event_id) for one in wanted])
-    return [one for one in wanted if one.user_id in able and (one.user_id, one.event_id) not in known]
+    seen = await repository.seen_among(session, {_place_of(one) for one in wanted})
+    return [
+        one
+        for one in wanted
+        if one.user_id in able and (one.user_id, one.event_id) not in known and _place_of(one) in seen
+    ]
+
+
+def _place_of(one: NewNotification) -> repository.Key:
+    return one.user_id, one.workspace_id, one.project_id, one.task_id
 
 
 async def _decided(
