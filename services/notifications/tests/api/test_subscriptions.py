@@ -57,7 +57,7 @@ async def test_j1_the_first_subscription_narrows_and_others_widen(service, scene
         answer = await reader.ask({"type": "subscribe", "id": "one", "project": str(scene.one)})
         assert answer == {"type": "subscribed", "id": "one", "cursor": answer["cursor"]}
         assert signer.read_position(answer["cursor"])[scene.world.id] == scene.world.seq
-        await feed.keep(scene.task("a", scene.one), scene.task("b", scene.two), scene.world.task("nowhere"))
+        await feed.keep(scene.task("b", scene.two), scene.world.task("nowhere"), scene.task("a", scene.one))
         frame = await reader.frame()
         assert (named([frame]), frame["subscriptions"]) == (["a"], ["one"])
         assert await reader.is_idle()
@@ -69,7 +69,9 @@ async def test_j1_the_first_subscription_narrows_and_others_widen(service, scene
         assert await reader.ask({"type": "unsubscribe", "id": "all"}) == {"type": "unsubscribed", "id": "all"}
         answer = await reader.ask({"type": "unsubscribe", "project": str(scene.one)})
         assert answer == {"type": "unsubscribed", "id": "one"}
-        await feed.keep(scene.task("e", scene.one))
+        await reader.ask({"type": "subscribe", "project": str(scene.two)})
+        await feed.keep(scene.task("e", scene.one), scene.task("f", scene.two))
+        assert named(await reader.frames(1)) == ["f"]
         assert await reader.is_idle()
 
 

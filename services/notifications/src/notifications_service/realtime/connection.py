@@ -56,6 +56,7 @@ class Connection:
         self._waiting: deque[StoredFrame] = deque()
         self._bytes = 0
         self._overflowed = False
+        self._goes_back = False
         self._admissions: dict[UUID, Admission] = {}
         self._known: dict[UUID, int] = {}
         self._revoked: dict[UUID, int] = {}
@@ -85,7 +86,10 @@ class Connection:
 
         What is nothing to a reader for whom nothing waits is dealt with here: nobody has to be woken for it.
         """
-        if self._overflowed:
+        if self._overflowed or self._goes_back:
+            return
+        if self._lacks_task(frame):
+            self._go_back()
             return
         if not self._waiting and self._is_passed_over(frame):
             self.positions[frame.stream_id] = frame.seq
@@ -96,6 +100,20 @@ class Connection:
             self._overflowed = True
             self._forget_waiting()
         self._news.set()
+
+    def _lacks_task(self, frame: StoredFrame) -> bool:
+        """Tell whether a frame was read when nobody asked for its task, and somebody does now."""
+        return self.wanted.needs_tasks and not frame.is_looked_up
+
+    def _go_back(self) -> None:
+        """Let what comes next be read once more, from where we are."""
+        self._goes_back = True
+        self._forget_waiting()
+        self._news.set()
+
+    def takes_up_again(self) -> bool:
+        """Tell whether what comes next has to be read once more."""
+        return self._goes_back
 
     def _is_passed_over(self, frame: StoredFrame) -> bool:
         is_next = self.positions.get(frame.stream_id) == frame.seq - 1
@@ -111,11 +129,11 @@ class Connection:
 
     def start_catching_up(self) -> None:
         """Let what comes from now on wait; what is too much is not held against a reader that is catching up."""
-        self._overflowed = False
+        self._overflowed = self._goes_back = False
 
     def has_caught_up(self) -> bool:
         """End the catching up; False when something that came meanwhile was not kept."""
-        return not self._overflowed
+        return not (self._overflowed or self._goes_back)
 
     def take_admissions(self) -> list[UUID]:
         """Take in what was heard of memberships; return the workspaces that are new, with their positions set."""
@@ -137,6 +155,9 @@ class Connection:
         while self._waiting:
             frame = self._waiting.popleft()
             self._bytes -= len(frame.opening)
+            if self._lacks_task(frame):
+                self._go_back()
+                return
             await self.deliver(frame, send)
         if self._overflowed:
             raise TooSlow
@@ -184,9 +205,9 @@ class Connection:
                 one.project_id = frame.places[0].project_id
 
     def want(self, wanted: Subscription) -> None:
-        """Want something from here on; whether it is seen is asked once more, since that takes its time."""
+        """Want something from here on; whether it is seen is asked once more, since asking took its time."""
         self.wanted.add(wanted)
-        if wanted.workspace_id is not None:
+        if wanted.workspace_id is not None and wanted.is_doubtful:
             self.doubtful.add(wanted.workspace_id)
             self._news.set()
 

@@ -33,7 +33,9 @@ class Delivery:
             self._hub.unsubscribe(connection, connection.subscribed - connection.positions.keys())
             if doubtful := connection.take_doubts():
                 await connection.drop(await lost(self._database, connection, doubtful), self._send)
-            if new := connection.take_admissions():
+            if connection.takes_up_again():
+                await self._catch_up(list(connection.positions))
+            elif new := connection.take_admissions():
                 await self._catch_up(new)
             else:
                 await connection.news()

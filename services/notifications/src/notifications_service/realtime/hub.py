@@ -283,12 +283,14 @@ class Hub:
             is_asked = any(one.wanted.needs_tasks for one in stream.readers)
             if is_asked:
                 await stream.memory.learn(reader, rows)
+            else:
+                stream.memory.forget()
         handed_out, offers = 0, 0
         for row in rows:
             if row["seq"] != last + 1:
                 return False
             last = row["seq"]
-            frame = stored_frame(row, stream.memory.after(row) if is_asked else None)
+            frame = stored_frame(row, stream.memory.after(row) if is_asked else None, is_looked_up=is_asked)
             self._hand_out(stream, frame)
             handed_out, offers = handed_out + len(frame.opening), offers + len(stream.readers)
             if handed_out >= HAND_OUT_AT_ONCE or offers >= OFFERS_AT_ONCE:

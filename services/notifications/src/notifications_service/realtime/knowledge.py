@@ -41,6 +41,10 @@ class TaskMemory:
         while len(self._known) > max(REMEMBERED, len(met)):
             self._known.popitem(last=False)
 
+    def forget(self) -> None:
+        """Forget all: what is not kept up is not right any more."""
+        self._known.clear()
+
     def after(self, row: Mapping[Any, Any]) -> KnownTask | None:
         """Take in what an event says of its task, and return what is known of that then; nothing for none."""
         task = _task_of(row["frame"])

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 from chassis.errors import AppError
 from chassis.filtering.judging import Judge
+from chassis.outbox.catalogue import removal
 from chassis.web.envelope import entry_of
 
 POLICY = 1008
@@ -26,7 +27,6 @@ NAMING = frozenset({"assignee", "watcher"})
 ENDING = frozenset({"member", "project_member", "task_share"})
 """Kinds by which people come and go."""
 PURGED = ".purged.v1"
-REASONS = {"deleted": "deleted", "purged": "purged"}
 GONE: Mapping[str, Any] = {"changes": [], "data": None}
 WORDS = "body"
 """Of comments."""
@@ -83,6 +83,8 @@ class StoredFrame:
     told: Mapping[str, Any]
     known: KnownTask | None = None
     """The task that it hangs on; of an event of a task itself that is what it tells."""
+    is_looked_up: bool = False
+    """Whether the task was asked for: else `known` says nothing."""
 
     @property
     def kind(self) -> str:
@@ -144,7 +146,7 @@ class StoredFrame:
     @property
     def gone(self) -> str | None:
         """Why the task that it is about is gone; None of one that is not, and of what only hangs on one."""
-        return REASONS.get(self.type.split(".")[1]) if self.kind == TASK else None
+        return removal(self.told["type"]).get("removed", {}).get("reason") if self.kind == TASK else None
 
     @cached_property
     def ended(self) -> bytes:
@@ -189,14 +191,13 @@ def without_words(frame: Mapping[str, Any]) -> dict[str, Any]:
     return {**frame, "changes": changes, "data": {**(frame["data"] or {}), WORDS: None}}
 
 
-def stored_frame(row: Mapping[Any, Any], known: KnownTask | None = None) -> StoredFrame:
+def stored_frame(row: Mapping[Any, Any], known: KnownTask | None = None, *, is_looked_up: bool = False) -> StoredFrame:
     """Make the shared part of a frame from its row."""
     frame = row["frame"]
     data = frame.get("data")
     told_user = _uuid(data.get("user_id")) if isinstance(data, dict) else None
     user = told_user if row["type"].endswith(REMOVED) else None
     is_personal = frame.get("workspace_id", row["workspace_id"]) is None
-    removed = REASONS.get(row["type"].split(".")[1])
     return StoredFrame(
         stream_id=row["workspace_id"],
         workspace_id=row["about_workspace_id"] if is_personal else row["workspace_id"],
@@ -209,9 +210,10 @@ def stored_frame(row: Mapping[Any, Any], known: KnownTask | None = None) -> Stor
         told_user=told_user,
         ended_for=user,
         loss=None if is_personal else _loss(frame, row["lost_by"]),
-        opening=orjson.dumps({**frame, "removed": {"reason": removed}} if removed else frame)[:-1],
+        opening=orjson.dumps({**frame, **removal(frame["type"])})[:-1],
         told=frame,
         known=known,
+        is_looked_up=is_looked_up or "task_id" not in frame or frame["task_id"] is None,
     )
 
 

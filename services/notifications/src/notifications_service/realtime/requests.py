@@ -130,7 +130,7 @@ class Requests:
         spot = await find_spot(known, tasks, self.connection, scope=scope, identity=self.identity)
         if spot is None:
             raise NotFound
-        wanted.workspace_id, wanted.project_id = spot
+        wanted.workspace_id, wanted.project_id, wanted.is_doubtful = spot
         return wanted
 
     async def _judge(self, filter_: object, tz: str | None) -> Judge | None:

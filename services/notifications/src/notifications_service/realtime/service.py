@@ -28,6 +28,8 @@ class Spot(NamedTuple):
 
     workspace_id: UUID
     project_id: UUID
+    is_known: bool = False
+    """Whether that is known here, and not only to the tasks service."""
 
 
 QUESTION_SECONDS = 1.0
@@ -140,7 +142,7 @@ async def _framed(reader: AsyncConnection, rows: Sequence[Mapping[Any, Any]], *,
         return [stored_frame(row) for row in rows]
     memory = TaskMemory()
     await memory.learn(reader, rows)
-    return [stored_frame(row, memory.after(row)) for row in rows]
+    return [stored_frame(row, memory.after(row), is_looked_up=True) for row in rows]
 
 
 async def ensure_kept(database: Database, positions: Mapping[UUID, int]) -> None:
@@ -172,11 +174,11 @@ async def _spot_known(reader: AsyncConnection, scope: Scope) -> Spot | None:
         return None
     if scope.kind == "project":
         workspace = (await repository.places(reader, [scope.id])).get(scope.id)
-        return None if workspace is None else Spot(workspace, scope.id)
+        return None if workspace is None else Spot(workspace, scope.id, is_known=True)
     known = (await tasks_known(reader, [scope.id])).get(scope.id)
     if known is None or known.data is None:
         return None
-    return Spot(UUID(known.data["workspace_id"]), UUID(known.data["project_id"]))
+    return Spot(UUID(known.data["workspace_id"]), UUID(known.data["project_id"]), is_known=True)
 
 
 async def sees(reader: AsyncConnection, connection: Connection, scope: Scope, spot: Spot) -> bool:

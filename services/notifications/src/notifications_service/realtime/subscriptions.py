@@ -41,6 +41,8 @@ class Subscription:
     """Where the workspace, project or task is."""
     project_id: UUID | None = None
     """Where the project or task is."""
+    is_doubtful: bool = False
+    """Whether what is known here said that it is seen, a moment ago."""
 
 
 class Subscriptions:
