@@ -425,3 +425,43 @@ async def test_j1_sixty_random_sets_of_subscriptions_against_a_plain_model(start
                 assert sorted(frame.get("left_subscriptions", [])) == sorted(left if there else [])
             assert await reader.is_idle()
             await reader.socket.close()
+
+
+CARD = (
+    "INSERT INTO notifications.task_card (task_id, workspace_id, project_id, version, seq, data)"
+    " VALUES (:t, :w, :p, 1, 1, CAST(:data AS jsonb))"
+)
+WATCHES = "INSERT INTO notifications.watcher (task_id, user_id, is_watching, is_muted) VALUES (:t, :u, :is, false)"
+
+
+async def test_j1_a_task_of_long_ago_is_known_by_its_card(service, scene, feed, rows, tasks_api):
+    """Its scope, the filters that it fits, and who watches it, without a question to anybody."""
+    tasks = [uuid7() for _ in range(3)]
+    for task, priority in zip(tasks, ("high", "low", "none"), strict=True):
+        data = {"workspace_id": str(scene.world.id), "project_id": str(scene.one), "priority": priority}
+        await rows(CARD, t=task, w=scene.world.id, p=scene.one, data=json.dumps({"id": str(task), **data}))
+    await rows(WATCHES, t=tasks[1], u=scene.ann, **{"is": True})
+    await rows(WATCHES, t=tasks[2], u=scene.ann, **{"is": False})
+    async with service.reading(scene.ann) as reader:
+        tasks_api.calls.clear()
+        for message in (
+            {"id": "task", "task": str(tasks[2])},
+            {"id": "high", "workspace": str(scene.world.id), "filter": "priority >= medium"},
+            {"id": "me", "me": True},
+        ):
+            assert (await reader.ask({"type": "subscribe", **message}))["type"] == "subscribed"
+        assert tasks_api.calls == []
+        await feed.keep(*(scene.comment(str(task), scene.one, f"{n}") for n, task in enumerate([uuid7(), *tasks])))
+        frames = await reader.frames(3)
+        assert [(one["data"]["body"], one["subscriptions"]) for one in frames] == [
+            ("1", ["high"]),
+            ("2", ["me"]),
+            ("3", ["task"]),
+        ]
+        secret = uuid7()
+        await feed.keep(scene.world.project(secret, visibility="private"))
+        hidden = uuid7()
+        data = {"workspace_id": str(scene.world.id), "project_id": str(secret)}
+        await rows(CARD, t=hidden, w=scene.world.id, p=secret, data=json.dumps(data))
+        answer = await reader.ask({"type": "subscribe", "task": str(hidden)})
+        assert (answer["type"], answer["code"]) == ("error", "NOT_FOUND")

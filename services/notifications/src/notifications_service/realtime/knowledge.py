@@ -3,14 +3,15 @@
 What has been read of a stream is newer than what is kept of its tasks, so it is remembered while somebody asks.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from notifications_service.cards.repository import find_tasks, find_watchers
 from notifications_service.realtime.protocol import TASK, KnownTask
 
 REMEMBERED = 2000
@@ -18,9 +19,14 @@ WATCHER = "watcher"
 UNKNOWN = KnownTask()
 
 
-async def tasks_known(_reader: AsyncConnection, _tasks: Iterable[UUID]) -> dict[UUID, KnownTask]:
+async def tasks_known(reader: AsyncConnection, tasks: Collection[UUID]) -> dict[UUID, KnownTask]:
     """Return what is kept of some tasks."""
-    return {}
+    watchers: defaultdict[UUID, set[str]] = defaultdict(set)
+    for row in await find_watchers(reader, tasks):
+        if row["is_watching"]:
+            watchers[row["task_id"]].add(str(row["user_id"]))
+    data = {row["task_id"]: row["data"] for row in await find_tasks(reader, tasks)}
+    return {task: KnownTask(data.get(task), frozenset(watchers[task])) for task in {*data, *watchers}}
 
 
 class TaskMemory:
