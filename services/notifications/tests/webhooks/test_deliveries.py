@@ -112,7 +112,7 @@ async def test_k11_a_replay_sends_what_came_between_once_and_under_the_same_ids(
     end = signer.position({world.id: world.seq})
     tasks.append(world.task())
     await keep(tasks[-1])
-    await send()
+    assert await send() + await send() == 5
     path = f"/{webhook['id']}/replay"
     answer = await owner.post(path, from_cursor=start, to_cursor=end)
     assert (answer.status_code, answer.json()["data"]) == (202, {"count": 4, "next_cursor": None})
