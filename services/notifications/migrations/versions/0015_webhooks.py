@@ -68,6 +68,10 @@ STATEMENTS = (
         WHERE state = 'pending'
     """,
     """
+    CREATE INDEX ix_webhook_delivery_leased ON notifications.webhook_delivery (webhook_id)
+        WHERE lease_until IS NOT NULL
+    """,
+    """
     CREATE UNIQUE INDEX uq_webhook_delivery_event ON notifications.webhook_delivery (webhook_id, event_id)
         WHERE kind = 'event'
     """,

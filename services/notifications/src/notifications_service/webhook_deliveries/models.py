@@ -20,6 +20,8 @@ class WebhookDelivery(Base):
             "next_attempt_at",
             postgresql_where=text("state = 'pending'"),
         ),
+        # What is under way.
+        Index("ix_webhook_delivery_leased", "webhook_id", postgresql_where=text("lease_until IS NOT NULL")),
         Index(
             "uq_webhook_delivery_event",
             "webhook_id",

@@ -102,25 +102,24 @@ async def claim(
     Of each so many that no more than four are under way, and of all the same share: one that has a thousand waiting
     does not keep the others waiting.
     """
-    of_mine = delivery.alias("under_way")
+    leased = delivery.alias("leased")
     under_way = (
         select(func.count())
-        .where(of_mine.c.webhook_id == webhook.c.id, text("under_way.state = 'pending'"))
-        .where(of_mine.c.lease_until > func.now())
+        .where(leased.c.webhook_id == webhook.c.id, leased.c.lease_until > func.now())
         .correlate(webhook)
         .scalar_subquery()
     )
-    turn = func.row_number().over(order_by=(delivery.c.next_attempt_at, delivery.c.id))
     first = lateral(
-        select(delivery.c.id, turn.label("turn"))
+        select(delivery.c.id, delivery.c.next_attempt_at)
         .where(delivery.c.webhook_id == webhook.c.id, *_due(now))
-        .order_by(delivery.c.next_attempt_at, delivery.c.id)
+        .order_by(delivery.c.next_attempt_at)
         .limit(func.greatest(AT_ONCE - under_way, 0))
         .correlate(webhook)
     ).alias("first")
     held = webhook.c.id == any_(literal(list(webhook_ids), ARRAY(UUID_TYPE)))
+    turn = func.row_number().over(partition_by=webhook.c.id, order_by=first.c.next_attempt_at)
     chosen = select(first.c.id).select_from(webhook.join(first, true())).where(held)
-    due = chosen.order_by(first.c.turn).limit(limit).cte("due")
+    due = chosen.order_by(turn).limit(limit).cte("due")
     taken = {
         "claim": delivery.c.claim + 1,
         "attempts": delivery.c.attempts + 1,

@@ -222,11 +222,13 @@ def visible_part(webhook: Row, frame: StoredFrame, sight: Sight) -> bytes | None
     """Return what a webhook is sent of an event: all of it, that something is gone, or nothing."""
     if frame.is_personal and webhook["scope_type"] != "user":
         return None
-    owner = webhook["owner_id"]
+    owner, part = webhook["owner_id"], part_of(frame, reader_of(webhook))
+    if frame.removed_user == owner or part is None:
+        # The last that somebody hears of a workspace is to be out of it.
+        return part
     if not sight.is_member(owner, frame.workspace_id):
         return None
-    part = part_of(frame, reader_of(webhook))
-    if part is None or part is not frame.opening or frame.ended_for == owner or sight.shows(frame, owner):
+    if part is not frame.opening or frame.ended_for == owner or sight.shows(frame, owner):
         return part
     return None
 

@@ -140,10 +140,9 @@ async def followers_of(session: AsyncSession, stream_id: UUID) -> Sequence[RowMa
 
     A stream is a workspace, whose members' own webhooks it is for, too, or a user's own.
     """
-    is_member = exists().where(
-        membership.c.workspace_id == stream_id, membership.c.user_id == webhook.c.owner_id, ~membership.c.removed
-    )
-    is_own = and_(webhook.c.scope_type == "user", or_(webhook.c.owner_id == stream_id, is_member))
+    # Who is out of it is told that, and of nothing else.
+    was_member = exists().where(membership.c.workspace_id == stream_id, membership.c.user_id == webhook.c.owner_id)
+    is_own = and_(webhook.c.scope_type == "user", or_(webhook.c.owner_id == stream_id, was_member))
     query = (
         select(*webhook.c, person.c.timezone)
         .outerjoin(person, person.c.user_id == webhook.c.owner_id)
