@@ -76,6 +76,8 @@ ROUTES = (
     Route("/api/v1/shared-with-me", "tasks"),
     Route("/api/v1/search", "tasks"),
     Route("/api/v1/changes", "tasks"),
+    Route("/api/v1/sync", "tasks", cost_by="operations"),
+    Route("/api/v1/sync/snapshot", "tasks"),
     Route("/api/v1/operations/{}/undo", "tasks", many=True),
     Route("/api/v1/exports", "tasks"),
     Route("/api/v1/exports/{}", "tasks"),

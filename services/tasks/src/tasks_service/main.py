@@ -59,8 +59,10 @@ from tasks_service.reverting import endpoints as reverting
 from tasks_service.saved_filters import endpoints as saved_filters
 from tasks_service.settings import Settings, project_limits
 from tasks_service.shares import endpoints as shares
+from tasks_service.snapshots import endpoints as snapshots
 from tasks_service.stars import endpoints as stars
 from tasks_service.status_changes import endpoints as status_changes
+from tasks_service.syncing import endpoints as syncing
 from tasks_service.tasks import endpoints as tasks
 from tasks_service.trash import endpoints as trash
 from tasks_service.undoing import endpoints as undoing
@@ -109,6 +111,8 @@ ROUTERS = (
     directory.router,
     finding.router,
     feed.router,
+    syncing.router,
+    snapshots.router,
     members.router,
     invitations.router,
     invitations.mine,

@@ -237,6 +237,8 @@ def shown_in(answer):
     data = answer.json()["data"]
     if "changes" in data:
         return {one["subject"] for one in data["changes"] if one["data"]}
+    if "items" in data:
+        return {one["data"]["id"] for one in data["items"]}
     if isinstance(data, dict):
         return {one["id"] for one in data["tasks"]} if "tasks" in data else {one["value"] for one in data["project"]}
     return {one["id"] if "id" in one else one["key"]["project"] for one in data}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
@@ -43,6 +43,14 @@ async def fresh_connection(
     """Give a connection whose data includes the position asked for. Raises InvalidCursor, NotYetConsistent."""
     field, cursor = ("min_cursor", min_cursor) if x_min_cursor is None else ("X-Min-Cursor", x_min_cursor)
     source = reading if cursor is None else await source_with(request, caller, cursor, field)
+    async with source(request.app.state.database, bound_of(request)) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def connection_with(request: Request, caller: Principal, cursor: str | None) -> AsyncIterator[AsyncConnection]:
+    """Give a connection whose data includes a position, or with None any. Raises InvalidCursor, NotYetConsistent."""
+    source = reading if cursor is None else await source_with(request, caller, cursor, "cursor")
     async with source(request.app.state.database, bound_of(request)) as connection:
         yield connection
 

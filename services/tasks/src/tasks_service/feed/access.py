@@ -5,22 +5,19 @@ from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from chassis.cursors import MAX_CURSOR_CHARACTERS, CursorSigner
-from chassis.db.row_security import reading
 from chassis.errors import InvalidCursor
-from chassis.web.database import bound_of
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.routing import refuses
 from fastapi import Depends, Query, Request
-from pydantic import StringConstraints
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tasks_service.changes.access import source_with
+from tasks_service.changes.access import connection_with
 from tasks_service.changes.errors import NotYetConsistent
-from tasks_service.feed.rules import MAX_CHANGES, MAX_TYPE_CHARACTERS, MAX_TYPES
+from tasks_service.feed.rules import MAX_CHANGES, MAX_TYPES
+from tasks_service.feed.schemas import Type
 
 TYPES_SAY = "Only these types of events, such as `task.updated`, `task.*` or `*.deleted`"
 
-Type = Annotated[str, StringConstraints(max_length=MAX_TYPE_CHARACTERS)]
 Types = Annotated[
     list[Type] | None, Query(max_length=MAX_TYPES, description=f"{TYPES_SAY}, repeated or joined by commas.")
 ]
@@ -49,8 +46,7 @@ async def standpoint(
     """Give a connection whose data includes the position. Raises InvalidCursor, NotYetConsistent."""
     signer: CursorSigner = request.app.state.cursors
     positions = None if cursor is None else signer.read_position(cursor)
-    source = reading if cursor is None else await source_with(request, caller, cursor, "cursor")
-    async with source(request.app.state.database, bound_of(request)) as connection:
+    async with connection_with(request, caller, cursor) as connection:
         yield Standpoint(connection, positions)
 
 

@@ -1,13 +1,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from chassis.outbox.catalogue import public_example
 from chassis.patching import without_default
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
+from tasks_service.feed.rules import MAX_TYPE_CHARACTERS
 from tasks_service.registry import CHANGES
+
+Type = Annotated[str, StringConstraints(max_length=MAX_TYPE_CHARACTERS)]
 
 
 @dataclass(frozen=True, slots=True)
