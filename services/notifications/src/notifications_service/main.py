@@ -42,6 +42,7 @@ from notifications_service.webhook_deliveries import endpoints as webhook_delive
 from notifications_service.webhooks import endpoints as webhooks
 
 ROUTERS = (
+    realtime.router,  # the first that is looked at, since thousands of sockets come at once when they come again
     inbox.router,
     preferences.router,
     emails.channels,
@@ -52,7 +53,6 @@ ROUTERS = (
     recording.router,
     webhooks.router,
     webhook_deliveries.router,
-    realtime.router,
     realtime.streams,
 )
 TITLE = "Taskloom notifications"
