@@ -55,6 +55,7 @@ async def test_k6_a_webhook_is_made_with_a_secret_that_is_told_once(owner, place
     }
     found = await owner.get(f"/{data['id']}")
     assert found.json()["data"] == data
+    assert found.headers["etag"] == '"1"'
     assert secret.startswith("whsec_")
     assert len(secret) == 6 + 44
     [(sealed,)] = await rows("SELECT secret_sealed FROM notifications.webhook")

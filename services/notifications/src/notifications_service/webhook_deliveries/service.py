@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.live import filters
 from notifications_service.live import repository as streams
+from notifications_service.realtime.knowledge import tasks_known
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
 from notifications_service.sight.rules import part_of
 from notifications_service.sight.service import Sight, sight_of
@@ -197,13 +198,15 @@ async def _planned(
     *,
     is_new: Callable[[Row, Row], bool] = lambda _webhook, _row: True,
 ) -> list[dict[str, Any]]:
-    frames = [stored_frame(row) for row in rows]
-    sight = await sight_of(await session.connection(), frames, {one["owner_id"] for one in candidates})
+    reader = await session.connection()
+    is_asked = any(one["filter"] is not None for one in candidates)
+    frames = await _frames(reader, rows, is_asked=is_asked)
+    sight = await sight_of(reader, frames, {one["owner_id"] for one in candidates})
     planned = []
     for webhook in candidates:
         wants = _wish_of(webhook)
         for row, frame in zip(rows, frames, strict=True):
-            if is_new(webhook, row) and wants(row) and is_for(webhook, frame, sight):
+            if is_new(webhook, row) and wants(frame) and is_for(webhook, frame, sight):
                 planned.append(_delivery(webhook["id"], row))
     return planned
 
@@ -233,20 +236,30 @@ def visible_part(webhook: Row, frame: StoredFrame, sight: Sight) -> bytes | None
     return None
 
 
-def _wish_of(webhook: Row) -> Callable[[Row], bool]:
+async def _frames(reader: AsyncConnection, rows: Sequence[Row], *, is_asked: bool) -> list[StoredFrame]:
+    """Return the frames of events, with the tasks that they hang on where filters ask for these."""
+    tasks = {UUID(row["frame"]["task_id"]) for row in rows if row["frame"].get("task_id")} if is_asked else set()
+    known = await tasks_known(reader, tasks) if tasks else {}
+    return [
+        stored_frame(row, known.get(UUID(row["frame"]["task_id"])) if row["frame"].get("task_id") else None)
+        for row in rows
+    ]
+
+
+def _wish_of(webhook: Row) -> Callable[[StoredFrame], bool]:
     """Return what tells whether a webhook wants an event that it may have."""
     events, fields = frozenset(webhook["events"]), frozenset(webhook["changed_fields"])
     matches = _filter_of(webhook)
 
-    def wants(row: Row) -> bool:
-        frame = row["frame"]
-        return wants_event(events, frame["type"]) and wants_change(fields, frame["changes"]) and matches(frame)
+    def wants(frame: StoredFrame) -> bool:
+        told = frame.told
+        return wants_event(events, told["type"]) and wants_change(fields, told["changes"]) and matches(frame)
 
     return wants
 
 
-def _filter_of(webhook: Row) -> Callable[[Row], bool]:
-    """Return what tells whether an event's task matches a webhook's filter, now or before the change.
+def _filter_of(webhook: Row) -> Callable[[StoredFrame], bool]:
+    """Return what tells whether the task that an event is of matches a webhook's filter, or did before it.
 
     A filter that means nothing any more matches nothing.
     """
@@ -257,15 +270,7 @@ def _filter_of(webhook: Row) -> Callable[[Row], bool]:
         judge = filters.parse(webhook["filter"], user_id=webhook["owner_id"], zone=zone)
     except AppError:
         return lambda _frame: False
-
-    def matches(frame: Row) -> bool:
-        task = frame["data"] if frame["type"].startswith("task.") else None
-        if task is None:
-            return False
-        former = {one["field"]: one["old"] for one in frame["changes"]}
-        return judge(task) or (bool(former) and judge({**task, **former}))
-
-    return matches
+    return lambda frame: frame.judged(judge) is not None
 
 
 def _delivery(webhook_id: UUID, row: Row) -> dict[str, Any]:

@@ -111,13 +111,13 @@ async def create_webhook(
     description="One webhook, with its youngest delivery. Its ETag goes into `If-Match` of a change.",
     response_model=Envelope[WebhookOut],
     responses={
-        200: example(WEBHOOK_EXAMPLE, description="The webhook."),
+        200: example(WEBHOOK_EXAMPLE, description="The webhook.", headers=ETAG),
         **errors(WebhookMissing),
     },
 )
 @scope("webhooks:manage")
 async def read_webhook(found: ReadableWebhook) -> Response:
-    return reply(WebhookOut.of(found))
+    return reply(WebhookOut.of(found), headers={"etag": etag(found["version"])})
 
 
 @router.patch(

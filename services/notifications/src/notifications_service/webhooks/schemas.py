@@ -39,8 +39,8 @@ EVENTS_SAY = "Names of events, all of a kind such as `task.*`, or `*` for everyt
 PROJECTS_SAY = "Only what is in these projects; empty for all within the scope."
 FIELDS_SAY = "Only events that change one of these fields, such as `status`; empty for all."
 FILTER_SAYS = (
-    "Only tasks that match, as JSON or as text, as in `GET /api/v1/tasks?filter=`; what is about no task does not. A "
-    "change by which a task ceases to match is sent, too."
+    "Only what is of tasks that match, as JSON or as text, as in `GET /api/v1/tasks?filter=`. A change by which a task "
+    "ceases to match is sent, too."
 )
 PAYLOAD_SAYS = "`thin` leaves out what the event says of the resource and its changes: fetch it when you need it."
 
