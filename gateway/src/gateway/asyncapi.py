@@ -21,6 +21,7 @@ QUERY: Document = {
             "description": "What to get, joined by commas: `me`, `workspace:<id>`, `project:<id>`, `task:<id>`.",
         },
         "filter": {"type": "string", "description": "Which tasks' events to get, as in `GET /api/v1/tasks`."},
+        "tz": {"type": "string", "description": "The IANA zone of the filter's days; that of the user without."},
         "ticket": {"type": "string", "description": "From `POST /api/v1/ws-tickets`, in place of `Authorization`."},
     },
 }
@@ -94,6 +95,10 @@ def asyncapi_document(entries: Sequence[Document], schemas: Mapping[str, Any], *
             },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or an API token."},
+                "tz": {
+                    "type": "string",
+                    "description": "The IANA zone of the filter's days; that of the user without.",
+                },
                 "ticket": {"type": "httpApiKey", "name": "ticket", "in": "query"},
             },
         },

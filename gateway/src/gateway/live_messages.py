@@ -6,9 +6,19 @@ TEXT: dict[str, Any] = {"type": "string"}
 UUID_TEXT: dict[str, Any] = {"type": "string", "format": "uuid"}
 CURSOR: dict[str, Any] = {"type": "string", "description": "The reader's position; opaque."}
 NAME: dict[str, Any] = {"type": "string", "maxLength": 64, "description": "What the client calls its subscription."}
+ZONE: dict[str, Any] = {"type": "string", "description": "The IANA zone of a filter's days; that of the user without."}
 MOMENT: dict[str, Any] = {"type": "string", "format": "date-time"}
 PLACES: dict[str, Any] = {"workspace": UUID_TEXT, "project": UUID_TEXT, "task": UUID_TEXT, "me": {"const": True}}
 LOST: dict[str, Any] = {"workspace_id": UUID_TEXT, "project_id": UUID_TEXT, "task_id": UUID_TEXT}
+PROBLEMS: dict[str, Any] = {
+    "description": "Everything that is wrong, as in the answers to requests.",
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["field", "code", "message"],
+        "properties": {"field": {"type": ["string", "null"]}, "code": TEXT, "message": TEXT},
+    },
+}
 ONE_PLACE = [{"required": [place]} for place in PLACES]
 EXAMPLE_ID = "0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02"
 EXAMPLE_CURSOR = "AZnTsm8BfSKKTVse..."
@@ -45,7 +55,7 @@ FROM_CLIENTS = (
         "subscribe",
         "Narrow what comes to a workspace, project or task, or to what concerns oneself; each adds to those before. "
         "A filter is a tree or a text, as of tasks.",
-        {"id": NAME, **PLACES, "filter": {"type": ["object", "string"]}},
+        {"id": NAME, **PLACES, "filter": {"type": ["object", "string"]}, "tz": ZONE},
         example={"id": "board", "project": EXAMPLE_ID, "filter": "priority = high"},
         oneOf=ONE_PLACE,
     ),
@@ -119,9 +129,16 @@ TO_CLIENTS = (
     message(
         "error",
         "A message of the client was not taken; the connection stays.",
-        {"id": {"type": ["string", "null"]}, "code": TEXT, "message": TEXT},
+        {"id": {"type": ["string", "null"]}, "code": TEXT, "message": TEXT, "errors": PROBLEMS},
         required=("code",),
-        example={"id": "board", "code": "NOT_FOUND", "message": "There is nothing here that you can see."},
+        example={
+            "id": "board",
+            "code": "NOT_FOUND",
+            "message": "There is nothing here that you can see.",
+            "errors": [
+                {"field": None, "code": "NOT_FOUND", "message": "There is nothing here that you can see."},
+            ],
+        },
     ),
 )
 ON_STREAMS = frozenset({"ready", "subscription_revoked", "resync_required", "auth_expiring"})

@@ -44,7 +44,7 @@ CHANNEL_EVENTS = (
         CHANNEL_EXAMPLE,
         stream="user_id",
         optional=True,
-        channels=("websocket", "sse"),
+        channels=("websocket", "sse", "notification"),
     ),
 )
 

@@ -60,7 +60,7 @@ NOTIFICATION_EVENTS = tuple(
         example=dict(example),
         stream="user_id",
         optional=True,
-        channels=("websocket", "sse", "webhook"),
+        channels=("websocket", "sse"),
     )
     for type_, meaning, resource, example in _TOLD
 )
