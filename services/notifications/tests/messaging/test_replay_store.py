@@ -18,7 +18,7 @@ from chassis.ids import uuid7
 from notifications_service.db import Inbox
 from notifications_service.live import repository
 from notifications_service.live.consumers import live_consumer
-from notifications_service.live.service import keep
+from notifications_service.live.service import keep_all
 from notifications_service.scheduler import jobs
 from redis.asyncio import Redis
 from testkit.jobs import run_to_end
@@ -27,6 +27,12 @@ from testkit.waiting import eventually
 
 CONTRACTS = Path(__file__).parents[4] / "contracts" / "events" / "tasks"
 QUEUE = "notifications.live"
+
+
+async def keep(session, event):
+    """Take one event in; return what became readable by it, or None."""
+    found = await keep_all(session, events=[event])
+    return found[0] if found else None
 
 
 @pytest.fixture
@@ -111,6 +117,21 @@ async def test_what_follows_in_a_workspace_takes_four_statements(database, world
     assert await head(world) == 2
 
 
+async def test_many_changes_take_hardly_more_statements_than_one(database, world, head, stored):
+    """Of two workspaces, in any order: each workspace has its head looked at and moved once."""
+    other = type(world)()
+    async with transaction(database) as session:
+        await keep_all(session, events=[world.task("first"), other.task("first")])
+    events = [*world.tasks(20), *other.tasks(11)]
+    random.Random(5).shuffle(events)
+    with statements_seen(database.writer) as statements:
+        async with transaction(database) as session:
+            advances = await keep_all(session, events=events)
+    assert [one.split()[0] for one in statements] == ["SELECT", "INSERT", *["SELECT", "UPDATE"] * 2]
+    assert {one.workspace_id: one.head for one in advances} == {world.id: 21, other.id: 12}
+    assert (await stored(world), await stored(other)) == (list(range(1, 22)), list(range(1, 13)))
+
+
 async def test_consumers_of_one_workspace_at_once_leave_no_gap(database, world, head, stored):
     events = world.tasks(40)
     random.Random(7).shuffle(events)
@@ -143,20 +164,24 @@ async def test_purge_forgets_what_is_older_than_the_setting(feed, database, worl
 
 
 def test_the_jobs_and_how_often_they_run():
-    assert [(job.name, job.seconds) for job in jobs(30)] == [
-        (f"purge-{name}", 3600.0)
-        for name in (
-            "replay-store",
-            "inbox",
-            "outbox",
-            "idempotency-keys",
-            "mails",
-            "webhooks",
-            "notifications",
-            "deliveries",
-            "recorded-messages",
-        )
-    ]
+    assert {job.name: job.seconds for job in jobs(30)} == {
+        "make-digests": 60.0,
+        **{
+            f"purge-{name}": 3600.0
+            for name in (
+                "replay-store",
+                "inbox",
+                "outbox",
+                "idempotency-keys",
+                "mails",
+                "webhooks",
+                "digests",
+                "notifications",
+                "deliveries",
+                "recorded-messages",
+            )
+        },
+    }
 
 
 async def test_purge_forgets_a_thousand_events_at_a_time(feed, database, world, team, stored, rows):

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.broker.batching import Batches
 from chassis.broker.port import EventTransport, Message, Queue, Reject, Retry
 from chassis.context import RequestContext, bind_request
 from chassis.db.engine import Database
 from chassis.db.transactions import transaction
-from chassis.inbox.claiming import claim
+from chassis.inbox.claiming import claim, claim_all
 from chassis.outbox.envelope import EventEnvelope
 from chassis.telemetry.tracing import (
     new_traceparent,
@@ -35,15 +36,21 @@ PREFETCH = 32
 AFTER_COMMIT = "after_commit"
 
 EventHandler = Callable[[EventEnvelope, AsyncSession], Awaitable[None]]
+BatchHandler = Callable[[Sequence[EventEnvelope], AsyncSession], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """A handler with its queue; made by the decorator `consumer` and listed in the service's worker."""
+    """A handler with its queue; made by the decorator `consumer` and listed in the service's worker.
+
+    With `handle_all`, what waits is handled in batches of up to 32, each in one transaction; one that fails is handled
+    event by event.
+    """
 
     queue: Queue
     handle: EventHandler
     sources: frozenset[str] | None = None
+    handle_all: BatchHandler | None = None
 
     def takes(self, event: EventEnvelope) -> bool:
         """Tell whether an event is from a service whose events are taken; with None they are from all."""
@@ -65,9 +72,28 @@ def consumer(
     return declare
 
 
+def batch_consumer(
+    *, queue: str, types: Sequence[str], sources: Sequence[str] | None = None
+) -> Callable[[BatchHandler], Consumer]:
+    """Declare a consumer that takes many events at once, those of one key among them, in whatever order they come."""
+
+    def declare(handler: BatchHandler) -> Consumer:
+        async def handle(event: EventEnvelope, session: AsyncSession) -> None:
+            await handler([event], session)
+
+        taken = None if sources is None else frozenset(sources)
+        return Consumer(Queue(queue, tuple(types), ordered=False), handle, taken, handler)
+
+    return declare
+
+
 def after_commit(session: AsyncSession, action: Callable[[], Awaitable[None]]) -> None:
     """Run `action` once the message's transaction is committed. Best effort: it is lost with the process."""
     session.info.setdefault(AFTER_COMMIT, []).append(action)
+
+
+class NotAsOne(Exception):
+    """Some events are not for one transaction: the same one is there twice, or one is not for this consumer."""
 
 
 class ConsumerRunner:
@@ -79,6 +105,7 @@ class ConsumerRunner:
         self._transport = transport
         self._consumer = consumer
         self._queue = consumer.queue
+        self._batches = Batches(self._work_on_all, self._work)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set or we are cancelled, then finish what is in flight."""
@@ -111,7 +138,8 @@ class ConsumerRunner:
         with SECONDS.labels(self._queue.name).time(), span:
             self._bind(event)
             try:
-                outcome = await asyncio.wait_for(self._work(event), HANDLER_SECONDS)
+                work = self._work if self._consumer.handle_all is None else self._batches.work
+                outcome = await asyncio.wait_for(work(event), HANDLER_SECONDS)
             except ValidationError as error:
                 self._count("rejected")
                 raise Reject(f"schema: {error.error_count()} errors in {error.title}") from None
@@ -134,6 +162,21 @@ class ConsumerRunner:
         for action in actions:
             await self._attempt(action)
         return "handled"
+
+    async def _work_on_all(self, events: Sequence[EventEnvelope]) -> Sequence[str]:
+        """Handle events in one transaction, each that is new once; return what became of each."""
+        handle = self._consumer.handle_all
+        taken = {one.event_id: one for one in events if self._consumer.takes(one)}
+        if handle is None or len(taken) < len(events):
+            raise NotAsOne
+        async with transaction(self._database) as session:
+            new = await claim_all(session, self._inbox, consumer=self._queue.name, event_ids=taken)
+            if new:
+                await handle([one for name, one in taken.items() if name in new], session)
+            actions: list[Callable[[], Awaitable[None]]] = session.info.get(AFTER_COMMIT, [])
+        for action in actions:
+            await self._attempt(action)
+        return ["handled" if one.event_id in new else "duplicate" for one in events]
 
     async def _attempt(self, action: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -22,10 +22,15 @@ class Unroutable(PublishFailed):
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable queue: one per consumer, bound to event types by topic patterns (`*` one word, `#` any)."""
+    """A durable queue: one per consumer, bound to event types by topic patterns (`*` one word, `#` any).
+
+    Messages of one key are handled one after the other, unless its consumer takes them in whatever order: then it is
+    not `ordered`.
+    """
 
     name: str
     patterns: tuple[str, ...]
+    ordered: bool = True
 
 
 @dataclass(frozen=True, slots=True)

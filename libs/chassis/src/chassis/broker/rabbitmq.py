@@ -173,7 +173,7 @@ class RabbitTransport:
             await channel.set_qos(prefetch_count=prefetch)
             source = await self._declare_all(channel, queue)
             settle = _Settler(channel, queue.name, handler, self._policy)
-            tag = await source.consume(_dispatching(dispatcher, settle.settle))
+            tag = await source.consume(_dispatching(dispatcher, settle.settle, ordered=queue.ordered))
             try:
                 await _watch(connection, channel, cancelled, queue.name)
             finally:
@@ -256,10 +256,11 @@ class _Settler:
 
 
 def _dispatching(
-    dispatcher: KeyedDispatcher, settle: Callable[[AbstractIncomingMessage], Awaitable[None]]
+    dispatcher: KeyedDispatcher, settle: Callable[[AbstractIncomingMessage], Awaitable[None]], *, ordered: bool
 ) -> Callable[[AbstractIncomingMessage], Awaitable[None]]:
     async def take(delivery: AbstractIncomingMessage) -> None:
-        await dispatcher.submit(str(delivery.headers.get(KEY) or ""), lambda: settle(delivery))
+        key = delivery.headers.get(KEY) if ordered else delivery.message_id
+        await dispatcher.submit(str(key or ""), lambda: settle(delivery))
 
     return take
 

@@ -245,6 +245,7 @@ class _Consumer:
         self._name = str(uuid7())
         self._in_hand: set[bytes] = set()
         self._dispatcher = KeyedDispatcher(prefetch)
+        self._ordered = queue.ordered
         self._stream = keys.stream(queue.name)
 
     async def run(self) -> None:
@@ -343,7 +344,9 @@ class _Consumer:
             await self._bury(entry_id, message, "delivered too often")
             self._in_hand.discard(entry_id)
             return
-        await self._dispatcher.submit(message.key, lambda: self._handle(entry_id, message))
+        await self._dispatcher.submit(
+            message.key if self._ordered else message.id, lambda: self._handle(entry_id, message)
+        )
 
     async def _handle(self, entry_id: bytes, message: Message) -> None:
         """Settle one delivery; when even that fails, the entry stays pending and is delivered again."""

@@ -1,5 +1,6 @@
 """Claiming an event before working on it."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,6 +21,18 @@ async def claim(session: AsyncSession, table: Table, *, consumer: str, event_id:
     """
     statement = insert(table).values(consumer=consumer, event_id=event_id).on_conflict_do_nothing()
     return (await session.execute(statement.returning(table.c.event_id))).one_or_none() is not None
+
+
+async def claim_all(
+    session: AsyncSession, table: Table, *, consumer: str, event_ids: Collection[UUID]
+) -> frozenset[UUID]:
+    """Enter events for the consumer, as `claim` does; return those that are not there already.
+
+    They are entered in one order, so that two who claim some of the same wait for each other and not in a ring.
+    """
+    rows = [{"consumer": consumer, "event_id": one} for one in sorted(event_ids)]
+    statement = insert(table).values(rows).on_conflict_do_nothing()
+    return frozenset((await session.execute(statement.returning(table.c.event_id))).scalars())
 
 
 async def purge(session: AsyncSession, table: Table) -> bool:

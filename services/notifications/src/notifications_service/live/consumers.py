@@ -1,12 +1,15 @@
 """Every change of a workspace, kept for replay and announced to the open sockets."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import redis.asyncio as redis
-from chassis.broker.consumer import Consumer, after_commit, consumer
+from chassis.broker.consumer import Consumer, after_commit, batch_consumer
 from chassis.broker.port import Queue
 from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications_service.live.service import keep
+from notifications_service.live.service import keep_all
 from notifications_service.wake_ups import WakeUp, announce
 
 NOUNS = (
@@ -37,17 +40,16 @@ NOUNS = (
 """Everything that the tasks service's change log is about: readers see a workspace up to the first gap in it."""
 SOURCE_NAME = "/taskloom/tasks"
 """Of files the attachments service tells, too, under the same ids, and without their places in the log."""
-LIVE = Queue("notifications.live", tuple(f"{noun}.*.v1" for noun in NOUNS))
+LIVE = Queue("notifications.live", tuple(f"{noun}.*.v1" for noun in NOUNS), ordered=False)
 
 
 def live_consumer(server: redis.Redis) -> Consumer:
     """Return the consumer that announces what it has kept through `server`."""
 
-    @consumer(queue=LIVE.name, types=LIVE.patterns, sources=[SOURCE_NAME])
-    async def on_change(event: EventEnvelope, session: AsyncSession) -> None:
-        advance = await keep(session, event)
-        if advance is not None:
+    @batch_consumer(queue=LIVE.name, types=LIVE.patterns, sources=[SOURCE_NAME])
+    async def on_changes(events: Sequence[EventEnvelope], session: AsyncSession) -> None:
+        for advance in await keep_all(session, events=events):
             wake_up = WakeUp(workspace_id=advance.workspace_id, head=advance.head, joined=advance.joined)
-            after_commit(session, lambda: announce(server, wake_up))
+            after_commit(session, partial(announce, server, wake_up))
 
-    return on_change
+    return on_changes

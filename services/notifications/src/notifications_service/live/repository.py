@@ -51,9 +51,9 @@ LOOKED_AT_ONCE = 1000
 COMMENT_DELETED = "comment.deleted.v1"
 
 
-async def add_event(session: AsyncSession, values: Mapping[str, Any]) -> None:
-    """Keep an event; a second one for the same place is the same one."""
-    await session.execute(insert(event).values(**values).on_conflict_do_nothing())
+async def add_missing(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep events; a second one for the same place is the same one."""
+    await session.execute(insert(event).on_conflict_do_nothing(), [dict(row) for row in rows])
 
 
 async def add_events(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -64,26 +64,21 @@ async def add_events(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -
 async def lock_heads(session: AsyncSession, streams: Collection[UUID]) -> dict[UUID, int]:
     """Return how far each stream can be read; until the commit nobody else moves that.
 
-    They are locked in one order, so that two who want some of the same wait for each other and not in a ring.
+    What later statements read of their events includes everything that earlier holders committed. They are locked in
+    one order, so that two who want some of the same wait for each other and not in a ring.
     """
-    ordered = sorted(streams)
-    new = insert(head).values([{"workspace_id": one, "contiguous_seq": 0} for one in ordered])
-    await session.execute(new.on_conflict_do_nothing())
-    locked = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id == any_(_uuids(ordered)))
+    found = await _lock_known(session, streams)
+    if missing := sorted(set(streams) - found.keys()):
+        new = insert(head).values([{"workspace_id": one, "contiguous_seq": 0} for one in missing])
+        await session.execute(new.on_conflict_do_nothing())
+        found |= await _lock_known(session, missing)
+    return found
+
+
+async def _lock_known(session: AsyncSession, streams: Iterable[UUID]) -> dict[UUID, int]:
+    locked = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id == any_(_uuids(streams)))
     found = await session.execute(locked.order_by(head.c.workspace_id).with_for_update())
     return {row.workspace_id: row.contiguous_seq for row in found}
-
-
-async def lock_head(session: AsyncSession, workspace_id: UUID) -> int:
-    """Return how far a workspace can be read; until the commit nobody else moves that.
-
-    What later statements read of the workspace's events includes everything that earlier holders committed.
-    """
-    locked = select(head.c.contiguous_seq).where(head.c.workspace_id == workspace_id).with_for_update()
-    if (found := (await session.execute(locked)).scalar_one_or_none()) is not None:
-        return int(found)
-    await session.execute(insert(head).values(workspace_id=workspace_id, contiguous_seq=0).on_conflict_do_nothing())
-    return int((await session.execute(locked)).scalar_one())
 
 
 async def advance_head(session: AsyncSession, workspace_id: UUID, before: int) -> int:

@@ -1,5 +1,6 @@
 """Taking events into the replay store, and telling users of what is theirs alone."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,22 +38,29 @@ class Advance:
     joined: list[UUID]
 
 
-async def keep(session: AsyncSession, event: EventEnvelope) -> Advance | None:
-    """Store an event of a workspace's change log; return what became readable by it, if anything did.
+async def keep_all(session: AsyncSession, *, events: Sequence[EventEnvelope]) -> list[Advance]:
+    """Store events of workspaces' change logs; return what became readable in which of these.
 
     Events may come twice and out of order; readers see them once and in order.
     """
-    change = ChangeData.model_validate(event.data)
-    before = await repository.lock_head(session, change.workspace_id)
-    if event.sequence > before:
-        await _add(session, event, change)
-    joined = await _take_in(session, event, change)
-    after = await repository.advance_head(session, change.workspace_id, before)
-    return Advance(change.workspace_id, after, joined) if after > before or joined else None
+    told = [(event, ChangeData.model_validate(event.data)) for event in events]
+    heads = await repository.lock_heads(session, {change.workspace_id for _, change in told})
+    new = [_values_of(event, change) for event, change in told if event.sequence > heads[change.workspace_id]]
+    if new:
+        await repository.add_missing(session, new)
+    joined: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    for event, change in sorted(told, key=lambda one: one[0].sequence):
+        joined[change.workspace_id] += await _take_in(session, event, change)
+    advances = []
+    for workspace, before in heads.items():
+        after = await repository.advance_head(session, workspace, before)
+        if after > before or joined[workspace]:
+            advances.append(Advance(workspace, after, joined[workspace]))
+    return advances
 
 
-async def _add(session: AsyncSession, event: EventEnvelope, change: ChangeData) -> None:
-    values = {
+def _values_of(event: EventEnvelope, change: ChangeData) -> dict[str, Any]:
+    return {
         "workspace_id": change.workspace_id,
         "seq": event.sequence,
         "type": event.type,
@@ -62,7 +70,6 @@ async def _add(session: AsyncSession, event: EventEnvelope, change: ChangeData) 
         "frame": frame_of(event, change),
         "occurred_at": event.occurred_at,
     }
-    await repository.add_event(session, values)
 
 
 def frame_of(event: EventEnvelope, change: ChangeData) -> dict[str, Any]:

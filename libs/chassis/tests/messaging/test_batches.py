@@ -1,0 +1,92 @@
+"""Consumers that take what waits at once: each event has one effect and its own outcome, as with any other."""
+
+import asyncio
+import random
+
+from chassis.broker.batching import Batches
+from chassis.broker.consumer import ConsumerRunner, after_commit, batch_consumer
+from chassis.broker.port import Message
+from pydantic import BaseModel
+from sqlalchemy import insert, select
+from testkit.sample import EFFECT, INBOX
+from testkit.waiting import eventually
+
+
+class Told(BaseModel):
+    number: int
+
+
+def message_of(event):
+    return Message(str(event.event_id), event.type, str(event.stream_id), event.to_json())
+
+
+async def test_r48_many_events_of_one_stream_have_one_effect_each(database, broker, tasks, make_event):
+    """Some come twice, one fails at first, and one is nothing that can be handled: that one alone is dead."""
+    name, sizes, announced, failures = broker.queue("effects"), [], [], []
+    events = [make_event(sequence=number) for number in range(1, 61)]
+    events = [one.model_copy(update={"stream_id": events[0].stream_id}) for one in events]
+    broken, failing = events[30], events[40]
+    broken.data.pop("number", None)
+
+    @batch_consumer(queue=name, types=["thing.*.v1"])
+    async def on_things(taken, session):
+        sizes.append(len(taken))
+        if broken in taken:
+            Told.model_validate({})
+        if failing in taken and len(failures) < 3:
+            failures.append(len(taken))
+            raise RuntimeError("not yet")
+        for event in taken:
+            values = {"event_id": event.event_id, "stream_id": event.stream_id, "sequence": event.sequence}
+            await session.execute(insert(EFFECT).values(**values))
+            announced_one = event.sequence
+
+            async def announce(number=announced_one):
+                announced.append(number)
+
+            after_commit(session, announce)
+
+    transport, stop = broker.open(), asyncio.Event()
+    await transport.declare(on_things.queue)
+    sent = [*events, *random.Random(3).sample(events[:30], 10)]
+    assert await transport.publish([message_of(one) for one in sent]) == [None] * len(sent)
+    tasks(ConsumerRunner(database, INBOX, transport, on_things).run(stop))
+
+    async def settled():
+        async with database.reader.connect() as connection:
+            found = sorted((await connection.execute(select(EFFECT.c.sequence))).scalars())
+        return found == [n for n in range(1, 61) if n != broken.sequence] and await transport.dead(name) == 1
+
+    await eventually(settled)
+    assert max(sizes) > 1
+    assert sorted(announced) == [n for n in range(1, 61) if n != broken.sequence]
+    assert len(failures) == 3
+    stop.set()
+
+
+async def test_while_a_batch_is_worked_on_the_next_one_gathers():
+    gate, sizes = asyncio.Event(), []
+
+    async def together(pieces):
+        sizes.append(len(pieces))
+        return [str(one) for one in pieces]
+
+    async def alone(piece):
+        sizes.append(1)
+        await gate.wait()
+        return str(piece)
+
+    batches = Batches(together, alone)
+    first = asyncio.create_task(batches.work(0))
+
+    async def begun():
+        return sizes == [1]
+
+    await eventually(begun)
+    others = [asyncio.create_task(batches.work(number)) for number in range(1, 51)]
+    given_up = asyncio.create_task(batches.work(99))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    gate.set()
+    assert await asyncio.gather(first, *others) == [str(number) for number in range(51)]
+    assert sizes == [1, 32, 18]
