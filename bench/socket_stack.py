@@ -15,7 +15,7 @@ import httpx2
 import psutil
 from chassis.ids import uuid7
 from measure import cpu_seconds, listens
-from stack import Copy, User, make_users, running_copy
+from stack import Copy, User, made, make_users, running_copy
 from taskloom_cli.data import DataFolder
 from taskloom_cli.environment import Ports, process_environments, read_passwords
 from taskloom_cli.ports import HOST, free_ports
@@ -120,13 +120,8 @@ async def _make_group(
     client: httpx2.AsyncClient, connection: "asyncpg.Connection[asyncpg.Record]", members: Sequence[User]
 ) -> Group:
     headers = {"authorization": f"Bearer {members[0].token}"}
-    workspace = await _made(client, "/workspaces", {"name": "Bench"}, headers)
-    project = await _made(client, "/projects", {"name": "Bench", "workspace_id": workspace}, headers)
+    workspace = (await made(client, "/workspaces", {"name": "Bench"}, headers))["id"]
+    project = await made(client, "/projects", {"name": "Bench", "workspace_id": workspace}, headers)
     others = [one.id for one in members[1:]]
     await connection.execute(GROUP, workspace, [str(uuid7()) for _ in others], others)
-    return Group(project, members)
-
-
-async def _made(client: httpx2.AsyncClient, path: str, body: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    answer = (await client.post(path, json=body, headers=headers)).raise_for_status()
-    return str(answer.json()["data"]["id"])
+    return Group(project["id"], members)

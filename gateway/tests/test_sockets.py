@@ -188,6 +188,17 @@ async def test_r54_text_and_binary_of_any_size_go_through(gateway, user):
         assert await socket.recv() == "in three parts"
 
 
+async def test_j1_zone_of_the_client_reaches_the_service_and_its_credentials_do_not(gateway, user, services):
+    headers = {**user.headers, "x-timezone": "Europe/Berlin", "cookie": "a=b", "x-user-id": "1"}
+    async with websockets.connect(gateway.socket_url, additional_headers=headers) as socket:
+        assert await echoes(socket)
+    (seen,) = services.notifications.sockets
+    names = {name.decode() for name, _ in seen["headers"]}
+    assert dict(seen["headers"])[b"x-timezone"] == b"Europe/Berlin"
+    assert "x-taskloom-identity" in names
+    assert not names & {"authorization", "cookie", "x-user-id", "origin"}
+
+
 async def test_r54_frame_too_large_1009(gateway, user, services):
     async with websockets.connect(gateway.socket_url, additional_headers=user.headers) as socket:
         await socket.send("x" * 65_537)

@@ -244,6 +244,7 @@ class Gateway:
             exchange.fields.extend(self._cors.fields(head.origin))
             caller = await self._admit_live(scope, head, exchange)
             headers = [("x-taskloom-identity", caller.identity), *_ids(context), ("x-client-address", head.client)]
+            headers += [field for field in head.forwarded if field[0] == "x-timezone"]
             await self.parts.sockets.serve(
                 scope, exchange.send, caller=caller, client=head.client, headers=headers, fields=exchange.fields
             )
