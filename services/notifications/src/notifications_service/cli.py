@@ -13,14 +13,11 @@ from chassis.egress.client import Egress
 from chassis.roles import run_role
 
 from notifications_service import settings
+from notifications_service.channels import ChannelSender
 from notifications_service.db import ROOT, SCHEMA, Inbox
-from notifications_service.deliveries.drivers import Driver
-from notifications_service.deliveries.sender import DeliverySender
 from notifications_service.following.runner import FollowerRunner
-from notifications_service.mailing.driver import EmailDriver
 from notifications_service.mailing.sender import MailSender, SmtpMailer, refuse_without_server
 from notifications_service.main import openapi_document, run_api
-from notifications_service.outgoing.service import Preparation
 from notifications_service.relay import OUTBOX
 from notifications_service.scheduler import jobs
 from notifications_service.settings import Settings
@@ -47,8 +44,6 @@ def open_background() -> tuple[Settings, Background]:
     redis = open_redis(loaded.redis.url.get_secret_value())
     server = loaded.mail.server
     mailer = None if server is None else SmtpMailer(server, loaded.mail.letterhead, loaded.mail_sealing.ring())
-    drivers = drivers_of(loaded)
-    prepare = Preparation(loaded.mail.letterhead.api_url).prepare
     background = Background(
         service=SERVICE,
         inbox=table_of(Inbox),
@@ -60,7 +55,7 @@ def open_background() -> tuple[Settings, Background]:
             MailSender(database, mailer).run,
             FollowerRunner(database, FOLLOWERS).run,
             webhook_sender(loaded, database).run,
-            DeliverySender(database, drivers, prepare).run,
+            ChannelSender(loaded, database).run,
         ),
         reported={} if server else {"mail": refuse_without_server},
     )
@@ -72,12 +67,6 @@ def webhook_sender(loaded: Settings, database: Database) -> WebhookSender:
     signer = CursorSigner(loaded.cursors.secret.get_secret_value())
     egress = Egress(settings.egress_rules(loaded))
     return WebhookSender(database, egress, ring=loaded.sealing.ring(), signer=signer)
-
-
-def drivers_of(loaded: Settings) -> dict[str, Driver]:
-    """Return the ways out of each channel; what is for a channel that has none waits."""
-    mail = loaded.mail
-    return {} if mail.server is None else {"email": EmailDriver(mail.server, mail.letterhead, loaded.sealing.ring())}
 
 
 def print_openapi(_arguments: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """Everything the notifications service reads from the environment."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from chassis.egress.rules import EgressRules
@@ -267,6 +268,7 @@ def load() -> Settings:
     if settings.process.environment == "production" and not settings.mail.sends_in_its_own_name:
         raise SettingsError(f"MAIL_FROM: in production mail needs a sender of its own (for example {EXAMPLE_SENDER}).")
     _refuse_recording(settings)
+    _refuse_half_of_apns(settings)
     egress_rules(settings)
     return settings
 
@@ -275,6 +277,7 @@ def load_api() -> ApiSettings:
     """Read the settings of the API. Raises SettingsError with everything that is wrong."""
     settings = load_settings(ApiSettings, prefix=PREFIX)
     _refuse_recording(settings)
+    _refuse_half_of_apns(settings)
     egress_rules(settings)
     return settings
 
@@ -282,6 +285,16 @@ def load_api() -> ApiSettings:
 def egress_rules(settings: Settings | ApiSettings) -> EgressRules:
     """Return where requests to URLs of users may go. Raises SettingsError where that is too much for production."""
     return settings.egress.rules(production=settings.process.environment == "production")
+
+
+def _refuse_half_of_apns(settings: Settings | ApiSettings) -> None:
+    own = settings.channels
+    needed = {"APNS_KEY_ID": own.apns_key_id, "APNS_TEAM_ID": own.apns_team_id, "APNS_TOPIC": own.apns_topic}
+    missing = [f"{PREFIX}{name}" for name, value in needed.items() if not value]
+    if own.apns_key is not None and missing:
+        raise SettingsError(f"{PREFIX}APNS_KEY: needs {', '.join(missing)}, too.")
+    if own.apns is not None and find_spec("h2") is None:
+        raise SettingsError(f"{PREFIX}APNS_KEY: needs the extra `apns` of notifications-service.")
 
 
 def _refuse_recording(settings: Settings | ApiSettings) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from chassis.clock import utcnow
 from chassis.egress.client import Answer, Blocked, Egress, Unanswered
 from chassis.sealing import KeyRing, SealError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -57,7 +56,7 @@ class ChatDriver:
 
     async def drop_target(self, session: AsyncSession, message: Outgoing, reason: str) -> None:
         """Turn off a connection that leads nowhere any more, and tell its owner."""
-        await disconnect(session, connection_id=message.target["id"], reason=reason, at=utcnow())
+        await disconnect(session, connection_id=message.target["id"], reason=reason)
 
     async def _request(self, method: str, url: str, body: bytes) -> Answer:
         try:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -25,6 +24,10 @@ from notifications_service.chat.errors import (
 )
 from notifications_service.chat.rules import DEFAULT_EVENTS, MAX_CONNECTIONS, PATTERNS, url_place
 from notifications_service.chat.schemas import ConnectionCreate, ConnectionOut, ConnectionPatch, ScopeIn
+from notifications_service.emails.events import channel_disabled
+from notifications_service.inbox.schemas import NewNotification
+from notifications_service.inbox.service import notify
+from notifications_service.live.service import tell_user
 from notifications_service.preferences.errors import ProjectNotFound, WorkspaceNotFound
 
 OWNER = "owner"
@@ -102,10 +105,29 @@ async def hold_connection(
     return row
 
 
-async def disconnect(session: AsyncSession, *, connection_id: UUID, reason: str, at: datetime) -> None:
+async def disconnect(session: AsyncSession, *, connection_id: UUID, reason: str) -> None:
     """Turn off a connection that leads nowhere any more, and tell its owner, once."""
-    values = {"disabled_reason": reason, "updated_at": at}
-    await repository.disable_unscoped(session, connection_id, values)
+    now = utcnow()
+    values = {"disabled_reason": reason, "updated_at": now}
+    row = await repository.disable_unscoped(session, connection_id, values)
+    if row is None:
+        return
+    owner, name = row["owner_id"], row["name"]
+    event = channel_disabled(user_id=owner, channel="chat", name=name, reason=reason, disabled_at=now)
+    await tell_user(session, user_id=owner, drafts=[event])
+    told = NewNotification(
+        user_id=owner,
+        kind="channel_disabled",
+        event_id=event.event_id,
+        event_type=event.type,
+        details={"channel": f"The chat {name}", "reason": f"it takes nothing any more ({reason})"},
+    )
+    await notify(session, wanted=[told])
+
+
+async def forget_connections(session: AsyncSession, *, user_id: UUID) -> None:
+    """Delete all connections of somebody who is gone, those of workspaces, too: they told what this user saw."""
+    await repository.remove_of_user(session, user_id)
 
 
 def url_of(row: Mapping[Any, Any], ring: KeyRing) -> str:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.chat.models import ChatConnection
@@ -115,7 +115,7 @@ async def previous_of(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, 
     """Return what services call the last message of the same collapse key, by delivery, where that is young."""
     query = (
         select(delivery.c.id, other.c.provider_id)
-        .distinct(delivery.c.id)
+        .ext(distinct_on(delivery.c.id))
         .join(other, and_(SAME_SUBJECT, other.c.state == SENT, other.c.settled_at > func.now() - SPACING))
         .where(delivery.c.id.in_(ids), delivery.c.spacing_seconds == 0, other.c.provider_id.is_not(None))
         .order_by(delivery.c.id, other.c.settled_at.desc())

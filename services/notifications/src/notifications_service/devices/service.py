@@ -68,6 +68,11 @@ async def _refuse(session: AsyncSession, *, user_id: UUID, device_id: UUID) -> R
     raise DeviceVersionConflict(data={"current": json.loads(DeviceOut.of(current).model_dump_json())})
 
 
+async def forget_devices(session: AsyncSession, *, user_id: UUID) -> None:
+    """Forget all devices of somebody who is gone."""
+    await repository.remove_of_user(session, user_id)
+
+
 def address_of(row: Mapping[Any, Any], ring: KeyRing) -> str:
     """Return what is needed to send to a device. Raises SealError."""
     return ring.open(row["address_sealed"], place=address_place(row["address_hash"])).decode()

@@ -11,10 +11,11 @@ from notifications_service.inbox.schemas import shown
 from notifications_service.people.rules import Known
 from notifications_service.preferences.rules import Place, Wishes, mode_of
 
-EMAIL = "email"
+EMAIL, PUSH = "email", "push"
 TASKS = "/api/v1/tasks"
 READ, NOT_VISIBLE, INACTIVE, NO_ADDRESS = "read", "not_visible", "inactive", "no_address"
 TURNED_OFF = "turned_off"
+TARGET_GONE = "target_gone"
 
 
 def refusal(delivery: Mapping[Any, Any], person: Known | None, address: str | None) -> str | None:
@@ -27,6 +28,17 @@ def refusal(delivery: Mapping[Any, Any], person: Known | None, address: str | No
     if not person.can_be_told:
         return INACTIVE
     return NO_ADDRESS if delivery["channel"] == EMAIL and address is None else None
+
+
+def target_refusal(delivery: Mapping[Any, Any], target: Mapping[Any, Any] | None) -> str | None:
+    """Return why nothing is sent to a target: it is gone, turned off, or somebody else's by now; None of mail, too."""
+    if delivery["target_id"] is None:
+        return None
+    if target is None:
+        return TARGET_GONE
+    owner = target["user_id"] if delivery["channel"] == PUSH else target["owner_id"]
+    is_on = delivery["channel"] == PUSH or target["enabled"]
+    return None if is_on and owner == delivery["user_id"] else TARGET_GONE
 
 
 def is_told_elsewhere(delivery: Mapping[Any, Any], notification: Mapping[Any, Any]) -> bool:

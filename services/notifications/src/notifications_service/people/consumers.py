@@ -5,6 +5,8 @@ from chassis.broker.port import Queue
 from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from notifications_service.chat.service import forget_connections
+from notifications_service.devices.service import forget_devices
 from notifications_service.digests.service import forget_digests
 from notifications_service.emails.service import forget_channel
 from notifications_service.inbox.service import forget_notifications
@@ -32,6 +34,8 @@ async def on_person(event: EventEnvelope, session: AsyncSession) -> None:
         await forget_channel(session, user_id=user_id)
         await forget_notifications(session, user_id=user_id)
         await forget_stream(session, user_id=user_id)
+        await forget_devices(session, user_id=user_id)
+        await forget_connections(session, user_id=user_id)
     elif is_program:
         account = ServiceAccountChange.model_validate(event.data).resource
         await note_person(session, person=account.as_person())
