@@ -49,7 +49,9 @@ def open_background() -> tuple[Settings, Background]:
         inbox=table_of(Inbox),
         consumers=consumers(redis),
         sources=(OUTBOX,),
-        jobs=jobs(loaded.notifications.replay_days, kept_days=loaded.notifications.kept_days),
+        jobs=jobs(
+            loaded.notifications.replay_days, kept_days=loaded.notifications.kept_days, ring=loaded.sealing.ring()
+        ),
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
         work=lambda database: (
             MailSender(database, mailer).run,

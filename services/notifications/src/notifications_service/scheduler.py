@@ -8,6 +8,7 @@ from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.inbox import claiming
 from chassis.outbox import purging
+from chassis.sealing import KeyRing
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.account_mail.jobs import purge_mails
@@ -18,12 +19,13 @@ from notifications_service.inbox.jobs import purge_notifications
 from notifications_service.live import repository
 from notifications_service.recording.jobs import purge_recorded
 from notifications_service.webhook_deliveries.jobs import purge_webhooks
+from notifications_service.webhooks.service import reseal_secrets
 
 MINUTE, HOUR = 60.0, 3600.0
 
 
-def jobs(replay_days: int, *, kept_days: int = 90) -> tuple[Job, ...]:
-    """Return the periodic jobs of this service; notifications are kept for `kept_days`."""
+def jobs(replay_days: int, *, kept_days: int = 90, ring: KeyRing | None = None) -> tuple[Job, ...]:
+    """Return the periodic jobs of this service; notifications are kept for `kept_days`, and `ring` seals secrets."""
 
     async def purge_replay_store(session: AsyncSession) -> bool:
         return await repository.purge(session, before=utcnow() - timedelta(days=replay_days))
@@ -49,4 +51,14 @@ def jobs(replay_days: int, *, kept_days: int = 90) -> tuple[Job, ...]:
         Job("purge-notifications", HOUR, purge_notifications(kept=timedelta(days=kept_days))),
         Job("purge-deliveries", HOUR, purge_deliveries),
         Job("purge-recorded-messages", HOUR, purge_recorded),
+        *(() if ring is None else (reseal_job(ring),)),
     )
+
+
+def reseal_job(ring: KeyRing) -> Job:
+    """Return the job that seals with the newest key what was sealed with others."""
+
+    async def reseal(session: AsyncSession) -> bool:
+        return await reseal_secrets(session, ring=ring)
+
+    return Job("reseal-webhook-secrets", HOUR, reseal)

@@ -157,6 +157,25 @@ async def followers_of(session: AsyncSession, stream_id: UUID) -> Sequence[RowMa
     return (await session.execute(query)).mappings().all()
 
 
+async def kids(session: AsyncSession) -> set[str]:
+    """Return the ids of the keys that secrets are sealed with."""
+    current = select(func.split_part(webhook.c.secret_sealed, ".", 2)).where(IS_THERE)
+    return set((await session.execute(current.distinct())).scalars())
+
+
+async def hold_outdated(session: AsyncSession, *, kid: str, now: datetime, limit: int) -> Sequence[RowMapping]:
+    """Return a batch of webhooks whose secrets are sealed with another key than this one, or sign no more, held."""
+    sealed = (webhook.c.secret_sealed, webhook.c.old_secret_sealed)
+    others = [func.split_part(one, ".", 2) != kid for one in sealed]
+    query = select(webhook).where(IS_THERE, or_(*others, webhook.c.old_secret_until <= now)).limit(limit)
+    return (await session.execute(query.with_for_update(skip_locked=True))).mappings().all()
+
+
+async def keep_secrets(session: AsyncSession, webhook_id: UUID, values: Mapping[str, Any]) -> None:
+    """Keep secrets as they were sealed anew."""
+    await session.execute(update(webhook).where(webhook.c.id == webhook_id).values(**values))
+
+
 async def forget_owners(session: AsyncSession, *, at: datetime) -> None:
     """Take away the webhooks of who is gone."""
     gone = select(person.c.user_id).where(person.c.status == DELETED)
