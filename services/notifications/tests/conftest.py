@@ -147,6 +147,9 @@ class World:
         self.members.append(user)
         return self._member("member.added.v1", user, joined_seq or self.seq + 1, role=role)
 
+    def becomes(self, user: UUID, role: str) -> EventEnvelope:
+        return self._member("member.updated.v1", user, 1, role=role)
+
     def leaves(self, user: UUID, *, is_told: bool = False) -> EventEnvelope:
         """Return the removal; a member that `is_told` is in its audience."""
         audience = list(self.members) if is_told else [one for one in self.members if one != user]

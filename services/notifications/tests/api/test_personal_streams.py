@@ -142,6 +142,15 @@ async def test_j1_any_replica_is_told_by_the_commit(start, tell, own_valkey):
         assert texts([await first.frame(seconds=2), await second.frame(seconds=2)]) == ["hello"] * 2
 
 
+@pytest.mark.parametrize("said", ["", "nonsense", "0199d3b2-7a52-7f0e-8f3a-1d1f6c0f5a11", "x 1"])
+async def test_what_is_said_without_a_place_makes_nobody_deaf(service, tell, rows, said):
+    user = uuid7()
+    async with service.reading(user) as reader:
+        await rows("SELECT pg_notify('notifications_stream', :said)", said=said)
+        await tell(user, "after")
+        assert texts([await reader.frame(seconds=2)]) == ["after"]
+
+
 async def test_a_replay_shows_nothing_of_what_the_user_lost(service, world, feed, tell, signer):
     user, project, other = uuid7(), uuid7(), type(world)()
     task = uuid7()

@@ -233,11 +233,13 @@ async def test_what_is_hidden_is_refused_as_what_is_not(service, scene, feed, wo
         ({"type": "subscribe"}, "ONE_SCOPE", None),
         ({"type": "subscribe", "me": True, "task": str(uuid7())}, "ONE_SCOPE", None),
         ({"type": "subscribe", "me": False}, "NOT_ALLOWED", "me"),
+        ({"type": "subscribe", "me": 1}, "WRONG_TYPE", "me"),
+        ({"type": "subscribe", "me": True, "filter": 10**30}, "NUMBER_OUT_OF_RANGE", None),
         ({"type": "subscribe", "task": "A-1"}, "INVALID_ID", "task"),
         ({"type": "subscribe", "me": True, "filters": "x = 1"}, "UNKNOWN_FIELD", "filters"),
         ({"type": "subscribe", "me": True, "id": "x" * 65}, "TOO_LONG", "id"),
         ({"type": "subscribe", "me": True, "id": ""}, "TOO_SHORT", "id"),
-        ({"type": "subscribe", "me": True, "id": "\0"}, "NULL_CHARACTER", "id"),
+        ({"type": "subscribe", "me": True, "tz": "\0"}, "NULL_CHARACTER", "tz"),
         ({"type": "subscribe", "me": True, "id": 7}, "WRONG_TYPE", "id"),
         ({"type": "subscribe", "me": True, "filter": 7}, "WRONG_TYPE", "filter"),
         ({"type": "subscribe", "me": True, "filter": "x = 1"}, "UNKNOWN_FIELD", "filter"),
@@ -252,7 +254,8 @@ async def test_r28_a_message_that_can_not_be_followed(service, message, code, fi
     async with service.reading(uuid7()) as reader:
         answer = await reader.ask(message)
         assert (answer["type"], answer["code"]) == ("error", code)
-        assert answer["id"] == (message.get("id") if isinstance(message.get("id"), str) else None)
+        named = message.get("id") if isinstance(message.get("id"), str) else None
+        assert answer["id"] == named
         assert answer["errors"][0]["field"] == field
         assert await reader.is_idle()
 
@@ -302,6 +305,22 @@ async def test_j7_a_project_that_is_lost_ends_its_subscription(service, scene, f
         assert (revoked["type"], revoked["project_id"]) == ("subscription_revoked", str(secret))
         await feed.keep(scene.task("gone", secret, audience=[scene.bob]), scene.task("seen", scene.two))
         assert named(await reader.frames(1)) == ["seen"]
+        assert await reader.is_idle()
+
+
+async def test_j7_a_role_that_sees_less_ends_what_it_does_not_see(service, scene, feed):
+    """A member who becomes a guest sees no project any more but those with a role."""
+    await feed.keep(scene.world.role_in(scene.two, scene.ann))
+    async with service.reading(scene.ann) as reader:
+        for project in (scene.one, scene.two):
+            assert (await reader.ask({"type": "subscribe", "project": str(project)}))["type"] == "subscribed"
+        await reader.ask({"type": "subscribe", "workspace": str(scene.world.id)})
+        await feed.keep(scene.world.becomes(scene.ann, "guest"))
+        assert (await reader.frame())["type"] == "member.updated"
+        revoked = await reader.frame(seconds=1)
+        assert (revoked["type"], revoked["project_id"]) == ("subscription_revoked", str(scene.one))
+        await feed.keep(scene.task("two", scene.two))
+        assert named(await reader.frames(1)) == ["two"]
         assert await reader.is_idle()
 
 

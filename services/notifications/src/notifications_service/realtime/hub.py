@@ -183,8 +183,14 @@ class Hub:
 
     def _on_commit(self, payload: str) -> None:
         stream, _, head = payload.partition(" ")
-        if (stream_id := UUID(stream)) in self._streams:
-            self._heard[stream_id] = max(int(head), self._heard.get(stream_id, 0))
+        try:
+            stream_id, readable = UUID(stream), int(head)
+        except ValueError:
+            # Something has happened, and does not say where.
+            self._hurry.set()
+            return
+        if stream_id in self._streams:
+            self._heard[stream_id] = max(readable, self._heard.get(stream_id, 0))
             self._news.set()
 
     async def _read_what_was_heard(self) -> None:

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import orjson
 from chassis.db.engine import Database
 from chassis.db.failures import explain
-from chassis.errors import AppError, ErrorDetail, InvalidInput, NotFound
+from chassis.errors import AppError, ErrorDetail, InvalidInput, MalformedJson, NotFound
 from chassis.filtering.judging import Judge
 from chassis.timezones import UnknownTimezone, zone_named
+from chassis.web.strict_json import parse_json
 from chassis.web.validation import FIELD_CODES
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -80,23 +80,27 @@ class Requests:
 
     async def answer(self, text: str | bytes) -> Frame:
         """Do what a message says, and return the answer."""
-        message = _decoded(text)
-        name = message.get("id") if isinstance(message.get("id"), str) else None
+        name = None
         try:
-            match message.get("type"):
-                case "ping":
-                    return PONG
-                case "subscribe":
-                    return await self._subscribe(Subscribe.model_validate(message, strict=False))
-                case "unsubscribe":
-                    return self._unsubscribe(Unsubscribe.model_validate(message, strict=False))
-            raise UnknownMessage
+            message = _decoded(text)
+            name = message.get("id") if isinstance(message.get("id"), str) else None
+            return await self._done(message)
         except ValidationError as error:
             return refused(_as_input(error), name)
         except AppError as error:
             return refused(error, name)
         except (SQLAlchemyError, OSError) as error:
             return refused(explain(error), name)
+
+    async def _done(self, message: Mapping[str, Any]) -> Frame:
+        match message.get("type"):
+            case "ping":
+                return PONG
+            case "subscribe":
+                return await self._subscribe(Subscribe.model_validate(message))
+            case "unsubscribe":
+                return self._unsubscribe(Unsubscribe.model_validate(message))
+        raise UnknownMessage
 
     async def _subscribe(self, asked: Subscribe) -> Frame:
         wanted = self.connection.wanted
@@ -176,10 +180,11 @@ def _parse_scope(text: str) -> Scope:
 
 
 def _decoded(text: str | bytes) -> Mapping[str, Any]:
+    """Read a message. Raises UnknownMessage, NullCharacter, NumberOutOfRange."""
     try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return {}
+        found = parse_json(text.encode(errors="surrogatepass") if isinstance(text, str) else text)
+    except MalformedJson:
+        raise UnknownMessage from None
     return found if isinstance(found, dict) else {}
 
 

@@ -3,19 +3,19 @@
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from notifications_service.realtime.subscriptions import ME, Scope
 
 
-def _storable(value: str) -> str:
-    if "\0" in value:
-        raise PydanticCustomError("NULL_CHARACTER", "Text must not contain the character U+0000.")
+def _is_true(value: object) -> object:
+    if not value:
+        raise PydanticCustomError("NOT_ALLOWED", "This is `true`, or not there.")
     return value
 
 
-Name = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class _OfScope(BaseModel):
@@ -27,7 +27,7 @@ class _OfScope(BaseModel):
     workspace: UUID | None = None
     project: UUID | None = None
     task: UUID | None = None
-    me: Literal[True] | None = None
+    me: Annotated[StrictBool, AfterValidator(_is_true)] | None = None
 
     @property
     def scopes(self) -> list[Scope]:
