@@ -230,6 +230,14 @@ async def test_k4_what_waits_is_replaced_by_what_comes_later_of_the_same_task(bo
     assert [one.delivery_id for one in channel.messages] == [last, other]
 
 
+async def test_k3_no_mail_is_replaced_by_another_of_the_same_task(book, channel, sending):
+    mails = [await book.plan(channel="email", collapse_key="a-task") for _ in range(3)]
+    async with sending(email=channel):
+        for one in mails:
+            await book.becomes(one, "sent")
+    assert sorted(one.delivery_id for one in channel.messages) == sorted(mails)
+
+
 async def test_k4_of_one_task_there_is_one_message_a_minute(book, channel, sending):
     same = {"target_id": uuid7(), "collapse_key": "a-task", "spacing_seconds": 60}
     async with sending(senders=2, chat=channel):

@@ -34,6 +34,7 @@ device = table_of(Device)
 other = delivery.alias("other")
 
 MOST_SHOWN = 100
+REPLACED_AT_ONCE = 2_000
 CHANNEL = "notifications_delivery"
 """Where senders are told that there is something to send."""
 
@@ -41,8 +42,9 @@ CHANNEL = "notifications_delivery"
 WAITS = text("delivery.state = 'new' AND (delivery.lease_until IS NULL OR delivery.lease_until <= now())")
 OTHER_WAITS = text("other.state = 'new'")
 IS_DUE = delivery.c.due_at <= func.now()
+# Mail, which has no target, never replaces other mail.
 SAME_SUBJECT = and_(
-    other.c.target_id.is_not_distinct_from(delivery.c.target_id),
+    other.c.target_id == delivery.c.target_id,
     other.c.collapse_key == delivery.c.collapse_key,
     other.c.channel == delivery.c.channel,
 )
@@ -70,25 +72,36 @@ async def hold_channel(session: AsyncSession, channel: str) -> None:
 async def replace(session: AsyncSession, channel: str) -> int:
     """Give up what a later message of the same collapse key to the same target makes needless; return how many."""
     is_told = or_(other.c.state == SENT, and_(OTHER_WAITS, other.c.due_at <= func.now()))
-    statement = (
-        update(delivery)
+    needless = (
+        select(delivery.c.id)
         .where(WAITS, delivery.c.channel == channel, IS_DUE, delivery.c.collapse_key.is_not(None))
         .where(exists().where(SAME_SUBJECT, other.c.id > delivery.c.id, is_told))
-        .values(state=SKIPPED, reason=REPLACED, settled_at=func.now(), lease_until=None)
+        .order_by(delivery.c.due_at, delivery.c.id)
+        .limit(REPLACED_AT_ONCE)
     )
+    chosen = _chosen(needless, "needless")
+    final = {"state": SKIPPED, "reason": REPLACED, "settled_at": func.now(), "lease_until": None}
+    statement = update(delivery).where(delivery.c.id == chosen.c.id).values(final)
     return cast("CursorResult[Any]", await session.execute(statement)).rowcount
 
 
 async def space(session: AsyncSession, channel: str) -> None:
     """Put off what would follow too closely upon a message of the same collapse key to the same target."""
-    seconds = func.make_interval(0, 0, 0, 0, 0, 0, delivery.c.spacing_seconds)
-    follows = and_(SAME_SUBJECT, other.c.state == SENT, other.c.settled_at > func.now() - SPACING)
-    last = select(func.max(other.c.settled_at)).where(follows).correlate(delivery).scalar_subquery()
+    # From what was sent just now, which is little, rather than from all that waits.
+    recent = (
+        select(other.c.target_id, other.c.collapse_key, func.max(other.c.settled_at).label("sent_at"))
+        .where(other.c.state == SENT, other.c.settled_at > func.now() - SPACING, other.c.channel == channel)
+        .where(other.c.collapse_key.is_not(None), other.c.target_id.is_not(None))
+        .group_by(other.c.target_id, other.c.collapse_key)
+        .cte("recent")
+    )
+    earliest = recent.c.sent_at + func.make_interval(0, 0, 0, 0, 0, 0, delivery.c.spacing_seconds)
     statement = (
         update(delivery)
-        .where(WAITS, delivery.c.channel == channel, IS_DUE, delivery.c.collapse_key.is_not(None))
-        .where(delivery.c.spacing_seconds > 0, last + seconds > func.now())
-        .values(due_at=last + seconds)
+        .where(WAITS, delivery.c.channel == channel, IS_DUE, delivery.c.spacing_seconds > 0)
+        .where(delivery.c.target_id == recent.c.target_id, delivery.c.collapse_key == recent.c.collapse_key)
+        .where(earliest > func.now())
+        .values(due_at=earliest)
     )
     await session.execute(statement)
 
