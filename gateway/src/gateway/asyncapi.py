@@ -35,6 +35,11 @@ ON_SOCKETS: Document = {
         "const": True,
         "description": "Only on streams: by this change the task does not fit the filter any more.",
     },
+    "left_subscriptions": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Only on streams: the ids of those whose filter it does not fit any more, while it fits others.",
+    },
 }
 SIGNED: Document = {
     "type": "object",
