@@ -25,8 +25,9 @@ UNRECORDED = """
     WHERE d.state = 'sent' AND r.id IS NULL AND d.channel <> 'email'
 """
 LEFT_OVER = "SELECT count(*) FROM tasks.change WHERE state <> 'sent'"
-MAILED_AT_ONCE = frozenset({"mentioned", "assigned"})
-"""Kinds that are mailed at once to who has chosen nothing."""
+TOLD_AT_ONCE = frozenset({"mentioned", "assigned"})
+AT_ONCE = ("email", "push")
+"""Where these kinds are told at once to who has chosen nothing."""
 SETTLED = frozenset({"sent", "skipped"})
 QUIET_SECONDS = 30.0
 
@@ -105,11 +106,11 @@ class Ledger:
     async def _delivered(self):
         rows = await self._rows(PLANNED)
         planned = [(row["id"], row["channel"], row["target"]) for row in rows if row["channel"] is not None]
-        wanted = {row["id"] for row in rows if row["kind"] in MAILED_AT_ONCE}
-        mailed = {row["id"] for row in rows if row["channel"] == "email"}
+        wanted = {(row["id"], channel) for row in rows if row["kind"] in TOLD_AT_ONCE for channel in AT_ONCE}
+        told = {(row["id"], row["channel"]) for row in rows}
         unsettled = [row["id"] for row in rows if row["channel"] and row["state"] not in SETTLED]
         found = [
-            Effect("delivery planned", len(wanted), tuple(sorted(wanted - mailed)), effect("", [], planned).twice),
+            Effect("delivery planned", len(wanted), tuple(sorted(wanted - told)), effect("", [], planned).twice),
             Effect("delivery settled", len(planned), tuple(unsettled)),
         ]
         if await self._has("recorded_message"):

@@ -58,7 +58,7 @@ async def available(url):
     """Return which ways of being told this version has."""
     async with httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
         paths = (await client.get("/openapi.json")).raise_for_status().json()["paths"]
-    return {name for name in ("changes", "stream", "webhooks", "notifications") if f"/api/v1/{name}" in paths}
+    return {name for name in ("changes", "stream", "webhooks", "devices") if f"/api/v1/{name}" in paths}
 
 
 async def run(options, prepared):
@@ -97,6 +97,7 @@ async def run(options, prepared):
         say(options, f"{seconds:6.1f} s  nobody writes any more; waiting for what is under way")
         await running.until_ready()
         effects = await ledger.settled(client)
+        running.count_cpu(*running.processes)
         return report(options, order, running, writers, readers, effects, seconds)
 
 
@@ -109,6 +110,9 @@ async def reading(stack, running, door, people, workspace, ways):
         for channel, kind in kinds.items():
             reader = kind(running.url, lambda headers=headers: headers)
             readers[channel, person.id] = await stack.enter_async_context(reader.reading())
+        if "devices" in ways:
+            phone = {"kind": "fcm", "token": f"chaos-{secrets.token_hex(16)}", "name": "Phone"}
+            (await door.client.post("/devices", json=phone, headers=person.headers)).raise_for_status()
         if "changes" in ways:
             feeds[person.id] = FeedReader(running.url, lambda headers=headers: headers)
     if "webhooks" in ways:
@@ -137,6 +141,7 @@ def report(options, order, running, writers, readers, effects, seconds):
         "latest_start_seconds": round(writers.lateness, 2),
         "reconnections": reconnected,
         "crashes": running.crashes,
+        "cpu_seconds": {name: round(used, 1) for name, used in running.cpu.most_common(8)},
         "without_effect": lost,
         "twice": twice,
         "effects": {

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import tempfile
+from collections import Counter
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import psutil
 from taskloom_cli.api_client import is_ready
 from taskloom_cli.children import PythonChild, begin_preloading, end_python, start_python
 from taskloom_cli.data import DataFolder, hold, open_folder
@@ -58,6 +60,7 @@ class Stack:
     processes: dict[str, BaseProcess] = field(default_factory=dict)
     crashes: list[str] = field(default_factory=list)
     killed: set[int] = field(default_factory=set)
+    cpu: Counter = field(default_factory=Counter)
 
     def start(self, name):
         self.processes[name] = start_python(self.children[name])
@@ -69,8 +72,16 @@ class Stack:
             await asyncio.to_thread(self.broker.start)
             return
         process = self.processes[name]
+        self.count_cpu(name)
         self.killed.add(process.pid)
         process.kill()
+
+    def count_cpu(self, *names):
+        """Add what processes have used of the processor."""
+        for name in names:
+            with suppress(psutil.NoSuchProcess):
+                used = psutil.Process(self.processes[name].pid).cpu_times()
+                self.cpu[name] += used.user + used.system
 
     async def keep_up(self):
         """Start again whatever ends, and note what did so without being killed."""

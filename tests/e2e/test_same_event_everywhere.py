@@ -36,7 +36,6 @@ CHANGES_NOTHING = {
     "check_permissions": "asks",
     "search_tasks": "asks",
     "create_snapshot": "asks",
-    "read_snapshot": "asks",
     "replace_watch_rules": "is a setting of one's own",
     "resend_invitation": "mails nothing within a minute of the mail before",
 }
