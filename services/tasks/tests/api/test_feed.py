@@ -125,6 +125,19 @@ async def test_j4_the_cursor_of_any_write_works(roster, feed):
     assert [one["data"]["title"] for one in changes if one["type"] == "task.created"] == ["b"]
 
 
+async def test_j4_a_position_of_the_live_channels_has_ones_own_stream_which_is_kept(roster, feed, signer):
+    me, cursor = roster.ids["owner"], await feed.start("owner")
+    await roster.task()
+    position = signer.position({**signer.read_position(cursor), me: 17})
+    page = await feed.page("owner", position, limit=1)
+    assert [one["type"] for one in page["changes"]] == ["task.created"]
+    for told in (page["next_cursor"], page["changes"][0]["cursor"]):
+        assert signer.read_position(told)[me] == 17
+    assert [one["type"] for one in await feed.all("owner", page["next_cursor"])] == ["watcher.added"]
+    read = await roster.ask("owner", "GET", "/tasks", **{"x-min-cursor": position})
+    assert read.status_code == 200
+
+
 async def test_j4_deletions_are_told_with_what_they_were_about(roster, feed):
     task, label = await roster.task(title="gone"), None
     label = await roster.ok("owner", "POST", "/labels", {"workspace_id": str(roster.workspace_id), "name": "l"})
@@ -235,6 +248,25 @@ async def test_j4_a_share_that_ends_and_a_task_that_moves_away_are_lost(roster, 
     )
 
 
+async def test_j4_a_project_with_a_shared_task_that_is_deleted_and_restored_is_told_to_who_it_is_shared_with(
+    roster, feed
+):
+    """They see nothing of the project itself, so it is no more than that what they see of it is not as before."""
+    place = {"workspace_id": str(roster.workspace_id)}
+    project = (await roster.ok("owner", "POST", "/projects", {"name": "secret name", **place}))["id"]
+    task = await roster.task(project_id=project)
+    await roster.ok("owner", "PUT", f"/tasks/{task['id']}/shares/{roster.id('guest')}", {"role": "viewer"})
+    cursor = await feed.start("guest")
+    await roster.ok("owner", "DELETE", f"/projects/{project}")
+    await roster.ok("owner", "POST", f"/projects/{project}/restore")
+    changes = await feed.all("guest", cursor)
+    assert told(changes) == [(f"project.{verb}", project, "access_lost") for verb in ("deleted", "restored")]
+    assert "secret name" not in str(changes)
+    await roster.ok("owner", "DELETE", f"/projects/{project}?permanent=true")
+    assert told(await feed.all("guest", cursor))[-1] == ("project.purged", project, "access_lost")
+    assert {one[2] for one in told(await feed.all("member", cursor))} == {"purged"}
+
+
 async def test_j4_a_workspace_that_one_is_out_of_is_one_entry_and_leaves_the_cursor(roster, feed, signer):
     await roster.task(title="secret")
     cursor = await feed.start("member")
@@ -274,12 +306,23 @@ async def test_j4_several_workspaces_that_are_lost_come_page_by_page(roster, fee
     assert {one["workspace_id"] for one in found} == set(places)
 
 
+def join_of(roster, database):
+    """Return what makes somebody a member of the team from the next change on, as an invitation does."""
+
+    async def run(user_id, role):
+        async with transaction(database) as session:
+            draft = await join(session, workspace_id=roster.workspace_id, user_id=user_id, role=role)
+            if draft is not None:
+                await record(session, workspace_id=roster.workspace_id, actor=None, drafts=[draft])
+        return draft
+
+    return run
+
+
 async def test_j4_who_joins_reads_from_the_first_day_on(roster, feed, database):
     await roster.task(title="before")
     cursor = await feed.start("stranger")
-    async with transaction(database) as session:
-        draft = await join(session, workspace_id=roster.workspace_id, user_id=roster.ids["stranger"], role="member")
-        await record(session, workspace_id=roster.workspace_id, actor=None, drafts=[draft])
+    draft = await join_of(roster, database)(roster.ids["stranger"], "member")
     await roster.task(title="after")
     changes = await feed.all("stranger", cursor)
     assert told(changes)[0] == ("member.added", str(draft.entity_id), None)

@@ -10,15 +10,15 @@ async def list_changes(place):
     return "GET", f"/api/v1/changes?cursor={SIGNER.position({})}", None
 
 
-async def take_sync_snapshot(place):
+async def create_snapshot(place):
     return "POST", "/api/v1/sync/snapshot", {"types": ["task"], "project_id": place.project_id}
 
 
-async def sync_tasks(place):
+async def sync(place):
     operations = [{"op": "update", "id": place.task_id, "patch": {"title": "b"}}]
     return "POST", "/api/v1/sync", {"operations": operations, "cursor": SIGNER.position({})}
 
 
-LISTS = {list_changes: "task_id", take_sync_snapshot: "task_id"}
-ALONE = (sync_tasks,)
-UNDECIDED = {"sync_tasks": "decides each operation by itself, and is tested in test_syncing.py"}
+LISTS = {list_changes: "task_id", create_snapshot: "task_id"}
+ALONE = (sync,)
+UNDECIDED = {"sync": "decides each operation by itself, and is tested in test_syncing.py"}

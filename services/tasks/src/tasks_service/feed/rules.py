@@ -28,7 +28,7 @@ ACCESS_LOST = "access_lost"
 PURGED = "purged"
 MEMBER_REMOVED = "member.removed.v1"
 TASK_PURGED = "task.purged.v1"
-PROJECT_ENDS = frozenset({"project.deleted.v1", "project.purged.v1"})
+PROJECT_PURGED = "project.purged.v1"
 OWN_ENDS = frozenset({"project_member.removed.v1", "task_share.removed.v1"})
 WORDS = "body"
 """What a comment says: it goes with the comment."""
@@ -176,7 +176,7 @@ def _lost(view: View, project_id: UUID | None) -> Shown:
 def _hidden(row: Row, view: View) -> Shown:
     """Decide of what is in a project, and hidden now: what the reader had of it is gone."""
     place = row["project_id"]
-    if row["type"] == TASK_PURGED:
+    if row["type"] in (TASK_PURGED, PROJECT_PURGED):
         return Shown(reason=PURGED, project_id=place)
     if row["type"] in OWN_ENDS and row["resource"]["user_id"] == str(view.caller.user_id):
         return Shown(reason=ACCESS_LOST, project_id=place)
@@ -192,7 +192,7 @@ def _is_seen(row: Row, view: View) -> bool:
         return _is_seen_in_workspace(row, view)
     if row["entity_type"] == "project":
         state = view.projects.get(row["project_id"])
-        return state in ("live", "trashed") or (state is not None and row["type"] in PROJECT_ENDS)
+        return state in ("live", "trashed") or (state is not None and row["type"] == PROJECT_PURGED)
     if row["type"] == TASK_PURGED:
         return row["project_id"] in view.projects
     return all(view.sees(place) for place in places_of(row))

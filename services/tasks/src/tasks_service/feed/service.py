@@ -43,7 +43,7 @@ async def read_changes(
     heads = {workspace_id: row["last_seq"] for workspace_id, row in standings.items()}
     if wanted.positions is None:
         return Part([], signer.position(heads), has_more=False)
-    reading = _Reading(dict(wanted.positions), heads, signer)
+    reading = _Reading(wanted.positions, heads, signer, own_stream=caller.user_id)
     entries = await _tell_losses(reader, caller, wanted, reading, kept_since)
     for workspace_id, row in standings.items():
         # One that the position does not name is one that the caller was no member of then.
@@ -56,15 +56,21 @@ async def read_changes(
 
 
 class _Reading:
-    """How far somebody has come; what is gone from `heads` is told first."""
+    """How far somebody has come; what is gone from `heads` is told first.
 
-    def __init__(self, positions: dict[UUID, int], heads: Mapping[UUID, int], signer: CursorSigner) -> None:
-        self.positions = positions
+    A position of the live channels has the reader's own stream, too: it is of no workspace, and is kept as it is.
+    """
+
+    def __init__(
+        self, positions: Mapping[UUID, int], heads: Mapping[UUID, int], signer: CursorSigner, *, own_stream: UUID
+    ) -> None:
+        self.positions = {stream: at for stream, at in positions.items() if stream != own_stream}
+        self._aside = {stream: at for stream, at in positions.items() if stream == own_stream}
         self._heads = heads
         self._signer = signer
 
     def cursor(self) -> str:
-        return self._signer.position(self.positions)
+        return self._signer.position({**self.positions, **self._aside})
 
     def beyond(self) -> list[UUID]:
         """Return the workspaces that positions name and that are not seen."""

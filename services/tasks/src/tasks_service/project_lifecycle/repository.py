@@ -1,6 +1,6 @@
 """All SQL on what happens to a project with all that is in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,11 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.projects.models import ProjectMember
 from tasks_service.projects.repository import project, tree_of
+from tasks_service.shares.models import TaskShare
 from tasks_service.statuses.models import Status
 from tasks_service.tasks.repository import SHOWN, task
 from tasks_service.visibility.repository import MANAGER, PROJECT_RANK, PROJECTS, seen_by, seen_projects, sight_of
 
 BATCH = 1_000
+share = table_of(TaskShare)
+
 OF_PROJECTS: tuple[Table, ...] = (table_of(Status), table_of(ProjectMember))
 
 
@@ -96,3 +99,14 @@ async def remove(session: AsyncSession, project_id: UUID) -> None:
     for table in OF_PROJECTS:
         await session.execute(delete(table).where(table.c.project_id == project_id))
     await session.execute(delete(project).where(project.c.id == project_id))
+
+
+async def holders_of_shares(session: AsyncSession, project_ids: Collection[UUID]) -> dict[UUID, frozenset[UUID]]:
+    """Return by project whom tasks of it are shared with."""
+    query = (
+        select(task.c.project_id, func.array_agg(share.c.user_id))
+        .join(share, share.c.task_id == task.c.id)
+        .where(task.c.project_id.in_(project_ids))
+        .group_by(task.c.project_id)
+    )
+    return {row[0]: frozenset(row[1]) for row in await session.execute(query)}

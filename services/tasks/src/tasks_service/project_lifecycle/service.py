@@ -4,8 +4,8 @@ The row of the workspace is locked throughout, so that nothing is put into the t
 not manage all that is in a project changes none of it.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from chassis.identity import Principal
 from sqlalchemy import RowMapping, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tasks_service.changes import repository as log
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.project_lifecycle import repository
@@ -34,6 +35,10 @@ from tasks_service.versions import service as versions
 from tasks_service.versions.schemas import Expectation
 
 Values = Mapping[str, Any]
+
+
+HIDES_OR_SHOWS = frozenset({PROJECT_DELETED, PROJECT_RESTORED, PROJECT_PURGED})
+"""What changes whether tasks are seen, for who sees them by shares, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +187,21 @@ async def _change_tree(session: AsyncSession, request: Request, project: RowMapp
         return project
     drafts = [project_changed(edit.event_type, changed.before, changed.after)]
     drafts += await _change_below(session, request, edit)
+    if edit.event_type in HIDES_OR_SHOWS:
+        drafts = await _told_to_holders(session, drafts)
     await changes.record(session, workspace_id=project["workspace_id"], actor=request.actor, drafts=drafts)
     return changed.after
+
+
+async def _told_to_holders(session: AsyncSession, drafts: Sequence[ChangeDraft]) -> list[ChangeDraft]:
+    """Tell also those who see tasks of projects by shares alone, that what they see of these is not as before."""
+    ids = [draft.entity_id for draft in drafts]
+    readers = await log.readers_of_projects(session, ids)
+    holders = await repository.holders_of_shares(session, ids)
+    return [
+        replace(draft, lost_by=holders.get(draft.entity_id, frozenset()).difference(readers.get(draft.entity_id, ())))
+        for draft in drafts
+    ]
 
 
 async def _change_below(session: AsyncSession, request: Request, edit: TreeEdit) -> list[ChangeDraft]:

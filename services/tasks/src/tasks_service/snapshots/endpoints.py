@@ -34,7 +34,7 @@ router = APIRouter(prefix="/api/v1/sync/snapshot", tags=["sync"])
 )
 @scope("tasks:read")
 @policy("task.read")
-async def take_sync_snapshot(request: Request, body: SnapshotRequest, caller: CurrentPrincipal) -> Response:
+async def create_snapshot(request: Request, body: SnapshotRequest, caller: CurrentPrincipal) -> Response:
     wanted = Wanted(body.kinds(), body.workspace_id, body.project_id, body.limit)
     # A replica that lags behind the first page would lack what its position says is there.
     async with connection_with(request, caller, parts_of(body.cursor)[1]) as connection:

@@ -20,8 +20,8 @@ from tasks_service.changes.access import CURSOR, cursor_header
 from tasks_service.feed.errors import CursorExpired, UnknownEvent
 from tasks_service.feed.rules import types_meant
 from tasks_service.feed.schemas import ChangesOut, Part, Wanted
+from tasks_service.syncing import service
 from tasks_service.syncing.schemas import SYNC_EXAMPLE, Sync, SyncOut
-from tasks_service.syncing.service import sync
 from tasks_service.versions.errors import ResourceBusy
 
 router = APIRouter(prefix="/api/v1/sync", tags=["sync"])
@@ -56,11 +56,11 @@ router = APIRouter(prefix="/api/v1/sync", tags=["sync"])
 @scope("tasks:read")
 @no_policy("each operation is decided by the action of its single request, and changes are those that are seen")
 @takes_values(MAX_VALUES)
-async def sync_tasks(request: Request, body: Sync, caller: CurrentPrincipal, write: Writing) -> Response:
+async def sync(request: Request, body: Sync, caller: CurrentPrincipal, write: Writing) -> Response:
     signer: CursorSigner = request.app.state.cursors
     positions = None if body.cursor is None else signer.read_position(body.cursor)
     wanted = Wanted(positions, types_meant(body.types or ()), body.workspace_id, body.project_id, body.limit)
-    outcomes, part = await sync(
+    outcomes, part = await service.sync(
         write.session,
         operations=body.operations,
         actor=caller,
