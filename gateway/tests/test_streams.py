@@ -194,18 +194,20 @@ async def test_j2_streams_are_no_load_of_the_service(start, auth, user, services
         async with gateway.client(limits=limits) as api:
 
             async def hold(number):
+                await opening.acquire()
                 async with streaming(api, user) as response:
+                    opening.release()
                     assert response.status_code == 200
                     held.add(number)
                     await over.wait()
 
-            held, over = set(), asyncio.Event()
+            held, over, opening = set(), asyncio.Event(), asyncio.Semaphore(10)
             holding = [asyncio.create_task(hold(number)) for number in range(300)]
 
             async def all_held():
                 return len(held) == 300
 
-            await eventually(all_held, seconds=20)
+            await eventually(all_held)
             services.notifications.behave = None
             answers = await asyncio.gather(*(api.get("/api/v1/ws", headers=user.headers) for _ in range(20)))
             assert {answer.status_code for answer in answers} == {200}
