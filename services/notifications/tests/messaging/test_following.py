@@ -219,6 +219,71 @@ async def _position(database, follower, stream, seq):
         return (await reader.execute(query, {"f": follower, "s": stream, "n": seq})).scalar()
 
 
+async def test_streams_that_do_not_concern_a_follower_are_passed_over_together(database, effects, grow, rows):
+    """A hundred streams of users move with each change: they cost no transaction each."""
+    quiet, loud, asked = [uuid7() for _ in range(100)], uuid7(), []
+
+    async def concerns(session, parts):
+        asked.append(dict(parts))
+        return {loud} & parts.keys()
+
+    one = noting("choosy", begins="start", concerns=concerns)
+    for stream in (*quiet, loud):
+        await grow(stream, 3, tells=False)
+    async with running(database, one, poll_seconds=0.1):
+        await eventually(lambda: _all(effects("choosy"), [loud], 3))
+        at_end = "SELECT count(*) FROM notifications.follower_position WHERE follower = 'choosy' AND seq = :n"
+
+        async def all_at(seq, count):
+            return await rows(at_end, n=seq) == [(count,)]
+
+        await eventually(lambda: all_at(3, 101))
+        assert [sorted(part) for part in asked[:1]] == [sorted([*quiet, loud])]
+        assert set(asked[0].values()) == {(0, 3)}
+        await asyncio.gather(*(grow(stream, 5) for stream in (*quiet, loud)))
+        await eventually(lambda: all_at(5, 101))
+    assert await effects("choosy") == {loud: [1, 2, 3, 4, 5]}
+
+
+async def test_what_begins_to_concern_a_follower_is_followed_from_then_on(database, effects, grow):
+    stream, wanted = uuid7(), set()
+
+    async def concerns(session, parts):
+        return wanted & parts.keys()
+
+    async with running(database, noting("later", begins="start", concerns=concerns), poll_seconds=0.05):
+        await grow(stream, 2)
+        await eventually(lambda: _position(database, "later", stream, 2))
+        wanted.add(stream)
+        await grow(stream, 4)
+        await eventually(lambda: _all(effects("later"), [stream], 4))
+    assert await effects("later") == {stream: [3, 4]}
+
+
+async def test_an_event_that_failed_is_tried_again_by_a_runner_that_asks_what_concerns_it(
+    database, effects, grow, rows
+):
+    stream, broken = uuid7(), [True]
+
+    async def fails(session, stream_id, row):
+        if broken:
+            await session.execute(text("SELECT 1 / 0"))
+
+    async def concerns(session, parts):
+        return set(parts)
+
+    one = noting("again", fails, begins="start", concerns=concerns)
+    await grow(stream, 2)
+    async with running(database, one):
+        failed = "SELECT 1 FROM notifications.follower_position WHERE stream_id = :s AND failures > 0"
+        await eventually(lambda: rows(failed, s=stream))
+    broken.clear()
+    await rows("UPDATE notifications.follower_position SET retry_at = now()")
+    async with running(database, noting("again", begins="start", concerns=concerns), poll_seconds=0.05):
+        await eventually(lambda: _all(effects("again"), [stream], 2))
+    assert await effects("again") == {stream: [1, 2]}
+
+
 async def test_an_event_that_fails_holds_its_own_stream_back_alone_and_is_left_out_after_ten_tries(
     database, effects, grow, rows, lines
 ):

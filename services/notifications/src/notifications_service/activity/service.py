@@ -8,6 +8,7 @@ from chassis.clock import utcnow
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from notifications_service.activity import repository
 from notifications_service.activity.rules import OF_USERS, OLDEST, told_of
 from notifications_service.cards.rules import Cards, Event
 from notifications_service.cards.service import load_cards, save_cards
@@ -31,6 +32,11 @@ async def follow(session: AsyncSession, stream_id: UUID, rows: Sequence[RowMappi
     await save_cards(session, cards=cards)
     await notify(session, wanted=[one for one in wanted if one.task_id not in cards.purged])
     await forget_tasks(session, task_ids=cards.purged)
+
+
+async def find_concerned(session: AsyncSession, parts: Mapping[UUID, tuple[int, int]]) -> set[UUID]:
+    """Return in which streams there is something that people may be told of."""
+    return await repository.streams_with(session, parts, types={f"{one}.v1" for one in OF_USERS})
 
 
 def _is_of_user(row: RowMapping) -> bool:

@@ -1,12 +1,13 @@
 """All SQL on connections to chats: one's own, and those of workspaces and projects for who manages these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, func, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, RowMapping, and_, any_, delete, exists, func, literal, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.chat.models import ChatConnection
@@ -152,6 +153,13 @@ async def of_workspace(reader: Reader, workspace_id: UUID) -> Sequence[RowMappin
     """Return the connections for the events of a workspace or its projects that anything is posted to."""
     query = select(connection).where(connection.c.workspace_id == workspace_id, connection.c.enabled)
     return (await reader.execute(query.order_by(connection.c.id))).mappings().all()
+
+
+async def posted_among(reader: Reader, stream_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of some streams that are of workspaces whose events are posted anywhere."""
+    ids = literal(list(stream_ids), ARRAY(PG_UUID(as_uuid=True)))
+    query = select(connection.c.workspace_id).where(connection.c.workspace_id == any_(ids), connection.c.enabled)
+    return set((await reader.execute(query)).scalars())
 
 
 async def private_among(reader: Reader, project_ids: Sequence[UUID]) -> set[UUID]:

@@ -43,6 +43,11 @@ async def plan_posts(session: AsyncSession, stream_id: UUID, rows: Sequence[RowM
     await plan(session, rows=[_planned(row, one) for row in told for one in connections if _is_for(row, one, private)])
 
 
+async def find_concerned(session: AsyncSession, parts: Mapping[UUID, tuple[int, int]]) -> set[UUID]:
+    """Return the streams of workspaces whose events are posted anywhere."""
+    return await repository.posted_among(session, parts)
+
+
 def _is_for(row: Mapping[Any, Any], connection: Mapping[Any, Any], private: Collection[UUID]) -> bool:
     frame = row["frame"]
     if not wants_event(connection["events"] or (), frame["type"]) or connection["owner_id"] not in row["audience"]:

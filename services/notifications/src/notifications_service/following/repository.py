@@ -1,12 +1,28 @@
 """All SQL on where followers are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, CursorResult, RowMapping, Update, and_, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    CursorResult,
+    RowMapping,
+    Update,
+    and_,
+    any_,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.following.models import FollowerFailure, FollowerPosition
@@ -42,10 +58,11 @@ async def behind(reader: AsyncConnection, follower: str) -> Sequence[UUID]:
     return (await reader.execute(query)).scalars().all()
 
 
-async def begin_stream(session: AsyncSession, follower: str, stream_id: UUID) -> bool:
-    """Put a follower before the first event of a stream; False when it has a position there."""
-    first = insert(position).values(follower=follower, stream_id=stream_id, seq=0, failures=0)
-    return cast("CursorResult[Any]", await session.execute(first.on_conflict_do_nothing())).rowcount == 1
+async def begin_streams(session: AsyncSession, follower: str, stream_ids: Collection[UUID]) -> int:
+    """Put a follower before the first event of streams where it has no position; return how many these were."""
+    rows = [{"follower": follower, "stream_id": one, "seq": 0, "failures": 0} for one in sorted(stream_ids)]
+    statement = insert(position).values(rows).on_conflict_do_nothing()
+    return cast("CursorResult[Any]", await session.execute(statement)).rowcount
 
 
 async def lock_position(session: AsyncSession, follower: str, stream_id: UUID) -> RowMapping | None:
@@ -60,6 +77,31 @@ async def lock_position(session: AsyncSession, follower: str, stream_id: UUID) -
         .with_for_update(of=position, skip_locked=True)
     )
     return (await session.execute(query)).mappings().one_or_none()
+
+
+async def lock_positions(session: AsyncSession, follower: str, stream_ids: Collection[UUID]) -> Sequence[RowMapping]:
+    """Return the same of several streams, of those that nobody else is at."""
+    query = (
+        select(position, head.c.contiguous_seq)
+        .join(head, head.c.workspace_id == position.c.stream_id)
+        .where(
+            position.c.follower == follower,
+            position.c.stream_id == any_(_uuids(stream_ids)),
+            position.c.seq < head.c.contiguous_seq,
+            MAY_BE_TRIED,
+        )
+        .with_for_update(of=position, skip_locked=True)
+    )
+    return (await session.execute(query)).mappings().all()
+
+
+async def move_all(session: AsyncSession, follower: str, to: Mapping[UUID, int]) -> None:
+    """Note that a follower has come further in several streams; needs the locks of its positions."""
+    columns = (column("stream_id", PG_UUID(as_uuid=True)), column("seq", BigInteger))
+    numbers = literal(list(to.values()), ARRAY(BigInteger))
+    moved = func.unnest(_uuids(to), numbers).table_valued(*columns, name="moved").render_derived()
+    mine = (position.c.follower == follower, position.c.stream_id == moved.c.stream_id)
+    await session.execute(update(position).where(*mine).values(seq=moved.c.seq, failures=0, retry_at=None))
 
 
 async def events_after(
@@ -100,3 +142,7 @@ def _of(follower: str, stream_id: UUID) -> tuple[ColumnElement[bool], ColumnElem
 
 def _position(follower: str, stream_id: UUID) -> Update:
     return update(position).where(*_of(follower, stream_id))
+
+
+def _uuids(ids: Iterable[UUID]) -> BindParameter[Sequence[UUID]]:
+    return literal(list(ids), ARRAY(PG_UUID(as_uuid=True)))

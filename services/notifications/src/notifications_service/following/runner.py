@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.following import service
 from notifications_service.following.rules import BATCH
-from notifications_service.following.service import Batch, Follower
+from notifications_service.following.service import Batch, Concerns, Follower
 
 log = structlog.get_logger()
 
@@ -26,6 +26,7 @@ FAILED = Counter("taskloom_follower_failures_total", "Times that an event failed
 LEFT_OUT = Counter("taskloom_follower_left_out_total", "Events that a follower has given up: an alert.", ["follower"])
 
 AT_ONCE = 4
+ASKED_AT_ONCE = 500
 POLL_SECONDS = 1.0
 TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 STATEMENT_TIMEOUT = "57014"
@@ -98,6 +99,9 @@ class Walk:
         self._looks_at = float("-inf")
         # Of streams in which a batch failed: how much is tried at once.
         self._sizes: dict[UUID, int] = {}
+        # Where the follower has a position, and where something was for it.
+        self._begun: set[UUID] = set()
+        self._busy: set[UUID] = set()
 
     def wake(self, payload: str) -> None:
         """Be told of a stream, or that it is time to look at all of them."""
@@ -126,7 +130,7 @@ class Walk:
     async def _round(self, stop: asyncio.Event, poll_seconds: float) -> None:
         """Go to the end of every stream that there is something in, a batch of each in turn."""
         self._woken.clear()
-        streams = await self._news(poll_seconds)
+        streams = await self._concerned(await self._news(poll_seconds))
         while streams and not stop.is_set():
             went_on = await asyncio.gather(*(self._follow(one, stop) for one in streams))
             streams = [one for one, more in zip(streams, went_on, strict=True) if more]
@@ -140,6 +144,30 @@ class Walk:
                 told.update(await service.find_news(reader, follower=self._follower))
             self._looks_at = now + poll_seconds
         return list(told)
+
+    async def _concerned(self, streams: list[UUID]) -> list[UUID]:
+        """Pass over the streams in which nothing is for the follower; return the others.
+
+        Where something was before, there will be more: that is not asked again.
+        """
+        concerns = self._follower.concerns
+        if concerns is None:
+            return streams
+        left = [one for one in streams if one in self._busy]
+        asked = [one for one in streams if one not in self._busy]
+        for start in range(0, len(asked), ASKED_AT_ONCE):
+            left += await self._ask(concerns, asked[start : start + ASKED_AT_ONCE])
+        return left
+
+    async def _ask(self, concerns: Concerns, streams: list[UUID]) -> list[UUID]:
+        new = [one for one in streams if one not in self._begun]
+        async with self._gate, transaction(self._database) as session:
+            if new:
+                await service.begin_streams(session, follower=self._follower, stream_ids=new)
+            found = await service.pass_over(session, follower=self._follower, concerns=concerns, stream_ids=streams)
+        self._begun.update(new)
+        self._busy.update(found)
+        return list(found)
 
     async def _follow(self, stream_id: UUID, stop: asyncio.Event) -> bool:
         """Work on the next batch of a stream; return whether there may be more of it."""
@@ -166,7 +194,7 @@ class Walk:
     async def _begins(self, stream_id: UUID) -> bool:
         """Begin a stream that is new to the follower; False when it is not."""
         async with transaction(self._database) as session:
-            return await service.begin_stream(session, follower=self._follower, stream_id=stream_id)
+            return await service.begin_streams(session, follower=self._follower, stream_ids=[stream_id]) == 1
 
     def _went_well(self, batch: Batch) -> bool:
         FOLLOWED.labels(self._follower.name).inc(len(batch.rows))
@@ -178,12 +206,15 @@ class Walk:
     async def _on_failure(self, stream_id: UUID, batch: Batch | None, error: Exception) -> bool:
         """Take less at once; of a single event note that it failed. Return whether to go on at once."""
         about = {"follower": self._follower.name, "stream_id": str(stream_id), "reason": type(error).__name__}
-        if batch is None or not batch.rows or _is_trouble(error):
+        is_trouble = batch is None or not batch.rows or _is_trouble(error)
+        if is_trouble:
             log.warning("follower.trouble", **about)
-            return False
-        if len(batch.rows) > 1:
+        if batch is not None and len(batch.rows) > 1:
+            # What took too long, or waited too long for somebody, may do so for being too much at once.
             self._sizes[stream_id] = len(batch.rows) // 2
-            return True
+            return not is_trouble
+        if batch is None or is_trouble:
+            return False
         return await self._note_failure(batch, error, about)
 
     async def _note_failure(self, batch: Batch, error: Exception, about: dict[str, str]) -> bool:

@@ -1,6 +1,6 @@
 """Use cases of followers: each walks every stream in order, a batch and its own position in one transaction."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -20,16 +20,24 @@ Work = Callable[[AsyncSession, UUID, Sequence[RowMapping]], Awaitable[None]]
 """What is made of the next events of a stream, which are rows of `stream_event`, in the transaction of their batch."""
 
 
+Parts = Mapping[UUID, tuple[int, int]]
+"""By stream, the number after which, and that up to which there is something to follow."""
+Concerns = Callable[[AsyncSession, Parts], Awaitable[set[UUID]]]
+"""Tells in which of some streams there is something to work on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Follower:
     """Somebody who goes through every stream, from the day that it is there or from the first event that is kept.
 
-    The name is the one of its positions, so it stays.
+    The name is the one of its positions, so it stays. What does not concern it is passed over in many streams at once:
+    most that happens is in the streams of users, and nobody's affair but theirs.
     """
 
     name: str
     work: Work
     begins: Literal["head", "start"] = "head"
+    concerns: Concerns | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +67,22 @@ async def find_news(reader: AsyncConnection, *, follower: Follower) -> Sequence[
     return await repository.behind(reader, follower.name)
 
 
-async def begin_stream(session: AsyncSession, *, follower: Follower, stream_id: UUID) -> bool:
-    """Give a follower its place at the beginning of a stream; False when it has one there."""
-    return await repository.begin_stream(session, follower.name, stream_id)
+async def begin_streams(session: AsyncSession, *, follower: Follower, stream_ids: Sequence[UUID]) -> int:
+    """Give a follower its place at the beginning of streams where it has none yet; return how many these were."""
+    return await repository.begin_streams(session, follower.name, stream_ids)
+
+
+async def pass_over(
+    session: AsyncSession, *, follower: Follower, concerns: Concerns, stream_ids: Sequence[UUID]
+) -> set[UUID]:
+    """Go to the end of those streams in which nothing is for a follower; return the others, as far as they are free."""
+    places = await repository.lock_positions(session, follower.name, stream_ids)
+    parts = {row["stream_id"]: (row["seq"], row["contiguous_seq"]) for row in places}
+    concerned = await concerns(session, parts) if parts else set()
+    rest = {stream_id: until for stream_id, (_, until) in parts.items() if stream_id not in concerned}
+    if rest:
+        await repository.move_all(session, follower.name, rest)
+    return concerned
 
 
 async def take_batch(session: AsyncSession, *, follower: Follower, stream_id: UUID, limit: int) -> Batch | None:

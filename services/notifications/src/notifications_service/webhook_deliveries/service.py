@@ -66,6 +66,11 @@ async def plan_deliveries(session: AsyncSession, stream_id: UUID, rows: Sequence
         await repository.add(session, planned, kind="event", at=utcnow())
 
 
+async def find_concerned(session: AsyncSession, parts: Mapping[UUID, tuple[int, int]]) -> set[UUID]:
+    """Return the streams that events come from which may be for any webhook."""
+    return await webhooks.followed_among(session, parts)
+
+
 async def replay(
     session: AsyncSession, *, webhook: RowMapping, start: Mapping[UUID, int], end: Mapping[UUID, int] | None
 ) -> tuple[int, dict[UUID, int] | None]:

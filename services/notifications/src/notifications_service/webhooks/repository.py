@@ -1,6 +1,6 @@
 """All SQL on webhooks, and on who may see and manage them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     and_,
+    column,
     exists,
     func,
     lateral,
@@ -22,7 +23,8 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.live.repository import membership, place, project_member
@@ -174,6 +176,16 @@ async def hold_outdated(session: AsyncSession, *, kid: str, now: datetime, limit
 async def keep_secrets(session: AsyncSession, webhook_id: UUID, values: Mapping[str, Any]) -> None:
     """Keep secrets as they were sealed anew."""
     await session.execute(update(webhook).where(webhook.c.id == webhook_id).values(**values))
+
+
+async def followed_among(session: AsyncSession, stream_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of some streams whose events may be for any webhook."""
+    ids = literal(list(stream_ids), ARRAY(PG_UUID(as_uuid=True)))
+    stream = func.unnest(ids).table_valued(column("id", PG_UUID(as_uuid=True)), name="stream").render_derived()
+    was_member = exists().where(membership.c.workspace_id == stream.c.id, membership.c.user_id == webhook.c.owner_id)
+    is_own = and_(webhook.c.scope_type == "user", or_(webhook.c.owner_id == stream.c.id, was_member))
+    has_any = exists().where(IS_THERE, webhook.c.enabled, or_(webhook.c.workspace_id == stream.c.id, is_own))
+    return set((await session.execute(select(stream.c.id).where(has_any))).scalars())
 
 
 async def forget_owners(session: AsyncSession, *, at: datetime) -> None:
