@@ -14,6 +14,14 @@ OTHERWISE = (
     "/.well-known/jwks.json",
     "/api/v1/admin/",
     "/api/v1/auth/",
+    # A position is needed, and tells once that the workspace is gone; and what streams is looked at as a socket is.
+    "/api/v1/changes",
+    "/api/v1/stream",
+    # The devices of one's own, and a page that says nothing of anybody.
+    "/api/v1/devices",
+    "/api/v1/unsubscribe",
+    # What developers look at: messages as they were once sent to oneself.
+    "/api/v1/recorded-messages",
     "/api/v1/meta/",
     "/api/v1/service-accounts",
     "/api/v1/status",
@@ -116,6 +124,23 @@ class Team:
         job = await self.api.post("/api/v1/tasks/bulk", json=body, headers=self.bob.headers)
         self.names["job_id"] = job.json()["data"]["id"]
 
+        await self.furnish_reach()
+
+    async def furnish_reach(self):
+        """Have what tells others of the workspace, and what tells Bob."""
+        scope = {"type": "workspace", "id": self.names["workspace_id"]}
+        webhook = await self.make("POST", "/api/v1/webhooks", {"url": "http://127.0.0.1:9/", "scope": scope})
+        self.names["webhook_id"] = webhook["id"]
+        delivery = await self.make("POST", "/api/v1/webhooks/{webhook_id}/test")
+        self.names["delivery_id"] = delivery["id"]
+        chat = {"name": "Choir", "kind": "generic", "scope": scope, "url": "http://127.0.0.1:9/", "events": ["task.*"]}
+        self.names["connection_id"] = (await self.make("POST", "/api/v1/chat-connections", chat))["id"]
+
+        async def told():
+            return (await self.api.get("/api/v1/notifications", headers=self.bob.headers)).json()["data"]
+
+        self.names["notification_id"] = (await eventually(told))[0]["id"]
+
     def secrets(self):
         """Everything that tells of the workspace: the ids of what is in it."""
         return [value for name, value in self.names.items() if name.endswith("_id") and len(value) == 36][1:]
@@ -160,10 +185,17 @@ async def test_f6_no_surface_shows_a_removed_member_anything_within_a_second(api
     hidden_before = [path for path in paths if not await shows(team, path)]
     # What a member may not, or has nothing of; the link of an invitation is looked at without its token.
     assert sorted(hidden_before) == [
+        "/api/v1/chat-connections",
+        "/api/v1/chat-connections/{connection_id}",
         "/api/v1/exports/{export_id}",
         "/api/v1/exports/{export_id}/content",
         "/api/v1/invitations/link",
+        "/api/v1/notifications/unread-count",
         "/api/v1/trash",
+        "/api/v1/webhooks",
+        "/api/v1/webhooks/{webhook_id}",
+        "/api/v1/webhooks/{webhook_id}/deliveries",
+        "/api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
         "/api/v1/workspaces/{workspace_id}/audit",
         "/api/v1/workspaces/{workspace_id}/invitations",
         "/api/v1/workspaces/{workspace_id}/invitations/{invitation_id}",
