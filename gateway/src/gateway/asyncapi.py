@@ -100,10 +100,6 @@ def asyncapi_document(entries: Sequence[Document], schemas: Mapping[str, Any], *
             },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, or an API token."},
-                "tz": {
-                    "type": "string",
-                    "description": "The IANA zone of the filter's days; that of the user without.",
-                },
                 "ticket": {"type": "httpApiKey", "name": "ticket", "in": "query"},
             },
         },
