@@ -12,8 +12,10 @@ from chassis.sealing import KeyRing
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.account_mail.jobs import purge_mails
+from notifications_service.chat.service import reseal_urls
 from notifications_service.db import IdempotencyKey, Inbox, Outbox
 from notifications_service.deliveries.jobs import purge_deliveries
+from notifications_service.devices.service import reseal_addresses
 from notifications_service.digests.jobs import make_digests, purge_digests
 from notifications_service.inbox.jobs import purge_notifications
 from notifications_service.live import repository
@@ -51,14 +53,24 @@ def jobs(replay_days: int, *, kept_days: int = 90, ring: KeyRing | None = None) 
         Job("purge-notifications", HOUR, purge_notifications(kept=timedelta(days=kept_days))),
         Job("purge-deliveries", HOUR, purge_deliveries),
         Job("purge-recorded-messages", HOUR, purge_recorded),
-        *(() if ring is None else (reseal_job(ring),)),
+        *(() if ring is None else reseal_jobs(ring)),
     )
 
 
-def reseal_job(ring: KeyRing) -> Job:
-    """Return the job that seals with the newest key what was sealed with others."""
+def reseal_jobs(ring: KeyRing) -> tuple[Job, ...]:
+    """Return the jobs that seal with the newest key what was sealed with others."""
 
-    async def reseal(session: AsyncSession) -> bool:
+    async def reseal_webhooks(session: AsyncSession) -> bool:
         return await reseal_secrets(session, ring=ring)
 
-    return Job("reseal-webhook-secrets", HOUR, reseal)
+    async def reseal_devices(session: AsyncSession) -> bool:
+        return await reseal_addresses(session, ring=ring)
+
+    async def reseal_chats(session: AsyncSession) -> bool:
+        return await reseal_urls(session, ring=ring)
+
+    return (
+        Job("reseal-webhook-secrets", HOUR, reseal_webhooks),
+        Job("reseal-devices", HOUR, reseal_devices),
+        Job("reseal-chats", HOUR, reseal_chats),
+    )
