@@ -260,6 +260,18 @@ async def test_what_begins_to_concern_a_follower_is_followed_from_then_on(databa
     assert await effects("later") == {stream: [3, 4]}
 
 
+async def test_a_follower_that_can_not_say_what_concerns_it_looks_at_everything(database, effects, grow):
+    stream = uuid7()
+
+    async def concerns(session, parts):
+        raise KeyError
+
+    await grow(stream, 3)
+    async with running(database, noting("unsure", begins="start", concerns=concerns)):
+        await eventually(lambda: _all(effects("unsure"), [stream], 3))
+    assert await effects("unsure") == {stream: [1, 2, 3]}
+
+
 async def test_an_event_that_failed_is_tried_again_by_a_runner_that_asks_what_concerns_it(
     database, effects, grow, rows
 ):

@@ -156,8 +156,18 @@ class Walk:
         left = [one for one in streams if one in self._busy]
         asked = [one for one in streams if one not in self._busy]
         for start in range(0, len(asked), ASKED_AT_ONCE):
-            left += await self._ask(concerns, asked[start : start + ASKED_AT_ONCE])
+            left += await self._ask_or_take(concerns, asked[start : start + ASKED_AT_ONCE])
         return left
+
+    async def _ask_or_take(self, concerns: Concerns, streams: list[UUID]) -> list[UUID]:
+        try:
+            return await self._ask(concerns, streams)
+        except TROUBLE:
+            raise
+        except Exception:
+            # What can't be said of streams must not end the follower: it looks at each of them.
+            log.exception("follower.broken", follower=self._follower.name)
+            return streams
 
     async def _ask(self, concerns: Concerns, streams: list[UUID]) -> list[UUID]:
         new = [one for one in streams if one not in self._begun]
