@@ -20,7 +20,6 @@ from sqlalchemy import (
     bindparam,
     case,
     column,
-    exists,
     func,
     or_,
     select,
@@ -172,12 +171,16 @@ def _windows(windows: Sequence[Window]) -> dict[str, Any]:
     }
 
 
-FIRST = select(func.min(change.c.occurred_at)).select_from(
-    WINDOWS.join(
-        change,
-        and_(change.c.workspace_id == WINDOWS.c.workspace_id, change.c.seq == WINDOWS.c.after_seq + 1),
-    )
+# As one that ends at its first row it is read by its index, whatever the planner thinks of how many there are.
+NEXT = (
+    select(change.c.occurred_at)
+    .where(change.c.workspace_id == WINDOWS.c.workspace_id, change.c.seq > WINDOWS.c.after_seq)
+    .order_by(change.c.seq)
+    .limit(1)
+    .correlate(WINDOWS)
+    .lateral("next")
 )
+FIRST = select(func.min(NEXT.c.occurred_at)).select_from(WINDOWS.join(NEXT, true()))
 
 
 async def oldest_unread(reader: Reader, windows: Sequence[Window]) -> datetime | None:
@@ -222,18 +225,19 @@ async def tasks_there(reader: Reader, caller: Principal, ids: Iterable[UUID]) ->
 
 
 ENTITIES = _given(workspace_id=ID, entity_id=ID, seq=BigInteger)
-WITH_LATER = select(ENTITIES.c.workspace_id, ENTITIES.c.seq).where(
-    exists(
-        select(change.c.seq)
-        .where(
-            change.c.entity_id == ENTITIES.c.entity_id,
-            change.c.workspace_id == ENTITIES.c.workspace_id,
-            change.c.seq > ENTITIES.c.seq,
-            or_(IS_SHOWN, IS_LOST),
-        )
-        .correlate(ENTITIES)
+LATER = (
+    select(change.c.seq)
+    .where(
+        change.c.entity_id == ENTITIES.c.entity_id,
+        change.c.workspace_id == ENTITIES.c.workspace_id,
+        change.c.seq > ENTITIES.c.seq,
+        or_(IS_SHOWN, IS_LOST),
     )
+    .limit(1)
+    .correlate(ENTITIES)
+    .lateral("later")
 )
+WITH_LATER = select(ENTITIES.c.workspace_id, ENTITIES.c.seq).select_from(ENTITIES.join(LATER, true()))
 
 
 async def those_with_later(
