@@ -147,7 +147,8 @@ async def test_k11_a_replay_sends_nothing_that_its_owner_does_not_see(
     start = signer.position({world.id: world.seq, other.id: 0})
     everybody = [*world.members]
     shown = world.task(project_id=str(place.project))
-    await keep(shown, world.task(project_id=str(place.private), audience=everybody), world.task(audience=[uuid7()]))
+    lost, alone = world.task(project_id=str(place.private), audience=everybody), world.task(audience=[uuid7()])
+    await keep(shown, lost, alone, world.project(place.private, visibility="private", audience=[uuid7()]))
     answer = await member.post(f"/{webhook['id']}/replay", from_cursor=start)
     assert answer.json()["data"]["count"] == 1
     await send()

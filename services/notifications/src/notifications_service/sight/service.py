@@ -13,18 +13,29 @@ from notifications_service.sight import repository
 from notifications_service.sight.repository import Pair
 from notifications_service.sight.rules import comments_told, is_of_comment
 
+NOTHING = False, 0
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What some users see now of the places of some events: pairs of a user and a workspace, project or task."""
+    """What some users see now of the places of some events, and when that has changed last."""
 
-    workspaces: frozenset[Pair]
-    projects: frozenset[Pair]
-    tasks: frozenset[Pair]
+    held: frozenset[Pair]
+    """Who is in which workspace."""
+    left: frozenset[Pair]
+    """Who was."""
+    projects: Mapping[Pair, tuple[bool, int]]
+    """By user and project: whether it is seen, and the number of the last change of that."""
+    tasks: Mapping[Pair, tuple[bool, int]]
+    """By user and task: whether it is shared, likewise."""
 
     def is_member(self, user_id: UUID, workspace_id: UUID | None) -> bool:
         """Tell whether a user is in a workspace; what is about none is for anybody whom it was told."""
-        return workspace_id is None or (user_id, workspace_id) in self.workspaces
+        return workspace_id is None or (user_id, workspace_id) in self.held
+
+    def is_out(self, user_id: UUID, workspace_id: UUID | None) -> bool:
+        """Tell whether a user was in a workspace and is not any more; of who is new to it nothing may be known yet."""
+        return workspace_id is not None and (user_id, workspace_id) in self.left
 
     def shows(self, frame: StoredFrame, user_id: UUID) -> bool:
         """Tell whether a user sees now all places that a frame is about, and of its own stream the workspace."""
@@ -32,11 +43,27 @@ class Sight:
             return False
         return all(self._shows_place(place, user_id) for place in frame.places)
 
+    def stands(self, frame: StoredFrame, user_id: UUID) -> bool:
+        """Tell whether nothing that is known has changed what a user sees since a frame: its audience is right then.
+
+        What somebody sees by a later event, as the maker of a private project does, may not be known yet.
+        """
+        is_simple = not frame.is_personal and len(frame.places) == 1
+        return is_simple and self._changed(frame.places[0], user_id) <= frame.seq
+
     def _shows_place(self, place: Place, user_id: UUID) -> bool:
         if place.project_id is None:
             return True
-        is_shared = place.task_id is not None and (user_id, place.task_id) in self.tasks
-        return is_shared or (user_id, place.project_id) in self.projects
+        return self._of_project(place, user_id)[0] or self._of_task(place, user_id)[0]
+
+    def _changed(self, place: Place, user_id: UUID) -> int:
+        return max(self._of_project(place, user_id)[1], self._of_task(place, user_id)[1])
+
+    def _of_project(self, place: Place, user_id: UUID) -> tuple[bool, int]:
+        return NOTHING if place.project_id is None else self.projects.get((user_id, place.project_id), NOTHING)
+
+    def _of_task(self, place: Place, user_id: UUID) -> tuple[bool, int]:
+        return NOTHING if place.task_id is None else self.tasks.get((user_id, place.task_id), NOTHING)
 
 
 async def sight_of(reader: AsyncConnection, frames: Collection[StoredFrame], user_ids: Collection[UUID]) -> Sight:
@@ -45,11 +72,12 @@ async def sight_of(reader: AsyncConnection, frames: Collection[StoredFrame], use
     places = [(one.workspace_id, place) for one in frames for place in one.places if one.workspace_id is not None]
     projects = {(workspace, place.project_id) for workspace, place in places if place.project_id is not None}
     tasks = {place.task_id for _, place in places if place.project_id is not None and place.task_id is not None}
-    held = await repository.members(reader, workspaces, user_ids) if workspaces else set()
-    seen = await repository.projects_seen(reader, projects, user_ids) if projects else set()
-    hides = any((user, project) not in seen for user in user_ids for _, project in projects)
-    shared = await repository.tasks_shared(reader, tasks, user_ids) if tasks and hides else set()
-    return Sight(frozenset(held), frozenset(seen), frozenset(shared))
+    nobody: frozenset[Pair] = frozenset()
+    held, left = await repository.memberships(reader, workspaces, user_ids) if workspaces else (nobody, nobody)
+    seen = await repository.projects_seen(reader, projects, user_ids) if projects else {}
+    hides = any(not seen.get((user, project), NOTHING)[0] for user in user_ids for _, project in projects)
+    shared = await repository.tasks_shared(reader, tasks, user_ids) if tasks and hides else {}
+    return Sight(held, left, seen, shared)
 
 
 async def silenced(

@@ -30,6 +30,7 @@ from notifications_service.webhook_deliveries.rules import (
     PATIENCE,
     SLACK,
     TEST_EVENT,
+    Kind,
 )
 from notifications_service.webhooks import repository as webhooks
 from notifications_service.webhooks import service as webhook_service
@@ -60,9 +61,10 @@ async def plan_deliveries(session: AsyncSession, stream_id: UUID, rows: Sequence
 
     How many statements that are depends neither on the events nor on the webhooks.
     """
-    candidates = await webhooks.followers_of(session, stream_id)
+    told = {user for row in rows for user in (*row["audience"], *(row["lost_by"] or ()))}
+    candidates = await webhooks.followers_of(session, stream_id, told=told)
     if candidates:
-        planned = await _planned(session, candidates, rows, is_new=happened_since)
+        planned = await _planned(session, candidates, rows, kind="event")
         await repository.add(session, planned, kind="event", at=utcnow())
 
 
@@ -93,8 +95,9 @@ async def replay(
             rows = await streams.events_between(reader, stream, after=after, until=until[stream], limit=limit)
             if not rows or rows[0]["seq"] != after + 1:
                 raise CursorExpired(field="from_cursor")
-            candidates = [one for one in await webhooks.followers_of(session, stream) if one["id"] == webhook["id"]]
-            planned = await _planned(session, candidates, rows) if candidates else []
+            found = await webhooks.followers_of(session, stream, told=[webhook["owner_id"]])
+            candidates = [one for one in found if one["id"] == webhook["id"]]
+            planned = await _planned(session, candidates, rows, kind="replay") if candidates else []
             count += await repository.add(session, planned, kind="replay", at=utcnow())
             position[stream], left = rows[-1]["seq"], left - len(rows)
     is_done = all(position[stream] >= until[stream] for stream in start)
@@ -201,7 +204,7 @@ async def _planned(
     candidates: Sequence[Row],
     rows: Sequence[Row],
     *,
-    is_new: Callable[[Row, Row], bool] = lambda _webhook, _row: True,
+    kind: Kind,
 ) -> list[dict[str, Any]]:
     reader = await session.connection()
     is_asked = any(one["filter"] is not None for one in candidates)
@@ -211,7 +214,8 @@ async def _planned(
     for webhook in candidates:
         wants = _wish_of(webhook)
         for row, frame in zip(rows, frames, strict=True):
-            if is_new(webhook, row) and wants(frame) and is_for(webhook, frame, sight):
+            is_due = kind == "replay" or happened_since(webhook, row)
+            if is_due and wants(frame) and visible_part(webhook, frame, sight, kind=kind) is not None:
                 planned.append(_delivery(webhook["id"], row))
     return planned
 
@@ -221,24 +225,24 @@ def happened_since(webhook: Row, row: Row) -> bool:
     return bool(row["occurred_at"] >= webhook["created_at"] - SLACK)
 
 
-def is_for(webhook: Row, frame: StoredFrame, sight: Sight) -> bool:
-    """Tell whether an event is for a webhook: told to its owner, who sees it now, and within its scope."""
-    return visible_part(webhook, frame, sight) is not None
+def visible_part(webhook: Row, frame: StoredFrame, sight: Sight, *, kind: Kind) -> bytes | None:
+    """Return what a webhook is sent of an event: all of it, that something is gone, or nothing.
 
-
-def visible_part(webhook: Row, frame: StoredFrame, sight: Sight) -> bytes | None:
-    """Return what a webhook is sent of an event: all of it, that something is gone, or nothing."""
+    That is what was told to its owner, who sees it now, within its scope. What comes by itself may be before what its
+    owner sees it by; what is asked for again is not.
+    """
     if frame.is_personal and webhook["scope_type"] != "user":
         return None
     owner, part = webhook["owner_id"], part_of(frame, reader_of(webhook))
     if frame.removed_user == owner or part is None:
         # The last that somebody hears of a workspace is to be out of it.
         return part
-    if not sight.is_member(owner, frame.workspace_id):
+    if sight.is_out(owner, frame.workspace_id):
         return None
-    if part is not frame.opening or frame.ended_for == owner or sight.shows(frame, owner):
+    if part is not frame.opening or frame.ended_for == owner:
         return part
-    return None
+    is_seen = sight.shows(frame, owner) or (kind == "event" and sight.stands(frame, owner))
+    return part if is_seen else None
 
 
 async def _frames(reader: AsyncConnection, rows: Sequence[Row], *, is_asked: bool) -> list[StoredFrame]:

@@ -63,7 +63,7 @@ def _message(delivery: Row, frames: Mapping[Place, StoredFrame], sight: Sight, s
     frame = frames.get((delivery["stream_id"], delivery["seq"]))
     if frame is None:
         return Message(missing="expired")
-    part = visible_part(webhook_of(delivery), frame, sight)
+    part = visible_part(webhook_of(delivery), frame, sight, kind=delivery["kind"])
     if part is None:
         return Message(missing="access_lost")
     cursor = signer.position({frame.stream_id: frame.seq})

@@ -13,6 +13,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     and_,
+    any_,
     column,
     exists,
     func,
@@ -40,6 +41,7 @@ delivery = table_of(WebhookDelivery)
 
 IS_THERE = webhook.c.deleted_at.is_(None)
 MANAGERS = ("owner", "admin")
+UUID_TYPE: Any = PG_UUID(as_uuid=True)
 
 
 async def find_scope(reader: Reader, *, user_id: UUID, workspace_id: UUID) -> RowMapping | None:
@@ -137,14 +139,12 @@ def of_scope(scope_type: str | None, scope_id: UUID | None, workspace_id: UUID |
     return [webhook.c[name] == value for name, value in wanted.items() if value is not None]
 
 
-async def followers_of(session: AsyncSession, stream_id: UUID) -> Sequence[RowMapping]:
+async def followers_of(session: AsyncSession, stream_id: UUID, *, told: Collection[UUID]) -> Sequence[RowMapping]:
     """Return the webhooks that events of a stream may be for: enabled, with an owner who can log in.
 
-    A stream is a workspace, whose members' own webhooks it is for, too, or a user's own.
+    Those of a workspace, and those of users for whatever they are told.
     """
-    # Who is out of it is told that, and of nothing else.
-    was_member = exists().where(membership.c.workspace_id == stream_id, membership.c.user_id == webhook.c.owner_id)
-    is_own = and_(webhook.c.scope_type == "user", or_(webhook.c.owner_id == stream_id, was_member))
+    is_own = and_(webhook.c.scope_type == "user", webhook.c.owner_id == any_(literal(list(told), ARRAY(UUID_TYPE))))
     query = (
         select(*webhook.c, person.c.timezone)
         .outerjoin(person, person.c.user_id == webhook.c.owner_id)
