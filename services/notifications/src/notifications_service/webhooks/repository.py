@@ -179,11 +179,17 @@ async def keep_secrets(session: AsyncSession, webhook_id: UUID, values: Mapping[
 
 
 async def followed_among(session: AsyncSession, stream_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of some streams whose events may be for any webhook."""
-    ids = literal(list(stream_ids), ARRAY(PG_UUID(as_uuid=True)))
-    stream = func.unnest(ids).table_valued(column("id", PG_UUID(as_uuid=True)), name="stream").render_derived()
+    """Return those of some streams whose events may be for any webhook.
+
+    A workspace is made before its owner is in it: whose it is without anybody is not known yet.
+    """
+    ids = literal(list(stream_ids), ARRAY(UUID_TYPE))
+    stream = func.unnest(ids).table_valued(column("id", UUID_TYPE), name="stream").render_derived()
     was_member = exists().where(membership.c.workspace_id == stream.c.id, membership.c.user_id == webhook.c.owner_id)
-    is_own = and_(webhook.c.scope_type == "user", or_(webhook.c.owner_id == stream.c.id, was_member))
+    is_new = and_(
+        ~exists().where(membership.c.workspace_id == stream.c.id), ~exists().where(person.c.user_id == stream.c.id)
+    )
+    is_own = and_(webhook.c.scope_type == "user", or_(webhook.c.owner_id == stream.c.id, was_member, is_new))
     has_any = exists().where(IS_THERE, webhook.c.enabled, or_(webhook.c.workspace_id == stream.c.id, is_own))
     return set((await session.execute(select(stream.c.id).where(has_any))).scalars())
 
