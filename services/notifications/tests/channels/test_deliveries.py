@@ -130,6 +130,22 @@ async def test_k4_a_service_is_left_alone_for_as_long_as_it_asks(book, channel, 
     assert [one.delivery_id for one in channel.messages] == [first]
 
 
+async def test_k4_what_is_planned_while_a_service_asks_to_be_left_alone_waits_as_well(book, channel, sending):
+    target = uuid7()
+    taken, channel.answer = channel.answer, raising(Postpone("status_429", timedelta(minutes=5)))
+    first = await book.plan(target_id=target)
+    async with sending(chat=channel):
+        await book.attempted(first)
+        channel.answer = taken
+        later, elsewhere = await book.plan(target_id=target), await book.plan(target_id=uuid7())
+        await book.becomes(elsewhere, "sent")
+        assert (await book.row(later))["state"] == "new"
+        await book.alter(first, "due_at = now(), paused_until = now()")
+        await book.becomes(first, "sent")
+        await book.becomes(later, "sent")
+    assert [one.delivery_id for one in channel.messages].count(first) == 2
+
+
 async def test_nobody_is_left_alone_for_longer_than_a_day(book, channel, sending):
     channel.answer = raising(Postpone("status_429", timedelta(days=400)))
     planned = await book.plan()

@@ -54,6 +54,8 @@ class Delivery(Base):
     # Counts the claims: who lost its lease can't note an outcome any more.
     claim: Mapped[int]
     lease_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # Until when its target has asked to be left alone, by this message or any other.
+    paused_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     reason: Mapped[str | None] = mapped_column(String(64))
     # What the service that took it calls it.
     provider_id: Mapped[str | None] = mapped_column(String(255))

@@ -107,9 +107,12 @@ async def space(session: AsyncSession, channel: str) -> None:
 
 
 async def claim(session: AsyncSession, channel: str, *, limit: int) -> Sequence[RowMapping]:
-    """Take deliveries of a channel whose time has come, of each target the first; nobody else does meanwhile."""
+    """Take deliveries of a channel whose time has come, of each target the first; nobody else does meanwhile.
+
+    Nothing is taken for a target that asked to be left alone, neither what is planned for it meanwhile.
+    """
     is_earlier = tuple_(other.c.due_at, other.c.id) < tuple_(delivery.c.due_at, delivery.c.id)
-    under_way = other.c.lease_until > func.now()
+    under_way = or_(other.c.lease_until > func.now(), other.c.paused_until > func.now())
     is_behind = exists().where(
         other.c.target_id == delivery.c.target_id, OTHER_WAITS, other.c.id != delivery.c.id, or_(is_earlier, under_way)
     )

@@ -124,10 +124,12 @@ async def note_undelivered(session: AsyncSession, *, row: RowMapping, error: Und
     if delay is None:
         return await _close(session, row, state=FAILED, reason=error.reason)
     pause = min(error.after, LONGEST_PAUSE) if isinstance(error, Postpone) and error.after else timedelta(0)
-    values = {"due_at": utcnow() + max(delay, pause), "reason": error.reason}
+    now = utcnow()
+    paused_until = now + pause if pause else None
+    values = {"due_at": now + max(delay, pause), "paused_until": paused_until, "reason": error.reason}
     kept = await repository.settle(session, delivery_id=row["id"], claim=row["claim"], values=values)
-    if kept and pause and row["target_id"] is not None:
-        await repository.pause_target(session, target_id=row["target_id"], until=utcnow() + pause)
+    if kept and paused_until is not None and row["target_id"] is not None:
+        await repository.pause_target(session, target_id=row["target_id"], until=paused_until)
     return kept
 
 
