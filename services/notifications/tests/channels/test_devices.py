@@ -208,6 +208,9 @@ async def test_who_records_can_register_every_kind(api, headers, start, contract
             assert made.status_code == 201
         hidden = browser("https://push.invalid.example/x")
         assert (await other.post(PATH, json=hidden, headers=headers)).status_code == 201
+        for inside in ("https://169.254.169.254/", "data:text/plain,x", "https://0x7f000001/"):
+            refused = await other.post(PATH, json=browser(inside), headers=headers)
+            assert (refused.status_code, codes(refused)) == (422, [("URL_NOT_ALLOWED", "subscription.endpoint")])
 
 
 async def test_tokens_need_their_scope_and_restricted_ones_register_nothing(api, me, test_gateway):
