@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import http_ece
 import orjson
@@ -15,11 +16,13 @@ from chassis.ids import uuid7
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from notifications_service import settings
+from notifications_service.cards.rules import excerpt_of
 from notifications_service.channels import ChannelSender
 from notifications_service.chat.service import forget_connections
 from notifications_service.devices.service import forget_devices
 from notifications_service.inbox.schemas import NewNotification
 from notifications_service.inbox.service import notify
+from notifications_service.people.service import note_person
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -155,6 +158,33 @@ async def test_k4_k5_a_notification_comes_once_in_the_chat_and_on_the_device(
     shown = (await api.get(f"{INBOX}/{notification}/deliveries", headers=headers)).json()["data"]
     names = Counter((one["channel"], one["target_name"], one["state"]) for one in shown if one["target_id"])
     assert names == {("chat", "My chat", "sent"): 1, ("push", "Firefox", "sent"): 1}
+
+
+async def test_k4_k5_people_read_names_of_members_and_single_lines(
+    database, me, mine, told, outside, working, rows, feed, world
+):
+    key, secret, path = await mine()
+    bob, stranger, comment = uuid7(), uuid7(), uuid7()
+    title = "Pay\r\nBcc: all\u202e"
+    task = world.task(title)
+    await feed.keep(world.joins(me), world.joins(bob), task)
+    async with transaction(database) as session:
+        for user, name in ((bob, "Bob\nB."), (stranger, "Stranger")):
+            known = {"kind": "human", "status": "active", "email_verified": False, "version": 1}
+            await note_person(session, person={"user_id": user, "display_name": name, **known})
+    words = excerpt_of(f"@[user:{bob}] and\n@[user:{stranger}]: {'x' * 80} @[user:{bob}]")
+    card = {"c": comment, "t": task.data["task_id"], "b": bob, "w": words}
+    await rows("INSERT INTO notifications.comment_card VALUES (:c, :t, :b, :w)", **card)
+    about = {"task_id": UUID(task.data["task_id"]), "comment_id": comment}
+    await told(me, workspace_id=world.id, **about)
+    async with working():
+        await settled(rows, me, 2)
+    said = f"@Bob B. and @somebody: {'x' * 80} …"
+    ((posted,), (pushed,)) = outside.at("/chat"), outside.at(path)
+    assert orjson.loads(posted)["text"].endswith(f": {said}")
+    plain = orjson.loads(http_ece.decrypt(pushed, private_key=key, auth_secret=secret, version="aes128gcm"))
+    assert plain["body"].endswith(f": {said}")
+    assert not {"\r", "\n", "\u202e"} & {*plain["title"], *plain["body"]}
 
 
 async def test_what_was_read_meanwhile_is_not_sent(api, me, headers, told, mine, outside, working, rows):

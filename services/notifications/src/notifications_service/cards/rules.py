@@ -1,5 +1,6 @@
 """What events say of tasks, of who watches them, and of comments; one after the other, without any I/O."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 EXCERPT = 200
+JOINERS = "\u200c\u200d"
 MAX_NAME = 200
 TASK, COMMENT, WATCHER, REACTION = "task.", "comment.", "watcher.", "reaction."
 PURGED = "task.purged"
@@ -180,6 +182,12 @@ class Cards:
         for comment_id in [one for one, comment in self.comments.items() if comment.task_id == task_id]:
             del self.comments[comment_id]
             self.new_comments.discard(comment_id)
+
+
+def one_line(text: str) -> str:
+    """Return somebody's text on one line, without anything invisible that turns or hides what is around it."""
+    visible = (one for one in text if one.isspace() or one in JOINERS or unicodedata.category(one)[0] != "C")
+    return " ".join("".join(visible).split())
 
 
 def excerpt_of(body: str) -> str:

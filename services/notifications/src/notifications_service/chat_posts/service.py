@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.cards.repository import find_tasks
+from notifications_service.cards.rules import excerpt_of
 from notifications_service.chat import repository
 from notifications_service.chat.rules import CHANGEABLE, SPACING_SECONDS, is_told, sentence_of, wants_event
 from notifications_service.deliveries.drivers import Notice
@@ -23,7 +24,6 @@ from notifications_service.sight.service import Sight, sight_of, silenced
 
 OLDEST = timedelta(days=7)
 """Events that are followed later than so are told nobody."""
-EXCERPT = 200
 TASKS = "/api/v1/tasks"
 EventKey = tuple[UUID, int]
 
@@ -143,7 +143,7 @@ def _notice(row: Mapping[Any, Any], known: _Facts, api_url: str) -> Notice:
         task_id=task_id,
         key=key,
         title=title,
-        excerpt=None if not body else str(body)[:EXCERPT],
+        excerpt=excerpt_of(str(body)) if body else None,
         actor=who,
         link=None if task_id is None else f"{api_url}{TASKS}/{task_id}",
     )

@@ -280,6 +280,17 @@ async def known_among(session: AsyncSession, keys: Collection[tuple[UUID, UUID]]
     return {(row.user_id, row.event_id) for row in (await session.execute(query)).all()}
 
 
+async def names_among(session: AsyncSession, keys: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], str]:
+    """Return what users are called in workspaces that they are, or were, in; others have no name there."""
+    workspaces, users = (uuids(set(ids)) for ids in zip(*keys, strict=True))
+    query = (
+        select(membership.c.workspace_id, membership.c.user_id, ACTOR_NAME)
+        .join(person, person.c.user_id == membership.c.user_id)
+        .where(membership.c.workspace_id == any_(workspaces), membership.c.user_id == any_(users))
+    )
+    return {(row[0], row[1]): row[2] for row in (await session.execute(query)).all() if row[2]}
+
+
 async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add notifications that are new."""
     await session.execute(insert(notification), [dict(row) for row in rows])

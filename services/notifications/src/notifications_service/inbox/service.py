@@ -182,6 +182,11 @@ def _deliveries(one: Told) -> list[PlannedDelivery]:
     ]
 
 
+async def find_names(session: AsyncSession, *, asked: Collection[tuple[UUID, UUID]]) -> Mapping[tuple[UUID, UUID], str]:
+    """Return what users are called in workspaces, by both, as far as they are or were in them."""
+    return await repository.names_among(session, asked) if asked else {}
+
+
 async def list_notifications(
     reader: AsyncConnection, *, caller: Principal, wanted: InboxFilter, paging: Paging, signer: CursorSigner
 ) -> Page[RowMapping]:

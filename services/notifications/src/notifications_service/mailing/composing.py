@@ -2,7 +2,6 @@
 
 import json
 import re
-import unicodedata
 from contextlib import suppress
 from datetime import datetime
 from email.errors import MessageError
@@ -20,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy import RowMapping
 
 from notifications_service.account_mail.rules import LINKS
+from notifications_service.cards.rules import one_line
 from notifications_service.mailing.letterhead import Letterhead
 
 LONGEST_SHOWN = 200
@@ -35,7 +35,6 @@ LABELS = {
     "passkeys_in_force": "Passkeys that still log in",
 }
 ACCOUNTS, INVITATIONS = "/api/v1/auth", "/api/v1/invitations"
-JOINERS = "\u200c\u200d"
 LINK_LIKE = re.compile(r"://|@|www\.|\w\.[^\W\d_]", re.IGNORECASE)
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -90,9 +89,8 @@ def message_id(mail_id: UUID, letterhead: Letterhead) -> str:
 
 
 def shown(text: str) -> str:
-    """Return somebody's text on one line, without anything invisible that turns or hides what is around it."""
-    visible = (one for one in text if one.isspace() or one in JOINERS or unicodedata.category(one)[0] != "C")
-    return " ".join("".join(visible).split())[:LONGEST_SHOWN]
+    """Return somebody's text as one_line has it, and no more than a mail has room for."""
+    return one_line(text)[:LONGEST_SHOWN]
 
 
 def shown_name(name: str) -> str | None:

@@ -1,11 +1,14 @@
 """Whether what was planned is still to be sent, and how it is said. Without any I/O."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import RowMapping
 
+from notifications_service.cards.rules import one_line
 from notifications_service.deliveries.drivers import Notice, Person
 from notifications_service.inbox.schemas import shown
 from notifications_service.people.rules import Known
@@ -16,6 +19,12 @@ TASKS = "/api/v1/tasks"
 READ, NOT_VISIBLE, INACTIVE, NO_ADDRESS = "read", "not_visible", "inactive", "no_address"
 TURNED_OFF = "turned_off"
 TARGET_GONE = "target_gone"
+MENTION = re.compile(r"@\[user:([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\]")
+CUT_MENTION = re.compile(r"@\[user:[0-9a-fA-F-]*…$")
+SOMEBODY = "somebody"
+
+Names = Mapping[tuple[UUID, UUID], str]
+"""What users are called in workspaces, by workspace and user."""
 
 
 def refusal(delivery: Mapping[Any, Any], person: Known | None, address: str | None) -> str | None:
@@ -73,6 +82,31 @@ def notice_of(row: Mapping[Any, Any], *, api_url: str) -> Notice:
         actor=row["actor_name"],
         link=None if row["task_id"] is None else f"{api_url}{TASKS}/{row['task_id']}",
     )
+
+
+def mentioned_in(notices: Iterable[Notice]) -> set[tuple[UUID, UUID]]:
+    """Return whom texts mention, with the workspace in which they do."""
+    told = [(one.workspace_id, one.excerpt) for one in notices if one.workspace_id is not None and one.excerpt]
+    return {(place, UUID(user_id)) for place, text in told for user_id in MENTION.findall(text)}
+
+
+def readable(notice: Notice, names: Names) -> Notice:
+    """Return a notice as people read it outside of apps: each text one line, and mentions by names."""
+    title, excerpt = notice.title, notice.excerpt
+    return replace(
+        notice,
+        text=one_line(notice.text),
+        title=None if title is None else one_line(title),
+        excerpt=None if excerpt is None else one_line(_with_names(excerpt, notice.workspace_id, names)),
+    )
+
+
+def _with_names(text: str, workspace_id: UUID | None, names: Names) -> str:
+    def name_of(found: re.Match[str]) -> str:
+        known = None if workspace_id is None else names.get((workspace_id, UUID(found[1])))
+        return f"@{known or SOMEBODY}"
+
+    return CUT_MENTION.sub("…", MENTION.sub(name_of, text))
 
 
 def person_of(user_id: UUID, person: Known | None, address: str | None) -> Person:

@@ -1,7 +1,7 @@
 """From planned deliveries to messages: what they tell by now, to whom, or why they are not sent any more."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -23,8 +23,10 @@ from notifications_service.outgoing.rules import (
     TURNED_OFF,
     is_told_elsewhere,
     is_turned_off,
+    mentioned_in,
     notice_of,
     person_of,
+    readable,
     refusal,
     target_refusal,
 )
@@ -59,7 +61,7 @@ class Preparation:
     async def prepare(self, session: AsyncSession, rows: Sequence[RowMapping]) -> Prepared:
         """Return what is to be sent by delivery, or why nothing is: as its user sees it now."""
         known = await _look_up(session, rows, self.api_url)
-        return {row["id"]: self._one(row, known) for row in rows}
+        return await _readable(session, {row["id"]: self._one(row, known) for row in rows})
 
     def _one(self, row: RowMapping, known: Facts) -> Outgoing | str:
         person, address = known.people.get(row["user_id"]), known.addresses.get(row["user_id"])
@@ -89,6 +91,17 @@ class Preparation:
         if told is None:
             return READ
         return _message(row, known, [notice_of(one, api_url=self.api_url) for one in told.rows], rest=told.rest)
+
+
+async def _readable(session: AsyncSession, found: Prepared) -> Prepared:
+    """Return messages with all that they tell as people read it."""
+    messages = [one for one in found.values() if isinstance(one, Outgoing)]
+    asked = mentioned_in(notice for one in messages for notice in one.notices)
+    names = await inbox.find_names(session, asked=asked)
+    return {
+        key: one if isinstance(one, str) else replace(one, notices=[readable(each, names) for each in one.notices])
+        for key, one in found.items()
+    }
 
 
 async def _look_up(session: AsyncSession, rows: Sequence[RowMapping], api_url: str) -> Facts:
