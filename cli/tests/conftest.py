@@ -21,7 +21,7 @@ from testkit.servers import free_port, wait_until
 
 COMMAND = [sys.executable, "-m", "taskloom_cli.main", "up"]
 END_SECONDS = 20
-READY_SECONDS = 120
+READY_SECONDS = 240
 ROOT = Path(__file__).parents[2]
 CURL_STAND_IN = Path(__file__).parent / "without_curl" / "curl"
 

@@ -33,7 +33,7 @@ from taskloom_cli.seed import SeededUser, seed
 from taskloom_cli.supervisor import Server, Supervisor, run_to_end
 from taskloom_cli.valkey import Valkey
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 INTERRUPTED = 130
 MODULES = {
     **{service: f"{service}_service.cli" for service in SERVICES},
