@@ -20,7 +20,7 @@ async def opened(gateway, user):
     return socket
 
 
-async def told(socket, kind, *, seconds=5):
+async def told(socket, kind, *, seconds=30):
     """Return the next frame, which is of this type."""
     frame = json.loads(await asyncio.wait_for(socket.recv(), seconds))
     assert frame["type"] == kind, frame

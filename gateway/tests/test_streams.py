@@ -70,13 +70,13 @@ class Reader:
         self._chunks = response.aiter_bytes()
         self.read = b""
 
-    async def until(self, text, *, seconds=5):
+    async def until(self, text, *, seconds=30):
         async with asyncio.timeout(seconds):
             while text not in self.read:
                 self.read += await anext(self._chunks)
         return self.read
 
-    async def to_the_end(self, *, seconds=5):
+    async def to_the_end(self, *, seconds=30):
         async with asyncio.timeout(seconds):
             async for chunk in self._chunks:
                 self.read += chunk
@@ -295,7 +295,7 @@ async def test_r54_client_that_does_not_read_fills_no_memory(start, connect, use
         token = user.headers["authorization"]
         await raw.send(f"GET {STREAM} HTTP/1.1\r\nhost: localhost\r\nauthorization: {token}\r\n\r\n".encode())
         source.say(*[b"data: " + b"x" * 60_000 + b"\n\n" for _ in range(1000)])
-        await eventually(held_up, seconds=15)
+        await eventually(held_up, seconds=30)
         assert source.sent < 500
     await asyncio.wait_for(source.gone.wait(), 5)
 

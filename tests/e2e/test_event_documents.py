@@ -64,7 +64,7 @@ async def test_o2_the_messages_of_a_socket_are_those_of_the_document(api, base_u
         async def heard():
             """Return the next answer; events that come meanwhile are looked at, too."""
             while True:
-                message = json.loads(await asyncio.wait_for(socket.recv(), 10))
+                message = json.loads(await asyncio.wait_for(socket.recv(), 30))
                 if "event_id" not in message or message["type"] == "task.created":
                     return message
                 check(message, message["type"])

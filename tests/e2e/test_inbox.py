@@ -88,7 +88,7 @@ async def test_k1_h2_ann_assigns_bob_mentions_cem_who_sees_nothing_and_completes
         await team.will_be_told(bob, "completed", "mentioned", "commented", "assigned")
         pushed = []
         while len(pushed) < 4:
-            frame = json.loads(await asyncio.wait_for(socket.recv(), 10))
+            frame = json.loads(await asyncio.wait_for(socket.recv(), 30))
             if frame["type"] == "notification.created":
                 pushed.append(frame["data"]["kind"])
         assert pushed == ["assigned", "commented", "mentioned", "completed"]

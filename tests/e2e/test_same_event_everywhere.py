@@ -116,7 +116,7 @@ class Doer:
             return len(set(map(frozenset, of.values()))) == 1 and of["websocket"]
 
         try:
-            await eventually(everywhere, seconds=60)
+            await eventually(everywhere, seconds=120)
         except TimeoutError:
             got = {name: self.channels.of_request(name, request_id) for name in self.channels.all()}
             types = {name: Counter(event["type"] for event in events.values()) for name, events in got.items()}

@@ -18,7 +18,7 @@ class Events:
 
     async def next(self):
         event = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 line = (await anext(self._lines)).rstrip("\r\n")
                 if not line and "data" in event:
@@ -35,7 +35,7 @@ class Events:
 
 async def test_j2_stream_shows_what_happens_and_goes_on_where_it_ended(api, base_url, sign_up):
     user = await sign_up()
-    async with httpx2.AsyncClient(base_url=base_url, timeout=20) as reader:
+    async with httpx2.AsyncClient(base_url=base_url, timeout=60) as reader:
         async with reader.stream("GET", STREAM, headers=user.headers) as response:
             assert (response.status_code, response.headers["content-type"][:17]) == (200, "text/event-stream")
             events = Events(response)
@@ -65,7 +65,7 @@ async def test_j7_socket_goes_on_with_the_next_access_token_of_its_login(api, ba
     async with websockets.connect(address, additional_headers=user.headers) as socket:
 
         async def told(kind):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while (frame := json.loads(await socket.recv()))["type"] != kind:
                     pass
             return frame

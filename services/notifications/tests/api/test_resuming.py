@@ -96,7 +96,7 @@ async def test_coming_again_while_events_pour_in_misses_and_repeats_nothing(serv
     taken = []
     while not taken or taken[-1] != last:
         for _ in range(11):
-            frame = await reader.frame(seconds=10)
+            frame = await reader.frame()
             taken.append(frame["seq"])
             cursor = frame["cursor"]
             if taken[-1] == last:

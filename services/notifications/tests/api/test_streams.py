@@ -17,7 +17,7 @@ from testkit.contract import contract_client
 from testkit.jobs import run_to_end
 from testkit.waiting import eventually
 
-FRAME_SECONDS = 10.0
+FRAME_SECONDS = 30.0
 BIG = "x" * 60_000
 
 

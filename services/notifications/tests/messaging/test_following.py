@@ -146,7 +146,7 @@ async def test_a_follower_that_nobody_wakes_looks_by_itself(database, effects, g
     async with running(database, noting("deaf", begins="start"), poll_seconds=0.1):
         for last in (1, 2):
             await grow(stream, last, tells=False)
-            await eventually(lambda last=last: _all(effects("deaf"), [stream], last), seconds=5)
+            await eventually(lambda last=last: _all(effects("deaf"), [stream], last))
     assert await effects("deaf") == {stream: [1, 2]}
 
 
