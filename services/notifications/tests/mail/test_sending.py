@@ -79,7 +79,8 @@ async def becomes(post, mail_id, state):
 
 def test_the_worker_consumes_requests_for_mail():
     assert ACCOUNT_MAIL in QUEUES
-    assert [one.queue.name for one in consumers(None)] == ["notifications.live", "notifications.account-mail"]
+    names = ["notifications.live", "notifications.account-mail", "notifications.people"]
+    assert [one.queue.name for one in consumers(None)] == names
 
 
 async def test_a_request_becomes_one_mail_and_its_token_is_forgotten(publish, post, mail_server, sending, lines):
