@@ -202,7 +202,7 @@ async def test_a_batch_costs_one_transaction_of_three_statements_beside_its_work
     one = Follower("cheap", work, begins="start")
     await grow(stream, 5)
     async with running(database, one):
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 60)
     await grow(stream, 205)
     with statements_seen(database.writer) as statements:
         async with running(database, one, poll_seconds=30):
