@@ -124,6 +124,19 @@ def test_k4_no_title_mentions_anybody_in_discord():
     assert found["content"].endswith(f"\n{LINK}")
 
 
+@pytest.mark.parametrize("kind", ["mattermost", "discord"])
+def test_k4_no_title_becomes_a_link_that_leads_elsewhere_than_it_says(kind):
+    payload = payload_of(kind, message({}, notice("[Your bank](https://evil.example)", link=None)))
+    assert (payload.get("content") or payload["text"]) == "\\[Your bank\\]\\(https://evil.example\\)"
+
+
+@pytest.mark.parametrize("extra", ["", "x"])
+def test_a_text_for_discord_is_not_cut_within_what_is_escaped(extra):
+    content = payload_of("discord", message({}, notice(f"{extra}{'[' * 1499}", link=None)))["content"]
+    assert 1690 < len(content) <= 2000
+    assert content.removeprefix(extra).replace("\\[", "") == ""
+
+
 @pytest.mark.parametrize("kind", ["mattermost", "generic"])
 def test_k4_no_title_mentions_a_channel_elsewhere(kind):
     (text,) = payload_of(kind, message({}, notice(HOSTILE))).values()
@@ -207,3 +220,11 @@ async def test_k4_a_test_message_is_posted_at_once_and_tells_how_that_went(api, 
     free = free_port()
     await api.patch(made.headers["location"], json={"url": f"http://127.0.0.1:{free}/"}, headers=headers)
     assert (await api.post(test, headers=headers)).json()["data"] == {"delivered": False, "reason": "connect"}
+
+
+@pytest.mark.parametrize("asked", ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "soon", "-5", "9" * 30])
+async def test_k4_a_retry_after_that_means_nothing_is_a_failure_like_others(driver, chat, asked):
+    chat.answers = [Response(b"", 429, {"retry-after": asked})]
+    with pytest.raises(Postpone) as refused:
+        await driver.send(message(target(chat, "slack")))
+    assert (refused.value.reason, refused.value.after) == ("status_429", None)

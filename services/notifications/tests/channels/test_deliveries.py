@@ -11,12 +11,13 @@ import pytest
 from chassis.clock import utcnow
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
-from notifications_service.deliveries import service
+from notifications_service.deliveries import repository, service
 from notifications_service.deliveries.drivers import Postpone, Refused, Sent, TargetGone
 from notifications_service.deliveries.jobs import purge_deliveries
 from notifications_service.deliveries.rules import SCHEDULES, delay_after
 from notifications_service.deliveries.schemas import PlannedDelivery
 from sqlalchemy import text
+from testkit.statements import statements_seen
 from testkit.waiting import eventually
 
 
@@ -51,6 +52,35 @@ async def test_the_same_plan_again_is_the_same_one(book, database, rows):
         assert await service.plan(session, rows=[one, digest, event]) == 0
         assert await service.plan(session, rows=[]) == 0
     assert await rows("SELECT count(*) FROM notifications.delivery") == [(3,)]
+
+
+async def test_what_many_are_told_at_once_is_planned_in_one_statement(database, rows):
+    about = {"channel": "email", "due_at": utcnow() + timedelta(days=2), "collapse_key": str(uuid7())}
+    many = [PlannedDelivery(user_id=uuid7(), notification_id=uuid7(), **about) for _ in range(2_500)]
+    with statements_seen(database.writer) as statements:
+        async with transaction(database) as session:
+            assert await service.plan(session, rows=many) == 2_500
+    assert len([one for one in statements if "INSERT INTO notifications.delivery" in one]) == 1
+    query = "SELECT count(DISTINCT user_id), min(due_at), max(due_at) FROM notifications.delivery"
+    assert await rows(f"{query} WHERE collapse_key = :key", key=about["collapse_key"]) == [
+        (2_500, about["due_at"], about["due_at"])
+    ]
+
+
+async def test_what_nobody_could_send_for_a_week_is_told_nobody_any_more(book, channel, sending, database):
+    stale, late = [await book.plan(channel="email") for _ in range(2)]
+    unsent = await book.plan(channel="push")
+    for one in (stale, unsent):
+        await book.alter(one, "due_at = now() - interval '8 days'")
+    await book.alter(late, "due_at = now() - interval '6 days'")
+    async with sending(email=channel):
+        await book.becomes(late, "sent")
+        row = await book.becomes(stale, "skipped")
+    assert (row["reason"], row["attempts"], [one.delivery_id for one in channel.messages]) == ("expired", 0, [late])
+    assert (await book.row(unsent))["state"] == "new"
+    async with transaction(database) as session:
+        assert await purge_deliveries(session) is False
+    assert (await book.row(unsent))["reason"] == "expired"
 
 
 async def test_r45_three_senders_at_once_send_each_message_once(book, channel, sending, rows):
@@ -274,6 +304,21 @@ async def test_k4_of_one_task_there_is_one_message_a_minute(book, channel, sendi
         await book.becomes(third, "sent")
     assert (await book.row(second))["reason"] == "replaced"
     assert [one.delivery_id for one in channel.messages if one.collapse_key] == [first, third]
+
+
+async def test_k4_what_comes_in_between_spacing_and_claiming_is_not_sent_too_soon(book, channel, sending, database):
+    same = {"target_id": uuid7(), "collapse_key": "a-task", "spacing_seconds": 60}
+    first = await book.plan(**same)
+    async with sending(chat=channel):
+        await book.becomes(first, "sent")
+    async with transaction(database) as session:
+        await repository.hold_channel(session, "chat")
+        await repository.space(session, "chat")
+        second = await book.plan(**same, due_at=utcnow() - timedelta(seconds=5))
+        other = await book.plan(target_id=uuid7(), due_at=utcnow() - timedelta(seconds=5))
+        claimed = await repository.claim(session, "chat", limit=8)
+    assert [row["id"] for row in claimed] == [other]
+    assert (await book.row(second))["attempts"] == 0
 
 
 KILLED = """

@@ -547,6 +547,17 @@ async def test_a_thousand_notifications_are_told_in_few_statements(office, datab
     assert counts[1] <= counts[0] + 100
 
 
+async def test_events_of_many_projects_and_kinds_ask_once_what_people_want(office, database):
+    projects = [uuid7() for _ in range(12)]
+    await office.happen(*[office.world.project(one) for one in projects])
+    tasks = [office.task(by=office.ann, assignees=[str(office.bob)], project_id=str(one)) for one in projects]
+    rows = [stream_row(event) for event in tasks]
+    with statements_seen(database.writer) as statements:
+        async with transaction(database) as session:
+            await follow(session, office.world.id, rows)
+    assert len([one for one in statements if "notifications.notification_preference" in one]) == 1
+
+
 def stream_row(event):
     values = {
         "workspace_id": event.stream_id,

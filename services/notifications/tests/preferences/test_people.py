@@ -6,11 +6,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from chassis.clock import utcnow
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from notifications_service.people.consumers import PEOPLE
 from notifications_service.people.service import find_people, who_can_be_told
+from notifications_service.recording.repository import add as record
 from testkit.topics import matches
 
 ORDERS = [*itertools.permutations(range(3))]
@@ -57,6 +59,18 @@ async def test_of_who_is_gone_nothing_is_left_whatever_comes_later(tell, account
     ((row,),) = await rows("SELECT to_jsonb(p) FROM notifications.person p WHERE user_id = :id", id=account.id)
     assert "Ada" not in str(row)
     assert account.email not in str(row)
+
+
+async def test_of_who_is_gone_nothing_that_was_recorded_is_left(tell, account, database, rows, told_of):
+    about = {"channel": "email", "notification_id": uuid7(), "digest_id": None, "target_id": None}
+    kept = {**about, "user_id": account.id, "content": {"to": account.email}, "recorded_at": utcnow()}
+    other = uuid7()
+    async with transaction(database) as session:
+        await record(session, {"id": uuid7(), **kept})
+        await record(session, {"id": uuid7(), **kept, "user_id": other})
+    await tell(account.event(), told_of("user.deleted.v1", account.id, 3, {"id": str(account.id)}))
+    query = "SELECT user_id FROM notifications.recorded_message WHERE user_id IN (:gone, :other)"
+    assert await rows(query, gone=account.id, other=other) == [(other,)]
 
 
 @pytest.mark.parametrize("status", ["deactivated", "disabled", "deleting"])

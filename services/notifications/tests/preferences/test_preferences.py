@@ -10,6 +10,7 @@ from chassis.clock import utcnow
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from notifications_service.kinds import CHANNELS, KINDS
+from notifications_service.preferences.rules import Place, Question
 from notifications_service.preferences.service import decide, turn_off_mail
 
 PATH = "/api/v1/users/me/notification-preferences"
@@ -213,15 +214,10 @@ async def test_a8_tokens_need_the_scope_and_no_restriction(api, test_gateway, me
 def decided(database):
     async def decided(*user_ids: UUID, now=None, urgent=False, **place):
         async with transaction(database) as session:
-            return await decide(
-                session,
-                user_ids=user_ids,
-                kind="commented",
-                workspace_id=place.get("workspace_id"),
-                project_id=place.get("project_id"),
-                urgent=urgent,
-                now=now or utcnow(),
-            )
+            where = Place(place.get("workspace_id"), place.get("project_id"))
+            questions = {Question(one, "commented", where, urgent) for one in user_ids}
+            found = await decide(session, questions=questions, now=now or utcnow())
+            return {question.user_id: decisions for question, decisions in found.items()}
 
     return decided
 

@@ -8,6 +8,7 @@ import pytest
 from chassis.clock import rfc3339, utcnow
 from chassis.ids import uuid7
 from notifications_service.webhook_deliveries.rules import DELAYS, asked_to_wait, delay_after
+from sqlalchemy import text
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from testkit.waiting import eventually
 
@@ -355,3 +356,27 @@ async def test_k10_a_claim_that_is_lost_notes_nothing(webhook, owner, receiver, 
     await sender_of().send_due()
     assert [one["state"] for one in await owner.deliveries(webhook)] == ["delivered"]
     assert len(set(receiver.ids)) == 1
+
+
+WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%webhook_delivery%'
+"""
+
+
+async def test_k10_what_is_settled_while_it_is_claimed_anew_is_not_sent_again(
+    webhook, owner, receiver, world, keep, sender_of, rows, database
+):
+    await keep(world.task())
+    async with database.writer.begin() as connection:
+        settled = "UPDATE notifications.webhook_delivery SET state = 'delivered', lease_until = NULL"
+        await connection.execute(text(settled))
+        claiming = asyncio.create_task(sender_of().send_due())
+
+        async def waits():
+            return await rows(WAITING) == [(1,)]
+
+        await eventually(waits)
+    await claiming
+    assert receiver.ids == []
+    assert [one["state"] for one in await owner.deliveries(webhook)] == ["delivered"]

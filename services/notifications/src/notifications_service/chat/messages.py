@@ -1,5 +1,6 @@
 """What is posted to each kind of chat. No title can mention a whole channel, and no text is taken for markup."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from notifications_service.deliveries.drivers import Notice, Outgoing, Person
 LONGEST = 1500
 """Characters: Discord takes 2,000, and escaping makes a text longer."""
 SLACK_LONGEST = 2900
+DISCORD_LONGEST = 1700
 INVISIBLE = "\u200b"
 NO_EMBEDS = 4
 TEST = "Taskloom is connected to this chat."
@@ -54,14 +56,21 @@ def escaped_for_slack(text: str) -> str:
 
 def discord_payload(text: str, link: str | None) -> dict[str, Any]:
     """Return a message for Discord, in which nobody is mentioned whatever it says."""
-    content = with_link(unmentioning(text), link)
+    content = with_link(_shortened(escaped_markdown(text)), link)
     return {"content": content, "allowed_mentions": {"parse": []}, "flags": NO_EMBEDS}
 
 
 def escaped_markdown(text: str) -> str:
-    """Escape what Mattermost takes for markup, and for mentions of everybody."""
+    """Escape what Mattermost and Discord take for markup, such as links that say one thing and lead elsewhere."""
     escaped = "".join(f"\\{one}" if one in MARKUP else one for one in text)
     return unmentioning(escaped)
+
+
+def _shortened(escaped: str) -> str:
+    """Cut what escaping has made too long for Discord, and not between a character and what escapes it."""
+    if len(escaped) <= DISCORD_LONGEST:
+        return escaped
+    return re.sub(r"(?<!\\)((?:\\\\)*)\\$", r"\1", escaped[:DISCORD_LONGEST])
 
 
 def unmentioning(text: str) -> str:

@@ -12,20 +12,32 @@ from sqlalchemy import (
     CursorResult,
     RowMapping,
     and_,
+    column,
     exists,
     func,
+    literal,
     or_,
     select,
     text,
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.chat.models import ChatConnection
 from notifications_service.deliveries.models import Delivery
-from notifications_service.deliveries.rules import LEASE, NEW, REPLACED, SENT, SKIPPED, SPACING, TARGET_GONE
+from notifications_service.deliveries.rules import (
+    EXPIRED,
+    LEASE,
+    NEW,
+    REPLACED,
+    SENT,
+    SKIPPED,
+    SPACING,
+    TARGET_GONE,
+    TOO_LATE,
+)
 from notifications_service.devices.models import Device
 
 chat_connection = table_of(ChatConnection)
@@ -35,6 +47,7 @@ other = delivery.alias("other")
 
 MOST_SHOWN = 100
 REPLACED_AT_ONCE = 2_000
+EXPIRED_AT_ONCE = 1_000
 CHANNEL = "notifications_delivery"
 """Where senders are told that there is something to send."""
 
@@ -54,7 +67,12 @@ async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:
     """Add deliveries, and tell the senders at commit; those that are there already are the same ones."""
     if not rows:
         return 0
-    statement = insert(delivery).values([*rows]).on_conflict_do_nothing()
+    # As arrays, since a statement takes 32,767 values, and a task may have many who watch it.
+    columns = [delivery.c[name] for name in rows[0]]
+    arrays = [literal([row[one.name] for row in rows], ARRAY(one.type)) for one in columns]
+    new = func.unnest(*arrays).table_valued(*(column(one.name, one.type) for one in columns), name="new")
+    given = select(*new.render_derived().c)
+    statement = insert(delivery).from_select([one.name for one in columns], given).on_conflict_do_nothing()
     added = cast("CursorResult[Any]", await session.execute(statement)).rowcount
     if added:
         await session.execute(select(func.pg_notify(CHANNEL, "")))
@@ -67,6 +85,19 @@ async def hold_channel(session: AsyncSession, channel: str) -> None:
     What is one message to one target is so only if claims come one after the other.
     """
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"delivery:{channel}", 0))))
+
+
+async def expire(session: AsyncSession, channel: str) -> bool:
+    """Give up what has waited for too long for anybody to send it; return whether there may be more."""
+    old = (
+        select(delivery.c.id)
+        .where(WAITS, delivery.c.channel == channel, delivery.c.due_at < func.now() - TOO_LATE)
+        .limit(EXPIRED_AT_ONCE)
+    )
+    chosen = _chosen(old, "old")
+    final = {"state": SKIPPED, "reason": EXPIRED, "settled_at": func.now(), "lease_until": None}
+    statement = update(delivery).where(delivery.c.id == chosen.c.id).values(final)
+    return cast("CursorResult[Any]", await session.execute(statement)).rowcount == EXPIRED_AT_ONCE
 
 
 async def replace(session: AsyncSession, channel: str) -> int:
@@ -116,7 +147,12 @@ async def claim(session: AsyncSession, channel: str, *, limit: int) -> Sequence[
     is_behind = exists().where(
         other.c.target_id == delivery.c.target_id, OTHER_WAITS, other.c.id != delivery.c.id, or_(is_earlier, under_way)
     )
-    oldest = select(delivery.c.id).where(WAITS, delivery.c.channel == channel, IS_DUE, ~is_behind)
+    # What came in after `space` has looked is put off by the next claim.
+    since_it_was_sent = func.now() - other.c.settled_at
+    spacing = func.make_interval(0, 0, 0, 0, 0, 0, delivery.c.spacing_seconds)
+    is_too_soon = exists().where(SAME_SUBJECT, other.c.state == SENT, since_it_was_sent < spacing)
+    is_next = ~is_behind & ~and_(delivery.c.spacing_seconds > 0, is_too_soon)
+    oldest = select(delivery.c.id).where(WAITS, delivery.c.channel == channel, IS_DUE, is_next)
     due = _chosen(oldest.order_by(delivery.c.due_at, delivery.c.id).limit(limit), "chosen")
     taken = {
         "claim": delivery.c.claim + 1,

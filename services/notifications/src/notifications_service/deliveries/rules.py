@@ -20,7 +20,10 @@ LONGEST_PAUSE = timedelta(hours=24)
 """What a service may ask for with Retry-After."""
 
 KEPT = timedelta(days=90)
+TOO_LATE = timedelta(days=7)
+"""So long after its time nobody is told any more, such as by a channel that was not set up until then."""
 
+EXPIRED = "expired"
 REPLACED = "replaced"
 READ = "read"
 NOT_VISIBLE = "not_visible"

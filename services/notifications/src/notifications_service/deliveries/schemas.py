@@ -61,7 +61,8 @@ class DeliveryOut(BaseModel):
     )
     reason: str | None = Field(
         description="Why it failed, last or for good, such as `status_503`; or why it was skipped: `read`, "
-        "`not_visible`, `inactive`, `no_address`, `turned_off`, `replaced` by a later one, or `target_gone`."
+        "`not_visible`, `inactive`, `no_address`, `turned_off`, `replaced` by a later one, `target_gone`, "
+        "or `expired` after a week in which nobody could send it."
     )
     attempts: int
     due_at: datetime = Field(description="When it is sent, or tried again.")

@@ -16,7 +16,16 @@ from notifications_service.chat import repository as chats
 from notifications_service.chat.rules import CHANGEABLE, SPACING_SECONDS
 from notifications_service.deliveries import repository
 from notifications_service.deliveries.drivers import Outgoing, Postpone, Undelivered
-from notifications_service.deliveries.rules import FAILED, LONGEST_PAUSE, NEW, SENT, SKIPPED, WITH_TARGETS, delay_after
+from notifications_service.deliveries.rules import (
+    CHANNELS,
+    FAILED,
+    LONGEST_PAUSE,
+    NEW,
+    SENT,
+    SKIPPED,
+    WITH_TARGETS,
+    delay_after,
+)
 from notifications_service.deliveries.schemas import PlannedDelivery
 from notifications_service.devices import repository as devices
 
@@ -102,6 +111,7 @@ async def claim_deliveries(
 ) -> list[tuple[RowMapping, Outgoing]]:
     """Take messages to send; they are the caller's for 60 seconds. What is not to be sent any more is given up."""
     await repository.hold_channel(session, channel)
+    await repository.expire(session, channel)
     await repository.replace(session, channel)
     await repository.space(session, channel)
     claimed = await repository.claim(session, channel, limit=limit)
@@ -111,6 +121,15 @@ async def claim_deliveries(
             await _close(session, row, state=SKIPPED, reason=reason)
     found = [(row, prepared.get(row["id"])) for row in claimed]
     return [(row, message) for row, message in found if isinstance(message, Outgoing)]
+
+
+async def expire_deliveries(session: AsyncSession) -> bool:
+    """Give up what nobody has sent for too long, as on a channel that has no way out; return whether there may be more.
+
+    Senders do the same before they send.
+    """
+    more = [await repository.expire(session, channel) for channel in CHANNELS]
+    return any(more)
 
 
 async def note_sent(session: AsyncSession, *, row: RowMapping, provider_id: str | None) -> bool:

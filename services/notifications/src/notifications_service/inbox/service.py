@@ -34,15 +34,13 @@ from notifications_service.inbox.events import (
 )
 from notifications_service.inbox.filters import InboxFilter
 from notifications_service.inbox.schemas import AllMarked, MarkAll, NewNotification
-from notifications_service.kinds import Channel, Kind
+from notifications_service.kinds import Channel
 from notifications_service.live.service import lock_streams, tell_user, tell_users
 from notifications_service.people.service import find_people, who_can_be_told
-from notifications_service.preferences.rules import Decision
+from notifications_service.preferences.rules import Decision, Place, Question
 from notifications_service.preferences.service import decide
 
 Mark = Literal["read_at", "archived_at"]
-Decisions = Mapping[UUID, Mapping[Channel, Decision]]
-Wanted = tuple[Kind, UUID | None, UUID | None, bool]
 VERSION = ".v1"
 SENT_BY: tuple[Literal["email", "chat", "push"], ...] = ("email", "chat", "push")
 EVENT_OF: Mapping[Mark, str] = {"read_at": NOTIFICATION_ALL_READ, "archived_at": NOTIFICATION_ALL_ARCHIVED}
@@ -94,32 +92,18 @@ async def _decided(
     session: AsyncSession, new: Sequence[NewNotification], heads: dict[UUID, int], now: datetime
 ) -> list[Told]:
     """Return what is told, in order, with the numbers that follow what each user was told before."""
-    groups: defaultdict[Wanted, list[NewNotification]] = defaultdict(list)
-    for one in new:
-        groups[one.kind, one.workspace_id, one.project_id, one.urgent].append(one)
-    decisions: dict[Wanted, Decisions] = {
-        key: await _decisions(session, key, {one.user_id for one in of_key}, now) for key, of_key in groups.items()
-    }
+    decided = await decide(session, questions={_question_of(one) for one in new}, now=now) if new else {}
     told = []
     for one in new:
-        mine = decisions[one.kind, one.workspace_id, one.project_id, one.urgent][one.user_id]
+        mine = decided[_question_of(one)]
         if mine["inbox"].mode != "off":
             heads[one.user_id] += 1
             told.append(Told(_row(one, heads[one.user_id], mine, now), mine))
     return told
 
 
-async def _decisions(session: AsyncSession, key: Wanted, user_ids: Collection[UUID], now: datetime) -> Decisions:
-    kind, workspace_id, project_id, urgent = key
-    return await decide(
-        session,
-        user_ids=user_ids,
-        kind=kind,
-        workspace_id=workspace_id,
-        project_id=project_id,
-        urgent=urgent,
-        now=now,
-    )
+def _question_of(one: NewNotification) -> Question:
+    return Question(one.user_id, one.kind, Place(one.workspace_id, one.project_id), one.urgent)
 
 
 def _row(one: NewNotification, seq: int, decisions: Mapping[Channel, Decision], now: datetime) -> dict[str, Any]:

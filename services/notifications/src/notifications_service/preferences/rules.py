@@ -57,6 +57,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """How somebody is to be told of something of a kind, in a place."""
+
+    user_id: UUID
+    kind: Kind
+    place: Place = Place()
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class QuietHours:
     """From a time of day to another, perhaps past midnight, on nights that begin on these days (0 is Monday)."""
 

@@ -16,6 +16,7 @@ from notifications_service.preferences.rules import (
     Decision,
     Line,
     Place,
+    Question,
     Wishes,
     decisions,
     holding,
@@ -38,25 +39,17 @@ NOTHING = Wishes()
 
 
 async def decide(
-    session: Reader,
-    *,
-    user_ids: Collection[UUID],
-    kind: Kind,
-    workspace_id: UUID | None,
-    project_id: UUID | None,
-    urgent: bool,
-    now: datetime,
-) -> dict[UUID, dict[Channel, Decision]]:
-    """Return, for each user and channel, how they are told of something, and when at the earliest.
+    session: Reader, *, questions: Collection[Question], now: datetime
+) -> dict[Question, dict[Channel, Decision]]:
+    """Return, for each question and channel, how its user is told of something, and when at the earliest.
 
     `due_at` is now, or the end of the quiet hours that now is in, for what is told `instant`; the inbox knows no quiet
-    hours. One statement, whatever the number of users.
+    hours. One statement, whatever the number of users, kinds and places.
     """
-    known = await wishes(session, user_ids=user_ids)
-    place = Place(workspace_id, project_id)
+    known = await wishes(session, user_ids={one.user_id for one in questions})
     return {
-        user_id: decisions(known.get(user_id, NOTHING), kind=kind, place=place, urgent=urgent, now=now)
-        for user_id in user_ids
+        one: decisions(known.get(one.user_id, NOTHING), kind=one.kind, place=one.place, urgent=one.urgent, now=now)
+        for one in questions
     }
 
 

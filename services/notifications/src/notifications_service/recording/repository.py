@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
-from sqlalchemy import RowMapping, func, select, tuple_
+from sqlalchemy import RowMapping, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -40,6 +40,11 @@ async def of_user(
         query = query.where(tuple_(recorded.c.recorded_at, recorded.c.id) < tuple_(*before))
     query = query.order_by(recorded.c.recorded_at.desc(), recorded.c.id.desc()).limit(limit)
     return (await reader.execute(query)).mappings().all()
+
+
+async def remove_of_user(session: AsyncSession, user_id: UUID) -> None:
+    """Forget what was recorded for somebody."""
+    await session.execute(delete(recorded).where(recorded.c.user_id == user_id))
 
 
 async def purge(session: AsyncSession, *, older_than: timedelta) -> bool:

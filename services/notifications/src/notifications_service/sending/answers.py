@@ -23,6 +23,6 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
         return timedelta(seconds=int(value))
     try:
         instant: datetime = parsedate_to_datetime(value)
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         return None
     return max(instant.replace(tzinfo=instant.tzinfo or UTC) - utcnow(), timedelta(0))

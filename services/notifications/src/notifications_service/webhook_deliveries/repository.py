@@ -127,7 +127,8 @@ async def claim(
     }
     statement = (
         update(delivery)
-        .where(delivery.c.id == due.c.id, webhook.c.id == delivery.c.webhook_id)
+        # Asked again of the row itself, which may have been settled since by who had it before.
+        .where(delivery.c.id == due.c.id, webhook.c.id == delivery.c.webhook_id, *_due(now))
         .values(taken)
         .returning(*delivery.c, *(one.label(f"webhook_{one.name}") for one in webhook.c if one.name != "id"))
     )
