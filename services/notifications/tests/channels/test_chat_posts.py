@@ -193,6 +193,18 @@ async def test_who_lost_sight_meanwhile_tells_nothing(feed, world, follow, place
     assert channel.messages == []
 
 
+async def test_who_has_left_a_workspace_meanwhile_tells_nothing_of_it(
+    feed, world, follow, place, connect, rows, me, telling, channel
+):
+    await connect("workspace", world.id, events=["member.added"])
+    await feed.keep(world.joins(uuid7()))
+    await follow(world)
+    await feed.keep(world.leaves(me))
+    async with telling():
+        assert await settled(rows, 1) == {("skipped", "not_visible"): 1}
+    assert channel.messages == []
+
+
 async def test_what_has_become_private_meanwhile_is_not_told_to_all(
     feed, world, follow, place, connect, rows, telling, channel
 ):

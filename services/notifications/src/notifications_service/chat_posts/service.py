@@ -95,7 +95,9 @@ async def tell_events(
         row, connection = known.events.get((one["stream_id"], one["seq"])), connections.get(one["target_id"])
         if row is None or connection is None or not _is_for(row, connection, known.private):
             continue
-        if known.sights[one["stream_id"]].shows(stored_frame(row), one["user_id"]):
+        sight, user_id = known.sights[one["stream_id"]], one["user_id"]
+        # What is of no project is seen by who is in the workspace.
+        if sight.shows(stored_frame(row), user_id) and not sight.is_out(user_id, one["stream_id"]):
             found[one["id"]] = _notice(row, known, api_url)
     return found
 
