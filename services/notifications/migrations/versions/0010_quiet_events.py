@@ -9,7 +9,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE notifications.stream_event ADD COLUMN quiet boolean")
+    # Of what was there before anybody was notified of anything, nobody is.
+    op.execute("ALTER TABLE notifications.stream_event ADD COLUMN quiet boolean DEFAULT true")
+    op.execute("ALTER TABLE notifications.stream_event ALTER COLUMN quiet DROP DEFAULT")
 
 
 def downgrade() -> None:
