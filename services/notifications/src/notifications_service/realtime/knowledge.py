@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifications_service.cards.repository import find_tasks, find_watchers
-from notifications_service.realtime.protocol import TASK, KnownTask
+from notifications_service.realtime.protocol import TASK, KnownTask, is_personal
 
 REMEMBERED = 2000
 WATCHER = "watcher"
@@ -36,7 +36,12 @@ class TaskMemory:
         self._known: OrderedDict[UUID, KnownTask] = OrderedDict()
 
     async def learn(self, reader: AsyncConnection, rows: Sequence[Mapping[Any, Any]]) -> None:
-        """Look up, at once, the tasks of some events that are not known."""
+        """Look up, at once, the tasks of some events that are not known.
+
+        In a user's own stream that is all of them, each time: what happens to tasks is told in their workspaces.
+        """
+        if any(is_personal(row) for row in rows):
+            self.forget()
         met = {one for row in rows if (one := _task_of(row["frame"])) is not None}
         if unknown := met - self._known.keys():
             found = await tasks_known(reader, unknown)

@@ -197,24 +197,29 @@ def stored_frame(row: Mapping[Any, Any], known: KnownTask | None = None, *, is_l
     data = frame.get("data")
     told_user = _uuid(data.get("user_id")) if isinstance(data, dict) else None
     user = told_user if row["type"].endswith(REMOVED) else None
-    is_personal = frame.get("workspace_id", row["workspace_id"]) is None
+    is_own = is_personal(row)
     return StoredFrame(
         stream_id=row["workspace_id"],
-        workspace_id=row["about_workspace_id"] if is_personal else row["workspace_id"],
+        workspace_id=row["about_workspace_id"] if is_own else row["workspace_id"],
         seq=row["seq"],
         type=row["type"],
-        is_personal=is_personal,
+        is_personal=is_own,
         places=_places(frame),
         audience=frozenset(row["audience"]),
         removed_user=user if row["type"] == MEMBER_REMOVED else None,
         told_user=told_user,
         ended_for=user,
-        loss=None if is_personal else _loss(frame, row["lost_by"]),
+        loss=None if is_own else _loss(frame, row["lost_by"]),
         opening=orjson.dumps({**frame, **removal(frame["type"])})[:-1],
         told=frame,
         known=known,
         is_looked_up=is_looked_up or "task_id" not in frame or frame["task_id"] is None,
     )
+
+
+def is_personal(row: Mapping[Any, Any]) -> bool:
+    """Tell whether the row of an event is of what one user alone is told."""
+    return row["frame"].get("workspace_id", row["workspace_id"]) is None
 
 
 def _loss(frame: Mapping[str, Any], lost_by: Sequence[UUID] | None) -> Loss | None:
