@@ -59,8 +59,6 @@ async def source_with(request: Request, caller: Principal, cursor: str, field: s
     """Return the reader once it is new enough, and the primary when that takes too long. Raises NotYetConsistent."""
     signer: CursorSigner = request.app.state.cursors
     wanted = signer.read_position(cursor, field=field)
-    # Where somebody is in what is told to them alone is for other services to know.
-    wanted.pop(caller.user_id, None)
     # Positions of frames name what the caller alone is told, too, which is no log of ours.
     wanted.pop(caller.user_id, None)
     if await _catches_up(request, caller, wanted):
