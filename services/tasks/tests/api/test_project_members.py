@@ -9,7 +9,7 @@ from testkit.statements import statements_seen
 PROJECTS = "/api/v1/projects"
 MEMBERS = "SELECT user_id, role FROM tasks.project_member WHERE project_id = :id ORDER BY id"
 LOG = (
-    "SELECT type, version, changes, audience FROM tasks.change"
+    "SELECT type, version, changes, audience, lost_by FROM tasks.change"
     " WHERE project_id = :id AND entity_type = 'project_member' ORDER BY seq"
 )
 
@@ -93,12 +93,13 @@ async def test_n2_a_role_in_a_project_is_given_changed_and_taken(api, place, row
     assert (await there.remove("bob")).status_code == 200
     assert (await there.read("bob")).status_code == 404
     assert codes(await there.remove("bob")) == (404, [("NOT_FOUND", None)])
-    log = [(kind, version, set(audience)) for kind, version, _, audience in await rows(LOG, id=there.project["id"])]
+    found = await rows(LOG, id=there.project["id"])
+    log = [(kind, version, set(audience), lost_by) for kind, version, _, audience, lost_by in found]
     assert log == [
-        ("project_member.added.v1", 1, {owner, ann}),
-        ("project_member.added.v1", 1, {owner, ann, bob}),
-        ("project_member.updated.v1", 2, {owner, ann, bob}),
-        ("project_member.removed.v1", 3, {owner, ann, bob}),
+        ("project_member.added.v1", 1, {owner, ann}, None),
+        ("project_member.added.v1", 1, {owner, ann, bob}, None),
+        ("project_member.updated.v1", 2, {owner, ann, bob}, None),
+        ("project_member.removed.v1", 3, {owner, ann}, [bob]),
     ]
 
 

@@ -1,6 +1,7 @@
 """The change log: one row per change of one resource, which is history, delta feed and outbox at once."""
 
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Any
@@ -68,10 +69,9 @@ async def _append(session: AsyncSession, workspace_id: UUID, changes: Sequence[t
     audiences = await _audiences(session, workspace_id, [draft for draft, _ in changes])
     rows = [
         {
-            **_entry(draft, origin),
+            **_entry(draft, origin, {*audiences[_circle(draft)], *draft.also}),
             "workspace_id": workspace_id,
             "seq": seq,
-            "audience": sorted({*audiences[_circle(draft)], *draft.also}),
         }
         for seq, (draft, origin) in enumerate(changes, start=last - len(changes) + 1)
     ]
@@ -143,7 +143,7 @@ async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence
     return found
 
 
-def _entry(draft: ChangeDraft, origin: Origin) -> dict[str, Any]:
+def _entry(draft: ChangeDraft, origin: Origin, audience: AbstractSet[UUID]) -> dict[str, Any]:
     request = current_request()
     return {
         "event_id": origin.event_id,
@@ -160,7 +160,8 @@ def _entry(draft: ChangeDraft, origin: Origin) -> dict[str, Any]:
         "version": draft.version,
         "changes": [change.as_json() for change in draft.changes],
         "resource": draft.resource,
-        "lost_by": sorted(draft.lost_by) or None,
+        "audience": sorted(audience),
+        "lost_by": sorted(draft.lost_by - audience) or None,
         "request_id": request.request_id,
         "traceparent": request.traceparent,
     }

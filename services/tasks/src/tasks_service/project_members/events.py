@@ -1,8 +1,10 @@
 """Facts about members of projects."""
 
+from dataclasses import replace
+
 from sqlalchemy import RowMapping
 
-from tasks_service.changes.schemas import Audience, ChangeDraft, FieldChange, differences
+from tasks_service.changes.schemas import ChangeDraft, FieldChange, differences
 from tasks_service.project_members.schemas import ProjectMemberResource
 
 PROJECT_MEMBER_ADDED = "project_member.added.v1"
@@ -20,15 +22,14 @@ def project_member_updated(row: RowMapping, *, former_role: str) -> ChangeDraft:
     return _draft(PROJECT_MEMBER_UPDATED, row, changes, version=row["version"])
 
 
-def project_member_removed(row: RowMapping, *, audience: Audience) -> ChangeDraft:
+def project_member_removed(row: RowMapping) -> ChangeDraft:
     """Draft the end of a membership, of which whoever had it is told, too."""
     changes = [FieldChange("role", row["role"], None)]
-    return _draft(PROJECT_MEMBER_REMOVED, row, changes, version=row["version"] + 1, audience=audience)
+    draft = _draft(PROJECT_MEMBER_REMOVED, row, changes, version=row["version"] + 1)
+    return replace(draft, lost_by=frozenset({row["user_id"]}))
 
 
-def _draft(
-    event_type: str, row: RowMapping, changes: list[FieldChange], *, version: int, audience: Audience = "project"
-) -> ChangeDraft:
+def _draft(event_type: str, row: RowMapping, changes: list[FieldChange], *, version: int) -> ChangeDraft:
     resource = {**ProjectMemberResource.of(row).model_dump(mode="json"), "version": version}
     return ChangeDraft(
         event_type,
@@ -37,6 +38,6 @@ def _draft(
         version,
         changes,
         resource,
-        audience=audience,
+        audience="project",
         project_id=row["project_id"],
     )

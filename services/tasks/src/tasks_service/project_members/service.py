@@ -11,7 +11,6 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.access_losses.service import drop_hidden, lock_losers
-from tasks_service.changes import repository as changes_repository
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.project_members import repository
@@ -64,9 +63,7 @@ async def remove_member(session: AsyncSession, *, project: RowMapping, user_id: 
         await _require_other_manager(session, project, user_id)
     await repository.remove(session, found["id"])
     lost = await drop_hidden(session, workspace_id=project["workspace_id"], project_ids=[project["id"]])
-    readers = await changes_repository.readers_of_projects(session, [project["id"]])
-    told = frozenset({*readers.get(project["id"], []), user_id})
-    drafts = [project_member_removed(found, audience=told), *lost]
+    drafts = [project_member_removed(found), *lost]
     await changes.record(session, workspace_id=project["workspace_id"], actor=actor, drafts=drafts)
 
 

@@ -1,5 +1,7 @@
 """Facts about shares of tasks, which whoever they are with is told, too."""
 
+from dataclasses import replace
+
 from sqlalchemy import RowMapping
 
 from tasks_service.changes.schemas import ChangeDraft, FieldChange, differences
@@ -25,7 +27,8 @@ def task_share_removed(row: RowMapping, task: RowMapping) -> ChangeDraft:
     """Draft the end of a share."""
     ended = {**resource_of(row, task), "version": row["version"] + 1}
     resource = TaskShareResource.model_validate(ended)
-    return _draft(TASK_SHARE_REMOVED, resource, FieldChange("role", resource.role, None))
+    draft = _draft(TASK_SHARE_REMOVED, resource, FieldChange("role", resource.role, None))
+    return replace(draft, also=frozenset(), lost_by=draft.also)
 
 
 def _draft(event_type: str, resource: TaskShareResource, change: FieldChange | None = None) -> ChangeDraft:
