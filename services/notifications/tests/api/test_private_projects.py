@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from chassis.ids import uuid7
 from notifications_service.live.consumers import NOUNS
+from notifications_service.live.repository import comments_deleted
+from sqlalchemy import event as events
 
 REGISTRY = Path(__file__).parents[4] / "contracts" / "events" / "tasks"
 
@@ -211,3 +213,53 @@ async def test_b9_the_words_of_a_deleted_comment_are_not_replayed(service, world
         (gone, None, [None]),
         (stays, "d", ["d", None]),
     ]
+
+
+@pytest.mark.parametrize("kind", ["project_member", "task_share"])
+async def test_j4_of_the_end_of_ones_part_one_is_told_that_access_is_lost(
+    service, world, feed, signer, crew, project, kind
+):
+    """At once and on a replay, and the others what has ended."""
+    task = str(uuid7())
+    async with service.reading(crew["ann"]) as ann, service.reading(crew["owner"]) as owner:
+        about = {"audience": [crew["owner"]], "lost_by": [str(crew["ann"])], "project_id": str(project)}
+        ended = {
+            "project_member": lambda: world.role_in(project, crew["ann"], "removed", **about),
+            "task_share": lambda: world.share(task, crew["ann"], "removed", **about),
+        }[kind]()
+        before = world.seq - 1
+        await feed.keep(ended)
+        told, shown = await ann.frame(), await owner.frame()
+    async with service.reading(crew["ann"], signer.position({world.id: before})) as again:
+        replayed = await again.frame()
+    assert replayed == told
+    for frame in (told, shown):
+        assert (frame["type"], frame["project_id"]) == (f"{kind}.removed", str(project))
+    assert (told["data"], told["changes"], told["removed"]) == (None, [], {"reason": "access_lost"})
+    assert (shown["data"]["user_id"], "removed" in shown) == (str(crew["ann"]), False)
+
+
+MANY_EVENTS = """
+    INSERT INTO notifications.stream_event (workspace_id, seq, type, audience, frame, occurred_at)
+    SELECT :w, n, CASE WHEN n % 10 = 0 THEN 'comment.deleted.v1' ELSE 'task.updated.v1' END, '{}',
+        jsonb_build_object('subject', 'comment ' || n), now()
+    FROM generate_series(1, 20000) AS n
+"""
+
+
+async def test_b9_what_is_deleted_of_a_long_past_is_found_by_an_index(database, world, rows):
+    """However much has happened since: each part of a replay asks."""
+    await rows(MANY_EVENTS, w=world.id)
+    await rows("ANALYZE notifications.stream_event")
+    asked = []
+    async with database.writer.connect() as connection:
+        engine = connection.sync_connection
+        events.listen(engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+        comments = [f"comment {n}" for n in range(1, 200)]
+        gone = await comments_deleted(connection, comments, workspace_id=world.id, after=50)
+        await connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
+        ((statement, parameters), *_) = asked
+        plan = (await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)).scalars().all()
+        await connection.rollback()
+    assert gone == {f"comment {n}" for n in range(60, 200, 10)}
+    assert "ix_stream_event_comment_deleted" in "\n".join(plan)

@@ -2,7 +2,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Index, String
+from sqlalchemy import BigInteger, DateTime, Index, String, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.orm import Mapped, mapped_column
@@ -18,7 +18,15 @@ class StreamEvent(Base):
     """
 
     __tablename__ = "stream_event"
-    __table_args__ = (Index("ix_stream_event_occurred_at", "occurred_at"),)
+    __table_args__ = (
+        Index("ix_stream_event_occurred_at", "occurred_at"),
+        Index(
+            "ix_stream_event_comment_deleted",
+            "workspace_id",
+            text("(frame ->> 'subject')"),
+            postgresql_where=text("type = 'comment.deleted.v1'"),
+        ),
+    )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
