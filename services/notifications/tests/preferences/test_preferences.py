@@ -179,6 +179,13 @@ async def test_k2_effective_says_what_holds_and_why(api, headers, put, places):
         assert codes(answer) == [(code, next(iter(asked)))]
 
 
+async def test_k2_effective_says_that_what_is_not_in_the_inbox_is_told_nowhere(api, headers, put):
+    await put({"preferences": [line(kind="assigned", channel="inbox", mode="off")]})
+    answer = await api.get(f"{PATH}/effective", params={"kind": "assigned"}, headers=headers)
+    told = [(one["channel"], one["mode"], one["preference"]["channel"]) for one in answer.json()["data"]["channels"]]
+    assert told == [(channel, "off", "inbox") for channel in ("inbox", "email", "chat", "push")]
+
+
 async def test_k2_effective_tells_of_quiet_hours(api, headers, put):
     """Quiet for all but the minute before now, so that now is in them."""
     now = utcnow()

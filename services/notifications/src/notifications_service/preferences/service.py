@@ -113,8 +113,15 @@ async def explain(
     row = await repository.find(reader, user_id)
     wishes = NOTHING if row is None else wishes_of(row)
     decided = decisions(wishes, kind=kind, place=place, urgent=False, now=now)
+    # What is not in the inbox is told nowhere else: then its line is what counts on each channel.
+    is_told = decided["inbox"].mode != "off"
     effects = [
-        _effect(channel, one, holding(wishes.lines, kind=kind, channel=channel, place=place), now)
+        _effect(
+            channel,
+            one if is_told else decided["inbox"],
+            holding(wishes.lines, kind=kind, channel=channel if is_told else "inbox", place=place),
+            now,
+        )
         for channel, one in decided.items()
     ]
     return EffectiveOut(kind=kind, workspace_id=place.workspace_id, project_id=place.project_id, channels=effects)
