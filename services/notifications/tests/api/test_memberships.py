@@ -60,6 +60,11 @@ async def test_r54_a_removed_member_sees_nothing_more(service, world, team, feed
         assert (await removed.frame())["data"]["title"] == "elsewhere"
         assert await removed.is_idle()
     async with service.reading(ann, signer.position({world.id: 1})) as again:
+        # That it is out of it is all that it is told of it.
+        if is_told:
+            assert (await again.frame())["removed"] == {"reason": "access_lost"}
+        revoked = await again.frame()
+        assert (revoked["type"], revoked["workspace_id"]) == ("subscription_revoked", str(world.id))
         assert [frame["workspace_id"] for frame in await again.frames(2)] == [str(other.id)] * 2
         assert await again.is_idle()
 

@@ -363,6 +363,35 @@ async def test_j7_a_workspace_that_is_lost_ends_all_of_it(service, scene, feed, 
         assert await reader.is_idle()
 
 
+async def test_j3_a_workspace_that_was_lost_meanwhile_is_told_to_who_comes_back(service, scene, feed, signer):
+    """Once, to who knew of it by the cursor; and it is nothing to subscribe to any more."""
+    async with service.reading(scene.ann) as reader:
+        await feed.keep(scene.task("before", scene.one))
+        cursor = (await reader.frame())["cursor"]
+    missed = scene.task("missed", scene.one)
+    await feed.keep(missed, scene.world.leaves(scene.ann, is_told=True), scene.task("after", scene.one))
+    query = {"cursor": cursor, "scopes": f"workspace:{scene.world.id}"}
+    assert (await refused(service, scene.ann, query))[:2] == (404, "NOT_FOUND")
+    async with service.reading(scene.ann, cursor) as reader:
+        gone, revoked = await reader.frames(2)
+        assert (gone["type"], gone["data"], gone["removed"]) == ("member.removed", None, {"reason": "access_lost"})
+        assert (revoked["type"], revoked["workspace_id"]) == ("subscription_revoked", str(scene.world.id))
+        assert signer.read_position(revoked["cursor"]) == {scene.ann: 0}
+        assert await reader.is_idle()
+    async with service.reading(scene.ann, cursor, query={"scopes": "me"}) as reader:
+        assert (await reader.frame())["type"] == "subscription_revoked"
+        assert await reader.is_idle()
+    for told in (gone["cursor"], revoked["cursor"]):
+        async with service.reading(scene.ann, told) as reader:
+            assert await reader.is_idle()
+    # Who is in it again since then has missed a time, and is told when that began.
+    await feed.keep(scene.world.joins(scene.ann), scene.task("again", scene.one))
+    async with service.reading(scene.ann, cursor) as reader:
+        frames = await reader.frames(4)
+        assert [one["type"] for one in frames] == ["task.created", "member.removed", "member.added", "task.created"]
+        assert await reader.is_idle()
+
+
 async def test_j3_a_cursor_of_some_scopes_is_one_of_everything(service, scene, feed):
     """What was passed over is not missed by who asks for it later."""
     async with service.reading(scene.ann, query={"scopes": f"project:{scene.one}"}) as reader:

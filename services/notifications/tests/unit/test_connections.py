@@ -16,7 +16,7 @@ USER, WORKSPACE, TASK = uuid7(), uuid7(), uuid7()
 @pytest.fixture
 def connection():
     found = Connection(Principal(USER, uuid7()), CursorSigner("a secret of the tests, long enough"))
-    found.begin({WORKSPACE: Admission(1, 1)}, {WORKSPACE: 0, USER: 0})
+    found.begin({WORKSPACE: Admission(1, 1)}, {WORKSPACE: 0, USER: 0}, {})
     return found
 
 

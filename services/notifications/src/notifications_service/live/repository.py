@@ -158,6 +158,17 @@ async def memberships(reader: AsyncConnection, users: Iterable[UUID]) -> Sequenc
     return (await reader.execute(query)).mappings().all()
 
 
+async def ended_memberships(
+    reader: AsyncConnection, positions: Mapping[UUID, int], *, user_id: UUID
+) -> dict[UUID, int]:
+    """Return by workspace with which change a user's membership ended, where that comes after a position."""
+    query = select(membership.c.workspace_id, membership.c.changed_seq).where(
+        membership.c.workspace_id == any_(_uuids(positions)), membership.c.user_id == user_id, membership.c.removed
+    )
+    found = {row.workspace_id: row.changed_seq for row in (await reader.execute(query)).all()}
+    return {workspace: seq for workspace, seq in found.items() if seq > positions[workspace]}
+
+
 async def places(reader: AsyncConnection, projects: Collection[UUID]) -> dict[UUID, UUID]:
     """Return the workspaces of these projects, as far as they are known; for none, nothing is asked."""
     if not projects:

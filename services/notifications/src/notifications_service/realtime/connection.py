@@ -47,6 +47,8 @@ class Connection:
         self._caller = caller
         self.positions: dict[UUID, int] = {}
         """By workspace, and for the user's own stream by the user's id, the last change that was dealt with."""
+        self.ended: Mapping[UUID, int] = {}
+        """By workspace that the reader is out of since its cursor, the change that says so, until it is told."""
         self.subscribed: set[UUID] = set()
         """The workspaces whose frames the hub hands to this connection; the hub keeps it."""
         self.wanted = Subscriptions(caller.user_id)
@@ -62,9 +64,12 @@ class Connection:
         self._revoked: dict[UUID, int] = {}
         self._news = asyncio.Event()
 
-    def begin(self, admissions: Mapping[UUID, Admission], positions: Mapping[UUID, int]) -> None:
-        """Set out from these positions, as a member by these admissions."""
-        self.positions = dict(positions)
+    def begin(
+        self, admissions: Mapping[UUID, Admission], positions: Mapping[UUID, int], ended: Mapping[UUID, int]
+    ) -> None:
+        """Set out from these positions, as a member by these admissions, and before the ends of memberships."""
+        self.positions = {**positions, **{workspace: seq - 1 for workspace, seq in ended.items()}}
+        self.ended = ended
         self._known = {workspace: admission.changed_seq for workspace, admission in admissions.items()}
 
     def sees(self, workspace: UUID, places: Mapping[UUID, UUID]) -> bool:

@@ -1,6 +1,6 @@
 """Everything that one reader gets, in order, whatever carries it: a WebSocket or a stream of events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from chassis.db.engine import Database
@@ -27,6 +27,7 @@ class Delivery:
         """
         connection = self._connection
         await self._send(ready(connection.cursor()))
+        await self._tell_ended()
         await self._catch_up(list(connection.positions))
         while True:
             await connection.flush(self._send)
@@ -40,18 +41,28 @@ class Delivery:
             else:
                 await connection.news()
 
+    async def _tell_ended(self) -> None:
+        """Tell of the workspaces that the reader is out of since its cursor, which it hears nothing more of then."""
+        connection = self._connection
+        await self._send_missed(connection.ended)
+        connection.ended = {}
+
     async def _catch_up(self, workspaces: Iterable[UUID]) -> None:
         """Subscribe first and read the past second, again where meanwhile more came than may wait."""
         connection = self._connection
         connection.start_catching_up()
         until = await self._hub.subscribe(connection, workspaces)
         while True:
-            positions = dict(connection.positions)
-            is_asked = connection.wanted.needs_tasks
-            past = missed(self._database, user_id=connection.user_id, after=positions, until=until, is_asked=is_asked)
-            async for frame in past:
-                await connection.deliver(frame, self._send)
+            await self._send_missed(until)
             if connection.has_caught_up():
                 return
             connection.start_catching_up()
             until = await self._hub.subscribe(connection, list(connection.positions))
+
+    async def _send_missed(self, until: Mapping[UUID, int]) -> None:
+        """Send what lies between where the reader is in some streams and other places. Raises CursorExpired."""
+        connection = self._connection
+        positions, is_asked = dict(connection.positions), connection.wanted.needs_tasks
+        past = missed(self._database, user_id=connection.user_id, after=positions, until=until, is_asked=is_asked)
+        async for frame in past:
+            await connection.deliver(frame, self._send)

@@ -84,7 +84,8 @@ async def set_out(
 
     Without a cursor that is the present. A workspace that a cursor does not name is one that the reader was no
     member of then, so it is read from the reader's first day in it. The user's own stream is read from the present on
-    where a cursor does not name it, as that of a change.
+    where a cursor does not name it, as that of a change. Of a workspace that the reader is out of since the cursor the
+    end of the membership is left to be told.
     """
     async with database.reader.connect() as reader:
         rows = await repository.memberships(reader, [connection.user_id])
@@ -106,7 +107,19 @@ async def set_out(
         seen = cursor
     else:
         seen = {**cursor, **await _heads(database, [own])}
-    connection.begin(admissions, {stream: seen.get(stream, first) for stream, first in begun.items()})
+    ended = await _ended(database, connection, {one: at for one, at in (cursor or {}).items() if one not in begun})
+    positions = {stream: seen.get(stream, first) for stream, first in begun.items()}
+    connection.begin(admissions, positions, ended)
+
+
+async def _ended(database: Database, connection: Connection, beyond: Mapping[UUID, int]) -> dict[UUID, int]:
+    """Return with which change each membership ended that a cursor still knows of, within the caller's restriction."""
+    if not beyond:
+        return {}
+    async with database.reader.connect() as reader:
+        ended = await repository.ended_memberships(reader, beyond, user_id=connection.user_id)
+        places = await repository.places(reader, connection.projects)
+    return {workspace: seq for workspace, seq in ended.items() if connection.sees(workspace, places)}
 
 
 async def _heads(database: Database, streams: Iterable[UUID]) -> dict[UUID, int]:
@@ -199,7 +212,7 @@ async def is_member(
     workspace = scope.id
     if workspace is None or workspace == connection.user_id:
         return False
-    if workspace in connection.positions:
+    if workspace in connection.positions and workspace not in connection.ended:
         return True
     async with database.reader.connect() as reader:
         rows = await repository.memberships(reader, [connection.user_id])
