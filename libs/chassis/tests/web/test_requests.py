@@ -204,6 +204,7 @@ async def test_no_body_is_an_empty_one_where_no_field_has_to_be_there(api):
     assert entries(await api.patch(f"{path}?zz=1")) == [("zz", "UNKNOWN_PARAMETER")]
     for refused in (await api.put(path), await api.put(f"{path}?zz=1")):
         assert (refused.status_code, entries(refused)[-1]) == (422, (None, "REQUIRED"))
+        assert refused.json()["errors"][-1]["message"] == "This request needs a body: a JSON object."
 
 
 async def test_422_without_a_body_and_415_with_one_of_another_kind(api):

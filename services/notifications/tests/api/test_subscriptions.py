@@ -260,6 +260,19 @@ async def test_r28_a_message_that_can_not_be_followed(service, message, code, fi
         assert await reader.is_idle()
 
 
+async def test_r28_a_message_with_a_wrong_field_is_told_which_there_are(service):
+    async with service.reading(uuid7()) as reader:
+        answer = await reader.ask({"type": "unsubscribe", "scope": "me"})
+        assert answer["errors"] == [
+            {
+                "field": "scope",
+                "code": "UNKNOWN_FIELD",
+                "message": "There is no such field here.",
+                "allowed": ["id", "workspace", "project", "task", "me", "type"],
+            }
+        ]
+
+
 async def test_r54_fifty_subscriptions_and_no_more(service, scene, feed, tasks_api):
     tasks = [str(uuid7()) for _ in range(49)]
     for task in tasks:

@@ -37,6 +37,7 @@ INNER_NAMES = frozenset(
     }
 )
 """What a name ends in that means something, or should, within one machine or network only (RFC 6761, 6762, 9476)."""
+NOT_PUBLIC = "The host is not on the public internet, nor are all its addresses in EGRESS_ALLOWED_NETWORKS."
 
 
 class UrlNotAllowed(AppError):
@@ -77,13 +78,13 @@ class EgressRules:
             raise UrlNotAllowed("Write the URL as https://host/path, without a fragment.")
         scheme = parts["scheme"].lower()
         if scheme not in (PORTS if self.http else {"https"}):
-            raise UrlNotAllowed("Only https:// is allowed here.")
+            raise UrlNotAllowed("Only https:// is allowed here, unless EGRESS_ALLOW_HTTP is set.")
         place = PLACE.fullmatch(parts["authority"])
         if place is None:
             raise UrlNotAllowed("Write the host in its ASCII form, without a user and a password.")
         port = int(place["port"] or PORTS[scheme])
         if port > MAX_PORT or not any(port in allowed for allowed in self.ports):
-            raise UrlNotAllowed("This port is not allowed here.")
+            raise UrlNotAllowed("This port is none of those that are allowed here (EGRESS_ALLOWED_PORTS).")
         host = place["host"].lower()
         address = _literal(host)
         if address is None:
@@ -96,7 +97,7 @@ class EgressRules:
     def check(self, addresses: Iterable[Address]) -> None:
         """Refuse what has an address, among any others, that requests may not go to. Raises UrlNotAllowed."""
         if not all(map(self._allows, addresses)):
-            raise UrlNotAllowed("The host is not on the public internet.")
+            raise UrlNotAllowed(NOT_PUBLIC)
 
     def _allows(self, address: Address) -> bool:
         return is_public(address) or (is_within(address, self.networks) and not is_within(address, NEVER))
@@ -107,7 +108,7 @@ class EgressRules:
             raise UrlNotAllowed("The host is no name that everybody reads in the same way.")
         endings = {labels[-1], ".".join(labels[-2:])}
         if not self.networks and (len(labels) == 1 or endings & INNER_NAMES):
-            raise UrlNotAllowed("The host is not on the public internet.")
+            raise UrlNotAllowed(NOT_PUBLIC)
 
 
 def _plain(url: str) -> str:

@@ -40,6 +40,7 @@ CODES = {
     "timezone_aware": ("TIMEZONE_REQUIRED", "This instant needs an offset, such as Z."),
     "string_pattern_mismatch": ("INVALID_FORMAT", "This does not have the expected form."),
 }
+NO_BODY = ("REQUIRED", "This request needs a body: a JSON object.")
 FIELD_CODES = {
     "REQUIRED": "This field is required.",
     "INVALID_ID": "This is not a valid id (a UUID).",
@@ -228,7 +229,7 @@ def _detail(error: dict[str, Any], names: Names, meant: Mapping[str, str] = NO_O
     if kind == "extra_forbidden":
         return _unknown_field(field, names)
     if kind in CODES:
-        code, sentence = CODES[kind]
+        code, sentence = NO_BODY if kind == "missing" and field is None else CODES[kind]
         allowed = _allowed(context) if code == "NOT_ALLOWED" else None
         message = sentence.format_map(context) if "{" in sentence else sentence
         return ErrorDetail(code, message, field, hint=_hint(error.get("input"), allowed or ()), allowed=allowed)

@@ -48,7 +48,8 @@ CODES = {
     "uuid_parsing": "INVALID_ID",
     "literal_error": "NOT_ALLOWED",
 }
-SENTENCES = {**FIELD_CODES, "ONE_SCOPE": "Name one of workspace, project, task and me.", "UNKNOWN_FIELD": "Not known."}
+SENTENCES = {**FIELD_CODES, "ONE_SCOPE": "Name one of workspace, project, task and me."}
+FIELDS = {one.__name__: tuple(one.model_fields) for one in (Subscribe, Unsubscribe)}
 
 
 class Opening(NamedTuple):
@@ -189,12 +190,13 @@ def _decoded(text: str | bytes) -> Mapping[str, Any]:
 
 
 def _as_input(error: ValidationError) -> InvalidInput:
-    return InvalidInput(details=_details(error.errors(include_url=False, include_input=False)))
+    return InvalidInput(details=_details(error.errors(include_url=False, include_input=False), FIELDS[error.title]))
 
 
-def _details(errors: Sequence[Mapping[str, Any]]) -> list[ErrorDetail]:
+def _details(errors: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[ErrorDetail]:
     found = []
     for one in errors:
         code = CODES.get(one["type"], one["type"] if one["type"] in SENTENCES else "WRONG_TYPE")
-        found.append(ErrorDetail(code, SENTENCES[code], next(map(str, one["loc"]), None)))
+        allowed = names if code == "UNKNOWN_FIELD" else None
+        found.append(ErrorDetail(code, SENTENCES[code], next(map(str, one["loc"]), None), allowed=allowed))
     return found
