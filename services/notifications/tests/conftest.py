@@ -366,7 +366,8 @@ def database_settings(postgres_url: str, worker_id: str) -> DatabaseSettings:
 
 @pytest.fixture(scope="session")
 async def database(database_settings: DatabaseSettings) -> AsyncIterator[Database]:
-    found = open_database(database_settings, application_name="notifications-tests")
+    patient = database_settings.model_copy(update={"pool_wait_seconds": 60.0})
+    found = open_database(patient, application_name="notifications-tests")
     yield found
     await asyncio.gather(*ENDING)
     await found.close()

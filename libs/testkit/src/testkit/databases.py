@@ -9,7 +9,7 @@ import asyncpg
 from chassis.settings import DatabaseSettings
 from pydantic import SecretStr
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 PATIENCE: dict[str, Any] = {
     "pool_wait_seconds": 5,
     "write_wait_seconds": 5,

