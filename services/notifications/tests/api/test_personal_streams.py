@@ -116,6 +116,18 @@ async def test_r55_fifty_at_once_have_numbers_without_gaps(service, tell, databa
         assert await of_ann.is_idle()
 
 
+async def test_r55_new_streams_are_begun_by_many_at_once_and_nobody_waits_in_a_ring(database):
+    """Each wants some of those that others make at that moment."""
+    for _ in range(20):
+        users = sorted(uuid7() for _ in range(3))
+
+        async def begin(*wanted):
+            async with transaction(database) as session:
+                assert (await lock_streams(session, user_ids=wanted)).keys() == set(wanted)
+
+        await asyncio.gather(*(begin(*wanted) for one in users for wanted in ([one], users, users[::-1])))
+
+
 async def test_j3_what_is_forgotten_ends_with_4410(service, database, tell, signer, rows):
     user = uuid7()
     await tell(user, "old", "new")

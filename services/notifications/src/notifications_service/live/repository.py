@@ -11,6 +11,7 @@ from chassis.db.purging import delete_batch
 from sqlalchemy import (
     BigInteger,
     BindParameter,
+    ColumnElement,
     RowMapping,
     Text,
     and_,
@@ -70,16 +71,27 @@ async def lock_heads(session: AsyncSession, streams: Collection[UUID]) -> dict[U
     What later statements read of their events includes everything that earlier holders committed. They are locked in
     one order, so that two who want some of the same wait for each other and not in a ring.
     """
-    found = await _lock_known(session, streams)
-    if missing := sorted(set(streams) - found.keys()):
-        new = insert(head).values([{"workspace_id": one, "contiguous_seq": 0} for one in missing])
+    asked = sorted(set(streams))
+    found = await _lock_known(session, asked, where=_are_known(asked))
+    if asked and not found:
+        # Nothing is held while a new one is made, since who makes the same one may want what we would hold.
+        new = insert(head).values([{"workspace_id": one, "contiguous_seq": 0} for one in asked])
         await session.execute(new.on_conflict_do_nothing())
-        found |= await _lock_known(session, missing)
+        found = await _lock_known(session, asked)
     return found
 
 
-async def _lock_known(session: AsyncSession, streams: Iterable[UUID]) -> dict[UUID, int]:
+def _are_known(streams: Sequence[UUID]) -> ColumnElement[bool]:
+    known = head.alias("known")
+    count = select(func.count()).where(known.c.workspace_id == any_(_uuids(streams))).scalar_subquery()
+    return count == len(streams)
+
+
+async def _lock_known(
+    session: AsyncSession, streams: Iterable[UUID], *, where: ColumnElement[bool] | None = None
+) -> dict[UUID, int]:
     locked = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id == any_(_uuids(streams)))
+    locked = locked if where is None else locked.where(where)
     found = await session.execute(locked.order_by(head.c.workspace_id).with_for_update())
     return {row.workspace_id: row.contiguous_seq for row in found}
 
