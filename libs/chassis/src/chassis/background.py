@@ -77,6 +77,8 @@ Open = Callable[[], tuple[BackgroundSettings, Background]]
 BROKER_SECONDS = 60.0
 BROKER_PAUSE_SECONDS = 0.5
 PARTS = ("worker", "relay", "scheduler")
+CONNECTION_SECONDS = 15.0
+"""How long work that nobody waits for stands in line for a connection: less than a message may take."""
 
 
 @dataclass(frozen=True)
@@ -195,11 +197,20 @@ async def redrive(
         await database.close()
 
 
+def patient(settings: DatabaseSettings) -> DatabaseSettings:
+    """Return settings by which whoever finds all connections taken waits, where a request would be answered 503.
+
+    In the background giving up saves nobody's time: the same work only comes again.
+    """
+    waits = ("pool_wait_seconds", "write_wait_seconds")
+    return settings.model_copy(update={one: max(getattr(settings, one), CONNECTION_SECONDS) for one in waits})
+
+
 def _role(name: str, parts: Sequence[str], open_service: Open) -> Role:
     def run(_arguments: Sequence[str]) -> int:
         settings, background = open_service()
         label = f"{background.service}-{name}"
-        database = open_database(settings.database, application_name=label)
+        database = open_database(patient(settings.database), application_name=label)
         transport = open_transport(settings.broker.url.get_secret_value())
         return run_process(
             service=label,
