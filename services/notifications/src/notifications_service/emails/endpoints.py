@@ -28,7 +28,7 @@ unsubscribing = APIRouter(prefix="/api/v1/unsubscribe", tags=["notification pref
 
 HTML = "text/html"
 PAGE_HEADERS = {**NO_STORE, "referrer-policy": "no-referrer"}
-NEVER_STORED = {"Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}}}
+NEVER_STORED = {"Cache-Control": "`no-store`."}
 Token = Annotated[str, Query(max_length=MAX_TOKEN, description="From the link in a mail.")]
 
 
