@@ -101,6 +101,6 @@ def read_line(terminal):
 
 def test_options_and_settings_that_the_readme_names_exist(type_in):
     named = re.findall(r'^\| `make run ARGS="(--[a-z-]+)', README, re.MULTILINE)
-    assert named == ["--port", "--ephemeral", "--reset", "--no-seed", "--json"]
+    assert named == ["--port", "--ephemeral", "--reset", "--no-seed", "--json", "--local-port"]
     known = type_in(".venv/bin/taskloom up --help", COLUMNS="200", NO_COLOR="1")
     assert all(option in known for option in named)

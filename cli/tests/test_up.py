@@ -29,6 +29,11 @@ def test_a_whole_life(start, status, place, type_in):
     for url in (summary["docs"], summary["mail"], *summary["metrics"].values()):
         assert status(url) == 200
     assert json.loads(type_in(summary["curl"]))["data"]["title"] == "Buy milk"
+    # No webhook leads to what listens here, unless a port is opened for it.
+    hook = {"url": "http://127.0.0.1:9/hook", "scope": {"type": "user"}}
+    bearer = {"Authorization": f"Bearer {ada['access_token']}"}
+    refusal = httpx2.post(f"{copy.api}/webhooks", json=hook, headers=bearer).json()
+    assert [one["code"] for one in refusal["errors"]] == ["URL_NOT_ALLOWED"]
     for user in summary["users"]:
         assert status(f"{copy.api}/tasks?workspace_id={summary['workspace_id']}", user["access_token"]) == 200
 
@@ -48,6 +53,18 @@ def test_a_whole_life(start, status, place, type_in):
     # A token of the first run is good at once; the start has used up nothing of Ben's limit, the first run one.
     ben = summary["users"][1]
     assert [status(f"{again.api}/users/me", ben["access_token"]) for _ in range(3)] == [200, 200, 429]
+
+
+def test_a_port_of_this_machine_is_opened_for_webhooks_by_its_number(start):
+    copy = start("--local-port", "9009")
+    bearer = {"Authorization": f"Bearer {copy.summary['users'][0]['access_token']}"}
+
+    def made_for(url):
+        body = {"url": url, "scope": {"type": "user"}}
+        return httpx2.post(f"{copy.api}/webhooks", json=body, headers=bearer).status_code
+
+    assert (made_for("http://127.0.0.1:9009/hook"), made_for("http://localhost:9009/hook")) == (201, 201)
+    assert (made_for("http://127.0.0.1:9010/hook"), made_for("http://10.0.0.1:9009/hook")) == (422, 422)
 
 
 def test_the_people_of_the_example_accept_invitations(start):

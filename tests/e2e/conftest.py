@@ -22,6 +22,12 @@ from testkit.waiting import eventually
 
 PASSWORD = "violet-harbor-77"
 DOCUMENT_SECONDS = 60.0
+RECEIVERS = {
+    "EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+    "EGRESS_ALLOWED_PORTS": "1-65535",
+    "EGRESS_ALLOW_HTTP": "true",
+}
+"""What lets webhooks and chats reach the receivers of tests."""
 PATHS_OF_SERVICES = {"/api/v1/auth/login", "/api/v1/tasks", "/api/v1/tasks/{task_id}/attachments", "/api/v1/ws-tickets"}
 
 
@@ -43,7 +49,8 @@ def running_copy(folder: Path, *, seeded: bool = False, **settings: str) -> Iter
         port = probe.getsockname()[1]
     options = ["--ephemeral", "--json", *([] if seeded else ["--no-seed"]), "--port", str(port)]
     command = [sys.executable, "-m", "taskloom_cli.main", "up", *options]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env={**os.environ, **settings})
+    environment = {**os.environ, **RECEIVERS, **settings}
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment)
     line = process.stdout.readline()
     assert line, f"taskloom ended with {process.wait()}"
     try:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from taskloom_cli.complaints import Complaint
@@ -58,9 +58,11 @@ def forget_database_client() -> None:
         del os.environ[name]
 
 
-def process_environments(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str, dict[str, str]]:
-    """Return the environment of every process. Raises Complaint."""
-    shared = _shared(folder, ports, passwords)
+def process_environments(
+    folder: DataFolder, ports: Ports, passwords: Passwords, *, local_ports: Sequence[int] = ()
+) -> dict[str, dict[str, str]]:
+    """Return the environment of every process. URLs of users may lead to `local_ports` here. Raises Complaint."""
+    shared = {**_shared(folder, ports, passwords), **_egress(local_ports)}
     environments: dict[str, dict[str, str]] = {}
     for process in PROCESSES:
         service = process.removesuffix("-background")
@@ -71,6 +73,17 @@ def process_environments(folder: DataFolder, ports: Ports, passwords: Passwords)
         kept = {name: value for name, value in defaults.items() if not is_given(name)}
         environments[process] = _of_service(service, {**os.environ, **kept, **_listening(process, ports)})
     return environments
+
+
+def _egress(local_ports: Sequence[int]) -> dict[str, str]:
+    """Return what lets webhooks and chats reach ports of this machine: by itself nothing, since databases are here."""
+    if not local_ports:
+        return {}
+    return {
+        "EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+        "EGRESS_ALLOWED_PORTS": ",".join(["443", *map(str, local_ports)]),
+        "EGRESS_ALLOW_HTTP": "true",
+    }
 
 
 def _listening(process: str, ports: Ports) -> dict[str, str]:
@@ -106,9 +119,6 @@ def _shared(folder: DataFolder, ports: Ports, passwords: Passwords) -> dict[str,
         "NOTIFICATIONS_SEALING_KEYS": _ring(f"{encryption}:notifications"),
         "NOTIFICATIONS_VAPID_KEY": _scalar(f"{encryption}:push"),
         "NOTIFICATIONS_DRIVERS": "recording",
-        "EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
-        "EGRESS_ALLOWED_PORTS": "1-65535",
-        "EGRESS_ALLOW_HTTP": "true",
         "IDENTITY_SIGNING_KEY": private,
         "IDENTITY_VERIFY_KEY": public,
         "AUTH_TASKS_URL": f"http://{HOST}:{ports.api['tasks']}",

@@ -22,12 +22,24 @@ def up(
     reset: Annotated[bool, typer.Option("--reset", help="Delete the data of this folder first.")] = False,
     no_seed: Annotated[bool, typer.Option("--no-seed", help="Begin empty.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object when ready.")] = False,
+    local_port: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=65535, help="Let webhooks and chats lead to this port of this machine; repeatable."),
+    ] = None,
 ) -> None:
     """Start everything: databases, services, gateway. Data stays in .taskloom/ of this folder."""
     from taskloom_cli.up import Options  # noqa: PLC0415 - so that --help does not wait for it
     from taskloom_cli.up import up as start  # noqa: PLC0415 - same
 
-    sys.exit(start(Options(ephemeral=ephemeral, reset=reset, port=port, seed=not no_seed, as_json=as_json)))
+    options = Options(
+        ephemeral=ephemeral,
+        reset=reset,
+        port=port,
+        seed=not no_seed,
+        as_json=as_json,
+        local_ports=tuple(local_port or ()),
+    )
+    sys.exit(start(options))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -51,6 +51,7 @@ class Options:
     port: int
     seed: bool
     as_json: bool
+    local_ports: tuple[int, ...] = ()
 
 
 def up(options: Options) -> int:
@@ -87,7 +88,7 @@ def _start(supervisor: Supervisor, folder: DataFolder, lock: int, options: Optio
     begin_preloading()
     passwords = read_passwords(folder)
     ports = choose_ports(options.port)
-    environments = process_environments(folder, ports, passwords)
+    environments = process_environments(folder, ports, passwords, local_ports=options.local_ports)
     wait_for_servers = _start_servers(supervisor, folder, lock, ports, passwords)
     _check_settings(folder, environments)
     wait_for_servers()
