@@ -381,6 +381,31 @@ async def test_r54_client_that_does_not_read_is_cut_off(start, user, services):
         socket.transport.abort()
 
 
+async def test_j3_r54_who_reads_on_learns_that_it_was_too_slow(start, user, services):
+    """What was passed on before it stopped reading comes whole, and then a close frame instead of a broken connection."""
+    ended, frame = asyncio.Event(), "x" * 60_000
+
+    async def flood(_scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        try:
+            while True:
+                await send({"type": "websocket.send", "text": frame})
+        finally:
+            ended.set()
+
+    services.notifications.behave_socket = flood
+    async with start(blocked_seconds=0.3) as gateway:
+        socket = await websockets.connect(gateway.socket_url, additional_headers=user.headers, max_queue=1)
+        socket.transport.pause_reading()
+        await asyncio.wait_for(ended.wait(), 10)
+        socket.transport.resume_reading()
+        with pytest.raises(websockets.ConnectionClosed):
+            while True:
+                assert await asyncio.wait_for(socket.recv(), 10) == frame
+        assert (socket.close_code, socket.close_reason) == (1013, "too slow")
+
+
 async def test_r16_sockets_count_as_connections_and_give_their_place_back(start, user):
     async with start(max_connections_per_address=3) as gateway:
         for _ in range(6):

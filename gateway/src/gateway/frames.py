@@ -144,6 +144,16 @@ class ServiceFrames:
     def between_messages(self) -> bool:
         return self.between_frames and not self._in_message
 
+    def end_of_frame(self, data: bytes) -> int | None:
+        """Return how much of `data` belongs to the frame that is under way; None where that does not end in it."""
+        left = self._left
+        if self._head:
+            head = head_at(self._head + data, 0)
+            if head is None:
+                return None
+            left = head.end - len(self._head)
+        return left if left <= len(data) else None
+
     def follow(self, data: bytes) -> None:
         """Go on by what has come."""
         data, at = self._head + data, self._left

@@ -23,10 +23,13 @@ log = structlog.get_logger()
 POLICY = 1008
 TOO_LARGE = 1009
 RESTARTING = 1012
+TRY_AGAIN = 1013
 UNAUTHORIZED = 4401
 MESSAGES_PER_SECOND = 20
 BLOCKED_SECONDS = 10.0
-"""How long nothing is read before the socket is cut. After 5 the service says where to go on from, for who reads on."""
+"""How long nothing is read before the socket ends. After 5 the service says where to go on from, for who reads on."""
+UNREAD_SECONDS = 20.0
+"""How long what was sent to somebody who did not read waits for being read after all, the close frame behind it."""
 CLOSE_SECONDS = 1.0
 CLOSE_ANSWER_SECONDS = 5.0
 SPREAD_SECONDS = 5.0
@@ -145,8 +148,7 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
     def pause_writing(self) -> None:
         if self._service is not None and not self._service.transport.is_closing():
             self._service.transport.pause_reading()
-        # A close frame would wait behind what is not read, so there is none.
-        self._blocked = self._later(self._blocked_seconds, self.transport.abort)
+        self._blocked = self._later(self._blocked_seconds, self._give_up)
 
     def resume_writing(self) -> None:
         if self._blocked is not None:
@@ -161,8 +163,10 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         """Pass on what it sends."""
         if self._last == b"" or self.transport.is_closing():
             return
-        self.transport.write(data)
-        self._from_service.follow(data)
+        # Once we end the socket, the frame that is under way is the last one.
+        end = None if self._last is None else self._from_service.end_of_frame(data)
+        self.transport.write(data[:end])
+        self._from_service.follow(data[:end])
         if self._own:
             self._say_own()
         if self._last is not None:
@@ -250,6 +254,14 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         if followed.has_spoken and followed.between_messages and not followed.has_closed and self.is_open:
             self.transport.write(self._own)
             self._own = b""
+
+    def _give_up(self) -> None:
+        """Hold the service up no longer; whoever reads on learns why after what is there already."""
+        self._deadline = self._deadline or self._later(UNREAD_SECONDS, self.transport.abort)
+        self._close(TRY_AGAIN, "too slow")
+        if self._service is not None and not self._service.transport.is_closing():
+            # The frame that is under way has to end before ours.
+            self._service.transport.resume_reading()
 
     def _close(self, code: int, reason: str) -> None:
         if self._last is not None:
