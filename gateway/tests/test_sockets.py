@@ -382,7 +382,7 @@ async def test_r54_client_that_does_not_read_is_cut_off(start, user, services):
 
 
 async def test_j3_r54_who_reads_on_learns_that_it_was_too_slow(start, user, services):
-    """What was passed on before it stopped reading comes whole, and then a close frame instead of a broken connection."""
+    """What was passed on before it stopped reading comes whole, and then a close frame."""
     ended, frame = asyncio.Event(), "x" * 60_000
 
     async def flood(_scope, receive, send):

@@ -26,7 +26,7 @@ class ChannelSender:
     def __init__(self, loaded: Settings, database: Database) -> None:
         self._closing: list[Close] = []
         self._sender = DeliverySender(
-            database, self._drivers(loaded, database), Preparation(loaded.mail.letterhead.api_url).prepare
+            database, self._drivers(loaded, database), Preparation(loaded.mail.tasks_url).prepare
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -81,6 +81,14 @@ class MailSettings(SettingsGroup):
         examples=["https://app.example.com/invitations"],
     )
 
+    task_links_url: PageUrl | None = Field(
+        default=None,
+        validation_alias="TASK_LINKS_URL",
+        description="What links to tasks in mails, chats and pushes begin with, an app's pages, to which the task's id "
+        "is added; PUBLIC_BASE_URL/api/v1/tasks without it, which people who follow a link can't read.",
+        examples=["https://app.example.com/tasks"],
+    )
+
     @field_validator("smtp_url")
     @classmethod
     def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
@@ -107,6 +115,11 @@ class MailSettings(SettingsGroup):
     def server(self) -> SmtpServer | None:
         """The mail server, None where there is none."""
         return None if self.smtp_url is None else SmtpServer.parse(self.smtp_url.get_secret_value())
+
+    @property
+    def tasks_url(self) -> str:
+        """What links to tasks begin with."""
+        return self.task_links_url or f"{self.public_base_url}/api/v1/tasks"
 
     @property
     def letterhead(self) -> Letterhead:

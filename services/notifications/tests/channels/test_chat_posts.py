@@ -140,7 +140,7 @@ def telling(sending, channel):
 
     async def prepare(session, deliveries):
         connections = await find_all_unscoped(session, [one["target_id"] for one in deliveries])
-        notices = await tell_events(session, deliveries, connections, api_url="https://api.example")
+        notices = await tell_events(session, deliveries, connections, tasks_url="https://app.example/tasks")
         return {
             one["id"]: Outgoing(
                 one["id"], "chat", 1, None, None, [notices[one["id"]]], Person(one["user_id"], ""), collapse_key=None
@@ -179,7 +179,7 @@ async def test_k4_a_post_says_what_happened_to_what(feed, world, follow, place, 
     (notice,) = [one.notice for one in channel.messages]
     assert (notice.text, notice.link) == (
         "Somebody created HOME-1 Buy milk",
-        f"https://api.example/api/v1/tasks/{task.data['task_id']}",
+        f"https://app.example/tasks/{task.data['task_id']}",
     )
 
 

@@ -52,7 +52,7 @@ IN_A_PROCESS = "import runpy, sys; runpy.run_path(sys.argv[1])['send_in_a_proces
 
 def sender_of(database, port):
     driver = EmailDriver(SmtpServer("127.0.0.1", port), LETTERHEAD, RING)
-    return DeliverySender(database, {"email": driver}, Preparation("https://api.example").prepare, poll_seconds=0.1)
+    return DeliverySender(database, {"email": driver}, Preparation("https://app.example/t").prepare, poll_seconds=0.1)
 
 
 def send_in_a_process(url, port):

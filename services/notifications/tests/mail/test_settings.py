@@ -43,6 +43,8 @@ def test_links_begin_with_what_is_set(load):
     assert load(**base).mail.letterhead.links_url == "https://api.example/api/v1/auth"
     letterhead = load(**base, ACCOUNT_LINKS_URL="https://app.example/#/account/").mail.letterhead
     assert (letterhead.api_url, letterhead.links_url) == ("https://api.example", "https://app.example/#/account")
+    assert load(**base).mail.tasks_url == "https://api.example/api/v1/tasks"
+    assert load(**base, TASK_LINKS_URL="https://app.example/#/tasks/").mail.tasks_url == "https://app.example/#/tasks"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from notifications_service.sight.service import Sight, sight_of, silenced
 
 OLDEST = timedelta(days=7)
 """Events that are followed later than so are told nobody."""
-TASKS = "/api/v1/tasks"
 EventKey = tuple[UUID, int]
 
 
@@ -86,7 +85,7 @@ async def tell_events(
     deliveries: Sequence[Mapping[Any, Any]],
     connections: Mapping[UUID, Mapping[Any, Any]],
     *,
-    api_url: str,
+    tasks_url: str,
 ) -> dict[UUID, Notice]:
     """Return what events say by now, by delivery; what is gone, or not to be seen any more, is left out."""
     known = await _look_up(session, deliveries)
@@ -98,7 +97,7 @@ async def tell_events(
         sight, user_id = known.sights[one["stream_id"]], one["user_id"]
         # What is of no project is seen by who is in the workspace.
         if sight.shows(stored_frame(row), user_id) and not sight.is_out(user_id, one["stream_id"]):
-            found[one["id"]] = _notice(row, known, api_url)
+            found[one["id"]] = _notice(row, known, tasks_url)
     return found
 
 
@@ -127,7 +126,7 @@ async def _look_up(session: AsyncSession, deliveries: Sequence[Mapping[Any, Any]
     )
 
 
-def _notice(row: Mapping[Any, Any], known: _Facts, api_url: str) -> Notice:
+def _notice(row: Mapping[Any, Any], known: _Facts, tasks_url: str) -> Notice:
     frame = row["frame"]
     data, task_id = frame["data"] or {}, _uuid(frame["task_id"])
     task: Mapping[str, Any] = data if frame["type"].startswith("task.") else known.tasks.get(task_id or UUID(int=0), {})
@@ -147,7 +146,7 @@ def _notice(row: Mapping[Any, Any], known: _Facts, api_url: str) -> Notice:
         title=title,
         excerpt=excerpt_of(str(body)) if body else None,
         actor=who,
-        link=None if task_id is None else f"{api_url}{TASKS}/{task_id}",
+        link=None if task_id is None else f"{tasks_url}/{task_id}",
     )
 
 

@@ -15,7 +15,6 @@ from notifications_service.people.rules import Known
 from notifications_service.preferences.rules import Place, Wishes, mode_of
 
 EMAIL, PUSH = "email", "push"
-TASKS = "/api/v1/tasks"
 READ, NOT_VISIBLE, INACTIVE, NO_ADDRESS = "read", "not_visible", "inactive", "no_address"
 TURNED_OFF = "turned_off"
 TARGET_GONE = "target_gone"
@@ -64,7 +63,7 @@ def is_turned_off(delivery: Mapping[Any, Any], notification: Mapping[Any, Any] |
     return mode_of(wishes.lines, kind=notification["kind"], channel=delivery["channel"], place=place) == "off"
 
 
-def notice_of(row: Mapping[Any, Any], *, api_url: str) -> Notice:
+def notice_of(row: Mapping[Any, Any], *, tasks_url: str) -> Notice:
     """Return a notification as channels tell it, from its row with the names that go with it."""
     known = shown(cast("RowMapping", row))
     task = known["task"]
@@ -80,7 +79,7 @@ def notice_of(row: Mapping[Any, Any], *, api_url: str) -> Notice:
         title=None if task is None else task.title,
         excerpt=row["excerpt"],
         actor=row["actor_name"],
-        link=None if row["task_id"] is None else f"{api_url}{TASKS}/{row['task_id']}",
+        link=None if row["task_id"] is None else f"{tasks_url}/{row['task_id']}",
     )
 
 

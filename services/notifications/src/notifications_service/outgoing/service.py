@@ -54,13 +54,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """Finds out what deliveries of notifications, digests and events tell; links lead to the API at `api_url`."""
+    """Finds out what deliveries of notifications, digests and events tell; links to tasks begin with `tasks_url`."""
 
-    api_url: str
+    tasks_url: str
 
     async def prepare(self, session: AsyncSession, rows: Sequence[RowMapping]) -> Prepared:
         """Return what is to be sent by delivery, or why nothing is: as its user sees it now."""
-        known = await _look_up(session, rows, self.api_url)
+        known = await _look_up(session, rows, self.tasks_url)
         return await _readable(session, {row["id"]: self._one(row, known) for row in rows})
 
     def _one(self, row: RowMapping, known: Facts) -> Outgoing | str:
@@ -84,13 +84,13 @@ class Preparation:
             return NOT_VISIBLE
         if is_told_elsewhere(row, found):
             return READ
-        return _message(row, known, [notice_of(found, api_url=self.api_url)])
+        return _message(row, known, [notice_of(found, tasks_url=self.tasks_url)])
 
     def _digest(self, row: RowMapping, known: Facts) -> Outgoing | str:
         told = known.digests.get(row["digest_id"])
         if told is None:
             return READ
-        return _message(row, known, [notice_of(one, api_url=self.api_url) for one in told.rows], rest=told.rest)
+        return _message(row, known, [notice_of(one, tasks_url=self.tasks_url) for one in told.rows], rest=told.rest)
 
 
 async def _readable(session: AsyncSession, found: Prepared) -> Prepared:
@@ -104,7 +104,7 @@ async def _readable(session: AsyncSession, found: Prepared) -> Prepared:
     }
 
 
-async def _look_up(session: AsyncSession, rows: Sequence[RowMapping], api_url: str) -> Facts:
+async def _look_up(session: AsyncSession, rows: Sequence[RowMapping], tasks_url: str) -> Facts:
     users = {row["user_id"] for row in rows}
     notifications = [row["notification_id"] for row in rows if row["notification_id"] is not None]
     told: Mapping[UUID, Mapping[Any, Any]] = {}
@@ -120,7 +120,7 @@ async def _look_up(session: AsyncSession, rows: Sequence[RowMapping], api_url: s
         notifications=told,
         digests=await digests.read_to_send(session, digest_ids=of_digests) if of_digests else {},
         targets=targets,
-        posts=await tell_events(session, of_events, targets, api_url=api_url) if of_events else {},
+        posts=await tell_events(session, of_events, targets, tasks_url=tasks_url) if of_events else {},
         previous=await previous_of(session, [row["id"] for row in rows if row["collapse_key"] is not None]),
     )
 
