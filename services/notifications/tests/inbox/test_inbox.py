@@ -223,7 +223,7 @@ async def test_k1_the_inbox_by_state_kind_place_and_task(office):
     assert await ids(f"?workspace_id={office.world.id}&state=unread") == [comment["id"]]
     assert await ids(f"?workspace_id={uuid7()}") == []
     assert await ids(f"?task_id={second.data['task_id']}&archived=true") == [of_second["id"]]
-    for query in ("?state=new", "?kind=nonsense", "?archived=1", "?limit=0", "?limit=101", "?group_by=day", "?page=1"):
+    for query in ("?kind=nonsense", "?archived=1", "?per_page=0", "?per_page=101", "?group_by=day", "?page=1"):
         await office.call(bob, "GET", query, status=422)
     await office.call(bob, "GET", "?cursor=nonsense", status=400)
 
@@ -245,13 +245,13 @@ async def test_k1_grouped_by_task_the_latest_first_and_five_of_each(office):
         "Quiet",
         "Busy",
     ]
-    first = await office.call(bob, "GET", "?group_by=task&limit=1")
+    first = await office.call(bob, "GET", "?group_by=task&per_page=1")
     assert (first["data"], first["meta"]["has_more"]) == (groups[:1], True)
-    second = await office.call(bob, "GET", f"?group_by=task&limit=1&cursor={first['meta']['next_cursor']}")
+    second = await office.call(bob, "GET", f"?group_by=task&per_page=1&cursor={first['meta']['next_cursor']}")
     assert (second["data"], second["meta"]["has_more"]) == (groups[1:], False)
-    back = await office.call(bob, "GET", f"?group_by=task&limit=1&cursor={second['meta']['prev_cursor']}")
+    back = await office.call(bob, "GET", f"?group_by=task&per_page=1&cursor={second['meta']['prev_cursor']}")
     assert back["data"] == groups[:1]
-    await office.call(bob, "GET", f"?limit=1&cursor={first['meta']['next_cursor']}", status=400)
+    await office.call(bob, "GET", f"?per_page=1&cursor={first['meta']['next_cursor']}", status=400)
 
 
 async def test_k1_a_walk_sees_each_once_though_more_comes_meanwhile(office):
@@ -260,7 +260,7 @@ async def test_k1_a_walk_sees_each_once_though_more_comes_meanwhile(office):
     all_of_them = [one["id"] for one in await office.inbox(bob)]
     seen, cursor = [], ""
     while cursor is not None:
-        answer = await office.call(bob, "GET", f"?limit=3&cursor={cursor}")
+        answer = await office.call(bob, "GET", f"?per_page=3&cursor={cursor}")
         seen += [one["id"] for one in answer["data"]]
         cursor = answer["meta"]["next_cursor"]
         await office.happen(office.task(by=ann, assignees=[str(bob)]))

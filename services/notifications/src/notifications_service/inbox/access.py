@@ -41,11 +41,11 @@ def asked(
 
 
 def part(
-    limit: Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="How many entries to give.")] = DEFAULT_PER_PAGE,
+    per_page: Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="How many entries to give.")] = DEFAULT_PER_PAGE,
     cursor: Annotated[str, Query(max_length=MAX_CURSOR, description=WALK)] = "",
 ) -> Paging:
     """Read how the inbox is walked: by cursor."""
-    return Paging(1, limit, cursor)
+    return Paging(1, per_page, cursor)
 
 
 ReadableNotification = Annotated[RowMapping, Depends(readable_notification, scope="function")]
