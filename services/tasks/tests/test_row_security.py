@@ -38,7 +38,16 @@ from testkit.waiting import eventually
 
 WORKSPACE = METADATA.tables["tasks.workspace"]
 GUARDED = [table for table in METADATA.sorted_tables if "workspace_id" in table.c] + [WORKSPACE]
-UNGUARDED = {"ended_credential", "idempotency_key", "inbox", "outbox", "person", "search_document", "task_mark"}
+UNGUARDED = {
+    "ended_credential",
+    "idempotency_key",
+    "inbox",
+    "outbox",
+    "person",
+    "purged_workspace",
+    "search_document",
+    "task_mark",
+}
 """What is of no workspace: nothing for requests, found by the caller's credential, told to all who share a workspace,
 never read, or joined.
 

@@ -388,12 +388,31 @@ async def test_j4_a_position_of_somebody_else_shows_nothing_of_theirs(roster, fe
     await roster.task(title="secret")
     theirs = await feed.start("owner")
     await roster.task(title="another secret")
-    for cursor in (theirs, signer.position({roster.workspace_id: 0})):
-        answer = await api.get(CHANGES, params={"cursor": cursor}, headers=test_gateway.headers(uuid7()))
-        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (410, "CURSOR_EXPIRED")
-        absent = signer.position({uuid7(): 0})
-        same = await api.get(CHANGES, params={"cursor": absent}, headers=test_gateway.headers(uuid7()))
-        assert same.json()["errors"] == answer.json()["errors"]
+    stranger = test_gateway.headers(uuid7())
+    own = (await api.get(CHANGES, headers=stranger)).json()["data"]["next_cursor"]
+    for cursor in (theirs, signer.position({roster.workspace_id: 0}), signer.position({uuid7(): 0})):
+        answer = await api.get(CHANGES, params={"cursor": cursor}, headers=stranger)
+        assert (answer.status_code, answer.json()["data"]["changes"]) == (200, [])
+        assert answer.json()["data"]["next_cursor"] == own
+
+
+async def test_j4_a_position_after_somebody_elses_write_is_one_in_what_is_shared(roster, feed, signer):
+    """Its `X-Cursor` names their personal workspace, too."""
+    await roster.ok("owner", "POST", "/tasks", {"title": "to their own Inbox"})
+    answer = await roster.ask("owner", "POST", "/tasks", {"title": "a", "project_id": str(roster.project_id)})
+    assert len(signer.read_position(answer.headers["x-cursor"])) == 2
+    task = await roster.task(title="b")
+    changes = await feed.all("member", answer.headers["x-cursor"])
+    assert ("task.created", task["id"], None) in told(changes)
+    assert {one["workspace_id"] for one in changes} == {str(roster.workspace_id)}
+
+
+async def test_j4_a_position_in_a_workspace_that_is_gone_for_good_has_expired(roster, feed, rows, signer):
+    gone = uuid7()
+    await rows("INSERT INTO tasks.purged_workspace (id, purged_at) VALUES (:id, now())", id=gone)
+    cursor = signer.position({**signer.read_position(await feed.start("member")), gone: 7})
+    answer = await roster.ask("member", "GET", f"/changes?cursor={cursor}")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (410, "CURSOR_EXPIRED")
 
 
 async def test_j4_a_position_from_which_something_is_unread_for_too_long_has_expired(roster, feed, rows):

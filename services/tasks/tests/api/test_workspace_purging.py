@@ -96,6 +96,8 @@ async def test_n1_a_deleted_workspace_is_purged_in_batches_and_others_are_not(
     assert set((await counts(gone)).values()) == {0}
     found = "SELECT count(*) FROM tasks.workspace WHERE id = :workspace"
     assert await rows(found, workspace=gone["workspace"]) == [(0,)]
+    noted = "SELECT count(*) FROM tasks.purged_workspace WHERE id = ANY (:places)"
+    assert await rows(noted, places=[one["workspace"] for one in (gone, recent, live)]) == [(1,)]
     assert [await counts(recent), await counts(live)] == kept
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     case,
     column,
+    exists,
     func,
     or_,
     select,
@@ -48,10 +49,12 @@ from tasks_service.visibility.repository import (
     sight_of,
     task,
 )
+from tasks_service.workspace_purging.models import PurgedWorkspace
 
 change = table_of(Change)
 comment = table_of(Comment)
 counter = table_of(ChangeCounter)
+purged_workspace = table_of(PurgedWorkspace)
 
 Reader = AsyncConnection | AsyncSession
 
@@ -261,3 +264,11 @@ async def ended_memberships(reader: Reader, workspaces: Iterable[UUID]) -> dict[
     """Return the entries that tell of the ends of the caller's memberships, of workspaces that it is out of now."""
     rows = (await reader.execute(ENDED, {"of_workspaces": sorted(workspaces)})).mappings().all()
     return {row["workspace_id"]: row for row in rows}
+
+
+PURGED_AMONG = select(exists().where(purged_workspace.c.id == any_(bindparam("of_workspaces", type_=IDS))))
+
+
+async def are_any_purged(reader: Reader, workspaces: Iterable[UUID]) -> bool:
+    """Tell whether one of the workspaces was deleted for good."""
+    return bool(await reader.scalar(PURGED_AMONG, {"of_workspaces": sorted(workspaces)}))

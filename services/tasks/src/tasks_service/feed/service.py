@@ -100,7 +100,8 @@ async def _tell_losses(
     """Tell of workspaces that the caller is out of, each by the end of the membership; they are forgotten then."""
     beyond = reading.beyond()
     ended = await repository.ended_memberships(reader, beyond) if beyond else {}
-    _refuse_unexplained(caller, beyond, ended, kept_since)
+    if not caller.is_restricted:
+        await _refuse_forgotten(reader, beyond, ended, kept_since)
     entries: list[dict[str, Any]] = []
     for workspace_id in beyond:
         if len(entries) == wanted.limit:
@@ -117,16 +118,17 @@ def _is_wanted(row: RowMapping, wanted: Wanted) -> bool:
     return of_type and wanted.workspace_id in (None, row["workspace_id"])
 
 
-def _refuse_unexplained(
-    caller: Principal, beyond: Sequence[UUID], ended: Mapping[UUID, RowMapping], kept_since: datetime
+async def _refuse_forgotten(
+    reader: Reader, beyond: Sequence[UUID], ended: Mapping[UUID, RowMapping], kept_since: datetime
 ) -> None:
-    """Raise CursorExpired where it is not known any more what became of a workspace, or was long ago.
+    """Raise CursorExpired where it is too long ago that a membership ended, or not known any more.
 
-    A restriction explains it as well: the position may be of a session of the same user.
+    A workspace of which nothing else says what became of it is one that the reader was never in, as in somebody else's
+    position: there is nothing to tell of it.
     """
-    if caller.is_restricted:
-        return
-    if any(one not in ended or ended[one]["occurred_at"] < kept_since for one in beyond):
+    unexplained = [one for one in beyond if one not in ended]
+    too_old = any(row["occurred_at"] < kept_since for row in ended.values())
+    if too_old or (unexplained and await repository.are_any_purged(reader, unexplained)):
         raise CursorExpired
 
 

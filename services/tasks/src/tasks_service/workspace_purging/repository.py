@@ -5,14 +5,17 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
+from chassis.clock import utcnow
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, CursorResult, Table, delete, exists, select, tuple_
+from sqlalchemy import ColumnElement, CursorResult, Table, delete, exists, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.models import METADATA
+from tasks_service.workspace_purging.models import PurgedWorkspace
 from tasks_service.workspaces.models import Workspace
 
 workspace = table_of(Workspace)
+purged_workspace = table_of(PurgedWorkspace)
 
 
 def emptied() -> Sequence[Table]:
@@ -45,5 +48,6 @@ def _leaves(table: Table) -> list[ColumnElement[bool]]:
 
 
 async def delete_workspace(session: AsyncSession, workspace_id: UUID) -> None:
-    """Delete a workspace that is empty."""
+    """Delete a workspace that is empty, and note that there was one."""
     await session.execute(delete(workspace).where(workspace.c.id == workspace_id))
+    await session.execute(insert(purged_workspace).values(id=workspace_id, purged_at=utcnow()))
