@@ -13,6 +13,7 @@ class WebhookDelivery(Base):
     __tablename__ = "webhook_delivery"
     __table_args__ = (
         Index("ix_webhook_delivery_webhook_id_id", "webhook_id", "id"),
+        Index("ix_webhook_delivery_webhook_id_state_id", "webhook_id", "state", "id"),
         # What waits, webhook by webhook: those that don't answer are not in the way of the others.
         Index(
             "ix_webhook_delivery_waiting",
