@@ -29,7 +29,7 @@ TOLD_AT_ONCE = frozenset({"mentioned", "assigned"})
 AT_ONCE = ("email", "push")
 """Where these kinds are told at once to who has chosen nothing."""
 SETTLED = frozenset({"sent", "skipped"})
-QUIET_SECONDS = 30.0
+QUIET_SECONDS = 150.0
 
 
 @dataclass(frozen=True)

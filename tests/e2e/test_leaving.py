@@ -216,7 +216,8 @@ async def test_f6_no_surface_shows_a_removed_member_anything_within_a_second(api
         with pytest.raises(TimeoutError):
             while True:
                 frames.append(json.loads(await asyncio.wait_for(socket.recv(), 0.5)))
-        assert [frame["type"] for frame in frames] == ["ready"]
+        assert [frame["type"] for frame in frames] == ["ready", "member.removed", "subscription_revoked"]
+        assert (frames[1]["removed"], frames[1]["data"], frames[1]["changes"]) == ({"reason": "access_lost"}, None, [])
     task = await team.make("GET", "/api/v1/tasks/{task_id}")
     assert (task["assignees"], task["assigned_to"]) == ([], None)
 
