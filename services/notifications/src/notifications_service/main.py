@@ -65,7 +65,7 @@ FIELD_CODES = {
     "KINDS_OR_EVENTS": "Your own connection has kinds, and one of a workspace or project events.",
     "TOKEN_OR_SUBSCRIPTION": "`webpush` has a subscription, and the others a token.",
     "INVALID_KEY": "This is no key of a subscription to Web Push.",
-    "INVALID_SCOPE": "A scope is me, workspace:<id>, project:<id> or task:<id>; several are joined by commas.",
+    "UNKNOWN_SCOPE": "A scope is me, workspace:<id>, project:<id> or task:<id>; several are joined by commas.",
     "ONE_SCOPE": "Name one of workspace, project, task and me.",
     "REPEATED_PREFERENCE": "There are two lines for one kind, channel and scope.",
 }

@@ -143,7 +143,7 @@ async def test_j3_an_expired_cursor_is_410_before_the_stream(
 
 REFUSED = [
     ({"cursor": "abc"}, 400, "INVALID_CURSOR"),
-    ({"scopes": "you"}, 422, "INVALID_SCOPE"),
+    ({"scopes": "you"}, 422, "UNKNOWN_SCOPE"),
     ({"scopes": f"project:{uuid7()}"}, 404, "NOT_FOUND"),
     ({"scopes": ",".join(f"task:{uuid7()}" for _ in range(51))}, 422, "TOO_MANY_SUBSCRIPTIONS"),
     ({"filter": "priority ="}, 400, "INVALID_FILTER"),

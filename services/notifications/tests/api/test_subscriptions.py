@@ -184,10 +184,10 @@ async def refused(service, user, query):
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
-        ({"scopes": ""}, 422, "INVALID_SCOPE"),
-        ({"scopes": "you"}, 422, "INVALID_SCOPE"),
-        ({"scopes": "task:1"}, 422, "INVALID_SCOPE"),
-        ({"scopes": f"tasks:{uuid7()}"}, 422, "INVALID_SCOPE"),
+        ({"scopes": ""}, 422, "UNKNOWN_SCOPE"),
+        ({"scopes": "you"}, 422, "UNKNOWN_SCOPE"),
+        ({"scopes": "task:1"}, 422, "UNKNOWN_SCOPE"),
+        ({"scopes": f"tasks:{uuid7()}"}, 422, "UNKNOWN_SCOPE"),
         ({"scopes": ",".join(f"task:{uuid7()}" for _ in range(51))}, 422, "TOO_MANY_SUBSCRIPTIONS"),
         ({"filter": "priority"}, 400, "INVALID_FILTER"),
         ({"filter": "is_starred = true"}, 422, "UNKNOWN_FIELD"),

@@ -35,7 +35,7 @@ from notifications_service.realtime.subscriptions import (
 
 OF_ONE: frozenset[Kind] = frozenset(("workspace", "project", "task"))
 WRONG_SCOPE = ErrorDetail(
-    "INVALID_SCOPE",
+    "UNKNOWN_SCOPE",
     "A scope is me, workspace:<id>, project:<id> or task:<id>; several are joined by commas.",
     "scopes",
     allowed=("me", *(f"{kind}:<id>" for kind in get_args(Kind) if kind in OF_ONE)),
