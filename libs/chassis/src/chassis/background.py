@@ -5,7 +5,6 @@ import asyncio
 import sys
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from chassis.db.transactions import transaction
 from chassis.process import Work, run_process
 from chassis.roles import Role
 from chassis.settings import BrokerSettings, DatabaseSettings, ProcessSettings, load_settings
+from chassis.waiting import first_of
 from chassis.web.health import Check, Health
 
 log = structlog.get_logger()
@@ -252,8 +252,7 @@ class JobRunner:
                     pass
             except Exception:
                 log.exception("job.failed", job=self._job.name)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._job.seconds)
+            await first_of(stop, seconds=self._job.seconds)
 
     async def _run_once(self) -> bool:
         async with transaction(self._database) as session:

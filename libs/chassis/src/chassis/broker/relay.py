@@ -3,7 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,15 +12,17 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Column, RowMapping, Table, func, select, text, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.broker.port import BrokerUnavailable, EventTransport, Message, PublishFailed
 from chassis.clock import utcnow
 from chassis.db.engine import Database
+from chassis.db.listening import TROUBLE as STORE_TROUBLE
+from chassis.db.listening import listening
 from chassis.outbox.envelope import EventEnvelope, EventTooLarge
 from chassis.outbox.models import NEW, PARKED, SENT
 from chassis.outbox.publishing import relay_channel
+from chassis.waiting import first_of
 
 log = structlog.get_logger()
 
@@ -39,7 +41,7 @@ STUCK_AFTER = 20
 MAX_BACKOFF_SECONDS = 60.0
 MAX_DOUBLINGS = 6
 MAX_COUNTED = 32_000
-TROUBLE = (SQLAlchemyError, OSError, BrokerUnavailable)
+TROUBLE = (*STORE_TROUBLE, BrokerUnavailable)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class OutboxRelay:
             except TROUBLE as error:
                 log.warning("relay.trouble", table=self._name, reason=type(error).__name__)
                 pause = min(pause * 2, 5.0)
-            await _wait(stop, pause)
+            await first_of(stop, seconds=pause)
 
     async def _round(self, connection: AsyncConnection, stop: asyncio.Event) -> None:
         """Send everything that is due, then sleep until woken or polled."""
@@ -104,10 +106,7 @@ class OutboxRelay:
         while await self._send_batch(connection) and not stop.is_set():
             pass
         await self._measure(connection)
-        waiters = [asyncio.create_task(self._woken.wait()), asyncio.create_task(stop.wait())]
-        await asyncio.wait(waiters, timeout=self._poll_seconds, return_when=asyncio.FIRST_COMPLETED)
-        for waiter in waiters:
-            waiter.cancel()
+        await first_of(self._woken, stop, seconds=self._poll_seconds)
 
     @asynccontextmanager
     async def _leadership(self) -> AsyncIterator[AsyncConnection | None]:
@@ -117,17 +116,9 @@ class OutboxRelay:
             if not leads:
                 yield None
                 return
-            driver = (await connection.get_raw_connection()).driver_connection
-            await driver.add_listener(relay_channel(self._source.table), self._on_notify)  # type: ignore[union-attr] # asyncpg
-            try:
+            # The lock lives and dies with the connection, as the listening does.
+            async with listening(connection, relay_channel(self._source.table), heard=lambda _: self._woken.set()):
                 yield connection
-            finally:
-                # The lock lives and dies with the connection, so the connection must not go back into the pool.
-                with suppress(*TROUBLE):
-                    await asyncio.shield(connection.invalidate())
-
-    def _on_notify(self, *_: object) -> None:
-        self._woken.set()
 
     async def _send_batch(self, connection: AsyncConnection) -> bool:
         """Send a batch; return whether it got on, so that another one may follow at once."""
@@ -286,8 +277,3 @@ def split_prefix(
 def _failures(messages: Sequence[Message], outcomes: Sequence[PublishFailed | None]) -> dict[str, str]:
     pairs = zip(messages, outcomes, strict=True)
     return {message.id: f"{type(outcome).__name__}: {outcome}" for message, outcome in pairs if outcome is not None}
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)

@@ -1,16 +1,17 @@
 """Letting followers walk: woken when a stream goes on, and looking by themselves every second."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
 import structlog
 from chassis.db.engine import Database
 from chassis.db.failures import explain, sqlstate
+from chassis.db.listening import TROUBLE, keep_listening
 from chassis.db.transactions import transaction
 from chassis.errors import ServiceUnavailable
+from chassis.waiting import first_of
 from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,12 +29,7 @@ LEFT_OUT = Counter("taskloom_follower_left_out_total", "Events that a follower h
 AT_ONCE = 4
 ASKED_AT_ONCE = 500
 POLL_SECONDS = 1.0
-TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 STATEMENT_TIMEOUT = "57014"
-
-
-class ListenerLost(OSError):
-    """The connection that wakes us is gone."""
 
 
 class FollowerRunner:
@@ -58,31 +54,10 @@ class FollowerRunner:
 
     async def _listen(self, stop: asyncio.Event) -> None:
         """Wake the walks whenever PostgreSQL tells of a stream."""
-        while self._walks and not stop.is_set():
-            try:
-                async with self._listening() as driver:
-                    self._on_notify(None, 0, "", "")
-                    while not (stop.is_set() or driver.is_closed()):
-                        await _wait([stop], self._poll_seconds)
-            except TROUBLE as error:
-                log.warning("follower.trouble", reason=type(error).__name__)
-                await _wait([stop], self._poll_seconds)
+        if self._walks:
+            await keep_listening(self._database, service.CHANNEL, stop, heard=self._wake, began=self._wake)
 
-    @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[asyncpg.Connection]:
-        async with self._database.primary.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            if driver is None:
-                raise ListenerLost
-            await driver.add_listener(service.CHANNEL, self._on_notify)
-            try:
-                yield driver
-            finally:
-                # It would go on listening in the pool.
-                with suppress(*TROUBLE):
-                    await asyncio.shield(connection.invalidate())
-
-    def _on_notify(self, _connection: object, _process: int, _channel: str, payload: str) -> None:
+    def _wake(self, payload: str = "") -> None:
         for walk in self._walks:
             walk.wake(payload)
 
@@ -118,10 +93,10 @@ class Walk:
                 await self._enter()
                 while not stop.is_set():
                     await self._round(stop, poll_seconds)
-                    await _wait([stop, self._woken], poll_seconds)
+                    await first_of(stop, self._woken, seconds=poll_seconds)
             except TROUBLE as error:
                 log.warning("follower.trouble", follower=self._follower.name, reason=type(error).__name__)
-                await _wait([stop], poll_seconds)
+                await first_of(stop, seconds=poll_seconds)
 
     async def _enter(self) -> None:
         async with transaction(self._database) as session:
@@ -251,11 +226,3 @@ def _is_trouble(error: Exception) -> bool:
     if not isinstance(error, SQLAlchemyError | OSError):
         return isinstance(error, asyncpg.InterfaceError)
     return isinstance(explain(error), ServiceUnavailable) and sqlstate(error) != STATEMENT_TIMEOUT
-
-
-async def _wait(events: Sequence[asyncio.Event], seconds: float) -> None:
-    """Wait until one of the events is set, or for so long."""
-    waiters = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for waiter in waiters:
-        waiter.cancel()

@@ -1,22 +1,19 @@
 """Doing what is due: woken by PostgreSQL's NOTIFY or by the clock, in lanes that do not wait for each other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-import asyncpg
 import structlog
 from chassis.db.engine import Database
+from chassis.db.listening import TROUBLE, keep_listening
 from chassis.db.transactions import transaction
-from sqlalchemy.exc import SQLAlchemyError
+from chassis.waiting import first_of
 from sqlalchemy.ext.asyncio import AsyncSession
 
 log = structlog.get_logger()
 
 PAUSE_SECONDS = 1.0
-TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What the database or the way to it may do; it is waited out."""
 
 Note = Callable[[AsyncSession], Awaitable[bool]]
 
@@ -53,46 +50,23 @@ class Rounds:
                     pass
             except TROUBLE as error:
                 self._report(error)
-                await wait_for_any([stop], PAUSE_SECONDS)
+                await first_of(stop, seconds=PAUSE_SECONDS)
             except Exception:
                 # What breaks our own code in one lane must not end the others.
                 log.exception("sending.broken", subject=self._subject)
-                await wait_for_any([stop], PAUSE_SECONDS)
+                await first_of(stop, seconds=PAUSE_SECONDS)
             else:
-                await wait_for_any([stop, lane.woken], self._poll_seconds)
+                await first_of(stop, lane.woken, seconds=self._poll_seconds)
 
     async def _listen(self, stop: asyncio.Event, lanes: Sequence[Lane]) -> None:
-        while not stop.is_set():
-            try:
-                async with self._listening(lanes) as ended:
-                    _wake(lanes)
-                    await wait_for_any([stop, ended])
-            except TROUBLE as error:
-                self._report(error)
-                await wait_for_any([stop], PAUSE_SECONDS)
+        def wake(_payload: str = "") -> None:
+            for lane in lanes:
+                lane.woken.set()
 
-    @asynccontextmanager
-    async def _listening(self, lanes: Sequence[Lane]) -> AsyncIterator[asyncio.Event]:
-        """Wake the lanes when something comes in; what is yielded is set when the connection has ended."""
-        ended = asyncio.Event()
-        async with self._database.primary.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            driver.add_termination_listener(lambda *_: ended.set())  # type: ignore[union-attr] # asyncpg
-            await driver.add_listener(self._channel, lambda *_: _wake(lanes))  # type: ignore[union-attr] # asyncpg
-            try:
-                yield ended
-            finally:
-                # It would go on listening in the pool.
-                with suppress(*TROUBLE):
-                    await asyncio.shield(connection.invalidate())
+        await keep_listening(self._database, self._channel, stop, heard=wake, began=wake)
 
     def _report(self, error: Exception) -> None:
         log.warning("sending.trouble", subject=self._subject, reason=type(error).__name__)
-
-
-def _wake(lanes: Sequence[Lane]) -> None:
-    for lane in lanes:
-        lane.woken.set()
 
 
 async def note_until(database: Database, note: Note, *, seconds: float, subject: str) -> bool:
@@ -116,11 +90,3 @@ async def _attempt(database: Database, note: Note, subject: str) -> bool | None:
     except TROUBLE as error:
         log.warning("sending.trouble", subject=subject, reason=type(error).__name__)
         return None
-
-
-async def wait_for_any(events: Sequence[asyncio.Event], seconds: float | None = None) -> None:
-    """Wait until one of the events is set, or for so long."""
-    waiters = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for waiter in waiters:
-        waiter.cancel()

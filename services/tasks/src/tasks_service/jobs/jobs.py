@@ -16,14 +16,16 @@ import structlog
 from chassis.context import RequestContext, bind_request
 from chassis.db.engine import Database
 from chassis.db.failures import explain, sqlstate
+from chassis.db.listening import TROUBLE, keep_listening
 from chassis.db.row_security import RowSecurity, beyond_memberships, bind
 from chassis.db.transactions import transaction
 from chassis.errors import AppError, ErrorKind, InternalError, Overtaken
 from chassis.telemetry.tracing import trace_id_of
+from chassis.waiting import first_of
 from chassis.web.repeating import LONGEST_PAUSE_SECONDS, OVERTAKEN, TIMES
 from prometheus_client import Counter
 from sqlalchemy import RowMapping
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.jobs import repository, service
@@ -39,7 +41,6 @@ STEPS = Counter("taskloom_job_steps_total", "Steps of jobs that were committed."
 OURS = frozenset({ErrorKind.INTERNAL, ErrorKind.UNAVAILABLE})
 """Kinds of errors for which nobody but us can do anything: what meets them is tried again."""
 NO_PAUSE = timedelta()
-TROUBLE = (SQLAlchemyError, OSError)
 
 _random = secrets.SystemRandom()
 
@@ -82,21 +83,7 @@ class JobWorker:
 
     async def _listen(self, stop: asyncio.Event) -> None:
         """Wake the slots when there is a job; whatever is missed meanwhile is found by looking."""
-        while not stop.is_set():
-            with suppress(*TROUBLE):
-                async with self._database.primary.connect() as connection:
-                    driver = (await connection.get_raw_connection()).driver_connection
-                    lost = asyncio.Event()
-                    driver.add_termination_listener(lambda *_, lost=lost: lost.set())  # type: ignore[union-attr] # asyncpg
-                    await driver.add_listener(repository.CHANNEL, self._wake)  # type: ignore[union-attr] # asyncpg
-                    await _first_of(stop, lost)
-                    with suppress(*TROUBLE):
-                        # What listens must not go back into the pool.
-                        await asyncio.shield(connection.invalidate())
-            await _wait(stop, self._terms.poll_seconds)
-
-    def _wake(self, *_: object) -> None:
-        self._woken.set()
+        await keep_listening(self._database, repository.CHANNEL, stop, heard=lambda _: self._woken.set())
 
     async def _work(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -109,7 +96,7 @@ class JobWorker:
                 log.exception("jobs.failed")
                 worked = False
             if not worked:
-                await _first_of(stop, self._woken, seconds=self._terms.poll_seconds)
+                await first_of(stop, self._woken, seconds=self._terms.poll_seconds)
                 self._woken.clear()
 
     async def _take_one(self, stop: asyncio.Event) -> bool:
@@ -204,11 +191,14 @@ class JobWorker:
             await holding
 
     async def _hold(self, row: RowMapping, over: asyncio.Event) -> None:
-        while not await _wait(over, self._terms.lease.total_seconds() / 3):
+        pause = self._terms.lease.total_seconds() / 3
+        await first_of(over, seconds=pause)
+        while not over.is_set():
             with suppress(*TROUBLE):
                 async with transaction(self._database) as session:
                     if not await repository.prolong(session, row["id"], row["fence"], self._terms.lease):
                         return
+            await first_of(over, seconds=pause)
 
     async def _fail(self, row: RowMapping, error: AppError) -> None:
         """End a job for what its maker is told of; what is ours to mend is tried again."""
@@ -252,23 +242,6 @@ def _bind_request(row: RowMapping) -> None:
 def _note_end(row: RowMapping) -> None:
     ENDED.labels(row["kind"], row["status"]).inc()
     log.info("job.ended", job_id=str(row["id"]), status=row["status"], done=row["done"], failed=row["failed"])
-
-
-async def _first_of(*events: asyncio.Event, seconds: float | None = None) -> None:
-    """Wait for any of the events, or for so many seconds."""
-    waiters = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiters, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for waiter in waiters:
-            waiter.cancel()
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event; return whether it came within so many seconds."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
-    return event.is_set()
 
 
 async def purge_jobs(session: AsyncSession, *, ended_before: datetime) -> bool:
