@@ -586,7 +586,7 @@ class RawConnection:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def answer(self, *, head: bool = False, seconds: float = 30) -> RawAnswer:
+    async def answer(self, *, head: bool = False, seconds: float = 10) -> RawAnswer:
         async with asyncio.timeout(seconds):
             lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
@@ -594,7 +594,7 @@ class RawConnection:
             length = 0 if head or status in (204, 304) else int(headers.get("content-length", 0))
             return RawAnswer(status, headers, await self.reader.readexactly(length))
 
-    async def is_closed(self, *, seconds: float = 30) -> bool:
+    async def is_closed(self, *, seconds: float = 5) -> bool:
         try:
             async with asyncio.timeout(seconds):
                 return await self.reader.read(1) == b""

@@ -139,7 +139,7 @@ def contract(base_url: str) -> Contract:
 
 @pytest.fixture
 async def api(base_url: str, contract: Contract) -> AsyncIterator[httpx2.AsyncClient]:
-    async with contract_client(contract, base_url=base_url, timeout=30) as client:
+    async with contract_client(contract, base_url=base_url, timeout=10) as client:
         yield client
 
 

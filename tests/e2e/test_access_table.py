@@ -116,12 +116,12 @@ class System:
         return answer.status_code, answer.json()["errors"][0]["code"]
 
     async def is_over(self, headers: dict[str, str]) -> None:
-        """Wait until a credential has stopped working; how soon that is, the gateway's tests say."""
+        """Wait until a credential has stopped working, for two seconds as the rule says and one of grace."""
 
         async def over() -> bool:
             return (await self.client.get("/api/v1/users/me", headers=headers)).status_code == 401
 
-        await eventually(over)
+        await eventually(over, seconds=3)
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ async def test_sessions_can_be_listed_and_ended(api, sign_up, log_in_again):
     async def refused():
         return (await api.get("/api/v1/users/me", headers=other.headers)).status_code == 401
 
-    await eventually(refused)
+    await eventually(refused, seconds=2)
 
 
 async def test_profile_is_a_merge_patch(api, sign_up):

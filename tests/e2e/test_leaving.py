@@ -241,7 +241,7 @@ async def test_f6_who_loses_a_task_by_its_move_hears_that_it_is_gone_and_not_whe
 
 async def moved(socket):
     """Wait until a socket tells of a move, and return the frame."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(5):
         while True:
             frame = json.loads(await socket.recv())
             if frame["type"] == "task.moved":

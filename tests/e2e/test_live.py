@@ -13,7 +13,7 @@ def address(base_url, query=""):
 
 
 async def next_frame(socket):
-    return json.loads(await asyncio.wait_for(socket.recv(), 30))
+    return json.loads(await asyncio.wait_for(socket.recv(), 5))
 
 
 async def frames_of_tasks(socket, count):
@@ -148,5 +148,5 @@ async def test_r6_a_revoked_session_loses_its_socket(api, base_url, sign_up):
                 return True
             return False
 
-        await eventually(closed)
+        await eventually(closed, seconds=2)
         assert socket.close_code == 4401

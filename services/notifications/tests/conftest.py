@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 import structlog
 import websockets
+from chassis.background import patient
 from chassis.broker.consumer import ConsumerRunner
 from chassis.broker.port import EventTransport, Message
 from chassis.broker.streams import StreamsTransport
@@ -62,7 +63,7 @@ CHANNELS = ChannelSettings(vapid_key=SecretStr("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3
 LOOPBACK_ALLOWED = EgressSettings(
     allowed_networks=("127.0.0.0/8",), allowed_ports=("443", "1024-65535"), allow_http=True
 )
-FRAME_SECONDS = 30.0
+FRAME_SECONDS = 10.0
 ENDING: list[asyncio.Task[None]] = []
 """Servers that were told to end; the session waits for them, so that no test has to."""
 
@@ -366,8 +367,8 @@ def database_settings(postgres_url: str, worker_id: str) -> DatabaseSettings:
 
 @pytest.fixture(scope="session")
 async def database(database_settings: DatabaseSettings) -> AsyncIterator[Database]:
-    patient = database_settings.model_copy(update={"pool_wait_seconds": 60.0})
-    found = open_database(patient, application_name="notifications-tests")
+    # The worker's own work runs on it, too.
+    found = open_database(patient(database_settings), application_name="notifications-tests")
     yield found
     await asyncio.gather(*ENDING)
     await found.close()
