@@ -12,6 +12,7 @@ from chassis.sealing import KeyRing
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.account_mail.jobs import purge_mails
+from notifications_service.chat.jobs import purge_chats
 from notifications_service.chat.service import reseal_urls
 from notifications_service.db import IdempotencyKey, Inbox, Outbox
 from notifications_service.deliveries.jobs import purge_deliveries
@@ -48,6 +49,7 @@ def jobs(replay_days: int, *, kept_days: int = 90, ring: KeyRing | None = None) 
         Job("purge-idempotency-keys", HOUR, purge_idempotency_keys),
         Job("purge-mails", HOUR, purge_mails),
         Job("purge-webhooks", HOUR, purge_webhooks),
+        Job("purge-chats", HOUR, purge_chats),
         Job("make-digests", MINUTE, make_digests),
         Job("purge-digests", HOUR, purge_digests),
         Job("purge-notifications", HOUR, purge_notifications(kept=timedelta(days=kept_days))),

@@ -6,8 +6,10 @@ import pytest
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing
 from notifications_service.chat.rules import DEFAULT_EVENTS, url_place
+from notifications_service.scheduler import jobs
 from notifications_service.settings import ChannelSettings
 from testkit.contract import contract_client
+from testkit.jobs import run_to_end
 
 PATH = "/api/v1/chat-connections"
 RING = KeyRing.parse("k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
@@ -267,3 +269,18 @@ async def test_who_records_posts_nothing_and_keeps_it(start, contract, headers):
 
 def _url(service):
     return f"http://127.0.0.1:{service.port}"
+
+
+async def test_k4_connections_of_a_workspace_go_when_it_ends(api, people, feed, world, test_gateway, database):
+    headers = test_gateway.headers(people["owner"])
+    for body in (scoped("workspace", people["workspace"]), scoped("project", people["project"]), own()):
+        assert (await api.post(PATH, json=body, headers=headers)).status_code == 201
+
+    async def left():
+        await run_to_end(database, jobs(30), "purge-chats")
+        return [one["scope"]["type"] for one in (await api.get(PATH, headers=headers)).json()["data"]]
+
+    await feed.keep(*(world.leaves(one) for one in [*world.members] if one != people["owner"]))
+    assert await left() == ["workspace", "project", "user"]
+    await feed.keep(world.leaves(people["owner"]))
+    assert await left() == ["user"]

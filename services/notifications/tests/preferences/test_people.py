@@ -8,14 +8,20 @@ from zoneinfo import ZoneInfo
 import pytest
 from chassis.clock import utcnow
 from chassis.db.transactions import transaction
+from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
+from chassis.sealing import KeyRing
 from notifications_service.people.consumers import PEOPLE
 from notifications_service.people.service import find_people, who_can_be_told
 from notifications_service.recording.repository import add as record
+from notifications_service.webhooks.repository import hold
+from notifications_service.webhooks.schemas import WebhookCreate
+from notifications_service.webhooks.service import create_webhook
 from testkit.topics import matches
 
 ORDERS = [*itertools.permutations(range(3))]
+RING = KeyRing.parse("k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 CONTRACTS = Path(__file__).parents[4] / "contracts" / "events" / "auth"
 
 
@@ -71,6 +77,16 @@ async def test_of_who_is_gone_nothing_that_was_recorded_is_left(tell, account, d
     await tell(account.event(), told_of("user.deleted.v1", account.id, 3, {"id": str(account.id)}))
     query = "SELECT user_id FROM notifications.recorded_message WHERE user_id IN (:gone, :other)"
     assert await rows(query, gone=account.id, other=other) == [(other,)]
+
+
+async def test_webhooks_of_who_is_gone_end_at_once(tell, account, database, told_of):
+    async with transaction(database) as session:
+        wanted = WebhookCreate.model_validate({"url": "https://hooks.example.com/", "scope": {"type": "user"}})
+        actor = Principal(user_id=account.id, session_id=uuid7())
+        made, _ = await create_webhook(session, wanted=wanted, actor=actor, ring=RING)
+    await tell(account.event(), told_of("user.deleted.v1", account.id, 3, {"id": str(account.id)}))
+    async with transaction(database) as session:
+        assert await hold(session, made["id"]) is None
 
 
 @pytest.mark.parametrize("status", ["deactivated", "disabled", "deleting"])

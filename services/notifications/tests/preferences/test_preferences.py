@@ -174,6 +174,8 @@ async def test_k2_effective_says_what_holds_and_why(api, headers, put, places):
     for asked, code in (
         ({"workspace_id": str(places["other"])}, "WORKSPACE_NOT_FOUND"),
         ({"project_id": str(places["private"])}, "PROJECT_NOT_FOUND"),
+        ({"workspace_id": str(places["open"])}, "WORKSPACE_NOT_FOUND"),
+        ({"project_id": str(places["workspace"])}, "PROJECT_NOT_FOUND"),
     ):
         answer = await api.get(f"{PATH}/effective", params={"kind": "commented", **asked}, headers=headers)
         assert codes(answer) == [(code, next(iter(asked)))]

@@ -8,6 +8,7 @@ from chassis.clock import utcnow
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from notifications_service.webhook_deliveries.service import purge_deliveries
+from notifications_service.webhooks.service import forget_webhooks
 from standardwebhooks.webhooks import Webhook
 
 ABSENT = "0199d3b2-7c10-7d3d-9a11-5b1e3c7f9a61"
@@ -16,6 +17,11 @@ ME = {"type": "user"}
 
 def codes(answer):
     return [(one["code"], one["field"]) for one in answer.json()["errors"]]
+
+
+async def purge(database, *, days=0):
+    async with transaction(database) as session:
+        await purge_deliveries(session, now=utcnow() + timedelta(days=days))
 
 
 @pytest.fixture
@@ -270,25 +276,42 @@ async def test_k11_many_at_once_make_one_replay_of_each_event(owner, webhook, wo
     assert await rows("SELECT count(*) FROM notifications.webhook_delivery WHERE kind = 'replay'") == [(10,)]
 
 
-async def test_k11_thirty_days_are_kept(owner, webhook, settled, scope, database, rows, place):
-    async def purge(days=0):
-        async with transaction(database) as session:
-            return await purge_deliveries(session, now=utcnow() + timedelta(days=days))
-
-    await purge(29)
+async def test_k11_thirty_days_are_kept(owner, webhook, settled, database, rows):
+    await purge(database, days=29)
     assert len(await owner.deliveries(webhook)) == 3
-    await purge(31)
+    await purge(database, days=31)
     assert await owner.deliveries(webhook) == []
     assert await rows("SELECT count(*) FROM notifications.webhook_attempt") == [(0,)]
     await owner.delete(f"/{webhook['id']}")
-    await purge()
+    await purge(database)
     assert await rows("SELECT count(*) FROM notifications.webhook") == [(0,)]
-    await owner.create(scope=scope)
-    await rows(
-        "INSERT INTO notifications.person (user_id, kind, status, email_verified, version)"
-        " VALUES (:u, 'human', 'deleted', false, 1)",
-        u=place.people["owner"],
-    )
-    await purge()
-    await purge()
-    assert await rows("SELECT count(*) FROM notifications.webhook") == [(0,)]
+
+
+async def test_k6_webhooks_go_with_their_owner(acting, owner, scope, rows, place, database):
+    kept, _ = await owner.create(scope=scope), await acting("admin").create(scope=scope)
+    async with transaction(database) as session:
+        await forget_webhooks(session, user_id=place.people["admin"])
+    assert [one["id"] for one in (await owner.get()).json()["data"]] == [kept["id"]]
+    await purge(database)
+    assert await rows("SELECT id::text FROM notifications.webhook") == [(kept["id"],)]
+
+
+async def test_k6_webhooks_of_a_workspace_that_ends_go_once_that_is_told(
+    owner, scope, receiver, world, keep, send, place, database
+):
+    ending = await owner.create(receiver, scope=scope)
+    mine = await owner.create(receiver, scope=ME)
+    owner_id = place.people["owner"]
+
+    async def left():
+        await purge(database)
+        return [one["id"] for one in (await owner.get()).json()["data"]]
+
+    await keep(*(world.leaves(one) for one in [*world.members] if one != owner_id))
+    await send()
+    assert await left() == [ending["id"], mine["id"]]
+    await keep(world.leaves(owner_id, is_told=True))
+    assert await left() == [ending["id"], mine["id"]]
+    await send()
+    assert [one.event["type"] for one in receiver.requests[-2:]] == ["member.removed"] * 2
+    assert await left() == [mine["id"]]

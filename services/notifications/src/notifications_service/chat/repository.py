@@ -5,14 +5,15 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, RowMapping, and_, any_, delete, exists, func, literal, or_, select, tuple_, update
+from chassis.db.purging import delete_batch
+from sqlalchemy import ColumnElement, RowMapping, and_, any_, delete, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.chat.models import ChatConnection
-from notifications_service.chat.rules import MANAGERS, PROJECT_MANAGER
-from notifications_service.live.repository import event, membership, place, project_member
+from notifications_service.live.repository import event, place
+from notifications_service.scopes.repository import has_ended, is_managed
 
 connection = table_of(ChatConnection)
 Reader = AsyncConnection | AsyncSession
@@ -20,49 +21,8 @@ Reader = AsyncConnection | AsyncSession
 
 def managed_by(user_id: UUID) -> ColumnElement[bool]:
     """Return the condition for connections that a user may see and change: their own, and of what they manage."""
-    is_member = (
-        membership.c.workspace_id == connection.c.workspace_id,
-        membership.c.user_id == user_id,
-        ~membership.c.removed,
-    )
-    runs_workspace = exists().where(*is_member, membership.c.role.in_(MANAGERS))
-    manages_project = exists().where(
-        *is_member,
-        project_member.c.project_id == connection.c.project_id,
-        project_member.c.user_id == user_id,
-        project_member.c.role == PROJECT_MANAGER,
-        ~project_member.c.removed,
-    )
     is_own = and_(connection.c.scope == "user", connection.c.owner_id == user_id)
-    return or_(is_own, and_(connection.c.scope != "user", or_(runs_workspace, manages_project)))
-
-
-async def find_workspace(reader: Reader, *, user_id: UUID, workspace_id: UUID) -> RowMapping | None:
-    """Return a workspace that a user is in, with whether they manage it."""
-    query = select(membership.c.workspace_id, membership.c.role.in_(MANAGERS).label("manages")).where(
-        membership.c.workspace_id == workspace_id, membership.c.user_id == user_id, ~membership.c.removed
-    )
-    return (await reader.execute(query)).mappings().one_or_none()
-
-
-async def find_project(reader: Reader, *, user_id: UUID, project_id: UUID) -> RowMapping | None:
-    """Return a project that a user sees, with its workspace and whether they manage it."""
-    is_in_project = and_(
-        project_member.c.project_id == place.c.project_id,
-        project_member.c.user_id == user_id,
-        ~project_member.c.removed,
-    )
-    runs_workspace = membership.c.role.in_(MANAGERS)
-    manages = or_(runs_workspace, func.coalesce(project_member.c.role == PROJECT_MANAGER, False))
-    is_open = and_(membership.c.role == "member", ~place.c.is_private)
-    query = (
-        select(place.c.workspace_id, manages.label("manages"))
-        .join(membership, membership.c.workspace_id == place.c.workspace_id)
-        .outerjoin(project_member, is_in_project)
-        .where(place.c.project_id == project_id, membership.c.user_id == user_id, ~membership.c.removed)
-        .where(or_(runs_workspace, is_open, project_member.c.user_id.is_not(None)))
-    )
-    return (await reader.execute(query)).mappings().one_or_none()
+    return or_(is_own, is_managed(user_id, workspace_id=connection.c.workspace_id, project_id=connection.c.project_id))
 
 
 async def count_of(session: AsyncSession, *, scope: str, scope_id: UUID) -> int:
@@ -126,6 +86,11 @@ async def remove(session: AsyncSession, connection_id: UUID) -> None:
 async def remove_of_user(session: AsyncSession, user_id: UUID) -> None:
     """Delete all connections that somebody made."""
     await session.execute(delete(connection).where(connection.c.owner_id == user_id))
+
+
+async def remove_of_ended_workspaces(session: AsyncSession) -> bool:
+    """Delete a batch of connections of workspaces that have ended; return whether there may be more."""
+    return await delete_batch(session, connection, has_ended(connection.c.workspace_id))
 
 
 async def disable_unscoped(session: AsyncSession, connection_id: UUID, values: Mapping[str, Any]) -> RowMapping | None:

@@ -1,17 +1,14 @@
 """What connections to chats are, what they may be told of, and how an event is said there. Without any I/O."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from uuid import UUID
 
 ChatKind = Literal["slack", "mattermost", "discord", "generic"]
 ScopeType = Literal["user", "workspace", "project"]
-CHATS: tuple[ChatKind, ...] = get_args(ChatKind)
 MAX_CONNECTIONS = 20
 """Of one scope."""
 SPACING_SECONDS = 60
-MANAGERS = ("owner", "admin")
-PROJECT_MANAGER = "manager"
 CHANGEABLE = frozenset({"discord"})
 """Chats where a message that was sent can be changed."""
 

@@ -30,6 +30,7 @@ from notifications_service.inbox.schemas import NewNotification
 from notifications_service.inbox.service import notify
 from notifications_service.live.service import tell_user
 from notifications_service.preferences.errors import ProjectNotFound, WorkspaceNotFound
+from notifications_service.scopes import repository as scopes
 
 log = structlog.get_logger()
 
@@ -160,18 +161,12 @@ async def _workspace_of(session: AsyncSession, user_id: UUID, scope: ScopeIn) ->
     """Return the workspace of a scope that a user manages. Raises WorkspaceNotFound, ProjectNotFound, Forbidden."""
     if scope.id is None:
         return None
-    if scope.type == "workspace":
-        found = await repository.find_workspace(session, user_id=user_id, workspace_id=scope.id)
-        missing: WorkspaceNotFound | ProjectNotFound = WorkspaceNotFound(field="scope.id")
-    else:
-        found = await repository.find_project(session, user_id=user_id, project_id=scope.id)
-        missing = ProjectNotFound(field="scope.id")
+    found = (await scopes.find(session, [scope.id], user_id=user_id)).get((scope.type, scope.id))
     if found is None:
-        raise missing
-    if not found["manages"]:
+        raise (WorkspaceNotFound if scope.type == "workspace" else ProjectNotFound)(field="scope.id")
+    if not found.manages:
         raise Forbidden
-    workspace_id: UUID = found["workspace_id"]
-    return workspace_id
+    return found.workspace_id
 
 
 def _refuse_unknown(patterns: Sequence[str] | None) -> None:

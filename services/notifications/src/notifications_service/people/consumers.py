@@ -16,6 +16,7 @@ from notifications_service.people.schemas import Deletion, ServiceAccountChange,
 from notifications_service.people.service import bury_person, note_person
 from notifications_service.preferences.service import follow_zone, forget_preferences
 from notifications_service.recording.service import forget_messages
+from notifications_service.webhooks.service import forget_webhooks
 
 USER_DELETED = "user.deleted.v1"
 SERVICE_ACCOUNT_DELETED = "service_account.deleted.v1"
@@ -38,6 +39,7 @@ async def on_person(event: EventEnvelope, session: AsyncSession) -> None:
         await forget_devices(session, user_id=user_id)
         await forget_connections(session, user_id=user_id)
         await forget_messages(session, user_id=user_id)
+        await forget_webhooks(session, user_id=user_id)
     elif is_program:
         account = ServiceAccountChange.model_validate(event.data).resource
         await note_person(session, person=account.as_person())

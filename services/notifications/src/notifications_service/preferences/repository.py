@@ -6,21 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, Select, and_, any_, delete, exists, literal, or_, select, union_all, update
+from sqlalchemy import RowMapping, Select, any_, delete, exists, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from notifications_service.live.models import Membership, ProjectMember, ProjectPlace
 from notifications_service.people.models import Person
 from notifications_service.people.rules import DELETED
 from notifications_service.preferences.models import NotificationPreference
 
 preference = table_of(NotificationPreference)
 person = table_of(Person)
-membership = table_of(Membership)
-place = table_of(ProjectPlace)
-project_member = table_of(ProjectMember)
 
 Reader = AsyncConnection | AsyncSession
 
@@ -47,28 +43,6 @@ async def find_zone(reader: Reader, user_id: UUID) -> str | None:
     query = select(person.c.timezone).where(person.c.user_id == user_id).with_for_update(read=True)
     name: str | None = await reader.scalar(query)
     return name
-
-
-async def scopes_seen(reader: Reader, scope_ids: Iterable[UUID], *, user_id: UUID) -> dict[UUID, UUID]:
-    """Return those of some workspaces and projects that a user sees now, each with the workspace that it is in."""
-    asked = literal([*scope_ids], ARRAY(PG_UUID(as_uuid=True)))
-    mine = and_(membership.c.user_id == user_id, ~membership.c.removed)
-    workspaces = select(membership.c.workspace_id.label("id"), membership.c.workspace_id)
-    is_in_project = and_(
-        project_member.c.project_id == place.c.project_id,
-        project_member.c.user_id == user_id,
-        ~project_member.c.removed,
-    )
-    is_open = and_(membership.c.role == "member", ~place.c.is_private)
-    projects = (
-        select(place.c.project_id.label("id"), place.c.workspace_id)
-        .join(membership, membership.c.workspace_id == place.c.workspace_id)
-        .outerjoin(project_member, is_in_project)
-        .where(mine, place.c.project_id == any_(asked))
-        .where(or_(membership.c.role.in_(("owner", "admin")), is_open, project_member.c.user_id.is_not(None)))
-    )
-    seen = union_all(workspaces.where(mine, membership.c.workspace_id == any_(asked)), projects)
-    return {row.id: row.workspace_id for row in (await reader.execute(seen)).all()}
 
 
 async def replace(

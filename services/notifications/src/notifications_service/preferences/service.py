@@ -33,6 +33,7 @@ from notifications_service.preferences.schemas import (
     rhythm_of,
     wishes_of,
 )
+from notifications_service.scopes import repository as scopes
 
 Reader = AsyncConnection | AsyncSession
 NOTHING = Wishes()
@@ -62,8 +63,9 @@ async def read_preferences(reader: Reader, *, user_id: UUID) -> PreferencesOut:
     """Return what somebody has asked for, without the lines of places out of sight."""
     row = await repository.find(reader, user_id)
     lines = lines_of(row)
-    seen = await repository.scopes_seen(reader, _scopes(lines), user_id=user_id) if _scopes(lines) else {}
-    return PreferencesOut.of(row, lines=[one for one in lines if one.scope_id is None or one.scope_id in seen])
+    seen = await _seen(reader, lines, user_id)
+    shown = [one for one in lines if one.scope_id is None or (one.scope, one.scope_id) in seen]
+    return PreferencesOut.of(row, lines=shown)
 
 
 async def replace_preferences(
@@ -141,31 +143,31 @@ def _effect(channel: Channel, decision: Decision, line: Line | None, now: dateti
 
 async def _seen_place(reader: Reader, user_id: UUID, workspace_id: UUID | None, project_id: UUID | None) -> Place:
     asked = [one for one in (workspace_id, project_id) if one is not None]
-    seen = await repository.scopes_seen(reader, asked, user_id=user_id) if asked else {}
-    if workspace_id is not None and workspace_id not in seen:
+    seen = await scopes.find(reader, asked, user_id=user_id) if asked else {}
+    if workspace_id is not None and ("workspace", workspace_id) not in seen:
         raise WorkspaceNotFound(field="workspace_id")
     if project_id is None:
         return Place(workspace_id)
-    if project_id not in seen or workspace_id not in {None, seen[project_id]}:
+    project = seen.get(("project", project_id))
+    if project is None or workspace_id not in {None, project.workspace_id}:
         raise ProjectNotFound(field="project_id")
-    return Place(seen[project_id], project_id)
+    return Place(project.workspace_id, project_id)
 
 
 async def _refuse_hidden(session: AsyncSession, wanted: PreferencesPut, user_id: UUID) -> None:
     """Raise WorkspaceNotFound or ProjectNotFound for the first line of a place that the user does not see."""
     lines = [one.line() for one in wanted.preferences]
-    seen = await repository.scopes_seen(session, _scopes(lines), user_id=user_id) if _scopes(lines) else {}
+    seen = await _seen(session, lines, user_id)
     for number, line in enumerate(lines):
-        if line.scope_id is None:
-            continue
-        in_workspace = seen.get(line.scope_id)
-        if in_workspace is None or (line.scope == "workspace") != (in_workspace == line.scope_id):
+        if line.scope_id is not None and (line.scope, line.scope_id) not in seen:
             refusal = WorkspaceNotFound if line.scope == "workspace" else ProjectNotFound
             raise refusal(field=f"preferences.{number}.scope.id")
 
 
-def _scopes(lines: Iterable[Line]) -> set[UUID]:
-    return {one.scope_id for one in lines if one.scope_id is not None}
+async def _seen(reader: Reader, lines: Iterable[Line], user_id: UUID) -> dict[scopes.Key, scopes.Scope]:
+    """Return the places of some lines that a user sees."""
+    asked = {one.scope_id for one in lines if one.scope_id is not None}
+    return await scopes.find(reader, asked, user_id=user_id) if asked else {}
 
 
 async def follow_zone(session: AsyncSession, *, user_id: UUID) -> None:

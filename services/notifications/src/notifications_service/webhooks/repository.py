@@ -28,9 +28,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from notifications_service.live.repository import membership, place, project_member
+from notifications_service.live.repository import membership
 from notifications_service.people.repository import person
-from notifications_service.people.rules import ACTIVE, DELETED
+from notifications_service.people.rules import ACTIVE
+from notifications_service.scopes.repository import has_ended, is_managed
 from notifications_service.webhook_deliveries.models import WebhookDelivery
 from notifications_service.webhooks.models import Webhook
 
@@ -40,47 +41,7 @@ webhook = table_of(Webhook)
 delivery = table_of(WebhookDelivery)
 
 IS_THERE = webhook.c.deleted_at.is_(None)
-MANAGERS = ("owner", "admin")
 UUID_TYPE: Any = PG_UUID(as_uuid=True)
-
-
-async def find_scope(reader: Reader, *, user_id: UUID, workspace_id: UUID) -> RowMapping | None:
-    """Return a user's role in a workspace, as `workspace_role`; None for who is not in it."""
-    query = select(membership.c.role.label("workspace_role"), membership.c.workspace_id).where(
-        membership.c.workspace_id == workspace_id, membership.c.user_id == user_id, ~membership.c.removed
-    )
-    return (await reader.execute(query)).mappings().one_or_none()
-
-
-async def find_project(reader: Reader, *, user_id: UUID, project_id: UUID) -> RowMapping | None:
-    """Return a project's workspace with a user's roles, as far as the user sees it."""
-    query = (
-        select(
-            place.c.workspace_id,
-            membership.c.role.label("workspace_role"),
-            project_member.c.role.label("project_role"),
-        )
-        .join(membership, membership.c.workspace_id == place.c.workspace_id)
-        .outerjoin(
-            project_member,
-            and_(
-                project_member.c.project_id == place.c.project_id,
-                project_member.c.user_id == membership.c.user_id,
-                ~project_member.c.removed,
-            ),
-        )
-        .where(
-            place.c.project_id == project_id,
-            membership.c.user_id == user_id,
-            ~membership.c.removed,
-            or_(
-                membership.c.role.in_(MANAGERS),
-                and_(membership.c.role == "member", ~place.c.is_private),
-                project_member.c.user_id.is_not(None),
-            ),
-        )
-    )
-    return (await reader.execute(query)).mappings().one_or_none()
 
 
 async def count_of(session: AsyncSession, *, scope_type: str, scope_id: UUID) -> int:
@@ -194,10 +155,16 @@ async def followed_among(session: AsyncSession, stream_ids: Collection[UUID]) ->
     return set((await session.execute(select(stream.c.id).where(has_any))).scalars())
 
 
-async def forget_owners(session: AsyncSession, *, at: datetime) -> None:
-    """Take away the webhooks of who is gone."""
-    gone = select(person.c.user_id).where(person.c.status == DELETED)
-    await session.execute(update(webhook).where(webhook.c.owner_id.in_(gone), IS_THERE).values(deleted_at=at))
+async def end_of_user(session: AsyncSession, user_id: UUID, *, at: datetime) -> None:
+    """Take away all webhooks of somebody."""
+    await session.execute(update(webhook).where(webhook.c.owner_id == user_id, IS_THERE).values(deleted_at=at))
+
+
+async def end_of_ended_workspaces(session: AsyncSession, *, at: datetime) -> None:
+    """Take away the webhooks of workspaces that have ended, once the last that they are told has been sent."""
+    waits = exists().where(delivery.c.webhook_id == webhook.c.id, delivery.c.state == "pending")
+    statement = update(webhook).where(IS_THERE, has_ended(webhook.c.workspace_id), ~waits)
+    await session.execute(statement.values(deleted_at=at))
 
 
 async def purge(session: AsyncSession) -> bool:
@@ -212,7 +179,7 @@ def _visible(caller: Principal) -> Select[Any]:
         select(delivery).where(delivery.c.webhook_id == webhook.c.id).order_by(delivery.c.id.desc()).limit(1)
     ).alias("last")
     shown = {"id": last.c.id, "event": last.c.event_type, "state": last.c.state, "status": last.c.status}
-    manages = _manages(caller.user_id)
+    manages = is_managed(caller.user_id, workspace_id=webhook.c.workspace_id, project_id=webhook.c.scope_id)
     return (
         select(
             *webhook.c,
@@ -223,25 +190,6 @@ def _visible(caller: Principal) -> Select[Any]:
         .outerjoin(last, true())
         .where(IS_THERE, or_(webhook.c.owner_id == caller.user_id, manages), *_within(caller))
     )
-
-
-def _manages(user_id: UUID) -> ColumnElement[bool]:
-    runs_workspace = exists().where(
-        membership.c.workspace_id == webhook.c.workspace_id,
-        membership.c.user_id == user_id,
-        membership.c.role.in_(MANAGERS),
-        ~membership.c.removed,
-    )
-    manages_project = exists().where(
-        project_member.c.project_id == webhook.c.scope_id,
-        project_member.c.user_id == user_id,
-        project_member.c.role == "manager",
-        ~project_member.c.removed,
-        membership.c.workspace_id == webhook.c.workspace_id,
-        membership.c.user_id == user_id,
-        ~membership.c.removed,
-    )
-    return or_(runs_workspace, and_(webhook.c.scope_type == literal("project"), manages_project))
 
 
 def _within(caller: Principal) -> list[ColumnElement[bool]]:

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from notifications_service.live import filters
 from notifications_service.live.schemas import PersonalEvent
 from notifications_service.live.service import tell_user
+from notifications_service.scopes import repository as scopes
 from notifications_service.webhooks import repository
 from notifications_service.webhooks.errors import (
     ScopeNotFound,
@@ -165,6 +166,11 @@ async def disable_webhook(session: AsyncSession, *, row: RowMapping, reason: Dis
     await tell_user(session, user_id=row["owner_id"], drafts=[told])
 
 
+async def forget_webhooks(session: AsyncSession, *, user_id: UUID) -> None:
+    """Take away all webhooks of somebody who is gone: they told what this user saw."""
+    await repository.end_of_user(session, user_id, at=utcnow())
+
+
 async def check_secrets(session: AsyncSession, *, ring: KeyRing) -> None:
     """Raise SealError when a secret is sealed with a key that the ring has not, which a restart must not hide (R43)."""
     missing = sorted(kid for kid in await repository.kids(session) if not ring.knows(kid))
@@ -219,18 +225,14 @@ async def _place_of(session: AsyncSession, scope: ScopeIn, actor: Principal) -> 
         return Place("user", actor.user_id, None)
     if scope.id is None:
         raise ScopeNotFound(field="scope.id")
-    mine = {"user_id": actor.user_id}
-    if scope.type == "workspace":
-        held = await repository.find_scope(session, workspace_id=scope.id, **mine)
-    else:
-        held = await repository.find_project(session, project_id=scope.id, **mine)
-    if held is None or not actor.reaches_workspace(held["workspace_id"]):
+    found = (await scopes.find(session, [scope.id], user_id=actor.user_id)).get((scope.type, scope.id))
+    if found is None or not actor.reaches_workspace(found.workspace_id):
         raise ScopeNotFound(field="scope.id")
-    if scope.type == "project" and not actor.reaches_project(scope.id):
+    if scope.type == "project" and not actor.reaches_project(found.id):
         raise ScopeNotFound(field="scope.id")
-    if held["workspace_role"] not in repository.MANAGERS and held.get("project_role") != "manager":
+    if not found.manages:
         raise Forbidden
-    return Place(scope.type, scope.id, held["workspace_id"])
+    return Place(scope.type, found.id, found.workspace_id)
 
 
 def _meaningful(given: dict[str, Any], actor: Principal) -> dict[str, Any]:
