@@ -131,8 +131,11 @@ async def test_r62_a_packed_body_stays_packed():
     ],
 )  # fmt: skip
 async def test_r62_answers_that_never_end_or_are_none(serve, reason):
+    # What is no answer is told by what it is, and not by the time that is over on a busy machine.
     seconds = 2.0 if reason == "timeout" else 30.0
-    assert await asyncio.wait_for(refused(serve, total_seconds=seconds), 60) == reason
+    started = asyncio.get_running_loop().time()
+    assert await refused(serve, total_seconds=seconds) == reason
+    assert asyncio.get_running_loop().time() - started < seconds + 3.0
 
 
 async def test_r62_a_handshake_that_hangs_is_given_up(names, resolver, certificates):
