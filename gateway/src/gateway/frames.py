@@ -176,6 +176,11 @@ def text_frame(text: bytes) -> bytes:
     return Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
+def client_frame(text: bytes) -> bytes:
+    """Return a message as a client sends it."""
+    return Frame(Opcode.TEXT, text).serialize(mask=True)
+
+
 def close_frame(code: int, reason: str) -> bytes:
     """Return a close frame as a server sends it."""
     return Frame(Opcode.CLOSE, Close(code, reason).serialize()).serialize(mask=False)

@@ -14,7 +14,7 @@ from websockets.frames import Opcode
 from gateway.auth import Authenticator
 from gateway.callers import Caller
 from gateway.errors import InvalidToken
-from gateway.frames import ClientFrames, Message, MessageTooLarge, ServiceFrames, close_frame, text_frame
+from gateway.frames import ClientFrames, Message, MessageTooLarge, ServiceFrames, client_frame, close_frame, text_frame
 from gateway.live import LiveConnection, LiveConnections, auth_expiring, expires_at
 from gateway.upstream_socket import ServiceEnd
 
@@ -28,6 +28,8 @@ UNAUTHORIZED = 4401
 MESSAGES_PER_SECOND = 20
 BLOCKED_SECONDS = 10.0
 """How long nothing is read before the socket ends. After 5 the service says where to go on from, for who reads on."""
+VOUCHED_SECONDS = 20.0
+"""How long the service may do with an identity, which holds for 60 and is up to 30 old when the socket opens."""
 UNREAD_SECONDS = 20.0
 """How long what was sent to somebody who did not read waits for being read after all, the close frame behind it."""
 CLOSE_SECONDS = 1.0
@@ -60,6 +62,7 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         "_own",
         "_second",
         "_service",
+        "_vouched_at",
         "ended",
         "transport",
     )
@@ -80,6 +83,7 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         self._last: bytes | None = None
         """Our close frame, once we end the socket; empty when it has been sent."""
         self._second, self._count = 0.0, 0
+        self._vouched_at = 0.0
         self._deadline: asyncio.TimerHandle | None = None
         self._blocked: asyncio.TimerHandle | None = None
         self._blocked_seconds = BLOCKED_SECONDS
@@ -99,6 +103,7 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
     def open(self, service: ServiceEnd, *, early: bytes) -> None:
         """Begin to pass; `early` is what the client has sent already."""
         self._service = service
+        self._vouched_at = self._now()
         self._live.watch(self)
         service.speak_to(self)
         if early:
@@ -130,7 +135,7 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         except MessageTooLarge:
             self._close(TOO_LARGE, "message too large")
             return
-        onward = b"".join([message.raw for message in messages if self._goes_on(message)])
+        onward = b"".join([self._vouched(message) for message in messages if self._goes_on(message)])
         if onward and self._service is not None and self._last is None:
             self._service.transport.write(onward)
 
@@ -212,8 +217,16 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         task.add_done_callback(RENEWING.discard)
         return False
 
+    def _vouched(self, message: Message) -> bytes:
+        """Return a message for the service, behind a new identity where it may ask others and the last one is old."""
+        if self._now() - self._vouched_at < VOUCHED_SECONDS or not says(message, b"subscribe"):
+            return message.raw
+        self._vouched_at = self._now()
+        identity = self._authenticator.vouch_for(self.token.principal)
+        return client_frame(orjson.dumps({"type": "identity", "identity": identity})) + message.raw
+
     def _is_too_fast(self) -> bool:
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         if now - self._second >= 1:
             self._second, self._count = now, 0
         self._count += 1
@@ -285,17 +298,24 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         if service is not None:
             service.transport.abort()
 
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
     def _later(self, seconds: float, work: Callable[[], None]) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(seconds, work)
 
 
+def says(message: Message, word: bytes) -> bool:
+    """Tell whether a message may have a word in it, however it is spelled."""
+    return message.opcode in (Opcode.TEXT, Opcode.BINARY) and (word in message.text or b"\\u" in message.text)
+
+
 def new_token(message: Message) -> str | None:
     """Return the access token of a `refresh`, however it is spelled; None for all other messages."""
-    text = message.text
-    if message.opcode not in (Opcode.TEXT, Opcode.BINARY) or (b"refresh" not in text and b"\\u" not in text):
+    if not says(message, b"refresh"):
         return None
     try:
-        found = orjson.loads(text)
+        found = orjson.loads(message.text)
     except orjson.JSONDecodeError:
         return None
     if not isinstance(found, dict) or found.get("type") != "refresh":

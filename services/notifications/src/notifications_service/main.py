@@ -27,7 +27,6 @@ from notifications_service.deliveries import endpoints as deliveries
 from notifications_service.devices import endpoints as devices
 from notifications_service.emails import endpoints as emails
 from notifications_service.inbox import endpoints as inbox
-from notifications_service.live.access import sees_shown
 from notifications_service.preferences import endpoints as preferences
 from notifications_service.realtime import endpoints as realtime
 from notifications_service.realtime.hub import Hub, Limits
@@ -37,6 +36,7 @@ from notifications_service.recording import endpoints as recording
 from notifications_service.recording.sender import RecordingDriver
 from notifications_service.registry import EVENTS
 from notifications_service.settings import ApiSettings, egress_rules
+from notifications_service.sight.access import sees_shown
 from notifications_service.terms import ChannelTerms
 from notifications_service.wake_ups import open_redis
 from notifications_service.webhook_deliveries import endpoints as webhook_deliveries

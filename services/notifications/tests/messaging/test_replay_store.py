@@ -118,7 +118,7 @@ async def test_what_follows_in_a_workspace_takes_four_statements(database, world
 
 
 async def test_many_changes_take_hardly_more_statements_than_one(database, world, head, stored):
-    """Of two workspaces, in any order: each workspace has its head looked at and moved once."""
+    """Of two workspaces, in any order: each has its head looked at once, and both are moved at once."""
     other = type(world)()
     async with transaction(database) as session:
         await keep_all(session, events=[world.task("first"), other.task("first")])
@@ -127,7 +127,7 @@ async def test_many_changes_take_hardly_more_statements_than_one(database, world
     with statements_seen(database.writer) as statements:
         async with transaction(database) as session:
             advances = await keep_all(session, events=events)
-    assert [one.split()[0] for one in statements] == ["SELECT", "INSERT", *["SELECT", "UPDATE"] * 2]
+    assert [one.split()[0] for one in statements] == ["SELECT", "INSERT", "SELECT", "SELECT", "UPDATE"]
     assert {one.workspace_id: one.head for one in advances} == {world.id: 21, other.id: 12}
     assert (await stored(world), await stored(other)) == (list(range(1, 22)), list(range(1, 13)))
 

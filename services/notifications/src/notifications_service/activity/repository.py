@@ -3,13 +3,11 @@
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
+from chassis.db.arrays import numbers, rows_of, uuids
 from chassis.db.base import table_of
-from sqlalchemy import BigInteger, and_, column, exists, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications_service.cards.repository import uuids
 from notifications_service.live.models import StreamEvent
 
 event = table_of(StreamEvent)
@@ -19,9 +17,8 @@ async def streams_with(
     session: AsyncSession, parts: Mapping[UUID, tuple[int, int]], *, types: Collection[str]
 ) -> set[UUID]:
     """Return the streams that are of workspaces, or of users and have an event of these types in their parts."""
-    numbers = [literal([part[at] for part in parts.values()], ARRAY(BigInteger)) for at in (0, 1)]
-    names = (column("id", PG_UUID(as_uuid=True)), column("after", BigInteger), column("until", BigInteger))
-    part = func.unnest(uuids(parts), *numbers).table_valued(*names, name="part").render_derived()
+    after, until = (numbers(part[at] for part in parts.values()) for at in (0, 1))
+    part = rows_of("part", id=uuids(parts), after=after, until=until)
     is_in = and_(event.c.workspace_id == part.c.id, event.c.seq > part.c.after, event.c.seq <= part.c.until)
     counts = or_(
         event.c.frame["workspace_id"].astext.is_not(None),

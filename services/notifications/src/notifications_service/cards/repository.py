@@ -1,13 +1,13 @@
 """All SQL on what is known of tasks, of who watches them, of comments, and of what places are called."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from chassis.db.arrays import uuids
 from chassis.db.base import table_of
-from sqlalchemy import BindParameter, RowMapping, Table, any_, delete, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy import RowMapping, Table, any_, delete, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.cards.models import CommentCard, PlaceCard, TaskCard, Watcher
@@ -76,8 +76,3 @@ async def _put(session: AsyncSession, table: Table, rows: Sequence[Mapping[str, 
     await session.execute(
         statement.on_conflict_do_update(index_elements=list(keys), set_=replaced), [dict(row) for row in ordered]
     )
-
-
-def uuids(ids: Iterable[UUID]) -> BindParameter[Sequence[UUID]]:
-    """Bind ids as one parameter, however many they are."""
-    return literal(list(ids), ARRAY(PG_UUID(as_uuid=True)))

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
+from chassis.db.arrays import rows_of, uuids
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from chassis.identity import Principal
@@ -21,23 +22,20 @@ from sqlalchemy import (
     and_,
     any_,
     case,
-    column,
     delete,
     exists,
     false,
     func,
     insert,
-    literal,
     or_,
     select,
     update,
 )
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from notifications_service.cards.repository import comment_card, place_card, task_card, uuids
+from notifications_service.cards.repository import comment_card, place_card, task_card
 from notifications_service.inbox.filters import InboxFilter
 from notifications_service.inbox.models import Notification
 from notifications_service.live.models import Membership, ProjectMember, ProjectPlace, TaskShare
@@ -264,9 +262,7 @@ async def mark_all(
 async def seen_among(session: AsyncSession, keys: Collection[Key]) -> set[Key]:
     """Return which of these users may see now what is in a workspace, a project, and of a task."""
     names = ("user_id", "workspace_id", "project_id", "task_id")
-    columns = [column(name, PG_UUID(as_uuid=True)) for name in names]
-    ids = [literal(list(one), ARRAY(PG_UUID(as_uuid=True))) for one in zip(*keys, strict=True)]
-    told = func.unnest(*ids).table_valued(*columns, name="told").render_derived()
+    told = rows_of("told", **{name: uuids(ids) for name, ids in zip(names, zip(*keys, strict=True), strict=True)})
     query = select(*told.c).select_from(_places_of(told)).where(_is_seen(told))
     return {(row[0], row[1], row[2], row[3]) for row in (await session.execute(query)).all()}
 

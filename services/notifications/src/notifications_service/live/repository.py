@@ -5,30 +5,24 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis.db.arrays import numbers, rows_of, uuids
 from chassis.db.base import table_of
 from chassis.db.projections import put_unless_newer
 from chassis.db.purging import delete_batch
 from sqlalchemy import (
-    BigInteger,
-    BindParameter,
     ColumnElement,
     RowMapping,
     Text,
-    and_,
     any_,
-    column,
     delete,
     exists,
-    false,
     func,
     literal,
     literal_column,
-    or_,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.live.models import (
@@ -72,8 +66,10 @@ async def lock_heads(session: AsyncSession, streams: Collection[UUID]) -> dict[U
     one order, so that two who want some of the same wait for each other and not in a ring.
     """
     asked = sorted(set(streams))
+    if not asked:
+        return {}
     found = await _lock_known(session, asked, where=_are_known(asked))
-    if asked and not found:
+    if not found:
         # Nothing is held while a new one is made, since who makes the same one may want what we would hold.
         new = insert(head).values([{"workspace_id": one, "contiguous_seq": 0} for one in asked])
         await session.execute(new.on_conflict_do_nothing())
@@ -83,46 +79,43 @@ async def lock_heads(session: AsyncSession, streams: Collection[UUID]) -> dict[U
 
 def _are_known(streams: Sequence[UUID]) -> ColumnElement[bool]:
     known = head.alias("known")
-    count = select(func.count()).where(known.c.workspace_id == any_(_uuids(streams))).scalar_subquery()
+    count = select(func.count()).where(known.c.workspace_id == any_(uuids(streams))).scalar_subquery()
     return count == len(streams)
 
 
 async def _lock_known(
     session: AsyncSession, streams: Iterable[UUID], *, where: ColumnElement[bool] | None = None
 ) -> dict[UUID, int]:
-    locked = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id == any_(_uuids(streams)))
+    locked = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id == any_(uuids(streams)))
     locked = locked if where is None else locked.where(where)
     found = await session.execute(locked.order_by(head.c.workspace_id).with_for_update())
     return {row.workspace_id: row.contiguous_seq for row in found}
 
 
-async def advance_head(session: AsyncSession, workspace_id: UUID, before: int) -> int:
-    """Move the head over everything that follows it without a gap, and return where it is. Needs its lock."""
+async def advance_heads(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
+    """Move heads over everything that follows them without a gap, and return where they are. Needs their locks."""
+    after = {stream: await _end_of_run(session, stream, seq) for stream, seq in before.items()}
+    moved = {stream: seq for stream, seq in after.items() if seq != before[stream]}
+    if moved:
+        await move_heads(session, moved)
+    return after
+
+
+async def move_heads(session: AsyncSession, after: Mapping[UUID, int]) -> None:
+    """Let streams be read up to numbers, which is said at commit. Needs their locks."""
+    moved = rows_of("moved", stream_id=uuids(after), seq=numbers(after.values()))
+    said = func.pg_notify(CHANNEL, func.concat(head.c.workspace_id, " ", moved.c.seq))
+    statement = update(head).where(head.c.workspace_id == moved.c.stream_id).values(contiguous_seq=moved.c.seq)
+    await session.execute(statement.returning(said))
+
+
+async def _end_of_run(session: AsyncSession, workspace_id: UUID, before: int) -> int:
     after = await _end_of_next_run(session, workspace_id, before)
     looked_from = before
     # What was not looked at to its end has a gap there, or nothing after it.
     while after - looked_from == LOOKED_AT_ONCE:
         looked_from, after = after, await _end_of_next_run(session, workspace_id, after)
-    if after != before:
-        await move_head(session, workspace_id, after)
     return after
-
-
-async def move_head(session: AsyncSession, stream_id: UUID, after: int) -> None:
-    """Let a stream be read up to a number, which is said at commit. Needs the head's lock."""
-    said = func.pg_notify(CHANNEL, f"{stream_id} {after}")
-    moved = update(head).where(head.c.workspace_id == stream_id).values(contiguous_seq=after)
-    await session.execute(moved.returning(said))
-
-
-async def move_heads(session: AsyncSession, after: Mapping[UUID, int]) -> None:
-    """Do the same for several streams, whose heads are all locked."""
-    streams, numbers = list(after), literal(list(after.values()), ARRAY(BigInteger))
-    columns = (column("stream_id", PG_UUID(as_uuid=True)), column("seq", BigInteger))
-    moved = func.unnest(_uuids(streams), numbers).table_valued(*columns, name="moved").render_derived()
-    said = func.pg_notify(CHANNEL, func.concat(head.c.workspace_id, " ", moved.c.seq))
-    statement = update(head).where(head.c.workspace_id == moved.c.stream_id).values(contiguous_seq=moved.c.seq)
-    await session.execute(statement.returning(said))
 
 
 async def _end_of_next_run(session: AsyncSession, workspace_id: UUID, before: int) -> int:
@@ -166,7 +159,7 @@ async def put_share(session: AsyncSession, values: Mapping[str, Any]) -> None:
 
 async def memberships(reader: AsyncConnection, users: Iterable[UUID]) -> Sequence[RowMapping]:
     """Return the workspaces that these users may see."""
-    query = select(membership).where(membership.c.user_id == any_(_uuids(users)), ~membership.c.removed)
+    query = select(membership).where(membership.c.user_id == any_(uuids(users)), ~membership.c.removed)
     return (await reader.execute(query)).mappings().all()
 
 
@@ -175,7 +168,7 @@ async def ended_memberships(
 ) -> dict[UUID, int]:
     """Return by workspace with which change a user's membership ended, where that comes after a position."""
     query = select(membership.c.workspace_id, membership.c.changed_seq).where(
-        membership.c.workspace_id == any_(_uuids(positions)), membership.c.user_id == user_id, membership.c.removed
+        membership.c.workspace_id == any_(uuids(positions)), membership.c.user_id == user_id, membership.c.removed
     )
     found = {row.workspace_id: row.changed_seq for row in (await reader.execute(query)).all()}
     return {workspace: seq for workspace, seq in found.items() if seq > positions[workspace]}
@@ -185,13 +178,13 @@ async def places(reader: AsyncConnection, projects: Collection[UUID]) -> dict[UU
     """Return the workspaces of these projects, as far as they are known; for none, nothing is asked."""
     if not projects:
         return {}
-    query = select(place.c.project_id, place.c.workspace_id).where(place.c.project_id == any_(_uuids(projects)))
+    query = select(place.c.project_id, place.c.workspace_id).where(place.c.project_id == any_(uuids(projects)))
     return {row.project_id: row.workspace_id for row in (await reader.execute(query)).all()}
 
 
 async def heads(reader: AsyncConnection, workspaces: Iterable[UUID]) -> dict[UUID, int]:
     """Return how far each workspace can be read."""
-    query = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id == any_(_uuids(workspaces)))
+    query = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id == any_(uuids(workspaces)))
     return {row.workspace_id: row.contiguous_seq for row in (await reader.execute(query)).all()}
 
 
@@ -210,9 +203,7 @@ async def events_between(
 
 async def are_forgotten(reader: AsyncConnection, positions: Mapping[UUID, int]) -> bool:
     """Tell whether of any stream what comes next after a position, and can be read, is not kept any more."""
-    asked = func.unnest(_uuids(positions), literal([*positions.values()], ARRAY(BigInteger)))
-    place_ = asked.table_valued(column("id", PG_UUID(as_uuid=True)), column("seq", BigInteger), name="asked")
-    after = place_.render_derived()
+    after = rows_of("asked", id=uuids(positions), seq=numbers(positions.values()))
     is_kept = exists().where(event.c.workspace_id == after.c.id, event.c.seq == after.c.seq + 1)
     query = select(
         exists()
@@ -220,29 +211,6 @@ async def are_forgotten(reader: AsyncConnection, positions: Mapping[UUID, int]) 
         .where(head.c.contiguous_seq > after.c.seq, ~is_kept)
     )
     return bool((await reader.execute(query)).scalar_one())
-
-
-async def projects_seen(
-    reader: AsyncConnection, projects: Collection[UUID], *, workspace_id: UUID, user_id: UUID
-) -> set[UUID]:
-    """Return those of a workspace's projects that the user sees now: by role, openly, or as a member of the project."""
-    ids = func.unnest(_uuids(projects))
-    asked = ids.table_valued(column("id", PG_UUID(as_uuid=True)), name="asked").render_derived()
-    is_member = and_(membership.c.workspace_id == workspace_id, membership.c.user_id == user_id, ~membership.c.removed)
-    is_in_project = and_(
-        project_member.c.project_id == asked.c.id, project_member.c.user_id == user_id, ~project_member.c.removed
-    )
-    is_open = and_(membership.c.role == "member", ~func.coalesce(place.c.is_private, false()))
-    query = (
-        select(asked.c.id)
-        .select_from(
-            asked.join(membership, is_member)
-            .outerjoin(place, place.c.project_id == asked.c.id)
-            .outerjoin(project_member, is_in_project)
-        )
-        .where(or_(membership.c.role.in_(("owner", "admin")), is_open, project_member.c.user_id.is_not(None)))
-    )
-    return set((await reader.execute(query)).scalars())
 
 
 async def comments_deleted(
@@ -262,14 +230,6 @@ async def comments_deleted(
     return set((await reader.execute(query)).scalars())
 
 
-async def tasks_shared(reader: AsyncConnection, tasks: Collection[UUID], *, user_id: UUID) -> set[UUID]:
-    """Return those of the tasks that are shared with the user now."""
-    query = select(task_share.c.task_id).where(
-        task_share.c.task_id == any_(_uuids(tasks)), task_share.c.user_id == user_id, ~task_share.c.removed
-    )
-    return set((await reader.execute(query)).scalars())
-
-
 async def remove_stream(session: AsyncSession, stream_id: UUID) -> None:
     """Forget the events of a stream; those that come go on counting."""
     await session.execute(delete(event).where(event.c.workspace_id == stream_id))
@@ -282,8 +242,3 @@ async def purge(session: AsyncSession, *, before: datetime) -> bool:
     """
     readable = exists().where(head.c.workspace_id == event.c.workspace_id, head.c.contiguous_seq >= event.c.seq)
     return await delete_batch(session, event, event.c.occurred_at < before, readable)
-
-
-def _uuids(ids: Iterable[UUID]) -> BindParameter[Sequence[UUID]]:
-    """Bind ids as one parameter, however many they are: thousands of sockets ask at once."""
-    return literal(list(ids), ARRAY(PG_UUID(as_uuid=True)))

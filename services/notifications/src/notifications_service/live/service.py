@@ -51,12 +51,12 @@ async def keep_all(session: AsyncSession, *, events: Sequence[EventEnvelope]) ->
     joined: defaultdict[UUID, list[UUID]] = defaultdict(list)
     for event, change in sorted(told, key=lambda one: one[0].sequence):
         joined[change.workspace_id] += await _take_in(session, event, change)
-    advances = []
-    for workspace, before in heads.items():
-        after = await repository.advance_head(session, workspace, before)
-        if after > before or joined[workspace]:
-            advances.append(Advance(workspace, after, joined[workspace]))
-    return advances
+    after = await repository.advance_heads(session, heads)
+    return [
+        Advance(workspace, after[workspace], joined[workspace])
+        for workspace, before in heads.items()
+        if after[workspace] > before or joined[workspace]
+    ]
 
 
 def _values_of(event: EventEnvelope, change: ChangeData) -> dict[str, Any]:
@@ -121,7 +121,7 @@ async def lock_streams(session: AsyncSession, *, user_ids: Collection[UUID]) -> 
 
     Whoever tells several users in one transaction calls this first, for all of them: then no two wait for each other.
     """
-    return await repository.lock_heads(session, user_ids) if user_ids else {}
+    return await repository.lock_heads(session, user_ids)
 
 
 async def tell_user(session: AsyncSession, *, user_id: UUID, drafts: Sequence[PersonalEvent]) -> int:
@@ -130,31 +130,23 @@ async def tell_user(session: AsyncSession, *, user_id: UUID, drafts: Sequence[Pe
     They follow each other without a gap: the first has the number after what `lock_streams` says. The user's open
     sockets are woken by the commit, and without one nothing is told.
     """
-    last = (await repository.lock_heads(session, [user_id]))[user_id]
-    if not drafts:
-        return last
-    events = [_envelope_of(draft, user_id, seq) for seq, draft in enumerate(drafts, last + 1)]
-    rows = [_row_of(event, draft) for event, draft in zip(events, drafts, strict=True)]
-    await repository.add_events(session, rows)
-    await repository.move_head(session, user_id, last + len(drafts))
-    await publish(session, table_of(Outbox), *events)
-    return last + len(drafts)
+    return (await tell_users(session, drafts={user_id: drafts}))[user_id]
 
 
-async def tell_users(session: AsyncSession, *, drafts: Mapping[UUID, Sequence[PersonalEvent]]) -> None:
+async def tell_users(session: AsyncSession, *, drafts: Mapping[UUID, Sequence[PersonalEvent]]) -> dict[UUID, int]:
     """Do the same for several users, in as many statements as for one."""
-    told = {user_id: of_user for user_id, of_user in drafts.items() if of_user}
-    if not told:
-        return
-    heads = await repository.lock_heads(session, told)
+    heads = await repository.lock_heads(session, drafts)
+    last = {user_id: heads[user_id] + len(of_user) for user_id, of_user in drafts.items()}
     events = [
         (_envelope_of(draft, user_id, seq), draft)
-        for user_id, of_user in told.items()
+        for user_id, of_user in drafts.items()
         for seq, draft in enumerate(of_user, heads[user_id] + 1)
     ]
-    await repository.add_events(session, [_row_of(event, draft) for event, draft in events])
-    await repository.move_heads(session, {one: heads[one] + len(of_user) for one, of_user in told.items()})
-    await publish(session, table_of(Outbox), *(event for event, _ in events))
+    if events:
+        await repository.add_events(session, [_row_of(event, draft) for event, draft in events])
+        await repository.move_heads(session, last)
+        await publish(session, table_of(Outbox), *(event for event, _ in events))
+    return last
 
 
 def _envelope_of(draft: PersonalEvent, user_id: UUID, seq: int) -> EventEnvelope:

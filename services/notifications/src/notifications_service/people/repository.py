@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from chassis.db.arrays import uuids
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, any_, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy import RowMapping, any_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.people.models import Person
@@ -46,5 +46,5 @@ async def bury(session: AsyncSession, user_id: UUID, *, kind: str) -> None:
 
 async def find(reader: AsyncConnection | AsyncSession, user_ids: Iterable[UUID]) -> Sequence[RowMapping]:
     """Return what is known of some people, in one statement."""
-    asked = literal(list(user_ids), ARRAY(PG_UUID(as_uuid=True)))
-    return (await reader.execute(select(person).where(person.c.user_id == any_(asked)))).mappings().all()
+    query = select(person).where(person.c.user_id == any_(uuids(user_ids)))
+    return (await reader.execute(query)).mappings().all()

@@ -19,6 +19,7 @@ from notifications_service.realtime.protocol import (
 )
 from notifications_service.realtime.subscriptions import Scope, Subscription, Subscriptions
 from notifications_service.sight.rules import part_of
+from notifications_service.sight.service import Spot
 
 MAX_WAITING_BYTES = 256 * 1024
 
@@ -205,9 +206,10 @@ class Connection:
 
     def _doubt(self, frame: StoredFrame) -> None:
         self.doubtful.add(frame.stream_id)
-        if frame.kind == TASK:
-            for one in self.wanted.find(name=None, scope=Scope("task", frame.places[0].task_id)):
-                one.project_id = frame.places[0].project_id
+        project, task = frame.places[0]
+        if frame.kind == TASK and project is not None:
+            for one in self.wanted.find(name=None, scope=Scope("task", task)):
+                one.spot = Spot(frame.stream_id, project, task)
 
     def want(self, wanted: Subscription) -> None:
         """Want something from here on; whether it is seen is asked once more, since asking took its time."""

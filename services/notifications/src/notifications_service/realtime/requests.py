@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from notifications_service.live.filters import parse
+from notifications_service.people.rules import UTC
 from notifications_service.people.service import find_people
 from notifications_service.realtime.connection import Connection
 from notifications_service.realtime.errors import TooManySubscriptions, UnknownMessage
@@ -132,10 +133,11 @@ class Requests:
                 raise NotFound
             wanted.workspace_id = scope.id
             return wanted
-        spot = await find_spot(known, tasks, self.connection, scope=scope, identity=self.identity)
-        if spot is None:
+        found = await find_spot(known, tasks, self.connection, scope=scope, identity=self.identity)
+        if found is None:
             raise NotFound
-        wanted.workspace_id, wanted.project_id, wanted.is_doubtful = spot
+        wanted.spot, wanted.is_doubtful = found
+        wanted.workspace_id = wanted.spot.workspace_id
         return wanted
 
     async def _judge(self, filter_: object, tz: str | None) -> Judge | None:
@@ -151,7 +153,7 @@ class Requests:
         user = self.connection.user_id
         async with self.database.reader.connect() as reader:
             known = (await find_people(reader, user_ids=[user])).get(user)
-        return known.zone if known is not None and known.zone is not None else ZoneInfo("UTC")
+        return UTC if known is None else known.zone
 
 
 def _replaces(wanted: Subscriptions, one: Subscription) -> bool:

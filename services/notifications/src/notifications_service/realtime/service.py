@@ -1,7 +1,7 @@
 """What a new connection begins with, and what it has missed."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -9,29 +9,19 @@ import structlog
 from chassis.db.engine import Database
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from notifications_service.cards.repository import find_tasks
 from notifications_service.live import repository
 from notifications_service.realtime.connection import Admission, Connection
 from notifications_service.realtime.errors import CursorExpired
-from notifications_service.realtime.knowledge import TaskMemory, tasks_known
+from notifications_service.realtime.knowledge import TaskMemory
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
 from notifications_service.realtime.schemas import LocationIn, MembershipsIn, ProjectAnswerIn
 from notifications_service.realtime.subscriptions import Scope, Subscription
-from notifications_service.sight.service import sight_of, silenced
+from notifications_service.sight.service import Spot, sight_of, silenced, spots_seen
 
 log = structlog.get_logger()
 
 REPLAY_AT_ONCE = 200
-
-
-class Spot(NamedTuple):
-    """Where a project or a task is."""
-
-    workspace_id: UUID
-    project_id: UUID
-    is_known: bool = False
-    """Whether that is known here, and not only to the tasks service."""
-
-
 QUESTION_SECONDS = 1.0
 
 
@@ -59,7 +49,7 @@ class TasksClient:
             body = await self._ask(identity, path)
             if scope.kind == "task":
                 located = LocationIn.model_validate_json(body)
-                return Spot(located.workspace_id, located.project_id)
+                return Spot(located.workspace_id, located.project_id, scope.id)
             found = ProjectAnswerIn.model_validate_json(body).data
         except aiohttp.ClientResponseError:
             return None
@@ -87,14 +77,7 @@ async def set_out(
     where a cursor does not name it, as that of a change. Of a workspace that the reader is out of since the cursor the
     end of the membership is left to be told.
     """
-    async with database.reader.connect() as reader:
-        rows = await repository.memberships(reader, [connection.user_id])
-        places = await repository.places(reader, connection.projects)
-    admissions = {
-        row["workspace_id"]: Admission(row["joined_seq"], row["changed_seq"])
-        for row in rows
-        if connection.sees(row["workspace_id"], places)
-    }
+    admissions, places = await _admissions(database, connection)
     if not admissions or len(places) < len(connection.projects):
         # The answer is for the caller's identity, and so within its restriction.
         admissions = {**await tasks.memberships(identity), **admissions}
@@ -110,6 +93,19 @@ async def set_out(
     ended = await _ended(database, connection, {one: at for one, at in (cursor or {}).items() if one not in begun})
     positions = {stream: seen.get(stream, first) for stream, first in begun.items()}
     connection.begin(admissions, positions, ended)
+
+
+async def _admissions(database: Database, connection: Connection) -> tuple[dict[UUID, Admission], dict[UUID, UUID]]:
+    """Return what the reader is a member of, within the caller's restriction, and where the projects of that are."""
+    async with database.reader.connect() as reader:
+        rows = await repository.memberships(reader, [connection.user_id])
+        places = await repository.places(reader, connection.projects)
+    admissions = {
+        row["workspace_id"]: Admission(row["joined_seq"], row["changed_seq"])
+        for row in rows
+        if connection.sees(row["workspace_id"], places)
+    }
+    return admissions, places
 
 
 async def _ended(database: Database, connection: Connection, beyond: Mapping[UUID, int]) -> dict[UUID, int]:
@@ -167,19 +163,16 @@ async def ensure_kept(database: Database, positions: Mapping[UUID, int]) -> None
 
 async def find_spot(
     database: Database, tasks: TasksClient, connection: Connection, *, scope: Scope, identity: str
-) -> Spot | None:
-    """Return where a project or task is that the reader sees; None of one that is hidden, as of one that is not.
+) -> tuple[Spot, bool] | None:
+    """Return where a project or task is that the reader sees, and whether that is known here.
 
-    What has not come here yet the tasks service is asked for, which answers as long as the identity is valid.
+    None of one that is hidden, as of one that is not. What has not come here yet the tasks service is asked for.
     """
-    if scope.id is None:
-        return None
     async with database.reader.connect() as reader:
-        spot = await _spot_known(reader, scope)
-        is_seen = spot is not None and await sees(reader, connection, scope, spot)
-    if not is_seen:
-        spot = await tasks.place_of(identity, scope)
-    return spot if spot is not None and connection.reaches(spot.workspace_id, spot.project_id) else None
+        known = await _spot_known(reader, scope)
+        is_seen = known is not None and await _sees(reader, connection, [known]) == {known}
+    spot = known if is_seen else await tasks.place_of(identity, scope)
+    return None if spot is None or not connection.reaches(spot.workspace_id, spot.project_id) else (spot, is_seen)
 
 
 async def _spot_known(reader: AsyncConnection, scope: Scope) -> Spot | None:
@@ -187,22 +180,15 @@ async def _spot_known(reader: AsyncConnection, scope: Scope) -> Spot | None:
         return None
     if scope.kind == "project":
         workspace = (await repository.places(reader, [scope.id])).get(scope.id)
-        return None if workspace is None else Spot(workspace, scope.id, is_known=True)
-    known = (await tasks_known(reader, [scope.id])).get(scope.id)
-    if known is None or known.data is None:
-        return None
-    return Spot(UUID(known.data["workspace_id"]), UUID(known.data["project_id"]), is_known=True)
+        return None if workspace is None else Spot(workspace, scope.id)
+    card = next(iter(await find_tasks(reader, [scope.id])), None)
+    return None if card is None else Spot(card["workspace_id"], card["project_id"], scope.id)
 
 
-async def sees(reader: AsyncConnection, connection: Connection, scope: Scope, spot: Spot) -> bool:
-    """Tell whether the reader sees a project, or a task in it, now."""
-    user = connection.user_id
-    if not connection.reaches(spot.workspace_id, spot.project_id):
-        return False
-    seen = await repository.projects_seen(reader, [spot.project_id], workspace_id=spot.workspace_id, user_id=user)
-    if seen or scope.kind != "task" or scope.id is None:
-        return bool(seen)
-    return bool(await repository.tasks_shared(reader, [scope.id], user_id=user))
+async def _sees(reader: AsyncConnection, connection: Connection, spots: Collection[Spot]) -> set[Spot]:
+    """Return which of some projects and tasks the reader sees now."""
+    reached = [one for one in spots if connection.reaches(one.workspace_id, one.project_id)]
+    return await spots_seen(reader, reached, user_id=connection.user_id)
 
 
 async def is_member(
@@ -214,24 +200,17 @@ async def is_member(
         return False
     if workspace in connection.positions and workspace not in connection.ended:
         return True
-    async with database.reader.connect() as reader:
-        rows = await repository.memberships(reader, [connection.user_id])
-        places = await repository.places(reader, connection.projects)
-    known = {row["workspace_id"] for row in rows if connection.sees(row["workspace_id"], places)}
+    known, _ = await _admissions(database, connection)
     return workspace in known or workspace in await tasks.memberships(identity)
 
 
 async def lost(database: Database, connection: Connection, workspaces: Iterable[UUID]) -> list[Subscription]:
     """Return which of the projects and tasks that the reader wants, in some workspaces, it does not see any more."""
-    wanted = [one for workspace in workspaces for one in connection.wanted.in_workspace(workspace)]
-    found = []
+    wanted = [(one, one.spot) for workspace in workspaces for one in connection.wanted.in_workspace(workspace)]
+    spots = {spot for _, spot in wanted if spot is not None}
     async with database.reader.connect() as reader:
-        for one in wanted:
-            if one.workspace_id is not None and one.project_id is not None:
-                spot = Spot(one.workspace_id, one.project_id)
-                if not await sees(reader, connection, one.scope, spot):
-                    found.append(one)
-    return found
+        seen = await _sees(reader, connection, spots)
+    return [one for one, spot in wanted if spot is not None and spot not in seen]
 
 
 async def _seen_now(reader: AsyncConnection, frames: list[StoredFrame], user_id: UUID) -> list[StoredFrame]:

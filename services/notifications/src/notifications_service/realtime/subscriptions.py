@@ -13,6 +13,7 @@ import orjson
 from chassis.filtering.judging import Judge
 
 from notifications_service.realtime.protocol import StoredFrame
+from notifications_service.sight.service import Spot
 
 MAX_SUBSCRIPTIONS = 50
 
@@ -39,8 +40,8 @@ class Subscription:
     judge: Judge | None = None
     workspace_id: UUID | None = None
     """Where the workspace, project or task is."""
-    project_id: UUID | None = None
-    """Where the project or task is."""
+    spot: Spot | None = None
+    """The project or task, with where it is."""
     is_doubtful: bool = False
     """Whether what is known here said that it is seen, a moment ago."""
 

@@ -1,18 +1,15 @@
 """All SQL on who sees what now, for many at once."""
 
 from collections.abc import Collection, Iterable
-from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import BindParameter, FromClause, and_, any_, column, false, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from chassis.db.arrays import rows_of, uuids
+from sqlalchemy import and_, any_, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifications_service.live.repository import membership, place, project_member, task_share
 
 Pair = tuple[UUID, UUID]
-UUID_TYPE: Any = PG_UUID(as_uuid=True)
 
 
 async def memberships(
@@ -20,7 +17,7 @@ async def memberships(
 ) -> tuple[frozenset[Pair], frozenset[Pair]]:
     """Return who of the users is, and who was, a member of which of the workspaces: pairs of user and workspace."""
     query = select(membership.c.user_id, membership.c.workspace_id, membership.c.removed).where(
-        membership.c.workspace_id == any_(_uuids(workspaces)), membership.c.user_id == any_(_uuids(users))
+        membership.c.workspace_id == any_(uuids(workspaces)), membership.c.user_id == any_(uuids(users))
     )
     rows = (await reader.execute(query)).all()
     pairs = [
@@ -37,8 +34,9 @@ async def projects_seen(
     Beside it is the number of the last change of that which is known. The projects are asked for with the workspace
     that each is in, which is the first of the pair. Whoever never was in that is not among the users.
     """
-    pairs = _pairs(asked)
-    was_member = and_(membership.c.workspace_id == pairs.c.workspace_id, membership.c.user_id == any_(_uuids(users)))
+    workspaces, projects = (uuids(pair[at] for pair in asked) for at in (0, 1))
+    pairs = rows_of("asked", workspace_id=workspaces, project_id=projects)
+    was_member = and_(membership.c.workspace_id == pairs.c.workspace_id, membership.c.user_id == any_(uuids(users)))
     in_project = and_(
         project_member.c.project_id == pairs.c.project_id, project_member.c.user_id == membership.c.user_id
     )
@@ -61,17 +59,6 @@ async def tasks_shared(
 ) -> dict[Pair, tuple[bool, int]]:
     """Return whether tasks are shared with users now, by user and task, beside the number of the last change of it."""
     query = select(task_share.c.user_id, task_share.c.task_id, task_share.c.removed, task_share.c.changed_seq).where(
-        task_share.c.task_id == any_(_uuids(tasks)), task_share.c.user_id == any_(_uuids(users))
+        task_share.c.task_id == any_(uuids(tasks)), task_share.c.user_id == any_(uuids(users))
     )
     return {(row.user_id, row.task_id): (not row.removed, row.changed_seq) for row in await reader.execute(query)}
-
-
-def _pairs(asked: Collection[Pair]) -> FromClause:
-    workspaces, projects = _uuids(one for one, _ in asked), _uuids(other for _, other in asked)
-    columns = column("workspace_id", UUID_TYPE), column("project_id", UUID_TYPE)
-    found = func.unnest(workspaces, projects).table_valued(*columns, name="asked").render_derived()
-    return cast("FromClause", found)
-
-
-def _uuids(ids: Iterable[UUID]) -> BindParameter[Any]:
-    return literal(list(ids), ARRAY(UUID_TYPE))

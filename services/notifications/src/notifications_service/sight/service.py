@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +14,14 @@ from notifications_service.sight.repository import Pair
 from notifications_service.sight.rules import comments_told, is_of_comment
 
 NOTHING = False, 0
+
+
+class Spot(NamedTuple):
+    """A project and where that is, or a task in it."""
+
+    workspace_id: UUID
+    project_id: UUID
+    task_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,16 @@ async def sight_of(reader: AsyncConnection, frames: Collection[StoredFrame], use
     hides = any(not seen.get((user, project), NOTHING)[0] for user in user_ids for _, project in projects)
     shared = await repository.tasks_shared(reader, tasks, user_ids) if tasks and hides else {}
     return Sight(held, left, seen, shared)
+
+
+async def spots_seen(reader: AsyncConnection, asked: Collection[Spot], *, user_id: UUID) -> set[Spot]:
+    """Return those of some spots that a user sees now, in at most two statements."""
+    projects = {(one.workspace_id, one.project_id) for one in asked}
+    by_role = await repository.projects_seen(reader, projects, [user_id]) if projects else {}
+    seen = {one for one in asked if by_role.get((user_id, one.project_id), NOTHING)[0]}
+    tasks = {one.task_id for one in asked if one not in seen and one.task_id is not None}
+    shared = await repository.tasks_shared(reader, tasks, [user_id]) if tasks else {}
+    return seen | {one for one in asked if one.task_id and shared.get((user_id, one.task_id), NOTHING)[0]}
 
 
 async def silenced(

@@ -1,0 +1,28 @@
+"""Many values as one parameter, so that a statement is the same however many they are, and can be prepared."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import BigInteger, BindParameter, FromClause, column, func, literal
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+
+
+def uuids(ids: Iterable[UUID | None]) -> BindParameter[Any]:
+    """Bind ids as one array."""
+    return literal(list(ids), ARRAY(PG_UUID(as_uuid=True)))
+
+
+def numbers(values: Iterable[int]) -> BindParameter[Any]:
+    """Bind whole numbers as one array."""
+    return literal(list(values), ARRAY(BigInteger))
+
+
+def rows_of(name: str, **arrays: BindParameter[Any]) -> FromClause:
+    """Return arrays of one length as a table of that name, whose columns they are.
+
+    asked = rows_of("asked", workspace_id=uuids(workspaces), seq=numbers(seqs))
+    """
+    columns = [column(key, cast("ARRAY[Any]", array.type).item_type) for key, array in arrays.items()]
+    return cast("FromClause", func.unnest(*arrays.values()).table_valued(*columns, name=name).render_derived())
