@@ -42,6 +42,10 @@ LAST_IS_LATER = """
     UPDATE notifications.delivery SET is_instant = false
     WHERE id = (SELECT id FROM notifications.delivery WHERE user_id = :id ORDER BY id DESC LIMIT 1)
 """
+CAME_EARLIER = """
+    UPDATE notifications.delivery SET created_at = :earlier
+    WHERE id = (SELECT id FROM notifications.delivery WHERE user_id = :id ORDER BY id LIMIT 1)
+"""
 KNOWN_AGAIN = """
     INSERT INTO notifications.person (user_id, kind, status, email, email_verified, version)
     VALUES (:id, 'human', 'active', :email, true, 1)
@@ -276,3 +280,31 @@ async def test_k2_a_digest_leaves_as_one_mail(planned, sending_to, mail_server, 
     (mail,) = mail_server.messages
     assert mail["Subject"] == "3 unread notifications"
     assert mail["Message-ID"].endswith(f".{bob}@tasks.example>")
+
+
+async def test_k2_what_is_tried_again_in_quiet_hours_waits_for_their_end(
+    planned, sending_to, mail_server, settled, bob, database, rows
+):
+    now = utcnow()
+    begins, ends = (now + timedelta(minutes=minutes) for minutes in (-5, 90))
+    quiet = {"tz": "UTC", "from": f"{begins:%H:%M}", "to": f"{ends:%H:%M}"}
+    await planned(2)
+    async with transaction(database) as session:
+        wanted = PreferencesPut.model_validate({"preferences": [], "quiet_hours": quiet})
+        await replace_preferences(session, user_id=bob, wanted=wanted, expected=None)
+    # One came before they began; what came in them, and was let through, is urgent.
+    await rows(CAME_EARLIER, id=bob, earlier=now - timedelta(hours=1))
+
+    async def sent():
+        return [one for one in await rows(STATES, id=bob) if one[0] == "sent"]
+
+    async with sending_to(mail_server):
+        assert await eventually(sent) == [("sent", None, 1)]
+        assert (await rows(STATES, id=bob))[0] == ("new", None, 0)
+        ((due_at,),) = await rows(
+            "SELECT due_at FROM notifications.delivery WHERE user_id = :id AND state = 'new'", id=bob
+        )
+        assert due_at == ends.replace(second=0, microsecond=0)
+        await rows("UPDATE notifications.notification_preference SET quiet_hours = NULL WHERE user_id = :id", id=bob)
+        await rows("UPDATE notifications.delivery SET due_at = now() WHERE user_id = :id AND state = 'new'", id=bob)
+        assert await eventually(settled) == [("sent", None, 1)] * 2

@@ -31,8 +31,8 @@ from notifications_service.devices import repository as devices
 
 CHANNEL = repository.CHANNEL
 
-Prepared = Mapping[UUID, Outgoing | str]
-"""By delivery: what is to be sent, or why nothing is."""
+Prepared = Mapping[UUID, Outgoing | datetime | str]
+"""By delivery: what is to be sent, or when it may be, or why nothing is."""
 Reached = tuple[str, UUID]
 """A channel and a user."""
 Prepare = Callable[[AsyncSession, Sequence[RowMapping]], Awaitable[Prepared]]
@@ -109,18 +109,26 @@ def _new(one: PlannedDelivery, now: datetime) -> dict[str, Any]:
 async def claim_deliveries(
     session: AsyncSession, *, channel: str, limit: int, prepare: Prepare
 ) -> list[tuple[RowMapping, Outgoing]]:
-    """Take messages to send; they are the caller's for 60 seconds. What is not to be sent any more is given up."""
+    """Take messages to send; they are the caller's for 60 seconds.
+
+    What is not to be sent any more is given up, and what is not to be sent yet waits.
+    """
     await repository.hold_channel(session, channel)
     await repository.expire(session, channel)
     await repository.replace(session, channel)
     await repository.space(session, channel)
     claimed = await repository.claim(session, channel, limit=limit)
     prepared = await prepare(session, claimed) if claimed else {}
+    found = []
     for row in claimed:
-        if isinstance(reason := prepared.get(row["id"], "gone"), str):
-            await _close(session, row, state=SKIPPED, reason=reason)
-    found = [(row, prepared.get(row["id"])) for row in claimed]
-    return [(row, message) for row, message in found if isinstance(message, Outgoing)]
+        match prepared.get(row["id"], "gone"):
+            case Outgoing() as message:
+                found.append((row, message))
+            case datetime() as due_at:
+                await _put_off(session, row, due_at)
+            case reason:
+                await _close(session, row, state=SKIPPED, reason=reason)
+    return found
 
 
 async def expire_deliveries(session: AsyncSession) -> bool:
@@ -155,6 +163,12 @@ async def note_undelivered(session: AsyncSession, *, row: RowMapping, error: Und
 async def give_up_target(session: AsyncSession, *, target_id: UUID) -> None:
     """Send nothing more to a target."""
     await repository.skip_target(session, target_id=target_id)
+
+
+async def _put_off(session: AsyncSession, row: RowMapping, due_at: datetime) -> None:
+    """Let a message wait that was not tried."""
+    values = {"due_at": due_at, "attempts": row["attempts"] - 1}
+    await repository.settle(session, delivery_id=row["id"], claim=row["claim"], values=values)
 
 
 async def _close(session: AsyncSession, row: RowMapping, **values: Any) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from notifications_service.cards.rules import one_line
 from notifications_service.deliveries.drivers import Notice, Person
 from notifications_service.inbox.schemas import shown
 from notifications_service.people.rules import Known
-from notifications_service.preferences.rules import Place, Wishes, mode_of
+from notifications_service.preferences.rules import Place, Wishes, due_time, mode_of
 
 EMAIL, PUSH = "email", "push"
 READ, NOT_VISIBLE, INACTIVE, NO_ADDRESS = "read", "not_visible", "inactive", "no_address"
@@ -61,6 +62,18 @@ def is_turned_off(delivery: Mapping[Any, Any], notification: Mapping[Any, Any] |
         return delivery["digest_id"] is not None and not wishes.wants_digests
     place = Place(notification["workspace_id"], notification["project_id"])
     return mode_of(wishes.lines, kind=notification["kind"], channel=delivery["channel"], place=place) == "off"
+
+
+def quiet_until(delivery: Mapping[Any, Any], wishes: Wishes, *, now: datetime) -> datetime | None:
+    """Return the end of the quiet hours that a notification runs into, late or tried again; None where it may go.
+
+    What was let through when it came, as what is urgent may be, goes on.
+    """
+    quiet, came = wishes.quiet_hours, delivery["created_at"]
+    if delivery["notification_id"] is None or (delivery["is_instant"] and due_time(quiet, now=came) > came):
+        return None
+    due = due_time(quiet, now=now)
+    return due if due > now else None
 
 
 def notice_of(row: Mapping[Any, Any], *, tasks_url: str) -> Notice:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis.clock import utcnow
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,6 +28,7 @@ from notifications_service.outgoing.rules import (
     mentioned_in,
     notice_of,
     person_of,
+    quiet_until,
     readable,
     refusal,
     target_refusal,
@@ -59,18 +62,20 @@ class Preparation:
     tasks_url: str
 
     async def prepare(self, session: AsyncSession, rows: Sequence[RowMapping]) -> Prepared:
-        """Return what is to be sent by delivery, or why nothing is: as its user sees it now."""
-        known = await _look_up(session, rows, self.tasks_url)
-        return await _readable(session, {row["id"]: self._one(row, known) for row in rows})
+        """Return what is to be sent by delivery, when it may be, or why nothing is: as its user sees it now."""
+        known, now = await _look_up(session, rows, self.tasks_url), utcnow()
+        return await _readable(session, {row["id"]: self._one(row, known, now) for row in rows})
 
-    def _one(self, row: RowMapping, known: Facts) -> Outgoing | str:
+    def _one(self, row: RowMapping, known: Facts, now: datetime) -> Outgoing | datetime | str:
         person, address = known.people.get(row["user_id"]), known.addresses.get(row["user_id"])
         refused = refusal(row, person, address) or target_refusal(row, known.targets.get(row["target_id"]))
         if refused is not None:
             return refused
-        told = known.notifications.get(row["notification_id"])
-        if is_turned_off(row, told, known.wishes.get(row["user_id"], Wishes())):
+        told, wishes = known.notifications.get(row["notification_id"]), known.wishes.get(row["user_id"], Wishes())
+        if is_turned_off(row, told, wishes):
             return TURNED_OFF
+        if (later := quiet_until(row, wishes, now=now)) is not None:
+            return later
         if row["digest_id"] is not None:
             return self._digest(row, known)
         if row["event_id"] is not None:
@@ -99,7 +104,7 @@ async def _readable(session: AsyncSession, found: Prepared) -> Prepared:
     asked = mentioned_in(notice for one in messages for notice in one.notices)
     names = await inbox.find_names(session, asked=asked)
     return {
-        key: one if isinstance(one, str) else replace(one, notices=[readable(each, names) for each in one.notices])
+        key: replace(one, notices=[readable(each, names) for each in one.notices]) if isinstance(one, Outgoing) else one
         for key, one in found.items()
     }
 
