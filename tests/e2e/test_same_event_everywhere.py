@@ -358,6 +358,10 @@ async def test_k7_every_operation_is_told_alike_on_every_channel(api, base_url, 
     compare_last_words(channels, last)
     await compare_with_history(api, world, seen["feed"].values())
     await compare_with_registry(api, seen["websocket"].values())
+    changed = sorted({one["field"] for event in seen["feed"].values() for one in event["changes"]})
+    for fields in (changed[:50], changed[50:]):
+        wanted = {**hook, "changed_fields": fields}
+        assert (await api.post("/api/v1/webhooks", json=wanted, headers=ann.headers)).status_code == 201
 
 
 def told(events, last):

@@ -1,11 +1,12 @@
 """Making, changing and ending webhooks, and who may."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 from chassis.ids import uuid7
-from notifications_service.webhooks.rules import EVENT_NAMES
+from notifications_service.webhooks.rules import EVENT_NAMES, FIELD_NAMES
 
 PUBLIC = Path(__file__).parents[4] / "contracts" / "events" / "public"
 ABSENT = "0199d3b2-7c10-7d3d-9a11-5b1e3c7f9a61"
@@ -259,6 +260,7 @@ async def test_k6_a_patch_changes_what_it_names_once(owner, place):
         ({"filter": "(("}, ("INVALID_FILTER", "filter")),
         ({"project_ids": ["x"]}, ("INVALID_ID", "project_ids.0")),
         ({"changed_fields": [""]}, ("TOO_SHORT", "changed_fields.0")),
+        ({"changed_fields": ["status", "titel"]}, ("UNKNOWN_FIELD", "changed_fields.1")),
         ({"name": " "}, ("TOO_SHORT", "name")),
         ({"scope": {"type": "galaxy"}}, ("NOT_ALLOWED", "scope.type")),
         ({"scope": {"type": "workspace"}}, ("SCOPE_NOT_FOUND", "scope.id")),
@@ -285,12 +287,15 @@ async def test_r62_a_url_is_looked_at_in_changes_too(owner, place):
     assert codes(refused) == [("URL_NOT_ALLOWED", "url")]
 
 
-async def test_k6_the_closest_event_is_named(owner, place):
-    answer = await owner.post(
-        "", url="https://hooks.example.com/", scope=of_workspace(place), events=["task.update", "comments.*"]
-    )
-    hints = [one.get("hint") for one in answer.json()["errors"]]
-    assert hints == ["did you mean task.updated?", "did you mean comment.*?"]
+async def test_k6_the_closest_event_and_field_are_named(owner, place):
+    async def hints(**wanted):
+        answer = await owner.post("", url="https://hooks.example.com/", scope=of_workspace(place), **wanted)
+        return [one.get("hint") for one in answer.json()["errors"]]
+
+    told = await hints(events=["task.update", "comments.*"])
+    assert told == ["did you mean task.updated?", "did you mean comment.*?"]
+    told = await hints(changed_fields=["titel", "due_at"])
+    assert told == ["did you mean title?", "did you mean due_date?"]
 
 
 async def test_k6_twenty_webhooks_of_a_scope_and_no_more(owner, place, rows):
@@ -315,6 +320,16 @@ async def test_k6_a_list_can_be_narrowed(acting, made, place):
     page = await acting("owner").get(per_page=1, page=2)
     assert [one["id"] for one in page.json()["data"]] == [made["project"]["id"]]
     assert page.json()["meta"]["total"] == 3
+
+
+def test_k12_webhooks_know_every_field_of_what_events_are_about():
+    shown = set()
+    for name in EVENT_NAMES:
+        schema = json.loads((PUBLIC / f"{name}.schema.json").read_text())
+        for one in schema["properties"]["data"]["anyOf"]:
+            shown |= {*schema["$defs"][one["$ref"].rpartition("/")[2]]["properties"]} if "$ref" in one else set()
+    # What every change changes is told of none, and two changes have no field in what they are about.
+    assert set(FIELD_NAMES) == (shown - {"version", "updated_at"}) | {"is_starred", "is_there"}
 
 
 def test_k7_webhooks_know_every_event_that_users_get():

@@ -22,13 +22,13 @@ from notifications_service.chat.errors import (
     ConnectionVersionConflict,
     KindsOrEvents,
     TooManyConnections,
-    UnknownEvent,
 )
 from notifications_service.chat.messages import test_message
 from notifications_service.chat.repository import list_managed
 from notifications_service.chat.rules import ScopeType
 from notifications_service.chat.schemas import CONNECTION_EXAMPLE, ConnectionOut, TestOut
 from notifications_service.deliveries.drivers import Undelivered
+from notifications_service.event_patterns.errors import UnknownEvent
 from notifications_service.preferences.access import WholeCaller
 from notifications_service.preferences.errors import ProjectNotFound, WorkspaceNotFound
 from notifications_service.terms import Channels

@@ -15,10 +15,5 @@ class KindsOrEvents(InvalidInput):
     message = "Your own connection has kinds, and one of a workspace or project events."
 
 
-class UnknownEvent(InvalidInput):
-    code = "UNKNOWN_EVENT"
-    message = "Chats are not told of such an event."
-
-
 class ConnectionVersionConflict(VersionConflict):
     message = "This connection was changed since the version that you sent in If-Match."

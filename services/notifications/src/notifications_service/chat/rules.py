@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
+from notifications_service.event_patterns.rules import is_among, patterns_of
+
 ChatKind = Literal["slack", "mattermost", "discord", "generic"]
 ScopeType = Literal["user", "workspace", "project"]
 MAX_CONNECTIONS = 20
@@ -27,7 +29,7 @@ EVENTS = (
     "task.updated",
 )
 """What a workspace's or project's connection may be told of."""
-PATTERNS = ("*", *sorted({f"{name.partition('.')[0]}.*" for name in EVENTS}), *EVENTS)
+PATTERNS = patterns_of(EVENTS)
 DEFAULT_EVENTS = ("task.created", "task.updated", "task.deleted", "comment.created")
 
 SENTENCES: Mapping[str, str] = {
@@ -56,7 +58,7 @@ def url_place(connection_id: UUID) -> str:
 
 def wants_event(patterns: Collection[str], name: str) -> bool:
     """Tell whether a name, such as `task.updated`, is among what was asked for, and told in chats at all."""
-    return name in EVENTS and bool({"*", name, f"{name.partition('.')[0]}.*"} & set(patterns))
+    return name in EVENTS and is_among(patterns, name)
 
 
 def sentence_of(frame: Mapping[str, Any], *, who: str | None, task: str | None) -> str:

@@ -1,17 +1,16 @@
 """Use cases of connections to chats. Each is part of one transaction that its caller commits."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
 from chassis.clock import utcnow
-from chassis.errors import ErrorDetail, Forbidden
+from chassis.errors import Forbidden
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing, SealError
-from chassis.text import closest, hint_at
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,11 +20,11 @@ from notifications_service.chat.errors import (
     ConnectionVersionConflict,
     KindsOrEvents,
     TooManyConnections,
-    UnknownEvent,
 )
 from notifications_service.chat.rules import DEFAULT_EVENTS, MAX_CONNECTIONS, PATTERNS, url_place
 from notifications_service.chat.schemas import ConnectionCreate, ConnectionOut, ConnectionPatch, ScopeIn
 from notifications_service.emails.events import channel_disabled
+from notifications_service.event_patterns.rules import refuse_unknown
 from notifications_service.inbox.schemas import NewNotification
 from notifications_service.inbox.service import notify
 from notifications_service.live.service import tell_user
@@ -43,7 +42,7 @@ async def create_connection(
 ) -> RowMapping:
     """Add a connection. Raises WorkspaceNotFound, ProjectNotFound, Forbidden, UnknownEvent, TooManyConnections."""
     workspace_id = await _workspace_of(session, user_id, wanted.scope)
-    _refuse_unknown(wanted.events)
+    refuse_unknown(wanted.events or (), PATTERNS)
     scope_id = wanted.scope.id or user_id
     if await repository.count_of(session, scope=wanted.scope.type, scope_id=scope_id) >= MAX_CONNECTIONS:
         raise TooManyConnections
@@ -83,7 +82,7 @@ async def update_connection(
     foreign = "events" if row["scope"] == "user" else "kinds"
     if foreign in given:
         raise KindsOrEvents(field=foreign)
-    _refuse_unknown(given.get("events"))
+    refuse_unknown(given.get("events", ()), PATTERNS)
     values: dict[str, Any] = {name: value for name, value in given.items() if name != "url"}
     if "enabled" in given:
         values["disabled_reason"] = None if given["enabled"] else OWNER
@@ -167,15 +166,6 @@ async def _workspace_of(session: AsyncSession, user_id: UUID, scope: ScopeIn) ->
     if not found.manages:
         raise Forbidden
     return found.workspace_id
-
-
-def _refuse_unknown(patterns: Sequence[str] | None) -> None:
-    """Raise UnknownEvent for a pattern that no event fits."""
-    for index, pattern in enumerate(patterns or ()):
-        if pattern not in PATTERNS:
-            hint, field = hint_at(closest(pattern, PATTERNS)), f"events.{index}"
-            detail = ErrorDetail(UnknownEvent.code, UnknownEvent.message, field, hint=hint, allowed=PATTERNS)
-            raise UnknownEvent(details=[detail])
 
 
 def _sealed(url: str, connection_id: UUID, ring: KeyRing) -> dict[str, str]:

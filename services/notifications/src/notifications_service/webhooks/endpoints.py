@@ -15,12 +15,12 @@ from chassis.web.routing import scope
 from fastapi import Query, Request, Response
 from sqlalchemy import RowMapping
 
+from notifications_service.event_patterns.errors import UnknownEvent
 from notifications_service.webhooks import service
 from notifications_service.webhooks.access import AllowedUrl, HeldWebhook, OwnWebhook, ReadableWebhook, Sealing
 from notifications_service.webhooks.errors import (
     ScopeNotFound,
     TooManyWebhooks,
-    UnknownEvent,
     WebhookMissing,
     WebhookVersionConflict,
 )

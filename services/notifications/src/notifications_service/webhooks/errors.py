@@ -12,11 +12,6 @@ class ScopeNotFound(InvalidInput):
     message = "There is no such workspace or project that you can see."
 
 
-class UnknownEvent(InvalidInput):
-    code = "UNKNOWN_EVENT"
-    message = "There is no such event: take a name, such as task.updated, all of a kind, such as task.*, or *."
-
-
 class TooManyWebhooks(Conflict):
     code = "TOO_MANY_WEBHOOKS"
     message = "There are 20 webhooks here, and there are no more than that: delete one first."

@@ -7,7 +7,8 @@ from chassis.patching import MergePatch, NotNull, without_default
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from notifications_service.webhooks.rules import EVERYTHING, DisabledReason, Payload, ScopeType
+from notifications_service.event_patterns.rules import EVERYTHING
+from notifications_service.webhooks.rules import DisabledReason, Payload, ScopeType
 
 MAX_EVENTS = 100
 MAX_PROJECTS = 100
@@ -37,7 +38,7 @@ URL_SAYS = (
 )
 EVENTS_SAY = "Names of events, all of a kind such as `task.*`, or `*` for everything."
 PROJECTS_SAY = "Only what is in these projects; empty for all within the scope."
-FIELDS_SAY = "Only events that change one of these fields, such as `status`; empty for all."
+FIELDS_SAY = "Only events that change one of these fields of what they are about, such as `status`; empty for all."
 FILTER_SAYS = (
     "Only what is of tasks that match, as JSON or as text, as in `GET /api/v1/tasks?filter=`. A change by which a task "
     "ceases to match is sent, too."

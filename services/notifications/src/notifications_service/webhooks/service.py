@@ -9,15 +9,15 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from chassis.clock import utcnow
-from chassis.errors import ErrorDetail, Forbidden, TokenRestricted
+from chassis.errors import ErrorDetail, Forbidden, InvalidInput, TokenRestricted, unknown_field
 from chassis.filtering.documents import document_of, parse_document, parse_filter
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing, SealError
-from chassis.text import hint_at
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from notifications_service.event_patterns.rules import refuse_unknown
 from notifications_service.live import filters
 from notifications_service.live.schemas import PersonalEvent
 from notifications_service.live.service import tell_user
@@ -26,19 +26,18 @@ from notifications_service.webhooks import repository
 from notifications_service.webhooks.errors import (
     ScopeNotFound,
     TooManyWebhooks,
-    UnknownEvent,
     WebhookMissing,
     WebhookVersionConflict,
 )
 from notifications_service.webhooks.events import DISABLED
 from notifications_service.webhooks.rules import (
+    FIELD_NAMES,
     MAX_WEBHOOKS,
     OVERLAP,
     PATTERNS,
     DisabledReason,
     may_reach,
     new_secret,
-    pattern_meant,
     secret_place,
 )
 from notifications_service.webhooks.schemas import (
@@ -69,7 +68,7 @@ async def create_webhook(
 ) -> tuple[RowMapping, str]:
     """Add a webhook; return it with its secret.
 
-    Raises ScopeNotFound, Forbidden, TokenRestricted, TooManyWebhooks, UnknownEvent, and what is wrong with the filter.
+    Raises ScopeNotFound, Forbidden, TokenRestricted, TooManyWebhooks, and what is wrong with what is wanted.
     """
     place = await _place_of(session, wanted.scope, actor)
     if not may_reach(actor, scope_type=place.scope_type, scope_id=place.scope_id, workspace_id=place.workspace_id):
@@ -240,21 +239,21 @@ def _meaningful(given: dict[str, Any], actor: Principal) -> dict[str, Any]:
 
     Raises UnknownEvent, InvalidFilter, FilterTooComplex, InvalidInput.
     """
-    _refuse_unknown(given.get("events", ()))
+    refuse_unknown(given.get("events", ()), PATTERNS)
+    if unknown := _unknown_fields(given.get("changed_fields", ())):
+        raise InvalidInput(details=unknown)
     lists = {name: [*dict.fromkeys(value)] for name, value in given.items() if isinstance(value, list)}
     if given.get("filter") is None:
         return {**given, **lists}
     return {**given, **lists, "filter": _kept(given["filter"], actor)}
 
 
-def _refuse_unknown(patterns: Sequence[str]) -> None:
-    details = [
-        ErrorDetail(UnknownEvent.code, UnknownEvent.message, f"events.{index}", hint=hint_at(pattern_meant(one)))
-        for index, one in enumerate(patterns)
-        if one not in PATTERNS
+def _unknown_fields(names: Sequence[str]) -> list[ErrorDetail]:
+    return [
+        unknown_field(one, FIELD_NAMES, f"changed_fields.{index}")
+        for index, one in enumerate(names)
+        if one not in FIELD_NAMES
     ]
-    if details:
-        raise UnknownEvent(details=details)
 
 
 def _kept(given: object, actor: Principal) -> dict[str, Any]:
