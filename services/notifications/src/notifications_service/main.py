@@ -105,8 +105,6 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
             "identities": IdentityCache(IdentityVerifier(settings.identity.verify_key.get_secret_value())),
             "cursors": CursorSigner(settings.cursors.secret.get_secret_value()),
             "hub": hub,
-            "ring": settings.sealing.ring(),
-            "egress": egress,
             "streams": streams,
             "idempotency_table": table_of(IdempotencyKey),
             "sees_workspaces": sees_shown,

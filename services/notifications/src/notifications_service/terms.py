@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from chassis.egress.client import Egress
-from chassis.egress.rules import EgressRules
+from chassis.egress.rules import EgressRules, UrlNotAllowed
 from chassis.sealing import KeyRing
 from fastapi import Depends, Request
 
@@ -27,6 +27,16 @@ class ChannelTerms:
     devices: Collection[str] = ()
     vapid_public_key: str | None = None
     records: bool = False
+
+    async def check(self, url: str, *, field: str, asks_dns: bool = True) -> None:
+        """Refuse a URL that requests may not go to, by what it says and what DNS says of it. Raises UrlNotAllowed."""
+        try:
+            if asks_dns:
+                await self.egress.check(url)
+            else:
+                self.rules.target(url)
+        except UrlNotAllowed as error:
+            raise UrlNotAllowed(error.message, field=field) from None
 
 
 def channel_terms(request: Request) -> ChannelTerms:

@@ -271,6 +271,12 @@ def _url(service):
     return f"http://127.0.0.1:{service.port}"
 
 
+async def test_k4_a_connection_needs_no_name(connect):
+    body = own()
+    del body["name"]
+    assert (await connect(body)).json()["data"]["name"] == "Chat"
+
+
 async def test_k4_connections_of_a_workspace_go_when_it_ends(api, people, feed, world, test_gateway, database):
     headers = test_gateway.headers(people["owner"])
     for body in (scoped("workspace", people["workspace"]), scoped("project", people["project"]), own()):

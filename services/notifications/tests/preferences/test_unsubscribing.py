@@ -18,7 +18,7 @@ ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 @pytest.fixture
 def link(service, account):
     def link(subject="commented", user_id=None):
-        return {"token": seal(service.app.state.ring, Unsubscription(user_id or account.id, subject))}
+        return {"token": seal(service.app.state.channels.ring, Unsubscription(user_id or account.id, subject))}
 
     return link
 
@@ -85,7 +85,7 @@ async def test_k3_a_browser_that_asks_for_it_gets_a_page_that_says_so(api, link,
 async def test_k3_a_link_that_is_none_of_ours_is_refused_and_not_repeated(
     api, link, service, mail_lines, account, method
 ):
-    ring = service.app.state.ring
+    ring = service.app.state.channels.ring
     good = link()["token"]
     foreign = seal(KeyRing({ring.newest: b"z" * 32}), Unsubscription(account.id, "commented"))
     for token in ("", "x", good[:-2] + "AA", foreign, ring.seal(b"nobody", place="emails|unsubscribe|token")):

@@ -251,7 +251,7 @@ def sender_of(database, signer, service) -> MakeSender:
 
     def make(clock: Callable[[], datetime] | None = None, **egress: Any) -> WebhookSender:
         rules = LOOPBACK_ALLOWED.rules(production=False)
-        ring = service.app.state.ring
+        ring = service.app.state.channels.ring
         return WebhookSender(database, Egress(rules, **egress), ring=ring, signer=signer, clock=clock)
 
     return make

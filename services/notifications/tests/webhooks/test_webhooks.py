@@ -262,6 +262,7 @@ async def test_k6_a_patch_changes_what_it_names_once(owner, place):
         ({"changed_fields": [""]}, ("TOO_SHORT", "changed_fields.0")),
         ({"changed_fields": ["status", "titel"]}, ("UNKNOWN_FIELD", "changed_fields.1")),
         ({"name": " "}, ("TOO_SHORT", "name")),
+        ({"name": "two\nlines"}, ("INVALID_FORMAT", "name")),
         ({"scope": {"type": "galaxy"}}, ("NOT_ALLOWED", "scope.type")),
         ({"scope": {"type": "workspace"}}, ("SCOPE_NOT_FOUND", "scope.id")),
         ({"enabled": "yes"}, ("WRONG_TYPE", "enabled")),

@@ -14,7 +14,7 @@ from notifications_service.chat import repository
 from notifications_service.chat.errors import ConnectionMissing
 from notifications_service.chat.schemas import ConnectionCreate, ConnectionPatch
 from notifications_service.preferences.access import WholeCaller
-from notifications_service.terms import Channels, ChannelTerms
+from notifications_service.terms import Channels
 
 ConnectionId = Annotated[UUID, Path(description="Id of the connection.")]
 
@@ -22,7 +22,7 @@ ConnectionId = Annotated[UUID, Path(description="Id of the connection.")]
 @refuses(UrlNotAllowed)
 async def allowed_connection(body: ConnectionCreate, _caller: WholeCaller, channels: Channels) -> ConnectionCreate:
     """Return a body whose URL requests may go to; before the transaction, since DNS is asked. Raises UrlNotAllowed."""
-    await _check(body.url, channels)
+    await channels.check(body.url, field="url", asks_dns=not channels.records)
     return body
 
 
@@ -30,7 +30,7 @@ async def allowed_connection(body: ConnectionCreate, _caller: WholeCaller, chann
 async def allowed_patch(body: ConnectionPatch, _caller: WholeCaller, channels: Channels) -> ConnectionPatch:
     """Do the same for a change. Raises UrlNotAllowed."""
     if body.url is not None:
-        await _check(body.url, channels)
+        await channels.check(body.url, field="url", asks_dns=not channels.records)
     return body
 
 
@@ -42,16 +42,6 @@ async def managed_connection(request: Request, connection_id: ConnectionId, call
     if row is None:
         raise ConnectionMissing
     return row
-
-
-async def _check(url: str, channels: ChannelTerms) -> None:
-    try:
-        if channels.records:
-            channels.rules.target(url)
-        else:
-            await channels.egress.check(url)
-    except UrlNotAllowed as error:
-        raise UrlNotAllowed(error.message, field="url") from None
 
 
 AllowedConnection = Annotated[ConnectionCreate, Depends(allowed_connection)]

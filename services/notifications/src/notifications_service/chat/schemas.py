@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from pydantic_core import PydanticCustomError
 
 from notifications_service.chat.rules import EVENTS, ChatKind, ScopeType
-from notifications_service.devices.schemas import Label
+from notifications_service.fields import Label, Url
 from notifications_service.kinds import KINDS, Kind
 
 MAX_KINDS = len(KINDS)
@@ -19,7 +19,6 @@ def _unique(values: list[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-Url = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Kinds = Annotated[list[Kind], Field(min_length=1, max_length=MAX_KINDS), AfterValidator(_unique)]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Patterns = Annotated[list[Pattern], Field(min_length=1, max_length=MAX_PATTERNS), AfterValidator(_unique)]
@@ -70,7 +69,7 @@ class ConnectionCreate(BaseModel):
         },
     )
 
-    name: Label = Field(description="By which people know it.")
+    name: Label = Field(default="Chat", description="By which people know it.")
     kind: ChatKind = Field(description='`generic` takes `{"text"}`, as many others do.')
     scope: ScopeIn
     url: Url = Field(description=URL_SAYS)

@@ -14,7 +14,7 @@ from notifications_service.devices import repository
 from notifications_service.devices.errors import ChannelNotConfigured
 from notifications_service.devices.schemas import DeviceCreate
 from notifications_service.preferences.access import WholeCaller
-from notifications_service.terms import Channels, ChannelTerms
+from notifications_service.terms import Channels
 
 
 @refuses(ChannelNotConfigured, UrlNotAllowed)
@@ -26,19 +26,9 @@ async def allowed_device(body: DeviceCreate, _caller: WholeCaller, channels: Cha
     if body.kind not in channels.devices:
         raise ChannelNotConfigured(field="kind")
     if body.subscription is not None:
-        await _check(body.subscription.endpoint, channels)
+        endpoint = body.subscription.endpoint
+        await channels.check(endpoint, field="subscription.endpoint", asks_dns=not channels.records)
     return body
-
-
-async def _check(endpoint: str, channels: ChannelTerms) -> None:
-    """Refuse what can be seen to lead elsewhere than to the public; DNS is asked where anything is sent."""
-    try:
-        if channels.records:
-            channels.rules.target(endpoint)
-        else:
-            await channels.egress.check(endpoint)
-    except UrlNotAllowed as error:
-        raise UrlNotAllowed(error.message, field="subscription.endpoint") from None
 
 
 DeviceId = Annotated[UUID, Path(description="Id of the device.")]

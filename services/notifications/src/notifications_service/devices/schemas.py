@@ -21,15 +21,10 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import RowMapping
 
 from notifications_service.devices.rules import DeviceKind
+from notifications_service.fields import Label, Url
 
 POINT_BYTES = 65
 SECRET_BYTES = 16
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise PydanticCustomError("INVALID_FORMAT", "This is one line of text, without control characters.")
-    return text
 
 
 def raw_bytes(text: str) -> bytes:
@@ -58,9 +53,6 @@ def _secret(text: str) -> str:
     return text.rstrip("=")
 
 
-Label = Annotated[
-    str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), AfterValidator(_printable)
-]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[A-Za-z0-9:_.~+/=-]+$")]
 
 
@@ -78,7 +70,7 @@ class Subscription(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    endpoint: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+    endpoint: Url
     expiration_time: StrictInt | StrictFloat | None = Field(
         default=None, alias="expirationTime", description="Not looked at."
     )

@@ -1,6 +1,5 @@
 from typing import Annotated
 
-from chassis.sealing import KeyRing
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, WriteSession, Writing
 from chassis.web.envelope import Envelope
@@ -22,13 +21,14 @@ from notifications_service.emails.schemas import (
 )
 from notifications_service.mailing.pages import asking_page, done_page
 from notifications_service.preferences.access import WholeCaller
+from notifications_service.terms import Channels
 
 channels = APIRouter(prefix="/api/v1/users/me/channels", tags=["notification preferences"])
 unsubscribing = APIRouter(prefix="/api/v1/unsubscribe", tags=["notification preferences"])
 
 HTML = "text/html"
 PAGE_HEADERS = {**NO_STORE, "referrer-policy": "no-referrer"}
-NEVER_STORED = {"Cache-Control": "`no-store`."}
+NEVER_STORED = {"Cache-Control": {"description": "`no-store`.", "schema": {"type": "string"}}}
 Token = Annotated[str, Query(max_length=MAX_TOKEN, description="From the link in a mail.")]
 
 
@@ -71,17 +71,15 @@ async def enable_email_channel(caller: WholeCaller, write: Writing) -> Response:
     responses={
         200: {
             "description": "A page that asks.",
-            "headers": {
-                name: {"description": text, "schema": {"type": "string"}} for name, text in NEVER_STORED.items()
-            },
+            "headers": NEVER_STORED,
             "content": {HTML: {"schema": {"type": "string"}, "example": asking_page("commented")}},
         },
         **errors(UnsubscribeLinkInvalid),
     },
 )
 @public("Who has the link got it by mail, and may not be logged in.")
-async def ask_to_unsubscribe(request: Request, token: Token) -> Response:
-    wanted = service.read_link(_ring(request), token)
+async def ask_to_unsubscribe(token: Token, terms: Channels) -> Response:
+    wanted = service.read_link(terms.ring, token)
     return Response(asking_page(wanted.subject), 200, PAGE_HEADERS, HTML)
 
 
@@ -97,9 +95,7 @@ async def ask_to_unsubscribe(request: Request, token: Token) -> Response:
     responses={
         200: {
             "description": "No more mail of it comes.",
-            "headers": {
-                name: {"description": text, "schema": {"type": "string"}} for name, text in NEVER_STORED.items()
-            },
+            "headers": NEVER_STORED,
             "content": {
                 "application/json": {"example": enveloped(UNSUBSCRIBED_EXAMPLE)},
                 HTML: {"schema": {"type": "string"}, "example": done_page("commented")},
@@ -109,14 +105,9 @@ async def ask_to_unsubscribe(request: Request, token: Token) -> Response:
     },
 )
 @public("Mail programs do it for whoever got the mail, who may not be logged in.")
-async def unsubscribe(request: Request, token: Token, session: WriteSession) -> Response:
-    wanted = service.read_link(_ring(request), token)
+async def unsubscribe(request: Request, token: Token, terms: Channels, session: WriteSession) -> Response:
+    wanted = service.read_link(terms.ring, token)
     await service.unsubscribe(session, wanted=wanted)
     if HTML in request.headers.get("accept", ""):
         return Response(done_page(wanted.subject), 200, PAGE_HEADERS, HTML)
     return reply(UnsubscribedOut(subject=wanted.subject, unsubscribed=True), headers=NO_STORE)
-
-
-def _ring(request: Request) -> KeyRing:
-    ring: KeyRing = request.app.state.ring
-    return ring

@@ -1,20 +1,19 @@
-"""How endpoints come by a webhook, by the keys of the service, and by a URL that requests may go to."""
+"""How endpoints come by a webhook, and by a URL that requests may go to."""
 
 from typing import Annotated
 from uuid import UUID
 
-import orjson
-from chassis.egress.client import Egress
 from chassis.egress.rules import UrlNotAllowed
-from chassis.sealing import KeyRing
 from chassis.web.database import PrimaryConnection, Writing
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.routing import refuses
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path
 from sqlalchemy import RowMapping
 
+from notifications_service.terms import Channels
 from notifications_service.webhooks.errors import WebhookMissing
 from notifications_service.webhooks.repository import find_visible
+from notifications_service.webhooks.schemas import WebhookCreate, WebhookPatch
 from notifications_service.webhooks.service import find_held, require_owner
 
 WebhookId = Annotated[UUID, Path(description="Id of the webhook.")]
@@ -42,32 +41,22 @@ async def own_webhook(held: Annotated[RowMapping, Depends(held_webhook)], caller
 
 
 @refuses(UrlNotAllowed)
-async def allowed_url(request: Request, caller: CurrentPrincipal) -> None:  # noqa: ARG001 - nobody else asks DNS
-    """Refuse a URL in the body that requests may not go to, before the transaction begins. Raises UrlNotAllowed.
-
-    What the body is otherwise is looked at where it is read.
-    """
-    try:
-        given = orjson.loads(await request.body())
-    except orjson.JSONDecodeError:
-        return
-    url = given.get("url") if isinstance(given, dict) else None
-    egress: Egress = request.app.state.egress
-    if isinstance(url, str) and url:
-        try:
-            await egress.check(url)
-        except UrlNotAllowed as error:
-            raise UrlNotAllowed(error.message, field="url") from None
+async def allowed_webhook(body: WebhookCreate, _caller: CurrentPrincipal, channels: Channels) -> WebhookCreate:
+    """Return a body whose URL requests may go to; before the transaction, since DNS is asked. Raises UrlNotAllowed."""
+    await channels.check(body.url, field="url")
+    return body
 
 
-def sealing(request: Request) -> KeyRing:
-    """Return what seals secrets at rest."""
-    ring: KeyRing = request.app.state.ring
-    return ring
+@refuses(UrlNotAllowed)
+async def allowed_patch(body: WebhookPatch, _caller: CurrentPrincipal, channels: Channels) -> WebhookPatch:
+    """Do the same for a change. Raises UrlNotAllowed."""
+    if "url" in body.given():
+        await channels.check(body.url, field="url")
+    return body
 
 
 ReadableWebhook = Annotated[RowMapping, Depends(readable_webhook, scope="function")]
 HeldWebhook = Annotated[RowMapping, Depends(held_webhook, scope="function")]
 OwnWebhook = Annotated[RowMapping, Depends(own_webhook, scope="function")]
-AllowedUrl = Annotated[None, Depends(allowed_url)]
-Sealing = Annotated[KeyRing, Depends(sealing)]
+AllowedWebhook = Annotated[WebhookCreate, Depends(allowed_webhook)]
+AllowedPatch = Annotated[WebhookPatch, Depends(allowed_patch)]

@@ -16,8 +16,15 @@ from fastapi import Query, Request, Response
 from sqlalchemy import RowMapping
 
 from notifications_service.event_patterns.errors import UnknownEvent
+from notifications_service.terms import Channels
 from notifications_service.webhooks import service
-from notifications_service.webhooks.access import AllowedUrl, HeldWebhook, OwnWebhook, ReadableWebhook, Sealing
+from notifications_service.webhooks.access import (
+    AllowedPatch,
+    AllowedWebhook,
+    HeldWebhook,
+    OwnWebhook,
+    ReadableWebhook,
+)
 from notifications_service.webhooks.errors import (
     ScopeNotFound,
     TooManyWebhooks,
@@ -29,9 +36,7 @@ from notifications_service.webhooks.rules import ScopeType
 from notifications_service.webhooks.schemas import (
     SECRET_EXAMPLE,
     WEBHOOK_EXAMPLE,
-    WebhookCreate,
     WebhookOut,
-    WebhookPatch,
     WebhookSecretOut,
 )
 
@@ -99,9 +104,9 @@ async def list_webhooks(
 )
 @scope("webhooks:manage")
 async def create_webhook(
-    _allowed: AllowedUrl, body: WebhookCreate, caller: CurrentPrincipal, write: Writing, ring: Sealing
+    body: AllowedWebhook, caller: CurrentPrincipal, channels: Channels, write: Writing
 ) -> Response:
-    row, secret = await service.create_webhook(write.session, wanted=body, actor=caller, ring=ring)
+    row, secret = await service.create_webhook(write.session, wanted=body, actor=caller, ring=channels.ring)
     return _told_once(write, row, secret, status=201)
 
 
@@ -141,9 +146,8 @@ async def read_webhook(found: ReadableWebhook) -> Response:
 )
 @scope("webhooks:manage")
 async def update_webhook(
-    _allowed: AllowedUrl,
+    body: AllowedPatch,
     held: HeldWebhook,
-    body: WebhookPatch,
     caller: CurrentPrincipal,
     write: Writing,
     expected: ExpectedVersion,
@@ -205,8 +209,8 @@ async def enable_webhook(own: OwnWebhook, write: Writing, expected: ExpectedVers
     },
 )
 @scope("webhooks:manage")
-async def rotate_secret(own: OwnWebhook, write: Writing, ring: Sealing, expected: ExpectedVersion) -> Response:
-    row, secret = await service.rotate_secret(write.session, row=own, expected=expected, ring=ring)
+async def rotate_secret(own: OwnWebhook, channels: Channels, write: Writing, expected: ExpectedVersion) -> Response:
+    row, secret = await service.rotate_secret(write.session, row=own, expected=expected, ring=channels.ring)
     return _told_once(write, row, secret, status=200)
 
 

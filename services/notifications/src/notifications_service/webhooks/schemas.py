@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic_core import PydanticCustomError
 
 from notifications_service.event_patterns.rules import EVERYTHING
+from notifications_service.fields import Label, Url
 from notifications_service.webhooks.rules import DisabledReason, Payload, ScopeType
 
 MAX_EVENTS = 100
@@ -24,8 +25,6 @@ def _text_or_tree(value: Any) -> Any:
 WrittenFilter = Annotated[
     Any, BeforeValidator(_text_or_tree), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})
 ]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Url = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Events = Annotated[list[Pattern], Field(min_length=1, max_length=MAX_EVENTS)]
@@ -82,7 +81,7 @@ class WebhookCreate(BaseModel):
     )
 
     url: Url = Field(description=URL_SAYS, examples=["https://hooks.example.com/taskloom"])
-    name: Name = Field(default="Webhook", description="1 to 100 characters, for people.")
+    name: Label = Field(default="Webhook", description="1 to 100 characters, for people.")
     scope: ScopeIn
     events: Events = Field(default=[EVERYTHING], description=EVENTS_SAY)
     project_ids: Projects = Field(default=[], description=PROJECTS_SAY)
@@ -160,7 +159,7 @@ class WebhookPatch(MergePatch):
     read_only_fields: ClassVar[frozenset[str]] = frozenset(WebhookOut.model_fields) - settable
 
     url: Annotated[Url, NotNull] = Field(default="", description=URL_SAYS, json_schema_extra=without_default)
-    name: Annotated[Name, NotNull] = Field(default="", json_schema_extra=without_default)
+    name: Annotated[Label, NotNull] = Field(default="", json_schema_extra=without_default)
     events: Annotated[Events, NotNull] = Field(default=[], description=EVENTS_SAY, json_schema_extra=without_default)
     project_ids: Annotated[Projects, NotNull] = Field(
         default=[], description=PROJECTS_SAY, json_schema_extra=without_default
