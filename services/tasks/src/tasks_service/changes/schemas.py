@@ -32,7 +32,7 @@ class ChangeDraft:
 
     `task_id` is the task that it is about, of a task itself and of all that hangs on one; of what is between two,
     `related_task_id` is the other one. `also` see it whoever else does: somebody whom it takes out of the audience.
-    It is `lost_by` who saw it before and does not see it any more, and is told no more than that it is gone.
+    It is `lost_by` those of who saw it before that do not see it any more: they are told no more than that it is gone.
     """
 
     type: str

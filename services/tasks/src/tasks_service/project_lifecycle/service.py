@@ -16,7 +16,6 @@ from chassis.identity import Principal
 from sqlalchemy import RowMapping, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tasks_service.changes import repository as log
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.project_lifecycle import repository
@@ -35,7 +34,6 @@ from tasks_service.versions import service as versions
 from tasks_service.versions.schemas import Expectation
 
 Values = Mapping[str, Any]
-
 
 HIDES_OR_SHOWS = frozenset({PROJECT_DELETED, PROJECT_RESTORED, PROJECT_PURGED})
 """What changes whether tasks are seen, for who sees them by shares, too."""
@@ -195,13 +193,8 @@ async def _change_tree(session: AsyncSession, request: Request, project: RowMapp
 
 async def _told_to_holders(session: AsyncSession, drafts: Sequence[ChangeDraft]) -> list[ChangeDraft]:
     """Tell also those who see tasks of projects by shares alone, that what they see of these is not as before."""
-    ids = [draft.entity_id for draft in drafts]
-    readers = await log.readers_of_projects(session, ids)
-    holders = await repository.holders_of_shares(session, ids)
-    return [
-        replace(draft, lost_by=holders.get(draft.entity_id, frozenset()).difference(readers.get(draft.entity_id, ())))
-        for draft in drafts
-    ]
+    holders = await repository.holders_of_shares(session, [draft.entity_id for draft in drafts])
+    return [replace(draft, lost_by=holders.get(draft.entity_id, frozenset())) for draft in drafts]
 
 
 async def _change_below(session: AsyncSession, request: Request, edit: TreeEdit) -> list[ChangeDraft]:

@@ -169,9 +169,7 @@ async def _follow(
         if not await members.has_manager(session, after["id"]):
             managers = [await _make_manager(session, after, actor.user_id)]
         lost = await drop_hidden(session, workspace_id=after["workspace_id"], project_ids=[after["id"]])
-    now = await changes_repository.readers_of_projects(session, [after["id"]])
-    lost_by = frozenset(readers).difference(now.get(after["id"], ()))
-    return [replace(project_changed(PROJECT_UPDATED, before, after), lost_by=lost_by), *managers, *lost]
+    return [replace(project_changed(PROJECT_UPDATED, before, after), lost_by=frozenset(readers)), *managers, *lost]
 
 
 async def _require_place(
