@@ -41,26 +41,27 @@ async def fresh_connection(
     min_cursor: Annotated[str | None, Query(max_length=MAX_CURSOR_CHARACTERS, description=MEANING)] = None,
 ) -> AsyncIterator[AsyncConnection]:
     """Give a connection whose data includes the position asked for. Raises InvalidCursor, NotYetConsistent."""
+    signer: CursorSigner = request.app.state.cursors
     field, cursor = ("min_cursor", min_cursor) if x_min_cursor is None else ("X-Min-Cursor", x_min_cursor)
-    source = reading if cursor is None else await source_with(request, caller, cursor, field)
-    async with source(request.app.state.database, bound_of(request)) as connection:
+    wanted = None if cursor is None else signer.read_position(cursor, field=field)
+    async with connection_with(request, caller, wanted) as connection:
         yield connection
 
 
 @asynccontextmanager
-async def connection_with(request: Request, caller: Principal, cursor: str | None) -> AsyncIterator[AsyncConnection]:
-    """Give a connection whose data includes a position, or with None any. Raises InvalidCursor, NotYetConsistent."""
-    source = reading if cursor is None else await source_with(request, caller, cursor, "cursor")
+async def connection_with(
+    request: Request, caller: Principal, wanted: Mapping[UUID, int] | None
+) -> AsyncIterator[AsyncConnection]:
+    """Give a connection whose data includes a position, or with None any. Raises NotYetConsistent."""
+    source = reading if wanted is None else await _source_with(request, caller, wanted)
     async with source(request.app.state.database, bound_of(request)) as connection:
         yield connection
 
 
-async def source_with(request: Request, caller: Principal, cursor: str, field: str) -> Source:
+async def _source_with(request: Request, caller: Principal, position: Mapping[UUID, int]) -> Source:
     """Return the reader once it is new enough, and the primary when that takes too long. Raises NotYetConsistent."""
-    signer: CursorSigner = request.app.state.cursors
-    wanted = signer.read_position(cursor, field=field)
     # Positions of frames name what the caller alone is told, too, which is no log of ours.
-    wanted.pop(caller.user_id, None)
+    wanted = {workspace: seq for workspace, seq in position.items() if workspace != caller.user_id}
     if await _catches_up(request, caller, wanted):
         return reading
     async with reading_primary(request.app.state.database, bound_of(request)) as connection:

@@ -46,7 +46,7 @@ async def standpoint(
     """Give a connection whose data includes the position. Raises InvalidCursor, NotYetConsistent."""
     signer: CursorSigner = request.app.state.cursors
     positions = None if cursor is None else signer.read_position(cursor)
-    async with connection_with(request, caller, cursor) as connection:
+    async with connection_with(request, caller, positions) as connection:
         yield Standpoint(connection, positions)
 
 

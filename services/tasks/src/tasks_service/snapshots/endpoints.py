@@ -1,3 +1,4 @@
+from chassis.cursors import CursorSigner
 from chassis.errors import CursorMismatch, InvalidCursor
 from chassis.web.app import APIRouter
 from chassis.web.envelope import Envelope
@@ -35,10 +36,13 @@ router = APIRouter(prefix="/api/v1/sync/snapshot", tags=["sync"])
 @scope("tasks:read")
 @policy("task.read")
 async def create_snapshot(request: Request, body: SnapshotRequest, caller: CurrentPrincipal) -> Response:
+    signer: CursorSigner = request.app.state.cursors
     wanted = Wanted(body.kinds(), body.workspace_id, body.project_id, body.limit)
+    page, position = parts_of(body.cursor)
     # A replica that lags behind the first page would lack what its position says is there.
-    async with connection_with(request, caller, parts_of(body.cursor)[1]) as connection:
-        page = await take_snapshot(
-            connection, caller=caller, wanted=wanted, cursor=body.cursor, signer=request.app.state.cursors
+    there = None if position is None else signer.read_position(position)
+    async with connection_with(request, caller, there) as connection:
+        taken = await take_snapshot(
+            connection, caller=caller, wanted=wanted, page=page, position=position, signer=signer
         )
-    return reply(page)
+    return reply(taken)

@@ -100,7 +100,8 @@ WALKS: Mapping[Kind, Walk] = {
 @cache
 def _walked(kind: Kind, sight: Sight, *, by_workspace: bool, by_project: bool, goes_on: bool) -> Select[Any]:
     walk = WALKS[kind]
-    query = walk.query(sight).where(*_narrowed(walk.workspace_id, walk.project_id, by_workspace, by_project))
+    narrowed = _narrowed(walk.workspace_id, walk.project_id, by_workspace=by_workspace, by_project=by_project)
+    query = walk.query(sight).where(*narrowed)
     if goes_on:
         query = query.where(tuple_(*walk.key) > tuple_(*_afters(len(walk.key))))
     keys = [column.label(f"key_{number}") for number, column in enumerate(walk.key)]
@@ -108,10 +109,7 @@ def _walked(kind: Kind, sight: Sight, *, by_workspace: bool, by_project: bool, g
 
 
 def _narrowed(
-    workspace_id: ColumnElement[UUID],
-    project_id: ColumnElement[UUID] | None,
-    by_workspace: bool,  # noqa: FBT001 - named where they are given
-    by_project: bool,  # noqa: FBT001
+    workspace_id: ColumnElement[UUID], project_id: ColumnElement[UUID] | None, *, by_workspace: bool, by_project: bool
 ) -> Conditions:
     wanted: Conditions = [workspace_id == bindparam("of_workspace", type_=ID)] if by_workspace else []
     if by_project and project_id is not None:
@@ -130,7 +128,7 @@ def _walked_tasks(
     """Return the walk over tasks, or over their comments: workspace by workspace, each by its index of tasks."""
     source = task.join(project, project.c.id == task.c.project_id)
     conditions = [task.c.workspace_id == member.c.workspace_id, *seen_tasks(sight)]
-    conditions += _narrowed(task.c.workspace_id, task.c.project_id, by_workspace, by_project)
+    conditions += _narrowed(task.c.workspace_id, task.c.project_id, by_workspace=by_workspace, by_project=by_project)
     key = [task.c.workspace_id, task.c.id]
     columns: Sequence[ColumnElement[Any]] = SHOWN
     if with_comments:
@@ -172,7 +170,7 @@ async def page_of(
         query = _walked(kind, sight, goes_on=goes_on, **filters)
     else:
         query = _walked_tasks(sight, with_comments=kind == "comment", goes_on=goes_on, **filters)
-    wanted = {**seen_by(caller), "caller_id": caller.user_id, "page_limit": limit}
+    wanted = {**seen_by(caller), "page_limit": limit}
     wanted |= {f"after_{number}": one for number, one in enumerate(after)}
     if workspace_id is not None:
         wanted["of_workspace"] = workspace_id

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.changes import repository as log
 from tasks_service.snapshots import repository
-from tasks_service.snapshots.rules import IN_PROJECTS, KINDS, Kind
+from tasks_service.snapshots.rules import IN_PROJECTS, Kind
 from tasks_service.snapshots.schemas import SHOWN_AS, SnapshotItem, SnapshotPage, Wanted
 
 BETWEEN = "."
@@ -29,14 +29,19 @@ def parts_of(cursor: str | None) -> tuple[str | None, str | None]:
 
 
 async def take_snapshot(
-    reader: AsyncConnection, *, caller: Principal, wanted: Wanted, cursor: str | None, signer: CursorSigner
+    reader: AsyncConnection,
+    *,
+    caller: Principal,
+    wanted: Wanted,
+    page: str | None,
+    position: str | None,
+    signer: CursorSigner,
 ) -> SnapshotPage:
     """Return a page of what the caller sees now; one statement for each kind of resources at most.
 
-    The position is that of before the first page, so whatever changes while pages are read is told after it. Raises
-    InvalidCursor, and CursorMismatch for a page of another snapshot.
+    The position is that of before the first page, which has none yet, so whatever changes while pages are read is told
+    after it. Raises InvalidCursor, and CursorMismatch for a page of another snapshot.
     """
-    page, position = parts_of(cursor)
     if position is None:
         position = signer.position(await log.heads_for(reader, caller))
     query = b"snapshot" + caller.user_id.bytes + wanted.fingerprint() + position.encode()
@@ -60,8 +65,7 @@ def _standing(wanted: Wanted, place: Sequence[str | int | None]) -> tuple[Sequen
     if not place:
         return kinds, ()
     begun, *key = map(str, place)
-    ahead = [kind for kind in kinds if KINDS.index(kind) >= [*map(str, KINDS)].index(begun)]
-    return ahead, tuple(map(UUID, key))
+    return kinds[[*map(str, kinds)].index(begun) :], tuple(map(UUID, key))
 
 
 async def _read(
