@@ -5,6 +5,7 @@ memory. What the gateway itself says to a client stands between two messages of 
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from urllib.parse import unquote_plus
 
 from starlette.types import Scope, Send
@@ -42,17 +43,13 @@ class Sockets:
         Raises Refused, TooManySockets, InvalidToken and UpstreamUnavailable; then it is not open.
         """
         socket = PassedSocket(caller, self._live, self._authenticator, client)
-        self._live.enter(socket, caller)
-        try:
+        with ExitStack() as undone:
+            self._live.enter(socket, caller)
+            undone.callback(self._live.leave, socket)
             service = await connect_upstream(self._address(scope), headers)
-            try:
-                await self._accept(scope, send, socket, service, fields)
-            except BaseException:
-                service.transport.abort()
-                raise
-        except BaseException:
-            self._live.leave(socket)
-            raise
+            undone.callback(service.transport.abort)
+            await self._accept(scope, send, socket, service, fields)
+            undone.pop_all()
 
     async def _accept(
         self, scope: Scope, send: Send, socket: PassedSocket, service: ServiceEnd, fields: Fields

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Protocol, cast
 
 from websockets.client import ClientProtocol
@@ -140,20 +141,18 @@ async def connect_upstream(url: str, headers: Sequence[tuple[str, str]]) -> Serv
     for name, value in headers:
         request.headers[name] = value
     handshake.send_request(request)
-    end: ServiceEnd | None = None
+    loop = asyncio.get_running_loop()
+    secure = True if uri.secure else None
     try:
-        async with asyncio.timeout(OPEN_SECONDS):
-            loop = asyncio.get_running_loop()
-            secure = True if uri.secure else None
-            _, end = await loop.create_connection(lambda: ServiceEnd(handshake), uri.host, uri.port, ssl=secure)
-            end.transport.write(b"".join(handshake.data_to_send()))
-            await end.opened()
-    except BaseException as error:
-        if end is not None:
-            end.transport.abort()
-        if isinstance(error, OSError):  # TimeoutError is one
-            raise UpstreamUnavailable(retry_after=2, log_detail=type(error).__name__) from None
-        raise
+        with ExitStack() as undone:
+            async with asyncio.timeout(OPEN_SECONDS):
+                _, end = await loop.create_connection(lambda: ServiceEnd(handshake), uri.host, uri.port, ssl=secure)
+                undone.callback(end.transport.abort)
+                end.transport.write(b"".join(handshake.data_to_send()))
+                await end.opened()
+            undone.pop_all()
+    except OSError as error:  # TimeoutError is one
+        raise UpstreamUnavailable(retry_after=2, log_detail=type(error).__name__) from None
     return end
 
 
