@@ -176,6 +176,44 @@ def confirmed(
 
 
 @pytest.fixture
+def invitation_token(mails_to: Mails) -> Callable[..., Awaitable[str]]:
+    """Returns the token in the latest of so many invitations of somebody."""
+
+    async def invitation_token(user: User, count: int = 1) -> str:
+        async def invited() -> list[str] | None:
+            texts = [mail["text"] for mail in await mails_to(user.email)]
+            found = [text for text in texts if "/invitations/accept" in text]
+            return found if len(found) >= count else None
+
+        latest, *before = await eventually(invited)
+        assert len(before) == count - 1
+        return str(json.loads(re.search(r'{"token".*?}', latest)[0])["token"])
+
+    return invitation_token
+
+
+@pytest.fixture
+def let_in(api: httpx2.AsyncClient, invitation_token: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:
+    """Asks somebody whose address is confirmed into a workspace, and has them accept; returns the invitation's id."""
+
+    async def let_in(owner: User, workspace: str, member: User) -> str:
+        body, path = {"email": member.email, "role": "member"}, f"/api/v1/workspaces/{workspace}/invitations"
+        asked = await api.post(path, json=body, headers=owner.headers)
+        assert asked.status_code == 201, asked.text
+        given = {"token": await invitation_token(member)}
+
+        async def accepted() -> bool:
+            # That the address is confirmed is known to the tasks service a moment later.
+            answer = await api.post("/api/v1/invitations/accept", json=given, headers=member.headers)
+            return bool(answer.status_code == 200)
+
+        await eventually(accepted)
+        return str(asked.json()["data"]["id"])
+
+    return let_in
+
+
+@pytest.fixture
 def log_in_again(api: httpx2.AsyncClient) -> Callable[[User], Awaitable[User]]:
     async def again(user: User) -> User:
         return await log_in(api, user.email)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,25 +48,11 @@ class Team:
 
 
 @pytest.fixture
-async def team(api, confirmed, sign_up, mails_to) -> Team:
+async def team(api, confirmed, sign_up, let_in) -> Team:
     found = Team(api, await sign_up(), await confirmed(), await sign_up())
     found.workspace = await found.make("/workspaces", {"name": "Allotment"})
     found.project = await found.make("/projects", {"workspace_id": found.workspace, "name": "Beds"})
-    await found.make(f"/workspaces/{found.workspace}/invitations", {"email": found.bob.email, "role": "member"})
-
-    async def invited() -> list[str]:
-        texts = [mail["text"] for mail in await mails_to(found.bob.email)]
-        return [text for text in texts if "/invitations/accept" in text]
-
-    (text,) = await eventually(invited)
-    token = json.loads(re.search(r'{"token".*?}', text)[0])["token"]
-
-    async def accepted() -> bool:
-        # That the address is confirmed is known to the tasks service a moment later.
-        answer = await api.post("/api/v1/invitations/accept", json={"token": token}, headers=found.bob.headers)
-        return bool(answer.status_code == 200)
-
-    await eventually(accepted)
+    await let_in(found.ann, found.workspace, found.bob)
     return found
 
 

@@ -57,37 +57,16 @@ class Team:
         assert answer.status_code < 300, (path, answer.text)
         return answer.json()["data"] if answer.content else None
 
-    async def furnish(self, mails_to):
+    async def furnish(self, let_in):
         made = await self.make("POST", "/api/v1/workspaces", {"name": "Choir"})
         self.names["workspace_id"] = made["id"]
-        await self.invite(mails_to)
+        self.names["invitation_id"] = await let_in(self.ann, made["id"], self.bob)
         of_workspace = {"workspace_id": made["id"]}
         for name, path in (("label_id", "labels"), ("category_id", "categories"), ("project_id", "projects")):
             self.names[name] = (await self.make("POST", f"/api/v1/{path}", {"name": "Alto", **of_workspace}))["id"]
         status = {"name": "Rehearsed", "category": "in_progress"}
         self.names["status_id"] = (await self.make("POST", "/api/v1/projects/{project_id}/statuses", status))["id"]
         await self.furnish_task()
-
-    async def invite(self, mails_to):
-        body = {"email": self.bob.email, "role": "member"}
-        invitation = await self.make("POST", "/api/v1/workspaces/{workspace_id}/invitations", body)
-        self.names["invitation_id"] = invitation["id"]
-        token = await self.mailed_token(mails_to)
-
-        async def accepted():
-            # That the address is confirmed is known to the tasks service a moment later.
-            answer = await self.api.post("/api/v1/invitations/accept", json={"token": token}, headers=self.bob.headers)
-            return answer.status_code == 200
-
-        await eventually(accepted)
-
-    async def mailed_token(self, mails_to):
-        async def arrived():
-            texts = [mail["text"] for mail in await mails_to(self.bob.email)]
-            return [text for text in texts if "/invitations/accept" in text]
-
-        (text,) = await eventually(arrived)
-        return json.loads(re.search(r'{"token".*?}', text)[0])["token"]
 
     async def furnish_task(self):
         body = {"title": "Sing", "project_id": self.names["project_id"], "external_source": "x", "external_id": "1"}
@@ -171,9 +150,9 @@ async def shows(team, path, *, narrowed=False):
 
 
 @pytest.fixture
-async def team(api, sign_up, confirmed, mails_to):
+async def team(api, sign_up, confirmed, let_in):
     made = Team(api, await sign_up(), await confirmed())
-    await made.furnish(mails_to)
+    await made.furnish(let_in)
     return made
 
 

@@ -1,6 +1,5 @@
 """A notification on its way to a mailbox, and the one click that stops the next one, through the gateway alone."""
 
-import json
 import re
 from urllib.parse import urlsplit
 
@@ -13,28 +12,12 @@ PREFERENCES = "/api/v1/users/me/notification-preferences"
 
 
 @pytest.fixture
-async def pair(api, confirmed, mails_to):
+async def pair(api, confirmed, let_in):
     """Ann, the owner of a workspace, Bob, who is a member, and the workspace's id."""
     ann, bob = await confirmed(), await confirmed()
     made = await api.post("/api/v1/workspaces", json={"name": "Team"}, headers=ann.headers)
     workspace = made.json()["data"]["id"]
-    body = {"email": bob.email, "role": "member"}
-    asked = await api.post(f"/api/v1/workspaces/{workspace}/invitations", json=body, headers=ann.headers)
-    assert asked.status_code == 201
-
-    async def invited():
-        texts = [mail["text"] for mail in await mails_to(bob.email)]
-        return [text for text in texts if "/invitations/accept" in text]
-
-    (text,) = await eventually(invited)
-    token = json.loads(re.search(r'{"token".*?}', text)[0])["token"]
-
-    async def accepted():
-        # That the address is confirmed is known to the tasks service a moment later.
-        answer = await api.post("/api/v1/invitations/accept", json={"token": token}, headers=bob.headers)
-        return answer.status_code == 200
-
-    await eventually(accepted)
+    await let_in(ann, workspace, bob)
     return ann, bob, workspace
 
 

@@ -1,10 +1,9 @@
 """Every operation that changes anything, once: the same events in history, feed, WebSocket, stream and webhook (K7)."""
 
-import asyncio
 import json
 import re
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import httpx2
@@ -282,36 +281,17 @@ async def people(do, world):
 
 
 @pytest.fixture
-async def world(api, confirmed, mails_to):
+async def world(api, confirmed, let_in, invitation_token):
     """Ann's workspace with Bob in it, and two others with confirmed addresses who are asked in."""
     ann, bob, cem, stranger = [await confirmed() for _ in range(4)]
     made = await api.post("/api/v1/workspaces", json={"name": "Garden"}, headers=ann.headers)
     workspace = made.json()["data"]["id"]
 
-    async def token_of(user, count):
-        """Return the token in the latest of so many invitations."""
-
-        async def arrived():
-            texts = [mail["text"] for mail in await mails_to(user.email)]
-            found = [text for text in texts if "/invitations/accept" in text]
-            return found if len(found) >= count else None
-
-        return json.loads(re.search(r'{"token".*?}', (await eventually(arrived))[0])[0])["token"]
-
-    path = f"/api/v1/workspaces/{workspace}/invitations"
-    await api.post(path, json={"email": bob.email, "role": "member"}, headers=ann.headers)
-    token = await token_of(bob, 1)
-
-    async def accepted():
-        # That the address is confirmed is known to the tasks service a moment later.
-        answer = await api.post("/api/v1/invitations/accept", json={"token": token}, headers=bob.headers)
-        return answer.status_code == 200
-
-    await eventually(accepted)
+    await let_in(ann, workspace, bob)
     document = json.loads((CONTRACTS / "http" / "tasks.openapi.json").read_text())
     replaced = document["paths"]["/api/v1/tasks/{task_id}"]["put"]["requestBody"]["content"]["application/json"]
-    found = {"workspace": workspace, "ann": ann, "bob": bob, "cem": cem, "stranger": stranger, "token_of": token_of}
-    return {**found, "replaced": tuple(replaced["example"])}
+    found = {"workspace": workspace, "ann": ann, "bob": bob, "cem": cem, "stranger": stranger}
+    return {**found, "token_of": invitation_token, "replaced": tuple(replaced["example"])}
 
 
 async def history_of(api, user, path):
@@ -375,10 +355,9 @@ async def settled(channels, api, last):
         ids = [frozenset(event["event_id"] for event in told(one.events, last)) for one in channels.all().values()]
         return len(set(ids)) == 1
 
-    try:
+    # What differs is told by the comparison.
+    with suppress(TimeoutError):
         await eventually(alike, seconds=120)
-    except TimeoutError:
-        await asyncio.sleep(0)  # what differs is told by the comparison
 
 
 def compare_last_words(channels, last):
