@@ -101,6 +101,5 @@ def _side(name: str, phase: Phase) -> Iterator[str]:
 
 
 def _parts(values: Mapping[str, float], unit: float, name: str) -> str:
-    known = values
-    parts = ", ".join(f"{one} {value / unit:.1f}" for one, value in known.items())
-    return f"{sum(known.values()) / unit:.1f} {name} ({parts})"
+    parts = ", ".join(f"{one} {value / unit:.1f}" for one, value in values.items())
+    return f"{sum(values.values()) / unit:.1f} {name} ({parts})"

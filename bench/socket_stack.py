@@ -12,9 +12,8 @@ from pathlib import Path
 
 import asyncpg
 import httpx2
-import psutil
 from chassis.ids import uuid7
-from measure import cpu_seconds, listens
+from measure import listens
 from stack import Copy, User, made, make_users, running_copy
 from taskloom_cli.data import DataFolder
 from taskloom_cli.environment import Ports, process_environments, read_passwords
@@ -57,14 +56,6 @@ class Stack:
     copy: Copy
     gateways: Sequence[str]
     pids: Mapping[str, int]
-
-    def cpu(self) -> dict[str, float]:
-        """Return the CPU seconds of each process up to now."""
-        return {name: cpu_seconds(pid) for name, pid in self.pids.items()}
-
-    def memory(self) -> dict[str, int]:
-        """Return the bytes that belong to each process: shared pages are shared out (proc_pid_smaps)."""
-        return {name: psutil.Process(pid).memory_full_info().pss for name, pid in self.pids.items()}
 
 
 @contextmanager

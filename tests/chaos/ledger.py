@@ -24,7 +24,6 @@ UNRECORDED = """
     LEFT JOIN notifications.recorded_message r ON r.id = d.id
     WHERE d.state = 'sent' AND r.id IS NULL AND d.channel <> 'email'
 """
-LEFT_OVER = "SELECT count(*) FROM tasks.change WHERE state <> 'sent'"
 TOLD_AT_ONCE = frozenset({"mentioned", "assigned"})
 AT_ONCE = ("email", "push")
 """Where these kinds are told at once to who has chosen nothing."""
@@ -57,38 +56,33 @@ def effect(name, expected, found, *, allowed=False):
 class Ledger:
     """Looks into the databases and at the readers."""
 
-    def __init__(self, stack, workspace, writers, readers, feeds, receiver):
+    def __init__(self, stack, workspace, writers, readers, feeds, receiver, *, owner):
+        """`owner` has the webhook of the receiver."""
         self.stack, self.workspace, self.writers = stack, workspace, writers
-        self.readers, self.feeds, self.receiver = readers, feeds, receiver
+        self.readers, self.feeds, self.receiver, self.owner = readers, feeds, receiver, owner
         self.start = 0
 
     async def begin(self):
         """Note where the log is now: the readers follow from here."""
-        self.start = max((row["seq"] for row in await self._rows(LOG)), default=0)
+        self.start = max((row["seq"] for row in await self._rows(LOG, self.workspace)), default=0)
 
     async def effects(self, client):
         """Return all effects as they are now."""
         for feed in self.feeds.values():
             await feed.read_on(client)
-        log = await self._rows(LOG)
+        log = await self._rows(LOG, self.workspace)
         later = [row for row in log if row["seq"] > self.start]
-        found = [self._logged(log), effect("stream", [row["seq"] for row in log], await self._values(STORED))]
-        for (channel, person), reader in self.readers.items():
+        found = [
+            self._logged(log),
+            effect("stream", [row["seq"] for row in log], await self._values(STORED, self.workspace)),
+        ]
+        told = {f"{channel} {person[-4:]}": (person, one) for (channel, person), one in self.readers.items()}
+        told |= {f"feed {person[-4:]}": (person, one) for person, one in self.feeds.items()}
+        for name, (person, reader) in {**told, "webhook": (self.owner, self.receiver)}.items():
             seen = [row["id"] for row in later if person in row["audience"]]
-            found.append(effect(f"{channel} {person[-4:]}", seen, of_workspace(reader.events, self.workspace)))
-        for person, feed in self.feeds.items():
-            seen = [row["id"] for row in later if person in row["audience"]]
-            found.append(effect(f"feed {person[-4:]}", seen, of_workspace(feed.events, self.workspace)))
-        if self.receiver is not None:
-            owner = self.receiver.owner
-            seen = [row["id"] for row in later if owner in row["audience"]]
-            posted = of_workspace(self.receiver.events, self.workspace)
-            found.append(effect("webhook", seen, posted, allowed=True))
-        if await self._has("notification"):
-            found.append(await self._notified(log))
-        if await self._has("notification") and await self._has("delivery"):
-            found += await self._delivered()
-        return found
+            got = of_workspace(reader.events, self.workspace)
+            found.append(effect(name, seen, got, allowed=reader is self.receiver))
+        return [*found, await self._notified(log), *await self._delivered()]
 
     def _logged(self, log):
         expected = [(one.subject, one.version, f"{one.type}.v1") for one in self.writers.acknowledged]
@@ -101,25 +95,25 @@ class Ledger:
             for one in self.writers.acknowledged
             for person in sorted(one.told)
         ]
-        return effect("notification", expected, [(row["person"], row["id"]) for row in await self._rows(NOTIFIED)])
+        return effect(
+            "notification", expected, [(row["person"], row["id"]) for row in await self._rows(NOTIFIED, self.workspace)]
+        )
 
     async def _delivered(self):
-        rows = await self._rows(PLANNED)
+        rows = await self._rows(PLANNED, self.workspace)
         planned = [(row["id"], row["channel"], row["target"]) for row in rows if row["channel"] is not None]
         wanted = {(row["id"], channel) for row in rows if row["kind"] in TOLD_AT_ONCE for channel in AT_ONCE}
         told = {(row["id"], row["channel"]) for row in rows}
         unsettled = [row["id"] for row in rows if row["channel"] and row["state"] not in SETTLED]
-        found = [
+        sent = sum(row["state"] == "sent" for row in rows)
+        return [
             Effect("delivery planned", len(wanted), tuple(sorted(wanted - told)), effect("", [], planned).twice),
             Effect("delivery settled", len(planned), tuple(unsettled)),
+            Effect("delivery recorded", sent, tuple(await self._values(UNRECORDED))),
         ]
-        if await self._has("recorded_message"):
-            sent = sum(row["state"] == "sent" for row in rows)
-            found.append(Effect("delivery recorded", sent, tuple(await self._values(UNRECORDED, everywhere=True))))
-        return found
 
     async def settled(self, client):
-        """Wait until nothing is missing, or nothing has changed for half a minute; return the effects then."""
+        """Wait until nothing is missing, or nothing has changed for a while; return the effects then."""
         before, since = None, asyncio.get_running_loop().time()
         while True:
             found = await self.effects(client)
@@ -133,18 +127,13 @@ class Ledger:
                 return found
             await asyncio.sleep(0.5)
 
-    async def _has(self, table):
-        return bool(await self._values("SELECT to_regclass($1)::text", f"notifications.{table}"))
+    async def _values(self, query, *arguments):
+        return [row[0] for row in await self._rows(query, *arguments)]
 
-    async def _values(self, query, *arguments, everywhere=False):
-        rows = await self._rows(query, *arguments, everywhere=everywhere)
-        return [row[0] for row in rows if row[0] is not None]
-
-    async def _rows(self, query, *arguments, everywhere=False):
-        given = arguments or (() if everywhere else (self.workspace,))
+    async def _rows(self, query, *arguments):
         connection = await asyncpg.connect(self.stack.database_url)
         try:
-            return await connection.fetch(query, *given)
+            return await connection.fetch(query, *arguments)
         finally:
             await connection.close()
 

@@ -54,13 +54,6 @@ def victims_of(options):
     return order
 
 
-async def available(url):
-    """Return which ways of being told this version has."""
-    async with httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
-        paths = (await client.get("/openapi.json")).raise_for_status().json()["paths"]
-    return {name for name in ("changes", "stream", "webhooks", "devices") if f"/api/v1/{name}" in paths}
-
-
 async def run(options, prepared):
     order = victims_of(options)
     say(options, f"seed {options.seed}: {', '.join(order)}")
@@ -71,10 +64,9 @@ async def run(options, prepared):
         people = [await door.sign_up() for _ in range(PEOPLE)]
         workspace, project = await door.workspace_of(*people)
         say(options, f"ready; logs: {running.folder.logs}")
-        ways = await available(running.url)
-        readers, feeds, receiver = await reading(stack, running, door, people, workspace, ways)
+        readers, feeds, receiver = await reading(stack, running, door, people, workspace)
         writers = Writers(running.url, project, people, options.rate, random.Random(options.seed))
-        ledger = Ledger(running, workspace, writers, readers, feeds, receiver)
+        ledger = Ledger(running, workspace, writers, readers, feeds, receiver, owner=people[0].id)
         await asyncio.sleep(CALM_SECONDS)
         await ledger.begin()
         client = await stack.enter_async_context(httpx2.AsyncClient(timeout=60, trust_env=False))
@@ -101,25 +93,20 @@ async def run(options, prepared):
         return report(options, order, running, writers, readers, effects, seconds)
 
 
-async def reading(stack, running, door, people, workspace, ways):
-    """Let everybody read in every way that there is, and return the readers of streams, feeds, and the receiver."""
-    readers, feeds, receiver = {}, {}, None
+async def reading(stack, running, door, people, workspace):
+    """Let everybody read in every way, and return the readers of streams, feeds, and the receiver of the first one."""
+    readers, feeds = {}, {}
     for person in people:
         headers = dict(person.headers)
-        kinds = {"websocket": SocketReader, **({"sse": StreamReader} if "stream" in ways else {})}
-        for channel, kind in kinds.items():
+        for channel, kind in (("websocket", SocketReader), ("sse", StreamReader)):
             reader = kind(running.url, lambda headers=headers: headers)
             readers[channel, person.id] = await stack.enter_async_context(reader.reading())
-        if "devices" in ways:
-            phone = {"kind": "fcm", "token": f"chaos-{secrets.token_hex(16)}", "name": "Phone"}
-            (await door.client.post("/devices", json=phone, headers=person.headers)).raise_for_status()
-        if "changes" in ways:
-            feeds[person.id] = FeedReader(running.url, lambda headers=headers: headers)
-    if "webhooks" in ways:
-        receiver = await stack.enter_async_context(HookReceiver().listening())
-        receiver.owner = people[0].id
-        hook = {"url": receiver.url, "name": "Chaos", "scope": {"type": "workspace", "id": workspace}}
-        (await door.client.post("/webhooks", json=hook, headers=people[0].headers)).raise_for_status()
+        phone = {"kind": "fcm", "token": f"chaos-{secrets.token_hex(16)}", "name": "Phone"}
+        (await door.client.post("/devices", json=phone, headers=person.headers)).raise_for_status()
+        feeds[person.id] = FeedReader(running.url, lambda headers=headers: headers)
+    receiver = await stack.enter_async_context(HookReceiver().listening())
+    hook = {"url": receiver.url, "name": "Chaos", "scope": {"type": "workspace", "id": workspace}}
+    (await door.client.post("/webhooks", json=hook, headers=people[0].headers)).raise_for_status()
     return readers, feeds, receiver
 
 
