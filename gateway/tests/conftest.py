@@ -1,9 +1,7 @@
 """The real gateway on a real port; the services behind it are stand-ins that say what they received."""
 
 import asyncio
-import base64
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -26,158 +24,22 @@ from chassis.secret_tokens import API_TOKEN, token_digest
 from chassis.settings import ProcessSettings, RedisSettings
 from chassis.tokens import IdentityVerifier
 from chassis.web.health import Health
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.main import Gateway
 from gateway.settings import AccessTokenSettings, EdgeSettings, GatewaySettings, Settings
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
+from testkit.access_tokens import Issuer
 from testkit.identities import TestGateway
+from testkit.raw_http import RawConnection, raw_connection
+from testkit.receivers import Serve, listening
 from testkit.servers import Server, free_port
+from testkit.upstreams import Service, answer, whole_body
 from testkit.waiting import eventually
 
 ENDLESS = 1_000_000
 ENDING: list[asyncio.Task[None]] = []
 """Servers that were told to end, which takes each of them a third of a second; the session waits for them."""
-Behaviour = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-@dataclass
-class Received:
-    """A request as a service saw it."""
-
-    method: str
-    target: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    def all(self, name: str) -> list[str]:
-        return [value for given, value in self.headers if given == name]
-
-
-async def answer(
-    send: Send, status: int = 200, body: bytes = b"{}", headers: list[tuple[bytes, bytes]] | None = None
-) -> None:
-    fields = headers if headers is not None else [(b"content-type", b"application/json")]
-    length = [] if status in (204, 304) else [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": [*length, *fields]})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def whole_body(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            return body
-
-
-class Service:
-    """Records and answers `{}`, unless `behave` says something else. Sockets echo, unless `behave_socket` does."""
-
-    def __init__(self) -> None:
-        self.requests: list[Received] = []
-        self.sockets: list[Scope] = []
-        self.behave: Behaviour | None = None
-        self.behave_socket: Behaviour | None = None
-        self.document: Any = {"openapi": "3.1.0", "info": {"title": "x", "version": "1"}, "paths": {}}
-        self.events: Any = {"events": [], "components": {"schemas": {}}}
-
-    def reset(self) -> None:
-        self.requests, self.sockets = [], []
-        self.behave = self.behave_socket = None
-
-    @property
-    def last(self) -> Received:
-        return self.requests[-1]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            self.sockets.append(scope)
-            await (self.behave_socket or echo)(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._serve(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/openapi.json":
-            await answer(send, body=orjson.dumps(self.document))
-        elif scope["path"] == "/internal/events":
-            await answer(send, body=orjson.dumps(self.events))
-        elif scope["path"] == "/readyz":
-            await answer(send)
-        else:
-            headers = [(name.decode(), value.decode("latin-1")) for name, value in scope["headers"]]
-            target = (scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")).decode()
-            received = Received(scope["method"], target, headers, b"")
-            self.requests.append(received)
-            if self.behave is not None:
-                await self.behave(scope, receive, send)
-                return
-            received.body = await whole_body(receive)
-            await answer(send)
-
-
-async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] == "websocket.receive":
-        text = message.get("text")
-        if text is not None and text.startswith("close "):
-            _, code, reason = text.split(" ", 2)
-            await send({"type": "websocket.close", "code": int(code), "reason": reason})
-            return
-        await send({"type": "websocket.send", **{key: message[key] for key in ("text", "bytes") if key in message}})
-
-
-def part(value: Any) -> str:
-    """Encode a part of a token: bytes as they are, all else as JSON."""
-    text = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
-
-
-class Issuer:
-    """Makes access tokens as the auth service does."""
-
-    def __init__(self, kid: str = "2026-a") -> None:
-        self.kid = kid
-        self.key = Ed25519PrivateKey.generate()
-
-    @property
-    def public_bytes(self) -> bytes:
-        return self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-    @property
-    def jwk(self) -> dict[str, str]:
-        x = base64.urlsafe_b64encode(self.public_bytes).rstrip(b"=").decode()
-        return {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.kid, "x": x}
-
-    def claims(self, **changes: Any) -> dict[str, Any]:
-        now = int(time.time())
-        claims: dict[str, Any] = {
-            "iss": "taskloom",
-            "aud": "taskloom-api",
-            "sub": str(uuid7()),
-            "sid": str(uuid7()),
-            "jti": str(uuid7()),
-            "iat": now,
-            "nbf": now,
-            "exp": now + 3600,
-            "scope": "",
-            "ver": 1,
-            "roles": ["user"],
-        }
-        return {name: value for name, value in {**claims, **changes}.items() if value is not ...}
-
-    def token(self, *, header: dict[str, Any] | None = None, **changes: Any) -> str:
-        fields = {"alg": "EdDSA", "typ": "at+jwt", "kid": self.kid, **(header or {})}
-        return self.sign({name: value for name, value in fields.items() if value is not ...}, self.claims(**changes))
-
-    def sign(self, header: Any, claims: Any) -> str:
-        """Sign exactly this, which no library would let through."""
-        content = f"{part(header)}.{part(claims)}"
-        return f"{content}.{part(self.key.sign(content.encode()))}"
 
 
 @dataclass
@@ -564,57 +426,6 @@ def is_refused() -> Callable[[httpx2.Response, int, str], dict[str, Any]]:
     return refused
 
 
-@dataclass
-class RawAnswer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def code(self) -> str:
-        return str(orjson.loads(self.body)["errors"][0]["code"])
-
-
-class RawConnection:
-    """Bytes to and from a port."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def answer(self, *, head: bool = False, seconds: float = 10) -> RawAnswer:
-        async with asyncio.timeout(seconds):
-            lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
-            status = int(lines[0].split()[1])
-            length = 0 if head or status in (204, 304) else int(headers.get("content-length", 0))
-            return RawAnswer(status, headers, await self.reader.readexactly(length))
-
-    async def is_closed(self, *, seconds: float = 5) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                return await self.reader.read(1) == b""
-        except ConnectionResetError:
-            return True
-        except TimeoutError:
-            return False
-
-
-@asynccontextmanager
-async def raw_connection(port: int) -> AsyncIterator[RawConnection]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
-    try:
-        yield RawConnection(reader, writer)
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-
-
 @pytest.fixture(scope="session")
 def connect() -> Callable[[int], AbstractAsyncContextManager[RawConnection]]:
     return raw_connection
@@ -637,3 +448,20 @@ def closed_port() -> Iterator[int]:
 @pytest.fixture(scope="session")
 def contracts_folder() -> Path:
     return Path(os.environ.get("CONTRACTS_FOLDER", Path(__file__).parents[2] / "contracts" / "http"))
+
+
+@pytest.fixture
+def other_service(start: Start) -> Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]:
+    """A gateway whose tasks service is a bare socket."""
+
+    @asynccontextmanager
+    async def other_service(serve: Serve) -> AsyncIterator[httpx2.AsyncClient]:
+        async with (
+            listening(serve) as port,
+            start(tasks_url=f"http://127.0.0.1:{port}") as gateway,
+            gateway.client() as api,
+        ):
+            api.gateway = gateway
+            yield api
+
+    return other_service

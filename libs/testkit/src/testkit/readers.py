@@ -14,12 +14,14 @@ from typing import Any, Self
 import httpx2
 import websockets
 
+from testkit.receivers import listening, read_request
+from testkit.servers import HOST
+
 Event = dict[str, Any]
 Headers = Callable[[], Mapping[str, str]]
 AGAIN_SECONDS = 0.2
 SILENCE_SECONDS = 40.0
 """A stream says something at least every 15 or 20 seconds."""
-HEAD_END = b"\r\n\r\n"
 
 
 @dataclass
@@ -164,23 +166,16 @@ class HookReceiver:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Self]:
         """Receive for as long as the block lasts."""
-        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
-        try:
+        async with listening(self._answer) as port:
+            self.url = f"http://{HOST}:{port}/hook"
             yield self
-        finally:
-            server.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                head = (await reader.readuntil(HEAD_END)).decode("latin-1").split("\r\n")[1:]
-                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head)}
-                body = await reader.readexactly(int(headers.get("content-length", "0")))
-                self.posts.append(Post(headers, body))
-                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-                await writer.drain()
-        writer.close()
+        while True:
+            _, headers, body = await read_request(reader)
+            self.posts.append(Post({name.lower(): value for name, value in headers.items()}, body))
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            await writer.drain()
 
 
 def twice(counts: Counter[str]) -> list[str]:
