@@ -1,10 +1,10 @@
 """Many values as one parameter, so that a statement is the same however many they are, and can be prepared."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import BigInteger, BindParameter, FromClause, column, func, literal
+from sqlalchemy import BigInteger, BindParameter, Column, FromClause, column, func, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
@@ -26,3 +26,9 @@ def rows_of(name: str, **arrays: BindParameter[Any]) -> FromClause:
     """
     columns = [column(key, cast("ARRAY[Any]", array.type).item_type) for key, array in arrays.items()]
     return cast("FromClause", func.unnest(*arrays.values()).table_valued(*columns, name=name).render_derived())
+
+
+def rows_for(name: str, columns: Iterable[Column[Any]], rows: Sequence[Mapping[str, Any]]) -> FromClause:
+    """Return rows as a table of that name, with the values that they have for columns of a real one."""
+    arrays = {one.name: literal([row[one.name] for row in rows], ARRAY(one.type)) for one in columns}
+    return rows_of(name, **arrays)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -14,9 +15,10 @@ CHECK_VIOLATION = "23514"
 INVALID_INPUT_STATES = frozenset({"23502", CHECK_VIOLATION})
 UNIQUE_VIOLATION = "23505"
 FOREIGN_KEY_VIOLATION = "23503"
+STATEMENT_TIMEOUT = "57014"
 UNAVAILABLE_STATES = frozenset(
     {
-        "57014",
+        STATEMENT_TIMEOUT,
         "57P01",
         "57P02",
         "57P03",
@@ -56,6 +58,13 @@ def explain(error: SQLAlchemyError | OSError) -> AppError:
     if index is not None:
         refusal.details = tuple(replace(one, index=index) for one in refusal.details)
     return refusal
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether a failure is of the database or of the way to it, and no matter of what was to be done."""
+    if not isinstance(error, SQLAlchemyError | OSError):
+        return isinstance(error, asyncpg.InterfaceError)
+    return isinstance(explain(error), ServiceUnavailable) and sqlstate(error) != STATEMENT_TIMEOUT
 
 
 def _explained(error: SQLAlchemyError | OSError) -> AppError:

@@ -1,28 +1,25 @@
 """All SQL on where followers are."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
+from chassis.db.arrays import numbers, rows_of, uuids
 from chassis.db.base import table_of
 from sqlalchemy import (
-    BigInteger,
-    BindParameter,
     ColumnElement,
     CursorResult,
     RowMapping,
     Update,
     and_,
     any_,
-    column,
     func,
     literal,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.following.models import FollowerFailure, FollowerPosition
@@ -86,7 +83,7 @@ async def lock_positions(session: AsyncSession, follower: str, stream_ids: Colle
         .join(head, head.c.workspace_id == position.c.stream_id)
         .where(
             position.c.follower == follower,
-            position.c.stream_id == any_(_uuids(stream_ids)),
+            position.c.stream_id == any_(uuids(stream_ids)),
             position.c.seq < head.c.contiguous_seq,
             MAY_BE_TRIED,
         )
@@ -97,9 +94,7 @@ async def lock_positions(session: AsyncSession, follower: str, stream_ids: Colle
 
 async def move_all(session: AsyncSession, follower: str, to: Mapping[UUID, int]) -> None:
     """Note that a follower has come further in several streams; needs the locks of its positions."""
-    columns = (column("stream_id", PG_UUID(as_uuid=True)), column("seq", BigInteger))
-    numbers = literal(list(to.values()), ARRAY(BigInteger))
-    moved = func.unnest(_uuids(to), numbers).table_valued(*columns, name="moved").render_derived()
+    moved = rows_of("moved", stream_id=uuids(to), seq=numbers(to.values()))
     mine = (position.c.follower == follower, position.c.stream_id == moved.c.stream_id)
     await session.execute(update(position).where(*mine).values(seq=moved.c.seq, failures=0, retry_at=None))
 
@@ -142,7 +137,3 @@ def _of(follower: str, stream_id: UUID) -> tuple[ColumnElement[bool], ColumnElem
 
 def _position(follower: str, stream_id: UUID) -> Update:
     return update(position).where(*_of(follower, stream_id))
-
-
-def _uuids(ids: Iterable[UUID]) -> BindParameter[Sequence[UUID]]:
-    return literal(list(ids), ARRAY(PG_UUID(as_uuid=True)))

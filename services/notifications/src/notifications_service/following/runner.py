@@ -4,16 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-import asyncpg
 import structlog
 from chassis.db.engine import Database
-from chassis.db.failures import explain, sqlstate
+from chassis.db.failures import is_outage
 from chassis.db.listening import TROUBLE, keep_listening
 from chassis.db.transactions import transaction
-from chassis.errors import ServiceUnavailable
 from chassis.waiting import first_of
 from prometheus_client import Counter
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.following import service
@@ -29,7 +26,6 @@ LEFT_OUT = Counter("taskloom_follower_left_out_total", "Events that a follower h
 AT_ONCE = 4
 ASKED_AT_ONCE = 500
 POLL_SECONDS = 1.0
-STATEMENT_TIMEOUT = "57014"
 
 
 class FollowerRunner:
@@ -191,7 +187,7 @@ class Walk:
     async def _on_failure(self, stream_id: UUID, batch: Batch | None, error: Exception) -> bool:
         """Take less at once; of a single event note that it failed. Return whether to go on at once."""
         about = {"follower": self._follower.name, "stream_id": str(stream_id), "reason": type(error).__name__}
-        is_trouble = batch is None or not batch.rows or _is_trouble(error)
+        is_trouble = batch is None or not batch.rows or is_outage(error)
         if is_trouble:
             log.warning("follower.trouble", **about)
         if batch is not None and len(batch.rows) > 1:
@@ -219,10 +215,3 @@ class Walk:
         LEFT_OUT.labels(self._follower.name).inc()
         log.error("follower.left_out", **about, exc_info=error)
         return True
-
-
-def _is_trouble(error: Exception) -> bool:
-    """Tell whether a failure is of the database or of the way to it, and no matter of the event."""
-    if not isinstance(error, SQLAlchemyError | OSError):
-        return isinstance(error, asyncpg.InterfaceError)
-    return isinstance(explain(error), ServiceUnavailable) and sqlstate(error) != STATEMENT_TIMEOUT
