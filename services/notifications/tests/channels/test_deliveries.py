@@ -220,6 +220,33 @@ async def test_what_breaks_our_own_code_is_tried_again_and_keeps_nobody_back(boo
     assert (row["state"], row["reason"]) == ("new", "broken")
 
 
+async def test_what_nothing_can_be_told_of_is_tried_again_and_keeps_nobody_back(book, channel, sending):
+    """One whose telling breaks our own code, and one that the database refuses to tell of."""
+    broken, refused = await book.plan(), await book.plan()
+    others = [await book.plan() for _ in range(5)]
+
+    async def prepare(session, rows):
+        if any(row["id"] == refused for row in rows):
+            await session.execute(text("SELECT 1 / 0"))
+        return {row["id"]: book.message(row) for row in rows if row["id"] != broken or 1 / 0}
+
+    async with sending(chat=channel, prepare=prepare):
+        for one in others:
+            await book.becomes(one, "sent")
+        rows = [await book.attempted(one) for one in (broken, refused)]
+    assert [(row["state"], row["reason"], row["attempts"]) for row in rows] == [("new", "broken", 1)] * 2
+    assert sorted(one.delivery_id for one in channel.messages) == sorted(others)
+
+
+async def test_what_is_skipped_makes_room_at_once(book, channel, sending):
+    for reason in ["read"] * 20:
+        book.skips[await book.plan()] = reason
+    last = await book.plan()
+    async with sending(chat=channel, poll=600):
+        await book.becomes(last, "sent")
+    assert [one.delivery_id for one in channel.messages] == [last]
+
+
 @pytest.mark.parametrize("reason", ["read", "not_visible", "inactive"])
 async def test_what_is_not_to_be_told_any_more_is_skipped(book, channel, sending, reason):
     planned = await book.plan()
@@ -316,8 +343,8 @@ async def test_k4_what_comes_in_between_spacing_and_claiming_is_not_sent_too_soo
         await repository.space(session, "chat")
         second = await book.plan(**same, due_at=utcnow() - timedelta(seconds=5))
         other = await book.plan(target_id=uuid7(), due_at=utcnow() - timedelta(seconds=5))
-        claimed = await repository.claim(session, "chat", limit=8)
-    assert [row["id"] for row in claimed] == [other]
+        chosen = await repository.choose(session, "chat", limit=8)
+    assert chosen == [other]
     assert (await book.row(second))["attempts"] == 0
 
 

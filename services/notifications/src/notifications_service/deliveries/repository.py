@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
+from chassis.db.arrays import rows_for, uuids
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from sqlalchemy import (
@@ -12,17 +13,16 @@ from sqlalchemy import (
     CursorResult,
     RowMapping,
     and_,
-    column,
+    any_,
     exists,
     func,
-    literal,
     or_,
     select,
     text,
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.chat.models import ChatConnection
@@ -46,7 +46,6 @@ device = table_of(Device)
 other = delivery.alias("other")
 
 MOST_SHOWN = 100
-REPLACED_AT_ONCE = 2_000
 EXPIRED_AT_ONCE = 1_000
 CHANNEL = "notifications_delivery"
 """Where senders are told that there is something to send."""
@@ -69,9 +68,7 @@ async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:
         return 0
     # As arrays, since a statement takes 32,767 values, and a task may have many who watch it.
     columns = [delivery.c[name] for name in rows[0]]
-    arrays = [literal([row[one.name] for row in rows], ARRAY(one.type)) for one in columns]
-    new = func.unnest(*arrays).table_valued(*(column(one.name, one.type) for one in columns), name="new")
-    given = select(*new.render_derived().c)
+    given = select(*rows_for("new", columns, rows).c)
     statement = insert(delivery).from_select([one.name for one in columns], given).on_conflict_do_nothing()
     added = cast("CursorResult[Any]", await session.execute(statement)).rowcount
     if added:
@@ -100,22 +97,6 @@ async def expire(session: AsyncSession, channel: str) -> bool:
     return cast("CursorResult[Any]", await session.execute(statement)).rowcount == EXPIRED_AT_ONCE
 
 
-async def replace(session: AsyncSession, channel: str) -> int:
-    """Give up what a later message of the same collapse key to the same target makes needless; return how many."""
-    is_told = or_(other.c.state == SENT, and_(OTHER_WAITS, other.c.due_at <= func.now()))
-    needless = (
-        select(delivery.c.id)
-        .where(WAITS, delivery.c.channel == channel, IS_DUE, delivery.c.collapse_key.is_not(None))
-        .where(exists().where(SAME_SUBJECT, other.c.id > delivery.c.id, is_told))
-        .order_by(delivery.c.due_at, delivery.c.id)
-        .limit(REPLACED_AT_ONCE)
-    )
-    chosen = _chosen(needless, "needless")
-    final = {"state": SKIPPED, "reason": REPLACED, "settled_at": func.now(), "lease_until": None}
-    statement = update(delivery).where(delivery.c.id == chosen.c.id).values(final)
-    return cast("CursorResult[Any]", await session.execute(statement)).rowcount
-
-
 async def space(session: AsyncSession, channel: str) -> None:
     """Put off what would follow too closely upon a message of the same collapse key to the same target."""
     # From what was sent just now, which is little, rather than from all that waits.
@@ -137,10 +118,10 @@ async def space(session: AsyncSession, channel: str) -> None:
     await session.execute(statement)
 
 
-async def claim(session: AsyncSession, channel: str, *, limit: int) -> Sequence[RowMapping]:
-    """Take deliveries of a channel whose time has come, of each target the first; nobody else does meanwhile.
+async def choose(session: AsyncSession, channel: str, *, limit: int) -> Sequence[UUID]:
+    """Lock deliveries of a channel whose time has come, of each target the first.
 
-    Nothing is taken for a target that asked to be left alone, neither what is planned for it meanwhile.
+    Nothing is chosen for a target that asked to be left alone, neither what is planned for it meanwhile.
     """
     is_earlier = tuple_(other.c.due_at, other.c.id) < tuple_(delivery.c.due_at, delivery.c.id)
     under_way = or_(other.c.lease_until > func.now(), other.c.paused_until > func.now())
@@ -153,13 +134,38 @@ async def claim(session: AsyncSession, channel: str, *, limit: int) -> Sequence[
     is_too_soon = exists().where(SAME_SUBJECT, other.c.state == SENT, since_it_was_sent < spacing)
     is_next = ~is_behind & ~and_(delivery.c.spacing_seconds > 0, is_too_soon)
     oldest = select(delivery.c.id).where(WAITS, delivery.c.channel == channel, IS_DUE, is_next)
-    due = _chosen(oldest.order_by(delivery.c.due_at, delivery.c.id).limit(limit), "chosen")
+    query = oldest.order_by(delivery.c.due_at, delivery.c.id).limit(limit)
+    return (await session.execute(query.with_for_update(of=delivery, skip_locked=True))).scalars().all()
+
+
+async def replace(session: AsyncSession, chosen: Sequence[UUID]) -> None:
+    """Give up what a later message of the same collapse key to the same target makes needless.
+
+    That is looked for among the chosen ones and what waits with them: however much waits elsewhere costs nothing.
+    """
+    first = delivery.alias("first")
+    same = (first.c.target_id == delivery.c.target_id, first.c.collapse_key == delivery.c.collapse_key)
+    is_told = or_(other.c.state == SENT, and_(OTHER_WAITS, other.c.due_at <= func.now()))
+    needless = (
+        select(delivery.c.id)
+        .join(first, and_(*same, first.c.channel == delivery.c.channel))
+        .where(first.c.id == any_(uuids(chosen)), WAITS, IS_DUE)
+        .where(exists().where(SAME_SUBJECT, other.c.id > delivery.c.id, is_told))
+    )
+    found = _chosen(needless, "needless")
+    final = {"state": SKIPPED, "reason": REPLACED, "settled_at": func.now(), "lease_until": None}
+    statement = update(delivery).where(delivery.c.id == found.c.id).values(final)
+    await session.execute(statement)
+
+
+async def take(session: AsyncSession, chosen: Sequence[UUID]) -> Sequence[RowMapping]:
+    """Lease those of the chosen deliveries that are still to be sent; nobody else takes them meanwhile."""
     taken = {
         "claim": delivery.c.claim + 1,
         "attempts": delivery.c.attempts + 1,
         "lease_until": func.now() + LEASE,
     }
-    statement = update(delivery).where(delivery.c.id == due.c.id).values(taken)
+    statement = update(delivery).where(delivery.c.id == any_(uuids(chosen)), delivery.c.state == NEW).values(taken)
     return (await session.execute(statement.returning(*delivery.c))).mappings().all()
 
 

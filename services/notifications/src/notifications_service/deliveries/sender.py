@@ -15,7 +15,7 @@ from notifications_service.deliveries import service
 from notifications_service.deliveries.drivers import Driver, Outgoing, Postpone, Sent, TargetGone, Undelivered
 from notifications_service.deliveries.rules import LEASE
 from notifications_service.deliveries.service import Prepare
-from notifications_service.sending.rounds import Lane, Rounds, note_until
+from notifications_service.sending.rounds import Begun, Rounds, Slots, note_until
 
 log = structlog.get_logger()
 
@@ -50,9 +50,9 @@ class DeliverySender:
     async def run(self, stop: asyncio.Event) -> None:
         """Send until `stop` is set, and finish what is under way. Trouble with the database is waited out."""
         try:
-            await self._rounds.run(stop, [one.lane for one in self._channels])
+            await self._rounds.run(stop, [one.slots.lane for one in self._channels])
         finally:
-            await asyncio.gather(*(one.finish() for one in self._channels))
+            await asyncio.gather(*(one.slots.finish() for one in self._channels))
 
 
 class _Channel:
@@ -61,31 +61,12 @@ class _Channel:
         self._name = name
         self._driver = driver
         self._prepare = prepare
-        self._running: set[asyncio.Task[None]] = set()
-        self.lane = Lane(self._send_due)
+        self.slots = Slots(AT_ONCE, self._take)
 
-    async def finish(self) -> None:
-        """Wait for what is under way."""
-        await asyncio.gather(*self._running)
-
-    async def _send_due(self) -> bool:
-        """Begin with what is due as far as there is room; return whether there may be more."""
-        room = AT_ONCE - len(self._running)
-        if not room:
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-            return True
+    async def _take(self, room: int) -> Begun:
         async with transaction(self._database) as session:
             claimed = await service.claim_deliveries(session, channel=self._name, limit=room, prepare=self._prepare)
-        for row, message in claimed:
-            task = asyncio.create_task(self._send(row, message))
-            self._running.add(task)
-            task.add_done_callback(self._on_done)
-        return bool(claimed)
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        # Its target may have more, which waits for it.
-        self.lane.woken.set()
+        return [self._send(row, message) for row, message in claimed.messages], claimed.has_more
 
     async def _send(self, row: RowMapping, message: Outgoing) -> None:
         try:

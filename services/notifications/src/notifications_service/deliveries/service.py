@@ -1,5 +1,6 @@
 """Use cases of deliveries. Each is part of one transaction that its caller commits."""
 
+import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from chassis.clock import utcnow
+from chassis.db.failures import is_outage
 from chassis.ids import uuid7
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,10 +32,12 @@ from notifications_service.deliveries.rules import (
 from notifications_service.deliveries.schemas import PlannedDelivery
 from notifications_service.devices import repository as devices
 
+log = structlog.get_logger()
+
 CHANNEL = repository.CHANNEL
 
-Prepared = Mapping[UUID, Outgoing | datetime | str]
-"""By delivery: what is to be sent, or when it may be, or why nothing is."""
+Prepared = Mapping[UUID, Outgoing | datetime | Postpone | str]
+"""By delivery: what is to be sent, or when it may be, or how it failed, or why nothing is to be."""
 Reached = tuple[str, UUID]
 """A channel and a user."""
 Prepare = Callable[[AsyncSession, Sequence[RowMapping]], Awaitable[Prepared]]
@@ -106,28 +111,56 @@ def _new(one: PlannedDelivery, now: datetime) -> dict[str, Any]:
     }
 
 
-async def claim_deliveries(
-    session: AsyncSession, *, channel: str, limit: int, prepare: Prepare
-) -> list[tuple[RowMapping, Outgoing]]:
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Messages to send; and whether there may be more, which is so whatever became of those that were looked at."""
+
+    messages: Sequence[tuple[RowMapping, Outgoing]]
+    has_more: bool
+
+
+async def claim_deliveries(session: AsyncSession, *, channel: str, limit: int, prepare: Prepare) -> Claimed:
     """Take messages to send; they are the caller's for 60 seconds.
 
     What is not to be sent any more is given up, and what is not to be sent yet waits.
     """
     await repository.hold_channel(session, channel)
     await repository.expire(session, channel)
-    await repository.replace(session, channel)
     await repository.space(session, channel)
-    claimed = await repository.claim(session, channel, limit=limit)
-    prepared = await prepare(session, claimed) if claimed else {}
-    found = []
+    chosen = await repository.choose(session, channel, limit=limit)
+    if not chosen:
+        return Claimed([], has_more=False)
+    await repository.replace(session, chosen)
+    claimed = await repository.take(session, chosen)
+    prepared = await _prepared(session, claimed, prepare) if claimed else {}
+    messages = []
     for row in claimed:
         match prepared.get(row["id"], "gone"):
             case Outgoing() as message:
-                found.append((row, message))
+                messages.append((row, message))
             case datetime() as due_at:
                 await _put_off(session, row, due_at)
+            case Postpone() as error:
+                await note_undelivered(session, row=row, error=error, chance=random.random())
             case reason:
                 await _close(session, row, state=SKIPPED, reason=reason)
+    return Claimed(messages, has_more=True)
+
+
+async def _prepared(session: AsyncSession, rows: Sequence[RowMapping], prepare: Prepare) -> Prepared:
+    """Prepare messages together, or, where that fails, each by itself: one that breaks our own code fails alone."""
+    try:
+        async with session.begin_nested():
+            return await prepare(session, rows)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        if len(rows) == 1:
+            log.exception("delivery.broken", delivery_id=str(rows[0]["id"]), channel=rows[0]["channel"])
+            return {rows[0]["id"]: Postpone("broken")}
+    found: dict[UUID, Outgoing | datetime | Postpone | str] = {}
+    for row in rows:
+        found |= await _prepared(session, [row], prepare)
     return found
 
 

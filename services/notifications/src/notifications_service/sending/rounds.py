@@ -1,8 +1,9 @@
 """Doing what is due: woken by PostgreSQL's NOTIFY or by the clock, in lanes that do not wait for each other."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from chassis.db.engine import Database
@@ -24,6 +25,45 @@ class Lane:
 
     work: Callable[[], Awaitable[bool]]
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Begun = tuple[Sequence[Coroutine[Any, Any, None]], bool]
+"""Pieces of work, and whether there may be more of them."""
+
+
+class Slots:
+    """Up to `size` pieces of work at once, which `take` gives as far as there is room; each that is done makes room."""
+
+    def __init__(self, size: int, take: Callable[[int], Awaitable[Begun]]) -> None:
+        self._size = size
+        self._take = take
+        self._running: set[asyncio.Task[None]] = set()
+        self.lane = Lane(self.fill)
+
+    async def fill(self) -> bool:
+        """Begin with what there is as far as there is room, or wait for room; return whether there may be more."""
+        room = self._size - len(self._running)
+        if not room:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            return True
+        pieces, has_more = await self._take(room)
+        for piece in pieces:
+            task = asyncio.create_task(piece)
+            self._running.add(task)
+            task.add_done_callback(self._on_done)
+        return has_more
+
+    async def finish(self) -> None:
+        """Wait for what is under way."""
+        if self._running:
+            await asyncio.wait(self._running)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("sending.broken", exc_info=error)
+        # There may be more, which waits for just this one.
+        self.lane.woken.set()
 
 
 class Rounds:
