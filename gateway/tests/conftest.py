@@ -465,3 +465,20 @@ def other_service(start: Start) -> Callable[..., AbstractAsyncContextManager[htt
             yield api
 
     return other_service
+
+
+@pytest.fixture
+def received(services: Services) -> list[str | bytes]:
+    """What reaches the service, which echoes it."""
+    found: list[str | bytes] = []
+
+    async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            said = message.get("text") or message.get("bytes")
+            found.append(said)
+            await send({"type": "websocket.send", "text": said if isinstance(said, str) else "bytes"})
+
+    services.notifications.behave_socket = echo
+    return found

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 import redis.asyncio as redis
 import websockets
+from chassis.tokens import IdentityVerifier
 from chassis.web.replies import refuse
 from gateway.errors import TooManySockets
 from testkit.waiting import eventually
@@ -417,3 +418,36 @@ async def test_r16_sockets_count_as_connections_and_give_their_place_back(start,
                 return (await api.get("/docs")).status_code == 200
 
         await eventually(free)
+
+
+def subscriptions(kind):
+    """Return a message that subscribes, as bytes of a frame or several."""
+    text = json.dumps({"type": "subscribe", "me": True}).encode()
+    return {
+        "plain": [text.decode()],
+        "escaped": [text.replace(b"subscribe", b"\\u0073ubscribe").decode()],
+        "large": [(text + b" " * 9000).decode()],
+        "in parts": [[text[:12].decode(), text[12:].decode()]],
+        "binary": [text],
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["plain", "escaped", "large", "in parts", "binary"])
+async def test_j1_who_subscribes_is_vouched_for_anew(gateway, auth, received, test_gateway, kind):
+    """The service may have to ask others, however long ago the socket was opened; it is told for that message alone."""
+    user = auth.user()
+    socket = await websockets.connect(gateway.socket_url, additional_headers=user.headers)
+    await socket.send("before")
+    (message,) = subscriptions(kind)
+    await socket.send(message)
+    await socket.send("after")
+    said = [await asyncio.wait_for(socket.recv(), 5) for _ in range(4)]
+    assert (said[0], said[3]) == ("before", "after")
+    assert received[2] == ("".join(message) if isinstance(message, list) else message)
+    told = json.loads(received[1])
+    assert told.keys() == {"type", "identity"}
+    assert told["type"] == "identity"
+    caller = IdentityVerifier(test_gateway.verify_key).verify(told["identity"]).principal
+    assert (caller.user_id, caller.session_id) == (user.id, user.session)
+    assert [received[0], received[3:]] == ["before", ["after"]]
+    await socket.close()

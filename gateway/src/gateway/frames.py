@@ -10,7 +10,6 @@ from websockets.utils import apply_mask
 
 MAX_MESSAGE = 64 * 1024
 MAX_PARTS = 256
-MOST_LOOKED_AT = 8 * 1024
 FIN = 0x80
 MASKED = 0x80
 OPCODE = 0x0F
@@ -51,10 +50,7 @@ class Head(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What a client sent, as it goes on: a control frame, or all frames of a message.
-
-    `text` is what they say; of larger frames, which are passed on without a look, it has nothing.
-    """
+    """What a client sent, as it goes on: a control frame, or all frames of a message; `text` is what they say."""
 
     opcode: int
     raw: bytes
@@ -187,8 +183,6 @@ def close_frame(code: int, reason: str) -> bytes:
 
 
 def _text(data: bytes | bytearray, head: Head) -> bytes:
-    """Return the payload of a frame without its mask; nothing of one that nobody looks at."""
-    if head.size > MOST_LOOKED_AT:
-        return b""
+    """Return the payload of a frame without its mask."""
     payload = data[head.begin : head.end]
     return bytes(apply_mask(payload, data[head.begin - MASK_BYTES : head.begin])) if head.masked else bytes(payload)

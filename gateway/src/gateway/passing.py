@@ -14,7 +14,15 @@ from websockets.frames import Opcode
 from gateway.auth import Authenticator
 from gateway.callers import Caller
 from gateway.errors import InvalidToken
-from gateway.frames import ClientFrames, Message, MessageTooLarge, ServiceFrames, client_frame, close_frame, text_frame
+from gateway.frames import (
+    ClientFrames,
+    Message,
+    MessageTooLarge,
+    ServiceFrames,
+    client_frame,
+    close_frame,
+    text_frame,
+)
 from gateway.live import LiveConnection, LiveConnections, auth_expiring, expires_at
 from gateway.upstream_socket import ServiceEnd
 
@@ -28,8 +36,6 @@ UNAUTHORIZED = 4401
 MESSAGES_PER_SECOND = 20
 BLOCKED_SECONDS = 10.0
 """How long nothing is read before the socket ends. After 5 the service says where to go on from, for who reads on."""
-VOUCHED_SECONDS = 20.0
-"""How long the service may do with an identity, which holds for 60 and is up to 30 old when the socket opens."""
 UNREAD_SECONDS = 20.0
 """How long what was sent to somebody who did not read waits for being read after all, the close frame behind it."""
 CLOSE_SECONDS = 1.0
@@ -62,7 +68,6 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         "_own",
         "_second",
         "_service",
-        "_vouched_at",
         "ended",
         "transport",
     )
@@ -83,7 +88,6 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         self._last: bytes | None = None
         """Our close frame, once we end the socket; empty when it has been sent."""
         self._second, self._count = 0.0, 0
-        self._vouched_at = 0.0
         self._deadline: asyncio.TimerHandle | None = None
         self._blocked: asyncio.TimerHandle | None = None
         self._blocked_seconds = BLOCKED_SECONDS
@@ -103,7 +107,6 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
     def open(self, service: ServiceEnd, *, early: bytes) -> None:
         """Begin to pass; `early` is what the client has sent already."""
         self._service = service
-        self._vouched_at = self._now()
         self._live.watch(self)
         service.speak_to(self)
         if early:
@@ -218,15 +221,17 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         return False
 
     def _vouched(self, message: Message) -> bytes:
-        """Return a message for the service, behind a new identity where it may ask others and the last one is old."""
-        if self._now() - self._vouched_at < VOUCHED_SECONDS or not says(message, b"subscribe"):
+        """Return a message for the service; one that subscribes is led by who asks, since the service may ask others.
+
+        The identity that the socket was opened with holds for a minute, and the socket much longer.
+        """
+        if told(message, "subscribe") is None:
             return message.raw
-        self._vouched_at = self._now()
         identity = self._authenticator.vouch_for(self.token.principal)
         return client_frame(orjson.dumps({"type": "identity", "identity": identity})) + message.raw
 
     def _is_too_fast(self) -> bool:
-        now = self._now()
+        now = asyncio.get_running_loop().time()
         if now - self._second >= 1:
             self._second, self._count = now, 0
         self._count += 1
@@ -298,27 +303,26 @@ class PassedSocket(LiveConnection, asyncio.Protocol):
         if service is not None:
             service.transport.abort()
 
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
     def _later(self, seconds: float, work: Callable[[], None]) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(seconds, work)
 
 
-def says(message: Message, word: bytes) -> bool:
-    """Tell whether a message may have a word in it, however it is spelled."""
-    return message.opcode in (Opcode.TEXT, Opcode.BINARY) and (word in message.text or b"\\u" in message.text)
+def told(message: Message, kind: str) -> dict[str, Any] | None:
+    """Return what a message of a kind says, however it is spelled; None for all other messages."""
+    text = message.text
+    if message.opcode not in (Opcode.TEXT, Opcode.BINARY) or (kind.encode() not in text and b"\\u" not in text):
+        return None
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and found.get("type") == kind else None
 
 
 def new_token(message: Message) -> str | None:
-    """Return the access token of a `refresh`, however it is spelled; None for all other messages."""
-    if not says(message, b"refresh"):
-        return None
-    try:
-        found = orjson.loads(message.text)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(found, dict) or found.get("type") != "refresh":
+    """Return the access token of a `refresh`; None for all other messages."""
+    found = told(message, "refresh")
+    if found is None:
         return None
     token = found.get("access_token")
     return token if isinstance(token, str) else ""

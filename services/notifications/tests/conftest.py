@@ -182,6 +182,7 @@ class TasksApi:
         self._verifier = IdentityVerifier(gateway.verify_key)
         self.joined: dict[UUID, dict[UUID, int]] = {}
         self.calls: list[UUID] = []
+        self.identities: list[str] = []
         self.hold: asyncio.Event | None = None
         self.answer: Response | None = None
         self.seen_by: dict[UUID, dict[str, dict[str, str]]] = {}
@@ -195,7 +196,7 @@ class TasksApi:
         )
 
     def reset(self) -> None:
-        self.joined, self.calls = {}, []
+        self.joined, self.calls, self.identities = {}, [], []
         self.seen_by = {}
         self.hold = self.answer = None
 
@@ -204,9 +205,16 @@ class TasksApi:
         place = {"workspace_id": str(workspace_id), "project_id": str(project_id)}
         self.seen_by.setdefault(user, {})[str(name)] = place
 
-    def _seen(self, request: Request) -> dict[str, str] | None:
-        user_id = self._verifier.verify(request.headers["x-taskloom-identity"]).principal.user_id
+    def _caller(self, request: Request) -> UUID:
+        """Return who asks, and note it."""
+        identity = request.headers["x-taskloom-identity"]
+        user_id = self._verifier.verify(identity).principal.user_id
+        self.identities.append(identity)
         self.calls.append(user_id)
+        return user_id
+
+    def _seen(self, request: Request) -> dict[str, str] | None:
+        user_id = self._caller(request)
         return self.seen_by.get(user_id, {}).get(request.path_params["name"])
 
     async def _task(self, request: Request) -> Response:
@@ -218,8 +226,7 @@ class TasksApi:
         return JSONResponse({}, 404) if found is None else JSONResponse({"data": {"id": found["project_id"], **found}})
 
     async def _list(self, request: Request) -> Response:
-        user_id = self._verifier.verify(request.headers["x-taskloom-identity"]).principal.user_id
-        self.calls.append(user_id)
+        user_id = self._caller(request)
         if self.hold is not None:
             await self.hold.wait()
         if self.answer is not None and request.url.path != "/elsewhere":

@@ -83,6 +83,10 @@ class Connection:
         """Tell whether the caller's restriction leaves a project."""
         return self._caller.reaches_workspace(workspace) and self._caller.reaches_project(project)
 
+    def is_of(self, caller: Principal) -> bool:
+        """Tell whether a caller is ours, by the same session or API token."""
+        return (caller.user_id, caller.session_id) == (self._caller.user_id, self._caller.session_id)
+
     def cursor(self) -> str:
         """Return the position after everything that was sent."""
         return self._signer.position(self.positions)

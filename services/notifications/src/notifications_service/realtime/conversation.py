@@ -72,7 +72,11 @@ class Conversation:
                 if count > MESSAGES_PER_SECOND:
                     await self._close(POLICY, "too many messages")
                     return
-                await self._send(await self._requests.answer(message.get("text") or message.get("bytes") or b""))
+                answer = await self._requests.answer(message.get("text") or message.get("bytes") or b"")
+                if answer is None:
+                    count -= 1
+                else:
+                    await self._send(answer)
 
     async def _send(self, frame: Frame) -> None:
         """Send a frame. Raises TooSlow when the reader blocks it for too long."""

@@ -93,7 +93,9 @@ async def _set_out(
     """Begin where the caller wants to. Raises AppError for what is wrong with that, and for a store that is away."""
     state, identity = asked.app.state, asked.headers[HEADER]
     position = None if cursor is None else state.cursors.read_position(cursor, field=field)
-    requests = Requests(connection, state.database, state.tasks, identity, asked.headers.get("x-timezone"))
+    requests = Requests(
+        connection, state.database, state.tasks, state.identities, identity, asked.headers.get("x-timezone")
+    )
     try:
         await set_out(connection, state.database, state.tasks, identity=identity, cursor=position)
         await requests.open(opening)

@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 from chassis.db.engine import Database
 from chassis.db.failures import explain
-from chassis.errors import AppError, ErrorDetail, InvalidInput, MalformedJson, NotFound
+from chassis.errors import AppError, ErrorDetail, InvalidInput, MalformedJson, NotFound, Unauthenticated
 from chassis.filtering.judging import Judge
 from chassis.timezones import UnknownTimezone, zone_named
+from chassis.web.identity import IdentityCache
 from chassis.web.strict_json import parse_json
 from chassis.web.validation import FIELD_CODES
 from pydantic import ValidationError
@@ -61,13 +62,14 @@ class Opening(NamedTuple):
     tz: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Requests:
     """What one reader asks for, by whom it is and what is known; `zone_name` is where filters take their days from."""
 
     connection: Connection
     database: Database
     tasks: TasksClient
+    identities: IdentityCache
     identity: str
     zone_name: str | None = None
 
@@ -80,8 +82,8 @@ class Requests:
         wanted = [await self._found(Subscription(scope, judge=judge)) for scope in scopes]
         self.connection.wanted = Subscriptions(self.connection.user_id, wanted)
 
-    async def answer(self, text: str | bytes) -> Frame:
-        """Do what a message says, and return the answer."""
+    async def answer(self, text: str | bytes) -> Frame | None:
+        """Do what a message says, and return the answer; to the gateway there is none."""
         name = None
         try:
             message = _decoded(text)
@@ -94,8 +96,11 @@ class Requests:
         except (SQLAlchemyError, OSError) as error:
             return refused(explain(error), name)
 
-    async def _done(self, message: Mapping[str, Any]) -> Frame:
+    async def _done(self, message: Mapping[str, Any]) -> Frame | None:
         match message.get("type"):
+            case "identity":
+                self._take_identity(message.get("identity"))
+                return None
             case "ping":
                 return PONG
             case "subscribe":
@@ -103,6 +108,19 @@ class Requests:
             case "unsubscribe":
                 return self._unsubscribe(Unsubscribe.model_validate(message))
         raise UnknownMessage
+
+    def _take_identity(self, told: Any) -> None:
+        """Ask others by a new identity of the same caller, which the gateway sends ahead of what may need one.
+
+        Raises UnknownMessage for what no gateway says.
+        """
+        try:
+            principal = self.identities.principal(told if isinstance(told, str) else None)
+        except Unauthenticated:
+            raise UnknownMessage from None
+        if not self.connection.is_of(principal):
+            raise UnknownMessage
+        self.identity = told
 
     async def _subscribe(self, asked: Subscribe) -> Frame:
         wanted = self.connection.wanted
