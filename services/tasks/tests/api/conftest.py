@@ -1,9 +1,21 @@
 """What tests of shared work begin with."""
 
+import asyncio
+import json
 from uuid import UUID
 
 import pytest
+from chassis.context import RequestContext, bind_request
+from chassis.cursors import CursorSigner
+from chassis.db.row_security import bind
+from chassis.db.transactions import transaction
+from chassis.identity import Principal
 from chassis.ids import uuid7
+from tasks_service.db import ROW_SECURITY
+from tasks_service.jobs.schemas import ItemResult, JobKind, Progress
+from tasks_service.jobs.service import keep_results, next_items, start_job
+from tasks_service.tasks.schemas import TaskCreate
+from tasks_service.tasks.service import create_task
 from testkit.waiting import eventually
 
 PROJECTS = "/api/v1/projects"
@@ -242,6 +254,11 @@ def waiting(rows):
 class Files:
     """Exports and imports of a team, with the worker that does them."""
 
+    @staticmethod
+    def line(kind, **fields):
+        """Return a line of a file."""
+        return json.dumps({"kind": kind, **fields}) + "\n"
+
     def __init__(self, team, work):
         self.team, self.work = team, work
 
@@ -307,3 +324,149 @@ class Files:
 async def files(roster, job_work):
     """What exports and imports of the team are made with."""
     return Files(roster, job_work)
+
+
+@pytest.fixture
+def signer(settings):
+    """Signs cursors as the service does."""
+    return CursorSigner(settings.cursors.secret.get_secret_value())
+
+
+@pytest.fixture
+def feed(roster):
+    """Reads the feed of a member of the team to its end, or a page of it."""
+
+    class Feed:
+        async def page(self, who, cursor=None, **query):
+            params = {name: str(value) for name, value in query.items()}
+            if cursor is not None:
+                params["cursor"] = cursor
+            headers = roster.gateway.headers(roster.ids[who])
+            answer = await roster.api.get("/api/v1/changes", params=params, headers=headers)
+            assert answer.status_code == 200, answer.text
+            body = answer.json()
+            assert {name: body["data"][name] for name in ("next_cursor", "has_more")} == {
+                name: body["meta"][name] for name in ("next_cursor", "has_more")
+            }
+            return body["data"]
+
+        async def start(self, who):
+            found = await self.page(who)
+            assert (found["changes"], found["has_more"]) == ([], False)
+            return found["next_cursor"]
+
+        async def all(self, who, cursor, **query):
+            found, more = [], True
+            while more:
+                page = await self.page(who, cursor, **query)
+                found += page["changes"]
+                cursor, more = page["next_cursor"], page["has_more"]
+            return found
+
+        @staticmethod
+        def told(entries):
+            """Return what entries are about, and why it is gone, if it is."""
+            return [(one["type"], one["subject"], one.get("removed", {}).get("reason")) for one in entries]
+
+    return Feed()
+
+
+async def create_some(session, job):
+    """A step that makes two tasks, by what the operations say."""
+    done, failed = job.done, job.failed
+    items = await next_items(session, job, 2)
+    results = []
+    for one in items:
+        if one.operation["title"] == "no":
+            results.append(ItemResult(one.index, succeeded=False, told={"status": 422, "error": REFUSAL}))
+            failed += 1
+        else:
+            row = await create_task(session, wanted=TaskCreate.model_validate(dict(one.operation)), actor=job.actor)
+            told = {"status": 201, "id": str(row["id"]), "version": row["version"], "op": "create"}
+            results.append(ItemResult(one.index, succeeded=True, told=told))
+        done += 1
+    await keep_results(session, job, results)
+    return Progress(done, failed, is_finished=done == job.total)
+
+
+REFUSAL = {"code": "VALIDATION_FAILED", "message": "No.", "field": "title"}
+CREATING = {"bulk": JobKind(create_some)}
+
+
+class Gate:
+    """A kind whose steps wait to be let through, before they do anything or after all of it."""
+
+    def __init__(self):
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+
+    async def passed(self):
+        self.reached.set()
+        await self.open.wait()
+
+    def before(self, **more):
+        async def step(session, job):
+            await self.passed()
+            return await create_some(session, job)
+
+        return {"bulk": JobKind(step, **more)}
+
+    def after(self):
+        async def step(session, job):
+            progress = await create_some(session, job)
+            await self.passed()
+            return progress
+
+        return {"bulk": JobKind(step)}
+
+
+class Workshop:
+    """Starts jobs of members of a team, and the workers that do them."""
+
+    create_some, refusal, gate = staticmethod(create_some), REFUSAL, Gate
+
+    def __init__(self, team, database, work):
+        self.team, self.database, self.work = team, database, work
+
+    async def start(self, who="owner", titles=("a", "b", "c"), **more):
+        """Start a job that makes tasks; return its id as it is in JSON."""
+        caller = more.pop("caller", None) or Principal(user_id=self.team.ids[who], session_id=uuid7())
+        place = str(self.team.project_id)
+        given = {
+            "kind": "bulk",
+            "workspace_id": self.team.workspace_id,
+            "parameters": {},
+            "operations": [{"title": title, "project_id": place} for title in titles],
+            **more,
+        }
+        bind_request(RequestContext("request-of-the-job", "00-" + "1" * 32 + "-" + "2" * 16 + "-01"))
+        async with transaction(self.database) as session:
+            await bind(session, ROW_SECURITY.of(caller.user_id))
+            row = await start_job(session, actor=caller, **given)
+        return str(row["id"])
+
+    def working(self, kinds=None, *, slots=2, **terms):
+        """Have a worker for the block."""
+        return self.work.working(kinds or CREATING, slots=slots, **terms)
+
+    async def ended(self, job_id, who="owner"):
+        """Wait for the end of a job, and return it."""
+        return await self.work.ended(self.team, job_id, who)
+
+    async def done(self, job_id, kinds=None, **more):
+        """Have a job done, and return it."""
+        async with self.working(kinds, **more):
+            return await self.ended(job_id)
+
+    async def results(self, job_id, query="", who="owner"):
+        return await self.team.ok(who, "GET", f"/jobs/{job_id}/results{query}")
+
+    async def titles(self):
+        rows = await self.team.rows(
+            "SELECT title FROM tasks.task WHERE project_id = :p ORDER BY title", p=self.team.project_id
+        )
+        return [title for (title,) in rows]
+
+
+@pytest.fixture
+async def workshop(roster, database, job_work):
+    return Workshop(roster, database, job_work)

@@ -5,11 +5,9 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from chassis.cursors import CursorSigner
 from sqlalchemy import event
 from testkit.statements import statements_seen
 
-SIGNER = CursorSigner("a secret of the tests, long enough")
 MUCH = 100_000
 COPIES = """
     INSERT INTO tasks.change SELECT made.*
@@ -39,7 +37,7 @@ async def much(roster):
 
 
 async def test_j4_a_page_takes_as_many_statements_whatever_is_in_it_and_looks_at_no_more_than_a_part(
-    roster, database, much
+    roster, database, much, signer
 ):
     async def read(cursor, **query):
         asked = "&".join(f"{name}={value}" for name, value in query.items())
@@ -51,7 +49,7 @@ async def test_j4_a_page_takes_as_many_statements_whatever_is_in_it_and_looks_at
             took = time.monotonic() - begun
         return page, sum(len(one) for one in seen), took
 
-    middle = SIGNER.position({roster.workspace_id: MUCH // 2})
+    middle = signer.position({roster.workspace_id: MUCH // 2})
     await read(middle, limit=1)
     one, few, _ = await read(middle, limit=1)
     many, as_many, took = await read(middle, limit=500)
@@ -60,7 +58,7 @@ async def test_j4_a_page_takes_as_many_statements_whatever_is_in_it_and_looks_at
     # Of what is rare, a request looks at a part alone, and says that there is more.
     rare, count, took_rare = await read(middle, limit=500, types="task.moved")
     assert (len(rare["changes"]), rare["has_more"], count) == (5, True, few)
-    assert SIGNER.read_position(rare["next_cursor"]) == {roster.workspace_id: MUCH // 2 + 5000}
+    assert signer.read_position(rare["next_cursor"]) == {roster.workspace_id: MUCH // 2 + 5000}
     none, _, _ = await read(middle, types="label.*")
     assert (none["changes"], none["has_more"]) == ([], True)
     assert max(took, took_rare) < 5
@@ -78,7 +76,7 @@ def whole_reads(plan):
             yield from whole_reads(one)
 
 
-async def test_j4_the_log_is_read_by_its_indexes(roster, database, much):
+async def test_j4_the_log_is_read_by_its_indexes(roster, database, much, signer):
     await roster.rows("ANALYZE tasks.change")
     found = []
 
@@ -87,7 +85,7 @@ async def test_j4_the_log_is_read_by_its_indexes(roster, database, much):
 
     event.listen(database.reader.sync_engine, "before_cursor_execute", note)
     try:
-        middle = SIGNER.position({roster.workspace_id: MUCH // 2})
+        middle = signer.position({roster.workspace_id: MUCH // 2})
         for query in ("limit=500", "types=label.*", f"project_id={roster.project_id}"):
             await roster.ok("member", "GET", f"/changes?cursor={middle}&{query}")
     finally:

@@ -1,4 +1,4 @@
-"""E8, R52, R63: jobs are started, done in steps, seen and cancelled, by and for their maker alone."""
+"""E8: jobs are started, seen and cancelled, by and for their maker alone."""
 
 import asyncio
 from dataclasses import replace
@@ -6,98 +6,16 @@ from datetime import timedelta
 
 import pytest
 from chassis.clock import utcnow
-from chassis.context import RequestContext, bind_request
-from chassis.db.row_security import bind
-from chassis.db.transactions import transaction
 from chassis.errors import ErrorDetail, Forbidden
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from sqlalchemy import text
-from tasks_service.db import ROW_SECURITY
-from tasks_service.jobs.repository import take
 from tasks_service.jobs.rules import MAX_OPEN
-from tasks_service.jobs.schemas import ItemResult, JobKind, Progress
-from tasks_service.jobs.service import keep_results, next_items, results_at, start_job
+from tasks_service.jobs.schemas import JobKind, Progress
 from tasks_service.scheduler import jobs as scheduled
-from tasks_service.tasks.schemas import TaskCreate
-from tasks_service.tasks.service import create_task
 from testkit.jobs import run_to_end
 from testkit.waiting import eventually
 
 JOBS = "/api/v1/jobs"
-
-
-async def create_some(session, job):
-    """A step that makes two tasks, by what the operations say."""
-    done, failed = job.done, job.failed
-    items = await next_items(session, job, 2)
-    results = []
-    for one in items:
-        if one.operation["title"] == "no":
-            results.append(ItemResult(one.index, succeeded=False, told={"status": 422, "error": REFUSAL}))
-            failed += 1
-        else:
-            row = await create_task(session, wanted=TaskCreate.model_validate(dict(one.operation)), actor=job.actor)
-            told = {"status": 201, "id": str(row["id"]), "version": row["version"], "op": "create"}
-            results.append(ItemResult(one.index, succeeded=True, told=told))
-        done += 1
-    await keep_results(session, job, results)
-    return Progress(done, failed, is_finished=done == job.total)
-
-
-REFUSAL = {"code": "VALIDATION_FAILED", "message": "No.", "field": "title"}
-CREATING = {"bulk": JobKind(create_some)}
-
-
-class Workshop:
-    """Starts jobs of members of a team, and the workers that do them."""
-
-    def __init__(self, team, database, work):
-        self.team, self.database, self.work = team, database, work
-
-    async def start(self, who="owner", titles=("a", "b", "c"), **more):
-        """Start a job that makes tasks; return its id as it is in JSON."""
-        caller = more.pop("caller", None) or Principal(user_id=self.team.ids[who], session_id=uuid7())
-        place = str(self.team.project_id)
-        given = {
-            "kind": "bulk",
-            "workspace_id": self.team.workspace_id,
-            "parameters": {},
-            "operations": [{"title": title, "project_id": place} for title in titles],
-            **more,
-        }
-        bind_request(RequestContext("request-of-the-job", "00-" + "1" * 32 + "-" + "2" * 16 + "-01"))
-        async with transaction(self.database) as session:
-            await bind(session, ROW_SECURITY.of(caller.user_id))
-            row = await start_job(session, actor=caller, **given)
-        return str(row["id"])
-
-    def working(self, kinds=None, *, slots=2, **terms):
-        """Have a worker for the block."""
-        return self.work.working(kinds or CREATING, slots=slots, **terms)
-
-    async def ended(self, job_id, who="owner"):
-        """Wait for the end of a job, and return it."""
-        return await self.work.ended(self.team, job_id, who)
-
-    async def done(self, job_id, kinds=None, **more):
-        """Have a job done, and return it."""
-        async with self.working(kinds, **more):
-            return await self.ended(job_id)
-
-    async def results(self, job_id, query="", who="owner"):
-        return await self.team.ok(who, "GET", f"/jobs/{job_id}/results{query}")
-
-    async def titles(self):
-        rows = await self.team.rows(
-            "SELECT title FROM tasks.task WHERE project_id = :p ORDER BY title", p=self.team.project_id
-        )
-        return [title for (title,) in rows]
-
-
-@pytest.fixture
-async def workshop(roster, database, job_work):
-    return Workshop(roster, database, job_work)
 
 
 async def test_e8_a_job_is_done_in_steps_and_tells_what_came_of_each_operation(workshop, rows):
@@ -125,7 +43,7 @@ async def test_e8_a_job_is_done_in_steps_and_tells_what_came_of_each_operation(w
         (1, "failed", 422),
         (2, "succeeded", 201),
     ]
-    assert results[1]["error"] == {**REFUSAL, "errors": None}
+    assert results[1]["error"] == {**workshop.refusal, "errors": None}
     assert await workshop.titles() == ["a", "c"]
     read = await workshop.team.ask("owner", "GET", f"/jobs/{job_id}")
     assert "retry-after" not in read.headers
@@ -308,34 +226,8 @@ async def test_e8_what_has_ended_is_not_cancelled(workshop):
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (409, "JOB_FINISHED")
 
 
-class Gate:
-    """A kind whose steps wait to be let through, before they do anything or after all of it."""
-
-    def __init__(self):
-        self.reached, self.open = asyncio.Event(), asyncio.Event()
-
-    async def passed(self):
-        self.reached.set()
-        await self.open.wait()
-
-    def before(self, **more):
-        async def step(session, job):
-            await self.passed()
-            return await create_some(session, job)
-
-        return {"bulk": JobKind(step, **more)}
-
-    def after(self):
-        async def step(session, job):
-            progress = await create_some(session, job)
-            await self.passed()
-            return progress
-
-        return {"bulk": JobKind(step)}
-
-
 async def test_e8_a_running_job_is_cancelled_before_its_next_step_and_what_is_done_stays(workshop):
-    job_id, gate = await workshop.start(titles=("a", "b", "c", "d")), Gate()
+    job_id, gate = await workshop.start(titles=("a", "b", "c", "d")), workshop.gate()
     async with workshop.working(gate.before()):
         await gate.reached.wait()
         asked = await workshop.team.ok("owner", "POST", f"/jobs/{job_id}/cancel")
@@ -348,7 +240,7 @@ async def test_e8_a_running_job_is_cancelled_before_its_next_step_and_what_is_do
 
 
 async def test_e8_a_running_job_is_cancelled_once_however_often_that_is_asked_for(workshop, rows):
-    job_id, gate = await workshop.start(titles=("a", "b", "c")), Gate()
+    job_id, gate = await workshop.start(titles=("a", "b", "c")), workshop.gate()
     async with workshop.working(gate.before()):
         await gate.reached.wait()
         cancel = ("owner", "POST", f"/jobs/{job_id}/cancel")
@@ -370,19 +262,8 @@ async def test_f6_who_has_left_is_told_nothing_of_a_job_that_ends(workshop, rows
     assert await rows("SELECT type FROM tasks.change WHERE entity_id = :id", id=job_id) == [("job.created.v1",)]
 
 
-async def test_e8_who_has_nothing_under_way_is_next_however_long_others_wait(workshop):
-    taken = []
-    for who in ("owner", "owner", "member"):
-        await workshop.start(who)
-    for _ in range(3):
-        async with transaction(workshop.database) as session:
-            taken.append((await take(session, ("bulk",), timedelta(seconds=30)))["created_by"])
-    owner, member = workshop.team.ids["owner"], workshop.team.ids["member"]
-    assert taken == [owner, member, owner]
-
-
 async def test_e8_a_job_that_is_done_as_a_whole_is_undone_by_a_cancellation(workshop):
-    job_id, gate = await workshop.start(titles=("a", "b")), Gate()
+    job_id, gate = await workshop.start(titles=("a", "b")), workshop.gate()
     async with workshop.working(gate.before(is_whole=lambda _job: True)):
         await gate.reached.wait()
         await workshop.team.ok("owner", "POST", f"/jobs/{job_id}/cancel")
@@ -400,174 +281,6 @@ async def test_e8_a_refusal_of_the_whole_fails_the_job_with_its_code(workshop):
     assert (job["status"], job["done"]) == ("failed", 0)
     assert (job["error"]["code"], job["error"]["errors"][0]["field"]) == ("FORBIDDEN", "operations.3")
     assert [one["outcome"] for one in await workshop.results(job["id"])] == ["cancelled"] * 3
-
-
-async def test_r52_what_fails_is_tried_again_and_given_up_after_five_times_without_a_word_of_why(workshop, rows):
-    tried = []
-
-    async def crash(session, job):
-        await create_some(session, job)
-        tried.append(job.fence)
-        raise RuntimeError("a secret of ours")
-
-    job_id = await workshop.start(titles=("a",))
-    async with workshop.working({"bulk": JobKind(crash)}):
-        for attempt in range(1, 6):
-
-            async def tried_so_often(count=attempt):
-                return len(tried) >= count
-
-            await eventually(tried_so_often)
-            # Nobody has to wait for the pause.
-            await eventually(lambda: released(rows, job_id))
-        job = await workshop.ended(job_id)
-    assert (job["status"], job["error"]["code"], len(tried)) == ("failed", "INTERNAL_ERROR", 5)
-    assert "secret" not in str(job)
-    assert await workshop.titles() == []
-
-
-async def test_r52_a_job_that_others_are_in_the_way_of_waits_longer_than_one_that_fails(workshop, rows):
-    job_id = await workshop.start(titles=("a",))
-    await rows("UPDATE tasks.job SET attempts = 18 WHERE id = :id", id=job_id)
-    met = []
-
-    async def meet(session, job):
-        met.append(job.id)
-        if len(met) == 1:
-            # As others do who have the row.
-            await session.execute(text("DO $$ BEGIN RAISE lock_not_available; END $$"))
-        return await create_some(session, job)
-
-    async with workshop.working({"bulk": JobKind(meet)}):
-        await eventually(lambda: rows("SELECT 1 FROM tasks.job WHERE id = :id AND attempts = 19", id=job_id))
-        await rows("UPDATE tasks.job SET lease_until = now() WHERE id = :id", id=job_id)
-        job = await workshop.ended(job_id)
-    assert (job["status"], job["done"], len(met)) == ("succeeded", 1, 2)
-    other = await workshop.start(titles=("b",))
-    await rows("UPDATE tasks.job SET attempts = 19 WHERE id = :id", id=other)
-    met.clear()
-    assert (await workshop.done(other, {"bulk": JobKind(meet)}))["status"] == "failed"
-
-
-async def released(rows, job_id):
-    """Let a job that was put off be taken at once; tell whether it was, or has ended."""
-    return await rows(
-        """
-        UPDATE tasks.job SET lease_until = now()
-        WHERE id = :id AND (finished_at IS NOT NULL OR attempts > 0 AND lease_until > now()
-            AND lease_until < now() + interval '20 seconds') RETURNING id
-        """,
-        id=job_id,
-    )
-
-
-async def test_r52_a_failure_that_passes_leaves_nothing_behind(workshop, rows):
-    tried = []
-
-    async def fail_once(session, job):
-        progress = await create_some(session, job)
-        tried.append(job.done)
-        if len(tried) == 2:
-            raise RuntimeError
-        return progress
-
-    job_id = await workshop.start(titles=("a", "b", "c", "d"))
-    async with workshop.working({"bulk": JobKind(fail_once)}):
-        await eventually(lambda: released(rows, job_id))
-        job = await workshop.ended(job_id)
-    assert (job["status"], job["done"], tried) == ("succeeded", 4, [0, 2, 2])
-    assert await workshop.titles() == ["a", "b", "c", "d"]
-    assert await rows("SELECT attempts, takings FROM tasks.job WHERE id = :id", id=job_id) == [(0, 0)]
-
-
-async def test_r52_who_lost_the_lease_commits_nothing(workshop, rows):
-    """Two workers at once on one job: the first one is in a step when its lease is over."""
-    job_id, gate = await workshop.start(titles=("a", "b", "c")), Gate()
-    async with workshop.working(gate.after()):
-        await gate.reached.wait()
-        # As if the first worker's machine had been asleep.
-        await rows(
-            "UPDATE tasks.job SET lease_until = now() - interval '1 second', fence = fence + 1 WHERE id = :id",
-            id=job_id,
-        )
-        gate.open.set()
-        await eventually(lambda: rows("SELECT 1 FROM tasks.job WHERE id = :id AND fence > 2", id=job_id))
-        job = await workshop.ended(job_id)
-    assert (job["status"], job["done"]) == ("succeeded", 3)
-    assert await workshop.titles() == ["a", "b", "c"]
-
-
-async def test_r52_two_workers_do_a_job_once(workshop, rows, database):
-    """The lease ends while the first worker is in a step; the second does the job, and the first rolls back."""
-    job_id, gate = await workshop.start(titles=("a", "b", "c")), Gate()
-    async with workshop.working(gate.after(), slots=1):
-        await gate.reached.wait()
-        await rows("UPDATE tasks.job SET lease_until = now() - interval '1 second' WHERE id = :id", id=job_id)
-        async with workshop.working():
-            # The second waits for the first one's rows, as far as they are the same.
-            await eventually(lambda: rows("SELECT 1 FROM tasks.job WHERE id = :id AND fence = 2", id=job_id))
-            gate.open.set()
-            job = await workshop.ended(job_id)
-    assert (job["status"], job["done"], job["failed"]) == ("succeeded", 3, 0)
-    assert await workshop.titles() == ["a", "b", "c"]
-    told = await rows(
-        "SELECT count(*) FROM tasks.change WHERE project_id = :p AND type = 'task.created.v1'",
-        p=workshop.team.project_id,
-    )
-    assert told == [(3,)]
-
-
-async def test_r63_a_worker_that_is_stopped_finishes_its_step_and_leaves_the_rest_to_others(workshop, rows):
-    job_id, gate = await workshop.start(titles=("a", "b", "c")), Gate()
-    async with workshop.working(gate.before()) as stop:
-        await gate.reached.wait()
-        stop.set()
-        gate.open.set()
-    assert await rows(
-        "SELECT status, done, lease_until <= clock_timestamp(), attempts FROM tasks.job WHERE id = :id", id=job_id
-    ) == [("running", 2, True, 0)]
-    job = await workshop.done(job_id)
-    assert (job["status"], job["done"]) == ("succeeded", 3)
-    assert await workshop.titles() == ["a", "b", "c"]
-
-
-async def test_e8_a_long_step_keeps_its_lease(workshop, rows):
-    job_id, gate = await workshop.start(titles=("a",)), Gate()
-    lease = "SELECT lease_until FROM tasks.job WHERE id = :id"
-    async with workshop.working(gate.before(), lease=timedelta(seconds=0.6)):
-        await gate.reached.wait()
-        ((first,),) = await rows(lease, id=job_id)
-        await eventually(
-            lambda: rows(f"{lease} AND lease_until > :first", id=job_id, first=first + timedelta(seconds=1))
-        )
-        gate.open.set()
-        await workshop.ended(job_id)
-    assert await rows("SELECT fence FROM tasks.job WHERE id = :id", id=job_id) == [(1,)]
-
-
-async def test_e8_jobs_of_others_get_their_turn(workshop, rows):
-    """One maker's long jobs do not keep another's waiting, even with one slot."""
-    order = []
-
-    async def note(session, job):
-        order.append(job.actor.user_id)
-        return await create_some(session, job)
-
-    first = [await workshop.start("owner", titles="abcdefgh") for _ in range(3)]
-    other = await workshop.start("member", titles="yz")
-    async with workshop.working({"bulk": JobKind(note)}, slots=1):
-        await workshop.ended(other, "member")
-        for one in first:
-            await workshop.ended(one)
-    assert order.index(workshop.team.ids["member"]) <= 4
-    assert len(order) == 13
-
-
-async def test_e8_a_job_of_a_kind_that_a_worker_does_not_know_is_left_to_others(workshop):
-    job_id = await workshop.start(kind="export")
-    mine = await workshop.start(titles=("a",))
-    await workshop.done(mine)
-    assert (await workshop.team.ok("owner", "GET", f"/jobs/{job_id}"))["status"] == "queued"
 
 
 async def test_p2_a_job_of_an_account_that_is_not_active_any_more_fails(workshop, rows):
@@ -589,18 +302,6 @@ async def test_e8_somebody_has_so_many_jobs_open_and_no_more(workshop):
     assert sorted(type(one).__name__ for one in started) == ["TooManyJobs"] * 3 + ["str"] * MAX_OPEN
 
 
-async def test_e8_a_step_looks_up_what_became_of_operations_before(workshop):
-    found = {}
-
-    async def look_back(session, job):
-        progress = await create_some(session, job)
-        found.update(await results_at(session, job, [0, 1]))
-        return progress
-
-    await workshop.done(await workshop.start(titles=("a", "no", "c")), {"bulk": JobKind(look_back)})
-    assert {index: row["outcome"] for index, row in found.items()} == {0: "succeeded", 1: "failed"}
-
-
 async def test_e8_jobs_are_forgotten_a_week_after_their_end_with_their_results(workshop, rows, database, settings):
     old, new = [await workshop.start(titles=("a",)) for _ in range(2)]
     async with workshop.working():
@@ -611,12 +312,3 @@ async def test_e8_jobs_are_forgotten_a_week_after_their_end_with_their_results(w
     assert [one["id"] for one in await workshop.team.ok("owner", "GET", "/jobs")] == [new]
     left = await rows("SELECT job_id::text FROM tasks.job_item WHERE created_by = :id", id=workshop.team.ids["owner"])
     assert left == [(new,)]
-
-
-async def test_r52_a_step_that_gets_nowhere_is_no_step(workshop, rows):
-    async def idle(_session, job):
-        return Progress(job.done, job.failed)
-
-    job_id = await workshop.start()
-    async with workshop.working({"bulk": JobKind(idle)}):
-        await eventually(lambda: rows("SELECT 1 FROM tasks.job WHERE id = :id AND attempts > 0", id=job_id))

@@ -6,24 +6,13 @@ from uuid import UUID
 
 import pytest
 from chassis.clock import utcnow
-from chassis.cursors import CursorSigner
 from chassis.ids import uuid7
 
-SIGNER = CursorSigner("a secret of the tests, long enough")
 ALL = ["workspace", "member", "project", "status", "category", "label", "task", "comment"]
 
 
 def create(team, title, **more):
     return {"op": "create", "data": {"title": title, "project_id": str(team.project_id)}, **more}
-
-
-async def changed(roster, who, cursor):
-    found, more = [], True
-    while more:
-        page = await roster.ok(who, "GET", f"/changes?limit=500&cursor={cursor}")
-        found += page["changes"]
-        cursor, more = page["next_cursor"], page["has_more"]
-    return found
 
 
 async def snapshot(roster, who, *, limit=500, **wanted):
@@ -38,7 +27,7 @@ async def snapshot(roster, who, *, limit=500, **wanted):
     return items, cursor
 
 
-async def test_j5_operations_are_done_and_what_has_changed_is_told_with_them(roster):
+async def test_j5_operations_are_done_and_what_has_changed_is_told_with_them(roster, feed):
     task = await roster.task(title="a")
     cursor = (await roster.ok("member", "GET", "/changes"))["next_cursor"]
     await roster.ok("owner", "PATCH", f"/tasks/{task['id']}", {"title": "b"})
@@ -62,11 +51,11 @@ async def test_j5_operations_are_done_and_what_has_changed_is_told_with_them(ros
         ("task.updated", task["id"]),
     ]
     assert (data["has_more"], data["next_cursor"]) == (False, answer.headers["x-cursor"])
-    assert await changed(roster, "member", cursor) == data["changes"]
-    assert await changed(roster, "member", data["next_cursor"]) == []
+    assert await feed.all("member", cursor) == data["changes"]
+    assert await feed.all("member", data["next_cursor"]) == []
 
 
-async def test_j5_all_is_200_and_without_a_cursor_one_has_ones_own_changes(roster):
+async def test_j5_all_is_200_and_without_a_cursor_one_has_ones_own_changes(roster, feed):
     nothing = await roster.ask("member", "POST", "/sync", {"operations": [{"op": "delete", "id": str(uuid7())}]})
     assert (nothing.status_code, nothing.json()["data"]["changes"]) == (200, [])
     made = await roster.ok("member", "POST", "/sync", {"operations": [create(roster, "a")]})
@@ -75,13 +64,13 @@ async def test_j5_all_is_200_and_without_a_cursor_one_has_ones_own_changes(roste
     assert (empty["results"], empty["changes"], empty["has_more"]) == ([], [], False)
     few = await roster.ok("member", "POST", "/sync", {"operations": [create(roster, "b")], "limit": 1})
     assert ([one["type"] for one in few["changes"]], few["has_more"]) == (["task.created"], True)
-    assert [one["type"] for one in await changed(roster, "member", few["next_cursor"])] == ["watcher.added"]
+    assert [one["type"] for one in await feed.all("member", few["next_cursor"])] == ["watcher.added"]
     filtered = await roster.ok("member", "POST", "/sync", {"operations": [create(roster, "c")], "types": ["watcher.*"]})
     assert [one["type"] for one in filtered["changes"]] == ["watcher.added"]
 
 
-async def test_r32_a_repeated_sync_does_nothing_twice(roster):
-    body = {"operations": [create(roster, "once")], "cursor": SIGNER.position({roster.workspace_id: 0})}
+async def test_r32_a_repeated_sync_does_nothing_twice(roster, signer):
+    body = {"operations": [create(roster, "once")], "cursor": signer.position({roster.workspace_id: 0})}
     first = await roster.ask("member", "POST", "/sync", body, **{"idempotency-key": "sync-1"})
     again = await roster.ask("member", "POST", "/sync", body, **{"idempotency-key": "sync-1"})
     assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
@@ -143,7 +132,7 @@ async def test_a8_each_operation_needs_the_scope_of_its_request(roster, api):
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (403, "INSUFFICIENT_SCOPE")
 
 
-async def test_j5_twenty_clients_at_once_miss_nothing(roster, patient_api):
+async def test_j5_twenty_clients_at_once_miss_nothing(roster, patient_api, feed):
     """Each goes on from what it was answered, while the others do the same."""
     start = (await roster.ok("owner", "GET", "/changes"))["next_cursor"]
     people = ("owner", "admin", "member", "colleague")
@@ -158,10 +147,10 @@ async def test_j5_twenty_clients_at_once_miss_nothing(roster, patient_api):
             assert [one["status"] for one in data["results"]] == [201]
             seen += data["changes"]
             cursor = data["next_cursor"]
-        return seen + await changed(roster, people[number % 4], cursor)
+        return seen + await feed.all(people[number % 4], cursor)
 
     found = await asyncio.gather(*map(client, range(20)))
-    whole = await changed(roster, "owner", start)
+    whole = await feed.all("owner", start)
     assert len(whole) == 120
     ids = [one["event_id"] for one in whole]
     for seen in found:
@@ -173,7 +162,7 @@ async def test_j5_twenty_clients_at_once_miss_nothing(roster, patient_api):
     assert max(map(len, found)) == 120
 
 
-async def test_j4_a_snapshot_has_what_the_api_lists_whatever_its_pages_are(roster):
+async def test_j4_a_snapshot_has_what_the_api_lists_whatever_its_pages_are(roster, feed):
     place = {"workspace_id": str(roster.workspace_id)}
     hidden = await roster.ok("owner", "POST", "/projects", {"name": "Q", **place, "visibility": "private"})
     for name in ("labels", "categories"):
@@ -191,7 +180,7 @@ async def test_j4_a_snapshot_has_what_the_api_lists_whatever_its_pages_are(roste
         items, cursor = await snapshot(roster, who, types=ALL)
         order = [ALL.index(one["type"]) for one in items]
         assert order == sorted(order)
-        assert await changed(roster, who, cursor) == []
+        assert await feed.all(who, cursor) == []
         for limit in (1, 4):
             assert (await snapshot(roster, who, types=ALL, limit=limit))[0] == items
         of = {kind: [one["data"] for one in items if one["type"] == kind] for kind in ALL}
@@ -229,7 +218,7 @@ async def test_j4_a_task_that_is_shared_is_in_the_snapshot_of_its_project(roster
     assert [(one["type"], one["data"]["id"]) for one in items] == [("task", task["id"])]
 
 
-async def test_j4_a_snapshot_while_others_write_and_the_feed_from_its_cursor_are_the_truth(roster):
+async def test_j4_a_snapshot_while_others_write_and_the_feed_from_its_cursor_are_the_truth(roster, feed):
     tasks = [await roster.task(title=f"{number}") for number in range(30)]
     page = await roster.ok("member", "POST", "/sync/snapshot", {"types": ["task"], "limit": 4})
     items, cursor = page["items"], page["cursor"]
@@ -245,7 +234,7 @@ async def test_j4_a_snapshot_while_others_write_and_the_feed_from_its_cursor_are
         number += 1
     assert number >= 6
     copy = {one["data"]["id"]: one["data"] for one in items}
-    for one in await changed(roster, "member", cursor):
+    for one in await feed.all("member", cursor):
         if not one["type"].startswith("task."):
             continue
         if "removed" in one:
@@ -256,19 +245,19 @@ async def test_j4_a_snapshot_while_others_write_and_the_feed_from_its_cursor_are
     assert copy == {one["id"]: one for one in listed}
 
 
-async def test_j4_pages_of_other_snapshots_are_refused(roster):
+async def test_j4_pages_of_other_snapshots_are_refused(roster, signer):
     for _ in range(3):
         await roster.task()
     page = (await roster.ok("owner", "POST", "/sync/snapshot", {"types": ["task"], "limit": 1}))["next_page"]
     key, position = page.split(".")
-    newer = SIGNER.position({roster.workspace_id: 900})
+    newer = signer.position({roster.workspace_id: 900})
     wrong = [
         ("owner", {"types": ["project"], "cursor": page}, "CURSOR_MISMATCH"),
         ("member", {"types": ["task"], "cursor": page}, "CURSOR_MISMATCH"),
         ("owner", {"types": ["task"], "cursor": key}, "INVALID_CURSOR"),
         ("owner", {"types": ["task"], "cursor": position}, "INVALID_CURSOR"),
         ("owner", {"types": ["task"], "cursor": f"{key}.x"}, "INVALID_CURSOR"),
-        ("owner", {"types": ["task"], "cursor": f"{key}.{SIGNER.position({})}"}, "CURSOR_MISMATCH"),
+        ("owner", {"types": ["task"], "cursor": f"{key}.{signer.position({})}"}, "CURSOR_MISMATCH"),
         ("owner", {"types": ["task"], "cursor": f"x.{position}"}, "INVALID_CURSOR"),
     ]
     for who, body, code in wrong:
