@@ -10,6 +10,7 @@ from chassis.cursors import CursorSigner
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import current_schema_check
+from chassis.db.sealed import check_sealed
 from chassis.db.transactions import transaction
 from chassis.egress.client import Egress
 from chassis.process import run_process
@@ -35,13 +36,13 @@ from notifications_service.realtime.streaming import OpenStreams
 from notifications_service.recording import endpoints as recording
 from notifications_service.recording.sender import RecordingDriver
 from notifications_service.registry import EVENTS
+from notifications_service.sealed import SEALED
 from notifications_service.settings import ApiSettings, egress_rules
 from notifications_service.sight.access import sees_shown
 from notifications_service.terms import ChannelTerms
 from notifications_service.wake_ups import open_redis
 from notifications_service.webhook_deliveries import endpoints as webhook_deliveries
 from notifications_service.webhooks import endpoints as webhooks
-from notifications_service.webhooks.service import check_secrets
 
 ROUTERS = (
     realtime.router,  # the first that is looked at, since thousands of sockets come at once when they come again
@@ -82,7 +83,7 @@ def create_app(settings: ApiSettings, *, database: Database, health: Health) -> 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with transaction(database) as session:
-            await check_secrets(session, ring=settings.sealing.ring())
+            await check_sealed(session, SEALED, ring=settings.sealing.ring())
         stop = asyncio.Event()
         running = [asyncio.create_task(one.run(stop)) for one in (hub, streams)]
         async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:

@@ -1,11 +1,13 @@
 """The process of periodic work."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from chassis import idempotency
 from chassis.background import Job
 from chassis.clock import utcnow
 from chassis.db.base import table_of
+from chassis.db.sealed import reseal
 from chassis.inbox import claiming
 from chassis.outbox import purging
 from chassis.sealing import KeyRing
@@ -13,16 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.account_mail.jobs import purge_mails
 from notifications_service.chat.jobs import purge_chats
-from notifications_service.chat.service import reseal_urls
 from notifications_service.db import IdempotencyKey, Inbox, Outbox
 from notifications_service.deliveries.jobs import purge_deliveries
-from notifications_service.devices.service import reseal_addresses
 from notifications_service.digests.jobs import make_digests, purge_digests
 from notifications_service.inbox.jobs import purge_notifications
 from notifications_service.live import repository
 from notifications_service.recording.jobs import purge_recorded
+from notifications_service.sealed import SEALED
 from notifications_service.webhook_deliveries.jobs import purge_webhooks
-from notifications_service.webhooks.service import reseal_secrets
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -55,24 +55,14 @@ def jobs(replay_days: int, *, kept_days: int = 90, ring: KeyRing | None = None) 
         Job("purge-notifications", HOUR, purge_notifications(kept=timedelta(days=kept_days))),
         Job("purge-deliveries", HOUR, purge_deliveries),
         Job("purge-recorded-messages", HOUR, purge_recorded),
-        *(() if ring is None else reseal_jobs(ring)),
+        *(() if ring is None else (Job("reseal", HOUR, reseal_with(ring)),)),
     )
 
 
-def reseal_jobs(ring: KeyRing) -> tuple[Job, ...]:
-    """Return the jobs that seal with the newest key what was sealed with others."""
+def reseal_with(ring: KeyRing) -> Callable[[AsyncSession], Awaitable[bool]]:
+    """Return the work of sealing with the newest key what was sealed with others."""
 
-    async def reseal_webhooks(session: AsyncSession) -> bool:
-        return await reseal_secrets(session, ring=ring)
+    async def work(session: AsyncSession) -> bool:
+        return any([await reseal(session, one, ring=ring) for one in SEALED])
 
-    async def reseal_devices(session: AsyncSession) -> bool:
-        return await reseal_addresses(session, ring=ring)
-
-    async def reseal_chats(session: AsyncSession) -> bool:
-        return await reseal_urls(session, ring=ring)
-
-    return (
-        Job("reseal-webhook-secrets", HOUR, reseal_webhooks),
-        Job("reseal-devices", HOUR, reseal_devices),
-        Job("reseal-chats", HOUR, reseal_chats),
-    )
+    return work

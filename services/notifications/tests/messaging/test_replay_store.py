@@ -175,6 +175,7 @@ def test_the_jobs_and_how_often_they_run():
                 "idempotency-keys",
                 "mails",
                 "webhooks",
+                "chats",
                 "digests",
                 "notifications",
                 "deliveries",

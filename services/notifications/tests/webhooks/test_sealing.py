@@ -3,11 +3,12 @@
 import base64
 
 import pytest
+from chassis.db.sealed import check_sealed
 from chassis.db.transactions import transaction
 from chassis.sealing import KeyRing, SealError
 from notifications_service.scheduler import jobs
+from notifications_service.webhooks.repository import SECRETS
 from notifications_service.webhooks.rules import secret_place
-from notifications_service.webhooks.service import check_secrets
 from testkit.jobs import run_to_end
 
 OLD = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -22,7 +23,7 @@ async def webhook(owner):
 @pytest.fixture
 def reseal(database):
     async def reseal(keys):
-        await run_to_end(database, jobs(30, ring=KeyRing.parse(keys)), "reseal-webhook-secrets")
+        await run_to_end(database, jobs(30, ring=KeyRing.parse(keys)), "reseal")
 
     return reseal
 
@@ -46,18 +47,18 @@ async def test_r43_secrets_are_sealed_anew_with_the_newest_key(owner, webhook, r
     assert await secrets_of(rows, webhook) == before
 
 
-async def test_r43_a_secret_that_signs_no_more_is_forgotten(owner, webhook, reseal, rows):
+async def test_r43_a_secret_that_signs_no_more_is_forgotten(owner, webhook, database, rows):
     await owner.post(f"/{webhook['id']}/rotate-secret")
     await rows("UPDATE notifications.webhook SET old_secret_until = now()")
-    await reseal(OLD)
+    await run_to_end(database, jobs(30), "purge-webhooks")
     assert (await secrets_of(rows, webhook))[1:] == (None, None)
 
 
 async def test_r43_a_key_that_is_missing_is_told_at_the_start(webhook, reseal, database, rows):
     async with transaction(database) as session:
-        await check_secrets(session, ring=KeyRing.parse(f"{NEW},{OLD}"))
+        await check_sealed(session, SECRETS, ring=KeyRing.parse(f"{NEW},{OLD}"))
         with pytest.raises(SealError, match="k1"):
-            await check_secrets(session, ring=KeyRing.parse(NEW))
+            await check_sealed(session, SECRETS, ring=KeyRing.parse(NEW))
     before = await secrets_of(rows, webhook)
     await reseal(NEW)
     assert await secrets_of(rows, webhook) == before

@@ -7,15 +7,18 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
+from chassis.db.sealed import SealedColumn
 from sqlalchemy import RowMapping, case, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from auth_service.passkeys.models import Passkey
 from auth_service.second_factors.models import OtpTries, RecoveryCode, Totp
+from auth_service.second_factors.rules import seed_place
 from auth_service.users.models import Account
 
 totp = table_of(Totp)
+SEED = SealedColumn(totp.c.secret_sealed, lambda row: seed_place(row["id"]))
 code = table_of(RecoveryCode)
 tried = table_of(OtpTries)
 passkey = table_of(Passkey)
@@ -122,24 +125,6 @@ async def delete_all(session: AsyncSession, user_id: UUID) -> None:
     """Delete all that an account has of this, passkeys excepted."""
     for table in (totp, code, tried):
         await session.execute(delete(table).where(table.c.user_id == user_id))
-
-
-async def kids(reader: AsyncSession) -> set[str]:
-    """Return the ids of the keys that seeds are sealed with."""
-    query = select(func.split_part(totp.c.secret_sealed, ".", 2)).distinct()
-    return set((await reader.execute(query)).scalars())
-
-
-async def lock_sealed_with_others(session: AsyncSession, kid: str, *, limit: int) -> Sequence[RowMapping]:
-    """Return a batch of generators whose seeds are sealed with another key than this one, locked."""
-    older = func.split_part(totp.c.secret_sealed, ".", 2) != kid
-    query = select(totp.c.id, totp.c.secret_sealed).where(older).limit(limit).with_for_update(skip_locked=True)
-    return (await session.execute(query)).mappings().all()
-
-
-async def reseal(session: AsyncSession, totp_id: UUID, sealed: str) -> None:
-    """Keep a seed as it was sealed anew."""
-    await session.execute(update(totp).where(totp.c.id == totp_id).values(secret_sealed=sealed))
 
 
 async def purge_tries(session: AsyncSession, *, before: datetime) -> bool:

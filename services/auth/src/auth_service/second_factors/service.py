@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 from chassis.clock import utcnow
+from chassis.db.sealed import check_sealed, reseal
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.sealing import KeyRing, SealError
@@ -45,8 +46,6 @@ from auth_service.sessions import service as sessions
 from auth_service.sessions.service import Lifetimes
 
 log = structlog.get_logger()
-
-RESEALED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,23 +155,12 @@ async def remove_all(session: AsyncSession, *, user_id: UUID) -> None:
 
 async def check_seeds(session: AsyncSession, ring: KeyRing) -> None:
     """Raise SealError when a seed is sealed with a key that the ring has not, which a restart must not hide (R43)."""
-    missing = sorted(kid for kid in await repository.kids(session) if not ring.knows(kid))
-    if missing:
-        raise SealError(f"secrets of second factors are sealed with keys that are not in the ring: {missing}")
+    await check_sealed(session, [repository.SEED], ring=ring)
 
 
 async def reseal_seeds(session: AsyncSession, ring: KeyRing) -> bool:
     """Seal a batch of seeds with the newest key (R43); return whether there may be more."""
-    rows = await repository.lock_sealed_with_others(session, ring.newest, limit=RESEALED_AT_ONCE)
-    for row in rows:
-        place = seed_place(row["id"])
-        try:
-            seed = ring.open(row["secret_sealed"], place=place)
-        except SealError:
-            log.error("totp.seed_unreadable", totp_id=str(row["id"]))  # noqa: TRY400 - its trace would show values
-            continue
-        await repository.reseal(session, row["id"], ring.seal(seed, place=place))
-    return len(rows) == RESEALED_AT_ONCE
+    return await reseal(session, repository.SEED, ring=ring)
 
 
 async def _use(session: AsyncSession, account: RowMapping, otp: str, terms: FactorTerms) -> FactorMethod | None:

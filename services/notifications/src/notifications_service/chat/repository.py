@@ -6,16 +6,19 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
+from chassis.db.sealed import SealedColumn
 from sqlalchemy import ColumnElement, RowMapping, and_, any_, delete, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.chat.models import ChatConnection
+from notifications_service.chat.rules import url_place
 from notifications_service.live.repository import event, place
 from notifications_service.scopes.repository import has_ended, is_managed
 
 connection = table_of(ChatConnection)
+URL = SealedColumn(connection.c.url_sealed, lambda row: url_place(row["id"]))
 Reader = AsyncConnection | AsyncSession
 
 
@@ -137,15 +140,3 @@ async def find_events(reader: Reader, keys: Sequence[tuple[UUID, int]]) -> Seque
     """Return events by their streams and numbers, as far as they are kept."""
     query = select(event).where(tuple_(event.c.workspace_id, event.c.seq).in_(keys))
     return (await reader.execute(query)).mappings().all()
-
-
-async def hold_outdated(session: AsyncSession, *, kid: str, limit: int) -> Sequence[RowMapping]:
-    """Return rows that are sealed with another key than this one, for the caller alone until the end."""
-    older = func.split_part(connection.c.url_sealed, ".", 2) != kid
-    query = select(connection.c.id, connection.c.url_sealed).where(older).order_by(connection.c.id).limit(limit)
-    return (await session.execute(query.with_for_update(skip_locked=True))).mappings().all()
-
-
-async def keep_sealed(session: AsyncSession, row_id: UUID, sealed: str) -> None:
-    """Keep what was sealed anew; to people nothing has changed."""
-    await session.execute(update(connection).where(connection.c.id == row_id).values(url_sealed=sealed))

@@ -6,11 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import structlog
 from chassis.clock import utcnow
 from chassis.errors import Forbidden
 from chassis.ids import uuid7
-from chassis.sealing import KeyRing, SealError
+from chassis.sealing import KeyRing
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -31,10 +30,7 @@ from notifications_service.live.service import tell_user
 from notifications_service.preferences.errors import ProjectNotFound, WorkspaceNotFound
 from notifications_service.scopes import repository as scopes
 
-log = structlog.get_logger()
-
 OWNER = "owner"
-RESEALED_AT_ONCE = 100
 
 
 async def create_connection(
@@ -137,23 +133,6 @@ async def forget_connections(session: AsyncSession, *, user_id: UUID) -> None:
 def url_of(row: Mapping[Any, Any], ring: KeyRing) -> str:
     """Return where a connection posts to. Raises SealError."""
     return ring.open(row["url_sealed"], place=url_place(row["id"])).decode()
-
-
-async def reseal_urls(session: AsyncSession, *, ring: KeyRing) -> bool:
-    """Seal a batch of URLs with the newest key (R43); return whether there may be more.
-
-    One that can't be opened is left as it is.
-    """
-    rows, done = await repository.hold_outdated(session, kid=ring.newest, limit=RESEALED_AT_ONCE), 0
-    for row in rows:
-        try:
-            sealed = ring.seal(url_of(row, ring).encode(), place=url_place(row["id"]))
-        except SealError:
-            log.error("chat.url_unreadable", connection_id=str(row["id"]))  # noqa: TRY400 - its trace would show values
-            continue
-        await repository.keep_sealed(session, row["id"], sealed)
-        done += 1
-    return done > 0 and len(rows) == RESEALED_AT_ONCE
 
 
 async def _workspace_of(session: AsyncSession, user_id: UUID, scope: ScopeIn) -> UUID | None:

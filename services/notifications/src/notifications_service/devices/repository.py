@@ -5,13 +5,16 @@ from typing import Any, cast
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.db.sealed import SealedColumn
 from sqlalchemy import CursorResult, RowMapping, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.devices.models import Device
+from notifications_service.devices.rules import address_place
 
 device = table_of(Device)
+ADDRESS = SealedColumn(device.c.address_sealed, lambda row: address_place(row["address_hash"]))
 Reader = AsyncConnection | AsyncSession
 
 
@@ -92,16 +95,3 @@ async def remove_unscoped(session: AsyncSession, device_id: UUID) -> None:
 async def remove_of_user(session: AsyncSession, user_id: UUID) -> None:
     """Delete all devices of somebody."""
     await session.execute(delete(device).where(device.c.user_id == user_id))
-
-
-async def hold_outdated(session: AsyncSession, *, kid: str, limit: int) -> Sequence[RowMapping]:
-    """Return rows that are sealed with another key than this one, for the caller alone until the end."""
-    older = func.split_part(device.c.address_sealed, ".", 2) != kid
-    query = select(device.c.id, device.c.address_hash, device.c.address_sealed).where(older)
-    batch = query.order_by(device.c.id).limit(limit).with_for_update(skip_locked=True)
-    return (await session.execute(batch)).mappings().all()
-
-
-async def keep_sealed(session: AsyncSession, row_id: UUID, sealed: str) -> None:
-    """Keep what was sealed anew; to people nothing has changed."""
-    await session.execute(update(device).where(device.c.id == row_id).values(address_sealed=sealed))

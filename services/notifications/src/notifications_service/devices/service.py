@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import structlog
 from chassis.clock import utcnow
 from chassis.errors import NotFound
 from chassis.ids import uuid7
-from chassis.sealing import KeyRing, SealError
+from chassis.sealing import KeyRing
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,10 +16,6 @@ from notifications_service.devices import repository
 from notifications_service.devices.errors import DeviceVersionConflict, TooManyDevices
 from notifications_service.devices.rules import MAX_DEVICES, address_hash, address_place
 from notifications_service.devices.schemas import DeviceCreate, DeviceOut, DevicePatch
-
-log = structlog.get_logger()
-
-RESEALED_AT_ONCE = 100
 
 
 async def register_device(
@@ -81,20 +76,3 @@ async def forget_devices(session: AsyncSession, *, user_id: UUID) -> None:
 def address_of(row: Mapping[Any, Any], ring: KeyRing) -> str:
     """Return what is needed to send to a device. Raises SealError."""
     return ring.open(row["address_sealed"], place=address_place(row["address_hash"])).decode()
-
-
-async def reseal_addresses(session: AsyncSession, *, ring: KeyRing) -> bool:
-    """Seal a batch of addresses with the newest key (R43); return whether there may be more.
-
-    One that can't be opened is left as it is.
-    """
-    rows, done = await repository.hold_outdated(session, kid=ring.newest, limit=RESEALED_AT_ONCE), 0
-    for row in rows:
-        try:
-            sealed = ring.seal(address_of(row, ring).encode(), place=address_place(row["address_hash"]))
-        except SealError:
-            log.error("device.address_unreadable", device_id=str(row["id"]))  # noqa: TRY400 - its trace shows values
-            continue
-        await repository.keep_sealed(session, row["id"], sealed)
-        done += 1
-    return done > 0 and len(rows) == RESEALED_AT_ONCE

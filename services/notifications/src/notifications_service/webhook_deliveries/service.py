@@ -165,6 +165,7 @@ async def note_cancelled(session: AsyncSession, *, delivery: Row, reason: str) -
 
 async def purge_deliveries(session: AsyncSession, *, now: datetime) -> bool:
     """Forget what is too old and what belongs to nobody; return whether there may be more."""
+    await webhooks.forget_old_secrets(session, now=now)
     await webhooks.end_of_ended_workspaces(session, at=now)
     more = await repository.purge(session, before=now - KEPT)
     return await webhooks.purge(session) or more

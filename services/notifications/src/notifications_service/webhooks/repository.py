@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
+from chassis.db.sealed import SealedColumn
 from chassis.identity import Principal
 from sqlalchemy import (
     ColumnElement,
@@ -34,6 +35,7 @@ from notifications_service.people.rules import ACTIVE
 from notifications_service.scopes.repository import has_ended, is_managed
 from notifications_service.webhook_deliveries.models import WebhookDelivery
 from notifications_service.webhooks.models import Webhook
+from notifications_service.webhooks.rules import secret_place
 
 Reader = AsyncConnection | AsyncSession
 
@@ -41,6 +43,10 @@ webhook = table_of(Webhook)
 delivery = table_of(WebhookDelivery)
 
 IS_THERE = webhook.c.deleted_at.is_(None)
+SECRETS = tuple(
+    SealedColumn(column, lambda row: secret_place(row["id"]), counts=(IS_THERE,))
+    for column in (webhook.c.secret_sealed, webhook.c.old_secret_sealed)
+)
 UUID_TYPE: Any = PG_UUID(as_uuid=True)
 
 
@@ -120,23 +126,10 @@ async def followers_of(session: AsyncSession, stream_id: UUID, *, told: Collecti
     return (await session.execute(query)).mappings().all()
 
 
-async def kids(session: AsyncSession) -> set[str]:
-    """Return the ids of the keys that secrets are sealed with."""
-    current = select(func.split_part(webhook.c.secret_sealed, ".", 2)).where(IS_THERE)
-    return set((await session.execute(current.distinct())).scalars())
-
-
-async def hold_outdated(session: AsyncSession, *, kid: str, now: datetime, limit: int) -> Sequence[RowMapping]:
-    """Return a batch of webhooks whose secrets are sealed with another key than this one, or sign no more, held."""
-    sealed = (webhook.c.secret_sealed, webhook.c.old_secret_sealed)
-    others = [func.split_part(one, ".", 2) != kid for one in sealed]
-    query = select(webhook).where(IS_THERE, or_(*others, webhook.c.old_secret_until <= now)).limit(limit)
-    return (await session.execute(query.with_for_update(skip_locked=True))).mappings().all()
-
-
-async def keep_secrets(session: AsyncSession, webhook_id: UUID, values: Mapping[str, Any]) -> None:
-    """Keep secrets as they were sealed anew."""
-    await session.execute(update(webhook).where(webhook.c.id == webhook_id).values(**values))
+async def forget_old_secrets(session: AsyncSession, *, now: datetime) -> None:
+    """Forget secrets that sign no more."""
+    statement = update(webhook).where(webhook.c.old_secret_until <= now)
+    await session.execute(statement.values(old_secret_sealed=None, old_secret_until=None))
 
 
 async def followed_among(session: AsyncSession, stream_ids: Collection[UUID]) -> set[UUID]:

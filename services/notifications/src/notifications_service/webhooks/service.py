@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import structlog
 from chassis.clock import utcnow
 from chassis.errors import ErrorDetail, Forbidden, InvalidInput, TokenRestricted, unknown_field
 from chassis.filtering.documents import document_of, parse_document, parse_filter
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from chassis.sealing import KeyRing, SealError
+from chassis.sealing import KeyRing
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -49,9 +47,6 @@ from notifications_service.webhooks.schemas import (
 )
 
 UTC = ZoneInfo("UTC")
-RESEALED_AT_ONCE = 100
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,37 +163,6 @@ async def disable_webhook(session: AsyncSession, *, row: RowMapping, reason: Dis
 async def forget_webhooks(session: AsyncSession, *, user_id: UUID) -> None:
     """Take away all webhooks of somebody who is gone: they told what this user saw."""
     await repository.end_of_user(session, user_id, at=utcnow())
-
-
-async def check_secrets(session: AsyncSession, *, ring: KeyRing) -> None:
-    """Raise SealError when a secret is sealed with a key that the ring has not, which a restart must not hide (R43)."""
-    missing = sorted(kid for kid in await repository.kids(session) if not ring.knows(kid))
-    if missing:
-        raise SealError(f"secrets of webhooks are sealed with keys that are not in the ring: {missing}")
-
-
-async def reseal_secrets(session: AsyncSession, *, ring: KeyRing) -> bool:
-    """Seal a batch of secrets with the newest key, and forget those that sign no more; tell whether there may be more.
-
-    One that can't be opened is left as it is.
-    """
-    now = utcnow()
-    rows = await repository.hold_outdated(session, kid=ring.newest, now=now, limit=RESEALED_AT_ONCE)
-    for row in rows:
-        await repository.keep_secrets(session, row["id"], _resealed(row, ring, now))
-    return len(rows) == RESEALED_AT_ONCE
-
-
-def _resealed(row: RowMapping, ring: KeyRing, now: datetime) -> dict[str, Any]:
-    until, place = row["old_secret_until"], secret_place(row["id"])
-    signs = until is not None and until > now
-    old = row["old_secret_sealed"] if signs else None
-    try:
-        anew = [one and ring.seal(ring.open(one, place=place), place=place) for one in (row["secret_sealed"], old)]
-    except SealError:
-        log.error("webhook.secret_unreadable", webhook_id=str(row["id"]))  # noqa: TRY400 - its trace would show values
-        return {"secret_sealed": row["secret_sealed"]}
-    return {"secret_sealed": anew[0], "old_secret_sealed": anew[1], "old_secret_until": until if signs else None}
 
 
 def refuse_stale(row: Mapping[Any, Any], expected: int | None) -> None:
