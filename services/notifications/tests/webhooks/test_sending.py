@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from chassis.clock import rfc3339, utcnow
 from chassis.ids import uuid7
+from notifications_service.sending.answers import retry_after
 from notifications_service.webhook_deliveries.rules import DELAYS, asked_to_wait, delay_after
 from sqlalchemy import text
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -179,7 +180,6 @@ def test_k10_attempts_are_spread_by_a_fifth():
         (429, "soon", None),
         (429, "\uff11\uff12", None),
         (429, "", None),
-        (429, None, None),
         (429, "Thu, 26 Nov 2026 12:10:00 GMT", timedelta(minutes=10)),
         (429, "Thu, 26 Nov 2020 12:10:00 GMT", timedelta(0)),
         (503, "Thu, 26 Nov 2099 12:10:00 GMT", timedelta(hours=24)),
@@ -188,7 +188,11 @@ def test_k10_attempts_are_spread_by_a_fifth():
 )
 def test_r61_what_a_receiver_asks_for(status, given, expected):
     now = datetime.fromisoformat("2026-11-26T12:00:00+00:00")
-    assert asked_to_wait(status, given, now=now) == expected
+    assert asked_to_wait(status, retry_after({"retry-after": given}, now=now)) == expected
+
+
+def test_r61_a_receiver_that_asks_for_nothing():
+    assert asked_to_wait(429, retry_after({})) is None
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -380,3 +384,17 @@ async def test_k10_what_is_settled_while_it_is_claimed_anew_is_not_sent_again(
     await claiming
     assert receiver.ids == []
     assert [one["state"] for one in await owner.deliveries(webhook)] == ["delivered"]
+
+
+async def test_k10_what_nothing_can_be_told_of_is_tried_again_and_keeps_nobody_back(
+    webhook, owner, receiver, world, keep, send, rows
+):
+    broken, *others = [world.task() for _ in range(4)]
+    await keep(broken, *others)
+    spoilt = "UPDATE notifications.stream_event SET frame = '[]' WHERE frame ->> 'event_id' = :id RETURNING seq"
+    assert len(await rows(spoilt, id=str(broken.event_id))) == 1
+    assert await send() == 4
+    found = {one["event_id"]: (one["state"], one["attempt_count"]) for one in await owner.deliveries(webhook)}
+    assert found.pop(str(broken.event_id)) == ("pending", 1)
+    assert set(found.values()) == {("delivered", 1)}
+    assert sorted(receiver.ids) == sorted(found)

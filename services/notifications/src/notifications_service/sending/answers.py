@@ -16,13 +16,16 @@ def may_be_repeated(status: int) -> bool:
     return status in TOO_EARLY or status >= SERVER_ERRORS
 
 
-def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Return how long to wait as Retry-After says it, in seconds or as an instant (RFC 9110, section 10.2.3)."""
+def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> timedelta | None:
+    """Return how long to wait from `now` as Retry-After says: seconds, or an instant (RFC 9110, section 10.2.3).
+
+    A number beyond all measure is cut to a long one: whoever asks has a longest wait of its own.
+    """
     value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
-        return timedelta(seconds=int(value))
+    if value.isascii() and value.isdigit():
+        return timedelta(seconds=int(value[:MAX_DIGITS]))
     try:
         instant: datetime = parsedate_to_datetime(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return max(instant.replace(tzinfo=instant.tzinfo or UTC) - utcnow(), timedelta(0))
+    return max(instant.replace(tzinfo=instant.tzinfo or UTC) - (now or utcnow()), timedelta(0))

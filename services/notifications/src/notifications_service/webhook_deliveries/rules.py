@@ -1,7 +1,6 @@
 """When a delivery is tried again, and what an answer means, without any I/O."""
 
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import Literal
 
 State = Literal["pending", "delivered", "failed", "cancelled"]
@@ -51,19 +50,9 @@ def delay_after(attempts: int, *, chance: float, asked: timedelta | None = None)
     return max(spread, min(asked or spread, LONGEST_WAIT))
 
 
-def asked_to_wait(status: int, retry_after: str | None, *, now: datetime) -> timedelta | None:
-    """Return how long a receiver wants to be left alone (RFC 9110, section 10.2.3); None for what is no such wish."""
-    if status not in PAUSES or retry_after is None:
-        return None
-    text = retry_after.strip()
-    if text.isdecimal() and text.isascii():
-        return min(timedelta(seconds=int(text[:9])), LONGEST_WAIT)
-    try:
-        until = parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max(until - now, timedelta(0)), LONGEST_WAIT)
+def asked_to_wait(status: int, told: timedelta | None) -> timedelta | None:
+    """Return how long a receiver wants to be left alone, who told that with this status; None for no such wish."""
+    return min(told, LONGEST_WAIT) if told is not None and status in PAUSES else None
 
 
 def reason_of(status: int) -> str | None:

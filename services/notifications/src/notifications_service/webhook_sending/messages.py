@@ -32,10 +32,11 @@ Place = tuple[UUID, int]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The body of a request, or why there is none."""
+    """The body of a request, or why there is none; or that our own code could not tell."""
 
     body: bytes = b""
     missing: str | None = None
+    is_broken: bool = False
 
 
 async def compose(reader: AsyncConnection, deliveries: Sequence[Row], signer: CursorSigner) -> list[Message]:
