@@ -90,8 +90,8 @@ async def test_the_last_page_that_is_not_too_deep(api):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_r33_the_version_in_if_match(header, version):
-    assert expected_version(header) == version
+async def test_r33_the_version_in_if_match(header, version):
+    assert await expected_version(header) == version
 
 
 @pytest.mark.parametrize(

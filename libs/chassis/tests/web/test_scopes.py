@@ -1,11 +1,12 @@
 """API tokens do what their scopes say, and sessions whatever their user may."""
 
+from typing import Annotated
 from uuid import UUID
 
 import fastapi
 import pytest
 from chassis.ids import uuid7
-from chassis.web.app import APIRouter, UnguardedRoute, refuse_unguarded_routes
+from chassis.web.app import APIRouter, ThreadedDependency, UnguardedRoute, refuse_threads, refuse_unguarded_routes
 from chassis.web.identity import CallingService, CurrentPrincipal
 from chassis.web.routing import public, scope
 
@@ -119,3 +120,20 @@ def test_a_route_that_does_not_fit_its_scope_stops_the_service(endpoint):
 def test_a_scope_has_a_noun_and_a_verb(name):
     with pytest.raises(ValueError, match="noun"):
         scope(name)
+
+
+@pytest.mark.parametrize("is_inner", [False, True], ids=["endpoint", "dependency of a dependency"])
+def test_a_call_that_a_thread_would_have_to_make_stops_the_service(is_inner):
+    router = fastapi.APIRouter()
+
+    def of_a_thread() -> int:
+        return 1
+
+    async def outer(number: Annotated[int, fastapi.Depends(of_a_thread)]) -> int:
+        return number
+
+    async def endpoint(_number: Annotated[int, fastapi.Depends(outer)]) -> None: ...
+
+    router.get("/notes-of-a-thread")(endpoint if is_inner else of_a_thread)
+    with pytest.raises(ThreadedDependency, match="/notes-of-a-thread"):
+        refuse_threads((router,))

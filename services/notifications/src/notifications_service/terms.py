@@ -39,7 +39,7 @@ class ChannelTerms:
             raise UrlNotAllowed(error.message, field=field) from None
 
 
-def channel_terms(request: Request) -> ChannelTerms:
+async def channel_terms(request: Request) -> ChannelTerms:
     """Return how channels are set up."""
     return cast("ChannelTerms", request.app.state.channels)
 

@@ -207,8 +207,8 @@ async def test_d3_whatever_is_filtered_tells_where_days_begin(api, somebody, tes
         ("UTC", "nowhere", "UTC"),
     ],
 )
-def test_d3_a_request_says_where_it_is(tz, header, expected):
-    found = asked_zone(tz, header)
+async def test_d3_a_request_says_where_it_is(tz, header, expected):
+    found = await asked_zone(tz, header)
     assert (None if found is None else found.key) == expected
 
 
@@ -222,8 +222,8 @@ def test_d3_a_request_says_where_it_is(tz, header, expected):
         (None, "Europe/Berlinn", "X-Timezone", "did you mean Europe/Berlin?"),
     ],
 )
-def test_d3_a_zone_that_nobody_knows_is_refused(tz, header, field, hint):
+async def test_d3_a_zone_that_nobody_knows_is_refused(tz, header, field, hint):
     with pytest.raises(UnknownTimezone) as caught:
-        asked_zone(tz, header)
+        await asked_zone(tz, header)
     (detail,) = caught.value.details
     assert (detail.code, detail.field, detail.hint) == ("UNKNOWN_TIMEZONE", field, hint)

@@ -33,25 +33,25 @@ Cursor = Annotated[str, Query(max_length=MAX_CURSOR, description=WALK)]
 CursorOrNone = Annotated[str | None, Query(max_length=MAX_CURSOR, description=WALK)]
 
 
-def pages(page: PageNumber = 1, per_page: PerPage = DEFAULT_PER_PAGE) -> Paging:
+async def pages(page: PageNumber = 1, per_page: PerPage = DEFAULT_PER_PAGE) -> Paging:
     """Read `page` and `per_page`. Raises PageTooDeep."""
     if page * per_page > MAX_OFFSET:
         raise PageTooDeep(field="page")
     return Paging(page, per_page, None)
 
 
-def pages_or_cursor(
+async def pages_or_cursor(
     page: PageNumberOrNone = None, per_page: PerPage = DEFAULT_PER_PAGE, cursor: CursorOrNone = None
 ) -> Paging:
     """Read `page`, `per_page` and `cursor`. Raises PageAndCursor and PageTooDeep."""
     if cursor is None:
-        return pages(page or 1, per_page)
+        return await pages(page or 1, per_page)
     if page is not None:
         raise PageAndCursor(field="page")
     return Paging(1, per_page, cursor)
 
 
-def cursor_paging(per_page: PerPage = DEFAULT_PER_PAGE, cursor: Cursor = "") -> Paging:
+async def cursor_paging(per_page: PerPage = DEFAULT_PER_PAGE, cursor: Cursor = "") -> Paging:
     """Read how a list is walked that only grows: by cursor."""
     return Paging(1, per_page, cursor)
 

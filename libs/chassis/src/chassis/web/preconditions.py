@@ -25,7 +25,7 @@ IfMatch = Annotated[
 ]
 
 
-def expected_version(
+async def expected_version(
     if_match: IfMatch = None,
 ) -> int | None:
     """Return the version in If-Match; None without the header or for `*`. Raises IfMatchMalformed."""
@@ -42,7 +42,7 @@ ExpectedVersion = Annotated[int | None, Depends(expected_version)]
 """The version that the caller's change is for, or None when it is for whatever is there."""
 
 
-def required_version(version: ExpectedVersion, if_match: IfMatch = None) -> int | None:
+async def required_version(version: ExpectedVersion, if_match: IfMatch = None) -> int | None:
     """Return the version in If-Match; None for `*`. Raises IfMatchRequired without the header (RFC 6585, section 3)."""
     if if_match is None:
         raise IfMatchRequired
@@ -53,7 +53,7 @@ RequiredVersion = Annotated[int | None, Depends(required_version)]
 """The same where a change replaces what others may have changed, so that the header has to be there (R33)."""
 
 
-def wants_minimal(
+async def wants_minimal(
     prefer: Annotated[
         str | None, Header(alias="Prefer", description="`return=minimal` for an answer without a body.")
     ] = None,

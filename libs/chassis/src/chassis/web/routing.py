@@ -107,7 +107,7 @@ class StrictRoute(APIRoute):
     def _other_problems(self, request: Request, told: Collection[str | None] = ()) -> Iterator[ErrorDetail]:
         """Yield what else FastAPI finds wrong with the parameters and the body, without asking any dependency."""
         found: list[Any] = []
-        for one in _all_of(self.dependant):
+        for one in all_of(self.dependant):
             query = request_params_to_args(one.query_params, request.query_params)[1]
             found += [error for error in query if error["loc"][1] not in told]
             found += request_params_to_args(one.header_params, request.headers)[1]
@@ -282,14 +282,15 @@ def _unknown(name: str, known: frozenset[str], *, told: bool) -> ErrorDetail:
 def _query_parameters(dependant: Dependant) -> tuple[frozenset[str], frozenset[str]]:
     single: set[str] = set()
     repeatable: set[str] = set()
-    for one in _all_of(dependant):
+    for one in all_of(dependant):
         for field in one.query_params:
             is_list = str(field.field_info.annotation).startswith(("list", "tuple", "set"))
             (repeatable if is_list else single).add(field.alias)
     return frozenset(single), frozenset(repeatable)
 
 
-def _all_of(dependant: Dependant) -> Iterator[Dependant]:
+def all_of(dependant: Dependant) -> Iterator[Dependant]:
+    """Yield what a route depends on, and what that depends on, beginning with its endpoint."""
     pending = [dependant]
     while pending:
         current = pending.pop()

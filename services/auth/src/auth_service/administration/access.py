@@ -42,7 +42,7 @@ async def instance_admin(request: Request, caller: CurrentPrincipal) -> Principa
 InstanceAdmin = Annotated[Principal, Depends(instance_admin, scope="function")]
 
 
-def user_filter(q: Text = None, status: Status = None, role: Role = None, kind: Kind = None) -> UserFilter:
+async def user_filter(q: Text = None, status: Status = None, role: Role = None, kind: Kind = None) -> UserFilter:
     """Read the filter of a list of users."""
     return UserFilter(q, status, role, kind)
 

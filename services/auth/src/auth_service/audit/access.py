@@ -10,7 +10,7 @@ from auth_service.audit.filters import AuditFilter
 from auth_service.audit.rules import AuditAction, Outcome
 
 
-def audit_filter(
+async def audit_filter(
     user_id: Annotated[UUID | None, Query(description="The account that it happened to.")] = None,
     actor_id: Annotated[UUID | None, Query(description="Who did it.")] = None,
     action: Annotated[AuditAction | None, Query(description="What happened.")] = None,

@@ -26,7 +26,7 @@ async def readable_notification(
     return await find(connection, caller=caller, notification_id=notification_id)
 
 
-def asked(
+async def asked(
     *,
     state: Annotated[State, Query(description="`unread` or `read` ones only.")] = "all",
     archived: Annotated[Flag, Query(description="Those that are archived, instead of those that are not.")] = False,
@@ -40,7 +40,7 @@ def asked(
     return InboxFilter(state, archived, tuple(kind or ()), workspace_id, task_id)
 
 
-def part(
+async def part(
     per_page: Annotated[int, Query(ge=1, le=MAX_PER_PAGE, description="How many entries to give.")] = DEFAULT_PER_PAGE,
     cursor: Annotated[str, Query(max_length=MAX_CURSOR, description=WALK)] = "",
 ) -> Paging:

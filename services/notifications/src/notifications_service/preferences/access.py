@@ -10,7 +10,7 @@ from fastapi import Depends
 
 
 @refuses(TokenRestricted)
-def whole_caller(caller: CurrentPrincipal) -> Principal:
+async def whole_caller(caller: CurrentPrincipal) -> Principal:
     """Return a caller that sees all that its user does. Raises TokenRestricted for a token that is for a part."""
     if caller.is_restricted:
         raise TokenRestricted

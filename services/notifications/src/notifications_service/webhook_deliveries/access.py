@@ -18,7 +18,7 @@ async def readable_delivery(
     return await find_delivery(connection, webhook_id=webhook["id"], delivery_id=delivery_id)
 
 
-def event_patterns(
+async def event_patterns(
     event: Annotated[
         str | None,
         Query(max_length=1_000, description="Only events of these names, such as `task.updated,comment.*`."),

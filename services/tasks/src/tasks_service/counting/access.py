@@ -13,7 +13,7 @@ from tasks_service.timezones.access import AskedZone
 NAMED = ", ".join(f"`{one}`" for one in DIMENSIONS)
 
 
-def asked_count(
+async def asked_count(
     flat: FlatFilter,
     text: TextFilter,
     words: Searched,
@@ -34,14 +34,14 @@ def asked_count(
     return narrowed(asked, saved and {**saved, "sort": None})
 
 
-def grouped_by(
+async def grouped_by(
     group_by: Annotated[list[str], Query(description=f"By what: one or {MAX_TOGETHER} of {NAMED}.", max_length=20)],
 ) -> tuple[Dimension, ...]:
     """Return what tasks are counted by together. Raises InvalidInput."""
     return _dimensions(group_by, field="group_by", most=MAX_TOGETHER)
 
 
-def each_by(
+async def each_by(
     by: Annotated[list[str], Query(description=f"By what, each alone: up to {MAX_FACETS} of {NAMED}.", max_length=20)],
 ) -> tuple[Dimension, ...]:
     """Return what tasks are counted by, each alone. Raises InvalidInput."""

@@ -23,7 +23,7 @@ async def own_export(export_id: ExportId, caller: CurrentPrincipal, connection: 
     return row
 
 
-def export_terms(request: Request) -> ExportTerms:
+async def export_terms(request: Request) -> ExportTerms:
     """Return what links are signed with."""
     terms: ExportTerms = request.app.state.export_terms
     return terms

@@ -36,7 +36,7 @@ router = APIRouter(prefix="/api/v1/tasks/by-external", tags=["tasks"])
 EXTERNAL_EXAMPLE = {**TASK_EXAMPLE, "external_source": "jira", "external_id": "10042"}
 
 
-def elsewhere(
+async def elsewhere(
     source: Annotated[ExternalSource, Path(description="The other system.", examples=["jira"])],
     external_id: Annotated[ExternalId, Path(description="The task's id there.", examples=["10042"])],
 ) -> Elsewhere:

@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 from tasks_service.history.filters import AuditFilter
 
 
-def audit_filter(
+async def audit_filter(
     actor: Annotated[UUID | None, Query(description="Who did it: id of a user or service account.")] = None,
     action: Annotated[
         str | None,

@@ -25,7 +25,7 @@ def _known(name: str) -> str:
 Name = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": sorted(REGISTRY)})]
 
 
-def included(
+async def included(
     include: Annotated[
         list[Name] | None,
         Query(
@@ -49,7 +49,7 @@ def fields_of(names: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
     return found
 
 
-def chosen_fields(
+async def chosen_fields(
     fields: Annotated[
         list[str] | None,
         Query(max_length=MAX_FIELDS, description="What of the task to show, joined by commas; `id` always is."),

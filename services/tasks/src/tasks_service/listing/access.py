@@ -58,7 +58,7 @@ def _declared(parameter: FlatParameter) -> Parameter:
 
 
 @refuses(FilterTooComplex)
-def flat_filter(request: Request, **_given: Any) -> Written | None:
+async def flat_filter(request: Request, **_given: Any) -> Written | None:
     """Return what the parameters named like fields ask for. Raises FilterTooComplex.
 
     The query is read as it came: what may have commas in it must not be split at them.
@@ -81,7 +81,7 @@ FlatFilter = Annotated[Written | None, Depends(flat_filter)]
 
 
 @refuses(InvalidFilter, FilterTooComplex)
-def text_filter(
+async def text_filter(
     filter: Annotated[  # noqa: A002 - the parameter is called so
         str | None,
         Query(
@@ -139,7 +139,7 @@ class Words(NamedTuple):
     scope: tuple[Scope, ...]
 
 
-def searched(
+async def searched(
     q: Annotated[
         SearchedFor | None,
         Query(
@@ -161,7 +161,7 @@ def searched(
 Searched = Annotated[Words, Depends(searched)]
 
 
-def asked_list(
+async def asked_list(
     flat: FlatFilter,
     text: TextFilter,
     words: Searched,

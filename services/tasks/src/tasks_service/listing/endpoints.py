@@ -112,7 +112,7 @@ async def search_tasks(
 ) -> Response:
     asked = asked_by(body, zone)
     asked = narrowed(asked, await chosen(connection, caller, body.filter_id))
-    paging = pages_or_cursor(body.page, body.per_page, body.cursor)
+    paging = await pages_or_cursor(body.page, body.per_page, body.cursor)
     return await _answer(request, connection, caller, asked, paging, included(body.include or ()))
 
 

@@ -93,7 +93,7 @@ async def target_workspace(
     return row
 
 
-def project_limits(request: Request) -> ProjectLimits:
+async def project_limits(request: Request) -> ProjectLimits:
     """Return how much there may be of everything."""
     limits: ProjectLimits = request.app.state.project_limits
     return limits

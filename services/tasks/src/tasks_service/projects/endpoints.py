@@ -49,7 +49,7 @@ WRITTEN = {**ETAG, **CURSOR}
 PLACING = (ProjectNotFound, TooDeep, PrefixTaken, ProjectArchived)
 
 
-def project_filter(
+async def project_filter(
     workspace_id: Annotated[UUID | None, Query(description="Only this workspace.")] = None,
     parent_id: Annotated[
         UUID | Literal["none"] | None,

@@ -35,7 +35,7 @@ Permanently = Annotated[
 ]
 
 
-def named_task(
+async def named_task(
     task_id: Annotated[
         str,
         Path(

@@ -13,7 +13,7 @@ MEANING = "Where days begin and end: an IANA name such as `Europe/Berlin`."
 
 
 @refuses(UnknownTimezone)
-def asked_zone(
+async def asked_zone(
     tz: Annotated[
         str | None,
         Query(description=f"{MEANING} Without it, `X-Timezone` counts, then your profile, then UTC."),

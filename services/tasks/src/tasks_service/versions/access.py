@@ -8,12 +8,12 @@ from fastapi import Depends, Query
 from tasks_service.versions.schemas import Expectation
 
 
-def expectation(version: ExpectedVersion, if_match: IfMatch = None) -> Expectation:
+async def expectation(version: ExpectedVersion, if_match: IfMatch = None) -> Expectation:
     """Return what If-Match says. Raises IfMatchMalformed."""
     return Expectation(version, is_given=if_match is not None)
 
 
-def mergeable_expectation(
+async def mergeable_expectation(
     version: ExpectedVersion,
     if_match: IfMatch = None,
     merge: Annotated[
@@ -25,7 +25,7 @@ def mergeable_expectation(
     return Expectation(version, is_given=if_match is not None, merges=merge is not None)
 
 
-def required_expectation(version: RequiredVersion) -> Expectation:
+async def required_expectation(version: RequiredVersion) -> Expectation:
     """Return what If-Match says, where it has to be there. Raises IfMatchRequired, IfMatchMalformed."""
     return Expectation(version, is_given=True)
 
