@@ -78,7 +78,7 @@ def role(user: int) -> str:
 
 def project_roles() -> dict[tuple[int, int], str]:
     """Return the roles in projects by project and user: of eight in each private one, and of guests in two."""
-    roles = {}
+    roles: dict[tuple[int, int], str] = {}
     for place in range(OPEN_PROJECTS, PROJECTS):
         roles |= {(place, MEMBERS[(place * 11 + turn * 17) % len(MEMBERS)]): "editor" for turn in range(8)}
     for guest in OF_PROJECTS:

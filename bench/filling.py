@@ -33,13 +33,14 @@ def fill(url: str, size: int) -> None:
 
 
 def _grow(url: str, there: int, size: int) -> int:
-    asyncio.run(_open(url, is_large=size - there > MANY))
+    asyncio.run(lay_open(url, is_large=size - there > MANY))
     numbers = range(there // dataset.BATCH, size // dataset.BATCH)
     chunks = [numbers[first : first + CHUNK] for first in range(0, len(numbers), CHUNK)]
     with ProcessPoolExecutor(AT_ONCE) as processes:
         for _ in processes.map(_fill_chunk, [url] * len(chunks), chunks):
             pass
-    asyncio.run(_close(url))
+    asyncio.run(_share_single_tasks(url))
+    asyncio.run(close_up(url))
     return size
 
 
@@ -80,7 +81,7 @@ async def connected(url: str) -> AsyncIterator[Connection]:
 async def _prepare(url: str) -> int:
     """Make all but the tasks, unless it is there; return how many tasks there are."""
     async with connected(url) as connection:
-        await connection.execute("CREATE TABLE IF NOT EXISTS public.dropped_index (definition text)")
+        await connection.execute(DROPPED)
         if await connection.fetchval("SELECT EXISTS (SELECT FROM public.dropped_index)"):
             raise SystemExit("This folder was left in the middle of being filled: delete it.")
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM tasks.workspace WHERE id = $1)", WORKSPACE):
@@ -154,9 +155,10 @@ def _projects(owner: str) -> Iterator[tuple[str, list[str], list[tuple[Any, ...]
     )
 
 
-async def _open(url: str, *, is_large: bool) -> None:
+async def lay_open(url: str, *, is_large: bool) -> None:
     """Let go of what is dear to keep with each row, and can be made at once later."""
     async with connected(url) as connection, connection.transaction():
+        await connection.execute(DROPPED)
         await _foreign_keys(connection, "DISABLE")
         inverted = await connection.fetch(INVERTED) if is_large else []
         for index in inverted:
@@ -164,7 +166,8 @@ async def _open(url: str, *, is_large: bool) -> None:
             await connection.execute(f"DROP INDEX {index['name']}")
 
 
-async def _close(url: str) -> None:
+async def close_up(url: str) -> None:
+    """Make again what `lay_open` let go of, count the numbers of projects, and tell the planner."""
     async with connected(url) as connection:
         await connection.execute("SET maintenance_work_mem = '1GB'; SET max_parallel_maintenance_workers = 2")
         for index in await connection.fetch("SELECT definition FROM public.dropped_index"):
@@ -172,10 +175,10 @@ async def _close(url: str) -> None:
         await connection.execute("TRUNCATE public.dropped_index")
         await _foreign_keys(connection, "ENABLE")
         await connection.execute(NUMBERED)
-        await _share_single_tasks(connection)
         await connection.execute("VACUUM (ANALYZE)")
 
 
+DROPPED = "CREATE TABLE IF NOT EXISTS public.dropped_index (definition text)"
 INVERTED = """
     SELECT c.oid::regclass::text AS name, pg_get_indexdef(c.oid) AS definition
     FROM pg_class c JOIN pg_am am ON am.oid = c.relam
@@ -207,8 +210,9 @@ SHARE = """
 """
 
 
-async def _share_single_tasks(connection: Connection) -> None:
+async def _share_single_tasks(url: str) -> None:
     ids = [row[0] for row in dataset.batch(0).rows["task"]]
-    for guest in dataset.OF_TASKS:
-        shared = [ids[(guest * 31 + turn * 97) % len(ids)] for turn in range(3)]
-        await connection.execute(SHARE, dataset.USERS[guest], shared)
+    async with connected(url) as connection:
+        for guest in dataset.OF_TASKS:
+            shared = [ids[(guest * 31 + turn * 97) % len(ids)] for turn in range(3)]
+            await connection.execute(SHARE, dataset.USERS[guest], shared)

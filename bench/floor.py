@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import aiohttp
 import asyncpg
@@ -20,6 +21,22 @@ from uuid_utils.compat import uuid7
 READ = """
 SELECT task.*, member.role FROM tasks.task JOIN tasks.member ON member.workspace_id = task.workspace_id
 WHERE member.user_id = $1 AND task.deleted_at IS NULL AND task.id = $2
+"""
+LIST = """
+WITH place AS (
+    SELECT project.id, member.role FROM tasks.project JOIN tasks.member ON member.workspace_id = project.workspace_id
+    WHERE member.user_id = $1 AND project.archived_at IS NULL
+)
+SELECT task.*, place.role FROM place CROSS JOIN LATERAL (
+    SELECT * FROM tasks.task WHERE project_id = place.id AND status = $2 AND deleted_at IS NULL
+    ORDER BY id DESC LIMIT $3
+) AS task
+ORDER BY task.id DESC LIMIT $3
+"""
+COUNT = """
+SELECT count(*) FROM tasks.task JOIN tasks.project ON project.id = task.project_id
+JOIN tasks.member ON member.workspace_id = project.workspace_id
+WHERE member.user_id = $1 AND project.archived_at IS NULL AND task.status = $2 AND task.deleted_at IS NULL
 """
 INBOX = """
 SELECT project.id, project.workspace_id, member.role FROM tasks.project
@@ -41,7 +58,7 @@ VALUES ($1, $2, $3, 'task.created.v1', now(), 'task', $4, $5, 1, '{}', '[]', $6,
 
 
 class Service:
-    """GET /tasks/{id} and POST /tasks for the user in `x-user`."""
+    """GET /tasks/{id}, GET /tasks?status=..&per_page=.. and POST /tasks for the user in `x-user`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -54,18 +71,25 @@ class Service:
         if self._pool is None:
             await self._open()
         user = uuid.UUID(dict(scope["headers"])[b"x-user"].decode())
-        if scope["method"] == "GET":
-            row = await self._pool.fetchrow(READ, user, uuid.UUID(scope["path"].rpartition("/")[2]))
+        if scope["method"] == "POST":
+            body = as_json(await self._add(user, orjson.loads((await receive())["body"])["title"]))
+        elif scope["query_string"]:
+            body = await self._list(user, dict(parse_qsl(scope["query_string"].decode())))
         else:
-            row = await self._add(user, orjson.loads((await receive())["body"])["title"])
+            body = as_json(await self._pool.fetchrow(READ, user, uuid.UUID(scope["path"].rpartition("/")[2])))
         headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": as_json(row)})
+        await send({"type": "http.response.body", "body": body})
 
     async def _open(self) -> None:
         async with self._opening:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(self._url, min_size=10, max_size=10)
+
+    async def _list(self, user: uuid.UUID, asked: dict[str, str]) -> bytes:
+        rows = await self._pool.fetch(LIST, user, asked["status"], int(asked["per_page"]))
+        total = await self._pool.fetchval(COUNT, user, asked["status"])
+        return orjson.dumps({"data": [dict(row) for row in rows], "total": total}, default=str)
 
     async def _add(self, user: uuid.UUID, title: str) -> Any:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -93,7 +117,8 @@ class Proxy:
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
         body = (await receive()).get("body") or None
         headers = {name.decode(): value.decode() for name, value in scope["headers"] if name != b"host"}
-        url = f"{self._upstream}{scope['path']}"
+        query = scope["query_string"].decode()
+        url = f"{self._upstream}{scope['path']}{'?' if query else ''}{query}"
         async with self._session.request(scope["method"], url, headers=headers, data=body) as answer:
             content = await answer.read()
             kept = [(b"content-type", answer.headers["content-type"].encode())]

@@ -3,11 +3,20 @@
 import asyncio
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import httpx2
 import websockets
-from stack import User
+
+
+class Caller(Protocol):
+    """Whoever has a token."""
+
+    @property
+    def token(self) -> str:
+        """An access token."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +27,20 @@ class Delays:
     p99: float
     worst: float
 
+    @classmethod
+    def of(cls, delays: Sequence[float]) -> "Delays":
+        """Return the same of many writes."""
+        ordered = sorted(delays)
+        return cls(statistics.median(ordered), ordered[int(len(ordered) * 0.99)], ordered[-1])
 
-async def measure_live(api: str, user: User, *, writes: int) -> Delays:
+
+async def measure_live(api: str, user: Caller, *, writes: int) -> Delays:
     """Create tasks one after the other and wait for each frame."""
+    return Delays.of(await delays_of(api, user, writes=writes))
+
+
+async def delays_of(api: str, user: Caller, *, writes: int) -> list[float]:
+    """Return how long it took from each of so many writes to its frame, in milliseconds."""
     headers = {"authorization": f"Bearer {user.token}"}
     address = api.replace("http", "ws", 1) + "/api/v1/ws"
     delays: list[float] = []
@@ -35,8 +55,7 @@ async def measure_live(api: str, user: User, *, writes: int) -> Delays:
             title = f"live {number}"
             await asyncio.gather(client.post("/tasks", json={"title": title}), _frame_of(socket, title))
             delays.append((loop.time() - started) * 1000)
-    ordered = sorted(delays)
-    return Delays(statistics.median(ordered), ordered[int(len(ordered) * 0.99)], ordered[-1])
+    return delays
 
 
 async def _frame_of(socket: websockets.ClientConnection, title: str) -> None:

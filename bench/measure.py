@@ -1,30 +1,43 @@
 """One scenario: a load from wrk, and what it cost each process."""
 
-import re
+import json
 import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from taskloom_cli.ports import HOST
 
 SCRIPT = Path(__file__).with_name("load.lua")
-MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+WARM_UP_SECONDS = 2
+TIMEOUT_SECONDS = 10
+"""An answer that takes longer counts as a failure."""
+QUIET_SHARE = 0.1
+"""Of one core: who takes less is done with what came in before."""
+QUIET_SECONDS = 1.0
+PATIENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """Requests a second, latencies in milliseconds, refused and failed ones, CPU microseconds a request by process."""
+    """Requests a second, latencies in milliseconds, failures, CPU microseconds a request by process.
+
+    `drained` is how many seconds what the requests set going went on after the last of them.
+    """
 
     rate: float
     p50: float
+    p95: float
     p99: float
     errors: int
     cpu: Mapping[str, float]
+    drained: float = 0.0
 
 
 def require_wrk() -> None:
@@ -39,26 +52,69 @@ def listens(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def measure(url: str, lines: Sequence[str], pids: Mapping[str, int], *, seconds: int, connections: int) -> Result:
-    """Send the requests again and again, and count. `pids` are the processes whose time is told."""
+def measure(
+    url: str,
+    lines: Sequence[str],
+    pids: Mapping[str, int],
+    *,
+    seconds: int,
+    connections: int,
+    drains: Sequence[str] = (),
+) -> Result:
+    """Send the requests again and again, and count. `pids` are the processes whose time is told.
+
+    Those that `drains` names go on after the answers: their time counts until they are done.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as file:
         file.write("".join(f"{line}\n" for line in lines))
         file.flush()
-        _wrk(url, file.name, seconds=2, connections=connections)
+        _wrk(url, file.name, seconds=WARM_UP_SECONDS, connections=connections)
+        working = {name: pids[name] for name in drains}
+        settle(working)
         before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         said = _wrk(url, file.name, seconds=seconds, connections=connections)
-    requests = int(_found(r"(\d+) requests in", said))
-    spent = {name: (cpu_seconds(pid) - before[name]) / requests * 1e6 for name, pid in pids.items()}
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
-    failed = re.search(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
-    errors = (int(refused.group(1)) if refused else 0) + (sum(map(int, failed.groups())) if failed else 0)
-    rate = float(_found(r"Requests/sec:\s+([\d.]+)", said))
-    return Result(rate, _latency("50%", said), _latency("99%", said), errors, spent)
+        drained = settle(working)
+    spent = {name: (cpu_seconds(pid) - before[name]) / said["requests"] * 1e6 for name, pid in pids.items()}
+    rate = said["requests"] / said["microseconds"] * 1e6
+    p50, p95, p99 = (said[name] / 1000 for name in ("p50", "p95", "p99"))
+    return Result(rate, p50, p95, p99, said["errors"], spent, drained)
 
 
-def _wrk(url: str, requests: str, *, seconds: int, connections: int) -> str:
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(SCRIPT), url, "--", requests]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def settle(pids: Mapping[str, int]) -> float:
+    """Wait until these processes do next to nothing; return how many seconds that took.
+
+    Raises SystemExit when they go on for five minutes.
+    """
+    started = time.monotonic()
+    while pids and time.monotonic() - started < PATIENCE_SECONDS:
+        before, since = sum(map(cpu_seconds, pids.values())), time.monotonic()
+        time.sleep(QUIET_SECONDS)
+        if sum(map(cpu_seconds, pids.values())) - before < QUIET_SHARE * QUIET_SECONDS:
+            return since - started
+    if pids:
+        raise SystemExit(f"{', '.join(pids)}: still busy after {PATIENCE_SECONDS:.0f} s")
+    return 0.0
+
+
+def _wrk(url: str, requests: str, *, seconds: int, connections: int) -> dict[str, Any]:
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        "--timeout",
+        "10s",
+        "-s",
+        str(SCRIPT),
+        url,
+        "--",
+        requests,
+    ]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    if not found["requests"]:
+        raise SystemExit(f"Nothing was answered at {url}")
+    return found
 
 
 def cpu_seconds(pid: int) -> float:
@@ -66,15 +122,3 @@ def cpu_seconds(pid: int) -> float:
     first = psutil.Process(pid)
     times = [one.cpu_times() for one in (first, *first.children(recursive=True))]
     return sum(one.user + one.system for one in times)
-
-
-def _latency(share: str, said: str) -> float:
-    number, unit = re.search(rf"{share}\s+([\d.]+)(us|ms|s)", said).groups()  # type: ignore[union-attr] # wrk prints it
-    return float(number) * MILLISECONDS[unit]
-
-
-def _found(pattern: str, said: str) -> str:
-    match = re.search(pattern, said)
-    if match is None:
-        raise SystemExit(f"wrk said something else than expected:\n{said}")
-    return match.group(1)

@@ -17,13 +17,15 @@ import httpx2
 import psutil
 from measure import listens
 from taskloom_cli.data import DataFolder
-from taskloom_cli.environment import read_passwords
+from taskloom_cli.environment import Ports, process_environments, read_passwords
 from taskloom_cli.ports import HOST, free_ports
+from taskloom_cli.postgres import SUPERUSER
 from testkit.servers import wait_until
 
 PASSWORD = "violet-harbor-77"  # noqa: S105 - it opens nothing
 UNLIMITED = "100000000"
 LIMITS = ("GATEWAY_RATE_LIMIT_PER_MINUTE", "GATEWAY_ANONYMOUS_LIMIT_PER_MINUTE", "GATEWAY_LOGIN_LIMIT_PER_MINUTE")
+NO_LIMITS = dict.fromkeys(LIMITS, UNLIMITED)
 AT_ONCE = 8
 TRIES = 30
 
@@ -58,6 +60,17 @@ class Copy:
         password = read_passwords(DataFolder(self.data, ephemeral=True)).roles["tasks"]
         return f"postgresql://tasks:{password}@{HOST}:{port}/taskloom"
 
+    def superuser_url(self) -> str:
+        """Return the URL of the same database for who may do everything."""
+        password = read_passwords(DataFolder(self.data, ephemeral=True)).superuser
+        return f"postgresql://{SUPERUSER}:{password}@{self.database_url().rpartition('@')[2]}"
+
+    def environments(self) -> dict[str, dict[str, str]]:
+        """Return what each process is told."""
+        ports: dict[str, Any] = json.loads((self.data / "run.json").read_text(encoding="utf-8"))["ports"]
+        folder = DataFolder(self.data, ephemeral=True)
+        return process_environments(folder, Ports(**ports), read_passwords(folder))
+
     def memory(self) -> dict[str, float]:
         """Return MiB by process: proportional set sizes, in which shared pages are shared out (proc_pid_smaps)."""
         whole = psutil.Process(self.pid)
@@ -70,12 +83,12 @@ class Copy:
 
 
 @contextmanager
-def running_copy() -> Iterator[Copy]:
-    """Run a copy that keeps nothing, with its limits out of the way and everything else as it comes."""
+def running_copy(settings: Mapping[str, str] = NO_LIMITS) -> Iterator[Copy]:
+    """Run a copy that keeps nothing, with its limits out of the way, or other settings, and all else as it comes."""
     port = free_ports(1)[0]
     options = ["--ephemeral", "--json", "--no-seed", "--port", str(port)]
     command = [sys.executable, "-m", "taskloom_cli.main", "up", *options]
-    environment = {**os.environ, **dict.fromkeys(LIMITS, UNLIMITED)}
+    environment = {**os.environ, **settings}
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment)
         assert process.stdout is not None
