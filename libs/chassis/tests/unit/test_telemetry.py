@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,21 @@ def test_r65_a_line_is_one_json_object_with_service_level_and_utc(logged):
     at = line.pop("at")
     assert at.endswith("Z")
     assert line == {"event": "thing.made", "level": "info", "service": "sample", "number": 7, "request_id": "r-1"}
+
+
+def test_r65_a_line_has_all_that_was_bound_and_says_when_to_the_microsecond(logged):
+    body = (
+        'structlog.contextvars.bind_contextvars(request_id="r-1", trace_id="t-1", of="bound")\n'
+        'log.exception("a", of="given", exc_info=False)\n'
+        'log.warning("b", password=None, number=1.5, flag=True, nothing=None, ids={"x"}, pair=("a@b.example", 2))'
+    )
+    first, second = logged(body)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", first.pop("at"))
+    bound = {"service": "sample", "request_id": "r-1", "trace_id": "t-1"}
+    assert first == {"event": "a", "level": "error", "of": "given", **bound}
+    del second["at"]
+    given = {"number": 1.5, "flag": True, "nothing": None, "ids": ["x"], "pair": ["***@b.example", 2]}
+    assert second == {"event": "b", "level": "warning", "of": "bound", "password": "[redacted]", **given, **bound}
 
 
 def test_r65_line_ends_stay_within_the_line(logged):

@@ -6,10 +6,15 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TextIO, cast
 
 import orjson
 import structlog
+from structlog.contextvars import merge_contextvars
+from structlog.processors import add_log_level, format_exc_info
+
+from chassis.clock import utcnow
 
 REDACTED = "[redacted]"
 SECRET_NAMES = re.compile(
@@ -34,16 +39,9 @@ LOG = cast("TextIO", UnfailingStderr())
 
 def configure_logs(*, service: str, level: str, form: str) -> None:
     """Send everything, the libraries' own logs included, to stderr: `form` is `json` or `console`."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-        _name_the_service(service),
-        structlog.processors.format_exc_info,
-        redact,
-    ]
+    shared = [_complete(service)]
     render: list[structlog.typing.Processor] = (
-        [structlog.processors.JSONRenderer(serializer=_dumps)]
+        [_as_json]
         if form == "json"
         # The renderer's own tracebacks show local variables, passwords among them.
         else [
@@ -70,10 +68,12 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 
 def _redacted(name: object, value: Any) -> Any:
-    if isinstance(name, str) and SECRET_NAMES.search(name) and name not in HARMLESS_NAMES:
+    if isinstance(name, str) and _is_secret(name):
         return REDACTED
     if isinstance(value, str):
         return EMAIL_LOCAL_PART.sub("***", value) if "@" in value else value
+    if value is None or isinstance(value, (int, float)):
+        return value
     if isinstance(value, Mapping):
         return {key: _redacted(key, item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -85,13 +85,27 @@ def _foreign(render: list[structlog.typing.Processor]) -> list[structlog.typing.
     return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render]
 
 
-def _name_the_service(service: str) -> structlog.typing.Processor:
-    def add(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _complete(service: str) -> structlog.typing.Processor:
+    """Return what adds to an event all that every line has.
+
+    One processor and not six, since each request writes a line: as a chain it was a tenth of the gateway's CPU.
+    """
+
+    def complete(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event = add_log_level(logger, method, merge_contextvars(logger, method, event))
+        event["at"] = utcnow().isoformat().replace("+00:00", "Z")
         event["service"] = service
-        return event
+        if "exc_info" in event:
+            event = format_exc_info(logger, method, event)
+        return redact(logger, method, event)
 
-    return add
+    return complete
 
 
-def _dumps(event: Any, **_options: Any) -> str:
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return SECRET_NAMES.search(name) is not None and name not in HARMLESS_NAMES
+
+
+def _as_json(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -3,8 +3,7 @@
 import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -16,6 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 PROPAGATOR = TraceContextTextMapPropagator()
+NOTHING = nullcontext()
 EXPORT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -35,16 +35,15 @@ def configure_tracing(*, service: str) -> None:
     trace.set_tracer_provider(provider)
 
 
-@contextmanager
-def request_span(name: str, *, traceparent: str | None, kind: SpanKind = SpanKind.SERVER) -> Iterator[None]:
+def request_span(
+    name: str, *, traceparent: str | None, kind: SpanKind = SpanKind.SERVER
+) -> AbstractContextManager[object]:
     """Open a span that follows from `traceparent`; it costs and does nothing where spans are not exported."""
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
-        yield
-        return
+        return NOTHING
     carrier = {} if traceparent is None else {"traceparent": traceparent}
     parent = PROPAGATOR.extract(carrier)
-    with trace.get_tracer("taskloom").start_as_current_span(name, context=parent, kind=kind):
-        yield
+    return trace.get_tracer("taskloom").start_as_current_span(name, context=parent, kind=kind)
 
 
 def describe_span(name: str, *, status: int) -> None:
@@ -57,6 +56,8 @@ def describe_span(name: str, *, status: int) -> None:
 
 def traceparent_of_span() -> str | None:
     """Return the `traceparent` of the current span; None outside any."""
+    if trace.get_current_span() is trace.INVALID_SPAN:
+        return None
     carrier: dict[str, str] = {}
     PROPAGATOR.inject(carrier)
     return carrier.get("traceparent")
@@ -69,7 +70,8 @@ def valid_traceparent(value: str | None) -> str | None:
 
 def new_traceparent() -> str:
     """Start a trace: random ids, sampled."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    ids = secrets.token_hex(24)
+    return f"00-{ids[:32]}-{ids[32:]}-01"
 
 
 def trace_id_of(traceparent: str) -> str:
