@@ -1,9 +1,11 @@
 """What of a request's head is believed and what goes on (R18-R20, R22, R34)."""
 
+import itertools
 import random
 
 import httpx2
 import pytest
+from gateway.edge import COMMON, HEADER_NAME, PLAIN_PATH, check_path
 
 PATH = "/api/v1/tasks"
 
@@ -284,3 +286,14 @@ async def test_r23_preflights_are_counted_by_address(start, tasks, is_refused):
             assert answer.headers["ratelimit"].startswith(f'"anonymous";r={remaining};')
         is_refused(await api.options(PATH, headers=preflight), 429, "RATE_LIMITED")
     assert tasks.requests == []
+
+
+def test_r19_what_needs_no_closer_look_would_stand_it():
+    """The quick look at a path, and at the name of a field, lets nothing through that the long one refuses."""
+    letters = ["/", "a", "Z", "0", ".", "-", "_", "~", "%", "%2e", "%2F", "\\", ";", " ", "\n", "é", "//", "/.."]
+    paths = ["".join(parts).encode() for size in (1, 2, 3, 4) for parts in itertools.product(letters, repeat=size)]
+    plain = [path for path in paths if PLAIN_PATH.fullmatch(path)]
+    assert len(plain) == 378
+    for path in plain:
+        check_path(path)
+    assert [name for name in COMMON if not HEADER_NAME.fullmatch(name)] == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections import OrderedDict
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
@@ -170,7 +171,7 @@ class ApiTokens:
 
 
 def _now() -> float:
-    return asyncio.get_running_loop().time()
+    return time.monotonic()
 
 
 def _remember(cache: OrderedDict[bytes, V], digest: bytes, value: V, entries: int) -> None:

@@ -24,6 +24,8 @@ from gateway.revocation import Revocations
 
 CHECKS = Counter("taskloom_token_checks_total", "Access tokens checked.", ["outcome"])
 
+FOUND_IN_CACHE = CHECKS.labels("cached")
+
 CACHE_ENTRIES = 10_000
 CACHE_SECONDS = 30.0
 SCHEME = "bearer"
@@ -74,7 +76,7 @@ class Authenticator:
         now = utcnow().timestamp()
         caller = self._callers.get(digest)
         if caller is not None and now - caller.verified_at <= CACHE_SECONDS:
-            CHECKS.labels("cached").inc()
+            FOUND_IN_CACHE.inc()
             return caller
         caller = await self._verify(token, now)
         self._remember(digest, caller)

@@ -1,6 +1,6 @@
 """Leaving a service alone that does not answer (R26), and not asking too often twice (R25)."""
 
-import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -29,7 +29,7 @@ class Breaker:
 
     def enter(self) -> None:
         """Take a place. Raises UpstreamUnavailable when open or full."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if self.opened_at is not None and now - self.opened_at < OPEN_SECONDS:
             raise UpstreamUnavailable(retry_after=2)
         if self.in_flight >= IN_FLIGHT:
@@ -44,7 +44,7 @@ class Breaker:
         self.in_flight -= 1
         if ok is None:
             return
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         self._note(now, ok=ok)
         if ok:
             self.failures_in_a_row = 0
@@ -82,7 +82,7 @@ class RetryBudget:
 
     def count(self) -> None:
         """Count a request."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if now >= self.window_ends:
             self.window_ends, self.requests, self.retries = now + WINDOW_SECONDS, 0, 0
         self.requests += 1

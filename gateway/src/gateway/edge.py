@@ -20,8 +20,11 @@ MAX_FIELDS = 100
 MAX_USER_AGENT = 256
 HEADER_NAME = re.compile(rb"[A-Za-z0-9-]+")
 TIMEZONE = re.compile(rb"[A-Za-z0-9_+/-]{1,64}")
+PLAIN_PATH = re.compile(rb"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+")
+"""Paths that need no closer look, as most are: segments of unreserved characters that do not begin with a dot."""
 FORBIDDEN_IN_PATH = re.compile(rb"%2f|%5c|%2e|%[01][0-9a-f]|%7f|%(?![0-9a-f]{2})|//|;|\\|[^\x21-\x7e]", re.IGNORECASE)
 FORBIDDEN_IN_QUERY = re.compile(rb"[^\x21-\x7e]")
+PORT = re.compile(r":\d{1,5}$")
 FORBIDDEN_METHODS = frozenset({"CONNECT", "TRACE"})
 SOCKET_PATH = "/api/v1/ws"
 DOT_SEGMENT = re.compile(rb"(^|/)\.{1,2}(/|$)")
@@ -67,6 +70,10 @@ FORWARDED = frozenset(
         b"upload-checksum",
     }
 )
+
+
+COMMON = ONCE | FORWARDED | frozenset({b"accept-encoding", b"connection", b"traceparent", b"x-request-id"})
+"""Names that are some, and need no closer look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +145,7 @@ class Edge:
         return _is_address(address) and any(ipaddress.ip_address(address) in network for network in self._proxies)
 
     def _check_host(self, host: str) -> None:
-        name = re.sub(r":\d{1,5}$", "", host).lower()
-        if name not in self._hosts:
+        if host not in self._hosts and PORT.sub("", host).lower() not in self._hosts:
             raise MisdirectedHost
 
 
@@ -148,12 +154,18 @@ def check_target(scope: Scope) -> None:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     if len(raw) + len(scope["query_string"]) > MAX_TARGET:
         raise TargetTooLong
+    if not PLAIN_PATH.fullmatch(raw):
+        check_path(raw)
+    if FORBIDDEN_IN_QUERY.search(scope["query_string"]):
+        raise MalformedRequest("The query has characters that must be percent-encoded.")
+
+
+def check_path(raw: bytes) -> None:
+    """Refuse paths that could mean one thing here and another behind."""
     if not raw.startswith(b"/") or FORBIDDEN_IN_PATH.search(raw) or DOT_SEGMENT.search(raw):
         raise MalformedPath
     if b"%" in raw and not _is_utf8(unquote_to_bytes(raw)):
         raise MalformedPath
-    if FORBIDDEN_IN_QUERY.search(scope["query_string"]):
-        raise MalformedRequest("The query has characters that must be percent-encoded.")
 
 
 def check_fields(headers: Sequence[tuple[bytes, bytes]]) -> None:
@@ -163,7 +175,7 @@ def check_fields(headers: Sequence[tuple[bytes, bytes]]) -> None:
         size += len(name) + len(value) + 4
         if len(value) > MAX_FIELD:
             raise HeaderFieldsTooLarge
-        if not HEADER_NAME.fullmatch(name):
+        if name not in COMMON and not HEADER_NAME.fullmatch(name):
             raise malformed("Names of header fields are letters, digits and hyphens.")
     if size > MAX_HEAD or len(headers) > MAX_FIELDS:
         raise HeaderFieldsTooLarge

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 
 import structlog
 from chassis.context import RequestContext, bind_request, valid_request_id
@@ -79,8 +80,9 @@ class Exchange:
         """Count and log the outcome."""
         elapsed = time.perf_counter() - self._started
         method = self._scope["method"] if self._scope["method"] in METHODS else "other"
-        REQUESTS.labels(method, self.route, self.status or "aborted").inc()
-        SECONDS.labels(self.route).observe(elapsed)
+        requests, seconds = _meters(method, self.route, self.status)
+        requests.inc()
+        seconds.observe(elapsed)
         describe_span(f"{method} {self.route}", status=self.status)
         log.info("request.served", method=method, route=self.route, status=self.status, ms=round(elapsed * 1000, 1))
 
@@ -90,6 +92,12 @@ class Exchange:
         names = {name for name, _ in present if name != b"vary"}
         added = [field for field in self.fields if field[0] not in names]
         return [*present, *added]
+
+
+@lru_cache(maxsize=4096)
+def _meters(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Return what counts such requests, which is kept, since to find it costs more than to count."""
+    return REQUESTS.labels(method, route, status or "aborted"), SECONDS.labels(route)
 
 
 class SocketExchange(Exchange):

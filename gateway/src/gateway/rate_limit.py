@@ -8,9 +8,11 @@ never told to Redis, so that for one window after an outage a user may have thos
 
 import asyncio
 import math
+import time
 from collections import OrderedDict, deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import redis.asyncio as redis
@@ -108,6 +110,12 @@ class Decision:
         return max(1, math.ceil(self.reset), math.ceil(self.wait))
 
 
+@lru_cache
+def _counter(policy: str, *, allowed: bool) -> Counter:
+    """Return what counts such decisions, which is kept, since to find it costs more than to count."""
+    return DECISIONS.labels(policy, "allowed" if allowed else "refused")
+
+
 class RateLimiter:
     """Counts requests; `workers` is how many processes share the limit while each counts for itself."""
 
@@ -134,12 +142,12 @@ class RateLimiter:
         decision = await self._decide(quota)
         if quota.cost == 0 and decision.allowed:
             return decision
-        DECISIONS.labels(decision.policy, "allowed" if decision.allowed else "refused").inc()
+        _counter(decision.policy, allowed=decision.allowed).inc()
         return decision
 
     async def _decide(self, quota: Quota) -> Decision:
         loop = asyncio.get_running_loop()
-        if loop.time() < self._resume_at:
+        if time.monotonic() < self._resume_at:
             return self._decide_locally(quota)
         future: asyncio.Future[Decision] = loop.create_future()
         self._waiting.append((quota, future))
@@ -172,7 +180,7 @@ class RateLimiter:
 
     def _note(self, decisions: list[Decision], quotas: list[Quota]) -> None:
         """Have the local log count what Redis has allowed, in case it has to decide next."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         for decision, quota in zip(decisions, quotas, strict=True):
             if decision.allowed:
                 self._local.note(quota.key, now=now, cost=quota.cost)
@@ -193,14 +201,14 @@ class RateLimiter:
         return answers
 
     def _degrade(self, reason: str) -> None:
-        self._resume_at = asyncio.get_running_loop().time() + PAUSE_SECONDS
+        self._resume_at = time.monotonic() + PAUSE_SECONDS
         DEGRADED.set(1)
         log.warning("rate_limit.degraded", reason=reason)
 
     def _decide_locally(self, quota: Quota) -> Decision:
         share = math.ceil(quota.limit / self._workers)
         local = Quota(quota.key, share, f"{quota.policy}-degraded", quota.cost)
-        return self._local.decide(local, now=asyncio.get_running_loop().time())
+        return self._local.decide(local, now=time.monotonic())
 
 
 def _decision(quota: Quota, allowed: int, remaining: int, reset: int, wait: int) -> Decision:

@@ -5,6 +5,7 @@ token valid again.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
@@ -180,4 +181,4 @@ class Revocations:
 
 
 def _now() -> float:
-    return asyncio.get_running_loop().time()
+    return time.monotonic()

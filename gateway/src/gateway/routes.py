@@ -116,17 +116,22 @@ ROUTES = (
 
 
 class RoutingTable:
-    """Finds the route of a path: exact templates by look-up, then those with segments, then those with a tail."""
+    """Finds the route of a path: exact templates by look-up, then those with segments, then those with a tail.
+
+    Shapes are sorted by how many segments they have, and tails are looked up by what comes before them, so that a
+    request does not pay for routes that are not its own.
+    """
 
     def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
         self._exact = {
             route.template: route for route in routes if "{}" not in route.template and "*" not in route.template
         }
-        self._shaped = [(route.template.split("/"), route) for route in routes if "{}" in route.template]
-        self._tails = sorted(
-            ((route.template[:-1], route) for route in routes if route.template.endswith("*")),
-            key=lambda entry: -len(entry[0]),
-        )
+        self._shaped: dict[int, list[tuple[list[str], Route]]] = {}
+        for route in routes:
+            if "{}" in route.template:
+                shape = route.template.split("/")
+                self._shaped.setdefault(len(shape), []).append((shape, route))
+        self._tails = {route.template[:-2]: route for route in routes if route.template.endswith("/*")}
 
     def find(self, path: str) -> Route | None:
         """Return the most specific route of a path."""
@@ -134,7 +139,17 @@ class RoutingTable:
         if exact is not None:
             return exact
         segments = path.split("/")
-        for shape, route in self._shaped:
-            if len(shape) == len(segments) and all(s in ("{}", p) for s, p in zip(shape, segments, strict=True)):
+        for shape, route in self._shaped.get(len(segments), ()):
+            if all(s in ("{}", p) for s, p in zip(shape, segments, strict=True)):
                 return route
-        return next((route for prefix, route in self._tails if path.startswith(prefix) and path != prefix), None)
+        return self._by_tail(path)
+
+    def _by_tail(self, path: str) -> Route | None:
+        """Return the route with the longest beginning; a tail is never empty."""
+        end = path.rfind("/", 0, -1)
+        while end > 0:
+            route = self._tails.get(path[:end])
+            if route is not None:
+                return route
+            end = path.rfind("/", 0, end)
+        return None
