@@ -17,6 +17,7 @@ from websockets.server import ServerProtocol
 
 from gateway.edge import MAX_HEAD
 from gateway.errors import HeaderFieldsTooLarge, HeadTimeout, TargetTooLong, TooManyConnections
+from gateway.http_answer import AnswerWriter
 
 REFUSAL = "taskloom.refusal"
 GONE = "taskloom.gone"
@@ -184,7 +185,10 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle
-        self._serving = self.loop.create_task(cycle.run_asgi(app))
+        writer = AnswerWriter(cycle)
+        self._serving = self.loop.create_task(
+            cycle.run_asgi(lambda scope, receive, _: app(scope, receive, writer.send))
+        )
         self._serving.add_done_callback(self.tasks.discard)
         self.tasks.add(self._serving)
 

@@ -12,6 +12,7 @@ from yarl import URL
 
 from gateway.breaker import Breaker, RetryBudget
 from gateway.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
+from gateway.http_answer import BODY_FOLLOWS
 from gateway.request_body import SMALL, BodyRefused, RequestBody, body_timeout
 from gateway.routes import Route
 
@@ -198,7 +199,7 @@ class Answer:
         length = response.content_length
         if response.status in WITHOUT_LENGTH or (length is not None and length <= SMALL):
             body = await response.read()
-            await self.begin(response)
+            await self.begin(response, body_follows=True)
             await self._send({"type": "http.response.body", "body": body})
             return
         await self.begin(response)
@@ -206,9 +207,11 @@ class Answer:
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def begin(self, response: aiohttp.ClientResponse) -> None:
+    async def begin(self, response: aiohttp.ClientResponse, *, body_follows: bool = False) -> None:
         """Pass on the head."""
         start = {"type": "http.response.start", "status": response.status, "headers": _passed_on(response)}
+        if body_follows:
+            start[BODY_FOLLOWS] = True
         self.has_begun = True
         await self._send(start)
 

@@ -1,0 +1,84 @@
+"""How an answer goes out: its head written in one pass, and a short body with it in one packet.
+
+uvicorn looks through each field by two regular expressions and writes head and body apart, which cost a request a
+system call and 10 us more. What comes after the head of a longer answer is uvicorn's, and so is all that is wrong.
+"""
+
+from starlette.types import Message
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+BODY_FOLLOWS = "taskloom.body_follows"
+"""In the start of an answer whose body is there as a whole and is sent next, without a wait between."""
+IN_VALUES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+IN_NAMES = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+WITHOUT_BODY = frozenset({204, 304})
+END: Message = {"type": "http.response.body", "body": b""}
+
+Fields = list[tuple[bytes, bytes]]
+
+
+class AnswerWriter:
+    """Sends one answer in the place of `cycle.send`, and notes in the cycle what that would have noted."""
+
+    __slots__ = ("_cycle", "_held")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._held = b""
+        """The head, as long as it waits for the body."""
+
+    async def send(self, message: Message) -> None:
+        cycle = self._cycle
+        if message["type"] != "http.response.start" or cycle.response_started or cycle.flow.write_paused:
+            await cycle.send(self._with_held(message))  # type: ignore[arg-type] # the same, typed more closely
+            return
+        if cycle.disconnected:
+            return
+        head = self._head(message["status"], [*cycle.default_headers, *message["headers"]])
+        cycle.response_started = True
+        cycle.waiting_for_100_continue = False
+        if BODY_FOLLOWS in message:
+            self._held = head
+        else:
+            cycle.transport.write(head)
+
+    def _with_held(self, message: Message) -> Message:
+        """Write the head that waits, with the body where it is as long as was said; return what is left to send."""
+        cycle, head, self._held = self._cycle, self._held, b""
+        if not head or cycle.disconnected:
+            return message
+        body = message.get("body", b"")
+        if cycle.chunked_encoding or cycle.scope["method"] == "HEAD" or len(body) != cycle.expected_content_length:
+            cycle.transport.write(head)
+            return message
+        cycle.transport.write(head + body)
+        cycle.expected_content_length = 0
+        return END
+
+    def _head(self, status: int, fields: Fields) -> bytes:
+        self._note_framing(fields)
+        cycle = self._cycle
+        if not cycle.keep_alive and not any(name == b"connection" for name, _ in fields):
+            fields.append((b"connection", b"close"))
+        if cycle.chunked_encoding is None and cycle.scope["method"] != "HEAD" and status not in WITHOUT_BODY:
+            cycle.chunked_encoding = True
+            fields.append((b"transfer-encoding", b"chunked"))
+        return b"%b%b\r\n\r\n" % (STATUS_LINE[status], _lines(fields))
+
+    def _note_framing(self, fields: Fields) -> None:
+        cycle = self._cycle
+        for name, value in fields:
+            if name == b"content-length":
+                cycle.expected_content_length = int(value)
+                cycle.chunked_encoding = False
+            elif name == b"connection" and value == b"close":
+                cycle.keep_alive = False
+
+
+def _lines(fields: Fields) -> bytes:
+    """Return the fields as lines. Raises RuntimeError for one with a byte that would begin another, or the body."""
+    lines = b"\r\n".join(map(b": ".join, fields))
+    ends = lines.translate(None, IN_VALUES)
+    if len(ends) != 2 * (len(fields) - 1) or b"".join([name for name, _ in fields]).translate(None, IN_NAMES):
+        raise RuntimeError("an answer with a field that is none")
+    return lines
