@@ -77,7 +77,9 @@ e2e-compose: install ## Build the images, start docker-compose.yml, and run the 
 chaos: install ## Kill what runs while people write and read, and count what was lost or done twice (make chaos ARGS="--kills 50")
 	@.venv/bin/python tests/chaos/run.py $(ARGS)
 
-bench: install ## Measure reads, lists, writes and live delivery beside the bare floor, with their bars (needs wrk)
+# The programs that are measured beside ours are installed here alone.
+bench: $(filter-out uv,$(UV)) ## Measure reads, lists, writes and live delivery beside the bare floor, with their bars (needs wrk)
+	@$(UV) sync --frozen --all-packages --group bench --compile-bytecode --quiet
 	@.venv/bin/python bench/run.py $(ARGS)
 
 bench-logins: install ## Measure logins, and other requests while fifty run at once

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from beside import CADDY, FLOOR
 from chassis.clock import utcnow
 from live import Delays
 from measure import Result
@@ -22,11 +23,12 @@ SHORT = {
 }
 PROCESSES = tuple(SHORT)
 """Whose time and memory is told, and what they are called in the table."""
-OURS, FLOOR, NAIVE = "Taskloom", "floor", "naive"
+OURS = "Taskloom"
 OF_FLOOR = 0.7
 RATES = {"read": 2000, "list": 1200, "create": 700, "mixed": 1300}
 P95 = {"read": 40, "list": 60, "create": 80, "mixed": 60}
 READ_CPU = 650
+OF_CADDY = 2.0
 LIVE_P99 = 100
 TITLES = {
     "read": "read a task by its id",
@@ -149,6 +151,8 @@ def _of_scenario(scenario: str, results: Mapping[str, Result]) -> Iterator[Bar]:
     if scenario == "read":
         spent = ours.cpu["gateway"] + ours.cpu["tasks"]
         yield _most(f"{title}: CPU of gateway and service", READ_CPU, spent, "us")
+    if CADDY in results:
+        yield _most("gateway: CPU, of Caddy's", OF_CADDY, ours.cpu["gateway"] / results[CADDY].cpu["gateway"], "")
     yield Bar(f"{title}: errors", "0", f"{ours.errors}", ours.errors == 0)
 
 

@@ -1,7 +1,7 @@
-"""Measures reads, lists and writes through the gateway beside the bare floor, live delivery, and memory.
+"""Measures reads, lists and writes beside the bare floor, the naive build and plain proxies; live delivery; memory.
 
 make bench                                                       # one table, and a file in bench/results
-make bench ARGS="--only read --seconds 5 --users 100 --tasks 20000"    # while working on one thing
+make bench ARGS="--only read --seconds 5 --users 100 --tasks 20000 --no-naive"    # while working on one thing
 
 The exit code is 1 when a bar was missed, which the table says.
 """
@@ -15,19 +15,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from beside import CADDY, ENVOY, FLOOR, NAIVE, PAIRS, Served, running_beside
 from chassis.clock import utcnow
 from live import Delays, delays_of
 from measure import Result, measure, require_wrk, settle
 from people import Person, make_people, make_teams
-from report import FLOOR, OURS, PROCESSES, Report, as_text, bars
-from scenarios import NAMES, by_name, by_token, requests_of
-from stack import LIMITS, UNLIMITED, Copy, running_copy, running_floor
+from report import OURS, PROCESSES, Report, as_text, bars
+from scenarios import NAMES, by_token, requests_of
+from stack import LIMITS, UNLIMITED, Copy, running_copy
 from stock import Stock, make_tasks
 
 RESULTS = Path(__file__).with_name("results")
 GOES_ON = ("tasks-background", "notifications", "notifications-background", "PostgreSQL")
 """Who works on a write after its answer."""
 WRITING = ("create", "mixed")
+USERS, TASKS = 1200, 200_000
+"""The sizes whose results are kept."""
 LIMIT = 100
 OF_ONE = 50
 """Writes of one person, of whom no more than a hundred requests a minute are served."""
@@ -42,7 +45,7 @@ def main() -> int:
         report = _measure_all(copy, options)
     text = as_text(report, options, commit())
     print(text)
-    if not options.only:
+    if not options.only and (options.users, options.tasks) == (USERS, TASKS):
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{utcnow():%Y-%m-%d}-{commit()}.txt").write_text(text, encoding="utf-8")
     missed = [bar.what for bar in bars(report) if not bar.is_met]
@@ -52,14 +55,16 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measures Taskloom beside the bare floor.")
-    parser.add_argument("--only", action="append", choices=NAMES, help="a scenario; again for more; nothing is kept")
+    parser.add_argument("--only", action="append", choices=NAMES, help="a scenario; again for more")
     parser.add_argument("--seconds", type=int, default=10, help="length of each scenario")
     parser.add_argument("--connections", type=int, default=32, help="connections of the load")
-    parser.add_argument("--users", type=int, default=1200, help="users who share the load")
-    parser.add_argument("--tasks", type=int, default=200_000, help="tasks that there are before")
+    parser.add_argument("--users", type=int, default=USERS, help="users who share the load")
+    parser.add_argument("--tasks", type=int, default=TASKS, help="tasks that there are before")
     parser.add_argument("--limit", type=int, default=LIMIT, help="requests a minute of a user")
     parser.add_argument("--writes", type=int, default=300, help="writes whose frames are waited for; 0 for none")
     parser.add_argument("--no-floor", action="store_true", help="without the bare floor beside it")
+    parser.add_argument("--no-naive", action="store_true", help="without the naive build beside it")
+    parser.add_argument("--no-proxies", action="store_true", help="without Caddy and Envoy in the gateway's place")
     return parser.parse_args()
 
 
@@ -71,8 +76,7 @@ def _measure_all(copy: Copy, options: argparse.Namespace) -> Report:
     settle(copy.pids())
     if options.writes:
         report.live = asyncio.run(_live(copy, people, options.writes))
-    with running_floor(copy.database_url()) as (url, pids):
-        beside = {} if options.no_floor else {FLOOR: (url, {**pids, "PostgreSQL": copy.pids()["PostgreSQL"]})}
+    with running_beside(copy, _wanted(options)) as beside:
         for name in options.only or NAMES:
             report.results[name] = _scenario(name, copy, beside, people, stock, options)
     report.memory["after the load"] = copy.memory()
@@ -99,22 +103,34 @@ async def _live(copy: Copy, people: Sequence[Person], writes: int) -> Delays:
     return Delays.of(delays)
 
 
-Served = Mapping[str, tuple[str, Mapping[str, int]]]
-"""Where others than ours serve the same, by name: a URL, and processes by name."""
+def _wanted(options: argparse.Namespace) -> list[str]:
+    names = {FLOOR: options.no_floor, NAIVE: options.no_naive, CADDY: options.no_proxies, ENVOY: options.no_proxies}
+    return [name for name, is_left_out in names.items() if not is_left_out]
 
 
 def _scenario(
-    name: str, copy: Copy, beside: Served, people: Sequence[Person], stock: Stock, options: argparse.Namespace
+    name: str,
+    copy: Copy,
+    beside: Mapping[str, Served],
+    people: Sequence[Person],
+    stock: Stock,
+    options: argparse.Namespace,
 ) -> dict[str, Result]:
-    """Measure ours and what is beside it, one right after the other."""
-    load = {"seconds": options.seconds, "connections": options.connections}
+    """Measure ours and what is beside it, one right after the other; plain proxies by reads alone."""
     pids = {process: pid for process, pid in copy.pids().items() if process in PROCESSES}
-    drains = GOES_ON if name in WRITING else ()
-    lines = requests_of(name, people, stock, by_token)
-    found = {OURS: measure(copy.api, lines, pids, drains=drains, **load)}
-    for by, (url, of_it) in beside.items():
-        found[by] = measure(url, requests_of(name, people, stock, by_name), of_it, **load)
-    return found
+    ours = Served(copy.api, pids, lambda: by_token)
+    served = {OURS: ours, **{by: one for by, one in beside.items() if name == "read" or by in PAIRS}}
+    return {
+        by: measure(
+            one.url,
+            requests_of(name, people, stock, one.sender()),
+            one.pids,
+            drains=GOES_ON if one is ours and name in WRITING else (),
+            seconds=options.seconds,
+            connections=options.connections,
+        )
+        for by, one in served.items()
+    }
 
 
 def commit() -> str:

@@ -1,4 +1,4 @@
-"""Starting what is measured: a copy of Taskloom with users and tasks, and the bare floor over the same database."""
+"""Starting what is measured: a copy of Taskloom, and users with a task each who sign up."""
 
 import asyncio
 import json
@@ -15,12 +15,10 @@ from typing import Any
 
 import httpx2
 import psutil
-from measure import listens
 from taskloom_cli.data import DataFolder
 from taskloom_cli.environment import Ports, process_environments, read_passwords
 from taskloom_cli.ports import HOST, free_ports
 from taskloom_cli.postgres import SUPERUSER
-from testkit.servers import wait_until
 
 PASSWORD = "violet-harbor-77"  # noqa: S105 - it opens nothing
 UNLIMITED = "100000000"
@@ -65,6 +63,11 @@ class Copy:
         password = read_passwords(DataFolder(self.data, ephemeral=True)).superuser
         return f"postgresql://{SUPERUSER}:{password}@{self.database_url().rpartition('@')[2]}"
 
+    def port_of(self, service: str) -> int:
+        """Return where a service listens."""
+        noted = json.loads((self.data / "run.json").read_text(encoding="utf-8"))["ports"]
+        return int(noted["api"][service])
+
     def environments(self) -> dict[str, dict[str, str]]:
         """Return what each process is told."""
         ports: dict[str, Any] = json.loads((self.data / "run.json").read_text(encoding="utf-8"))["ports"]
@@ -103,22 +106,6 @@ def running_copy(settings: Mapping[str, str] = NO_LIMITS) -> Iterator[Copy]:
             process.send_signal(signal.SIGINT)
             process.wait(20)
             process.stdout.close()
-
-
-@contextmanager
-def running_floor(database_url: str) -> Iterator[tuple[str, dict[str, int]]]:
-    """Run the bare floor; yield its URL and its processes by name."""
-    front, back = free_ports(2)
-    script = str(Path(__file__).with_name("floor.py"))
-    service = subprocess.Popen([sys.executable, script, "service", str(back), database_url])
-    proxy = subprocess.Popen([sys.executable, script, "proxy", str(front), f"http://{HOST}:{back}"])
-    try:
-        wait_until(lambda: listens(front) and listens(back), what="the floor")
-        yield f"http://{HOST}:{front}", {"gateway": proxy.pid, "tasks": service.pid}
-    finally:
-        for process in (proxy, service):
-            process.terminate()
-            process.wait(10)
 
 
 async def make_users(api: str, count: int) -> list[User]:
