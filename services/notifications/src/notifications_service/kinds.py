@@ -28,6 +28,8 @@ Kind = Literal[
 ]
 """Of the kinds that fit, the first is told."""
 AnyKind = Literal["*"]
+KindOrAny = Literal[AnyKind, Kind]
+"""One literal, since a union of two would name its parts in what is wrong with a value."""
 Channel = Literal["inbox", "email", "chat", "push"]
 Mode = Literal["instant", "digest", "off"]
 

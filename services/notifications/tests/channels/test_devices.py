@@ -171,6 +171,11 @@ async def test_one_device_that_two_register_at_once_is_one_of_them(api, test_gat
             "INVALID_KEY",
             "subscription.keys.auth",
         ),
+        (
+            {"subscription": {**SUBSCRIPTION_EXAMPLE, "expirationTime": "soon"}},
+            "WRONG_TYPE",
+            "subscription.expirationTime",
+        ),
     ],
 )
 async def test_what_is_no_device_is_refused(register, changed, code, field):

@@ -117,6 +117,7 @@ async def test_r32_a_repeated_key_gets_the_first_answer(put):
     [
         ({"preferences": None}, ("WRONG_TYPE", "preferences")),
         ({"preferences": [line(mode="sometimes")]}, ("NOT_ALLOWED", "preferences.0.mode")),
+        ({"preferences": [line(kind="sometimes")]}, ("NOT_ALLOWED", "preferences.0.kind")),
         ({"preferences": [line("inbox", "digest")]}, ("DIGEST_IS_MAIL", "preferences.0")),
         ({"preferences": [line(), line()]}, ("REPEATED_PREFERENCE", None)),
         ({"preferences": [line(scope={"type": "workspace"})]}, ("SCOPE_ID", "preferences.0.scope")),

@@ -13,7 +13,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictFloat,
-    StrictInt,
     StringConstraints,
     model_validator,
 )
@@ -71,9 +70,7 @@ class Subscription(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     endpoint: Url
-    expiration_time: StrictInt | StrictFloat | None = Field(
-        default=None, alias="expirationTime", description="Not looked at."
-    )
+    expiration_time: StrictFloat | None = Field(default=None, alias="expirationTime", description="Not looked at.")
     keys: SubscriptionKeys
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from notifications_service.kinds import CHANNELS, AnyKind, Channel, Kind, Mode
+from notifications_service.kinds import CHANNELS, AnyKind, Channel, Kind, KindOrAny, Mode
 
 ScopeType = Literal["all", "workspace", "project"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -30,7 +30,7 @@ NARROWNESS: dict[ScopeType, int] = {"all": 0, "workspace": 1, "project": 2}
 class Line:
     """One wish: of this kind (or any), on this channel, in this place, so."""
 
-    kind: AnyKind | Kind
+    kind: KindOrAny
     channel: Channel
     scope: ScopeType
     scope_id: UUID | None
@@ -128,7 +128,7 @@ def decisions(wishes: Wishes, *, kind: Kind, place: Place, urgent: bool, now: da
     }
 
 
-def without_mail(lines: Sequence[Line], kind: AnyKind | Kind) -> list[Line]:
+def without_mail(lines: Sequence[Line], kind: KindOrAny) -> list[Line]:
     """Return the lines with mail of a kind turned off wherever it was wanted; `*` is mail of any kind."""
     others = [one for one in lines if one.channel != "email" or kind not in (ANY_KIND, one.kind)]
     if kind == ANY_KIND:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from pydantic_core import PydanticCustomError
 
 from notifications_service.digests.rules import Frequency, Rhythm
-from notifications_service.kinds import AnyKind, Channel, Kind, Mode
+from notifications_service.kinds import Channel, Kind, KindOrAny, Mode
 from notifications_service.people.rules import zone_of
 from notifications_service.preferences.rules import WEEKDAYS, Line, QuietHours, ScopeType, Weekday, Wishes
 
@@ -50,7 +50,7 @@ class Preference(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: AnyKind | Kind = Field(description="What of; `*` is anything.")
+    kind: KindOrAny = Field(description="What of; `*` is anything.")
     channel: Channel
     scope: Scope = Field(default_factory=Scope)
     mode: Mode = Field(description="At once, in the next digest (of mail alone), or not at all.")
@@ -206,7 +206,7 @@ class ScopeOut(BaseModel):
 class PreferenceOut(BaseModel):
     """How you are told of a kind on a channel, in a place."""
 
-    kind: AnyKind | Kind
+    kind: KindOrAny
     channel: Channel
     scope: ScopeOut
     mode: Mode

@@ -8,7 +8,7 @@ from chassis.clock import utcnow
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.digests.rules import next_slot
-from notifications_service.kinds import AnyKind, Channel, Kind
+from notifications_service.kinds import Channel, Kind, KindOrAny
 from notifications_service.people.rules import zone_of
 from notifications_service.preferences import repository
 from notifications_service.preferences.errors import PreferencesVersionConflict, ProjectNotFound, WorkspaceNotFound
@@ -87,7 +87,7 @@ async def replace_preferences(
     return PreferencesOut.of(row, lines=lines_of(row))
 
 
-async def turn_off_mail(session: AsyncSession, *, user_id: UUID, kind: AnyKind | Kind) -> None:
+async def turn_off_mail(session: AsyncSession, *, user_id: UUID, kind: KindOrAny) -> None:
     """Tell somebody nothing more of a kind by mail, or with `*` nothing at all; the rest stays as it is."""
     await repository.begin(session, user_id=user_id, updated_at=utcnow())
     row = await repository.find(session, user_id, lock=True)
