@@ -9,6 +9,7 @@ from chassis.settings import DatabaseSettings
 from pydantic import SecretStr
 from sqlalchemy import text
 from testkit.databases import create_database
+from testkit.waiting import eventually
 
 THINGS = """
 CREATE TABLE thing (
@@ -62,3 +63,18 @@ def count(database: Database) -> Callable[..., object]:
             return (await connection.execute(text("SELECT count(*) FROM thing"))).scalar_one()
 
     return count
+
+
+@pytest.fixture
+def working(database: Database) -> Callable[..., object]:
+    """Waits until so many sessions sleep."""
+    query = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND wait_event = 'PgSleep'")
+
+    async def working(sessions: int) -> None:
+        async def look() -> bool:
+            async with database.reader.connect() as connection:
+                return (await connection.execute(query)).scalar_one() == sessions
+
+        await eventually(look)
+
+    return working

@@ -156,6 +156,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
         field_codes=FIELD_CODES,
         actions=RULES,
         events=EVENTS,
+        shortcuts=(tasks.SHORTCUT,),
         health=health,
         state={
             "database": database,

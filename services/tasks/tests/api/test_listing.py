@@ -229,6 +229,7 @@ async def hurried(settings, database_settings, contract):
 
 async def test_r39_what_takes_the_database_too_long_is_ended_and_told(roster, database, hurried):
     asked = [
+        ("GET", f"/tasks/{(await roster.task())['id']}", None),
         ("GET", "/tasks?sort=title", None),
         ("GET", "/tasks?cursor=", None),
         ("POST", "/tasks/search", {"filter": "title contains a"}),

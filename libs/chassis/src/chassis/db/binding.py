@@ -4,11 +4,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.util import await_only
 
 BOUND = "bound"
 NOBODY = ""
 NO_ROLE = "none"
+BIND = "SELECT set_config('role', $1, false), set_config($2, $3, false)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,11 @@ def bind_when_taken(dbapi_connection: Any, record: Any, _proxy: Any) -> None:
     if had == wanted:
         return
     role, setting, caller = _told(wanted, had)
-    cursor = dbapi_connection.cursor()
     try:
-        cursor.execute("SELECT set_config('role', $1, false), set_config($2, $3, false)", (role, setting, caller))
-    except dbapi_connection.dbapi.Error as error:
+        # By the driver itself: a cursor of SQLAlchemy costs as much again as the round trip.
+        await_only(dbapi_connection.driver_connection.fetchrow(BIND, role, setting, caller))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         raise DisconnectionError from error
-    finally:
-        cursor.close()
     record.info[BOUND] = wanted
 
 

@@ -25,6 +25,7 @@ from chassis.web.identity import calling_service, current_principal
 from chassis.web.middleware import RequestMiddleware
 from chassis.web.openapi import complete_document, serve_document
 from chassis.web.routing import PUBLIC_MARK, StrictRoute, all_of, policy_of, token_rule
+from chassis.web.shortcuts import Shortcut, Shortcuts
 from chassis.web.validation import FIELD_CODES
 
 NONE_OF_ITS_OWN: Mapping[str, str] = MappingProxyType({})
@@ -57,11 +58,12 @@ def create_app(
     field_codes: Mapping[str, str] = NONE_OF_ITS_OWN,
     actions: Collection[str] | None = None,
     events: Sequence[EventContract] = (),
+    shortcuts: Sequence[Shortcut] = (),
 ) -> FastAPI:
     """Return the app of a service.
 
     `actions` are all that a route's policy may name, in a service that decides by policies: then every route for users
-    has one. `events` are those that the service publishes.
+    has one. `events` are those that the service publishes, and `shortcuts` answer what is asked for most.
     `field_codes` are codes about single fields that are the service's own, with a sentence each. `state` is what the
     request dependencies of chassis.web look for: `database`, `identities`, `idempotency_table`, and whatever the
     service's own need; `answers_by` is how its handlers are called (chassis.web.repeating).
@@ -92,6 +94,7 @@ def create_app(
     app.add_exception_handler(SQLAlchemyError, _on_database_failure)
     app.add_exception_handler(OSError, _on_database_failure)
     app.add_exception_handler(Replay, _on_replay)
+    app.add_middleware(Shortcuts, routers=routers, shortcuts=shortcuts)
     app.add_middleware(RequestMiddleware)
     app.add_middleware(BodyLimitInEnvelope)
     complete_document(app, routers, {**FIELD_CODES, **field_codes})

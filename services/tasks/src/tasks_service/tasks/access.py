@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chassis.errors import Forbidden
 from chassis.identity import Principal
-from chassis.web.database import PrimaryConnection, Write, Writing
+from chassis.web.database import PrimaryConnection, Write, Writing, bound_of
 from chassis.web.flags import Flag
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Path, Query, Request
@@ -58,6 +58,12 @@ NamedTask = Annotated[Named, Depends(named_task)]
 async def readable_task(named: NamedTask, caller: CurrentPrincipal, connection: FreshConnection) -> RowMapping:
     """Load a task that the caller may see. Raises TaskNotFound."""
     return await _seen(connection, caller, named)
+
+
+async def plainly_readable(request: Request, caller: Principal, task_id: UUID) -> RowMapping | None:
+    """Load a task that the caller may see, past SQLAlchemy's execution."""
+    database = request.app.state.database
+    return await repository.find_visible_directly(database, bound_of(request), caller=caller, task_id=task_id)
 
 
 async def locatable_task(named: NamedTask, caller: CurrentPrincipal, connection: PrimaryConnection) -> RowMapping:

@@ -1,4 +1,5 @@
 from typing import Annotated, Any
+from uuid import UUID
 
 from chassis.errors import Forbidden, IfMatchRequired, InvalidCursor, NotFound
 from chassis.identity import Principal
@@ -10,7 +11,9 @@ from chassis.web.openapi import bare_example, errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, policy, scope
+from chassis.web.shortcuts import Shortcut
 from fastapi import Query, Request, Response
+from pydantic import BaseModel
 from sqlalchemy import RowMapping
 
 from tasks_service.assignees.errors import AssigneeNoAccess
@@ -29,7 +32,14 @@ from tasks_service.statuses.errors import StatusNotFound
 from tasks_service.subtasks.errors import Cycle, OpenSubtasks, ParentNotFound, TooDeep
 from tasks_service.subtasks.rules import Children
 from tasks_service.tasks import service
-from tasks_service.tasks.access import DeletableTask, LocatableTask, Permanently, ReadableTask, WritableTask
+from tasks_service.tasks.access import (
+    DeletableTask,
+    LocatableTask,
+    Permanently,
+    ReadableTask,
+    WritableTask,
+    plainly_readable,
+)
 from tasks_service.tasks.errors import (
     AmbiguousKey,
     CustomTooLong,
@@ -138,8 +148,24 @@ async def read_task(
 ) -> Response:
     tasks = await shown(connection, [task], caller, include)
     [view] = only(tasks, fields, [REGISTRY[name].field for name in include])
-    answer = reply(view, meta=_meta(task), headers={"etag": etag(task["version"])})
+    answer = _read(task, view)
     return answer if include or task["had_another_key"] else unless_unchanged(request, answer)
+
+
+async def read_plainly(request: Request, caller: Principal, task_id: UUID) -> Response | None:
+    """Answer as read_task does for an id and nothing else; None where there is no such task for the caller."""
+    task = await plainly_readable(request, caller, task_id)
+    if task is None:
+        return None
+    answer = _read(task, TaskOut.of(task))
+    return answer if task["had_another_key"] else unless_unchanged(request, answer)
+
+
+def _read(task: RowMapping, view: BaseModel) -> Response:
+    return reply(view, meta=_meta(task), headers={"etag": etag(task["version"])})
+
+
+SHORTCUT = Shortcut(read_task, read_plainly, other_forms=frozenset({b"x-min-cursor"}))
 
 
 @router.patch(

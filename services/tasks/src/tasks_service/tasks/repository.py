@@ -8,6 +8,9 @@ from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.db.base import table_of
+from chassis.db.binding import Bound
+from chassis.db.direct import DirectRead
+from chassis.db.engine import Database
 from chassis.identity import Principal
 from sqlalchemy import (
     CompoundSelect,
@@ -178,6 +181,20 @@ async def find_visible(reader: Reader, *, caller: Principal, task_id: UUID) -> R
     result = await reader.execute(statement, {**seen_by(caller), "task_id": task_id})
     row: RowMapping | None = result.mappings().one_or_none()
     return row
+
+
+@cache
+def _directly_by_id(sight: Sight) -> DirectRead:
+    return DirectRead(_visible_by_id(sight))
+
+
+async def find_visible_directly(
+    database: Database, bound: Bound | None, *, caller: Principal, task_id: UUID
+) -> RowMapping | None:
+    """Return what find_visible does, past SQLAlchemy's execution."""
+    values = {**seen_by(caller), "task_id": task_id}
+    row = await _directly_by_id(sight_of(caller)).first(database, bound, values)
+    return typing.cast("RowMapping | None", row)
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | None:

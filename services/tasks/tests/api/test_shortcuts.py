@@ -1,0 +1,195 @@
+"""A task that is read by its id is answered before it is routed, and just as its route answers (ADR 19).
+
+The same question with `workspace_id`, which says nothing of an id, goes to the route.
+"""
+
+import pytest
+from chassis.clock import utcnow
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from prometheus_client import REGISTRY
+from testkit.statements import statements_seen
+
+ROUTE = {"workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01"}
+ID = {"x-request-id": "the-same-of-both"}
+FULL = {
+    "title": 'A \u00fc \U0001f95b "quoted" \\ and </script>',
+    "description": "# Much\n\nMore.",
+    "priority": "urgent",
+    "start": "2026-11-01",
+    "deadline": "2026-12-24",
+    "estimate_minutes": 90,
+    "completion_policy": "quorum:2",
+    "external_source": "crm",
+    "external_id": "7 \u00e4",
+    "custom": {"a": [1, 2.5, -0.0, 1e21, 9007199254740993, None, True, {"b": ""}], "\u00fc": "\u2028"},
+}
+DUES = ("2026-12-01", {"at": "2026-12-01T09:00:00Z", "timezone": "Europe/Berlin"}, {"local": "2026-12-01T09:00:00"})
+TAGS = ('"1"', 'W/"1"', "*", '"7", "1"', '"7"', "", "1")
+
+
+def told(answer):
+    headers = [(name, value) for name, value in answer.headers.items() if name != "server-timing"]
+    return answer.status_code, headers, answer.content
+
+
+@pytest.fixture
+def both(roster):
+    """Asks for a task by the shortcut and by the route, and returns what both say."""
+
+    async def ask(name, own, method="GET", **headers):
+        given = {**own, **ID, **headers}
+        short = await roster.api.request(method, f"/api/v1/tasks/{name}", headers=given)
+        routed = await roster.api.request(method, f"/api/v1/tasks/{name}", params=ROUTE, headers=given)
+        assert told(short) == told(routed), (name, method, headers)
+        return short
+
+    return ask
+
+
+async def tasks_of_all_kinds(roster):
+    """Return tasks by what is special about them."""
+    task = await roster.task()
+    full = await roster.task(**FULL, assignees=roster.several("member", "editor"), parent_id=task["id"])
+    made = {"plain": task, "full": full}
+    for due in DUES:
+        made[f"due {due}"] = await roster.task(due=due)
+    made["done"] = await roster.task()
+    await roster.ok("owner", "PATCH", f"/tasks/{made['done']['id']}", {"status": "done"})
+    private = {"name": "Q", "workspace_id": str(roster.workspace_id), "visibility": "private"}
+    made["private"] = await roster.task(project_id=(await roster.ok("owner", "POST", "/projects", private))["id"])
+    made["shared"] = await roster.task(project_id=made["private"]["project_id"])
+    body = {"role": "commenter"}
+    await roster.ok("owner", "PUT", f"/tasks/{made['shared']['id']}/shares/{roster.id('guest')}", body)
+    made["moved"] = await roster.task()
+    there = {"project_id": made["private"]["project_id"]}
+    await roster.ok("owner", "POST", f"/tasks/{made['moved']['id']}/move", there)
+    archived = await roster.ok("owner", "POST", "/projects", {**private, "visibility": "workspace"})
+    made["archived"] = await roster.task(project_id=archived["id"])
+    await roster.ok("owner", "POST", f"/projects/{archived['id']}/archive")
+    for kind, query in (("trashed", ""), ("purged", "?permanent=true")):
+        made[kind] = await roster.task()
+        await roster.ok("owner", "DELETE", f"/tasks/{made[kind]['id']}{query}")
+    return {kind: one["id"] for kind, one in made.items()} | {"nothing": str(uuid7())}
+
+
+def callers_of_all_kinds(roster, private_project):
+    """Return headers by whose they are."""
+    gateway, owner = roster.gateway, roster.ids["owner"]
+    token = {
+        "token": {},
+        "token of the workspace": {"workspace_id": roster.workspace_id},
+        "token of another workspace": {"workspace_id": uuid7()},
+        "token of the project": {"project_ids": [roster.project_id]},
+        "token of another project": {"project_ids": [private_project]},
+        "token of no project": {"project_ids": []},
+        "token of both": {"workspace_id": roster.workspace_id, "project_ids": [roster.project_id]},
+        "token that reads only": {"read_only": True},
+        "bot": {"bot": True},
+    }
+    signed = gateway._signer  # noqa: SLF001 - what is over can't be had otherwise
+    late = signed.sign(Principal(owner, uuid7()), now=utcnow().replace(year=2020))
+    return {
+        **{name: gateway.headers(user_id) for name, user_id in roster.ids.items()},
+        **{name: gateway.token_headers(owner, "tasks:read", **bounds) for name, bounds in token.items()},
+        "token without a scope": gateway.token_headers(owner),
+        "token that writes": gateway.token_headers(owner, "tasks:write"),
+        "service": gateway.service_headers(),
+        "nobody": {},
+        "a liar": {"x-taskloom-identity": "a.b.c"},
+        "too late": {"x-taskloom-identity": late},
+    }
+
+
+async def test_r36_the_shortcut_says_what_the_route_says_of_each_task_to_each_caller(roster, both):
+    tasks = await tasks_of_all_kinds(roster)
+    [(private,)] = await roster.rows("SELECT project_id FROM tasks.task WHERE id = :id", id=tasks["private"])
+    callers = callers_of_all_kinds(roster, private)
+    seen = {
+        (who, kind): (await both(task_id, own)).status_code
+        for who, own in callers.items()
+        for kind, task_id in tasks.items()
+    }
+    gone = {"trashed", "purged", "nothing"}
+    everything = tasks.keys() - gone
+    visible = {who: {kind for kind in tasks if seen[who, kind] == 200} for who in callers}
+    for who in ("owner", "admin", "token", "token of the workspace", "token that reads only", "bot"):
+        assert visible[who] == everything, who
+    hidden = {"private", "shared", "moved"}
+    assert visible["member"] == everything - hidden
+    assert visible["viewer"] == everything - hidden - {"archived"}
+    assert visible["guest"] == {"shared"}
+    assert visible["token of another project"] == hidden
+    assert visible["token of the project"] == everything - hidden - {"archived"} == visible["token of both"]
+    for who in ("stranger", "token of another workspace", "token of no project"):
+        assert {seen[who, kind] for kind in tasks} == {404}, who
+    for who, status in (("token without a scope", 403), ("token that writes", 403), ("service", 401), ("nobody", 401)):
+        assert {seen[who, kind] for kind in tasks} == {status}, who
+    assert {seen[who, kind] for who in ("a liar", "too late") for kind in tasks} == {401}
+
+
+async def test_o5_the_shortcut_is_told_what_the_caller_has_as_the_route_is(roster, both):
+    task, moved = await roster.task(), await roster.task()
+    there = await roster.ok("owner", "POST", "/projects", {"name": "Q", "workspace_id": str(roster.workspace_id)})
+    await roster.ok("owner", "POST", f"/tasks/{moved['id']}/move", {"project_id": there["id"]})
+    own = roster.gateway.headers(roster.ids["owner"])
+    for method in ("GET", "HEAD"):
+        answers = [await both(task["id"], own, method, **{"if-none-match": tag}) for tag in TAGS]
+        assert [one.status_code for one in answers] == [304, 304, 304, 304, 200, 200, 200]
+        # Its key is its project's to say, so that no tag is of all that is shown.
+        assert (await both(moved["id"], own, method, **{"if-none-match": "*"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "headers", "status"),
+    [
+        ("{id}", {}, 200),
+        ("{upper}", {}, 200),
+        ("{upper}", {"prefer": "return=minimal", "x-timezone": "nowhere", "content-length": "0"}, 200),
+        ("{key}", {}, 200),
+        ("{id}/", {}, 404),
+        ("{id}%0A", {}, 404),
+        ("%7B{id}%7D", {}, 404),
+        ("{hex}", {}, 404),
+        ("{id}", {"x-min-cursor": "nonsense"}, 400),
+        ("{id}", {"x-min-cursor": ""}, 400),
+        ("{id}", {"x-request-id": "no"}, 200),
+    ],
+    ids=str,
+)
+async def test_r31_what_is_asked_for_in_another_form_goes_to_the_route(roster, form, headers, status):
+    task = await roster.task()
+    names = {"id": task["id"], "upper": task["id"].upper(), "hex": task["id"].replace("-", ""), "key": task["key"]}
+    # Over all workspaces of the caller a key is enough here.
+    answer = await roster.ask("owner", "GET", f"/tasks/{form.format_map(names)}", **headers)
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.json()["data"] == task
+
+
+async def test_r31_an_unknown_parameter_is_told_by_the_route(roster):
+    task = await roster.task()
+    for query, status in (("x=1", 422), ("fields=nothing", 422), ("fields=title", 200), ("include=permissions", 200)):
+        assert (await roster.ask("owner", "GET", f"/tasks/{task['id']}?{query}")).status_code == status
+
+
+async def test_r36_the_shortcut_has_one_statement_and_what_is_gone_another(roster, database):
+    task = await roster.task()
+    for name, statements in ((task["id"], 0), (f"{task['id']}?fields=title", 1), (uuid7(), 1)):
+        with statements_seen(database.reader) as seen:
+            await roster.ask("owner", "GET", f"/tasks/{name}")
+        # The one of a shortcut goes past what is looked at here.
+        assert len(seen) == statements, name
+
+
+async def test_r65_the_shortcut_is_logged_and_counted_as_its_route(roster, both):
+    task = await roster.task()
+    own = roster.gateway.headers(roster.ids["owner"])
+    counted = []
+    for _ in range(2):
+        text = REGISTRY.get_sample_value(
+            "taskloom_http_requests_total", {"method": "GET", "route": "/api/v1/tasks/{task_id}", "status": "200"}
+        )
+        counted.append(text or 0)
+        await both(task["id"], own)
+    assert counted[1] - counted[0] == 2
