@@ -277,7 +277,7 @@ async def world(unknown_world: World, database: Database) -> World:
             "workspace_id": unknown_world.workspace_id,
             "project_id": unknown_world.project_id,
         }
-        await locations.put_location(session, {**place, "changed_seq": 10, "deleted": False})
+        await locations.put_locations(session, [{**place, "changed_seq": 10, "deleted": False}])
         await locations.put_project(session, unknown_world.project())
         guest = {"project_id": unknown_world.project_id, "user_id": unknown_world.people["guest"], "role": "viewer"}
         await locations.put_project_member(session, {**guest, "changed_seq": 9, "removed": False})

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import redis.asyncio as redis
 from chassis.broker.port import BrokerUnavailable, Message, Queue, Reject, Retry, Unroutable
 from chassis.broker.streams import StreamsTransport
 from chassis.ids import uuid7
@@ -263,6 +265,36 @@ async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, tasks)
         return second.id in seen
 
     await eventually(second_came)
+    await transport.close()
+
+
+async def test_what_is_done_at_the_same_time_is_settled_at_once_by_a_streams_broker(own_valkey, tasks):
+    """Thirty deliveries that end together cost a round trip or two, and one that fails is delivered again alone."""
+    transport, queue = StreamsTransport(own_valkey.url, prefix="t"), Queue("q", ("thing.#",), ordered=False)
+    server = redis.Redis.from_url(own_valkey.url)
+    await transport.declare(queue)
+    seen, together = Counter(), asyncio.Barrier(30)
+    messages = [message() for _ in range(30)]
+
+    async def take(one):
+        seen[one.id] += 1
+        if seen[one.id] == 1:
+            await together.wait()
+            if one.id == messages[7].id:
+                raise Reject("never")
+
+    tasks(transport.consume(queue, take, prefetch=30))
+    await transport.publish(messages)
+
+    async def is_settled():
+        return await transport.depth(queue.name) == 0 and await transport.dead(queue.name) == 1
+
+    await eventually(is_settled)
+    pending = await server.xpending("{t}:queue:q", "consumers")
+    # One is the script's that buries.
+    assert (await server.info("commandstats"))["cmdstat_xack"]["calls"] <= 4
+    assert (pending["pending"], set(seen.values()), len(seen)) == (0, {1}, 30)
+    await server.aclose()
     await transport.close()
 
 

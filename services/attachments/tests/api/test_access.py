@@ -134,7 +134,7 @@ async def test_a_task_that_nobody_knows_is_404_after_one_question(api, unknown_w
 async def test_a_deleted_task_is_404_without_a_question(api, world, database, tasks_api):
     async with transaction(database) as session:
         place = {"task_id": world.task_id, "workspace_id": world.workspace_id, "changed_seq": 11, "deleted": True}
-        await locations.put_location(session, place)
+        await locations.put_locations(session, [place])
     assert (await api.get(world.path, headers=world.headers("owner"))).status_code == 404
     assert tasks_api.calls == []
 

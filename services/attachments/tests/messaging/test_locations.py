@@ -1,6 +1,7 @@
 """The projection of tasks and memberships, from the broker to the decision (R46, R48)."""
 
 import asyncio
+import random
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope
 from sqlalchemy import select, text
+from testkit.statements import statements_seen
 from testkit.waiting import eventually
 
 CONTRACTS = Path(__file__).parents[4] / "contracts" / "events" / "tasks"
@@ -392,6 +394,44 @@ def test_n2_the_role_in_a_task_is_the_highest_that_is_given(workspace_role, is_p
     ladder = ["manager", "editor", "commenter", "viewer"]
     expected = next((role for role in ladder if role in given), None)
     assert found == ("manager" if workspace_role in {"owner", "admin"} else expected)
+
+
+async def test_many_changes_are_taken_in_at_once_whatever_order_they_come_in(world, database):
+    """Of each task the last one counts, and twenty tasks cost a statement as one does."""
+    ids = [uuid7() for _ in range(20)]
+    events = [
+        event(
+            "task.deleted.v1" if sequence == 3 and number % 2 else "task.updated.v1",
+            sequence=sequence,
+            workspace_id=world.workspace_id,
+            data={"entity_type": "task", "entity_id": str(task_id), "project_id": str(world.project_id)},
+        )
+        for sequence in (2, 3, 1)
+        for number, task_id in enumerate(ids)
+    ]
+    events.insert(7, member_event(world, "member.added.v1", 9, "owner", "owner"))
+    random.Random(6).shuffle(events)
+    with statements_seen(database.writer) as statements:
+        async with transaction(database) as session:
+            await on_change.handle_all(events, session)
+    assert len(statements) == 2
+    async with database.reader.connect() as reader:
+        table = repository.location.c
+        found = await reader.execute(select(table.task_id, table.changed_seq, table.deleted).order_by(table.task_id))
+        found = {row[0]: tuple(row[1:]) for row in found}
+    assert {one: found[one] for one in ids} == {one: (3, bool(number % 2)) for number, one in enumerate(ids)}
+
+
+async def test_one_change_that_is_none_keeps_no_other_one_back(world, database, transport, worker, send):
+    right, wrong = (task_event(world, "task.updated.v1", sequence) for sequence in (13, 14))
+    wrong.data["project_id"] = "no id"
+    await send(right, wrong, member_event(world, "member.added.v1", 12, "owner", "admin"))
+
+    async def is_done():
+        return await transport.dead(LOCATIONS.name) == 1 and await taken_in(database) == 2
+
+    await eventually(is_done)
+    assert await state(database, world) == ([(13, False)], [("admin", 12, False)])
 
 
 @pytest.mark.parametrize("event_type", ["task.created.v1", "task.updated.v1", "task.deleted.v1", "member.added.v1"])

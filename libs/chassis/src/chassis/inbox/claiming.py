@@ -4,11 +4,12 @@ from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Table
+from sqlalchemy import Table, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.clock import utcnow
+from chassis.db.arrays import rows_of, uuids
 from chassis.db.purging import delete_batch
 
 KEPT = timedelta(days=14)
@@ -30,8 +31,9 @@ async def claim_all(
 
     They are entered in one order, so that two who claim some of the same wait for each other and not in a ring.
     """
-    rows = [{"consumer": consumer, "event_id": one} for one in sorted(event_ids)]
-    statement = insert(table).values(rows).on_conflict_do_nothing()
+    events = rows_of("events", id=uuids(sorted(event_ids)))
+    claimed = select(literal(consumer), events.c.id).order_by(events.c.id)
+    statement = insert(table).from_select(["consumer", "event_id"], claimed).on_conflict_do_nothing()
     return frozenset((await session.execute(statement.returning(table.c.event_id))).scalars())
 
 

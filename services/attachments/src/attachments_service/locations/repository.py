@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from chassis.db.projections import put_unless_newer
+from chassis.db.projections import put_all_unless_newer, put_unless_newer
 from chassis.db.purging import delete_batch
 from chassis.identity import Principal
 from sqlalchemy import (
@@ -50,9 +50,9 @@ STANDING = (
 """The fields of a Standing; without a role in the workspace there is none."""
 
 
-async def put_location(session: AsyncSession, values: Mapping[str, Any]) -> None:
-    """Take in where a task lives unless a later state is known."""
-    await put_unless_newer(session, location, values, keys=["task_id"])
+async def put_locations(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Take in where tasks live, of each unless a later state is known."""
+    await put_all_unless_newer(session, location, rows, keys=["task_id"])
 
 
 async def put_membership(session: AsyncSession, values: Mapping[str, Any]) -> None:
