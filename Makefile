@@ -82,6 +82,9 @@ bench: $(filter-out uv,$(UV)) ## Measure reads, lists, writes and live delivery 
 	@$(UV) sync --frozen --all-packages --group bench --compile-bytecode --quiet
 	@.venv/bin/python bench/run.py $(ARGS)
 
+bench-connections: install ## Measure the mixed load while ten thousand connections are kept open at the gateway (needs wrk)
+	@.venv/bin/python bench/connections.py $(ARGS)
+
 bench-logins: install ## Measure logins, and other requests while fifty run at once
 	@.venv/bin/python bench/logins.py $(ARGS)
 
@@ -94,4 +97,4 @@ bench-sockets: install ## Measure ten thousand WebSockets: time to connect, memo
 clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help install run test test-gateway test-alone lint format contracts previous-statements e2e e2e-compose chaos bench bench-logins bench-many bench-sockets clean
+.PHONY: help install run test test-gateway test-alone lint format contracts previous-statements e2e e2e-compose chaos bench bench-connections bench-logins bench-many bench-sockets clean

@@ -19,9 +19,9 @@ end
 function done(summary, latency, _)
   local failed = summary.errors
   print(string.format(
-    '{"requests": %d, "microseconds": %d, "p50": %d, "p95": %d, "p99": %d, "errors": %d}',
+    '{"requests": %d, "microseconds": %d, "p50": %d, "p95": %d, "p99": %d, "refused": %d, "unanswered": %d}',
     summary.requests, summary.duration,
     latency:percentile(50), latency:percentile(95), latency:percentile(99),
-    failed.connect + failed.read + failed.write + failed.status + failed.timeout
+    failed.status, failed.connect + failed.read + failed.write + failed.timeout
   ))
 end

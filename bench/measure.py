@@ -28,16 +28,23 @@ PATIENCE_SECONDS = 300.0
 class Result:
     """Requests a second, latencies in milliseconds, failures, CPU microseconds a request by process.
 
-    `drained` is how many seconds what the requests set going went on after the last of them.
+    `unanswered` are connections that failed, and answers that came too late. `drained` is how many seconds what the
+    requests set going went on after the last of them.
     """
 
     rate: float
     p50: float
     p95: float
     p99: float
-    errors: int
+    refused: int
+    unanswered: int
     cpu: Mapping[str, float]
     drained: float = 0.0
+
+    @property
+    def errors(self) -> int:
+        """Whatever was not answered well."""
+        return self.refused + self.unanswered
 
 
 def require_wrk() -> None:
@@ -77,7 +84,7 @@ def measure(
     spent = {name: (cpu_seconds(pid) - before[name]) / said["requests"] * 1e6 for name, pid in pids.items()}
     rate = said["requests"] / said["microseconds"] * 1e6
     p50, p95, p99 = (said[name] / 1000 for name in ("p50", "p95", "p99"))
-    return Result(rate, p50, p95, p99, said["errors"], spent, drained)
+    return Result(rate, p50, p95, p99, said["refused"], said["unanswered"], spent, drained)
 
 
 def settle(pids: Mapping[str, int]) -> float:

@@ -60,14 +60,16 @@ class Bar:
 
 def as_text(report: Report, options: argparse.Namespace, commit: str) -> str:
     """Return what is printed and kept."""
-    lines = [*_head(options, commit), "", *_table(report), "", *_around(report, options), "", *_bars(bars(report)), ""]
+    lines = [*head(options, commit), "", *_table(report), "", *_around(report, options), "", *shown(bars(report)), ""]
     return "\n".join(lines)
 
 
-def _head(options: argparse.Namespace, commit: str) -> Iterator[str]:
+def head(options: argparse.Namespace, commit: str) -> Iterator[str]:
+    """Yield what was measured where."""
     yield (
         f"{utcnow():%Y-%m-%d %H:%M} UTC, commit {commit}, Python {platform.python_version()}, "
-        f"{psutil.cpu_count()} cores of {_model()}, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+        f"{psutil.cpu_count()} cores of {_model()}, {psutil.virtual_memory().total / 2**30:.0f} GiB; "
+        f"load average before {options.load_before:.1f}"
     )
     yield (
         f"{options.users:,} users, {options.tasks:,} tasks; wrk here, {options.connections} connections, "
@@ -83,18 +85,24 @@ def _model() -> str:
 
 
 def _table(report: Report) -> Iterator[str]:
-    figures = ("requests/s", "of floor", "p50 ms", "p95 ms", "p99 ms", "errors")
-    yield _line("", figures, list(SHORT.values()), "all", "of floor", "done after")
+    yield head_of_table()
     for scenario, results in report.results.items():
         floor = results.get(FLOOR)
         for by, result in results.items():
-            yield _row(f"{TITLES[scenario]}, {by}", result, floor)
+            yield row(f"{TITLES[scenario]}, {by}", result, floor)
     for when, sizes in report.memory.items():
         cells = [f"{sizes.get(name, 0):.0f}" for name in PROCESSES]
         yield _line(f"MiB {when} (PSS)", [""] * 6, cells, f"{sum(sizes.values()):.0f}", "", "")
 
 
-def _row(name: str, result: Result, floor: Result | None) -> str:
+def head_of_table() -> str:
+    """Return the line above rows."""
+    figures = ("requests/s", "of floor", "p50 ms", "p95 ms", "p99 ms", "errors")
+    return _line("", figures, list(SHORT.values()), "all", "of floor", "done after")
+
+
+def row(name: str, result: Result, floor: Result | None = None) -> str:
+    """Return a line of the table."""
     share, of_cpu = ("", "")
     if floor is not None:
         share, of_cpu = f"{result.rate / floor.rate:.2f}", f"{cpu_of(floor) / cpu_of(result):.2f}"
@@ -126,9 +134,15 @@ def _around(report: Report, options: argparse.Namespace) -> Iterator[str]:
             f"{options.writes}"
         )
     yield f"ready after {report.ready_seconds:.1f} s"
+    for scenario, results in report.results.items():
+        for by, result in results.items():
+            if result.errors:
+                failed = f"{result.refused} refused, {result.unanswered} without an answer in time"
+                yield f"{TITLES[scenario]}, {by}: {failed}"
 
 
-def _bars(found: Sequence[Bar]) -> Iterator[str]:
+def shown(found: Sequence[Bar]) -> Iterator[str]:
+    """Yield the lines of bars."""
     yield f"{'bar':54}{'wanted':>14}{'found':>14}"
     for bar in found:
         yield f"{bar.what:54}{bar.wanted:>14}{bar.found:>14}   {'met' if bar.is_met else 'MISSED'}"
@@ -157,12 +171,12 @@ def _of_scenario(scenario: str, results: Mapping[str, Result]) -> Iterator[Bar]:
 
 
 def _least(what: str, wanted: float, found: float, unit: str) -> Bar:
-    return Bar(what, f">= {wanted:g} {unit}".rstrip(), _shown(found, unit), found >= wanted)
+    return Bar(what, f">= {wanted:g} {unit}".rstrip(), _figure(found, unit), found >= wanted)
 
 
 def _most(what: str, wanted: float, found: float, unit: str) -> Bar:
-    return Bar(what, f"<= {wanted:g} {unit}".rstrip(), _shown(found, unit), found <= wanted)
+    return Bar(what, f"<= {wanted:g} {unit}".rstrip(), _figure(found, unit), found <= wanted)
 
 
-def _shown(number: float, unit: str) -> str:
+def _figure(number: float, unit: str) -> str:
     return f"{number:.2f} {unit}".rstrip() if number < 10 else f"{number:.0f} {unit}".rstrip()

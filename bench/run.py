@@ -8,6 +8,7 @@ The exit code is 1 when a bar was missed, which the table says.
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -40,6 +41,7 @@ def main() -> int:
     """Run it all; return the exit code."""
     options = _options()
     require_wrk()
+    options.load_before = os.getloadavg()[0]
     settings = {LIMITS[0]: str(options.limit), **dict.fromkeys(LIMITS[1:], UNLIMITED)}
     with running_copy(settings) as copy:
         report = _measure_all(copy, options)
