@@ -170,8 +170,18 @@ class DatabaseSettings(SettingsGroup):
     replica_url: PostgresUrl | None = Field(
         default=None,
         validation_alias="DATABASE_REPLICA_URL",
-        description="A streaming replica for reads; reads go to DATABASE_URL without it.",
+        description=(
+            "A streaming replica of DATABASE_URL for reads that may be a little old (docs/replicas.md); they go to "
+            "DATABASE_URL without it, and while it is away or too far behind."
+        ),
         examples=["postgresql://tasks:secret@127.0.0.1:5433/taskloom"],
+    )
+    replica_max_lag_seconds: float = Field(
+        default=5.0,
+        ge=0.1,
+        le=3600,
+        validation_alias="DATABASE_REPLICA_MAX_LAG_SECONDS",
+        description="How far the replica may be behind, in seconds, before reads go to DATABASE_URL instead.",
     )
     pool_size: int = Field(
         default=10, ge=1, le=200, validation_alias="DATABASE_POOL_SIZE", description="Connections per engine."

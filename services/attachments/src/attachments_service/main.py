@@ -65,8 +65,13 @@ def run_api(_arguments: Sequence[str]) -> int:
     database = open_database(settings.database, application_name="attachments-api")
     storage = ObstoreStorage(settings.storage.url)
     schema = current_schema_check(database, schema=SCHEMA, root=ROOT)
-    health = Health(required={"database": schema, "storage": storage.check})
+    health = Health(required={"database": schema, "storage": storage.check}, reported=database.reported)
     app = create_app(settings, database=database, storage=storage, health=health)
     return run_process(
-        service="attachments", settings=settings.process, health=health, app=app, closing=[database.close]
+        service="attachments",
+        settings=settings.process,
+        health=health,
+        app=app,
+        work=[database.watch_replica],
+        closing=[database.close],
     )

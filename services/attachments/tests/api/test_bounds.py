@@ -84,7 +84,8 @@ async def test_a8_within_the_restriction_one_statement_decides_and_nobody_is_ask
 ):
     await attach()
     statements = []
-    event.listen(database.reader.sync_engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    for engine in (database.reader, database.writer):
+        event.listen(engine.sync_engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
     assert (await api.get(world.path, headers=headers_of(world, caller))).status_code == 200
     assert len([one for one in statements if "task_location" in one]) == 1
     assert tasks_api.calls == []

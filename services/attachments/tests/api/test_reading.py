@@ -60,9 +60,11 @@ async def test_a_list_costs_the_same_queries_whatever_its_length(api, world, att
         for _ in range(number):
             await attach()
         statements.clear()
-        event.listen(database.reader.sync_engine, "before_cursor_execute", note)
+        for engine in (database.reader, database.writer):
+            event.listen(engine.sync_engine, "before_cursor_execute", note)
         answer = await api.get(world.path, headers=world.headers("guest"))
-        event.remove(database.reader.sync_engine, "before_cursor_execute", note)
+        for engine in (database.reader, database.writer):
+            event.remove(engine.sync_engine, "before_cursor_execute", note)
         counts.append((answer.json()["meta"]["total"], len(statements)))
     assert counts == [(1, 3), (4, 3)]
 

@@ -197,6 +197,14 @@ def run_api(_arguments: Sequence[str]) -> int:
     """Serve the API until told to stop."""
     settings = settings_module.load()
     database = open_database(settings.database, application_name="tasks-api")
-    health = Health(required={"database": current_schema_check(database, schema=SCHEMA, root=ROOT)})
+    schema = current_schema_check(database, schema=SCHEMA, root=ROOT)
+    health = Health(required={"database": schema}, reported=database.reported)
     app = create_app(settings, database=database, health=health)
-    return run_process(service="tasks", settings=settings.process, health=health, app=app, closing=[database.close])
+    return run_process(
+        service="tasks",
+        settings=settings.process,
+        health=health,
+        app=app,
+        work=[database.watch_replica],
+        closing=[database.close],
+    )

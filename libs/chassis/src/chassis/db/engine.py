@@ -1,5 +1,7 @@
 """Engines: one that writes in transactions, one that reads in single AUTOCOMMIT statements (R37)."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,7 @@ from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from chassis.db.binding import bind_when_taken
+from chassis.db.replica import Replica
 from chassis.settings import DatabaseSettings
 
 SERVER_SETTINGS = {
@@ -18,6 +21,8 @@ SERVER_SETTINGS = {
 }
 RECYCLE_SECONDS = 1800
 CONNECT_SECONDS = 5
+REPLICA_CONNECT_SECONDS = 2
+"""Less than that: there is another server to ask."""
 KEPT_STATEMENTS = 200
 """Compiled statements that reads keep: callers who filter give them ever new shapes, of some 100 kB each."""
 
@@ -29,30 +34,45 @@ class Database:
     writer: AsyncEngine
     reader: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
+    replica: Replica | None = None
 
     @property
     def primary(self) -> AsyncEngine:
         """The writer's server, for statements that stand alone: reads that a lagging replica must not answer."""
         return self.writer.execution_options(isolation_level="AUTOCOMMIT")
 
+    @property
+    def reported(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Health checks that are shown and decide nothing: whether reads go to the replica, where there is one."""
+        return {} if self.replica is None else {"replica": self.replica.check}
+
+    async def watch_replica(self, stop: asyncio.Event) -> None:
+        """Let reads go to the replica while it is near enough to the primary: work of a process that has reads."""
+        if self.replica is None:
+            await stop.wait()
+        else:
+            await self.replica.watch(self.primary, stop)
+
     async def close(self) -> None:
         """Close every pooled connection."""
         await self.writer.dispose()
         await self.reader.dispose()
+        if self.replica is not None:
+            await self.replica.close()
 
 
 def open_database(settings: DatabaseSettings, *, application_name: str) -> Database:
     """Make the engines; nothing connects before the first use.
 
+    Reads go to the primary until the process watches its replica, if it has one (`Database.watch_replica`).
     Reads run on AUTOCOMMIT connections without a reset on return: one statement is one round trip. Each is bound to its
     caller when it is taken (chassis.db.binding).
     """
     writer = _engine(
         settings.url.get_secret_value(), settings, application_name, pool_timeout=settings.write_wait_seconds
     )
-    replica = settings.replica_url or settings.url
     reader = _engine(
-        replica.get_secret_value(),
+        settings.url.get_secret_value(),
         settings,
         application_name,
         pool_timeout=settings.pool_wait_seconds,
@@ -60,9 +80,30 @@ def open_database(settings: DatabaseSettings, *, application_name: str) -> Datab
         isolation_level="AUTOCOMMIT",
         pool_reset_on_return=None,
     )
+    replica = _replica(settings, application_name)
+    if replica is not None:
+        replica.serve(reader)
     event.listen(reader.sync_engine, "checkout", bind_when_taken)
     sessions = async_sessionmaker(writer, expire_on_commit=False, autoflush=False)
-    return Database(writer, reader, sessions)
+    return Database(writer, reader, sessions, replica)
+
+
+def _replica(settings: DatabaseSettings, application_name: str) -> Replica | None:
+    if settings.replica_url is None:
+        return None
+    looking = _engine(
+        settings.replica_url.get_secret_value(),
+        settings,
+        application_name,
+        pool_timeout=settings.pool_wait_seconds,
+        isolation_level="AUTOCOMMIT",
+    )
+    _, parameters = looking.dialect.create_connect_args(looking.url)
+    return Replica(
+        looking,
+        max_lag_seconds=settings.replica_max_lag_seconds,
+        parameters={**parameters, "timeout": REPLICA_CONNECT_SECONDS},
+    )
 
 
 def _engine(url: str, settings: DatabaseSettings, application_name: str, **options: Any) -> AsyncEngine:

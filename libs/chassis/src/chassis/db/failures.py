@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chassis.errors import AppError, Conflict, InternalError, InvalidInput, LockWaitedTooLong, ServiceUnavailable
@@ -22,6 +22,7 @@ UNAVAILABLE_STATES = frozenset(
         "57P01",
         "57P02",
         "57P03",
+        "57P04",
         "53300",
         "53200",
         "53100",
@@ -33,6 +34,8 @@ UNAVAILABLE_STATES = frozenset(
 )
 LOCK_NOT_AVAILABLE = "55P03"
 CONNECTION_CLASS = "08"
+POOL_GAVE_UP = "This connection is closed"
+"""What the pool says, and nobody else, when a connection and the one made in its place were lost as they were taken."""
 INDEX = "index_of_operation"
 
 
@@ -67,11 +70,18 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(explain(error), ServiceUnavailable) and sqlstate(error) != STATEMENT_TIMEOUT
 
 
+def is_lost(error: Exception) -> bool:
+    """Tell whether a connection was lost: nobody knows whether what was asked of it was done."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or sqlstate(error).startswith(CONNECTION_CLASS)
+    return isinstance(error, InvalidRequestError) and str(error) == POOL_GAVE_UP
+
+
 def _explained(error: SQLAlchemyError | OSError) -> AppError:
     if isinstance(error, OSError | PoolTimeout | InterfaceError):
         return ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS, log_detail=type(error).__name__)
     state = sqlstate(error)
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if is_lost(error):
         return ServiceUnavailable(retry_after=RETRY_AFTER_SECONDS, log_detail=state)
     return _by_state(state)
 

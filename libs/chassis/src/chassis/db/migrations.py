@@ -94,14 +94,15 @@ def _migrate(connection: Connection, schema: str, metadata: MetaData) -> None:
 def current_schema_check(database: Database, *, schema: str, root: Path) -> Callable[[], Awaitable[None]]:
     """Return a health check that passes when the database answers and its schema is at this code's revision or later.
 
-    A later revision is one that this code does not know: the next release migrates before its processes start.
+    A later revision is one that this code does not know: the next release migrates before its processes start. The
+    primary is asked: a replica is read from only when it has all that the primary had when the process started.
     """
     scripts = ScriptDirectory(str(root / "migrations"))
     known_older = {script.revision for script in scripts.walk_revisions()} - {scripts.get_current_head()}
     query = text(f'SELECT version_num FROM "{schema}".schema_version')  # noqa: S608 - the schema is a constant
 
     async def check() -> None:
-        async with database.reader.connect() as connection:
+        async with database.primary.connect() as connection:
             revision = (await connection.execute(query)).scalar_one()
         if revision in known_older:
             raise RuntimeError(f"schema {schema} is at {revision}")

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from typing import Annotated
+from uuid import UUID
 
+from chassis.db.engine import Database
 from chassis.errors import Forbidden
+from chassis.identity import Principal
 from chassis.web.database import replay_first_answer
 from chassis.web.identity import HEADER, CurrentPrincipal
 from fastapi import Depends, Request
 from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from attachments_service.attachments import repository
 from attachments_service.attachments.errors import AttachmentNotFound, ProjectArchived
@@ -43,12 +47,13 @@ async def editable_task(access: Annotated[TaskAccess, Depends(visible_task)]) ->
 
 
 async def visible_attachment(request: Request, attachment_id: AttachmentId, caller: CurrentPrincipal) -> Found:
-    """Return a file that the caller may see. Raises AttachmentNotFound."""
-    async with request.app.state.database.reader.connect() as reader:
-        row = await repository.find_unscoped(reader, attachment_id)
-    if row is None:
-        raise AttachmentNotFound
-    return Found(row, await visible_task(request, row["task_id"], caller))
+    """Return a file that the caller may see. Raises AttachmentNotFound.
+
+    Files do not change, so a replica that has it is right; one that does not may only lag.
+    """
+    database: Database = request.app.state.database
+    row = await _find(database.reader, attachment_id) or await _find(database.primary, attachment_id)
+    return await _seen(request, row, caller)
 
 
 async def deletable_attachment(request: Request, attachment_id: AttachmentId, caller: CurrentPrincipal) -> Found:
@@ -57,10 +62,21 @@ async def deletable_attachment(request: Request, attachment_id: AttachmentId, ca
     When the caller repeats a DELETE that took it away, the first answer comes instead.
     """
     try:
-        return await visible_attachment(request, attachment_id, caller)
+        return await _seen(request, await _find(request.app.state.database.primary, attachment_id), caller)
     except AttachmentNotFound:
         await replay_first_answer(request, caller)
         raise
+
+
+async def _find(server: AsyncEngine, attachment_id: UUID) -> RowMapping | None:
+    async with server.connect() as reader:
+        return await repository.find_unscoped(reader, attachment_id)
+
+
+async def _seen(request: Request, row: RowMapping | None, caller: Principal) -> Found:
+    if row is None:
+        raise AttachmentNotFound
+    return Found(row, await visible_task(request, row["task_id"], caller))
 
 
 VisibleTask = Annotated[TaskAccess, Depends(visible_task)]

@@ -45,9 +45,10 @@ class Locations:
     async def find(self, task_id: UUID, *, caller: Principal, identity: str) -> TaskAccess | None:
         """Return what the caller may do, or None when there is no such task for the caller.
 
-        The tasks service is asked with the caller's identity, and so within the restriction of an API token.
+        The tasks service is asked with the caller's identity, and so within the restriction of an API token. It is the
+        primary that is read: who may do what is not decided by a replica that lags.
         """
-        async with self._database.reader.connect() as reader:
+        async with self._database.primary.connect() as reader:
             known = await repository.find(reader, task_id=task_id, caller=caller)
         if known is not None and known["deleted"]:
             return None

@@ -1,14 +1,12 @@
 """Reads that are at least as new as the caller asks for (`X-Min-Cursor`, or `min_cursor=`)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
 from chassis.cursors import MAX_CURSOR_CHARACTERS, CursorSigner
-from chassis.db.binding import Bound
-from chassis.db.engine import Database
 from chassis.db.row_security import reading, reading_primary
 from chassis.errors import InvalidCursor
 from chassis.identity import Principal
@@ -18,12 +16,11 @@ from chassis.web.replies import etag
 from chassis.web.routing import refuses
 from fastapi import Depends, Header, Query, Request
 from sqlalchemy import RowMapping
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tasks_service.changes import repository
 from tasks_service.changes.errors import NotYetConsistent
-
-Source = Callable[[Database, Bound | None], AbstractAsyncContextManager[AsyncConnection]]
 
 POLL_SECONDS = 0.02
 CURSOR = {"X-Cursor": "Position in the change log right after this write."}
@@ -53,39 +50,59 @@ async def connection_with(
     request: Request, caller: Principal, wanted: Mapping[UUID, int] | None
 ) -> AsyncIterator[AsyncConnection]:
     """Give a connection whose data includes a position, or with None any. Raises NotYetConsistent."""
-    source = reading if wanted is None else await _source_with(request, caller, wanted)
-    async with source(request.app.state.database, bound_of(request)) as connection:
-        yield connection
-
-
-async def _source_with(request: Request, caller: Principal, position: Mapping[UUID, int]) -> Source:
-    """Return the reader once it is new enough, and the primary when that takes too long. Raises NotYetConsistent."""
+    if wanted is None:
+        async with reading(request.app.state.database, bound_of(request)) as connection:
+            yield connection
+        return
     # Positions of frames name what the caller alone is told, too, which is no log of ours.
-    wanted = {workspace: seq for workspace, seq in position.items() if workspace != caller.user_id}
-    if await _catches_up(request, caller, wanted):
-        return reading
-    async with reading_primary(request.app.state.database, bound_of(request)) as connection:
-        heads = await repository.heads_for(connection, caller)
-    # The primary knows every membership: a workspace that is not there is one that the caller has left, or that
-    # its token does not reach.
-    if any(heads[workspace] < seq for workspace, seq in wanted.items() if workspace in heads):
-        raise NotYetConsistent(retry_after=1)
-    return reading_primary
+    of_workspaces = {workspace: seq for workspace, seq in wanted.items() if workspace != caller.user_id}
+    async with AsyncExitStack() as opened:
+        found = await _reader_with(opened, request, caller, of_workspaces)
+        yield await _primary_with(opened, request, caller, of_workspaces) if found is None else found
 
 
-async def _catches_up(request: Request, caller: Principal, wanted: Mapping[UUID, int]) -> bool:
-    """Wait until the reader has what is wanted; a membership that it does not have is not worth waiting for."""
+async def _reader_with(
+    opened: AsyncExitStack, request: Request, caller: Principal, wanted: Mapping[UUID, int]
+) -> AsyncConnection | None:
+    """Wait until the reader has what is wanted; return the connection that shows it, since another may lead elsewhere.
+
+    None where that takes too long, and where there is a membership that it does not have.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + request.app.state.min_cursor_wait_seconds
     while True:
         # A connection for each look: the pool is small, and many may wait at once.
-        async with reading(request.app.state.database, bound_of(request)) as connection:
-            heads = await repository.heads_for(connection, caller)
-        if all(heads.get(workspace, 0) >= seq for workspace, seq in wanted.items()):
-            return True
+        async with AsyncExitStack() as looking:
+            connection = await looking.enter_async_context(reading(request.app.state.database, bound_of(request)))
+            heads = await _heads_if_there(connection, caller)
+            if all(heads.get(workspace, 0) >= seq for workspace, seq in wanted.items()):
+                opened.push_async_exit(looking.pop_all())
+                return connection
         if loop.time() >= deadline or not wanted.keys() <= heads.keys():
-            return False
+            return None
         await asyncio.sleep(POLL_SECONDS)
+
+
+async def _heads_if_there(connection: AsyncConnection, caller: Principal) -> Mapping[UUID, int]:
+    """Return the heads of what the caller sees; none of a server that has just gone away."""
+    try:
+        return await repository.heads_for(connection, caller)
+    except DBAPIError:
+        return {}
+
+
+async def _primary_with(
+    opened: AsyncExitStack, request: Request, caller: Principal, wanted: Mapping[UUID, int]
+) -> AsyncConnection:
+    """Return a connection to the primary. Raises NotYetConsistent where even that is older than what is wanted."""
+    primary = reading_primary(request.app.state.database, bound_of(request))
+    connection = await opened.enter_async_context(primary)
+    heads = await repository.heads_for(connection, caller)
+    # The primary knows every membership: a workspace that is not there is one that the caller has left, or that
+    # its token does not reach.
+    if any(heads[workspace] < seq for workspace, seq in wanted.items() if workspace in heads):
+        raise NotYetConsistent(retry_after=1)
+    return connection
 
 
 async def cursor_after(request: Request, write: Write, caller: Principal) -> str:

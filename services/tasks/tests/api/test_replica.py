@@ -1,0 +1,365 @@
+"""Reads over a real streaming replica: as new as the caller asks for, bound to the caller, and answered without it."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import httpx2
+import pytest
+from chassis.db.engine import open_database
+from chassis.db.migrations import upgrade
+from chassis.db.row_security import reading
+from chassis.ids import uuid7
+from chassis.web.health import Health
+from pydantic import SecretStr
+from sqlalchemy import text
+from tasks_service.db import ROOT, ROW_SECURITY
+from tasks_service.main import create_app
+from tasks_service.settings import TasksSettings
+from testkit.contract import contract_client
+from testkit.databases import migrated_database
+from testkit.standby import replicated
+from testkit.waiting import eventually
+
+IS_REPLICA = text("SELECT pg_is_in_recovery()")
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with replicated("max_standby_streaming_delay=0") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def primary_settings(pair):
+    return migrated_database(pair.primary_url, "tasks", lambda url: upgrade(ROOT, url=url))
+
+
+@pytest.fixture
+async def standby(pair):
+    yield pair
+    if not pair.is_running():
+        pair.start()
+    await pair.resume()
+
+
+@pytest.fixture
+def serve(standby, primary_settings, settings, contract):
+    """Serves the tasks service over the primary and its replica, which is read from when the block begins."""
+
+    @asynccontextmanager
+    async def serve(*, max_lag=3600.0, wait_ms=100):
+        followed = {"replica_url": SecretStr(f"{standby.url}/tasks"), "replica_max_lag_seconds": max_lag}
+        database = open_database(primary_settings.model_copy(update=followed), application_name="tasks-replica-tests")
+        waiting = replace(settings, tasks=TasksSettings(min_cursor_wait_ms=wait_ms))
+        app = create_app(waiting, database=database, health=Health(reported=database.reported))
+        stop = asyncio.Event()
+        watching = asyncio.create_task(database.watch_replica(stop))
+        transport = httpx2.ASGITransport(app=app)
+        async with contract_client(contract, transport=transport, base_url="http://tasks") as client:
+            try:
+                await eventually(reads_replica(database))
+                yield client, database
+            finally:
+                stop.set()
+                await watching
+                assert database.reader.pool.checkedout() == 0
+                await database.close()
+
+    return serve
+
+
+@pytest.fixture
+def someone(test_gateway):
+    """Makes callers: each call gives another one's id and headers."""
+
+    def make():
+        user_id = uuid7()
+        return user_id, test_gateway.headers(user_id)
+
+    return make
+
+
+def reads_replica(database):
+    async def look():
+        async with database.reader.connect() as connection:
+            return (await connection.execute(IS_REPLICA)).scalar_one()
+
+    return look
+
+
+async def made(api, path, body, headers):
+    answer = await api.post(f"/api/v1{path}", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer
+
+
+async def titles(api, path, headers):
+    answer = await api.get(f"/api/v1{path}", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return [one["title"] for one in answer.json()["data"]]
+
+
+READS = {
+    "read": ("/tasks/{id}", lambda data: data["title"]),
+    "read_by_key": ("/tasks/{key}", lambda data: data["title"]),
+    "list": ("/tasks?status=todo&sort=created_at", lambda data: [one["title"] for one in data]),
+    "list_of_project": ("/tasks?project_id={project_id}&sort=created_at", lambda data: [one["title"] for one in data]),
+    "filter": ("/tasks?filter=priority%20%3D%20high", lambda data: [one["title"] for one in data]),
+    "search": ("/tasks?q=zebra&sort=created_at", lambda data: [one["title"] for one in data]),
+    "count": ("/tasks/aggregate?group_by=status", lambda data: [one["count"] for one in data]),
+    "history": ("/tasks/{id}/history", len),
+    "comments": ("/tasks/{id}/comments", lambda data: [one["body"] for one in data]),
+    "checklist": ("/tasks/{id}/checklist", lambda data: [one["text"] for one in data]),
+    "starred": ("/starred", lambda data: [one["title"] for one in data]),
+    "projects": ("/projects", len),
+    "labels": ("/labels?workspace_id={workspace_id}", lambda data: [one["name"] for one in data]),
+    "workspaces": ("/workspaces", len),
+    "trash": ("/trash?workspace_id={workspace_id}", len),
+}
+
+
+async def change_everything(api, task, headers):
+    """Do one of everything that is read above; return the cursor of the last of it."""
+    path = f"/tasks/{task['id']}"
+    await api.patch(f"/api/v1{path}", json={"title": "zebra b", "priority": "high"}, headers=headers)
+    await made(api, "/tasks", {"title": "zebra c", "project_id": task["project_id"]}, headers)
+    await made(api, f"{path}/comments", {"body": "a comment"}, headers)
+    await made(api, f"{path}/checklist", {"text": "an item"}, headers)
+    await made(api, "/labels", {"name": "a label", "workspace_id": task["workspace_id"]}, headers)
+    await made(api, "/projects", {"name": "P"}, headers)
+    gone = (await made(api, "/tasks", {"title": "gone"}, headers)).json()["data"]
+    await api.delete(f"/api/v1/tasks/{gone['id']}", headers=headers)
+    starred = await api.put(f"/api/v1{path}/star", headers=headers)
+    assert starred.status_code < 300
+    return starred.headers["x-cursor"]
+
+
+async def test_r41_every_read_with_min_cursor_is_right_over_a_replica_that_has_nothing_new(serve, standby, user):
+    async with serve() as (api, database):
+        headers = user()
+        task = (await made(api, "/tasks", {"title": "zebra a"}, headers)).json()["data"]
+        await standby.catch_up()
+        await standby.pause()
+        cursor = await change_everything(api, task, headers)
+        new = {**headers, "x-min-cursor": cursor}
+        expected, stale = {}, {}
+        for name, (path, told) in READS.items():
+            where = f"/api/v1{path.format(**task)}"
+            old, asked = await api.get(where, headers=headers), await api.get(where, headers=new)
+            assert (old.status_code, asked.status_code) == (200, 200), (name, old.text, asked.text)
+            stale[name], expected[name] = told(old.json()["data"]), told(asked.json()["data"])
+        assert expected == {
+            "read": "zebra b",
+            "read_by_key": "zebra b",
+            "list": ["zebra b", "zebra c"],
+            "list_of_project": ["zebra b", "zebra c"],
+            "filter": ["zebra b"],
+            "search": ["zebra b", "zebra c"],
+            "count": [2],
+            "history": expected["history"],
+            "comments": ["a comment"],
+            "checklist": ["an item"],
+            "starred": ["zebra b"],
+            "projects": 2,
+            "labels": ["a label"],
+            "workspaces": 1,
+            "trash": 1,
+        }
+        # What nothing is asked of is as the replica has it: they were its answers, and are the primary's now.
+        assert {name for name in READS if stale[name] == expected[name]} == {"workspaces"}
+        assert (stale["read"], stale["list"], expected["history"] > stale["history"]) == ("zebra a", ["zebra a"], True)
+        assert database.replica.is_used
+
+
+async def test_r41_the_feed_never_goes_back_behind_a_position(serve, standby, user):
+    async with serve() as (api, _database):
+        headers = user()
+        first = await made(api, "/tasks", {"title": "a"}, headers)
+        await standby.catch_up()
+        await standby.pause()
+        second = await made(api, "/tasks", {"title": "b"}, headers)
+        page = (await api.get(f"/api/v1/changes?cursor={first.headers['x-cursor']}", headers=headers)).json()["data"]
+        assert (page["changes"], page["has_more"]) == ([], False)
+        ahead = (await api.get(f"/api/v1/changes?cursor={second.headers['x-cursor']}", headers=headers)).json()["data"]
+        assert (ahead["changes"], ahead["next_cursor"]) == ([], second.headers["x-cursor"])
+        # From where the replica was everything comes, once it is there.
+        await standby.resume()
+        await standby.catch_up()
+        rest = (await api.get(f"/api/v1/changes?cursor={page['next_cursor']}", headers=headers)).json()["data"]
+        assert [one["data"]["title"] for one in rest["changes"] if one["type"] == "task.created"] == ["b"]
+        assert rest["next_cursor"] == second.headers["x-cursor"]
+
+
+async def test_r41_a_snapshot_goes_on_at_what_its_first_page_has(serve, standby, user):
+    """Its second page is read from the primary while the replica lacks what the position of the first one says."""
+    async with serve() as (api, _database):
+        headers = user()
+        wanted = {"types": ["task"], "limit": 1}
+        for title in ("a", "b"):
+            last = await made(api, "/tasks", {"title": title}, headers)
+        await standby.catch_up()
+        await standby.pause()
+        first = (await api.post("/api/v1/sync/snapshot", json=wanted, headers=headers)).json()["data"]
+        assert first["cursor"] == last.headers["x-cursor"]
+        await made(api, "/tasks", {"title": "c"}, headers)
+        found = [first]
+        while found[-1]["next_page"]:
+            body = {**wanted, "cursor": found[-1]["next_page"]}
+            found.append((await api.post("/api/v1/sync/snapshot", json=body, headers=headers)).json()["data"])
+        assert [one["data"]["title"] for page in found for one in page["items"]] == ["a", "b"]
+        changes = (await api.get(f"/api/v1/changes?cursor={first['cursor']}", headers=headers)).json()["data"]
+        assert changes["changes"] == []
+
+
+async def test_r41_min_cursor_waits_for_a_replica_that_catches_up_and_reads_it(serve, standby, user):
+    async with serve(wait_ms=5000) as (api, database):
+        headers = user()
+        await made(api, "/tasks", {"title": "a"}, headers)
+        await standby.catch_up()
+        await standby.pause()
+        written = await made(api, "/tasks", {"title": "b"}, headers)
+        new = {**headers, "x-min-cursor": written.headers["x-cursor"]}
+        waiting = [asyncio.create_task(titles(api, "/tasks?sort=created_at", new)) for _ in range(30)]
+        await asyncio.wait(waiting, timeout=0.3)
+        assert not any(one.done() for one in waiting)
+        assert database.writer.pool.checkedout() == 0
+        await standby.resume()
+        assert await asyncio.gather(*waiting) == [["a", "b"]] * 30
+
+
+async def test_r41_a_membership_that_the_replica_lacks_is_found_at_the_primary(serve, standby, user, someone):
+    async with serve(wait_ms=5000) as (api, database):
+        owner, (guest_id, guest) = user(), someone()
+        place = (await made(api, "/workspaces", {"name": "W"}, owner)).json()["data"]["id"]
+        project = (await made(api, "/projects", {"name": "P", "workspace_id": place}, owner)).json()["data"]["id"]
+        await standby.catch_up()
+        await standby.pause()
+        async with database.writer.begin() as connection:
+            statement = text("INSERT INTO tasks.member VALUES (uuidv7(), :w, :u, 'member', 1, 1, now())")
+            await connection.execute(statement, {"w": place, "u": guest_id})
+        written = await made(api, "/tasks", {"title": "a", "project_id": project}, guest)
+        path = written.headers["location"]
+        assert (await api.get(path, headers=guest)).status_code == 404
+        # It is not waited for: nobody knows whether it ever comes.
+        found = await api.get(path, headers={**guest, "x-min-cursor": written.headers["x-cursor"]})
+        assert (found.status_code, found.json()["data"]["title"]) == (200, "a")
+
+
+async def test_r36_the_replica_shows_rows_to_their_readers_alone(serve, standby, someone):
+    async with serve() as (api, database):
+        (one_id, one), (two_id, two) = someone(), someone()
+        await made(api, "/tasks", {"title": "a"}, one)
+        path = (await made(api, "/tasks", {"title": "b"}, two)).headers["location"]
+        await standby.catch_up()
+        for caller_id, title in ((one_id, "a"), (two_id, "b")) * 5:
+            async with reading(database, ROW_SECURITY.of(caller_id)) as connection:
+                found = (await connection.execute(text("SELECT pg_is_in_recovery(), title FROM tasks.task"))).all()
+            assert [tuple(row) for row in found] == [(True, title)]
+        async with reading(database, ROW_SECURITY.of(None)) as connection:
+            assert (await connection.execute(text("SELECT count(*) FROM tasks.task"))).scalar_one() == 0
+        assert (await api.get(path, headers=one)).status_code == 404
+        assert (await api.get(path, headers=two)).status_code == 200
+
+
+async def test_r41_who_is_removed_sees_no_more_than_the_lag_allows(serve, standby, user, someone):
+    async with serve(max_lag=2) as (api, database):
+        owner, (member_id, member) = user(), someone()
+        place = (await made(api, "/workspaces", {"name": "W"}, owner)).json()["data"]["id"]
+        project = (await made(api, "/projects", {"name": "P", "workspace_id": place}, owner)).json()["data"]["id"]
+        path = (await made(api, "/tasks", {"title": "a", "project_id": project}, owner)).headers["location"]
+        async with database.writer.begin() as connection:
+            statement = text("INSERT INTO tasks.member VALUES (uuidv7(), :w, :u, 'member', 1, 1, now())")
+            await connection.execute(statement, {"w": place, "u": member_id})
+        await standby.catch_up()
+        await standby.pause()
+        where = f"/api/v1/workspaces/{place}/members/{member_id}"
+        removed = await api.delete(where, headers=owner)
+        assert removed.status_code < 300
+        assert (await api.get(path, headers=member)).status_code == 200
+        # Nothing is written by what the replica shows.
+        assert (await api.patch(path, json={"title": "b"}, headers=member)).status_code == 404
+
+        async def is_refused():
+            return (await api.get(path, headers=member)).status_code == 404
+
+        await eventually(is_refused)
+        assert not database.replica.is_used
+
+
+async def test_r41_while_the_replica_is_killed_and_started_reads_are_answered(serve, standby, user):
+    async with serve() as (api, database):
+        headers = user()
+        written = await made(api, "/tasks", {"title": "a"}, headers)
+        path, new = written.headers["location"], {**headers, "x-min-cursor": written.headers["x-cursor"]}
+        over, statuses = asyncio.Event(), []
+
+        async def read(wanted):
+            while not over.is_set():
+                statuses.append((await api.get(path, headers=wanted)).status_code)
+
+        await standby.catch_up()
+        readers = [asyncio.create_task(read(wanted)) for wanted in (headers, new) * 4]
+        for _ in range(3):
+            await eventually(reads_replica(database))
+            await asyncio.to_thread(standby.kill)
+            before = len(statuses)
+
+            async def has_gone_on(before=before):
+                return statuses[before:].count(200) > 20
+
+            await eventually(has_gone_on)
+            await asyncio.to_thread(standby.start)
+        await eventually(reads_replica(database))
+        over.set()
+        await asyncio.gather(*readers)
+        # What was asked of it at that moment: each reader once at most.
+        assert set(statuses) <= {200, 503}
+        assert statuses.count(503) <= 3 * len(readers)
+
+
+async def test_r41_what_the_replica_gives_up_for_what_comes_is_answered_all_the_same(serve, standby, user):
+    """Locks on the primary end statements on the replica (40001): they are repeated, or refused with 503."""
+    async with serve() as (api, database):
+        headers = user()
+        await made(api, "/tasks", {"title": "a"}, headers)
+        await standby.catch_up()
+        over, statuses = asyncio.Event(), []
+
+        async def read():
+            while not over.is_set():
+                statuses.append((await api.get("/api/v1/tasks?q=a", headers=headers)).status_code)
+
+        readers = [asyncio.create_task(read()) for _ in range(6)]
+        for _ in range(20):
+            async with database.writer.begin() as connection:
+                await connection.execute(text("LOCK TABLE tasks.task IN ACCESS EXCLUSIVE MODE"))
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
+        over.set()
+        await asyncio.gather(*readers)
+        assert set(statuses) <= {200, 503}
+        assert statuses.count(200) > 20
+
+
+async def test_r64_health_tells_of_the_replica_and_does_not_depend_on_it(serve, standby):
+    async with serve() as (api, database):
+        assert (await api.get("/readyz")).json()["data"]["checks"]["replica"]["ok"] is True
+        await asyncio.to_thread(standby.kill)
+
+        async def is_left_out():
+            return not database.replica.is_used
+
+        await eventually(is_left_out)
+        answer = await api.get("/readyz")
+        assert (answer.status_code, answer.json()["data"]["checks"]["replica"]["ok"]) == (200, False)
+
+
+async def test_r41_a_stranger_to_a_position_is_answered(serve, standby, user):
+    """A position of somebody else says nothing of what the caller may see: nobody waits for it, or is told of it."""
+    async with serve(wait_ms=5000) as (api, _database):
+        cursor = (await made(api, "/tasks", {"title": "a"}, user())).headers["x-cursor"]
+        await standby.catch_up()
+        await standby.pause()
+        answer = await api.get(f"/api/v1/tasks/{uuid7()}", headers={**user(), "x-min-cursor": cursor})
+        assert answer.status_code == 404
