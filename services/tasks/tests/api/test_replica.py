@@ -12,7 +12,7 @@ from chassis.db.row_security import reading
 from chassis.ids import uuid7
 from chassis.web.health import Health
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import event, text
 from tasks_service.db import ROOT, ROW_SECURITY
 from tasks_service.main import create_app
 from tasks_service.settings import TasksSettings
@@ -226,6 +226,26 @@ async def test_r41_min_cursor_waits_for_a_replica_that_catches_up_and_reads_it(s
         assert database.writer.pool.checkedout() == 0
         await standby.resume()
         assert await asyncio.gather(*waiting) == [["a", "b"]] * 30
+
+
+async def test_r41_min_cursor_is_answered_by_the_server_that_was_looked_at(serve, standby, user):
+    """Here the primary is looked at, and right then the replica becomes the one that reads go to."""
+    async with serve() as (api, database):
+        await standby.catch_up()
+        await standby.pause()
+        headers = user()
+        written = await made(api, "/tasks", {"title": "a"}, headers)
+        reader = database.reader.sync_engine
+
+        def comes_back(*arguments):
+            database.replica.is_used = "change_counter" in arguments[2]
+
+        database.replica.is_used = False
+        event.listen(reader, "after_cursor_execute", comes_back)
+        new = {**headers, "x-min-cursor": written.headers["x-cursor"]}
+        found = await api.get(written.headers["location"], headers=new)
+        event.remove(reader, "after_cursor_execute", comes_back)
+        assert (found.status_code, found.json()["data"]["title"]) == (200, "a")
 
 
 async def test_r41_a_membership_that_the_replica_lacks_is_found_at_the_primary(serve, standby, user, someone):
