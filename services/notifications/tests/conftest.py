@@ -190,8 +190,8 @@ class TasksApi:
             routes=[
                 Route("/internal/memberships", self._list),
                 Route("/elsewhere", self._list),
-                Route("/internal/tasks/{name}", self._task),
-                Route("/api/v1/projects/{name}", self._project),
+                Route("/internal/tasks/{name}", self._locate),
+                Route("/internal/projects/{name}", self._locate),
             ]
         )
 
@@ -217,13 +217,9 @@ class TasksApi:
         user_id = self._caller(request)
         return self.seen_by.get(user_id, {}).get(request.path_params["name"])
 
-    async def _task(self, request: Request) -> Response:
+    async def _locate(self, request: Request) -> Response:
         found = self._seen(request)
         return JSONResponse({}, 404) if found is None else JSONResponse(found)
-
-    async def _project(self, request: Request) -> Response:
-        found = self._seen(request)
-        return JSONResponse({}, 404) if found is None else JSONResponse({"data": {"id": found["project_id"], **found}})
 
     async def _list(self, request: Request) -> Response:
         user_id = self._caller(request)

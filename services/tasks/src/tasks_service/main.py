@@ -123,6 +123,7 @@ ROUTERS = (
     permissions.meta,
     fields.router,
     tasks.internal,
+    projects.internal,
     workspaces.internal,
 )
 FIELD_CODES = {

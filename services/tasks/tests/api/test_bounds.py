@@ -139,6 +139,10 @@ async def locate_task(world, headers):
     return await seen_one_by_one(world, headers, "GET", "/internal/tasks/{}", world.tasks)
 
 
+async def locate_project(world, headers):
+    return await seen_one_by_one(world, headers, "GET", "/internal/projects/{}", world.projects)
+
+
 async def list_projects(world, headers):
     seen = await seen_in_list(world, "/api/v1/projects", headers, "name")
     for name, workspace in world.workspaces.items():
@@ -194,6 +198,7 @@ IN_PROJECTS = {
     "PATCH /api/v1/tasks/{task_id}": update_task,
     "DELETE /api/v1/tasks/{task_id}": delete_task,
     "GET /internal/tasks/{task_id}": locate_task,
+    "GET /internal/projects/{project_id}": locate_project,
     "GET /api/v1/projects": list_projects,
     "GET /api/v1/changes": list_changes,
     "POST /api/v1/authz/check": check_permissions,

@@ -155,9 +155,13 @@ async def test_other_services_are_answered_by_the_primary(lagging_api, user):
     task = (await lagging_api.post("/api/v1/tasks", json={"title": "a"}, headers=headers)).json()["data"]
     located = await lagging_api.get(f"/internal/tasks/{task['id']}", headers=headers)
     assert (located.status_code, located.json()["workspace_id"]) == (200, task["workspace_id"])
+    project = await lagging_api.get(f"/internal/projects/{task['project_id']}", headers=headers)
+    expected = {"project_id": task["project_id"], "workspace_id": task["workspace_id"]}
+    assert (project.status_code, project.json()) == (200, expected)
     memberships = await lagging_api.get("/internal/memberships", headers=headers)
     assert [one["workspace_id"] for one in memberships.json()["memberships"]] == [task["workspace_id"]]
-    assert (await lagging_api.get(f"/internal/tasks/{task['id']}", headers=user())).status_code == 404
+    for path in (f"/internal/tasks/{task['id']}", f"/internal/projects/{task['project_id']}"):
+        assert (await lagging_api.get(path, headers=user())).status_code == 404
 
 
 async def test_min_cursor_503_when_even_the_primary_is_older(api, settings, user):

@@ -9,6 +9,10 @@ async def read_project(place):
     return "GET", f"/api/v1/projects/{place.project_id}", None
 
 
+async def locate_project(place):
+    return "GET", f"/internal/projects/{place.project_id}", None
+
+
 async def update_project(place):
     return "PATCH", f"/api/v1/projects/{place.project_id}", {"name": "b"}
 
@@ -62,6 +66,7 @@ ENTRIES = (
     restore_project,
     create_project,
     read_project,
+    locate_project,
     update_project,
     list_project_members,
     put_project_member,

@@ -76,12 +76,3 @@ class MembershipsIn(BaseModel):
 class LocationIn(BaseModel):
     workspace_id: UUID
     project_id: UUID
-
-
-class ProjectFound(BaseModel):
-    id: UUID
-    workspace_id: UUID
-
-
-class ProjectAnswerIn(BaseModel):
-    data: ProjectFound

@@ -15,7 +15,7 @@ from notifications_service.realtime.connection import Admission, Connection
 from notifications_service.realtime.errors import CursorExpired
 from notifications_service.realtime.knowledge import TaskMemory
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
-from notifications_service.realtime.schemas import LocationIn, MembershipsIn, ProjectAnswerIn
+from notifications_service.realtime.schemas import LocationIn, MembershipsIn
 from notifications_service.realtime.subscriptions import Scope, Subscription
 from notifications_service.sight.service import Spot, sight_of, silenced, spots_seen
 
@@ -44,19 +44,15 @@ class TasksClient:
 
     async def place_of(self, identity: str, scope: Scope) -> Spot | None:
         """Return where a project or task is that the caller sees; None when it does not, or there is no answer."""
-        path = f"/internal/tasks/{scope.id}" if scope.kind == "task" else f"/api/v1/projects/{scope.id}"
         try:
-            body = await self._ask(identity, path)
-            if scope.kind == "task":
-                located = LocationIn.model_validate_json(body)
-                return Spot(located.workspace_id, located.project_id, scope.id)
-            found = ProjectAnswerIn.model_validate_json(body).data
+            body = await self._ask(identity, f"/internal/{scope.kind}s/{scope.id}")
+            found = LocationIn.model_validate_json(body)
         except aiohttp.ClientResponseError:
             return None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             log.warning("place.unavailable", reason=type(error).__name__)
             return None
-        return Spot(found.workspace_id, found.id)
+        return Spot(found.workspace_id, found.project_id, scope.id if scope.kind == "task" else None)
 
     async def _ask(self, identity: str, path: str = "/internal/memberships") -> bytes:
         timeout = aiohttp.ClientTimeout(total=QUESTION_SECONDS)

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from chassis.web.database import Write, Writing
+from chassis.web.database import PrimaryConnection, Write, Writing
 from chassis.web.flags import Flag
 from chassis.web.identity import CurrentPrincipal
 from fastapi import Depends, Query, Request
@@ -26,6 +26,13 @@ async def readable_project(project_id: ProjectId, caller: CurrentPrincipal, conn
     if row is None:
         raise ProjectMissing
     return row
+
+
+async def locatable_project(
+    project_id: ProjectId, caller: CurrentPrincipal, connection: PrimaryConnection
+) -> RowMapping:
+    """Load a project that the caller may see, from the primary, as locatable_task does. Raises ProjectMissing."""
+    return await readable_project(project_id, caller, connection)
 
 
 async def archivable_project(
@@ -101,6 +108,7 @@ async def project_limits(request: Request) -> ProjectLimits:
 
 Limits = Annotated[ProjectLimits, Depends(project_limits)]
 ReadableProject = Annotated[RowMapping, Depends(readable_project, scope="function")]
+LocatableProject = Annotated[RowMapping, Depends(locatable_project, scope="function")]
 ArchivableProject = Annotated[RowMapping, Depends(archivable_project, scope="function")]
 WritableProject = Annotated[RowMapping, Depends(writable_project, scope="function")]
 DeletableProject = Annotated[RowMapping, Depends(deletable_project, scope="function")]

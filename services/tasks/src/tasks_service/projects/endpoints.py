@@ -7,17 +7,17 @@ from chassis.web.database import Writing
 from chassis.web.envelope import Envelope, PageEnvelope
 from chassis.web.flags import Flag
 from chassis.web.identity import CurrentPrincipal
-from chassis.web.openapi import errors, example, page_example, stale
+from chassis.web.openapi import bare_example, errors, example, page_example, stale
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import IfMatchMalformed
 from chassis.web.replies import etag, reply
-from chassis.web.routing import policy, scope
+from chassis.web.routing import any_credential, policy, scope
 from fastapi import Depends, Query, Request, Response
 
 from tasks_service.changes.access import CURSOR, FreshConnection, written_headers
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.projects import repository, service
-from tasks_service.projects.access import Limits, ReadableProject, WritableProject, target_workspace
+from tasks_service.projects.access import Limits, LocatableProject, ReadableProject, WritableProject, target_workspace
 from tasks_service.projects.errors import (
     Cycle,
     InboxProject,
@@ -32,8 +32,10 @@ from tasks_service.projects.filters import ProjectFilter
 from tasks_service.projects.schemas import (
     OWN_PROJECT_EXAMPLE,
     PROJECT_EXAMPLE,
+    PROJECT_LOCATION_EXAMPLE,
     PROJECT_VIEW_EXAMPLE,
     ProjectCreate,
+    ProjectLocation,
     ProjectPatch,
     ProjectView,
 )
@@ -42,6 +44,7 @@ from tasks_service.versions.access import ExpectingFields
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
+internal = APIRouter(prefix="/internal/projects", tags=["internal"])
 
 ETAG = {"ETag": "The project's version, in quotes."}
 STALE = stale(ResourceVersionConflict, {name: OWN_PROJECT_EXAMPLE[name] for name in PROJECT_EXAMPLE}, "name")
@@ -177,3 +180,16 @@ async def update_project(
 ) -> Response:
     row = await service.update_project(write.session, project=project, patch=body, expected=expected, actor=caller)
     return write.reply(ProjectView.of(row), headers=await written_headers(request, write, caller, row))
+
+
+@internal.get(
+    "/{project_id}",
+    summary="Locate a project for another service",
+    description="Where the project is that the caller, whose identity is passed on, sees; as new as the primary.",
+    response_model=ProjectLocation,
+    responses={200: bare_example(PROJECT_LOCATION_EXAMPLE, description="Where it is."), **errors(ProjectMissing)},
+)
+@any_credential("a service asks for a caller whose scope it has checked")
+@policy("project.read")
+async def locate_project(project: LocatableProject) -> ProjectLocation:
+    return ProjectLocation(project_id=project["id"], workspace_id=project["workspace_id"])

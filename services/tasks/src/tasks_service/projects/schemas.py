@@ -100,6 +100,13 @@ class ProjectPatch(MergePatch):
     )
 
 
+class ProjectLocation(BaseModel):
+    """Where a project is; for the other services."""
+
+    project_id: UUID
+    workspace_id: UUID
+
+
 PROJECT_EXAMPLE: dict[str, Any] = {
     "id": "0199d3b2-6f01-7d22-8a4d-5b1e3c7f9a02",
     "workspace_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01",
@@ -126,3 +133,4 @@ OWN_PROJECT_EXAMPLE = {
     "prefix": "GARDE",
     "is_inbox": False,
 }
+PROJECT_LOCATION_EXAMPLE = {"project_id": PROJECT_EXAMPLE["id"], "workspace_id": PROJECT_EXAMPLE["workspace_id"]}
