@@ -14,15 +14,23 @@ from notifications_service.chat import repository
 from notifications_service.chat.errors import ConnectionMissing
 from notifications_service.chat.schemas import ConnectionCreate, ConnectionPatch
 from notifications_service.preferences.access import WholeCaller
+from notifications_service.scopes.access import await_scopes
 from notifications_service.terms import Channels
 
 ConnectionId = Annotated[UUID, Path(description="Id of the connection.")]
 
 
 @refuses(UrlNotAllowed)
-async def allowed_connection(body: ConnectionCreate, _caller: WholeCaller, channels: Channels) -> ConnectionCreate:
-    """Return a body whose URL requests may go to; before the transaction, since DNS is asked. Raises UrlNotAllowed."""
+async def allowed_connection(
+    request: Request, body: ConnectionCreate, caller: WholeCaller, channels: Channels
+) -> ConnectionCreate:
+    """Return a body whose URL requests may go to, and whose scope is known here if its caller sees it.
+
+    Before the transaction, since DNS is asked. Raises UrlNotAllowed.
+    """
     await channels.check(body.url, field="url", asks_dns=not channels.records)
+    if body.scope.id is not None:
+        await await_scopes(request, caller, [(body.scope.type, body.scope.id)])
     return body
 
 

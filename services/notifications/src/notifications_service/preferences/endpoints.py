@@ -13,14 +13,13 @@ from fastapi import Query, Request, Response
 
 from notifications_service.kinds import Kind
 from notifications_service.preferences import service
-from notifications_service.preferences.access import WholeCaller
+from notifications_service.preferences.access import PlacedPreferences, WholeCaller
 from notifications_service.preferences.errors import PreferencesVersionConflict, ProjectNotFound, WorkspaceNotFound
 from notifications_service.preferences.schemas import (
     EFFECTIVE_EXAMPLE,
     PREFERENCES_EXAMPLE,
     EffectiveOut,
     PreferencesOut,
-    PreferencesPut,
 )
 
 router = APIRouter(prefix="/api/v1/users/me/notification-preferences", tags=["notification preferences"])
@@ -69,7 +68,7 @@ async def read_preferences(request: Request, caller: WholeCaller, connection: Pr
 )
 @scope("notifications:write")
 async def replace_preferences(
-    body: PreferencesPut, caller: WholeCaller, write: Writing, expected: ExpectedVersion
+    body: PlacedPreferences, caller: WholeCaller, write: Writing, expected: ExpectedVersion
 ) -> Response:
     found = await service.replace_preferences(write.session, user_id=caller.user_id, wanted=body, expected=expected)
     return write.reply(found, headers={"etag": etag(found.version)})

@@ -7,9 +7,10 @@ from chassis.egress.rules import UrlNotAllowed
 from chassis.web.database import PrimaryConnection, Writing
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.routing import refuses
-from fastapi import Depends, Path
+from fastapi import Depends, Path, Request
 from sqlalchemy import RowMapping
 
+from notifications_service.scopes.access import await_scopes
 from notifications_service.terms import Channels
 from notifications_service.webhooks.errors import WebhookMissing
 from notifications_service.webhooks.repository import find_visible
@@ -41,9 +42,16 @@ async def own_webhook(held: Annotated[RowMapping, Depends(held_webhook)], caller
 
 
 @refuses(UrlNotAllowed)
-async def allowed_webhook(body: WebhookCreate, _caller: CurrentPrincipal, channels: Channels) -> WebhookCreate:
-    """Return a body whose URL requests may go to; before the transaction, since DNS is asked. Raises UrlNotAllowed."""
+async def allowed_webhook(
+    request: Request, body: WebhookCreate, caller: CurrentPrincipal, channels: Channels
+) -> WebhookCreate:
+    """Return a body whose URL requests may go to, and whose scope is known here if its caller sees it.
+
+    Before the transaction, since DNS is asked. Raises UrlNotAllowed.
+    """
     await channels.check(body.url, field="url")
+    if body.scope.type != "user" and body.scope.id is not None:
+        await await_scopes(request, caller, [(body.scope.type, body.scope.id)])
     return body
 
 
