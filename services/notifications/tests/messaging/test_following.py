@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from chassis.db.transactions import transaction
@@ -217,6 +218,98 @@ async def _position(database, follower, stream, seq):
     query = text("SELECT 1 FROM notifications.follower_position WHERE follower = :f AND stream_id = :s AND seq = :n")
     async with database.reader.connect() as reader:
         return (await reader.execute(query, {"f": follower, "s": stream, "n": seq})).scalar()
+
+
+def together(name, fails=None, **options):
+    """Return a follower that does several streams together, and alone what fails so."""
+    alone = noting(name, fails, begins="start", **options)
+
+    async def work(session, rows):
+        for row in rows:
+            if fails is not None:
+                await fails(session, row["workspace_id"], row)
+        await session.execute(EFFECT, [{"f": name, "s": row["workspace_id"], "n": row["seq"]} for row in rows])
+
+    return replace(alone, together=work)
+
+
+async def test_streams_that_go_on_at_the_same_time_are_done_together(database, effects, grow):
+    """Twenty streams cost one transaction of three statements, as one does."""
+    streams = [uuid7() for _ in range(20)]
+    for stream in streams:
+        await grow(stream, 1)
+    async with running(database, together("joint")):
+        await eventually(lambda: _all(effects("joint"), streams, 1))
+    for stream in streams:
+        await grow(stream, 5, tells=False)
+    with statements_seen(database.writer) as statements:
+        async with running(database, together("joint"), poll_seconds=30):
+            await eventually(lambda: _all(effects("joint"), streams, 5))
+    assert sum("follower_position" in one and "FOR UPDATE" in one for one in statements) == 1
+    assert sum("UPDATE notifications.follower_position" in one for one in statements) == 1
+    assert sum("notifications.stream_event" in one for one in statements) == 1
+    assert await effects("joint") == {stream: [1, 2, 3, 4, 5] for stream in streams}
+
+
+async def test_streams_of_any_length_are_done_together_to_their_ends_and_in_order(database, effects, grow):
+    lengths = {uuid7(): length for length in [1, 2, 3, 4, 5, 70, 201, 450] * 12}
+    both = [together("uneven") for _ in range(2)]
+    await asyncio.gather(*(grow(stream, length) for stream, length in lengths.items()))
+    async with running(database, both[0]), running(database, both[1]):
+        await eventually(lambda: _ends(effects("uneven"), lengths))
+        await asyncio.gather(*(grow(stream, length + 7) for stream, length in lengths.items()))
+        await eventually(lambda: _ends(effects("uneven"), {one: last + 7 for one, last in lengths.items()}))
+    assert await effects("uneven") == {one: list(range(1, last + 8)) for one, last in lengths.items()}
+
+
+async def _ends(found, lengths):
+    done = await found
+    return all(done.get(one, [0])[-1] >= last for one, last in lengths.items())
+
+
+async def test_an_event_that_fails_holds_none_of_the_streams_back_that_are_done_with_it(
+    database, effects, grow, rows, lines
+):
+    bad, good, broken = uuid7(), [uuid7() for _ in range(9)], [True]
+
+    async def fails(session, stream_id, row):
+        if broken and (stream_id, row["seq"]) == (bad, 3):
+            await session.execute(text("SELECT 1 / 0"))
+
+    for stream in (bad, *good):
+        await grow(stream, 5)
+    async with lines() as caught, running(database, together("mixed", fails), poll_seconds=0.05):
+        await eventually(lambda: _all(effects("mixed"), good, 5))
+        failed = "SELECT 1 FROM notifications.follower_position WHERE stream_id = :s AND failures = 1 AND seq = 2"
+        await eventually(lambda: rows(failed, s=bad))
+        for stream in (bad, *good):
+            await grow(stream, 6)
+        await eventually(lambda: _all(effects("mixed"), good, 6))
+        broken.clear()
+        await rows("UPDATE notifications.follower_position SET retry_at = now() WHERE stream_id = :s", s=bad)
+        await eventually(lambda: _all(effects("mixed"), [bad], 6))
+    assert await effects("mixed") == {stream: [1, 2, 3, 4, 5, 6] for stream in (bad, *good)}
+    mine = [line["event"] for line in caught if line.get("follower") == "mixed"]
+    assert mine[0] == "follower.apart"
+    assert mine.count("follower.failed") == 1
+
+
+async def test_runners_that_are_killed_while_they_do_streams_together_do_nothing_twice(database, effects, grow):
+    streams = [uuid7() for _ in range(30)]
+    for stream in streams:
+        await grow(stream, 100)
+
+    async def slowly(session, stream_id, row):
+        if row["seq"] % 40 == 0:
+            await session.execute(text("SELECT pg_sleep(0.002)"))
+
+    for _ in range(15):
+        async with running(database, together("halved", slowly)) as task:
+            await asyncio.sleep(0.03)
+            task.cancel()
+    async with running(database, together("halved")):
+        await eventually(lambda: _all(effects("halved"), streams, 100))
+    assert await effects("halved") == {stream: list(range(1, 101)) for stream in streams}
 
 
 async def test_streams_that_do_not_concern_a_follower_are_passed_over_together(database, effects, grow, rows):

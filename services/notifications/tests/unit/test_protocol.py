@@ -2,24 +2,8 @@
 
 import json
 
-import pytest
 from chassis.ids import uuid7
-from notifications_service.live.repository import end_of_run
 from notifications_service.realtime.protocol import stored_frame, with_cursor
-
-
-@pytest.mark.parametrize(
-    ("before", "following", "after"),
-    [
-        (0, [], 0),
-        (0, [1, 2, 3], 3),
-        (0, [2, 3], 0),
-        (4, [5, 6, 8, 9], 6),
-        (4, [6], 4),
-    ],
-)
-def test_the_end_of_a_run_is_before_the_first_gap(before, following, after):
-    assert end_of_run(before, following) == after
 
 
 def row(**more):

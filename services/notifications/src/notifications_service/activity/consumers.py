@@ -1,6 +1,6 @@
 """Who walks every stream to tell people of what happens."""
 
-from notifications_service.activity.service import find_concerned, follow
+from notifications_service.activity.service import find_concerned, follow, follow_together
 from notifications_service.following.service import Follower
 
-ACTIVITY = Follower("activity", follow, begins="start", concerns=find_concerned)
+ACTIVITY = Follower("activity", follow, begins="start", concerns=find_concerned, together=follow_together)

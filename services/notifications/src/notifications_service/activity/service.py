@@ -17,14 +17,23 @@ from notifications_service.inbox.schemas import NewNotification
 from notifications_service.inbox.service import forget_tasks, notify
 
 
-async def follow(session: AsyncSession, stream_id: UUID, rows: Sequence[RowMapping]) -> None:
+async def follow(session: AsyncSession, _stream_id: UUID, rows: Sequence[RowMapping]) -> None:
     """Take in the next events of a stream; a follower's work."""
-    await notify(session, wanted=[_of_user(stream_id, row) for row in rows if _is_of_user(row)])
+    await follow_together(session, rows)
+
+
+async def follow_together(session: AsyncSession, rows: Sequence[RowMapping]) -> None:
+    """Take in the next events of streams, however many they are, in as many statements as for one.
+
+    People are told in one go, so that whom two of us tell is locked in one order.
+    """
+    wanted = [_of_user(row) for row in rows if _is_of_user(row)]
     events = [Event.of(cast("Mapping[str, Any]", row)) for row in rows if row["frame"].get("workspace_id") is not None]
     if not events:
+        await notify(session, wanted=wanted)
         return
     cards = await load_cards(session, events=events)
-    oldest, wanted = utcnow() - OLDEST, list[NewNotification]()
+    oldest = utcnow() - OLDEST
     for event in events:
         cards.apply(event)
         if not event.quiet and event.occurred_at > oldest:
@@ -46,11 +55,11 @@ def _is_of_user(row: RowMapping) -> bool:
     return is_personal and row["occurred_at"] > utcnow() - OLDEST
 
 
-def _of_user(user_id: UUID, row: RowMapping) -> NewNotification:
+def _of_user(row: RowMapping) -> NewNotification:
     frame = row["frame"]
     project_id = frame["project_id"]
     return NewNotification(
-        user_id=user_id,
+        user_id=row["workspace_id"],
         kind=OF_USERS[frame["type"]],
         event_id=UUID(frame["event_id"]),
         event_type=frame["type"],

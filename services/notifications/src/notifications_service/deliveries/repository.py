@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
-from chassis.db.arrays import rows_for, uuids
+from chassis.db.arrays import rows_for
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from sqlalchemy import (
     CTE,
+    BindParameter,
     CursorResult,
+    Integer,
     RowMapping,
+    Select,
+    Update,
     and_,
     any_,
+    bindparam,
     exists,
     func,
     or_,
@@ -22,8 +28,10 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from notifications_service.chat.models import ChatConnection
 from notifications_service.deliveries.models import Delivery
@@ -54,6 +62,8 @@ CHANNEL = "notifications_delivery"
 WAITS = text("delivery.state = 'new' AND (delivery.lease_until IS NULL OR delivery.lease_until <= now())")
 OTHER_WAITS = text("other.state = 'new'")
 IS_DUE = delivery.c.due_at <= func.now()
+OF_CHANNEL: BindParameter[str] = bindparam("of_channel", type_=delivery.c.channel.type)
+CHOSEN: BindParameter[Any] = bindparam("chosen", type_=ARRAY(PG_UUID(as_uuid=True)))
 # Mail, which has no target, never replaces other mail.
 SAME_SUBJECT = and_(
     other.c.target_id == delivery.c.target_id,
@@ -86,36 +96,45 @@ async def hold_channel(session: AsyncSession, channel: str) -> None:
 
 async def expire(session: AsyncSession, channel: str) -> bool:
     """Give up what has waited for too long for anybody to send it; return whether there may be more."""
+    result = await session.execute(_expiring(), {"of_channel": channel})
+    return cast("CursorResult[Any]", result).rowcount == EXPIRED_AT_ONCE
+
+
+@cache
+def _expiring() -> Update:
     old = (
         select(delivery.c.id)
-        .where(WAITS, delivery.c.channel == channel, delivery.c.due_at < func.now() - TOO_LATE)
+        .where(WAITS, delivery.c.channel == OF_CHANNEL, delivery.c.due_at < func.now() - TOO_LATE)
         .limit(EXPIRED_AT_ONCE)
     )
     chosen = _chosen(old, "old")
     final = {"state": SKIPPED, "reason": EXPIRED, "settled_at": func.now(), "lease_until": None}
-    statement = update(delivery).where(delivery.c.id == chosen.c.id).values(final)
-    return cast("CursorResult[Any]", await session.execute(statement)).rowcount == EXPIRED_AT_ONCE
+    return update(delivery).where(delivery.c.id == chosen.c.id).values(final)
 
 
 async def space(session: AsyncSession, channel: str) -> None:
     """Put off what would follow too closely upon a message of the same collapse key to the same target."""
+    await session.execute(_spacing(), {"of_channel": channel})
+
+
+@cache
+def _spacing() -> Update:
     # From what was sent just now, which is little, rather than from all that waits.
     recent = (
         select(other.c.target_id, other.c.collapse_key, func.max(other.c.settled_at).label("sent_at"))
-        .where(other.c.state == SENT, other.c.settled_at > func.now() - SPACING, other.c.channel == channel)
+        .where(other.c.state == SENT, other.c.settled_at > func.now() - SPACING, other.c.channel == OF_CHANNEL)
         .where(other.c.collapse_key.is_not(None), other.c.target_id.is_not(None))
         .group_by(other.c.target_id, other.c.collapse_key)
         .cte("recent")
     )
     earliest = recent.c.sent_at + func.make_interval(0, 0, 0, 0, 0, 0, delivery.c.spacing_seconds)
-    statement = (
+    return (
         update(delivery)
-        .where(WAITS, delivery.c.channel == channel, IS_DUE, delivery.c.spacing_seconds > 0)
+        .where(WAITS, delivery.c.channel == OF_CHANNEL, IS_DUE, delivery.c.spacing_seconds > 0)
         .where(delivery.c.target_id == recent.c.target_id, delivery.c.collapse_key == recent.c.collapse_key)
         .where(earliest > func.now())
         .values(due_at=earliest)
     )
-    await session.execute(statement)
 
 
 async def choose(session: AsyncSession, channel: str, *, limit: int) -> Sequence[UUID]:
@@ -123,6 +142,13 @@ async def choose(session: AsyncSession, channel: str, *, limit: int) -> Sequence
 
     Nothing is chosen for a target that asked to be left alone, neither what is planned for it meanwhile.
     """
+    result = await session.execute(_choosing(), {"of_channel": channel, "at_most": limit})
+    found: Sequence[UUID] = result.scalars().all()
+    return found
+
+
+@cache
+def _choosing() -> Select[Any]:
     is_earlier = tuple_(other.c.due_at, other.c.id) < tuple_(delivery.c.due_at, delivery.c.id)
     under_way = or_(other.c.lease_until > func.now(), other.c.paused_until > func.now())
     is_behind = exists().where(
@@ -133,9 +159,9 @@ async def choose(session: AsyncSession, channel: str, *, limit: int) -> Sequence
     spacing = func.make_interval(0, 0, 0, 0, 0, 0, delivery.c.spacing_seconds)
     is_too_soon = exists().where(SAME_SUBJECT, other.c.state == SENT, since_it_was_sent < spacing)
     is_next = ~is_behind & ~and_(delivery.c.spacing_seconds > 0, is_too_soon)
-    oldest = select(delivery.c.id).where(WAITS, delivery.c.channel == channel, IS_DUE, is_next)
-    query = oldest.order_by(delivery.c.due_at, delivery.c.id).limit(limit)
-    return (await session.execute(query.with_for_update(of=delivery, skip_locked=True))).scalars().all()
+    oldest = select(delivery.c.id).where(WAITS, delivery.c.channel == OF_CHANNEL, IS_DUE, is_next)
+    query = oldest.order_by(delivery.c.due_at, delivery.c.id).limit(bindparam("at_most", type_=Integer))
+    return query.with_for_update(of=delivery, skip_locked=True)
 
 
 async def replace(session: AsyncSession, chosen: Sequence[UUID]) -> None:
@@ -143,30 +169,40 @@ async def replace(session: AsyncSession, chosen: Sequence[UUID]) -> None:
 
     That is looked for among the chosen ones and what waits with them: however much waits elsewhere costs nothing.
     """
+    await session.execute(_replacing(), {"chosen": chosen})
+
+
+@cache
+def _replacing() -> Update:
     first = delivery.alias("first")
     same = (first.c.target_id == delivery.c.target_id, first.c.collapse_key == delivery.c.collapse_key)
     is_told = or_(other.c.state == SENT, and_(OTHER_WAITS, other.c.due_at <= func.now()))
     needless = (
         select(delivery.c.id)
         .join(first, and_(*same, first.c.channel == delivery.c.channel))
-        .where(first.c.id == any_(uuids(chosen)), WAITS, IS_DUE)
+        .where(first.c.id == any_(CHOSEN), WAITS, IS_DUE)
         .where(exists().where(SAME_SUBJECT, other.c.id > delivery.c.id, is_told))
     )
     found = _chosen(needless, "needless")
     final = {"state": SKIPPED, "reason": REPLACED, "settled_at": func.now(), "lease_until": None}
-    statement = update(delivery).where(delivery.c.id == found.c.id).values(final)
-    await session.execute(statement)
+    return update(delivery).where(delivery.c.id == found.c.id).values(final)
 
 
 async def take(session: AsyncSession, chosen: Sequence[UUID]) -> Sequence[RowMapping]:
     """Lease those of the chosen deliveries that are still to be sent; nobody else takes them meanwhile."""
+    taken: Sequence[RowMapping] = (await session.execute(_taking(), {"chosen": chosen})).mappings().all()
+    return taken
+
+
+@cache
+def _taking() -> ReturningUpdate[Any]:
     taken = {
         "claim": delivery.c.claim + 1,
         "attempts": delivery.c.attempts + 1,
         "lease_until": func.now() + LEASE,
     }
-    statement = update(delivery).where(delivery.c.id == any_(uuids(chosen)), delivery.c.state == NEW).values(taken)
-    return (await session.execute(statement.returning(*delivery.c))).mappings().all()
+    statement = update(delivery).where(delivery.c.id == any_(CHOSEN), delivery.c.state == NEW).values(taken)
+    return statement.returning(*delivery.c)
 
 
 async def previous_of(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, str]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -109,6 +110,24 @@ async def events_after(
         .order_by(event.c.seq)
         .limit(limit)
     )
+    return (await session.execute(query)).mappings().all()
+
+
+async def events_of_all(
+    session: AsyncSession, parts: Mapping[UUID, tuple[int, int]], *, limit: int
+) -> Sequence[RowMapping]:
+    """Return the next events of several streams, at most `limit` of each, those of a stream in order."""
+    after, until = (numbers(part[at] for part in parts.values()) for at in (0, 1))
+    part = rows_of("part", id=uuids(parts), after=after, until=until)
+    following = (
+        select(event)
+        .where(event.c.workspace_id == part.c.id, event.c.seq > part.c.after, event.c.seq <= part.c.until)
+        .order_by(event.c.seq)
+        .limit(limit)
+        .lateral("following")
+    )
+    query = select(following).select_from(part.join(following, true()))
+    query = query.order_by(following.c.workspace_id, following.c.seq)
     return (await session.execute(query)).mappings().all()
 
 

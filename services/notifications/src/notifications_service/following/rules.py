@@ -3,8 +3,14 @@
 from datetime import timedelta
 
 BATCH = 200
+STREAMS_TOGETHER = 64
 LAST_TRY = 10
 LONGEST_DELAY = 60
+
+
+def share_of(streams: int) -> int:
+    """Return how much of each stream is followed at once where so many are followed together."""
+    return max(1, BATCH // streams)
 
 
 def delay_after(failures: int) -> timedelta | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
@@ -14,8 +15,8 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications_service.following import service
-from notifications_service.following.rules import BATCH
-from notifications_service.following.service import Batch, Concerns, Follower
+from notifications_service.following.rules import BATCH, STREAMS_TOGETHER, share_of
+from notifications_service.following.service import Batch, Concerns, Follower, WorkTogether
 
 log = structlog.get_logger()
 
@@ -56,6 +57,14 @@ class FollowerRunner:
     def _wake(self, payload: str = "") -> None:
         for walk in self._walks:
             walk.wake(payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Streams of which there is more after what was done together, and those that are still to be followed alone."""
+
+    going_on: Sequence[UUID] = ()
+    alone: Sequence[UUID] = ()
 
 
 class Walk:
@@ -103,8 +112,9 @@ class Walk:
         self._woken.clear()
         streams = await self._concerned(await self._news(poll_seconds))
         while streams and not stop.is_set():
-            went_on = await asyncio.gather(*(self._follow(one, stop) for one in streams))
-            streams = [one for one, more in zip(streams, went_on, strict=True) if more]
+            left = await self._follow_together(streams, stop)
+            went_on = await asyncio.gather(*(self._follow(one, stop) for one in left.alone))
+            streams = [*left.going_on, *(one for one, more in zip(left.alone, went_on, strict=True) if more)]
 
     async def _news(self, poll_seconds: float) -> list[UUID]:
         """Return the streams that we were told of, and now and then all that there is something in."""
@@ -149,6 +159,45 @@ class Walk:
         self._begun.update(new)
         self._busy.update(found)
         return list(found)
+
+    async def _follow_together(self, streams: Sequence[UUID], stop: asyncio.Event) -> "Left":
+        """Work on the next batches of streams in few transactions, as far as that goes well."""
+        together = self._follower.together
+        sound = [one for one in streams if one not in self._sizes]
+        if together is None or len(sound) == 1:
+            return Left(alone=streams)
+        parts = [sound[first : first + STREAMS_TOGETHER] for first in range(0, len(sound), STREAMS_TOGETHER)]
+        lefts = await asyncio.gather(*(self._try_together(together, one, stop) for one in parts))
+        failing = [one for one in streams if one in self._sizes]
+        return Left(
+            going_on=[one for left in lefts for one in left.going_on],
+            alone=[*failing, *(one for left in lefts for one in left.alone)],
+        )
+
+    async def _try_together(self, together: WorkTogether, streams: Sequence[UUID], stop: asyncio.Event) -> "Left":
+        """Do so in one transaction. What it does not get, and all of it when it fails, is left to be followed alone."""
+        async with self._gate:
+            if stop.is_set():
+                return Left()
+            try:
+                batches = await self._work_together(together, streams)
+            except Exception as error:  # noqa: BLE001 - which stream it was, each by itself tells
+                log.warning("follower.apart", follower=self._follower.name, reason=type(error).__name__)
+                return Left(alone=streams)
+        taken = {one.stream_id for one in batches}
+        going_on = [one.stream_id for one in batches if self._went_well(one)]
+        return Left(going_on=going_on, alone=[one for one in streams if one not in taken])
+
+    async def _work_together(self, together: WorkTogether, streams: Sequence[UUID]) -> list[Batch]:
+        limit = share_of(len(streams))
+        async with transaction(self._database) as session:
+            batches = await service.take_batches(session, follower=self._follower, stream_ids=streams, limit=limit)
+            rows = [row for one in batches for row in one.rows]
+            if rows:
+                await together(session, rows)
+            if batches:
+                await service.finish_batches(session, follower=self._follower, batches=batches)
+        return batches
 
     async def _follow(self, stream_id: UUID, stop: asyncio.Event) -> bool:
         """Work on the next batch of a stream; return whether there may be more of it."""

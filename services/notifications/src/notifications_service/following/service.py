@@ -1,5 +1,6 @@
 """Use cases of followers: each walks every stream in order, a batch and its own position in one transaction."""
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,8 @@ CHANNEL = "notifications_stream"
 
 Work = Callable[[AsyncSession, UUID, Sequence[RowMapping]], Awaitable[None]]
 """What is made of the next events of a stream, which are rows of `stream_event`, in the transaction of their batch."""
+WorkTogether = Callable[[AsyncSession, Sequence[RowMapping]], Awaitable[None]]
+"""The same of the next events of several streams, those of a stream in its order."""
 
 
 Parts = Mapping[UUID, tuple[int, int]]
@@ -31,13 +34,15 @@ class Follower:
     """Somebody who goes through every stream, from the day that it is there or from the first event that is kept.
 
     The name is the one of its positions, so it stays. What does not concern it is passed over in many streams at once:
-    most that happens is in the streams of users, and nobody's affair but theirs.
+    most that happens is in the streams of users, and nobody's affair but theirs. With `together` streams that go on at
+    the same time share a transaction, and each has its own again when that fails.
     """
 
     name: str
     work: Work
     begins: Literal["head", "start"] = "head"
     concerns: Concerns | None = None
+    together: WorkTogether | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,28 @@ async def take_batch(session: AsyncSession, *, follower: Follower, stream_id: UU
 async def finish_batch(session: AsyncSession, *, follower: Follower, batch: Batch) -> None:
     """Note that a batch was worked on."""
     await repository.move(session, follower.name, batch.stream_id, to=batch.last)
+
+
+async def take_batches(
+    session: AsyncSession, *, follower: Follower, stream_ids: Sequence[UUID], limit: int
+) -> list[Batch]:
+    """Return what comes next in several streams, as take_batch does, at most `limit` events of each.
+
+    Streams in which an event failed are left out: it comes alone.
+    """
+    places = await repository.lock_positions(session, follower.name, stream_ids)
+    parts = {row["stream_id"]: (row["seq"], row["contiguous_seq"]) for row in places if not row["failures"]}
+    if not parts:
+        return []
+    rows: defaultdict[UUID, list[RowMapping]] = defaultdict(list)
+    for row in await repository.events_of_all(session, parts, limit=limit):
+        rows[row["workspace_id"]].append(row)
+    return [Batch(one, after, until, 0, rows[one]) for one, (after, until) in parts.items()]
+
+
+async def finish_batches(session: AsyncSession, *, follower: Follower, batches: Sequence[Batch]) -> None:
+    """Note that batches were worked on."""
+    await repository.move_all(session, follower.name, {one.stream_id: one.last for one in batches})
 
 
 async def note_failure(session: AsyncSession, *, follower: Follower, batch: Batch, reason: str) -> timedelta | None:

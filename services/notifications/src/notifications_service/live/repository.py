@@ -20,6 +20,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -94,7 +95,7 @@ async def _lock_known(
 
 async def advance_heads(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
     """Move heads over everything that follows them without a gap, and return where they are. Needs their locks."""
-    after = {stream: await _end_of_run(session, stream, seq) for stream, seq in before.items()}
+    after = await _ends_of_runs(session, before)
     moved = {stream: seq for stream, seq in after.items() if seq != before[stream]}
     if moved:
         await move_heads(session, moved)
@@ -109,32 +110,36 @@ async def move_heads(session: AsyncSession, after: Mapping[UUID, int]) -> None:
     await session.execute(statement.returning(said))
 
 
-async def _end_of_run(session: AsyncSession, workspace_id: UUID, before: int) -> int:
-    after = await _end_of_next_run(session, workspace_id, before)
-    looked_from = before
-    # What was not looked at to its end has a gap there, or nothing after it.
-    while after - looked_from == LOOKED_AT_ONCE:
-        looked_from, after = after, await _end_of_next_run(session, workspace_id, after)
+async def _ends_of_runs(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
+    """Return up to where each stream goes on without a gap, in one statement unless there is very much of one."""
+    after, asked = dict(before), dict(before)
+    while asked:
+        found = await _ends_of_next_runs(session, asked)
+        after |= found
+        # What was not looked at to its end has a gap there, or nothing after it.
+        asked = {stream: seq for stream, seq in found.items() if seq - asked[stream] == LOOKED_AT_ONCE}
     return after
 
 
-async def _end_of_next_run(session: AsyncSession, workspace_id: UUID, before: int) -> int:
+async def _ends_of_next_runs(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
+    asked = rows_of("asked", id=uuids(before), seq=numbers(before.values()))
     following = (
         select(event.c.seq)
-        .where(event.c.workspace_id == workspace_id, event.c.seq > before)
+        .where(event.c.workspace_id == asked.c.id, event.c.seq > asked.c.seq)
         .order_by(event.c.seq)
         .limit(LOOKED_AT_ONCE)
+        .lateral("following")
     )
-    return end_of_run(before, (await session.execute(following)).scalars())
-
-
-def end_of_run(before: int, following: Iterable[int]) -> int:
-    """Return the last number that follows `before` without a gap."""
-    for seq in following:
-        if seq != before + 1:
-            break
-        before = seq
-    return before
+    place = func.row_number().over(partition_by=asked.c.id, order_by=following.c.seq)
+    numbered = (
+        select(asked.c.id, asked.c.seq.label("before"), following.c.seq, place.label("place"))
+        .select_from(asked.join(following, true()))
+        .subquery("numbered")
+    )
+    # As long as there is no gap, the number of an event is its place after where we were.
+    in_run = numbered.c.seq == numbered.c.before + numbered.c.place
+    query = select(numbered.c.id, func.max(numbered.c.seq)).where(in_run).group_by(numbered.c.id)
+    return {row[0]: row[1] for row in await session.execute(query)}
 
 
 async def put_membership(session: AsyncSession, values: Mapping[str, Any]) -> None:

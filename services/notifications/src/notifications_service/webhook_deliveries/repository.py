@@ -2,18 +2,24 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     CursorResult,
+    DateTime,
+    Integer,
     RowMapping,
+    Select,
     TextClause,
     and_,
     any_,
+    bindparam,
     column,
     exists,
     func,
@@ -28,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from notifications_service.live.repository import event
 from notifications_service.webhook_deliveries.models import WebhookAttempt, WebhookDelivery
@@ -44,6 +51,7 @@ CHANNEL = "notifications_webhooks"
 # A literal, since a plan for any state could not use the index of what waits.
 WAITS = text("webhook_delivery.state = 'pending'")
 UUID_TYPE: Any = PG_UUID(as_uuid=True)
+AT_MOST: BindParameter[int] = bindparam("at_most", type_=Integer)
 
 
 async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]], *, kind: str, at: datetime) -> int:
@@ -84,14 +92,21 @@ async def hold_ready(session: AsyncSession, *, limit: int, now: datetime | None 
 
     `now` is the database's without it.
     """
-    query = (
+    statement = _holding(by_database=now is None)
+    found: Sequence[UUID] = (await session.execute(statement, _at(now, at_most=limit))).scalars().all()
+    return found
+
+
+@cache
+def _holding(*, by_database: bool) -> Select[Any]:
+    due = _due(by_database=by_database)
+    return (
         select(webhook.c.id)
-        .where(webhook.c.deleted_at.is_(None), exists().where(delivery.c.webhook_id == webhook.c.id, *_due(now)))
+        .where(webhook.c.deleted_at.is_(None), exists().where(delivery.c.webhook_id == webhook.c.id, *due))
         .order_by(func.random())
-        .limit(limit)
+        .limit(AT_MOST)
         .with_for_update(skip_locked=True, of=webhook)
     )
-    return (await session.execute(query)).scalars().all()
 
 
 async def claim(
@@ -102,6 +117,15 @@ async def claim(
     Of each so many that no more than four are under way, and of all the same share: one that has a thousand waiting
     does not keep the others waiting.
     """
+    statement = _claiming(by_database=now is None)
+    values = {**_at(now, at_most=limit), "held": list(webhook_ids)}
+    taken: Sequence[RowMapping] = (await session.execute(statement, values)).mappings().all()
+    return taken
+
+
+@cache
+def _claiming(*, by_database: bool) -> ReturningUpdate[Any]:
+    conditions = _due(by_database=by_database)
     leased = delivery.alias("leased")
     under_way = (
         select(func.count())
@@ -111,28 +135,27 @@ async def claim(
     )
     first = lateral(
         select(delivery.c.id, delivery.c.next_attempt_at)
-        .where(delivery.c.webhook_id == webhook.c.id, *_due(now))
+        .where(delivery.c.webhook_id == webhook.c.id, *conditions)
         .order_by(delivery.c.next_attempt_at)
         .limit(func.greatest(AT_ONCE - under_way, 0))
         .correlate(webhook)
     ).alias("first")
-    held = webhook.c.id == any_(literal(list(webhook_ids), ARRAY(UUID_TYPE)))
+    held = webhook.c.id == any_(bindparam("held", type_=ARRAY(UUID_TYPE)))
     turn = func.row_number().over(partition_by=webhook.c.id, order_by=first.c.next_attempt_at)
     chosen = select(first.c.id).select_from(webhook.join(first, true())).where(held)
-    due = chosen.order_by(turn).limit(limit).cte("due")
+    due = chosen.order_by(turn).limit(AT_MOST).cte("due")
     taken = {
         "claim": delivery.c.claim + 1,
         "attempts": delivery.c.attempts + 1,
         "lease_until": func.now() + LEASE,
     }
-    statement = (
+    return (
         update(delivery)
         # Asked again of the row itself, which may have been settled since by who had it before.
-        .where(delivery.c.id == due.c.id, webhook.c.id == delivery.c.webhook_id, *_due(now))
+        .where(delivery.c.id == due.c.id, webhook.c.id == delivery.c.webhook_id, *conditions)
         .values(taken)
         .returning(*delivery.c, *(one.label(f"webhook_{one.name}") for one in webhook.c if one.name != "id"))
     )
-    return (await session.execute(statement)).mappings().all()
 
 
 async def settle(session: AsyncSession, *, delivery_id: UUID, claim: int, values: Mapping[str, Any]) -> bool:
@@ -233,15 +256,20 @@ async def events_at(reader: Reader, places: Collection[tuple[UUID, int]]) -> Seq
     return (await reader.execute(query)).mappings().all()
 
 
-def _due(now: datetime | None) -> tuple[TextClause | ColumnElement[bool], ...]:
+def _due(*, by_database: bool) -> tuple[TextClause | ColumnElement[bool], ...]:
     """Return the conditions for what is to be sent now to a webhook, which a test is also to one that is disabled."""
-    instant = func.now() if now is None else literal(now)
+    instant: ColumnElement[datetime] = func.now() if by_database else bindparam("at", type_=DateTime(timezone=True))
     return (
         WAITS,
         delivery.c.next_attempt_at <= instant,
         or_(delivery.c.lease_until.is_(None), delivery.c.lease_until <= func.now()),
         or_(webhook.c.enabled, delivery.c.kind == "test"),
     )
+
+
+def _at(now: datetime | None, *, at_most: int) -> dict[str, Any]:
+    """Return the values of a claim."""
+    return {"at_most": at_most} if now is None else {"at_most": at_most, "at": now}
 
 
 async def purge(session: AsyncSession, *, before: datetime) -> bool:

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from sqlalchemy import Select, and_, any_, bindparam, func, insert, or_, select, update
+from chassis.outbox.publishing import relay_channel
+from sqlalchemy import Select, and_, any_, bindparam, func, insert, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -23,11 +24,13 @@ counter = table_of(ChangeCounter)
 member = table_of(Member)
 share = table_of(TaskShare)
 
+WAKE_RELAY = func.pg_notify(relay_channel(change), "")
+"""Said at commit, so it may be in whatever statement there is."""
 TAKE_NUMBERS = (
     update(counter)
     .where(counter.c.workspace_id == bindparam("of_workspace"))
     .values(last_seq=counter.c.last_seq + bindparam("count"))
-    .returning(counter.c.last_seq)
+    .returning(counter.c.last_seq, WAKE_RELAY)
 )
 MEMBERS = select(member.c.user_id, member.c.role).where(member.c.workspace_id == bindparam("of_workspace"))
 READERS = (
@@ -44,6 +47,7 @@ SHARED_WITH = (
     .where(share.c.task_id == any_(bindparam("of_tasks", type_=ARRAY(PG_UUID(as_uuid=True)))))
     .group_by(share.c.task_id)
 )
+EITHER = union_all(READERS, SHARED_WITH)
 
 
 async def open_log(session: AsyncSession, workspace_id: UUID) -> None:
@@ -52,7 +56,10 @@ async def open_log(session: AsyncSession, workspace_id: UUID) -> None:
 
 
 async def take_numbers(session: AsyncSession, *, workspace_id: UUID, count: int) -> int:
-    """Reserve `count` sequence numbers and return the last of them; the counter stays locked until the end."""
+    """Reserve `count` sequence numbers and return the last of them; the counter stays locked until the end.
+
+    The relay is told, at commit, that there is something to send.
+    """
     result = await session.execute(TAKE_NUMBERS, {"of_workspace": workspace_id, "count": count})
     return cast("int", result.scalar_one())
 
@@ -76,6 +83,14 @@ async def members_of(session: AsyncSession, workspace_id: UUID) -> Sequence[tupl
 async def readers_of_projects(session: AsyncSession, project_ids: Iterable[UUID]) -> dict[UUID, list[UUID]]:
     """Return who sees each of the projects now."""
     rows = await session.execute(READERS, {"of_projects": sorted(project_ids)})
+    return {row[0]: row[1] for row in rows}
+
+
+async def readers(
+    session: AsyncSession, *, project_ids: Iterable[UUID], task_ids: Iterable[UUID]
+) -> dict[UUID, list[UUID]]:
+    """Return who sees each of the projects, and whom each of the tasks is shared with, in one statement."""
+    rows = await session.execute(EITHER, {"of_projects": sorted(project_ids), "of_tasks": sorted(task_ids)})
     return {row[0]: row[1] for row in rows}
 
 

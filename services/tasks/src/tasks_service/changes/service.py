@@ -9,18 +9,14 @@ from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.context import current_request
-from chassis.db.base import table_of
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from chassis.outbox.publishing import relay_channel, wake_relay
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import repository
-from tasks_service.changes.models import Change
 from tasks_service.changes.schemas import Audience, ChangeDraft, Gathering, Origin
 from tasks_service.permissions.rules import ADMINS, EVERYBODY, RULES
 
-RELAY_CHANNEL = relay_channel(table_of(Change))
 GATHERING = "taskloom_gathered_changes"
 """Where a session has what is being gathered."""
 WITHIN = {"workspace": EVERYBODY, "members": RULES["workspace.list_members"].roles, "admins": ADMINS}
@@ -76,7 +72,6 @@ async def _append(session: AsyncSession, workspace_id: UUID, changes: Sequence[t
         for seq, (draft, origin) in enumerate(changes, start=last - len(changes) + 1)
     ]
     await repository.append(session, rows)
-    await wake_relay(session, RELAY_CHANNEL)
 
 
 @asynccontextmanager
@@ -122,7 +117,7 @@ def _circle(draft: ChangeDraft) -> Key:
 
 
 async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence[ChangeDraft]) -> dict[Key, list[UUID]]:
-    """Return who sees the changes: at most a statement a kind of circle, however many changes there are.
+    """Return who sees the changes: two statements at most, however many changes there are.
 
     The counter is locked meanwhile, so nothing is read that no circle needs.
     """
@@ -131,15 +126,14 @@ async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence
     of_workspace = any(project_id is None for _, project_id, _ in circles - found.keys())
     members = await repository.members_of(session, workspace_id) if of_workspace else []
     projects = {project_id for _, project_id, _ in circles if project_id is not None}
-    of_projects = await repository.readers_of_projects(session, projects) if projects else {}
     tasks = {task_id for _, _, task_id in circles if task_id is not None}
-    of_tasks = await repository.readers_by_share(session, tasks) if tasks else {}
+    readers = await repository.readers(session, project_ids=projects, task_ids=tasks) if projects or tasks else {}
     for key in circles - found.keys():
         circle, project_id, task_id = key
         if project_id is None:
             found[key] = [user_id for user_id, role in members if role in WITHIN[str(circle)]]
         else:
-            found[key] = sorted({*of_projects.get(project_id, ()), *(of_tasks.get(task_id, ()) if task_id else ())})
+            found[key] = sorted({*readers.get(project_id, ()), *(readers.get(task_id, ()) if task_id else ())})
     return found
 
 

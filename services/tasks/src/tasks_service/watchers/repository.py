@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import ColumnElement, any_, bindparam, false, func, literal, select, true, update
+from sqlalchemy import BindParameter, ColumnElement, any_, bindparam, false, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.sql.dml import ReturningInsert
 
 from tasks_service.directory.repository import SHOWN_NAME, person
 from tasks_service.visibility.repository import IDS, READERS_OF_TASK, TASKS, member, task, task_rank
@@ -37,15 +39,20 @@ async def begin_by_rule(
     session: AsyncSession, *, task_id: UUID, user_ids: Iterable[UUID], rule: Rule, now: datetime
 ) -> Sequence[RowMapping]:
     """Make those watch who can see the task, whose rules say so, and who have not said anything; return them."""
+    wanted = {"of_task": task_id, "of_users": sorted(user_ids), "now": now}
+    begun: Sequence[RowMapping] = (await session.execute(_begin_by_rule(rule), wanted)).mappings().all()
+    return begun
+
+
+@cache
+def _begin_by_rule(rule: Rule) -> ReturningInsert[Any]:
     wanted = (
-        select(*_row(rule, now, is_watching=True, is_muted=False))
+        select(*_row(rule, bindparam("now", type_=watcher.c.created_at.type), is_watching=True, is_muted=False))
         .select_from(TASKS.outerjoin(watch_rule, watch_rule.c.user_id == member.c.user_id))
         .where(*READERS_OF_TASK, func.coalesce(watch_rule.c[rule], true()))
         .order_by(member.c.user_id)
     )
-    statement = insert(watcher).from_select(COLUMNS, wanted).on_conflict_do_nothing().returning(*watcher.c)
-    result = await session.execute(statement, {"of_task": task_id, "of_users": sorted(user_ids)})
-    return result.mappings().all()
+    return insert(watcher).from_select(COLUMNS, wanted).on_conflict_do_nothing().returning(*watcher.c)
 
 
 async def begin_for_new(
@@ -150,6 +157,9 @@ def _one(task_id: UUID, user_id: UUID) -> Sequence[ColumnElement[bool]]:
     return watcher.c.task_id == task_id, watcher.c.user_id == user_id
 
 
-def _row(reason: Reason, now: datetime, *, is_watching: bool, is_muted: bool) -> Sequence[ColumnElement[Any]]:
+def _row(
+    reason: Reason, now: datetime | BindParameter[datetime], *, is_watching: bool, is_muted: bool
+) -> Sequence[ColumnElement[Any]]:
     said = (true() if is_watching else false(), true() if is_muted else false())
-    return (task.c.workspace_id, task.c.id, member.c.user_id, literal(reason), *said, literal(now))
+    since = now if isinstance(now, BindParameter) else literal(now)
+    return (task.c.workspace_id, task.c.id, member.c.user_id, literal(reason), *said, since)
