@@ -15,12 +15,13 @@ from chassis.clock import utcnow
 from chassis.db.transactions import transaction
 from chassis.ids import uuid7
 from chassis.outbox.envelope import EventEnvelope, EventTooLarge
-from chassis.outbox.publishing import publish
+from chassis.outbox.publishing import publish, relay_channel
 from chassis.settings import BrokerSettings, DatabaseSettings, ProcessSettings
 from prometheus_client import REGISTRY
 from pydantic import BaseModel, SecretStr
 from sqlalchemy import func, insert, select, update
 from testkit.sample import EFFECT, INBOX, OUTBOX
+from testkit.statements import statements_seen
 from testkit.waiting import eventually
 
 WEEK = timedelta(days=7)
@@ -89,6 +90,34 @@ async def test_r45_a_committed_event_arrives_once_and_a_rolled_back_one_never(da
         return await states(database) == {"sent": 1}
 
     await eventually(marked)
+    stop.set()
+
+
+async def test_a_few_events_are_looked_for_once_and_not_for_what_is_said_of_another_table(
+    database, broker, tasks, make_event
+):
+    """Looking costs as much as sending; what comes meanwhile wakes the relay, and a schema's tables share a channel."""
+    stop, stream = asyncio.Event(), uuid7()
+    await write(database, *(make_event(stream, number) for number in (1, 2, 3)))
+    transport = broker.open()
+    await transport.declare(Queue(broker.queue("few"), ("thing.#",)))
+
+    async def sent(count):
+        return await states(database) == {"sent": count}
+
+    with statements_seen(database.writer) as statements:
+        tasks(OutboxRelay(database, outbox_source(OUTBOX, service="sample"), transport, poll_seconds=60).run(stop))
+        await eventually(lambda: sent(3))
+        async with transaction(database) as session:
+            await session.execute(select(func.pg_notify(relay_channel(OUTBOX), "elsewhere")))
+        await write(database, make_event(stream, 4))
+        await eventually(lambda: sent(4))
+        async with transaction(database) as session:
+            await session.execute(insert(OUTBOX), [make_event(stream, 5).model_dump(exclude={"source"})])
+            # As who knows nothing of tables says it.
+            await session.execute(select(func.pg_notify(relay_channel(OUTBOX), "")))
+        await eventually(lambda: sent(5))
+    assert sum("WITH RECURSIVE streams" in one for one in statements) == 3
     stop.set()
 
 

@@ -21,7 +21,7 @@ from chassis.db.listening import TROUBLE as STORE_TROUBLE
 from chassis.db.listening import listening
 from chassis.outbox.envelope import EventEnvelope, EventTooLarge
 from chassis.outbox.models import NEW, PARKED, SENT
-from chassis.outbox.publishing import relay_channel
+from chassis.outbox.publishing import is_woken, relay_channel, waking
 from chassis.waiting import first_of
 
 log = structlog.get_logger()
@@ -117,11 +117,18 @@ class OutboxRelay:
                 yield None
                 return
             # The lock lives and dies with the connection, as the listening does.
-            async with listening(connection, relay_channel(self._source.table), heard=lambda _: self._woken.set()):
+            async with listening(connection, relay_channel(self._source.table), heard=self._hear):
                 yield connection
 
+    def _hear(self, payload: str) -> None:
+        if is_woken(self._source.table, payload):
+            self._woken.set()
+
     async def _send_batch(self, connection: AsyncConnection) -> bool:
-        """Send a batch; return whether it got on, so that another one may follow at once."""
+        """Send a batch; return whether there may be more that can be sent at once.
+
+        There is not after few rows without a failure: what was committed meanwhile has woken us.
+        """
         rows = (await connection.execute(self._due)).mappings().all()
         if not rows:
             return False
@@ -136,7 +143,7 @@ class OutboxRelay:
                 await self._park(connection, row, too_large[event_id])
             else:
                 await self._postpone(connection, row, failures[event_id])
-        return bool(sent or too_large)
+        return bool(sent or too_large) and (bool(failed) or len(rows) >= STREAM_SHARE)
 
     def _messages(self, rows: Sequence[RowMapping]) -> tuple[list[Message], dict[str, str]]:
         messages: list[Message] = []
@@ -188,7 +195,7 @@ class OutboxRelay:
         async with self._database.writer.begin() as connection:
             moved = int((await connection.execute(statement)).rowcount)
             if moved:
-                await connection.execute(select(func.pg_notify(relay_channel(table), "")))
+                await connection.execute(select(waking(table)))
         return moved
 
     async def _postpone(self, connection: AsyncConnection, row: RowMapping, reason: str) -> None:

@@ -1,6 +1,8 @@
 """Writing events down in the transaction of what they tell (R45); nothing else may talk to the broker."""
 
-from sqlalchemy import Table, func, insert, select
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.outbox.envelope import EventEnvelope
@@ -12,14 +14,19 @@ async def publish(session: AsyncSession, table: Table, *envelopes: EventEnvelope
         return
     rows = [envelope.model_dump(exclude={"source"}) for envelope in envelopes]
     await session.execute(insert(table), rows)
-    await wake_relay(session, relay_channel(table))
+    await session.execute(select(waking(table)))
 
 
-async def wake_relay(session: AsyncSession, channel: str) -> None:
-    """Tell the relay, at commit, that there is something to send."""
-    await session.execute(select(func.pg_notify(channel, "")))
+def waking(table: Table) -> ColumnElement[Any]:
+    """Return what tells the relay of a table, at commit, that there is something to send; for any statement."""
+    return func.pg_notify(relay_channel(table), table.name)
+
+
+def is_woken(table: Table, payload: str) -> bool:
+    """Tell whether what was said on its channel is for the relay of a table: others of its schema share that."""
+    return payload in ("", table.name)
 
 
 def relay_channel(table: Table) -> str:
-    """Return the channel on which the relay of a table listens."""
+    """Return the channel on which the relays of a schema's tables listen."""
     return f"{table.schema}_outbox"

@@ -48,8 +48,9 @@ def live_consumer(server: redis.Redis) -> Consumer:
 
     @batch_consumer(queue=LIVE.name, types=LIVE.patterns, sources=[SOURCE_NAME])
     async def on_changes(events: Sequence[EventEnvelope], session: AsyncSession) -> None:
-        for advance in await keep_all(session, events=events):
-            wake_up = WakeUp(workspace_id=advance.workspace_id, head=advance.head, joined=advance.joined)
-            after_commit(session, partial(announce, server, wake_up))
+        advances = await keep_all(session, events=events)
+        wake_ups = [WakeUp(workspace_id=one.workspace_id, head=one.head, joined=one.joined) for one in advances]
+        if wake_ups:
+            after_commit(session, partial(announce, server, wake_ups))
 
     return on_changes

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from chassis.outbox.publishing import relay_channel
+from chassis.outbox.publishing import waking
 from sqlalchemy import Select, and_, any_, bindparam, func, insert, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
@@ -24,13 +24,11 @@ counter = table_of(ChangeCounter)
 member = table_of(Member)
 share = table_of(TaskShare)
 
-WAKE_RELAY = func.pg_notify(relay_channel(change), "")
-"""Said at commit, so it may be in whatever statement there is."""
 TAKE_NUMBERS = (
     update(counter)
     .where(counter.c.workspace_id == bindparam("of_workspace"))
     .values(last_seq=counter.c.last_seq + bindparam("count"))
-    .returning(counter.c.last_seq, WAKE_RELAY)
+    .returning(counter.c.last_seq, waking(change))
 )
 MEMBERS = select(member.c.user_id, member.c.role).where(member.c.workspace_id == bindparam("of_workspace"))
 READERS = (
