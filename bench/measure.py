@@ -125,7 +125,15 @@ def _wrk(url: str, requests: str, *, seconds: int, connections: int) -> dict[str
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the time of a process and of those that it started."""
+    """Return the time of a process and of those that it started, also of those that have ended since."""
     first = psutil.Process(pid)
-    times = [one.cpu_times() for one in (first, *first.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
+    return sum(_seconds_of(one) for one in (first, *first.children(recursive=True)))
+
+
+def _seconds_of(process: psutil.Process) -> float:
+    """Return the time of one process; what it waited for counts there, as PostgreSQL does for its servers."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return times.user + times.system + times.children_user + times.children_system
