@@ -77,9 +77,9 @@ e2e-compose: install ## Build the images, start docker-compose.yml, and run the 
 chaos: install ## Kill what runs while people write and read, and count what was lost or done twice (make chaos ARGS="--kills 50")
 	@.venv/bin/python tests/chaos/run.py $(ARGS)
 
-# The programs that are measured beside ours are installed here alone.
+# The programs that are measured beside ours are installed here alone, where there are any for the machine.
 bench: $(filter-out uv,$(UV)) ## Measure reads, lists, writes and live delivery beside the bare floor, with their bars (needs wrk)
-	@$(UV) sync --frozen --all-packages --group bench --compile-bytecode --quiet
+	@$(UV) sync --frozen --all-packages --group bench --compile-bytecode --quiet || $(MAKE) --no-print-directory install
 	@.venv/bin/python bench/run.py $(ARGS)
 
 bench-connections: install ## Measure the mixed load while ten thousand connections are kept open at the gateway (needs wrk)
