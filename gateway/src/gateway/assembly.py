@@ -28,6 +28,7 @@ from gateway.settings import Settings
 from gateway.sockets import Sockets
 from gateway.streams import Streams
 from gateway.tickets import Tickets
+from gateway.upstream_http import ServiceClient
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ async def open_parts(settings: Settings, health: Health, stack: AsyncExitStack) 
     """Return the parts; what has to be closed is left to `stack`."""
     upstreams = upstream_urls(settings)
     session = await stack.enter_async_context(client_session())
+    services = {name: ServiceClient(url) for name, url in upstreams.items()}
+    for service in services.values():
+        stack.callback(service.close)
     server = redis.Redis.from_url(
         # One more try is for connections that died while they were idle.
         settings.redis.url.get_secret_value(),
@@ -69,9 +73,9 @@ async def open_parts(settings: Settings, health: Health, stack: AsyncExitStack) 
         limiter=RateLimiter(
             server, workers=settings.gateway.workers, patience_seconds=settings.gateway.redis_patience_ms / 1000
         ),
-        proxy=Proxy(session, upstreams),
+        proxy=Proxy(services),
         sockets=Sockets(upstreams["notifications"], live, authenticator),
-        streams=Streams(session, upstreams["notifications"], live),
+        streams=Streams(services["notifications"], live),
         tickets=tickets,
         api=_own_api(settings, health, session, tickets),
     )

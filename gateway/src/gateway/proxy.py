@@ -2,21 +2,20 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import aiohttp
 from chassis.errors import AppError, PayloadTooLarge
 from starlette.types import Receive, Scope, Send
-from yarl import URL
 
 from gateway.breaker import Breaker, RetryBudget
 from gateway.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
 from gateway.http_answer import BODY_FOLLOWS
 from gateway.request_body import SMALL, BodyRefused, RequestBody, body_timeout
 from gateway.routes import Route
+from gateway.upstream_connection import Dropped, NotConnected, Question, Reply, ServiceTrouble
+from gateway.upstream_http import ServiceClient
 
-CONNECT_SECONDS = 1.0
 TRY_SECONDS = 3.0
 TOTAL_SECONDS = 10.0
 IDLE_SECONDS = 30.0
@@ -25,7 +24,6 @@ TRANSFER_SECONDS = 300.0
 RETRIED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FAILURES = frozenset({502, 503})
 WITHOUT_LENGTH = frozenset({204, 304})
-NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 DROPPED = frozenset(
     {
         b"connection",
@@ -78,9 +76,9 @@ class TryAgain(Exception):
 
 @dataclass
 class Upstream:
-    """A service: where it is and how it has been."""
+    """A service: how it is reached, and how it has been."""
 
-    base: str
+    client: ServiceClient
     breaker: Breaker = field(default_factory=Breaker)
     retries: RetryBudget = field(default_factory=RetryBudget)
 
@@ -90,7 +88,7 @@ class Call:
     """One request to a service, which may be sent twice."""
 
     method: str
-    url: URL
+    target: str
     forwarding: Forwarding
     body: RequestBody
     buffered: bytes | None
@@ -102,30 +100,24 @@ class Call:
         return safe and self.buffered is not None
 
     @property
-    def data(self) -> bytes | AsyncIterator[bytes] | None:
-        return self.body.chunks() if self.buffered is None else self.buffered or None
-
-    @property
     def _answer_seconds(self) -> float:
         """How long nothing may come: what can't be sent again is waited for, since giving up would not undo it."""
         if self.forwarding.is_transfer or self.forwarding.does_many:
             return IDLE_SECONDS
         return TRY_SECONDS if self.may_be_repeated else TOTAL_SECONDS
 
-    def timeout(self) -> aiohttp.ClientTimeout:
-        return aiohttp.ClientTimeout(
-            total=self.deadline - asyncio.get_running_loop().time(),
-            sock_connect=CONNECT_SECONDS,
-            sock_read=self._answer_seconds,
-        )
+    def question(self) -> Question:
+        """Return what is asked of the service."""
+        body = self.body.chunks() if self.buffered is None else self.buffered
+        headers = self.forwarding.headers
+        return Question(self.method, self.target, headers, body, self._answer_seconds, self.deadline)
 
 
 class Proxy:
     """Forwards requests to the services."""
 
-    def __init__(self, session: aiohttp.ClientSession, upstreams: Mapping[str, str]) -> None:
-        self._session = session
-        self._upstreams = {name: Upstream(url) for name, url in upstreams.items()}
+    def __init__(self, services: Mapping[str, ServiceClient]) -> None:
+        self._upstreams = {name: Upstream(client) for name, client in services.items()}
 
     async def forward(self, scope: Scope, receive: Receive, send: Send, forwarding: Forwarding) -> None:
         """Forward and answer. Raises the refusals of gateway.errors before an answer began, then AnswerBrokenOff."""
@@ -141,30 +133,32 @@ class Proxy:
     async def _forward(self, scope: Scope, send: Send, forwarding: Forwarding, body: RequestBody) -> None:
         upstream = self._upstreams[forwarding.route.upstream]
         upstream.retries.count()
-        call = await self._call(scope, upstream, forwarding, body)
+        call = await self._call(scope, forwarding, body)
         try:
             await self._try(upstream, call, Answer(send), is_first=True)
         except TryAgain:
             await asyncio.sleep(random.uniform(0.05, 0.15))
             await self._try(upstream, call, Answer(send), is_first=False)
 
-    async def _call(self, scope: Scope, upstream: Upstream, forwarding: Forwarding, body: RequestBody) -> Call:
+    async def _call(self, scope: Scope, forwarding: Forwarding, body: RequestBody) -> Call:
         buffered = b"" if body.is_empty else await body.whole() if body.is_small else None
         deadline = asyncio.get_running_loop().time() + forwarding.total_seconds
-        url = upstream_url(upstream.base, scope, scope["query_string"])
-        return Call(scope["method"], url, forwarding, body, buffered, deadline)
+        target = upstream_target(scope, scope["query_string"])
+        return Call(scope["method"], target, forwarding, body, buffered, deadline)
 
     async def _try(self, upstream: Upstream, call: Call, answer: "Answer", *, is_first: bool) -> None:
         upstream.breaker.enter()
         ok: bool | None = None
         try:
-            async with self._open(call) as response:
-                ok = response.status not in FAILURES
+            reply = await upstream.client.ask(call.question())
+            try:
+                ok = reply.status not in FAILURES
                 if not ok and is_first and call.may_be_repeated and upstream.retries.take():
                     raise TryAgain
-                await answer.relay(response)
-        except (aiohttp.ClientError, TimeoutError, BodyRefused) as error:
-            # The client library wraps what its body raised, so the body is asked first.
+                await answer.relay(reply)
+            finally:
+                upstream.client.release(reply)
+        except (ServiceTrouble, TimeoutError, BodyRefused) as error:
             refusal = _of_the_client(call.body, error)
             ok = None if refusal else False
             if answer.has_begun:
@@ -176,16 +170,6 @@ class Proxy:
         finally:
             upstream.breaker.leave(ok=ok)
 
-    def _open(self, call: Call) -> "aiohttp.client._RequestContextManager":
-        return self._session.request(
-            call.method,
-            call.url,
-            headers=call.forwarding.headers,
-            data=call.data,
-            allow_redirects=False,
-            timeout=call.timeout(),
-        )
-
 
 class Answer:
     """The answer of a service on its way to the client."""
@@ -194,44 +178,42 @@ class Answer:
         self._send = send
         self.has_begun = False
 
-    async def relay(self, response: aiohttp.ClientResponse) -> None:
+    async def relay(self, reply: Reply) -> None:
         """Pass it on: a small one as a whole, others as they come."""
-        length = response.content_length
-        if response.status in WITHOUT_LENGTH or (length is not None and length <= SMALL):
-            body = await response.read()
-            await self.begin(response, body_follows=True)
+        if reply.status in WITHOUT_LENGTH or (reply.length is not None and reply.length <= SMALL):
+            body = await reply.whole()
+            await self.begin(reply, body_follows=True)
             await self._send({"type": "http.response.body", "body": body})
             return
-        await self.begin(response)
-        async for chunk in response.content.iter_any():
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self.begin(reply)
+        async for piece in reply.pieces():
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def begin(self, response: aiohttp.ClientResponse, *, body_follows: bool = False) -> None:
+    async def begin(self, reply: Reply, *, body_follows: bool = False) -> None:
         """Pass on the head."""
-        start = {"type": "http.response.start", "status": response.status, "headers": _passed_on(response)}
+        start = {"type": "http.response.start", "status": reply.status, "headers": _passed_on(reply)}
         if body_follows:
             start[BODY_FOLLOWS] = True
         self.has_begun = True
         await self._send(start)
 
 
-def upstream_url(base: str, scope: Scope, query: bytes) -> URL:
-    """Build the upstream address; the path was checked by gateway.edge and needs no quoting again."""
+def upstream_target(scope: Scope, query: bytes) -> str:
+    """Return what to ask a service for; the path was checked by gateway.edge and needs no quoting again."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return URL(f"{base}{raw.decode('ascii')}{'?' + query.decode('ascii') if query else ''}", encoded=True)
+    return (raw + b"?" + query if query else raw).decode("ascii")
 
 
-def _passed_on(response: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
+def _passed_on(reply: Reply) -> list[tuple[bytes, bytes]]:
     """Return the fields that concern the client, and not this hop only (RFC 9110, section 7.6.1)."""
-    fields = [(name.lower(), value) for name, value in response.raw_headers]
     dropped = DROPPED
-    nominated = [value for name, value in fields if name == b"connection"]
+    nominated = [value for name, value in reply.fields if name == b"connection"]
     if nominated:
         dropped = dropped.union(option.strip().lower() for value in nominated for option in value.split(b","))
-    if response.status in WITHOUT_LENGTH:
+    if reply.status in WITHOUT_LENGTH:
         dropped = dropped.union((b"content-length",))
-    return [(name, value) for name, value in fields if name not in dropped]
+    return [field for field in reply.fields if field[0] not in dropped]
 
 
 def _of_the_client(body: RequestBody, error: Exception) -> AppError | None:
@@ -243,18 +225,14 @@ def _of_the_client(body: RequestBody, error: Exception) -> AppError | None:
 
 def _came_to_nothing(error: Exception) -> bool:
     """Tell whether no byte came back, as from a kept connection that the service has just given up."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return isinstance(error.message, str)  # otherwise it is the part of a head that has come
-    return isinstance(error, (*NOT_CONNECTED, aiohttp.ClientOSError))
+    return isinstance(error, (NotConnected, Dropped))
 
 
 def failure_of(error: Exception) -> AppError:
     """Return what a failure of the exchange with a service means to the client."""
-    reason = type(error).__name__
-    if isinstance(error, NOT_CONNECTED):
-        return UpstreamUnavailable(retry_after=2, log_detail=reason)
     if isinstance(error, TimeoutError):
-        return UpstreamTimeout(log_detail=reason)
-    if isinstance(error, aiohttp.ClientConnectionError):
+        return UpstreamTimeout(log_detail="TimeoutError")
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, (NotConnected, Dropped)):
         return UpstreamUnavailable(retry_after=2, log_detail=reason)
     return UpstreamFailed(log_detail=reason)

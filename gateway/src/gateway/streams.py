@@ -5,7 +5,6 @@ import random
 from collections.abc import Sequence
 from typing import Any, cast
 
-import aiohttp
 import orjson
 from chassis.tokens import AccessToken
 from starlette.types import Scope, Send
@@ -15,8 +14,10 @@ from gateway.errors import InvalidToken, UpstreamUnavailable
 from gateway.http_protocol import GONE, STOPPING
 from gateway.live import LiveConnection, LiveConnections, auth_expiring
 from gateway.passing import SPREAD_SECONDS
-from gateway.proxy import CONNECT_SECONDS, Answer, AnswerBrokenOff, failure_of, upstream_url
+from gateway.proxy import Answer, AnswerBrokenOff, failure_of, upstream_target
 from gateway.sockets import without_ticket
+from gateway.upstream_connection import Question, Reply, ServiceTrouble
+from gateway.upstream_http import ServiceClient
 
 OPEN_SECONDS = 10.0
 SILENCE_SECONDS = 60.0
@@ -58,12 +59,12 @@ class OpenStream(LiveConnection):
         """End it because this process does."""
         self.end(RESTARTING)
 
-    async def relay(self, response: aiohttp.ClientResponse) -> None:
+    async def relay(self, reply: Reply) -> None:
         """Pass a stream on as it comes."""
-        await self.answer.begin(response)
-        async for chunk in response.content.iter_any():
+        await self.answer.begin(reply)
+        async for piece in reply.pieces():
             async with self._lock:
-                await self._pass_on(chunk)
+                await self._pass_on(piece)
             if self._own:
                 await self._say()
         await self._send({"type": "http.response.body", "body": b""})
@@ -99,9 +100,8 @@ class OpenStream(LiveConnection):
 class Streams:
     """Opens streams and passes them; none of them counts as a request that a service is slow to answer."""
 
-    def __init__(self, session: aiohttp.ClientSession, upstream: str, live: LiveConnections) -> None:
-        self._session = session
-        self._upstream = upstream
+    def __init__(self, service: ServiceClient, live: LiveConnections) -> None:
+        self._service = service
         self._live = live
 
     async def serve(self, scope: Scope, send: Send, *, caller: Caller, headers: Sequence[tuple[str, str]]) -> None:
@@ -125,26 +125,32 @@ class Streams:
 
     async def _pass(self, scope: Scope, stream: OpenStream, headers: Sequence[tuple[str, str]]) -> None:
         try:
-            async with await self._open(scope, headers) as response:
-                if response.content_type != "text/event-stream":
-                    await stream.answer.relay(response)
+            reply = await self._open(scope, headers)
+            try:
+                if not is_stream(reply):
+                    await stream.answer.relay(reply)
                     return
                 self._live.watch(stream)
-                await stream.relay(response)
-        except (aiohttp.ClientError, TimeoutError) as error:
+                await stream.relay(reply)
+            finally:
+                self._service.release(reply)
+        except (ServiceTrouble, TimeoutError) as error:
             if stream.answer.has_begun:
                 raise AnswerBrokenOff(type(error).__name__) from None
             raise failure_of(error) from None
 
-    async def _open(self, scope: Scope, headers: Sequence[tuple[str, str]]) -> aiohttp.ClientResponse:
+    async def _open(self, scope: Scope, headers: Sequence[tuple[str, str]]) -> Reply:
         query = without_ticket(scope["query_string"].decode("ascii")).encode()
+        fields = [(name, value) for name, value in headers if not name.startswith("content-")]
+        question = Question("GET", upstream_target(scope, query), fields, b"", patience=SILENCE_SECONDS)
         async with asyncio.timeout(OPEN_SECONDS):
-            return await self._session.get(
-                upstream_url(self._upstream, scope, query),
-                headers=[(name, value) for name, value in headers if not name.startswith("content-")],
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
-            )
+            return await self._service.ask(question)
+
+
+def is_stream(reply: Reply) -> bool:
+    """Tell whether an answer is a stream of events, and not a refusal."""
+    kind = next((value for name, value in reply.fields if name == b"content-type"), b"")
+    return kind.partition(b";")[0].strip().lower() == b"text/event-stream"
 
 
 def event(message: dict[str, str]) -> bytes:
