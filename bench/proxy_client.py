@@ -3,7 +3,7 @@
     uv run --with httpx --with pyreqwest python bench/proxy_client.py
 
 Each client that is installed stands in the same small proxy (uvicorn in front) before the same upstream. wrk is
-needed. docs/adr/0001 has the decision.
+needed. docs/adr/0001 and 0020 have the decisions.
 """
 
 import importlib
@@ -23,8 +23,25 @@ BODY = b'{"title":"Buy milk"}' * 20
 Fetch = Callable[[str, str, bytes | None], Awaitable[tuple[int, bytes]]]
 
 
-def aiohttp_fetch() -> Fetch:
+def gateway_fetch() -> Fetch:
     """As the gateway does."""
+    question = importlib.import_module("gateway.upstream_connection").Question
+    service_client = importlib.import_module("gateway.upstream_http").ServiceClient
+    clients: dict[str, Any] = {}
+
+    async def fetch(method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
+        base = url.removesuffix("/")
+        client = clients.get(base) or clients.setdefault(base, service_client(base))
+        reply = await client.ask(question(method, "/", [], body or b"", patience=10.0))
+        content = await reply.whole()
+        client.release(reply)
+        return reply.status, content
+
+    return fetch
+
+
+def aiohttp_fetch() -> Fetch:
+    """As the bare floor does."""
     aiohttp = importlib.import_module("aiohttp")
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
 
@@ -64,6 +81,7 @@ CLIENTS: dict[str, Callable[[], Fetch]] = {
     "httpx2": lambda: httpx_fetch("httpx2"),
     "aiohttp": aiohttp_fetch,
     "pyreqwest": pyreqwest_fetch,
+    "gateway": gateway_fetch,
 }
 
 
