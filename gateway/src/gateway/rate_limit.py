@@ -10,7 +10,6 @@ import asyncio
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +20,8 @@ from chassis.clock import utcnow
 from prometheus_client import Counter, Gauge
 from redis.exceptions import NoScriptError, RedisError
 
+from gateway.patience import in_time
+
 log = structlog.get_logger()
 
 DECISIONS = Counter("taskloom_rate_limit_total", "Decisions.", ["policy", "outcome"])
@@ -29,7 +30,6 @@ DEGRADED = Gauge("taskloom_rate_limit_degraded", "1 while this process counts fo
 WINDOW_SECONDS = 60
 REDIS_SECONDS = 0.05
 PAUSE_SECONDS = 1.0
-LOOKS = 5
 LOCAL_KEYS = 50_000
 TROUBLE = (RedisError, OSError, TimeoutError)
 
@@ -189,6 +189,7 @@ class RateLimiter:
         window = int(self._window * 1_000_000)
         keys = [f"taskloom:limit:{quota.key}" for quota in quotas]
         arguments: list[int] = [number for quota in quotas for number in (quota.limit, window, quota.cost)]
+        # Giving up cancels the call, by which redis-py drops its connection.
         answers = await in_time(self._call(keys, arguments), seconds=self._patience)
         DEGRADED.set(0)
         return [_decision(quota, *answers[4 * i : 4 * i + 4]) for i, quota in enumerate(quotas)]
@@ -214,25 +215,6 @@ class RateLimiter:
 def _decision(quota: Quota, allowed: int, remaining: int, reset: int, wait: int) -> Decision:
     """Return what an answer of the script says, in microseconds."""
     return Decision(bool(allowed), quota.limit, remaining, reset / 1e6, quota.policy, quota.cost, wait / 1e6)
-
-
-async def in_time(call: Coroutine[Any, Any, list[Any]], *, seconds: float) -> list[Any]:
-    """Return what a call of Redis returns. Raises TimeoutError after so long in which Redis, not we, was slow.
-
-    The time is taken in several looks: while the loop is busy with something else they come late, but there are
-    as many, and between any two of them it sends what is to be sent and reads what has arrived. A call that is given
-    up is cancelled, by which redis-py drops its connection.
-    """
-    task = asyncio.create_task(call)
-    for _ in range(LOOKS):
-        await asyncio.wait({task}, timeout=seconds / LOOKS)
-        if task.done():
-            return task.result()
-    task.cancel()
-    await asyncio.wait({task})
-    if task.cancelled():
-        raise TimeoutError
-    return task.result()
 
 
 class LocalLog:

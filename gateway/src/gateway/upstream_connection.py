@@ -1,6 +1,7 @@
 """One connection to a service, and the answer that comes by it; answers are parsed by httptools, as requests are."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ KEPT_SECONDS = 10.0
 MAX_HEAD = 64 * 1024
 HIGH_WATER = 128 * 1024
 """How much of an answer waits to be read before the service has to wait."""
+KERNEL_BUFFER = 256 * 1024
+"""How much the kernel takes in ahead of us: left to itself, tens of megabytes for a client that does not read."""
 FIRST_FINAL_STATUS = 200
 
 
@@ -277,6 +280,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment] # it is one for streams
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BUFFER)
 
     def data_received(self, data: bytes) -> None:
         reply = self.reply
