@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from chassis.db.direct import DirectRead
-from chassis.db.failures import explain
+from chassis.db.failures import explain, is_lost, sqlstate
 from chassis.web.status import STATUS_OF_KIND
 from sqlalchemy import Integer, Text, bindparam, cast, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -97,3 +97,13 @@ async def test_r37_a_table_that_changes_its_shape_is_read_anew(database):
         await connection.execute(text("ALTER TABLE thing ADD COLUMN more integer DEFAULT 7"))
     for _ in range(3):
         assert await read.first(database, None, {}) == {**before, "more": 7}
+
+
+async def test_r37_a_server_that_refuses_a_connection_is_told_as_sqlalchemy_tells_it(open_with, database_url):
+    async with open_with(url=f"{database_url}_that_is_not_there") as nowhere:
+        with pytest.raises(DBAPIError) as by_sqlalchemy:
+            await nowhere.reader.connect()
+        with pytest.raises(DBAPIError) as direct:
+            await DirectRead(PID).first(nowhere, None, {})
+    assert sqlstate(direct.value) == sqlstate(by_sqlalchemy.value) == "3D000"
+    assert is_lost(direct.value)

@@ -36,10 +36,16 @@ class DirectRead:
             try:
                 row = await driver.fetchrow(self._sql, *[parameters[name] for name in self._names])
             except asyncpg.PostgresError as error:
-                raise DBAPIError(None, None, error, hide_parameters=True) from error
-            except asyncpg.InterfaceError as error:
-                raise InterfaceError(None, None, error, hide_parameters=True) from error
+                raise _told(DBAPIError, error, driver) from error
+            except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+                # The latter is what it says of a connection whose end it has heard of and not seen yet.
+                driver.terminate()
+                raise _told(InterfaceError, error, driver) from error
         return None if row is None else dict(row)
+
+
+def _told(kind: type[DBAPIError], error: Exception, driver: Any) -> DBAPIError:
+    return kind(None, None, error, hide_parameters=True, connection_invalidated=driver.is_closed())
 
 
 @asynccontextmanager
@@ -47,6 +53,9 @@ async def _connection(database: Database, bound: Bound | None) -> AsyncIterator[
     token = wanted_binding.set(bound)
     try:
         pooled = await database.reader.raw_connection()
+    except database.reader.dialect.loaded_dbapi.Error as error:
+        # A server that ends as it is connected to, which a connection of SQLAlchemy's tells so.
+        raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True) from error
     finally:
         wanted_binding.reset(token)
     driver: Any = pooled.driver_connection

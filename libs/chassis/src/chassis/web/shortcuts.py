@@ -16,12 +16,13 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chassis.db.failures import explain
+from chassis.db.failures import explain, is_lost, sqlstate
 from chassis.errors import AppError
 from chassis.identity import Principal
 from chassis.web.handlers import api_routes, on_app_error
 from chassis.web.identity import HEADER, IdentityCache, check_token
 from chassis.web.middleware import ASKED_METHOD
+from chassis.web.repeating import TIMES
 from chassis.web.routing import TokenRule, token_rule
 
 ID_CHARACTERS = 36
@@ -88,6 +89,9 @@ class Shortcuts:
         try:
             answer = await way.shortcut.answer(request, caller, resource_id)
         except (SQLAlchemyError, OSError) as error:
+            if is_lost(error) or sqlstate(error) in TIMES:
+                # The route asks again, perhaps of another server.
+                return None
             # What the route would say, without waiting as long a second time.
             answer = await on_app_error(request, explain(error))
         if answer is not None:
