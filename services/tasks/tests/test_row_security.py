@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx2
 import pytest
 from chassis.db.binding import Bound
+from chassis.db.direct import DirectRead
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
 from chassis.db.row_security import beyond_memberships, bind, reading, reading_primary
@@ -275,6 +276,36 @@ async def test_r36_a_connection_that_is_used_again_belongs_to_whom_it_is_taken_f
         for bound in (first, first, second, ROW_SECURITY.of(None), first):
             assert await seen(way, bound) == (ROW_SECURITY.role, bound.caller)
         assert await seen(way, None) in {(owner, ""), (owner, None)}
+
+
+async def test_r36_each_read_goes_by_what_its_caller_is_a_member_of_when_it_begins(one_connection, rows):
+    caller, workspace = uuid7(), uuid7()
+    statement = select(func.count().label("workspaces")).where(WORKSPACE.c.id == workspace)
+    direct = DirectRead(statement)
+    await rows(ADDED_WORKSPACE, id=workspace)
+
+    async def seen(bound: Bound | None) -> set[int]:
+        async with reading(one_connection, bound) as connection:
+            found = await connection.scalar(statement)
+        first = await direct.first(one_connection, bound, {})
+        return {found, first["workspaces"]}
+
+    assert await seen(ROW_SECURITY.of(caller)) == {0}
+    joined = "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :caller, 'member', 1, 1, now())"
+    await rows(joined, workspace=workspace, caller=caller)
+    assert await seen(ROW_SECURITY.of(caller)) == {1}
+    assert await seen(ROW_SECURITY.of(uuid7())) == {0}
+    assert await seen(ROW_SECURITY.of(caller)) == {1}
+    assert await seen(None) == {1}
+    assert await seen(ROW_SECURITY.of(None)) == {0}
+    await rows("DELETE FROM tasks.member WHERE user_id = :caller", caller=caller)
+    assert await seen(ROW_SECURITY.of(caller)) == {0}
+
+
+async def test_r36_what_nobody_asks_for_is_bound_to_nobody_and_keeps_no_memberships(one_connection):
+    kept = select(func.current_setting(ROW_SECURITY.kept, True).label("kept"))
+    for bound, wanted in ((ROW_SECURITY.of(uuid7()), "{}"), (None, "")):
+        assert (await DirectRead(kept).first(one_connection, bound, {}))["kept"] == wanted
 
 
 async def test_r36_a_connection_that_is_made_again_is_bound_again(one_connection, rows):

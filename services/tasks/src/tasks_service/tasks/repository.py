@@ -39,12 +39,15 @@ from tasks_service.subtasks.rules import MAX_DEPTH
 from tasks_service.tasks.models import Task, TaskKeyAlias
 from tasks_service.tasks.rules import Key
 from tasks_service.visibility.repository import (
+    ONE_TASK,
+    ONE_TASK_ROLE,
     TASK_ROLE,
     TASKS,
     WORKSPACE_ROLE,
     Sight,
     project,
     seen_by,
+    seen_by_id,
     seen_tasks,
     sight_of,
     workspace,
@@ -80,6 +83,7 @@ SORTED_BY = frozenset({"priority_rank", "due_sort", "title_sort"})
 """Columns that are made of others by the database, and that nobody is shown."""
 SHOWN = (*(column for column in task.c if column.name not in SORTED_BY), KEY)
 HELD = (TASK_ROLE, WORKSPACE_ROLE, project.c.archived_at.is_not(None).label("is_archived"))
+HELD_BY_ID = (ONE_TASK_ROLE, *HELD[1:])
 """What a caller has in a task: the role, the one in the workspace, and whether the project takes changes."""
 OF_TASKS: ColumnElement[Any] = bindparam("of_tasks", type_=ARRAY(PG_UUID(as_uuid=True)))
 HAD_ANOTHER_KEY = exists().where(alias.c.task_id == task.c.id).label("had_another_key")
@@ -88,14 +92,14 @@ HAD_ANOTHER_KEY = exists().where(alias.c.task_id == task.c.id).label("had_anothe
 
 @cache
 def _visible_by_id(sight: Sight) -> Select[Any]:
-    query = select(*SHOWN, *HELD, HAD_ANOTHER_KEY).select_from(TASKS)
-    return query.where(*seen_tasks(sight), task.c.id == bindparam("task_id"))
+    query = select(*SHOWN, *HELD_BY_ID, HAD_ANOTHER_KEY).select_from(ONE_TASK)
+    return query.where(*seen_by_id(sight), task.c.id == bindparam("task_id"))
 
 
 @cache
 def _visible_by_ids(sight: Sight) -> Select[Any]:
-    query = select(*SHOWN, *HELD, HAD_ANOTHER_KEY).select_from(TASKS)
-    return query.where(*seen_tasks(sight), task.c.id == any_(OF_TASKS))
+    query = select(*SHOWN, *HELD_BY_ID, HAD_ANOTHER_KEY).select_from(ONE_TASK)
+    return query.where(*seen_by_id(sight), task.c.id == any_(OF_TASKS))
 
 
 @cache
@@ -110,9 +114,9 @@ def _writable_by_ids(sight: Sight) -> Select[Any]:
 
 def _writable(sight: Sight, *, in_trash: bool | None) -> Select[Any]:
     return (
-        select(*SHOWN, *HELD, workspace.c.require_if_match, STATUSES)
-        .select_from(TASKS.join(workspace, workspace.c.id == task.c.workspace_id))
-        .where(*seen_tasks(sight, in_trash=in_trash))
+        select(*SHOWN, *HELD_BY_ID, workspace.c.require_if_match, STATUSES)
+        .select_from(ONE_TASK.join(workspace, workspace.c.id == task.c.workspace_id))
+        .where(*seen_by_id(sight, in_trash=in_trash))
     )
 
 

@@ -127,13 +127,16 @@ def project_rank(user_id: ColumnElement[UUID]) -> ColumnElement[int]:
 
 def task_rank(user_id: ColumnElement[UUID]) -> ColumnElement[int]:
     """Return the rank that the user of a row of `member` has in a row of `task` joined to its `project`, as SQL."""
+    return _with_share(project_rank(user_id), user_id)
+
+
+def _with_share(in_project: ColumnElement[int], user_id: ColumnElement[UUID]) -> ColumnElement[int]:
     by_share = (
         select(rank_of(task_share.c.role))
         .where(task_share.c.task_id == task.c.id, task_share.c.user_id == user_id)
         .correlate(task, member)
         .scalar_subquery()
     )
-    in_project = project_rank(user_id)
     # A share gives no more than an editor has.
     return case((in_project >= EDITOR, in_project), else_=func.greatest(in_project, func.coalesce(by_share, 0)))
 
@@ -150,6 +153,22 @@ TASKS: FromClause = task.join(project, project.c.id == task.c.project_id).join(
     member, member.c.workspace_id == task.c.workspace_id
 )
 """Where tasks are looked for, and what hangs on them, with the conditions of `seen_tasks`."""
+
+
+def _computed_once(rank: ColumnElement[int], name: str, *of: FromClause) -> FromClause:
+    """Return a rank as a table of one row. OFFSET 0 keeps PostgreSQL from writing it out wherever it is used."""
+    return select(rank.label("rank")).correlate(*of).offset(_told(0)).lateral(name)
+
+
+_IN_PROJECT = _computed_once(PROJECT_RANK, "in_project", project, member)
+_OF_ONE = _computed_once(_with_share(_IN_PROJECT.c.rank, CALLER_ID), "of_one", task, member, _IN_PROJECT)
+ONE_TASK: FromClause = TASKS.join(_IN_PROJECT, true()).join(_OF_ONE, true())
+"""Where tasks are looked for by their ids, with the conditions of `seen_by_id`.
+
+In what is asked of TASKS the rank stands twice, and the one in the project in each three times, with its look-ups;
+getting these ready costs PostgreSQL more than to find one task.
+"""
+ONE_TASK_ROLE = role_of(_OF_ONE.c.rank).label("role")
 
 
 def seen(sight: Sight) -> Conditions:
@@ -189,8 +208,17 @@ def known_projects(sight: Sight) -> Conditions:
 
 def seen_tasks(sight: Sight, *, in_trash: bool | None = False) -> Conditions:
     """Return the conditions for rows of TASKS: of those in the trash, those that are not, or with None of both."""
+    return [*_seen_members(sight), *seen_in_project(sight), TASK_RANK > 0, _task_place(in_trash=in_trash)]
+
+
+def seen_by_id(sight: Sight, *, in_trash: bool | None = False) -> Conditions:
+    """Return the same conditions for rows of ONE_TASK."""
+    return [*_seen_members(sight), *seen_in_project(sight), _OF_ONE.c.rank > 0, _task_place(in_trash=in_trash)]
+
+
+def _task_place(*, in_trash: bool | None) -> ColumnElement[bool]:
     places = {False: task.c.deleted_at.is_(None), True: task.c.deleted_at.is_not(None), None: true()}
-    return [*_seen_members(sight), *seen_in_project(sight), TASK_RANK > 0, places[in_trash]]
+    return places[in_trash]
 
 
 def seen_in_project(sight: Sight) -> Conditions:
