@@ -1,5 +1,6 @@
 """The feed of changes (J4): what is gone for its reader, and that nothing else is told of it."""
 
+import pytest
 from chassis.ids import uuid7
 
 CHANGES = "/api/v1/changes"
@@ -85,6 +86,29 @@ async def test_j4_a_project_that_becomes_private_is_lost_to_who_has_no_role_in_i
     await roster.ok("owner", "PATCH", f"/projects/{roster.project_id}", {"visibility": "workspace"})
     again = await feed.all("member", cursor)
     assert feed.told(again) == [("project.updated", project, "access_lost"), ("project.updated", project, None)]
+
+
+@pytest.mark.parametrize(("was", "becomes"), [("admin", "member"), ("admin", "guest"), ("member", "guest")])
+async def test_j4_projects_that_are_not_seen_with_a_lower_role_are_lost(roster, feed, was, becomes):
+    hidden, _ = await private_project(roster, "editor")
+    kept, _ = await private_project(roster, was)
+    trashed, _ = await private_project(roster, "editor")
+    await roster.ok("owner", "DELETE", f"/projects/{trashed}")
+    cursors = {who: await feed.start(who) for who in (was, "editor", "owner")}
+    path = f"/workspaces/{roster.workspace_id}/members/{roster.id(was)}"
+    await roster.ok("owner", "PATCH", path, {"role": becomes})
+    lost = {*([hidden] if was == "admin" else []), *([str(roster.project_id)] if becomes == "guest" else [])}
+    [own, *gone] = await feed.all(was, cursors[was])
+    assert (own["type"], own["data"]["role"], "removed" in own) == ("member.updated", becomes, False)
+    assert feed.told(gone) == [("project.updated", one, "access_lost") for one in sorted(lost)]
+    assert [(one["data"], one["changes"], one["project_id"] in lost) for one in gone] == [(None, [], True)] * len(lost)
+    assert [one["type"] for one in await feed.all("owner", cursors["owner"])] == ["member.updated"]
+    assert await feed.all("editor", cursors["editor"]) == []
+    await roster.ok("owner", "PATCH", path, {"role": was})
+    again = await feed.all(was, cursors[was])
+    assert feed.told(again)[-1] == ("member.updated", own["subject"], None)
+    assert len(again) == len(gone) + 2
+    assert kept not in str(again)
 
 
 async def test_j4_a_share_that_ends_and_a_task_that_moves_away_are_lost(roster, feed):

@@ -213,8 +213,8 @@ async def test_f6_who_sees_less_by_another_role_has_nothing_on_what_they_see_no_
     assert {task: rest[0] for task, rest in (await assignments(rows, one)).items()} == {task: [other], shared: [member]}
     assert await held(one, member) == {**dict.fromkeys(TABLES, 0), "member": 1, "task_share": 1, "assignee": 1}
     assert await held(one, other) == dict.fromkeys(TABLES, 1)
-    kinds = [kind for kind, *_ in (await log(one))[-3:]]
-    assert sorted(kinds) == ["member.updated.v1", "task.updated.v1", "watcher.removed.v1"]
+    kinds = [kind for kind, *_ in (await log(one))[-4:]]
+    assert sorted(kinds) == ["member.updated.v1", "project.updated.v1", "task.updated.v1", "watcher.removed.v1"]
 
 
 async def test_f6_whoever_is_given_something_while_they_leave_is_left_with_nothing(

@@ -1,6 +1,6 @@
 """All SQL on what goes with a membership: each statement is about all rows at once, however many there are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -32,7 +32,7 @@ from tasks_service.projects.models import ProjectMember
 from tasks_service.shares.models import TaskShare
 from tasks_service.stars.models import Star
 from tasks_service.tasks.repository import LEAVES_FIRST, SHOWN, task
-from tasks_service.visibility.repository import TASKS, member, project, task_rank
+from tasks_service.visibility.repository import TASKS, member, project, project_rank, task_rank
 from tasks_service.watchers.models import Watcher, WatchRule
 
 assignee = table_of(Assignee)
@@ -184,6 +184,23 @@ async def make_manager(
         where=project_member.c.role != "manager",
     )
     return (await session.execute(statement.returning(*project_member.c))).mappings().all()
+
+
+async def projects_seen(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> set[UUID]:
+    """Return the projects of a workspace that a member sees, but for those in the trash."""
+    query = (
+        select(project.c.id)
+        .join(member, member.c.workspace_id == project.c.workspace_id)
+        .where(project.c.workspace_id == workspace_id, project.c.deleted_at.is_(None))
+        .where(member.c.user_id == user_id, project_rank(member.c.user_id) > 0)
+    )
+    return set((await session.execute(query)).scalars())
+
+
+async def hold_projects(session: AsyncSession, project_ids: Collection[UUID]) -> Sequence[RowMapping]:
+    """Return projects as they are until the commit: what is told of them last is how they are."""
+    query = select(*project.c).where(project.c.id.in_(project_ids)).order_by(project.c.id).with_for_update(read=True)
+    return (await session.execute(query)).mappings().all()
 
 
 async def touched_by(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> list[UUID]:

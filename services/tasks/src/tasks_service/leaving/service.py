@@ -1,6 +1,6 @@
 """What happens when somebody leaves a workspace: one function, whoever ends the membership and why."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from uuid import UUID
@@ -16,6 +16,7 @@ from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.checklists.service import take_off_items
 from tasks_service.leaving import repository
 from tasks_service.project_members.events import project_member_added, project_member_updated
+from tasks_service.projects.events import project_lost
 from tasks_service.saved_filters.repository import delete_personal
 from tasks_service.tasks.events import TASK_UPDATED, task_changed
 from tasks_service.visibility.repository import hold_members
@@ -91,10 +92,22 @@ async def leave_everything(session: AsyncSession, *, user_id: UUID, actor: Princ
         await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=of_workspace)
 
 
-async def drop_unseen(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> list[ChangeDraft]:
-    """Take away what a member has on tasks that they see no more, after a change of role; return the changes."""
+async def projects_seen(session: AsyncSession, *, workspace_id: UUID, user_id: UUID) -> set[UUID]:
+    """Return the projects of a workspace that a member sees: before a change of role, for `drop_unseen` after it."""
+    return await repository.projects_seen(session, workspace_id=workspace_id, user_id=user_id)
+
+
+async def drop_unseen(
+    session: AsyncSession, *, workspace_id: UUID, user_id: UUID, seen: Collection[UUID]
+) -> list[ChangeDraft]:
+    """Take away what a member has on tasks that they see no more, after a change of role; return the changes.
+
+    Of the projects that were `seen` before, those that are not any more are told to the member alone, as gone (J4).
+    """
+    gone = set(seen) - await repository.projects_seen(session, workspace_id=workspace_id, user_id=user_id)
+    lost = [project_lost(row, user_id) for row in await repository.hold_projects(session, gone)] if gone else []
     tasks = await repository.touched_by(session, workspace_id=workspace_id, user_id=user_id)
-    return await drop_hidden(session, workspace_id=workspace_id, task_ids=tasks) if tasks else []
+    return [*lost, *(await drop_hidden(session, workspace_id=workspace_id, task_ids=tasks) if tasks else [])]
 
 
 async def _leave_for_good(

@@ -60,9 +60,10 @@ async def update_member(
     _refuse(found, workspace, action=action, actor=actor)
     if role == "owner":
         _require_able(found)
+    seen = await leaving.projects_seen(session, workspace_id=workspace["id"], user_id=user_id)
     row = await workspaces_repository.change_role(session, workspace_id=workspace["id"], user_id=user_id, role=role)
     changed = cast("RowMapping", {**found.row, **(row or {})})
-    lost = await leaving.drop_unseen(session, workspace_id=workspace["id"], user_id=user_id)
+    lost = await leaving.drop_unseen(session, workspace_id=workspace["id"], user_id=user_id, seen=seen)
     drafts = [member_updated(changed), *lost]
     await changes.record(session, workspace_id=workspace["id"], actor=actor, drafts=drafts)
     return changed

@@ -1,7 +1,9 @@
 """Facts about projects."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import RowMapping
 
@@ -35,6 +37,12 @@ def project_changed(
         audience=audience,
         project_id=after["id"],
     )
+
+
+def project_lost(row: RowMapping, user_id: UUID) -> ChangeDraft:
+    """Draft that somebody does not see a project any more, which nothing has changed in itself: nobody else is told."""
+    draft = project_changed(PROJECT_UPDATED, row, row, audience=frozenset())
+    return replace(draft, lost_by=frozenset({user_id}))
 
 
 def _resource(row: RowMapping) -> Mapping[str, Any]:

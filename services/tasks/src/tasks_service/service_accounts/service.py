@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import service as changes
 from tasks_service.changes.schemas import ChangeDraft
-from tasks_service.leaving.service import drop_unseen, leave
+from tasks_service.leaving.service import drop_unseen, leave, projects_seen
 from tasks_service.workspaces import repository
 from tasks_service.workspaces.events import member_updated
 from tasks_service.workspaces.service import Standing, join
@@ -37,11 +37,12 @@ async def put_service_account(session: AsyncSession, *, account: ServiceAccountS
     )
     if not is_news:
         return False
+    seen = await projects_seen(session, workspace_id=workspace_id, user_id=account.id)
     draft = await _changed_role(session, account)
     if draft is None:
         draft = await join(session, workspace_id=workspace_id, user_id=account.id, role=account.role)
     if draft is not None:
-        lost = await drop_unseen(session, workspace_id=workspace_id, user_id=account.id)
+        lost = await drop_unseen(session, workspace_id=workspace_id, user_id=account.id, seen=seen)
         await changes.record(session, workspace_id=workspace_id, actor=actor, drafts=[draft, *lost])
     return True
 
