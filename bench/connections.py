@@ -109,7 +109,7 @@ def main() -> int:
     """Run it all; return the exit code."""
     options = _options()
     require_wrk()
-    options.load_before = os.getloadavg()[0]
+    options.load_before, measured = os.getloadavg()[0], commit()
     most = str(options.count + MORE)
     settings = {
         **NO_LIMITS,
@@ -120,10 +120,10 @@ def main() -> int:
     with running_copy(settings) as copy:
         found = _measure(copy, options)
     bars = _bars(found, options)
-    text = "\n".join([*head(options, commit()), "", *_lines(found, options), "", *shown(bars), ""])
+    text = "\n".join([*head(options, measured), "", *_lines(found, options), "", *shown(bars), ""])
     print(text)
     if options.count == COUNT:
-        (RESULTS / f"{utcnow():%Y-%m-%d}-connections-{commit()}.txt").write_text(text, encoding="utf-8")
+        (RESULTS / f"{utcnow():%Y-%m-%d}-connections-{measured}.txt").write_text(text, encoding="utf-8")
     return 0 if all(bar.is_met for bar in bars) else 1
 
 

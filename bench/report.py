@@ -10,7 +10,7 @@ import psutil
 from beside import CADDY, FLOOR
 from chassis.clock import utcnow
 from live import Delays
-from measure import Result
+from measure import PATIENCE_SECONDS, Result
 
 SHORT = {
     "gateway": "gateway",
@@ -109,6 +109,8 @@ def row(name: str, result: Result, floor: Result | None = None) -> str:
     times = (f"{result.p50:.1f}", f"{result.p95:.1f}", f"{result.p99:.1f}", f"{result.errors}")
     cells = [f"{result.cpu[one]:.0f}" if one in result.cpu else "" for one in PROCESSES]
     drained = f"{result.drained:.0f} s" if result.drained >= 1 else ""
+    if result.drained >= PATIENCE_SECONDS:
+        drained = f"> {drained}"
     return _line(name, (f"{result.rate:.0f}", share, *times), cells, f"{cpu_of(result):.0f}", of_cpu, drained)
 
 

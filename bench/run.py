@@ -41,15 +41,15 @@ def main() -> int:
     """Run it all; return the exit code."""
     options = _options()
     require_wrk()
-    options.load_before = os.getloadavg()[0]
+    options.load_before, measured = os.getloadavg()[0], commit()
     settings = {LIMITS[0]: str(options.limit), **dict.fromkeys(LIMITS[1:], UNLIMITED)}
     with running_copy(settings) as copy:
         report = _measure_all(copy, options)
-    text = as_text(report, options, commit())
+    text = as_text(report, options, measured)
     print(text)
     if not options.only and (options.users, options.tasks) == (USERS, TASKS):
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{utcnow():%Y-%m-%d}-{commit()}.txt").write_text(text, encoding="utf-8")
+        (RESULTS / f"{utcnow():%Y-%m-%d}-{measured}.txt").write_text(text, encoding="utf-8")
     missed = [bar.what for bar in bars(report) if not bar.is_met]
     print(f"{len(missed)} of {len(bars(report))} bars are missed." if missed else "All bars are met.")
     return 1 if missed else 0
