@@ -100,7 +100,7 @@ def service(url: str) -> FastAPI:
     async def list_tasks(status: str, per_page: int, session: session_of_request, user: user_of_request) -> TaskPage:
         query = _seen_by(user).where(Task.status == status)
         tasks = await session.scalars(query.order_by(Task.id.desc()).limit(per_page))
-        total = await session.scalar(select(func.count()).select_from(query.subquery()))
+        total = await session.scalar(query.with_only_columns(func.count(Task.id)))
         return TaskPage(data=[TaskOut.model_validate(task) for task in tasks], total=total or 0)
 
     @app.post("/api/v1/tasks", response_model=TaskOut, status_code=201)
@@ -161,7 +161,7 @@ def gateway(upstream: str) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with httpx2.AsyncClient(base_url=upstream, trust_env=False) as client:
+        async with httpx2.AsyncClient(base_url=upstream, timeout=30, trust_env=False) as client:
             app.state.client = client
             yield
 
@@ -188,5 +188,5 @@ if __name__ == "__main__":
         host="127.0.0.1",
         port=int(sys.argv[2]),
         access_log=False,
-        log_level="warning",
+        log_level="critical",
     )
