@@ -81,7 +81,9 @@ def measure(
         before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         said = _wrk(url, file.name, seconds=seconds, connections=connections)
         drained = settle(working)
-    spent = {name: (cpu_seconds(pid) - before[name]) / said["requests"] * 1e6 for name, pid in pids.items()}
+    # What answers nothing at all is told as that: no requests a second.
+    answered = max(1, said["requests"])
+    spent = {name: (cpu_seconds(pid) - before[name]) / answered * 1e6 for name, pid in pids.items()}
     rate = said["requests"] / said["microseconds"] * 1e6
     p50, p95, p99 = (said[name] / 1000 for name in ("p50", "p95", "p99"))
     return Result(rate, p50, p95, p99, said["refused"], said["unanswered"], spent, drained)
@@ -115,8 +117,6 @@ def _wrk(url: str, requests: str, *, seconds: int, connections: int) -> dict[str
     ]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found: dict[str, Any] = json.loads(said.splitlines()[-1])
-    if not found["requests"]:
-        raise SystemExit(f"Nothing was answered at {url}")
     return found
 
 

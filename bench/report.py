@@ -105,7 +105,7 @@ def row(name: str, result: Result, floor: Result | None = None) -> str:
     """Return a line of the table."""
     share, of_cpu = ("", "")
     if floor is not None:
-        share, of_cpu = f"{result.rate / floor.rate:.2f}", f"{cpu_of(floor) / cpu_of(result):.2f}"
+        share, of_cpu = _part(result.rate, floor.rate), _part(cpu_of(floor), cpu_of(result))
     times = (f"{result.p50:.1f}", f"{result.p95:.1f}", f"{result.p99:.1f}", f"{result.errors}")
     cells = [f"{result.cpu[one]:.0f}" if one in result.cpu else "" for one in PROCESSES]
     drained = f"{result.drained:.0f} s" if result.drained >= 1 else ""
@@ -117,6 +117,10 @@ def row(name: str, result: Result, floor: Result | None = None) -> str:
 def _line(name: str, figures: Sequence[str], processes: Sequence[str], whole: str, of_floor: str, drained: str) -> str:
     start = f"{name:34}" + "".join(f"{cell:>11}" for cell in figures) + " |"
     return (start + "".join(f"{cell:>11}" for cell in processes) + f"{whole:>8}{of_floor:>10}{drained:>12}").rstrip()
+
+
+def _part(number: float, whole: float) -> str:
+    return f"{number / whole:.2f}" if whole else "-"
 
 
 def cpu_of(result: Result) -> float:
@@ -161,7 +165,7 @@ def bars(report: Report) -> list[Bar]:
 def _of_scenario(scenario: str, results: Mapping[str, Result]) -> Iterator[Bar]:
     ours, floor, title = results[OURS], results.get(FLOOR), TITLES[scenario]
     if floor is not None:
-        yield _least(f"{title}: of the floor's rate", OF_FLOOR, ours.rate / floor.rate, "")
+        yield _least(f"{title}: of the floor's rate", OF_FLOOR, ours.rate / max(floor.rate, 1), "")
     yield _least(f"{title}: rate", RATES[scenario], ours.rate, "/s")
     yield _most(f"{title}: p95", P95[scenario], ours.p95, "ms")
     if scenario == "read":
