@@ -48,6 +48,8 @@ def bind_when_taken(dbapi_connection: Any, record: Any, _proxy: Any) -> None:
         # By the driver itself: a cursor of SQLAlchemy costs as much again as the round trip.
         await_only(dbapi_connection.driver_connection.fetchrow(*told))
     except TROUBLE as error:
+        # A server that is gone would not answer to a good-bye either.
+        dbapi_connection.driver_connection.terminate()
         raise DisconnectionError from error
     record.info[BOUND] = wanted
 

@@ -5,12 +5,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import orjson
 from sqlalchemy import event, exc
 from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from chassis.db.binding import bind_when_taken
+from chassis.db.failures import lost
 from chassis.db.replica import Replica
 from chassis.settings import DatabaseSettings
 
@@ -131,7 +134,18 @@ def _engine(url: str, settings: DatabaseSettings, application_name: str, **optio
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed_connection)
     event.listen(engine.sync_engine, "handle_error", _give_up_silent_connection)
+    event.listen(engine.sync_engine, "handle_error", _give_up_lost_connection)
     return engine
+
+
+def _give_up_lost_connection(context: ExceptionContext) -> InterfaceError | None:
+    """Throw away a connection whose server has said that it ends, which the driver takes for a mistake of its own."""
+    error, connection = context.original_exception, context.connection
+    if not isinstance(error, asyncpg.InternalClientError):
+        return None
+    if connection is not None and not connection.invalidated:
+        connection.invalidate()
+    return lost(error)
 
 
 def _give_up_silent_connection(context: ExceptionContext) -> None:

@@ -34,6 +34,8 @@ UNAVAILABLE_STATES = frozenset(
 )
 LOCK_NOT_AVAILABLE = "55P03"
 CONNECTION_CLASS = "08"
+ENDING_STATES = frozenset({"57P01", "57P02"})
+"""What a server says as it ends a connection."""
 POOL_GAVE_UP = "This connection is closed"
 """What the pool says, and nobody else, when a connection and the one made in its place were lost as they were taken."""
 INDEX = "index_of_operation"
@@ -73,8 +75,14 @@ def is_outage(error: BaseException) -> bool:
 def is_lost(error: Exception) -> bool:
     """Tell whether a connection was lost: nobody knows whether what was asked of it was done."""
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or sqlstate(error).startswith(CONNECTION_CLASS)
+        state = sqlstate(error)
+        return error.connection_invalidated or state.startswith(CONNECTION_CLASS) or state in ENDING_STATES
     return isinstance(error, InvalidRequestError) and str(error) == POOL_GAVE_UP
+
+
+def lost(error: asyncpg.InternalClientError) -> InterfaceError:
+    """Return what the driver's confusion means: the server has said that it ends, and the connection still stands."""
+    return InterfaceError(None, None, error, hide_parameters=True, connection_invalidated=True)
 
 
 def _explained(error: SQLAlchemyError | OSError) -> AppError:

@@ -29,7 +29,7 @@ ANSWER_SECONDS = 2.0
 RETURNS_BELOW = 0.5
 """Which part of what it may lag a replica has to come below to be read from again, so that it does not come and go."""
 KEPT_MARKS = 3600
-TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 ON_REPLICA = "on_replica"
 IS_NEW = "is_new"
@@ -79,6 +79,8 @@ class Trail:
 class Connecting(Protocol):
     """What of SQLAlchemy's dialect is used here."""
 
+    loaded_dbapi: Any
+
     def connect(self, *cargs: Any, **cparams: Any) -> Any: ...
 
 
@@ -103,7 +105,7 @@ class Replica:
         if self.is_used:
             try:
                 found = dialect.connect(*cargs, **{**cparams, **self._parameters})
-            except TROUBLE as error:
+            except (*TROUBLE, dialect.loaded_dbapi.Error) as error:
                 # Not the next look, but this request finds it gone: it need not fail for that.
                 self._decide(is_used=False, reason=type(error).__name__)
             else:
