@@ -26,7 +26,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
-        self.lost = 0
+        self.closed = 0
+        self.given_up = 0
         self.delays: list[float] = []
 
 
@@ -50,12 +51,14 @@ class Holder(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it is called
         self.is_open = False
-        self._tally.lost += 1
+        self._tally.closed += 1
         self._settle()
 
     def ask(self) -> None:
         """Send the request; a connection whose last one has no answer yet is given up."""
         if self._is_waiting:
+            self._tally.given_up += 1
+            self._tally.closed -= 1
             self._transport.abort()
             return
         self._is_waiting, self.asked_at = True, time.monotonic()
@@ -114,7 +117,8 @@ async def _ask_in_turn(holders: deque[Holder], every: float) -> None:
 def _say(tally: Tally, holders: deque[Holder], seconds: float) -> None:
     told: dict[str, Any] = {
         "open": sum(holder.is_open for holder in holders),
-        "lost": tally.lost,
+        "closed": tally.closed,
+        "given_up": tally.given_up,
         "statuses": tally.statuses,
         "delays": sorted(tally.delays),
         "seconds": seconds,

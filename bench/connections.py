@@ -46,7 +46,9 @@ class Held:
     """What came of the connections that were kept."""
 
     open: int
-    lost: int
+    closed: int
+    given_up: int
+    """Connections whose request had no answer when the next one was due."""
     statuses: Counter[str]
     delays: Sequence[float]
     seconds: float
@@ -81,7 +83,8 @@ class Holders:
         told = [_told(process) for process in self._processes]
         return Held(
             open=sum(one["open"] for one in told),
-            lost=sum(one["lost"] for one in told),
+            closed=sum(one["closed"] for one in told),
+            given_up=sum(one["given_up"] for one in told),
             statuses=sum((Counter(one["statuses"]) for one in told), Counter[str]()),
             delays=sorted(delay * 1000 for one in told for delay in one["delays"]),
             seconds=max(one["seconds"] for one in told),
@@ -186,7 +189,7 @@ def _lines(found: Found, options: argparse.Namespace) -> Iterator[str]:
     yield row("mixed 80/15/5, alone", found.alone)
     yield row("mixed 80/15/5, beside them", found.beside)
     yield ""
-    yield f"connections: {opened.open:,} open after {opened.seconds:.1f} s, {held.open:,} at the end, {held.lost} lost"
+    yield f"connections: {opened.open:,} open after {opened.seconds:.1f} s, {held.open:,} at the end"
     yield f"memory of the gateway: {found.bytes_each / 1024:.1f} KiB a connection (PSS)"
     yield (
         f"their own requests, one each {options.every:g} s: {sum(held.statuses.values()):,} answered, "
@@ -202,7 +205,8 @@ def _share(ordered: Sequence[float], part: float) -> float:
 def _bars(found: Found, options: argparse.Namespace) -> list[Bar]:
     held = found.held
     nothing = {
-        "connections lost": held.lost,
+        "connections that the gateway closed": held.closed,
+        f"without an answer within {options.every:g} s": held.given_up,
         "their requests refused": held.failed,
         "errors of the load beside them": found.beside.errors,
     }
