@@ -181,6 +181,41 @@ async def test_a_replay_shows_nothing_of_what_the_user_lost(service, world, feed
         assert await reader.is_idle()
 
 
+async def test_f6_what_comes_late_of_a_workspace_that_was_left_is_shown_nobody(service, world, feed, tell):
+    """What tells somebody of a task may be on its way while they are let go of, and come after they are told so."""
+    user, other = uuid7(), type(world)()
+    await feed.keep(world.joins(user), other.joins(user))
+    async with service.reading(user) as reader:
+        await feed.keep(other.leaves(user, is_told=True))
+        assert (await reader.frame())["type"] == "member.removed"
+        assert (await reader.frame())["type"] == "subscription_revoked"
+        await tell(user, "late", workspace_id=other.id)
+        await tell(user, "elsewhere", workspace_id=world.id)
+        assert texts([await reader.frame()]) == ["elsewhere"]
+        await feed.keep(other.joins(user))
+        await tell(user, "again", workspace_id=other.id)
+        frames = {one["type"]: one for one in await reader.frames(2)}
+        assert texts([frames["notification.created"]]) == ["again"]
+        assert await reader.is_idle()
+
+
+@pytest.mark.parametrize("wanted", [None, "me"])
+async def test_j4_what_comes_late_of_a_project_that_was_lost_is_shown_nobody(service, world, feed, tell, wanted):
+    user, project, kept = uuid7(), uuid7(), uuid7()
+    await feed.keep(world.joins(user), world.project(project), world.project(kept))
+    async with service.reading(user) as reader:
+        if wanted is not None:
+            assert (await reader.ask({"type": "subscribe", "me": True}))["type"] == "subscribed"
+        others = [str(one) for one in world.members if one != user]
+        await feed.keep(world.project(project, visibility="private", audience=others, lost_by=[str(user)]))
+        if wanted is None:
+            assert (await reader.frame())["removed"] == {"reason": "access_lost"}
+        await tell(user, "late", workspace_id=world.id, project_id=project, task_id=uuid7())
+        await tell(user, "kept", workspace_id=world.id, project_id=kept, task_id=uuid7())
+        assert texts([await reader.frame()]) == ["kept"]
+        assert await reader.is_idle()
+
+
 BOUND = {
     "all": ({}, ["a", "b", "workspace", "elsewhere", "own"]),
     "workspace": ({"workspace_id": "world"}, ["a", "b", "workspace"]),
