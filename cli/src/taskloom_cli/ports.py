@@ -1,11 +1,18 @@
 """Ports on this machine."""
 
+import random
 import socket
-from contextlib import ExitStack
+import sys
+from itertools import islice
 
 from taskloom_cli.complaints import Complaint
 
 HOST = "127.0.0.1"
+CHOSEN_FROM = range(12_000, 32_000)
+"""Below those that systems give to connections, which could take one between its choice and its use."""
+
+_claims: list[socket.socket] = []
+"""What keeps other copies from the ports that this process has chosen."""
 
 
 def require_free(port: int) -> None:
@@ -22,14 +29,32 @@ def require_free(port: int) -> None:
 
 
 def free_ports(count: int, *, besides: int | None = None) -> list[int]:
-    """Return ports that nobody uses at this moment, all different, and different from the one `besides`."""
-    with ExitStack() as held:
-        if besides is not None:
-            _bind(held.enter_context(socket.socket()), besides)
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    """Return ports that nobody uses, all different, and different from the one `besides`.
+
+    Until this process ends no other copy on this machine is given them, though nobody listens there yet. Raises
+    Complaint where there are not as many.
+    """
+    candidates = (port for port in random.sample(CHOSEN_FROM, len(CHOSEN_FROM)) if port != besides)
+    found = list(islice(filter(_reserve, candidates), count))
+    if len(found) < count:
+        raise Complaint(f"There are no {count} free ports from {CHOSEN_FROM.start} to {CHOSEN_FROM.stop - 1}.")
+    return found
+
+
+def _reserve(port: int) -> bool:
+    """Take a port that is free and that no other copy has chosen; tell whether that went well."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        if sys.platform == "linux":
+            # A name that is no file, and ends with who has it.
+            claim.bind(f"\0taskloom-port-{port}")
+        with socket.socket() as probe:
+            _bind(probe, port)
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 def _bind(probe: socket.socket, port: int) -> None:
