@@ -84,7 +84,10 @@ async def _run(
         loop.add_signal_handler(number, stop.set)
     servers = [make_server(admin_app(health), settings, settings.admin_port)]
     if app is not None:
-        servers.insert(0, make_server(app, settings, settings.port, protocols=protocols))
+        api = make_server(app, settings, settings.port, protocols=protocols)
+        servers.insert(0, api)
+        # The admin port answers while the app still starts, which may take its time.
+        health.listening = lambda: api.started
     _keep_out_of_collections()
     tasks = [asyncio.create_task(server.serve()) for server in servers]
     tasks += [asyncio.create_task(_as_coroutine(one, stop)) for one in work]

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from chassis.process import run_process
@@ -57,6 +58,14 @@ async def no_start(scope, receive, send):
     raise ValueError("no start")
 
 
+@asynccontextmanager
+async def starting(_app):
+    (folder / "starting").touch()
+    while sys.argv[1] == "slow-start" and not (folder / "go-on").exists():
+        await asyncio.sleep(0.01)
+    yield
+
+
 async def close():
     (folder / "closed").touch()
 
@@ -69,11 +78,12 @@ if __name__ == "__main__":
         "end-early": end_early,
         "for-ever": work_for_ever,
         "no-start": work_until_told,
+        "slow-start": work_until_told,
     }[sys.argv[1]]
     app = (
         no_start
         if sys.argv[1] == "no-start"
-        else create_app(title="Sample", routers=(router,), health=health, state={})
+        else create_app(title="Sample", routers=(router,), health=health, state={}, lifespan=starting)
     )
     code = run_process(
         service="sample", settings=ProcessSettings(), health=health, app=app, work=[work], closing=[close]

@@ -81,6 +81,17 @@ def test_r63_unready_first_then_what_is_in_flight_finishes_and_the_exit_code_is_
     assert (tmp_path / "closed").exists()
 
 
+def test_r64_a_process_is_not_ready_before_it_listens(start, tmp_path):
+    sample = start("slow-start")
+    wait_until((tmp_path / "starting").exists, what="the start", seconds=20)
+    sample.wait_for("/livez", 200)
+    assert sample.status("/readyz") == 503
+    assert sample.status("/livez", sample.port) is None
+    (tmp_path / "go-on").touch()
+    sample.wait_for("/readyz", 200)
+    assert sample.status("/livez", sample.port) == 200
+
+
 def test_what_requests_make_and_drop_is_no_reason_to_look_at_everything(start):
     sample = start()
     sample.wait_for("/readyz", 200)

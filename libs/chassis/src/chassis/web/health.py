@@ -30,11 +30,13 @@ class Health:
     """What a process can say of itself.
 
     `required` checks decide readiness; `reported` ones are shown and decide nothing, since a process whose
-    broker or cache is away still serves. A check returns, or raises. `stopping` makes the process unready.
+    broker or cache is away still serves. A check returns, or raises. A process is unready before it is `listening`,
+    and when it is `stopping`.
     """
 
     required: Mapping[str, Check] = field(default_factory=dict)
     reported: Mapping[str, Check] = field(default_factory=dict)
+    listening: Callable[[], bool] = lambda: True
     stopping: bool = False
 
     async def ready(self) -> tuple[bool, dict[str, dict[str, object]]]:
@@ -43,7 +45,7 @@ class Health:
         checks = [*self.required.values(), *self.reported.values()]
         outcomes = await asyncio.gather(*(_timed(check) for check in checks))
         results = dict(zip(names, outcomes, strict=True))
-        ready = all(results[name]["ok"] for name in self.required) and not self.stopping
+        ready = all(results[name]["ok"] for name in self.required) and self.listening() and not self.stopping
         return ready, results
 
 
