@@ -199,6 +199,20 @@ async def test_f6_what_comes_late_of_a_workspace_that_was_left_is_shown_nobody(s
         assert await reader.is_idle()
 
 
+async def test_f6_what_was_lost_before_a_socket_was_opened_does_not_come_late_either(service, world, feed, tell):
+    user, project, other = uuid7(), uuid7(), type(world)()
+    await feed.keep(world.joins(user), world.project(project), other.joins(user))
+    others = [str(one) for one in world.members if one != user]
+    hidden = world.project(project, visibility="private", audience=others, lost_by=[str(user)])
+    await feed.keep(other.leaves(user), hidden)
+    async with service.reading(user) as reader:
+        await tell(user, "of the workspace", workspace_id=other.id)
+        await tell(user, "of the project", workspace_id=world.id, project_id=project, task_id=uuid7())
+        await tell(user, "seen", workspace_id=world.id)
+        assert texts([await reader.frame()]) == ["seen"]
+        assert await reader.is_idle()
+
+
 @pytest.mark.parametrize("wanted", [None, "me"])
 async def test_j4_what_comes_late_of_a_project_that_was_lost_is_shown_nobody(service, world, feed, tell, wanted):
     user, project, kept = uuid7(), uuid7(), uuid7()

@@ -63,8 +63,6 @@ class Connection:
         self._admissions: dict[UUID, Admission] = {}
         self._known: dict[UUID, int] = {}
         self._revoked: dict[UUID, int] = {}
-        self._has_lost: set[UUID] = set()
-        """Workspaces of which the reader does not see all any more that it saw."""
         self._news = asyncio.Event()
 
     def begin(
@@ -100,7 +98,7 @@ class Connection:
         """
         if self._overflowed or self._goes_back:
             return
-        if self._is_to_be_read_anew(frame):
+        if self._lacks_task(frame):
             self._go_back()
             return
         if not self._waiting and self._is_passed_over(frame):
@@ -113,19 +111,9 @@ class Connection:
             self._forget_waiting()
         self._news.set()
 
-    def _is_to_be_read_anew(self, frame: StoredFrame) -> bool:
-        """Tell whether a frame was read when nobody asked for its task, and somebody does now; or is doubtful.
-
-        What tells a user of something may be on its way while they lose sight of that, and come after they have.
-        """
-        if self.wanted.needs_tasks and not frame.is_looked_up:
-            return True
-        return frame.is_personal and frame.workspace_id in self._has_lost
-
-    def _loses_by(self, frame: StoredFrame) -> bool:
-        """Tell whether the reader loses something by a frame."""
-        is_lost = frame.loss is not None and self.user_id in frame.loss.readers
-        return is_lost or self.user_id in (frame.removed_user, frame.ended_for)
+    def _lacks_task(self, frame: StoredFrame) -> bool:
+        """Tell whether a frame was read when nobody asked for its task, and somebody does now."""
+        return self.wanted.needs_tasks and not frame.is_looked_up
 
     def _go_back(self) -> None:
         """Let what comes next be read once more, from where we are."""
@@ -139,8 +127,7 @@ class Connection:
 
     def _is_passed_over(self, frame: StoredFrame) -> bool:
         is_next = self.positions.get(frame.stream_id) == frame.seq - 1
-        matters = self._raises_doubt(frame) or self._loses_by(frame)
-        return is_next and not matters and self._part_of(frame) is None
+        return is_next and not self._raises_doubt(frame) and self._part_of(frame) is None
 
     def admit(self, workspace: UUID, admission: Admission) -> None:
         """Take the news of a membership, unless the same or a later state of it is known."""
@@ -178,7 +165,7 @@ class Connection:
         while self._waiting:
             frame = self._waiting.popleft()
             self._bytes -= len(frame.opening)
-            if self._is_to_be_read_anew(frame):
+            if self._lacks_task(frame):
                 self._go_back()
                 return
             await self.deliver(frame, send)
@@ -199,8 +186,6 @@ class Connection:
                 # It was not sent: whoever goes on from our cursor has still to get it.
                 self.positions[frame.stream_id] = before
                 raise
-        if self._loses_by(frame):
-            self._has_lost.add(frame.stream_id)
         if self._is_revoked_by(frame):
             await self._revoke(frame, send)
         elif self._raises_doubt(frame):

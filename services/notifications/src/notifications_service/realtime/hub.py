@@ -7,7 +7,7 @@ itself, rarely while it is told and often while it is not.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -20,13 +20,16 @@ from chassis.db.listening import listen
 from prometheus_client import Counter
 from pydantic import ValidationError
 from redis.exceptions import RedisError
+from sqlalchemy import RowMapping
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifications_service.live import repository
 from notifications_service.realtime.connection import Admission, Connection
 from notifications_service.realtime.errors import TooManySockets
 from notifications_service.realtime.knowledge import TaskMemory
-from notifications_service.realtime.protocol import StoredFrame, stored_frame
+from notifications_service.realtime.protocol import StoredFrame, is_personal, stored_frame
+from notifications_service.sight.service import seen_now
 from notifications_service.wake_ups import CHANNEL, WakeUp
 
 log = structlog.get_logger()
@@ -286,24 +289,33 @@ class Hub:
             rows = await repository.events_between(
                 reader, workspace, after=last, until=stream.readable, limit=READ_AT_ONCE
             )
-            is_asked = any(one.wanted.needs_tasks for one in stream.readers)
-            if is_asked:
-                await stream.memory.learn(reader, rows)
-            else:
-                stream.memory.forget()
+            # Up to where there is a gap: a number is then above its place.
+            following = [row for place, row in enumerate(rows, last + 1) if row["seq"] == place]
+            frames = await self._framed(reader, workspace, stream, following)
         handed_out, offers = 0, 0
-        for row in rows:
-            if row["seq"] != last + 1:
-                return False
-            last = row["seq"]
-            frame = stored_frame(row, stream.memory.after(row) if is_asked else None, is_looked_up=is_asked)
+        for frame in frames:
             self._hand_out(stream, frame)
             handed_out, offers = handed_out + len(frame.opening), offers + len(stream.readers)
             if handed_out >= HAND_OUT_AT_ONCE or offers >= OFFERS_AT_ONCE:
                 # Readers that keep up must get the chance to: a large batch is not their fault.
                 await asyncio.sleep(0)
                 handed_out, offers = 0, 0
-        return bool(rows)
+        return bool(rows) and len(following) == len(rows)
+
+    async def _framed(
+        self, reader: AsyncConnection, workspace: UUID, stream: Stream, rows: Sequence[RowMapping]
+    ) -> Iterable[StoredFrame]:
+        """Return frames, encoded one by one as they are taken; of a user's own stream as the user sees things now."""
+        is_asked = any(one.wanted.needs_tasks for one in stream.readers)
+        if is_asked:
+            await stream.memory.learn(reader, rows)
+        else:
+            stream.memory.forget()
+        frames = (
+            stored_frame(row, stream.memory.after(row) if is_asked else None, is_looked_up=is_asked) for row in rows
+        )
+        # What tells a user of something may be on its way while they lose sight of that, and come after they have.
+        return await seen_now(reader, [*frames], workspace) if any(map(is_personal, rows)) else frames
 
     def _hand_out(self, stream: Stream, frame: StoredFrame) -> None:
         for connection in stream.readers:

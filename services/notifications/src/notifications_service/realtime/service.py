@@ -17,7 +17,7 @@ from notifications_service.realtime.knowledge import TaskMemory
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
 from notifications_service.realtime.schemas import LocationIn, MembershipsIn
 from notifications_service.realtime.subscriptions import Scope, Subscription
-from notifications_service.sight.service import Spot, sight_of, silenced, spots_seen
+from notifications_service.sight.service import Spot, seen_now, silenced, spots_seen
 
 log = structlog.get_logger()
 
@@ -132,7 +132,7 @@ async def missed(
             async with database.reader.connect() as reader:
                 rows = await repository.events_between(reader, workspace, after=last, until=end, limit=REPLAY_AT_ONCE)
                 told = await silenced(reader, rows, workspace)
-                frames = await _seen_now(reader, await _framed(reader, told, is_asked=is_asked), user_id)
+                frames = await seen_now(reader, await _framed(reader, told, is_asked=is_asked), user_id)
             if not frames:
                 raise CursorExpired
             for frame in frames:
@@ -207,12 +207,3 @@ async def lost(database: Database, connection: Connection, workspaces: Iterable[
     async with database.reader.connect() as reader:
         seen = await _sees(reader, connection, spots)
     return [one for one, spot in wanted if spot is not None and spot not in seen]
-
-
-async def _seen_now(reader: AsyncConnection, frames: list[StoredFrame], user_id: UUID) -> list[StoredFrame]:
-    """Hide what the user was shown once and does not see any more: of projects that it is out of, of tasks unshared.
-
-    Of what it alone was told, so is what is about workspaces that it is out of.
-    """
-    sight = await sight_of(reader, frames, [user_id])
-    return [one if one.ended_for == user_id or sight.shows(one, user_id) else one.hidden() for one in frames]

@@ -88,6 +88,15 @@ async def sight_of(reader: AsyncConnection, frames: Collection[StoredFrame], use
     return Sight(held, left, seen, shared)
 
 
+async def seen_now(reader: AsyncConnection, frames: Collection[StoredFrame], user_id: UUID) -> Sequence[StoredFrame]:
+    """Hide what a user was told once and does not see any more: of projects that it is out of, of tasks unshared.
+
+    Of what it alone was told, so is what is about workspaces that it is out of.
+    """
+    sight = await sight_of(reader, frames, [user_id])
+    return [one if one.ended_for == user_id or sight.shows(one, user_id) else one.hidden() for one in frames]
+
+
 async def spots_seen(reader: AsyncConnection, asked: Collection[Spot], *, user_id: UUID) -> set[Spot]:
     """Return those of some spots that a user sees now, in at most two statements."""
     projects = {(one.workspace_id, one.project_id) for one in asked}
