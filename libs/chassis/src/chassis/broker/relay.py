@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from chassis.broker.port import BrokerUnavailable, EventTransport, Message, PublishFailed
 from chassis.clock import utcnow
 from chassis.db.engine import Database
-from chassis.db.listening import TROUBLE as STORE_TROUBLE
+from chassis.db.failures import TROUBLE as STORE_TROUBLE
 from chassis.db.listening import listening
 from chassis.outbox.envelope import EventEnvelope, EventTooLarge
 from chassis.outbox.models import NEW, PARKED, SENT

@@ -5,15 +5,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.util import await_only
+
+from chassis.db.failures import DRIVER_TROUBLE
 
 BOUND = "bound"
 NOBODY = ""
 NO_ROLE = "none"
-TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""What the driver may raise; the third is about a connection whose end it has heard of and not seen yet."""
 FREE = "SELECT set_config('role', $1, false), set_config($2, '', false), set_config($3, '', false)"
 
 
@@ -47,7 +46,7 @@ def bind_when_taken(dbapi_connection: Any, record: Any, _proxy: Any) -> None:
     try:
         # By the driver itself: a cursor of SQLAlchemy costs as much again as the round trip.
         await_only(dbapi_connection.driver_connection.fetchrow(*told))
-    except TROUBLE as error:
+    except DRIVER_TROUBLE as error:
         # A server that is gone would not answer to a good-bye either.
         dbapi_connection.driver_connection.terminate()
         raise DisconnectionError from error

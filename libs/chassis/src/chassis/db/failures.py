@@ -34,6 +34,10 @@ UNAVAILABLE_STATES = frozenset(
 )
 LOCK_NOT_AVAILABLE = "55P03"
 CONNECTION_CLASS = "08"
+DRIVER_TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What the driver may raise; the third is about a connection whose end it has heard of and not seen yet."""
+TROUBLE = (SQLAlchemyError, *DRIVER_TROUBLE)
+"""What the database or the way to it may do; who works in the background waits it out."""
 ENDING_STATES = frozenset({"57P01", "57P02"})
 """What a server says as it ends a connection."""
 POOL_GAVE_UP = "This connection is closed"
@@ -68,7 +72,7 @@ def explain(error: SQLAlchemyError | OSError) -> AppError:
 def is_outage(error: BaseException) -> bool:
     """Tell whether a failure is of the database or of the way to it, and no matter of what was to be done."""
     if not isinstance(error, SQLAlchemyError | OSError):
-        return isinstance(error, asyncpg.InterfaceError)
+        return isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
     return isinstance(explain(error), ServiceUnavailable) and sqlstate(error) != STATEMENT_TIMEOUT
 
 

@@ -4,21 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
-import asyncpg
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.db.engine import Database
+from chassis.db.failures import TROUBLE
 from chassis.waiting import first_of
 
 log = structlog.get_logger()
 
 ASK_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
-TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What the database or the way to it may do; who works in the background waits it out."""
 
 
 def _nothing() -> None:

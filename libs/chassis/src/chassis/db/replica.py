@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import asyncpg
 import structlog
 from prometheus_client import Gauge
 from sqlalchemy import event, text
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from chassis.db.failures import TROUBLE
 from chassis.waiting import first_of
 
 log = structlog.get_logger()
@@ -29,7 +29,6 @@ ANSWER_SECONDS = 2.0
 RETURNS_BELOW = 0.5
 """Which part of what it may lag a replica has to come below to be read from again, so that it does not come and go."""
 KEPT_MARKS = 3600
-TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 ON_REPLICA = "on_replica"
 IS_NEW = "is_new"

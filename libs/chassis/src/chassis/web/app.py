@@ -94,7 +94,8 @@ def create_app(
     app.add_exception_handler(SQLAlchemyError, _on_database_failure)
     app.add_exception_handler(OSError, _on_database_failure)
     app.add_exception_handler(Replay, _on_replay)
-    app.add_middleware(Shortcuts, routers=routers, shortcuts=shortcuts)
+    if shortcuts:
+        app.add_middleware(Shortcuts, routers=routers, shortcuts=shortcuts)
     app.add_middleware(RequestMiddleware)
     app.add_middleware(BodyLimitInEnvelope)
     complete_document(app, routers, {**FIELD_CODES, **field_codes})

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import structlog
 from chassis.db.engine import Database
-from chassis.db.failures import is_outage
-from chassis.db.listening import TROUBLE, keep_listening
+from chassis.db.failures import TROUBLE, is_outage
+from chassis.db.listening import keep_listening
 from chassis.db.transactions import transaction
 from chassis.waiting import first_of
 from prometheus_client import Counter

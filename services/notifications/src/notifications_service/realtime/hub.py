@@ -12,16 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import asyncpg
 import redis.asyncio as redis
 import structlog
 from chassis.db.engine import Database
+from chassis.db.failures import TROUBLE
 from chassis.db.listening import listen
 from prometheus_client import Counter
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 from sqlalchemy import RowMapping
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifications_service.live import repository
@@ -44,7 +43,6 @@ READ_AT_ONCE = 500
 HAND_OUT_AT_ONCE = 64 * 1024
 OFFERS_AT_ONCE = 5_000
 RETRY_AFTER_SECONDS = 5
-STORE_TROUBLE = (SQLAlchemyError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Silent(Exception):
@@ -154,7 +152,7 @@ class Hub:
         while True:
             try:
                 await work()
-            except (RedisError, Silent, *STORE_TROUBLE) as error:
+            except (RedisError, Silent, *TROUBLE) as error:
                 log.warning("hub.trouble", reason=type(error).__name__)
                 await asyncio.sleep(LOOK_SECONDS_ALONE)
             except Exception:

@@ -7,7 +7,8 @@ from typing import Any
 
 import structlog
 from chassis.db.engine import Database
-from chassis.db.listening import TROUBLE, keep_listening
+from chassis.db.failures import TROUBLE
+from chassis.db.listening import keep_listening
 from chassis.db.transactions import transaction
 from chassis.waiting import first_of
 from sqlalchemy.ext.asyncio import AsyncSession

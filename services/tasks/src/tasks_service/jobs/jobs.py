@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 import structlog
 from chassis.context import RequestContext, bind_request
 from chassis.db.engine import Database
-from chassis.db.failures import explain, sqlstate
-from chassis.db.listening import TROUBLE, keep_listening
+from chassis.db.failures import TROUBLE, explain, sqlstate
+from chassis.db.listening import keep_listening
 from chassis.db.row_security import RowSecurity, beyond_memberships, bind
 from chassis.db.transactions import transaction
 from chassis.errors import AppError, ErrorKind, InternalError, Overtaken
