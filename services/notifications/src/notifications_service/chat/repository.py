@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from chassis.db.arrays import uuids
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from chassis.db.sealed import SealedColumn
-from sqlalchemy import ColumnElement, RowMapping, and_, any_, delete, func, literal, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy import ColumnElement, RowMapping, and_, any_, delete, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.chat.models import ChatConnection
@@ -125,7 +125,7 @@ async def of_workspace(reader: Reader, workspace_id: UUID) -> Sequence[RowMappin
 
 async def posted_among(reader: Reader, stream_ids: Collection[UUID]) -> set[UUID]:
     """Return those of some streams that are of workspaces whose events are posted anywhere."""
-    ids = literal(list(stream_ids), ARRAY(PG_UUID(as_uuid=True)))
+    ids = uuids(stream_ids)
     query = select(connection.c.workspace_id).where(connection.c.workspace_id == any_(ids), connection.c.enabled)
     return set((await reader.execute(query)).scalars())
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from chassis.db.arrays import uuids
 from chassis.db.base import table_of
-from sqlalchemy import RowMapping, Select, and_, any_, delete, func, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy import RowMapping, Select, and_, any_, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.emails.models import EmailChannel
@@ -21,7 +21,7 @@ Reader = AsyncConnection | AsyncSession
 
 async def find(reader: Reader, user_ids: Iterable[UUID]) -> dict[UUID, RowMapping]:
     """Return the address of each of these people, and why and since when it is refused, if it is."""
-    asked = literal([*user_ids], ARRAY(PG_UUID(as_uuid=True)))
+    asked = uuids(user_ids)
     rows = (await reader.execute(_addresses().where(person.c.user_id == any_(asked)))).mappings()
     return {row["user_id"]: row for row in rows}
 

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis.db.arrays import uuids
 from chassis.db.base import table_of
 from sqlalchemy import RowMapping, Select, any_, delete, exists, literal, select, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.people.models import Person
@@ -23,7 +23,7 @@ Reader = AsyncConnection | AsyncSession
 
 async def find_many(reader: Reader, user_ids: Iterable[UUID]) -> Sequence[RowMapping]:
     """Return what some users have asked for, each with the zone of the profile; who never did is left out."""
-    asked = literal(list(user_ids), ARRAY(PG_UUID(as_uuid=True)))
+    asked = uuids(user_ids)
     result = await reader.execute(_with_zone().where(preference.c.user_id == any_(asked)))
     rows: Sequence[RowMapping] = result.mappings().all()
     return rows

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, any_, exists, func, literal, or_, select, union_all
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from chassis.db.arrays import uuids
+from sqlalchemy import ColumnElement, and_, any_, exists, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.live.repository import membership, place, project_member
@@ -36,7 +35,7 @@ class Scope:
 
 async def find(reader: Reader, scope_ids: Collection[UUID], *, user_id: UUID) -> dict[Key, Scope]:
     """Return those of some workspaces and projects that a user sees now, by type and id."""
-    asked = literal([*scope_ids], ARRAY(PG_UUID(as_uuid=True)))
+    asked = uuids(scope_ids)
     mine = and_(membership.c.user_id == user_id, ~membership.c.removed)
     workspaces = select(
         membership.c.workspace_id.label("id"), membership.c.workspace_id, RUNS_WORKSPACE.label("manages")

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
+from chassis.db.arrays import numbers, rows_for, rows_of, uuids
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from sqlalchemy import (
@@ -20,7 +21,6 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
-    column,
     exists,
     func,
     lateral,
@@ -62,9 +62,7 @@ async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]], *, kind:
     if not rows:
         return 0
     given = [delivery.c[name] for name in ("id", "webhook_id", "event_id", "event_type", "stream_id", "seq")]
-    arrays = [literal([row[one.name] for row in rows], ARRAY(one.type)) for one in given]
-    columns = [column(one.name, one.type) for one in given]
-    new = func.unnest(*arrays).table_valued(*columns, name="new").render_derived()
+    new = rows_for("new", given, rows)
     fixed = {
         "kind": kind,
         "state": "pending",
@@ -248,10 +246,8 @@ async def list_of(
 
 async def events_at(reader: Reader, places: Collection[tuple[UUID, int]]) -> Sequence[RowMapping]:
     """Return the events at these places of their streams, as far as they are kept."""
-    streams = literal([stream for stream, _ in places], ARRAY(UUID_TYPE))
-    numbers = literal([seq for _, seq in places], ARRAY(event.c.seq.type))
-    columns = column("stream_id", UUID_TYPE), column("seq", event.c.seq.type)
-    asked = func.unnest(streams, numbers).table_valued(*columns, name="asked").render_derived()
+    streams, seqs = uuids(stream for stream, _ in places), numbers(seq for _, seq in places)
+    asked = rows_of("asked", stream_id=streams, seq=seqs)
     query = select(event).join(asked, and_(event.c.workspace_id == asked.c.stream_id, event.c.seq == asked.c.seq))
     return (await reader.execute(query)).mappings().all()
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chassis.db.arrays import rows_of, uuids
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from chassis.db.sealed import SealedColumn
@@ -15,18 +16,16 @@ from sqlalchemy import (
     Select,
     and_,
     any_,
-    column,
     exists,
     func,
     lateral,
-    literal,
     or_,
     select,
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.live.repository import membership
@@ -111,7 +110,7 @@ async def followers_of(session: AsyncSession, stream_id: UUID, *, told: Collecti
 
     Those of a workspace, and those of users for whatever they are told.
     """
-    is_own = and_(webhook.c.scope_type == "user", webhook.c.owner_id == any_(literal(list(told), ARRAY(UUID_TYPE))))
+    is_own = and_(webhook.c.scope_type == "user", webhook.c.owner_id == any_(uuids(told)))
     query = (
         select(*webhook.c, person.c.timezone)
         .outerjoin(person, person.c.user_id == webhook.c.owner_id)
@@ -137,8 +136,7 @@ async def followed_among(session: AsyncSession, stream_ids: Collection[UUID]) ->
 
     A workspace is made before its owner is in it: whose it is without anybody is not known yet.
     """
-    ids = literal(list(stream_ids), ARRAY(UUID_TYPE))
-    stream = func.unnest(ids).table_valued(column("id", UUID_TYPE), name="stream").render_derived()
+    stream = rows_of("stream", id=uuids(stream_ids))
     was_member = exists().where(membership.c.workspace_id == stream.c.id, membership.c.user_id == webhook.c.owner_id)
     is_new = and_(
         ~exists().where(membership.c.workspace_id == stream.c.id), ~exists().where(person.c.user_id == stream.c.id)
