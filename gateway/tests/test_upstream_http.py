@@ -130,7 +130,7 @@ async def test_what_the_body_raises_is_raised_and_ends_the_connection():
 
 
 async def test_an_answer_before_the_end_of_the_body_is_one_and_ends_the_sending():
-    sent = []
+    sent, over = [], asyncio.Event()
 
     async def pieces():
         try:
@@ -144,7 +144,7 @@ async def test_an_answer_before_the_end_of_the_body_is_one_and_ends_the_sending(
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
         await writer.drain()
-        await asyncio.sleep(5)
+        await over.wait()
 
     async with client_of(serve) as client:
         assert (await answered(client, question("POST", body=pieces())))[::2] == (413, b"{}")
@@ -153,6 +153,7 @@ async def test_an_answer_before_the_end_of_the_body_is_one_and_ends_the_sending(
             return sent[-1] == "ended"
 
         await eventually(is_over)
+        over.set()
     # The service read nothing: so much fits into what is between us.
     assert len(sent) < 200
 
@@ -303,7 +304,7 @@ async def test_r25_silence_is_counted_from_the_last_byte_and_the_deadline_from_t
         for _ in range(5):
             writer.write(b"x")
             await asyncio.sleep(0.1)
-        await asyncio.sleep(5)
+        await reader.read()
 
     loop = asyncio.get_running_loop()
     async with client_of(drip) as client:
@@ -321,7 +322,7 @@ async def test_r25_a_kept_connection_does_not_give_up_by_the_clock_of_an_earlier
             await asyncio.sleep(pause)
             writer.write(SHORT)
         await reader.readuntil(b"\r\n\r\n")
-        await asyncio.sleep(5)
+        await reader.read()
 
     async with client_of(serve) as client:
         await answered(client, question(patience=0.2))

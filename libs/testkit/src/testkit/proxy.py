@@ -86,16 +86,20 @@ class Proxy:
         return True
 
 
+def through(server: asyncio.Server, url: str) -> str:
+    """Return a URL that leads to the same through a server of ours."""
+    parts = urlsplit(url)
+    login, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{login}{at}{HOST}:{server.sockets[0].getsockname()[1]}"))
+
+
 @asynccontextmanager
 async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
     """Start a proxy before the server of `url`; give it, and the URL that leads through it."""
     proxy = Proxy(url)
     server = await asyncio.start_server(proxy.serve, HOST, 0)
-    parts = urlsplit(url)
-    login, at, _ = parts.netloc.rpartition("@")
-    through = parts._replace(netloc=f"{login}{at}{HOST}:{server.sockets[0].getsockname()[1]}")
     try:
-        yield proxy, urlunsplit(through)
+        yield proxy, through(server, url)
     finally:
         server.close()
         await proxy.close()

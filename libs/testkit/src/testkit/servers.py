@@ -8,7 +8,7 @@ import stat
 import subprocess
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -116,17 +116,17 @@ def _make_cluster(data: Path, user: str | None) -> None:
     if user is not None:
         shutil.chown(data, user, user)
     options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres", "--no-sync"]
-    made = subprocess.run(
-        [POSTGRES_BINARIES / "initdb", "-D", data, *options],
-        check=False,
-        capture_output=True,
-        text=True,
-        user=user,
-        group=user,
-        extra_groups=[] if user else None,
+    run_as(user, [str(POSTGRES_BINARIES / "initdb"), "-D", str(data), *options])
+
+
+def run_as(user: str | None, command: Sequence[str]) -> None:
+    """Run a program of PostgreSQL's to its end, as the server's user. Raises RuntimeError with what it says."""
+    groups: Sequence[str] | None = [] if user else None
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, user=user, group=user, extra_groups=groups
     )
-    if made.returncode:
-        raise RuntimeError(f"initdb failed: {made.stderr}")
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr}")
 
 
 def valkey(folder: Path, *, durable: bool = False) -> Server:

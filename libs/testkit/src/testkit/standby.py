@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import asyncpg
 
-from testkit.servers import FAST, HOST, POSTGRES_BINARIES, Server, free_port, postgres, system_user, wait_until
+from testkit.servers import FAST, HOST, POSTGRES_BINARIES, Server, free_port, postgres, run_as, system_user, wait_until
 from testkit.waiting import eventually
 
 
@@ -99,14 +99,4 @@ def _copy(primary_url: str, data: Path, user: str | None) -> None:
     if user is not None:
         subprocess.run(["chown", user, data], check=True)
     command = [str(POSTGRES_BINARIES / "pg_basebackup"), "-d", f"{primary_url}/postgres", "-D", str(data)]
-    made = subprocess.run(
-        [*command, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync"],
-        check=False,
-        capture_output=True,
-        text=True,
-        user=user,
-        group=user,
-        extra_groups=[] if user else None,
-    )
-    if made.returncode:
-        raise RuntimeError(f"pg_basebackup failed: {made.stderr}")
+    run_as(user, [*command, "-R", "-X", "stream", "--checkpoint=fast", "--no-sync"])

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
+from testkit.proxy import through
 from testkit.servers import HOST
 
 CHUNK = 65536
@@ -46,10 +47,8 @@ async def counted(url: str) -> AsyncIterator[tuple[Wire, str]]:
         passing.add(asyncio.create_task(_pass_bytes(server_reader, writer)))
 
     server = await asyncio.start_server(serve, HOST, 0)
-    login, at, _ = parts.netloc.rpartition("@")
-    through = parts._replace(netloc=f"{login}{at}{HOST}:{server.sockets[0].getsockname()[1]}")
     try:
-        yield wire, urlunsplit(through)
+        yield wire, through(server, url)
     finally:
         server.close()
         for task in passing:

@@ -151,23 +151,29 @@ async def test_a_follower_that_nobody_wakes_looks_by_itself(database, effects, g
     assert await effects("deaf") == {stream: [1, 2]}
 
 
-async def test_runners_that_are_killed_again_and_again_do_nothing_twice_and_miss_nothing(database, effects, grow):
+@pytest.mark.parametrize(("are_together", "count", "length"), [(False, 5, 300), (True, 30, 100)])
+async def test_runners_that_are_killed_again_and_again_do_nothing_twice_and_miss_nothing(
+    database, effects, grow, are_together, count, length
+):
     """Whatever moment it is cut at: an effect and the position move together, or neither does."""
-    streams = [uuid7() for _ in range(5)]
+    name, streams = f"killed-{count}", [uuid7() for _ in range(count)]
     for stream in streams:
-        await grow(stream, 300)
+        await grow(stream, length)
+
+    def follower(*meanwhile):
+        return together(name, *meanwhile) if are_together else noting(name, *meanwhile, begins="start")
 
     async def slowly(session, stream_id, row):
         if row["seq"] % 40 == 0:
             await session.execute(text("SELECT pg_sleep(0.002)"))
 
     for _ in range(15):
-        async with running(database, noting("killed", slowly, begins="start")) as task:
+        async with running(database, follower(slowly)) as task:
             await asyncio.sleep(0.03)
             task.cancel()
-    async with running(database, noting("killed", begins="start")):
-        await eventually(lambda: _all(effects("killed"), streams, 300))
-    assert await effects("killed") == {stream: list(range(1, 301)) for stream in streams}
+    async with running(database, follower()):
+        await eventually(lambda: _all(effects(name), streams, length))
+    assert await effects(name) == {stream: list(range(1, length + 1)) for stream in streams}
 
 
 async def test_two_hundred_streams_at_once_and_two_runners(database, effects, grow):
@@ -292,24 +298,6 @@ async def test_an_event_that_fails_holds_none_of_the_streams_back_that_are_done_
     mine = [line["event"] for line in caught if line.get("follower") == "mixed"]
     assert mine[0] == "follower.apart"
     assert mine.count("follower.failed") == 1
-
-
-async def test_runners_that_are_killed_while_they_do_streams_together_do_nothing_twice(database, effects, grow):
-    streams = [uuid7() for _ in range(30)]
-    for stream in streams:
-        await grow(stream, 100)
-
-    async def slowly(session, stream_id, row):
-        if row["seq"] % 40 == 0:
-            await session.execute(text("SELECT pg_sleep(0.002)"))
-
-    for _ in range(15):
-        async with running(database, together("halved", slowly)) as task:
-            await asyncio.sleep(0.03)
-            task.cancel()
-    async with running(database, together("halved")):
-        await eventually(lambda: _all(effects("halved"), streams, 100))
-    assert await effects("halved") == {stream: list(range(1, 101)) for stream in streams}
 
 
 async def test_streams_that_do_not_concern_a_follower_are_passed_over_together(database, effects, grow, rows):
