@@ -26,11 +26,11 @@ COST = {
     "search": (7, 7),
     "list comments": (4, 4),
     "read the feed": (3, 3),
-    "create a task": (9, 10),
-    "create a task, with an Idempotency-Key": (12, 13),
-    "change a title": (7, 9),
-    "complete a task, and reopen it": (17, 21),
-    "comment": (10, 12),
+    "create a task": (8, 9),
+    "create a task, with an Idempotency-Key": (11, 12),
+    "change a title": (6, 8),
+    "complete a task, and reopen it": (15, 19),
+    "comment": (9, 11),
 }
 """Statements of a request, and round trips: those are the statements, and what begins and ends a transaction. One of
 the statements binds the connection to the caller.

@@ -107,7 +107,7 @@ async def _primary_with(
 
 async def cursor_after(request: Request, write: Write, caller: Principal) -> str:
     """Return the X-Cursor of a write: the caller's position in the change log right after it."""
-    heads = await repository.heads_for(write.session, caller)
+    heads = await repository.heads_after(write.session, caller)
     signer: CursorSigner = request.app.state.cursors
     return signer.position(heads)
 

@@ -8,7 +8,22 @@ from uuid import UUID
 from chassis.db.base import table_of
 from chassis.identity import Principal
 from chassis.outbox.publishing import waking
-from sqlalchemy import Select, and_, any_, bindparam, func, insert, or_, select, union_all, update
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    func,
+    insert,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -46,6 +61,8 @@ SHARED_WITH = (
     .group_by(share.c.task_id)
 )
 EITHER = union_all(READERS, SHARED_WITH)
+HEADS_AFTER = "taskloom_heads_after"
+"""Where a session has the heads that its last change of the log left, and whose they are."""
 
 
 async def open_log(session: AsyncSession, workspace_id: UUID) -> None:
@@ -58,6 +75,7 @@ async def take_numbers(session: AsyncSession, *, workspace_id: UUID, count: int)
 
     The relay is told, at commit, that there is something to send.
     """
+    session.info.pop(HEADS_AFTER, None)
     result = await session.execute(TAKE_NUMBERS, {"of_workspace": workspace_id, "count": count})
     return cast("int", result.scalar_one())
 
@@ -85,11 +103,27 @@ async def readers_of_projects(session: AsyncSession, project_ids: Iterable[UUID]
 
 
 async def readers(
-    session: AsyncSession, *, project_ids: Iterable[UUID], task_ids: Iterable[UUID]
+    session: AsyncSession, *, project_ids: Iterable[UUID], task_ids: Iterable[UUID], caller: Principal | None
 ) -> dict[UUID, list[UUID]]:
-    """Return who sees each of the projects, and whom each of the tasks is shared with, in one statement."""
-    rows = await session.execute(EITHER, {"of_projects": sorted(project_ids), "of_tasks": sorted(task_ids)})
-    return {row[0]: row[1] for row in rows}
+    """Return who sees each of the projects, and whom each of the tasks is shared with, in one statement.
+
+    The heads of a caller come with it, and are kept for `heads_after`. Not within a savepoint: what is rolled back to
+    it takes its numbers along.
+    """
+    wanted = {"of_projects": sorted(project_ids), "of_tasks": sorted(task_ids)}
+    if caller is None or session.in_nested_transaction():
+        return {row[0]: row[1] for row in await session.execute(EITHER, wanted)}
+    found = (await session.execute(_readers_and_heads(sight_of(caller)), {**wanted, **seen_by(caller)})).all()
+    session.info[HEADS_AFTER] = caller, {row[0]: row[2] for row in found if row[2] is not None}
+    return {row[0]: row[1] for row in found if row[2] is None}
+
+
+@cache
+def _readers_and_heads(sight: Sight) -> CompoundSelect[Any]:
+    none = as_type(null(), ARRAY(PG_UUID(as_uuid=True)))
+    of_log, of_readers = _heads(sight), (READERS, SHARED_WITH)
+    heads = of_log.with_only_columns(counter.c.workspace_id, none, counter.c.last_seq)
+    return union_all(*(one.add_columns(as_type(null(), BigInteger)) for one in of_readers), heads)
 
 
 async def readers_by_share(session: AsyncSession, task_ids: Iterable[UUID]) -> dict[UUID, list[UUID]]:
@@ -123,3 +157,9 @@ async def heads_for(reader: AsyncSession | AsyncConnection, caller: Principal) -
     """Return the last sequence number of each workspace that the caller may see."""
     rows = (await reader.execute(_heads(sight_of(caller)), seen_by(caller))).all()
     return {row.workspace_id: row.last_seq for row in rows}
+
+
+async def heads_after(session: AsyncSession, caller: Principal) -> dict[UUID, int]:
+    """Return what heads_for does after a change: as it was read with the change, when that was the caller's."""
+    kept: tuple[Principal, dict[UUID, int]] | None = session.info.get(HEADS_AFTER)
+    return kept[1] if kept is not None and kept[0] == caller else await heads_for(session, caller)

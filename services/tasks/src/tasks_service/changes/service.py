@@ -46,7 +46,7 @@ async def record(
         return
     now, told_actor = utcnow(), None if actor is None else actor.as_actor()
     origins = [Origin(uuid7(), told_actor, now, reason, quiet) for _ in drafts]
-    await _append(session, workspace_id, list(zip(drafts, origins, strict=True)))
+    await _append(session, workspace_id, list(zip(drafts, origins, strict=True)), actor)
 
 
 async def record_told(session: AsyncSession, *, workspace_id: UUID, draft: ChangeDraft, origin: Origin) -> None:
@@ -57,12 +57,17 @@ async def record_told(session: AsyncSession, *, workspace_id: UUID, draft: Chang
     if await repository.lock_next_number(session, workspace_id) is None:
         return
     if not await repository.is_recorded(session, draft=draft, event_id=origin.event_id):
-        await _append(session, workspace_id, [(draft, origin)])
+        await _append(session, workspace_id, [(draft, origin)], None)
 
 
-async def _append(session: AsyncSession, workspace_id: UUID, changes: Sequence[tuple[ChangeDraft, Origin]]) -> None:
+async def _append(
+    session: AsyncSession,
+    workspace_id: UUID,
+    changes: Sequence[tuple[ChangeDraft, Origin]],
+    caller: Principal | None,
+) -> None:
     last = await repository.take_numbers(session, workspace_id=workspace_id, count=len(changes))
-    audiences = await _audiences(session, workspace_id, [draft for draft, _ in changes])
+    audiences = await _audiences(session, workspace_id, [draft for draft, _ in changes], caller)
     rows = [
         {
             **_entry(draft, origin, {*audiences[_circle(draft)], *draft.also}),
@@ -116,10 +121,12 @@ def _circle(draft: ChangeDraft) -> Key:
     return draft.audience, None, None
 
 
-async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence[ChangeDraft]) -> dict[Key, list[UUID]]:
+async def _audiences(
+    session: AsyncSession, workspace_id: UUID, drafts: Sequence[ChangeDraft], caller: Principal | None
+) -> dict[Key, list[UUID]]:
     """Return who sees the changes: two statements at most, however many changes there are.
 
-    The counter is locked meanwhile, so nothing is read that no circle needs.
+    The counter is locked meanwhile, so nothing is read that no circle needs, but where the caller's logs stand.
     """
     circles = {_circle(draft) for draft in drafts}
     found: dict[Key, list[UUID]] = {key: sorted(key[0]) for key in circles if isinstance(key[0], frozenset)}
@@ -127,7 +134,9 @@ async def _audiences(session: AsyncSession, workspace_id: UUID, drafts: Sequence
     members = await repository.members_of(session, workspace_id) if of_workspace else []
     projects = {project_id for _, project_id, _ in circles if project_id is not None}
     tasks = {task_id for _, _, task_id in circles if task_id is not None}
-    readers = await repository.readers(session, project_ids=projects, task_ids=tasks) if projects or tasks else {}
+    readers: dict[UUID, list[UUID]] = {}
+    if projects or tasks:
+        readers = await repository.readers(session, project_ids=projects, task_ids=tasks, caller=caller)
     for key in circles - found.keys():
         circle, project_id, task_id = key
         if project_id is None:
