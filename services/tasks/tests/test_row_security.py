@@ -278,6 +278,33 @@ async def test_r36_a_connection_that_is_used_again_belongs_to_whom_it_is_taken_f
         assert await seen(way, None) in {(owner, ""), (owner, None)}
 
 
+async def test_r36_what_was_told_for_one_transaction_begins_no_other(one_connection):
+    """It is told with the first statement, and there may be none."""
+    async with transaction(one_connection) as session:
+        await bind(session, ROW_SECURITY.of(uuid7()))
+    async with transaction(one_connection) as session:
+        assert (await session.execute(CURRENT)).one().current_user != ROW_SECURITY.role
+
+
+async def test_r36_a_binding_that_is_refused_ends_its_transaction_and_leaves_the_connection(one_connection):
+    bound = ROW_SECURITY.of(uuid7())
+    pid = text("SELECT pg_backend_pid()")
+    async with transaction(one_connection) as session:
+        before = await session.scalar(pid)
+    for _ in range(2):
+        with pytest.raises(DBAPIError, match="division by zero"):
+            async with transaction(one_connection) as session:
+                await bind(session, replace(bound, memberships="SELECT array_fill(NULL::uuid, ARRAY[1 / 0])"))
+                await session.execute(CURRENT)
+        async with transaction(one_connection) as session:
+            assert (await session.execute(CURRENT)).one().current_user != ROW_SECURITY.role
+            await session.execute(text("SAVEPOINT one_that_needs_a_transaction"))
+            assert await session.scalar(pid) == before
+    async with transaction(one_connection) as session:
+        await bind(session, bound)
+        assert tuple((await session.execute(CURRENT)).one()) == (ROW_SECURITY.role, bound.caller)
+
+
 async def test_r36_each_read_goes_by_what_its_caller_is_a_member_of_when_it_begins(one_connection, rows):
     caller, workspace = uuid7(), uuid7()
     statement = select(func.count().label("workspaces")).where(WORKSPACE.c.id == workspace)

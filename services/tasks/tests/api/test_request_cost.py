@@ -26,14 +26,15 @@ COST = {
     "search": (7, 7),
     "list comments": (4, 4),
     "read the feed": (3, 3),
-    "create a task": (8, 9),
-    "create a task, with an Idempotency-Key": (11, 12),
-    "change a title": (6, 8),
-    "complete a task, and reopen it": (15, 19),
-    "comment": (9, 11),
+    "create a task": (7, 8),
+    "create a task, with an Idempotency-Key": (10, 11),
+    "change a title": (5, 7),
+    "complete a task, and reopen it": (13, 17),
+    "comment": (8, 10),
 }
-"""Statements of a request, and round trips: those are the statements, and what begins and ends a transaction. One of
-the statements binds the connection to the caller.
+"""Statements of a request, and round trips: those are the statements, and what begins and ends a transaction.
+
+One of the statements of a read binds the connection to the caller; a transaction is bound as it begins.
 """
 
 

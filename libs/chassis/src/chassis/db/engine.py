@@ -12,6 +12,7 @@ from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from chassis.db.beginning import BeginningConnection, forget_beginning
 from chassis.db.binding import bind_when_taken
 from chassis.db.failures import lost
 from chassis.db.replica import Replica
@@ -121,6 +122,7 @@ def _engine(url: str, settings: DatabaseSettings, application_name: str, **optio
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={
+            "connection_class": BeginningConnection,
             "timeout": CONNECT_SECONDS,
             "command_timeout": settings.command_seconds,
             "server_settings": {
@@ -133,6 +135,7 @@ def _engine(url: str, settings: DatabaseSettings, application_name: str, **optio
         **options,
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed_connection)
+    event.listen(engine.sync_engine, "checkout", forget_beginning)
     event.listen(engine.sync_engine, "handle_error", _give_up_silent_connection)
     event.listen(engine.sync_engine, "handle_error", _give_up_lost_connection)
     return engine

@@ -15,8 +15,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, Text, bindparam, cast, func, literal_column, select, text
+from sqlalchemy import Connection, Select, Text, bindparam, cast, func, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
 
 from chassis.db.binding import BOUND, NO_ROLE, NOBODY, Bound, wanted_binding
 from chassis.db.engine import Database
@@ -69,22 +70,35 @@ async def reading_primary(database: Database, bound: Bound | None) -> AsyncItera
 
 
 async def bind(transaction: AsyncSession | AsyncConnection, bound: Bound) -> None:
-    """Bind a transaction from here to its end, to what the caller is a member of now."""
-    parameters = {"role": bound.role, "setting": bound.setting, "caller": bound.caller, "kept": bound.kept}
-    await transaction.execute(_binding(bound.memberships), parameters)
+    """Bind a transaction from here to its end, to what the caller is a member of now.
+
+    One that has not begun is bound as it begins, with its first statement, in the same round trip.
+    """
+    driver: Any = await transaction.run_sync(_driver_of)
+    if driver.is_in_transaction():
+        await transaction.execute(text(_binding(bound)))
+    else:
+        driver.begins_with = _binding(bound)
     if isinstance(transaction, AsyncSession):
         transaction.info[BOUND] = bound
 
 
-@functools.cache
-def _binding(memberships: str) -> Select[Any]:
+def _driver_of(transaction: Session | Connection) -> Any:
+    connection = transaction.connection() if isinstance(transaction, Session) else transaction
+    return connection.connection.driver_connection
+
+
+def _binding(bound: Bound) -> str:
     """Return the statement that binds; its columns are computed from the left to the right."""
-    return select(
-        func.set_config(bindparam("setting"), bindparam("caller"), True),
-        func.set_config(bindparam("kept"), NOBODY, True),
-        func.set_config(bindparam("kept"), cast(literal_column(memberships), Text), True),
-        func.set_config("role", bindparam("role"), True),
+    setting, caller, kept, role = map(_quoted, (bound.setting, bound.caller, bound.kept, bound.role))
+    return (
+        f"SELECT set_config({setting}, {caller}, true), set_config({kept}, '', true),"
+        f" set_config({kept}, CAST(({bound.memberships}) AS text), true), set_config('role', {role}, true)"
     )
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 @functools.cache
