@@ -23,9 +23,12 @@ from sqlalchemy import (
     bindparam,
     cast,
     exists,
+    false,
     func,
     literal,
+    literal_column,
     select,
+    true,
     union_all,
     update,
 )
@@ -45,23 +48,26 @@ from tasks_service.visibility.repository import (
     TASKS,
     WORKSPACE_ROLE,
     Sight,
+    member,
     project,
+    project_rank,
     seen_by,
     seen_by_id,
     seen_tasks,
     sight_of,
     workspace,
 )
+from tasks_service.watchers.models import Watcher, WatchRule
 
 task = table_of(Task)
 alias = table_of(TaskKeyAlias)
+watcher = table_of(Watcher)
+watch_rule = table_of(WatchRule)
+SHOWN_OF_WATCHING = ("user_id", "reason", "created_at")
 
 EXTERNAL_INDEX: Sequence[ColumnElement[Any]] = (task.c.project_id, task.c.external_source, task.c.external_id)
 EXTERNAL_WHERE = and_(task.c.external_source.is_not(None), task.c.deleted_at.is_(None))
 """What uq_task_external is on: tasks in the trash leave their place there to others."""
-
-ADD = insert(task).on_conflict_do_nothing(index_elements=EXTERNAL_INDEX, index_where=EXTERNAL_WHERE).returning(*task.c)
-"""Made once: with the values in it, it would be another one each time, and 32 of them take longer than the insert."""
 
 Reader = AsyncConnection | AsyncSession
 
@@ -201,12 +207,51 @@ async def find_visible_directly(
     return typing.cast("RowMapping | None", row)
 
 
-async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | None:
-    """Insert a task; the database gives it a number, a position and the category of its status.
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> tuple[RowMapping, RowMapping | None] | None:
+    """Insert a task, and let its maker watch it as far as watchers.repository.begin_by_rule would; return both.
 
-    None when another task of the project has its external id.
+    The database gives it a number, a position and the category of its status. None when another task of the project has
+    its external id.
     """
-    return (await session.execute(ADD, dict(values))).mappings().one_or_none()
+    statement = _add_watched(frozenset(values))
+    parameters = {_new(name): value for name, value in values.items()}
+    row = (await session.execute(statement, parameters)).mappings().one_or_none()
+    if row is None:
+        return None
+    watching = {name: row[_watching(name)] for name in SHOWN_OF_WATCHING}
+    return row, None if watching["user_id"] is None else typing.cast("RowMapping", watching)
+
+
+def _new(name: str) -> str:
+    return f"new_{name}"
+
+
+def _watching(name: str) -> str:
+    return f"watching_{name}"
+
+
+@cache
+def _add_watched(names: frozenset[str]) -> Select[Any]:
+    """Return the statement for these columns. With the values in it, it would be another one each time."""
+    given = {name: bindparam(_new(name), type_=task.c[name].type) for name in sorted(names)}
+    add = insert(task).values(given).on_conflict_do_nothing(index_elements=EXTERNAL_INDEX, index_where=EXTERNAL_WHERE)
+    made = add.returning(*task.c).cte("made")
+    said: Sequence[ColumnElement[Any]] = (literal_column("'created'"), true(), false(), made.c.created_at)
+    wanted = (
+        select(made.c.workspace_id, made.c.id, member.c.user_id, *said)
+        .select_from(
+            made.join(project, project.c.id == made.c.project_id)
+            .join(member, (member.c.workspace_id == made.c.workspace_id) & (member.c.user_id == made.c.created_by))
+            .outerjoin(watch_rule, watch_rule.c.user_id == member.c.user_id)
+        )
+        # Nobody can have shared it yet, so who sees it is who sees its project.
+        .where(project.c.deleted_at.is_(None), project_rank(member.c.user_id) > 0)
+        .where(func.coalesce(watch_rule.c.created, true()))
+    )
+    watch = insert(watcher).from_select([column.name for column in watcher.c], wanted)
+    watching = watch.returning(*(watcher.c[name] for name in SHOWN_OF_WATCHING)).cte("watching")
+    shown = (watching.c[name].label(_watching(name)) for name in SHOWN_OF_WATCHING)
+    return select(*made.c, *shown).select_from(made.outerjoin(watching, true()))
 
 
 async def add_all(session: AsyncSession, values: Sequence[Mapping[str, Any]]) -> Sequence[RowMapping]:

@@ -41,6 +41,7 @@ from tasks_service.versions import service as versions
 from tasks_service.versions.errors import ResourceBusy
 from tasks_service.versions.schemas import Expectation
 from tasks_service.visibility.repository import hold_members
+from tasks_service.watchers.events import watcher_added
 from tasks_service.watchers.service import watch_by_rule
 from tasks_service.workspaces.service import ensure_personal_workspace
 
@@ -98,11 +99,13 @@ async def make_task(
         if wanted.parent_id is not None:
             await lock_tree(session, project["id"])
             await check_place(session, project_id=project["id"], parent_id=wanted.parent_id, task_id=None, actor=actor)
-    row = await repository.add(session, values)
-    if row is None:
+    added = await repository.add(session, values)
+    if added is None:
         raise ExternalIdTaken(field="external_id")
+    row, watching = added
     made = cast("RowMapping", {**row, "key": f"{project['prefix']}-{row['number']}"})
-    return made, await drafts_of_new(session, made, actor)
+    begun = [] if watching is None else [watcher_added(watching, made)]
+    return made, await _drafts(session, made, begun, actor)
 
 
 async def project_of(session: AsyncSession, *, wanted: TaskUpsert, actor: Principal) -> RowMapping:
@@ -128,9 +131,16 @@ async def prepare_task(
 
 async def drafts_of_new(session: AsyncSession, made: RowMapping, actor: Principal) -> list[ChangeDraft]:
     """Let follow what follows from a new task, and return all the changes. Raises AssigneeNoAccess."""
+    begun = await watch_by_rule(session, task=made, user_ids=[actor.user_id], rule="created")
+    return await _drafts(session, made, begun, actor)
+
+
+async def _drafts(
+    session: AsyncSession, made: RowMapping, begun: Sequence[ChangeDraft], actor: Principal
+) -> list[ChangeDraft]:
     return [
         task_changed(TASK_CREATED, None, made),
-        *await watch_by_rule(session, task=made, user_ids=[actor.user_id], rule="created"),
+        *begun,
         *await follow_task(session, before=None, after=made, actor_id=actor.user_id),
         *await follow_tree(session, before=None, after=made),
     ]
