@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from chassis.db.beginning import BeginningConnection, forget_beginning
 from chassis.db.binding import bind_when_taken
 from chassis.db.failures import lost
+from chassis.db.pooling import FairPool
 from chassis.db.replica import Replica
 from chassis.settings import DatabaseSettings
 
@@ -113,6 +114,7 @@ def _replica(settings: DatabaseSettings, application_name: str) -> Replica | Non
 def _engine(url: str, settings: DatabaseSettings, application_name: str, **options: Any) -> AsyncEngine:
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
+        poolclass=FairPool,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_recycle=RECYCLE_SECONDS,

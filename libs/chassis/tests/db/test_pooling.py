@@ -1,0 +1,68 @@
+"""R37: connections that are waited for go round in the order in which they were asked for, and none is lost."""
+
+import asyncio
+
+import pytest
+from chassis.db.pooling import FairQueue
+from sqlalchemy.util import greenlet_spawn
+
+ENGINES = pytest.mark.parametrize("engine", ["writer", "reader"])
+
+
+class Users:
+    """Those who ask for the one connection of a pool, and the order in which they had it."""
+
+    def __init__(self, pool):
+        self._pool = pool
+        self.order = []
+
+    async def use(self, name, started=None):
+        if started is not None:
+            started.set()
+        async with self._pool.connect():
+            self.order.append(name)
+
+    async def waiting(self, name):
+        """Return somebody who waits for it."""
+        started = asyncio.Event()
+        task = asyncio.create_task(self.use(name, started))
+        await started.wait()
+        return task
+
+
+@ENGINES
+async def test_r37_whoever_waits_longest_is_next(open_with, engine):
+    async with open_with(pool_size=1) as database:
+        users = Users(getattr(database, engine))
+        async with getattr(database, engine).connect():
+            waiting = [await users.waiting(number) for number in range(3)]
+        # It is free, and nobody who waits has run yet.
+        await users.use("late")
+        await asyncio.gather(*waiting)
+    assert users.order == [0, 1, 2, "late"]
+
+
+async def test_r37_what_is_handed_to_somebody_who_is_gone_goes_to_the_next():
+    queue = FairQueue(1)
+    gone, handed, next_one = [asyncio.create_task(greenlet_spawn(queue.get, True, 30)) for _ in range(3)]
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    queue.put_nowait("connection")
+    # Now it is the second's, who ends before it can run.
+    handed.cancel()
+    done = await asyncio.gather(gone, handed, next_one, return_exceptions=True)
+    assert [str(one) for one in done] == ["", "", "connection"]
+    assert queue.empty()
+
+
+@ENGINES
+async def test_r37_who_has_waited_too_long_leaves_nothing_behind(open_with, engine):
+    async with open_with(pool_size=1, pool_wait_seconds=0.05, write_wait_seconds=0.05) as database:
+        users = Users(getattr(database, engine))
+        async with getattr(database, engine).connect():
+            waiting = [await users.waiting(number) for number in range(3)]
+            refused = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(one).__name__ for one in refused} == {"TimeoutError"}
+        await users.use("after all")
+    assert users.order == ["after all"]
