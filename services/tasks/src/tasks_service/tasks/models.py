@@ -50,7 +50,7 @@ class Task(Base):
             postgresql_where=text("external_source IS NOT NULL AND deleted_at IS NULL"),
         ),
         Index("ix_task_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
-        Index("ix_task_status", "project_id", "status"),
+        Index("ix_task_by_status", "project_id", "status", "id"),
         Index(
             "ix_task_counts",
             "project_id",
