@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx2
 import pytest
 from chassis.db.binding import Bound
-from chassis.db.direct import DirectRead
+from chassis.db.direct import reading_directly
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import upgrade
 from chassis.db.row_security import beyond_memberships, bind, reading, reading_primary
@@ -308,13 +308,13 @@ async def test_r36_a_binding_that_is_refused_ends_its_transaction_and_leaves_the
 async def test_r36_each_read_goes_by_what_its_caller_is_a_member_of_when_it_begins(one_connection, rows):
     caller, workspace = uuid7(), uuid7()
     statement = select(func.count().label("workspaces")).where(WORKSPACE.c.id == workspace)
-    direct = DirectRead(statement)
     await rows(ADDED_WORKSPACE, id=workspace)
 
     async def seen(bound: Bound | None) -> set[int]:
         async with reading(one_connection, bound) as connection:
             found = await connection.scalar(statement)
-        first = await direct.first(one_connection, bound, {})
+        async with reading_directly(one_connection, bound) as reader:
+            first = (await reader.execute(statement, {})).mappings().one()
         return {found, first["workspaces"]}
 
     assert await seen(ROW_SECURITY.of(caller)) == {0}
@@ -332,7 +332,8 @@ async def test_r36_each_read_goes_by_what_its_caller_is_a_member_of_when_it_begi
 async def test_r36_what_nobody_asks_for_is_bound_to_nobody_and_keeps_no_memberships(one_connection):
     kept = select(func.current_setting(ROW_SECURITY.kept, True).label("kept"))
     for bound, wanted in ((ROW_SECURITY.of(uuid7()), "{}"), (None, "")):
-        assert (await DirectRead(kept).first(one_connection, bound, {}))["kept"] == wanted
+        async with reading_directly(one_connection, bound) as reader:
+            assert (await reader.execute(kept, {})).mappings().one()["kept"] == wanted
 
 
 async def test_r36_a_connection_that_is_made_again_is_bound_again(one_connection, rows):

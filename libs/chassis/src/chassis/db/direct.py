@@ -2,46 +2,88 @@
 
 Connections, their limits and whom they are bound to are those of all reads (chassis.db.row_security.reading). What is
 left out is what SQLAlchemy does for each execution, which costs a read of one row more than the driver and the way to
-the database together: the statement is compiled once, and the row is the driver's.
+the database together: a statement is compiled once, and rows are the driver's.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
 
 import asyncpg
-from sqlalchemy import Select
+from sqlalchemy import RowMapping, Select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from chassis.db.binding import Bound, wanted_binding
-from chassis.db.engine import Database
+from chassis.db.engine import KEPT_STATEMENTS, Database
 
 DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
 
 
-class DirectRead:
-    """A statement that is compiled once, whose values need no more processing than the driver's codecs do."""
+@dataclass(frozen=True, slots=True)
+class DirectRows:
+    """What a statement has found, with the names that results of SQLAlchemy have for it; rows are the driver's."""
 
-    def __init__(self, statement: Select[Any]) -> None:
-        compiled = statement.compile(dialect=DIALECT)
-        self._sql = str(compiled)
-        self._names = tuple(compiled.positiontup or ())
-        self._fixed = dict(compiled.params)
+    rows: Sequence[Any]
 
-    async def first(self, database: Database, bound: Bound | None, values: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the first row. Raises what SQLAlchemy would raise."""
-        parameters = {**self._fixed, **values}
-        async with _connection(database, bound) as driver:
-            try:
-                row = await driver.fetchrow(self._sql, *[parameters[name] for name in self._names])
-            except asyncpg.PostgresError as error:
-                raise _told(DBAPIError, error, driver) from error
-            except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-                # The latter is what it says of a connection whose end it has heard of and not seen yet.
-                driver.terminate()
-                raise _told(InterfaceError, error, driver) from error
-        return None if row is None else dict(row)
+    def mappings(self) -> "DirectRows":
+        """Return the same: a row is a mapping already."""
+        return self
+
+    def all(self) -> Sequence[RowMapping]:
+        """Return every row."""
+        return cast("Sequence[RowMapping]", self.rows)
+
+    def one(self) -> RowMapping:
+        """Return the one row. Raises ValueError where there is another number of them."""
+        [row] = self.rows
+        return cast("RowMapping", row)
+
+    def one_or_none(self) -> RowMapping | None:
+        """Return the one row, or None where there is none. Raises ValueError where there are more."""
+        return self.one() if self.rows else None
+
+
+class DirectReader:
+    """A connection that runs statements that are made once: a statement that is made anew would be compiled anew.
+
+    Their values need no more processing than the driver's codecs do.
+    """
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+
+    async def execute(self, statement: Select[Any], values: Mapping[str, Any]) -> DirectRows:
+        """Return what a statement finds. Raises what SQLAlchemy would raise."""
+        made = _made(statement)
+        try:
+            return DirectRows(await self._driver.fetch(made.sql, *made.in_order(values)))
+        except asyncpg.PostgresError as error:
+            raise _told(DBAPIError, error, self._driver) from error
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            # The latter is what it says of a connection whose end it has heard of and not seen yet.
+            self._driver.terminate()
+            raise _told(InterfaceError, error, self._driver) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A statement as the driver takes it, with the names of its parameters in their order."""
+
+    sql: str
+    names: Sequence[str]
+    fixed: Mapping[str, Any]
+
+    def in_order(self, values: Mapping[str, Any]) -> list[Any]:
+        return [values[name] if name in values else self.fixed[name] for name in self.names]
+
+
+@lru_cache(maxsize=KEPT_STATEMENTS)
+def _made(statement: Select[Any]) -> _Made:
+    compiled = statement.compile(dialect=DIALECT)
+    return _Made(str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
 
 
 def _told(kind: type[DBAPIError], error: Exception, driver: Any) -> DBAPIError:
@@ -49,7 +91,8 @@ def _told(kind: type[DBAPIError], error: Exception, driver: Any) -> DBAPIError:
 
 
 @asynccontextmanager
-async def _connection(database: Database, bound: Bound | None) -> AsyncIterator[Any]:
+async def reading_directly(database: Database, bound: Bound | None) -> AsyncIterator[DirectReader]:
+    """Give a connection that reads, bound for the block as chassis.db.row_security.reading binds it."""
     token = wanted_binding.set(bound)
     try:
         pooled = await database.reader.raw_connection()
@@ -60,7 +103,7 @@ async def _connection(database: Database, bound: Bound | None) -> AsyncIterator[
         wanted_binding.reset(token)
     driver: Any = pooled.driver_connection
     try:
-        yield driver
+        yield DirectReader(driver)
     except DBAPIError:
         raise
     except BaseException:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from chassis.filtering.errors import FilterTooComplex
@@ -36,7 +37,8 @@ class FlatParameter:
         return self.operator == "=" and may_be_empty and not has_it
 
 
-def flat_parameters(fields: FieldTable) -> dict[str, FlatParameter]:
+@cache
+def flat_parameters(fields: FieldTable) -> Mapping[str, FlatParameter]:
     """Return the parameters that filter by the fields of a table, by their names; dynamic fields have none."""
     found: dict[str, FlatParameter] = {}
     for field in fields.fields:

@@ -25,7 +25,7 @@ from chassis.web.identity import calling_service, current_principal
 from chassis.web.middleware import RequestMiddleware
 from chassis.web.openapi import complete_document, serve_document
 from chassis.web.routing import PUBLIC_MARK, StrictRoute, all_of, policy_of, token_rule
-from chassis.web.shortcuts import Shortcut, Shortcuts
+from chassis.web.shortcuts import ListShortcut, Shortcut, Shortcuts
 from chassis.web.validation import FIELD_CODES
 
 NONE_OF_ITS_OWN: Mapping[str, str] = MappingProxyType({})
@@ -58,7 +58,7 @@ def create_app(
     field_codes: Mapping[str, str] = NONE_OF_ITS_OWN,
     actions: Collection[str] | None = None,
     events: Sequence[EventContract] = (),
-    shortcuts: Sequence[Shortcut] = (),
+    shortcuts: Sequence[Shortcut | ListShortcut] = (),
 ) -> FastAPI:
     """Return the app of a service.
 

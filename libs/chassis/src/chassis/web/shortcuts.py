@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import fastapi
@@ -28,7 +29,8 @@ from chassis.web.routing import TokenRule, token_rule
 ID_CHARACTERS = 36
 ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
-Answer = Callable[[Request, Principal, UUID], Awaitable[Response | None]]
+Asked = Mapping[str, Sequence[str]]
+"""The parameters of a query, each with what it was given, in the order in which it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,20 @@ class Shortcut:
     """
 
     endpoint: Callable[..., Any]
-    answer: Answer
+    answer: Callable[[Request, Principal, UUID], Awaitable[Response | None]]
+    other_forms: frozenset[bytes] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ListShortcut:
+    """How a list is answered that is asked for by `parameters` alone; None, or an AppError, where the route is to say.
+
+    `endpoint` and `other_forms` are what they are of a Shortcut.
+    """
+
+    endpoint: Callable[..., Any]
+    answer: Callable[[Request, Principal, Asked], Awaitable[Response | None]]
+    parameters: frozenset[str]
     other_forms: frozenset[bytes] = frozenset()
 
 
@@ -47,47 +62,53 @@ class Shortcut:
 class _Way:
     """A shortcut, with what its route says."""
 
-    shortcut: Shortcut
+    shortcut: Shortcut | ListShortcut
     route: APIRoute
     rule: TokenRule | None
+
+    def asked(self, scope: Scope) -> Any:
+        """Return the id or the parameters that a request asks by; None for one in another form."""
+        if any(name in self.shortcut.other_forms for name, _ in scope["headers"]):
+            return None
+        if isinstance(self.shortcut, ListShortcut):
+            return _parameters(scope["query_string"], self.shortcut.parameters)
+        name = scope["path"][-ID_CHARACTERS:]
+        return None if scope["query_string"] or ID.fullmatch(name) is None else UUID(name)
 
 
 class Shortcuts:
     """Answers by shortcut what one is there for."""
 
-    def __init__(self, app: ASGIApp, *, routers: tuple[fastapi.APIRouter, ...], shortcuts: Sequence[Shortcut]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routers: tuple[fastapi.APIRouter, ...],
+        shortcuts: Sequence[Shortcut | ListShortcut],
+    ) -> None:
         self._app = app
-        self._ways = _ways(routers, shortcuts)
+        ways = _ways(routers, shortcuts)
+        self._lists = {path: way for path, way in ways.items() if isinstance(way.shortcut, ListShortcut)}
+        self._by_id = {path: way for path, way in ways.items() if path not in self._lists}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._found(scope)
-        answer = None if found is None else await self._answered(scope, *found)
+        answer = None
+        if scope["type"] == "http" and scope["method"] == "GET" and ASKED_METHOD not in scope:
+            answer = await self._answered(scope)
         await (self._app if answer is None else answer)(scope, receive, send)
 
-    def _found(self, scope: Scope) -> tuple[_Way, UUID] | None:
-        """Return the shortcut that a request is one for, and the id that it names."""
-        if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"] or ASKED_METHOD in scope:
-            return None
+    async def _answered(self, scope: Scope) -> Response | None:
         path: str = scope["path"]
-        way = self._ways.get(path[:-ID_CHARACTERS])
-        if way is None or ID.fullmatch(path[-ID_CHARACTERS:]) is None:
+        way = self._lists.get(path) or self._by_id.get(path[:-ID_CHARACTERS])
+        asked = None if way is None else way.asked(scope)
+        if way is None or asked is None:
             return None
-        if any(name in way.shortcut.other_forms for name, _ in scope["headers"]):
-            return None
-        return way, UUID(path[-ID_CHARACTERS:])
-
-    async def _answered(self, scope: Scope, way: _Way, resource_id: UUID) -> Response | None:
         request = Request(scope)
-        identities: IdentityCache = request.app.state.identities
         try:
-            caller = identities.principal(request.headers.get(HEADER))
-            check_token(caller, way.rule)
+            caller = _caller(request, way.rule)
+            answer = None if caller is None else await way.shortcut.answer(request, caller, asked)
         except AppError:
             return None
-        if caller.kind != "user":
-            return None
-        try:
-            answer = await way.shortcut.answer(request, caller, resource_id)
         except (SQLAlchemyError, OSError) as error:
             if is_lost(error) or sqlstate(error) in TIMES:
                 # The route asks again, perhaps of another server.
@@ -99,11 +120,30 @@ class Shortcuts:
         return answer
 
 
-def _ways(routers: tuple[fastapi.APIRouter, ...], shortcuts: Sequence[Shortcut]) -> Mapping[str, _Way]:
-    """Return the shortcuts by what stands before the id in the paths of their routes."""
+def _caller(request: Request, rule: TokenRule | None) -> Principal | None:
+    """Return the user who asks; None for a service. Raises AppError for who may not."""
+    identities: IdentityCache = request.app.state.identities
+    caller = identities.principal(request.headers.get(HEADER))
+    check_token(caller, rule)
+    return caller if caller.kind == "user" else None
+
+
+def _parameters(query: bytes, known: frozenset[str]) -> Asked | None:
+    """Return the parameters of a query, as Starlette reads them; None where there are others, or U+0000."""
+    given: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name not in known or "\0" in value:
+            return None
+        given.setdefault(name, []).append(value)
+    return given
+
+
+def _ways(routers: tuple[fastapi.APIRouter, ...], shortcuts: Sequence[Shortcut | ListShortcut]) -> Mapping[str, _Way]:
+    """Return the shortcuts by the paths of their routes, up to the id where there is one."""
     ways: dict[str, _Way] = {}
     by_endpoint = {route.endpoint: route for route in api_routes(routers)}
     for one in shortcuts:
         route = by_endpoint[one.endpoint]
-        ways[route.path[: route.path.index("{")]] = _Way(one, route, token_rule(one.endpoint))
+        path = route.path if isinstance(one, ListShortcut) else route.path[: route.path.index("{")]
+        ways[path] = _Way(one, route, token_rule(one.endpoint))
     return ways

@@ -1,5 +1,6 @@
 """How a list is asked for: by parameters or by a body, which come to the same query."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from chassis.filtering.parameters import FlatParameter, flat_parameters, parse_p
 from chassis.filtering.values import Context
 from chassis.filtering.written import Written
 from chassis.identity import Principal
+from chassis.paging import DEFAULT_PER_PAGE, MAX_OFFSET, MAX_PER_PAGE, Paging
 from chassis.web.flags import Flag
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.routing import refuses
@@ -190,6 +192,29 @@ Archived = Annotated[
     Flag,
     Query(description="Whether tasks of archived projects are listed, too; those that `project_id` names are."),
 ]
+
+
+PLAIN = frozenset({*FLAT, "sort", "page", "per_page"})
+"""The parameters of nearly all lists."""
+NUMBER = re.compile(r"[1-9][0-9]{0,4}")
+
+
+def asked_plainly(given: Mapping[str, Sequence[str]]) -> tuple[Asked, Paging] | None:
+    """Return what parameters of PLAIN ask for; None where they are not plain enough. Raises what asked_list raises."""
+    page, per_page = (_number(given.get(name, default)) for name, default in DEFAULT_PAGE.items())
+    if page is None or per_page is None or per_page > MAX_PER_PAGE or page * per_page > MAX_OFFSET:
+        return None
+    flat = parse_parameters(given, FIELDS)
+    sort = [part for text in given.get("sort", ()) for part in text.split(",")]
+    asked = Asked(() if flat is None else (flat,), sort_of(sort))
+    return narrowed(asked, None), Paging(page, per_page, None)
+
+
+DEFAULT_PAGE = {"page": ("1",), "per_page": (str(DEFAULT_PER_PAGE),)}
+
+
+def _number(given: Sequence[str]) -> int | None:
+    return int(given[0]) if len(given) == 1 and NUMBER.fullmatch(given[0]) else None
 
 
 def asked_by(body: TaskSearch, zone: ZoneInfo | None) -> Asked:

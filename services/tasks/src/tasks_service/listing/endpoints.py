@@ -1,12 +1,14 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from chassis.db.direct import reading_directly
 from chassis.errors import CursorMismatch, InvalidCursor
 from chassis.filtering.errors import FilterTooComplex, InvalidFilter
 from chassis.identity import Principal
 from chassis.paging import Paging
 from chassis.timezones import UnknownTimezone
 from chassis.web.app import APIRouter
+from chassis.web.database import bound_of
 from chassis.web.envelope import PageEnvelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import errors, page_example
@@ -17,8 +19,9 @@ from chassis.web.pagination import (
     paged_reply,
     pages_or_cursor,
 )
-from chassis.web.replies import reply
+from chassis.web.replies import reply, tagged
 from chassis.web.routing import policy, scope
+from chassis.web.shortcuts import ListShortcut
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,11 +31,21 @@ from tasks_service.includes.access import Including
 from tasks_service.includes.schemas import only
 from tasks_service.includes.service import REGISTRY, shown
 from tasks_service.listing import service
-from tasks_service.listing.access import Archived, AskedList, ChosenFilter, asked_by, chosen, included, narrowed
+from tasks_service.listing.access import (
+    PLAIN,
+    Archived,
+    AskedList,
+    ChosenFilter,
+    asked_by,
+    asked_plainly,
+    chosen,
+    included,
+    narrowed,
+)
 from tasks_service.listing.schemas import Asked, TaskListed, TaskSearch, found_alone
 from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.searching.service import show
-from tasks_service.tasks.schemas import TASK_EXAMPLE
+from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.timezones.access import AskedZone
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
@@ -90,6 +103,20 @@ async def list_tasks(
     return await _answer(request, connection, caller, wanted, paging, include)
 
 
+async def list_plainly(request: Request, caller: Principal, given: Mapping[str, Sequence[str]]) -> Response | None:
+    """Answer as list_tasks does for plain parameters; None for others. Raises AppError for what that refuses."""
+    plain = asked_plainly(given)
+    if plain is None:
+        return None
+    asked, paging = plain
+    async with reading_directly(request.app.state.database, bound_of(request)) as reader:
+        page = await _found(request, reader, caller, asked, paging)
+    return tagged(request, paged_reply(request, [TaskOut.of(row) for row in page.rows], paging, page.meta))
+
+
+SHORTCUT = ListShortcut(list_tasks, list_plainly, PLAIN, other_forms=frozenset({b"x-min-cursor", b"x-timezone"}))
+
+
 @router.post(
     "/search",
     status_code=200,
@@ -124,16 +151,7 @@ async def _answer(
     paging: Paging,
     include: Sequence[str],
 ) -> Response:
-    state = request.app.state
-    query = await service.resolve(connection, caller=caller, asked=asked, paging=paging, signer=state.cursors)
-    page = await service.list_tasks(
-        connection,
-        caller=caller,
-        query=query,
-        paging=paging,
-        signer=state.cursors,
-        bounds=service.Bounds(state.exact_count_up_to, state.ranked_up_to),
-    )
+    page = await _found(request, connection, caller, asked, paging)
     tasks = await shown(connection, page.rows, caller, include)
     always = [REGISTRY[name].field for name in include]
     if page.begun is not None:
@@ -145,3 +163,14 @@ async def _answer(
         return paged_reply(request, listed, paging, page.meta)
     # What is asked for by a body has no address of its own.
     return reply(listed, meta=page.meta)
+
+
+async def _found(
+    request: Request, reader: service.Reader, caller: Principal, asked: Asked, paging: Paging
+) -> service.SearchedPage:
+    state = request.app.state
+    query = await service.resolve(reader, caller=caller, asked=asked, paging=paging, signer=state.cursors)
+    bounds = service.Bounds(state.exact_count_up_to, state.ranked_up_to)
+    return await service.list_tasks(
+        reader, caller=caller, query=query, paging=paging, signer=state.cursors, bounds=bounds
+    )

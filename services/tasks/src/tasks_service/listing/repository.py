@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, cast
 
+from chassis.db.direct import DirectReader
 from chassis.identity import Principal
 from sqlalchemy import (
     CTE,
@@ -60,7 +61,7 @@ from tasks_service.visibility.repository import (
     task_share,
 )
 
-Reader = AsyncConnection | AsyncSession
+Reader = AsyncConnection | AsyncSession | DirectReader
 Rows = Sequence[RowMapping]
 Condition = ColumnElement[bool]
 Conditions = Sequence[Condition]

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from chassis.clock import utcnow
 from chassis.cursors import CursorSigner
+from chassis.db.direct import DirectReader
 from chassis.filtering.binding import bind_all, needs_now
 from chassis.filtering.printing import as_json, fingerprint
 from chassis.filtering.tree import EVERYTHING, Node, Predicate, all_of
@@ -32,7 +33,7 @@ from tasks_service.sorting.rules import BEST, NEWEST, RANK, complete, text_of
 from tasks_service.timezones.service import zone_of
 from tasks_service.totals import repository as totals
 
-Reader = AsyncConnection | AsyncSession
+Reader = AsyncConnection | AsyncSession | DirectReader
 NARROWING = {"project_id": "of_projects", "workspace_id": "of_workspaces"}
 AT_THE_BEGINNING = 3
 """How many entries of a cursor say what was so when the walk began: the time, the zone, and what a search came to."""
@@ -128,10 +129,12 @@ async def searched_plan(
 ) -> Plan:
     """Return a plan for what fits what is searched for, too; `place` is that of a walk that has begun before.
 
-    In any order it is all that fit.
+    In any order it is all that fit. Raises TypeError for a DirectReader.
     """
     if query.q is None:
         return plan
+    if isinstance(reader, DirectReader):
+        raise TypeError("a search is asked by statements that are made anew")
     search = Search(query.q, query.scope, ranked_up_to)
     within = Within(plan.parameters.get("of_workspaces"), plan.parameters.get("of_projects"))
     if place is None:

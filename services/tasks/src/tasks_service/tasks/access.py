@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 from uuid import UUID
 
+from chassis.db.direct import reading_directly
 from chassis.errors import Forbidden
 from chassis.identity import Principal
 from chassis.web.database import PrimaryConnection, Write, Writing, bound_of
@@ -62,8 +63,8 @@ async def readable_task(named: NamedTask, caller: CurrentPrincipal, connection: 
 
 async def plainly_readable(request: Request, caller: Principal, task_id: UUID) -> RowMapping | None:
     """Load a task that the caller may see, past SQLAlchemy's execution."""
-    database = request.app.state.database
-    return await repository.find_visible_directly(database, bound_of(request), caller=caller, task_id=task_id)
+    async with reading_directly(request.app.state.database, bound_of(request)) as reader:
+        return await repository.find_visible(reader, caller=caller, task_id=task_id)
 
 
 async def locatable_task(named: NamedTask, caller: CurrentPrincipal, connection: PrimaryConnection) -> RowMapping:

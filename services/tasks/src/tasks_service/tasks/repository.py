@@ -8,9 +8,7 @@ from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.db.base import table_of
-from chassis.db.binding import Bound
-from chassis.db.direct import DirectRead
-from chassis.db.engine import Database
+from chassis.db.direct import DirectReader
 from chassis.identity import Principal
 from sqlalchemy import (
     CompoundSelect,
@@ -185,26 +183,12 @@ async def lock(session: AsyncSession, task_ids: Iterable[UUID]) -> None:
     await session.execute(query.with_for_update(key_share=True))
 
 
-async def find_visible(reader: Reader, *, caller: Principal, task_id: UUID) -> RowMapping | None:
+async def find_visible(reader: Reader | DirectReader, *, caller: Principal, task_id: UUID) -> RowMapping | None:
     """Return the task with its `key` and the caller's `role`, if the caller may see it."""
     statement = _visible_by_id(sight_of(caller))
     result = await reader.execute(statement, {**seen_by(caller), "task_id": task_id})
     row: RowMapping | None = result.mappings().one_or_none()
     return row
-
-
-@cache
-def _directly_by_id(sight: Sight) -> DirectRead:
-    return DirectRead(_visible_by_id(sight))
-
-
-async def find_visible_directly(
-    database: Database, bound: Bound | None, *, caller: Principal, task_id: UUID
-) -> RowMapping | None:
-    """Return what find_visible does, past SQLAlchemy's execution."""
-    values = {**seen_by(caller), "task_id": task_id}
-    row = await _directly_by_id(sight_of(caller)).first(database, bound, values)
-    return typing.cast("RowMapping | None", row)
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> tuple[RowMapping, RowMapping | None] | None:

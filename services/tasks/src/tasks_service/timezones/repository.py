@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import select
+from chassis.db.direct import DirectReader
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.directory.models import Person
@@ -11,7 +12,11 @@ from tasks_service.directory.models import Person
 person = table_of(Person)
 
 
-async def find_zone(reader: AsyncConnection | AsyncSession, user_id: UUID) -> str | None:
+ZONE = select(person.c.timezone).where(person.c.id == bindparam("of_user"))
+
+
+async def find_zone(reader: AsyncConnection | AsyncSession | DirectReader, user_id: UUID) -> str | None:
     """Return the name of the zone in somebody's profile."""
-    name: str | None = await reader.scalar(select(person.c.timezone).where(person.c.id == user_id))
+    row = (await reader.execute(ZONE, {"of_user": user_id})).mappings().one_or_none()
+    name: str | None = None if row is None else row["timezone"]
     return name

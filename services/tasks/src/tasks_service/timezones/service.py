@@ -2,6 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
+from chassis.db.direct import DirectReader
 from chassis.identity import Principal
 from chassis.timezones import zone_named
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -11,7 +12,9 @@ from tasks_service.timezones import repository
 UTC = ZoneInfo("UTC")
 
 
-async def zone_of(reader: AsyncConnection | AsyncSession, *, caller: Principal, asked_for: ZoneInfo | None) -> ZoneInfo:
+async def zone_of(
+    reader: AsyncConnection | AsyncSession | DirectReader, *, caller: Principal, asked_for: ZoneInfo | None
+) -> ZoneInfo:
     """Return the zone that a request asks for, or that of the caller's profile, or UTC."""
     if asked_for is not None:
         return asked_for

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from chassis.db.direct import DirectReader
 from chassis.identity import Principal
 from sqlalchemy import (
     CTE,
@@ -29,7 +30,7 @@ from tasks_service.places.repository import OF_PLACE, few_of, live, places, shar
 from tasks_service.places.rules import Reach
 from tasks_service.visibility.repository import Sight, seen_by, sight_of, task
 
-Reader = AsyncConnection | AsyncSession
+Reader = AsyncConnection | AsyncSession | DirectReader
 SAMPLE = 500
 """How many tasks a number is estimated from."""
 MARKED = 50_000
@@ -52,10 +53,9 @@ async def count_tasks(
     Where more tasks than `exact_up_to` would have to be looked at, some of each place stand for the rest of it.
     """
     statement = _counted(sight_of(caller), reach, found)
-    row = (
-        await reader.execute(statement, {**seen_by(caller), **found.values, **parameters, "exact_up_to": exact_up_to})
-    ).one()
-    return Total(int(row.number), bool(row.is_estimate))
+    values = {**seen_by(caller), **found.values, **parameters, "exact_up_to": exact_up_to}
+    row = (await reader.execute(statement, values)).mappings().one()
+    return Total(int(row["number"]), bool(row["is_estimate"]))
 
 
 @lru_cache(maxsize=64)
