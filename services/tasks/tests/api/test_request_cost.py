@@ -26,11 +26,11 @@ COST = {
     "search": (7, 7),
     "list comments": (4, 4),
     "read the feed": (3, 3),
-    "create a task": (6, 7),
-    "create a task, with an Idempotency-Key": (9, 10),
-    "change a title": (5, 7),
-    "complete a task, and reopen it": (13, 17),
-    "comment": (8, 10),
+    "create a task": (5, 6),
+    "create a task, with an Idempotency-Key": (8, 9),
+    "change a title": (4, 6),
+    "complete a task, and reopen it": (11, 15),
+    "comment": (7, 9),
 }
 """Statements of a request, and round trips: those are the statements, and what begins and ends a transaction.
 

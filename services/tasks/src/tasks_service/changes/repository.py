@@ -10,13 +10,16 @@ from chassis.identity import Principal
 from chassis.outbox.publishing import waking
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     CompoundSelect,
     Select,
+    String,
     and_,
     any_,
     bindparam,
     func,
     insert,
+    literal_column,
     null,
     or_,
     select,
@@ -29,7 +32,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.changes.models import Change, ChangeCounter
-from tasks_service.changes.schemas import ChangeDraft
+from tasks_service.changes.schemas import ChangeDraft, Circles
 from tasks_service.shares.models import TaskShare
 from tasks_service.visibility.repository import PROJECTS, Sight, project, project_rank, seen, seen_by, sight_of
 from tasks_service.workspaces.models import Member
@@ -102,28 +105,55 @@ async def readers_of_projects(session: AsyncSession, project_ids: Iterable[UUID]
     return {row[0]: row[1] for row in rows}
 
 
-async def readers(
-    session: AsyncSession, *, project_ids: Iterable[UUID], task_ids: Iterable[UUID], caller: Principal | None
-) -> dict[UUID, list[UUID]]:
-    """Return who sees each of the projects, and whom each of the tasks is shared with, in one statement.
+async def take_numbers_for_readers(
+    session: AsyncSession, *, count: int, workspace_id: UUID, circles: Circles, caller: Principal | None
+) -> tuple[int, dict[UUID, list[UUID]]]:
+    """Do what take_numbers does, and return also who sees each of the projects, and whom each task is shared with.
 
-    The heads of a caller come with it, and are kept for `heads_after`. Not within a savepoint: what is rolled back to
-    it takes its numbers along.
+    The statement's snapshot is older than its lock on the counter. It has what the counter's last holder committed, and
+    all who were before, if the counter stands there as it was locked; otherwise who sees what is asked once more.
+    The heads of a caller are kept for `heads_after`. Not within a savepoint: what is rolled back to it takes its
+    numbers along.
     """
-    wanted = {"of_projects": sorted(project_ids), "of_tasks": sorted(task_ids)}
-    if caller is None or session.in_nested_transaction():
-        return {row[0]: row[1] for row in await session.execute(EITHER, wanted)}
-    found = (await session.execute(_readers_and_heads(sight_of(caller)), {**wanted, **seen_by(caller)})).all()
-    session.info[HEADS_AFTER] = caller, {row[0]: row[2] for row in found if row[2] is not None}
-    return {row[0]: row[1] for row in found if row[2] is None}
+    session.info.pop(HEADS_AFTER, None)
+    keeper = None if session.in_nested_transaction() else caller
+    statement = _numbers_and_readers(None if keeper is None else sight_of(keeper))
+    of_caller = {} if keeper is None else seen_by(keeper)
+    wanted = {"of_projects": sorted(circles.projects), "of_tasks": sorted(circles.tasks)}
+    result = await session.execute(
+        statement, {**wanted, **of_caller, "of_workspace": workspace_id, "count": count, "of_log": workspace_id}
+    )
+    rows = result.all()
+    found = {kind: [row for row in rows if row.kind == kind] for kind in KINDS}
+    [taken], before = found[TAKEN], {row.seq for row in found[BEFORE]}
+    if before != {taken.seq - count}:
+        return taken.seq, {row[0]: row[1] for row in await session.execute(EITHER, wanted)}
+    if keeper is not None:
+        heads = {row.id: row.seq for row in found[HEAD]}
+        session.info[HEADS_AFTER] = keeper, {one: taken.seq if one == workspace_id else heads[one] for one in heads}
+    return taken.seq, {row.id: row.readers for row in found[READER]}
+
+
+TAKEN, BEFORE, READER, HEAD = KINDS = "taken", "before", "reader", "head"
+"""What the rows of _numbers_and_readers tell."""
 
 
 @cache
-def _readers_and_heads(sight: Sight) -> CompoundSelect[Any]:
-    none = as_type(null(), ARRAY(PG_UUID(as_uuid=True)))
-    of_log, of_readers = _heads(sight), (READERS, SHARED_WITH)
-    heads = of_log.with_only_columns(counter.c.workspace_id, none, counter.c.last_seq)
-    return union_all(*(one.add_columns(as_type(null(), BigInteger)) for one in of_readers), heads)
+def _numbers_and_readers(sight: Sight | None) -> CompoundSelect[Any]:
+    none = as_type(null(), PG_UUID(as_uuid=True)), as_type(null(), ARRAY(PG_UUID(as_uuid=True)))
+    taken = TAKE_NUMBERS.cte("taken")
+    before = select(*none, counter.c.last_seq, _told(BEFORE)).where(counter.c.workspace_id == bindparam("of_log"))
+    no_seq = as_type(null(), BigInteger)
+    readers = [one.add_columns(no_seq, _told(READER)) for one in (READERS, SHARED_WITH)]
+    shown = select(none[0].label("id"), none[1].label("readers"), taken.c.last_seq.label("seq"), _told(TAKEN))
+    if sight is None:
+        return union_all(shown, before, *readers)
+    heads = _heads(sight).with_only_columns(counter.c.workspace_id, none[1], counter.c.last_seq, _told(HEAD))
+    return union_all(shown, before, *readers, heads)
+
+
+def _told(kind: str) -> ColumnElement[str]:
+    return literal_column(f"'{kind}'", String()).label("kind")
 
 
 async def readers_by_share(session: AsyncSession, task_ids: Iterable[UUID]) -> dict[UUID, list[UUID]]:

@@ -1,6 +1,6 @@
 """The change log: one row per change of one resource, which is history, delta feed and outbox at once."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from itertools import groupby
@@ -14,7 +14,7 @@ from chassis.ids import uuid7
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import repository
-from tasks_service.changes.schemas import Audience, ChangeDraft, Gathering, Origin
+from tasks_service.changes.schemas import Audience, ChangeDraft, Circles, Gathering, Origin
 from tasks_service.permissions.rules import ADMINS, EVERYBODY, RULES
 
 GATHERING = "taskloom_gathered_changes"
@@ -66,8 +66,9 @@ async def _append(
     changes: Sequence[tuple[ChangeDraft, Origin]],
     caller: Principal | None,
 ) -> None:
-    last = await repository.take_numbers(session, workspace_id=workspace_id, count=len(changes))
-    audiences = await _audiences(session, workspace_id, [draft for draft, _ in changes], caller)
+    keys = {_circle(draft) for draft, _ in changes}
+    last, readers = await _numbers(session, workspace_id, len(changes), keys, caller)
+    audiences = await _audiences(session, workspace_id, keys, readers)
     rows = [
         {
             **_entry(draft, origin, {*audiences[_circle(draft)], *draft.also}),
@@ -121,23 +122,32 @@ def _circle(draft: ChangeDraft) -> Key:
     return draft.audience, None, None
 
 
-async def _audiences(
-    session: AsyncSession, workspace_id: UUID, drafts: Sequence[ChangeDraft], caller: Principal | None
-) -> dict[Key, list[UUID]]:
-    """Return who sees the changes: two statements at most, however many changes there are.
+async def _numbers(
+    session: AsyncSession, workspace_id: UUID, count: int, keys: AbstractSet[Key], caller: Principal | None
+) -> tuple[int, dict[UUID, list[UUID]]]:
+    """Take numbers; return the last one, and who sees each of the projects and tasks that circles need."""
+    circles = Circles(
+        frozenset(project_id for _, project_id, _ in keys if project_id is not None),
+        frozenset(task_id for _, _, task_id in keys if task_id is not None),
+    )
+    if not circles.projects and not circles.tasks:
+        return await repository.take_numbers(session, workspace_id=workspace_id, count=count), {}
+    return await repository.take_numbers_for_readers(
+        session, count=count, workspace_id=workspace_id, circles=circles, caller=caller
+    )
 
-    The counter is locked meanwhile, so nothing is read that no circle needs, but where the caller's logs stand.
+
+async def _audiences(
+    session: AsyncSession, workspace_id: UUID, keys: AbstractSet[Key], readers: Mapping[UUID, Sequence[UUID]]
+) -> dict[Key, list[UUID]]:
+    """Return who sees the changes; a statement at most, however many changes there are.
+
+    The counter is locked meanwhile, so nothing is read that no circle needs.
     """
-    circles = {_circle(draft) for draft in drafts}
-    found: dict[Key, list[UUID]] = {key: sorted(key[0]) for key in circles if isinstance(key[0], frozenset)}
-    of_workspace = any(project_id is None for _, project_id, _ in circles - found.keys())
+    found: dict[Key, list[UUID]] = {key: sorted(key[0]) for key in keys if isinstance(key[0], frozenset)}
+    of_workspace = any(project_id is None for _, project_id, _ in keys - found.keys())
     members = await repository.members_of(session, workspace_id) if of_workspace else []
-    projects = {project_id for _, project_id, _ in circles if project_id is not None}
-    tasks = {task_id for _, _, task_id in circles if task_id is not None}
-    readers: dict[UUID, list[UUID]] = {}
-    if projects or tasks:
-        readers = await repository.readers(session, project_ids=projects, task_ids=tasks, caller=caller)
-    for key in circles - found.keys():
+    for key in keys - found.keys():
         circle, project_id, task_id = key
         if project_id is None:
             found[key] = [user_id for user_id, role in members if role in WITHIN[str(circle)]]
