@@ -18,8 +18,8 @@ SCRIPT = Path(__file__).with_name("load.lua")
 WARM_UP_SECONDS = 2
 TIMEOUT_SECONDS = 10
 """An answer that takes longer counts as a failure."""
-QUIET_SHARE = 0.1
-"""Of one core: who takes less is done with what came in before."""
+QUIET_SHARE = 0.03
+"""Of one core, for each process: together they take less when they are done with what came in before."""
 QUIET_SECONDS = 2.0
 PATIENCE_SECONDS = 300.0
 
@@ -95,7 +95,7 @@ def settle(pids: Mapping[str, int]) -> float:
     while pids and since - started < PATIENCE_SECONDS:
         before = sum(map(cpu_seconds, pids.values()))
         time.sleep(QUIET_SECONDS)
-        if sum(map(cpu_seconds, pids.values())) - before < QUIET_SHARE * QUIET_SECONDS:
+        if sum(map(cpu_seconds, pids.values())) - before < QUIET_SHARE * QUIET_SECONDS * len(pids):
             break
         since = time.monotonic()
     return since - started

@@ -25,11 +25,11 @@ LIMITS = ("GATEWAY_RATE_LIMIT_PER_MINUTE", "GATEWAY_ANONYMOUS_LIMIT_PER_MINUTE",
 LIST = "?status=todo&per_page=20"
 TURNS, AT_A_TURN = 8, 40
 
-MOST = {"read": 3.5, "list": 8.0, "create": 7.0}
+MOST = {"read": 3.3, "list": 3.6, "create": 5.5}
 """How many times the floor's CPU a request may cost; they may only sink.
 
-In eight runs on two cores, five of them beside four processes that did nothing but compute, a read cost 2.3 to 2.8
-times as much, a list 5.1 to 6.5 and a create 4.2 to 5.4.
+On two cores, alone and beside processes that did nothing but compute, a read cost 2.3 to 2.8 times as much, a list 2.4
+to 2.8 and a create 3.8 to 4.1.
 """
 
 
