@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from chassis.db.direct import reading_directly
 from chassis.db.failures import explain, is_lost, sqlstate
+from chassis.errors import InvalidInput
 from chassis.web.status import STATUS_OF_KIND
 from sqlalchemy import Integer, Text, bindparam, cast, func, literal_column, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -56,6 +57,16 @@ async def test_r39_a_statement_that_fails_is_explained_and_its_connection_goes_o
             await first(select(literal_column("1 / 0")), database, {})
         assert await first(PID, database, {}) == before
     assert [STATUS_OF_KIND[explain(one.value).kind] for one in (slow, wrong)] == [503, 422]
+
+
+async def test_r37_what_is_refused_between_statements_leaves_the_connection_as_it_is(open_with):
+    async with open_with(pool_size=1) as database:
+        before = await first(PID, database, {})
+        with pytest.raises(InvalidInput):
+            async with reading_directly(database, None) as reader:
+                await reader.execute(PID, {})
+                raise InvalidInput
+        assert await first(PID, database, {}) == before
 
 
 async def test_r37_who_waits_too_long_for_a_connection_is_answered_503(open_with):

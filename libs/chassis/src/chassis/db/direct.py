@@ -66,6 +66,10 @@ class DirectReader:
             # The latter is what it says of a connection whose end it has heard of and not seen yet.
             self._driver.terminate()
             raise _told(InterfaceError, error, self._driver) from error
+        except BaseException:
+            # Nobody knows what is under way on it: a server that is silent, or a caller who is gone.
+            self._driver.terminate()
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +105,7 @@ async def reading_directly(database: Database, bound: Bound | None) -> AsyncIter
         raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True) from error
     finally:
         wanted_binding.reset(token)
-    driver: Any = pooled.driver_connection
     try:
-        yield DirectReader(driver)
-    except DBAPIError:
-        raise
-    except BaseException:
-        # Nobody knows what is under way on it: a server that is silent, or a caller who is gone.
-        driver.terminate()
-        raise
+        yield DirectReader(pooled.driver_connection)
     finally:
         pooled.close()
