@@ -11,7 +11,8 @@ from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Gauge
-from sqlalchemy import Column, RowMapping, Table, func, select, text, update
+from sqlalchemy import Column, RowMapping, Table, any_, bindparam, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.broker.port import BrokerUnavailable, EventTransport, Message, PublishFailed
@@ -84,6 +85,7 @@ class OutboxRelay:
         self._measured_at = float("-inf")
         self._name = f"{source.table.schema}.{source.table.name}"
         self._due = due_rows(source)
+        self._sent = sent_rows(source)
         self._lock = zlib.crc32(f"relay:{self._name}".encode())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -164,10 +166,7 @@ class OutboxRelay:
     async def _mark_sent(self, connection: AsyncConnection, rows: Sequence[RowMapping]) -> None:
         if not rows:
             return
-        table = self._source.table
-        ids = [row["event_id"] for row in rows]
-        statement = update(table).where(table.c.event_id == func.any(ids)).values(state=SENT, sent_at=utcnow())
-        await connection.execute(statement)
+        await connection.execute(self._sent, {"event_ids": [row["event_id"] for row in rows], "now": utcnow()})
         PUBLISHED.labels(self._name).inc(len(rows))
 
     async def send_again(self, sent_since: datetime | None = None) -> int:
@@ -260,6 +259,13 @@ def due_rows(source: Source) -> Any:
         ORDER BY row.turn, row.{stream} LIMIT {BATCH}
     """  # noqa: S608 - same
     return text(statement).columns(*source.table.columns)
+
+
+def sent_rows(source: Source) -> Any:
+    """Mark the rows of `event_ids` as sent `now`; made once, since making it takes half a millisecond."""
+    table = source.table
+    marked = table.c.event_id == any_(bindparam("event_ids", type_=ARRAY(table.c.event_id.type)))
+    return update(table).where(marked).values(state=SENT, sent_at=bindparam("now"))
 
 
 def split_prefix(
