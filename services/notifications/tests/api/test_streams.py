@@ -203,9 +203,11 @@ async def test_r54_a_slow_reader_is_told_where_to_go_on_and_slows_nobody(start, 
         slow.answer.connection.transport.pause_reading()
         events = world.tasks(200, BIG)
         last = events[-1].sequence
+        read = []
         for start_ in range(0, 200, 50):
             await feed.put(*events[start_ : start_ + 50])
-        assert [frame["seq"] for frame in await fast.events(200)] == list(range(3, last + 1))
+            read += [frame["seq"] for frame in await fast.events(50)]
+        assert read == list(range(3, last + 1))
         slow.answer.connection.transport.resume_reading()
         taken = [await slow.event()]
         while taken[-1]["type"] != "resync_required":
