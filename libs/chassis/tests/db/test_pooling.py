@@ -42,10 +42,22 @@ async def test_r37_whoever_waits_longest_is_next(open_with, engine):
     assert users.order == [0, 1, 2, "late"]
 
 
+async def waiting_for(queue):
+    """Return somebody who waits at a queue."""
+    started = asyncio.Event()
+
+    async def wait():
+        started.set()
+        return await greenlet_spawn(queue.get, timeout=30)
+
+    task = asyncio.create_task(wait())
+    await started.wait()
+    return task
+
+
 async def test_r37_what_is_handed_to_somebody_who_is_gone_goes_to_the_next():
     queue = FairQueue(1)
-    gone, handed, next_one = [asyncio.create_task(greenlet_spawn(queue.get, True, 30)) for _ in range(3)]
-    await asyncio.sleep(0)
+    gone, handed, next_one = [await waiting_for(queue) for _ in range(3)]
     gone.cancel()
     await asyncio.wait([gone])
     queue.put_nowait("connection")

@@ -14,9 +14,12 @@ from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Full
 
 
 class FairQueue(AsyncAdaptedQueue[Any]):
-    """Hands what comes back to whoever waits; of what lies there the last one is taken, so that others get idle."""
+    """Hands what comes back to whoever waits; what lies there is taken as `use_lifo` says.
 
-    def __init__(self, maxsize: int = 0, use_lifo: bool = True) -> None:  # noqa: FBT001, FBT002 - as the pool calls it
+    A pool puts without waiting, which comes to put_nowait.
+    """
+
+    def __init__(self, maxsize: int = 0, *, use_lifo: bool = False) -> None:
         super().__init__(maxsize, use_lifo)
         self._idle: deque[Any] = deque()
         self._waiting: deque[asyncio.Future[Any]] = deque()
@@ -44,10 +47,6 @@ class FairQueue(AsyncAdaptedQueue[Any]):
             raise Full
         self._idle.append(item)
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002, FBT001, FBT002 - as the pool calls it
-        """Do what put_nowait does: a pool never has more than there is room for."""
-        self.put_nowait(item)
-
     def get_nowait(self) -> Any:
         """Take what lies there. Raises Empty."""
         if not self._idle:
@@ -60,20 +59,23 @@ class FairQueue(AsyncAdaptedQueue[Any]):
             return self.get_nowait()
         return await_only(self._next(timeout))
 
-    async def _next(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - the pool gives it
+    async def _next(self, seconds: float | None) -> Any:
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 return await waiter
-        except BaseException as error:
-            if waiter.done() and not waiter.cancelled():
-                # It was handed over in the very moment in which the wait ended otherwise.
-                self.put_nowait(waiter.result())
-            waiter.cancel()
-            if isinstance(error, TimeoutError):
-                raise Empty from error
+        except TimeoutError as error:
+            self._decline(waiter)
+            raise Empty from error
+        except asyncio.CancelledError:
+            self._decline(waiter)
             raise
+
+    def _decline(self, waiter: asyncio.Future[Any]) -> None:
+        """Pass on what was handed over in the very moment in which the wait ended otherwise."""
+        if not waiter.cancel() and not waiter.cancelled():
+            self.put_nowait(waiter.result())
 
 
 class FairPool(AsyncAdaptedQueuePool):
