@@ -98,11 +98,11 @@ def link_header(request: Request, relations: Mapping[str, Mapping[str, str]]) ->
     """Return a Link header: the request's own query with some parameters replaced, by relation."""
     if not relations:
         return {}
-    links = [f'<{_address(request, changed)}>; rel="{relation}"' for relation, changed in relations.items()]
+    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    path = request.scope["path"]
+    links = [f'<{path}?{_replaced(query, changed)}>; rel="{relation}"' for relation, changed in relations.items()]
     return {"link": ", ".join(links)}
 
 
-def _address(request: Request, changed: Mapping[str, str]) -> str:
-    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    kept = [(name, value) for name, value in query if name not in changed]
-    return f"{request.scope['path']}?{urlencode([*kept, *changed.items()])}"
+def _replaced(query: Sequence[tuple[str, str]], changed: Mapping[str, str]) -> str:
+    return urlencode([*((name, value) for name, value in query if name not in changed), *changed.items()])
