@@ -21,10 +21,8 @@ from sqlalchemy import (
     bindparam,
     cast,
     exists,
-    false,
     func,
     literal,
-    literal_column,
     select,
     true,
     union_all,
@@ -46,21 +44,17 @@ from tasks_service.visibility.repository import (
     TASKS,
     WORKSPACE_ROLE,
     Sight,
-    member,
     project,
-    project_rank,
     seen_by,
     seen_by_id,
     seen_tasks,
     sight_of,
     workspace,
 )
-from tasks_service.watchers.models import Watcher, WatchRule
+from tasks_service.watchers.repository import begun_by_maker
 
 task = table_of(Task)
 alias = table_of(TaskKeyAlias)
-watcher = table_of(Watcher)
-watch_rule = table_of(WatchRule)
 SHOWN_OF_WATCHING = ("user_id", "reason", "created_at")
 
 EXTERNAL_INDEX: Sequence[ColumnElement[Any]] = (task.c.project_id, task.c.external_source, task.c.external_id)
@@ -192,7 +186,7 @@ async def find_visible(reader: Reader | DirectReader, *, caller: Principal, task
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> tuple[RowMapping, RowMapping | None] | None:
-    """Insert a task, and let its maker watch it as far as watchers.repository.begin_by_rule would; return both.
+    """Insert a task, and let its maker watch it by the rule for that; return both.
 
     The database gives it a number, a position and the category of its status. None when another task of the project has
     its external id.
@@ -220,20 +214,7 @@ def _add_watched(names: frozenset[str]) -> Select[Any]:
     given = {name: bindparam(_new(name), type_=task.c[name].type) for name in sorted(names)}
     add = insert(task).values(given).on_conflict_do_nothing(index_elements=EXTERNAL_INDEX, index_where=EXTERNAL_WHERE)
     made = add.returning(*task.c).cte("made")
-    said: Sequence[ColumnElement[Any]] = (literal_column("'created'"), true(), false(), made.c.created_at)
-    wanted = (
-        select(made.c.workspace_id, made.c.id, member.c.user_id, *said)
-        .select_from(
-            made.join(project, project.c.id == made.c.project_id)
-            .join(member, (member.c.workspace_id == made.c.workspace_id) & (member.c.user_id == made.c.created_by))
-            .outerjoin(watch_rule, watch_rule.c.user_id == member.c.user_id)
-        )
-        # Nobody can have shared it yet, so who sees it is who sees its project.
-        .where(project.c.deleted_at.is_(None), project_rank(member.c.user_id) > 0)
-        .where(func.coalesce(watch_rule.c.created, true()))
-    )
-    watch = insert(watcher).from_select([column.name for column in watcher.c], wanted)
-    watching = watch.returning(*(watcher.c[name] for name in SHOWN_OF_WATCHING)).cte("watching")
+    watching = begun_by_maker(made)
     shown = (watching.c[name].label(_watching(name)) for name in SHOWN_OF_WATCHING)
     return select(*made.c, *shown).select_from(made.outerjoin(watching, true()))
 

@@ -7,14 +7,35 @@ from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
-from sqlalchemy import BindParameter, ColumnElement, any_, bindparam, false, func, literal, select, true, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    any_,
+    bindparam,
+    false,
+    func,
+    literal,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.dml import ReturningInsert
 
 from tasks_service.directory.repository import SHOWN_NAME, person
-from tasks_service.visibility.repository import IDS, READERS_OF_TASK, TASKS, member, task, task_rank
+from tasks_service.visibility.repository import (
+    IDS,
+    READERS_OF_TASK,
+    TASKS,
+    member,
+    project,
+    project_rank,
+    task,
+    task_rank,
+)
 from tasks_service.watchers.models import Watcher, WatchRule
 from tasks_service.watchers.rules import Reason, Rule
 
@@ -53,6 +74,25 @@ def _begin_by_rule(rule: Rule) -> ReturningInsert[Any]:
         .order_by(member.c.user_id)
     )
     return insert(watcher).from_select(COLUMNS, wanted).on_conflict_do_nothing().returning(*watcher.c)
+
+
+def begun_by_maker(made: CTE) -> CTE:
+    """Return SQL that does what begin_by_rule does for who made a task, in the statement that inserts it as `made`.
+
+    Nobody can have shared it yet, or said anything of it, so who sees it is who sees its project.
+    """
+    is_maker = (member.c.workspace_id == made.c.workspace_id) & (member.c.user_id == made.c.created_by)
+    wanted = (
+        select(*_row("created", made.c.created_at, is_watching=True, is_muted=False, of=made))
+        .select_from(
+            made.join(project, project.c.id == made.c.project_id)
+            .join(member, is_maker)
+            .outerjoin(watch_rule, watch_rule.c.user_id == member.c.user_id)
+        )
+        .where(project.c.deleted_at.is_(None), project_rank(member.c.user_id) > 0)
+        .where(func.coalesce(watch_rule.c.created, true()))
+    )
+    return insert(watcher).from_select(COLUMNS, wanted).returning(*watcher.c).cte("watching")
 
 
 async def begin_for_new(
@@ -158,8 +198,13 @@ def _one(task_id: UUID, user_id: UUID) -> Sequence[ColumnElement[bool]]:
 
 
 def _row(
-    reason: Reason, now: datetime | BindParameter[datetime], *, is_watching: bool, is_muted: bool
+    reason: Reason,
+    now: datetime | ColumnElement[datetime],
+    *,
+    is_watching: bool,
+    is_muted: bool,
+    of: FromClause = task,
 ) -> Sequence[ColumnElement[Any]]:
     said = (true() if is_watching else false(), true() if is_muted else false())
-    since = now if isinstance(now, BindParameter) else literal(now)
-    return (task.c.workspace_id, task.c.id, member.c.user_id, literal(reason), *said, since)
+    since = now if isinstance(now, ColumnElement) else literal(now)
+    return (of.c.workspace_id, of.c.id, member.c.user_id, literal(reason), *said, since)
