@@ -42,6 +42,7 @@ from notifications_service.live.schemas import PersonalEvent
 from notifications_service.live.service import tell_user
 from notifications_service.main import create_app, openapi_document
 from notifications_service.models import METADATA
+from notifications_service.sealed import SEALED
 from notifications_service.settings import ApiSettings, ChannelSettings, NotificationsSettings, SealingSettings
 from notifications_service.wake_ups import open_redis
 from pydantic import SecretStr
@@ -395,6 +396,14 @@ def rows(database: Database) -> Callable[..., Awaitable[list[tuple[Any, ...]]]]:
             return [tuple(row) for row in result] if result.returns_rows else []
 
     return run
+
+
+@pytest.fixture
+async def nothing_sealed(rows: Callable[..., Awaitable[list[tuple[Any, ...]]]]) -> AsyncIterator[None]:
+    """Lets nothing be left that is sealed with keys that processes of other tests have not."""
+    yield
+    tables = sorted({str(one.column.table) for one in SEALED})
+    await rows(f"TRUNCATE {', '.join(tables)} CASCADE")
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,9 @@ NEW = "k2:QUJDREVGMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk="
 
 
 @pytest.fixture
-async def url(rows):
-    """Where a chat is; nothing is left of it, nor of a device, that is sealed with keys that others have not."""
-    yield f"http://127.0.0.1:1999/{uuid7()}"
-    await rows("TRUNCATE notifications.chat_connection, notifications.device")
+def url(nothing_sealed):
+    """Where a chat is."""
+    return f"http://127.0.0.1:1999/{uuid7()}"
 
 
 async def test_r43_addresses_and_urls_are_sealed_anew_with_the_newest_key(api, headers, database, rows, url):

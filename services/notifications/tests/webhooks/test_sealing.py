@@ -21,7 +21,7 @@ async def webhook(owner):
 
 
 @pytest.fixture
-def reseal(database):
+def reseal(database, nothing_sealed):
     async def reseal(keys):
         await run_to_end(database, jobs(30, ring=KeyRing.parse(keys)), "reseal")
 
