@@ -147,7 +147,7 @@ async def test_r63_a_worker_that_is_told_to_end_does_so_after_its_step(roster, r
     worker = start()
     await eventually(lambda: rows(DONE, id=job_id, done=25), seconds=60)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(120) == 0
     # Nobody has to wait for the end of a lease.
     left = await rows(
         "SELECT status, lease_until <= clock_timestamp(), done < total FROM tasks.job WHERE id = :id", id=job_id

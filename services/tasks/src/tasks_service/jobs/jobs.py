@@ -114,13 +114,13 @@ class JobWorker:
         return True
 
     async def _do(self, row: RowMapping, stop: asyncio.Event) -> None:
-        """Do steps of a job until it ends, or until others are to have their turn."""
+        """Get a job on while it is held, and leave the rest of it to whoever takes it next."""
         try:
             async with self._held(row):
-                while await self._step(row):
-                    if stop.is_set() or await self._others_wait():
-                        await self._leave(row, NO_PAUSE, attempts=0)
-                        return
+                is_unfinished = await self._get_on(row, stop)
+            # Only now: who still held it would prolong what is released.
+            if is_unfinished:
+                await self._leave(row, NO_PAUSE, attempts=0)
         except LeaseLost:
             log.warning("job.lost", job_id=str(row["id"]), fence=row["fence"])
         except AppError as error:
@@ -133,6 +133,13 @@ class JobWorker:
         except Exception as error:
             log.exception("job.step_failed", job_id=str(row["id"]))
             await self._put_off(row, InternalError(log_detail=type(error).__name__))
+
+    async def _get_on(self, row: RowMapping, stop: asyncio.Event) -> bool:
+        """Do steps of a job until it ends, or until others are to have their turn; return whether there is more."""
+        while await self._step(row):
+            if stop.is_set() or await self._others_wait():
+                return True
+        return False
 
     async def _step(self, row: RowMapping) -> bool:
         """Do one step, again where another transaction was faster; return whether there is more to do."""
