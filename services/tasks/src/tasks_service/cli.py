@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import orjson
-from chassis.background import Background, background_roles
+from chassis.background import Background, background_roles, patient
 from chassis.db.base import table_of
 from chassis.db.engine import Database, open_database
 from chassis.db.migrations import current_schema_check
@@ -78,7 +78,7 @@ def change_search_language(arguments: Sequence[str]) -> int:
 
 
 async def _change_search_language(database_settings: DatabaseSettings, language: str) -> int:
-    database = open_database(database_settings, application_name="tasks-search-language")
+    database = open_database(patient(database_settings), application_name="tasks-search-language")
     try:
         return await change_language(database, name=language)
     finally:

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.search import repository
 from tasks_service.search.errors import UnknownLanguage
 
-BATCH = 1000
+BATCH = 250
+"""Few enough that a slow machine makes them again within DATABASE_STATEMENT_SECONDS."""
 
 
 async def keep_name(
