@@ -227,6 +227,13 @@ class DatabaseSettings(SettingsGroup):
             "DATABASE_STATEMENT_SECONDS, since a server that is there ends the statement itself."
         ),
     )
+    idle_seconds: float = Field(
+        default=10.0,
+        ge=1,
+        le=600,
+        validation_alias="DATABASE_IDLE_SECONDS",
+        description="How long a transaction may ask PostgreSQL nothing before PostgreSQL ends it, in seconds.",
+    )
 
 
 class BrokerSettings(SettingsGroup):

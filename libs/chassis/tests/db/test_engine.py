@@ -12,7 +12,6 @@ from testkit.waiting import eventually
 LIMITS = {
     "statement_timeout": "5s",
     "lock_timeout": "2s",
-    "idle_in_transaction_session_timeout": "10s",
     "tcp_user_timeout": "10000",
     "application_name": "chassis-tests",
 }
@@ -27,10 +26,12 @@ async def test_r37_every_connection_has_its_limits(database, engine):
 
 @pytest.mark.parametrize("engine", ["writer", "reader"])
 async def test_r37_a_statement_ends_where_the_settings_say(open_with, engine):
-    limits = {"statement_seconds": 2.5, "lock_seconds": 1.5}
+    limits = {"statement_seconds": 2.5, "lock_seconds": 1.5, "idle_seconds": 3.5}
     async with open_with(**limits) as database, getattr(database, engine).connect() as connection:
         assert (await connection.execute(text("SHOW statement_timeout"))).scalar_one() == "2500ms"
         assert (await connection.execute(text("SHOW lock_timeout"))).scalar_one() == "1500ms"
+        idle = text("SHOW idle_in_transaction_session_timeout")
+        assert (await connection.execute(idle)).scalar_one() == "3500ms"
 
 
 @pytest.mark.parametrize("engine", ["writer", "reader"])

@@ -20,7 +20,6 @@ from chassis.db.replica import Replica
 from chassis.settings import DatabaseSettings
 
 SERVER_SETTINGS = {
-    "idle_in_transaction_session_timeout": "10000",
     "tcp_user_timeout": "10000",
     "jit": "off",
 }
@@ -131,6 +130,7 @@ def _engine(url: str, settings: DatabaseSettings, application_name: str, **optio
                 "application_name": application_name,
                 "statement_timeout": str(round(settings.statement_seconds * 1000)),
                 "lock_timeout": str(round(settings.lock_seconds * 1000)),
+                "idle_in_transaction_session_timeout": str(round(settings.idle_seconds * 1000)),
                 **SERVER_SETTINGS,
             },
         },
