@@ -21,6 +21,7 @@ from auth_service.account_mail.rules import token_place
 from auth_service.db import ROOT, Outbox
 from auth_service.main import create_app, openapi_document
 from auth_service.passkey_settings import PasskeySettings
+from auth_service.passwords.service import PasswordHasher
 from auth_service.provider_settings import OidcSettings
 from auth_service.relay import OUTBOX
 from auth_service.scheduler import jobs
@@ -196,11 +197,14 @@ OpenApi = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 @pytest.fixture(scope="session")
 def open_api(make_settings: Callable[..., Settings], database: Database, contract: Contract) -> OpenApi:
-    """Opens an app of its own, with settings or a database of its own."""
+    """Opens an app of its own, with settings or a database of its own. Its hashes are cheap if not told otherwise."""
 
     @asynccontextmanager
-    async def open_api(*, on: Database = database, **changed: Any) -> AsyncIterator[httpx2.AsyncClient]:
-        app: FastAPI = create_app(make_settings(**changed), database=on, health=Health())
+    async def open_api(
+        *, on: Database = database, passwords: PasswordHasher | None = None, **changed: Any
+    ) -> AsyncIterator[httpx2.AsyncClient]:
+        cheap = passwords or PasswordHasher(memory_kib=64, passes=1)
+        app: FastAPI = create_app(make_settings(**changed), database=on, health=Health(), passwords=cheap)
         transport = httpx2.ASGITransport(app=app)
         async with (
             app.router.lifespan_context(app),

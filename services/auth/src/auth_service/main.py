@@ -95,9 +95,11 @@ class Opened:
     identity_providers: IdentityProviders
 
 
-def create_app(settings: Settings, *, database: Database, health: Health) -> FastAPI:
+def create_app(
+    settings: Settings, *, database: Database, health: Health, passwords: PasswordHasher | None = None
+) -> FastAPI:
     """Make the app with everything that its requests need. Its start makes and opens the signing keys."""
-    opened = opened_with(settings)
+    opened = opened_with(settings, passwords or PasswordHasher())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -124,14 +126,14 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
     )
 
 
-def opened_with(settings: Settings) -> Opened:
+def opened_with(settings: Settings, passwords: PasswordHasher) -> Opened:
     """Return what the app is opened with."""
     ring = KeyRing.parse(settings.auth.encryption_keys.get_secret_value())
     return Opened(
         ring=ring,
         mail_ring=settings.mail_sealing.ring(),
         access_tokens=AccessTokenIssuer(ring, AccessTokenTerms(settings.tokens.issuer, settings.tokens.audience)),
-        passwords=PasswordHasher(),
+        passwords=passwords,
         identity_providers=IdentityProviders(settings.oidc.oidc_providers),
     )
 

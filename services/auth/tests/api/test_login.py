@@ -6,6 +6,7 @@ import time
 
 import argon2
 import pytest
+from auth_service.passwords.service import PasswordHasher
 from chassis.ids import uuid7
 
 FAILURES = "SELECT failures FROM auth.login_failure WHERE account_digest = :d ORDER BY network"
@@ -15,6 +16,13 @@ BLOCK_LONGER = """
 """
 WRONG = "not this one"
 HASH = "SELECT password_hash FROM auth.account WHERE id = :id"
+
+
+@pytest.fixture(scope="module")
+async def api(open_api):
+    """Hashes as production does: what it makes and costs is looked at."""
+    async with open_api(passwords=PasswordHasher()) as client:
+        yield client
 
 
 def codes(answer):

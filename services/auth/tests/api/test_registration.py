@@ -4,10 +4,18 @@ import asyncio
 import json
 
 import pytest
+from auth_service.passwords.service import PasswordHasher
 from chassis.ids import uuid7
 
 PASSWORD = "violet-harbor-77"
 ONE = "SELECT count(*) FROM auth.account WHERE email_canonical = :e"
+
+
+@pytest.fixture(scope="module")
+async def api(open_api):
+    """Hashes as production does: what it makes and costs is looked at."""
+    async with open_api(passwords=PasswordHasher()) as client:
+        yield client
 
 
 def codes(answer):
