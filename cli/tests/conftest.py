@@ -20,7 +20,7 @@ import pytest
 from testkit.servers import free_port, wait_until
 
 COMMAND = [sys.executable, "-m", "taskloom_cli.main", "up"]
-END_SECONDS = 20
+END_SECONDS = 120
 READY_SECONDS = 240
 ROOT = Path(__file__).parents[2]
 CURL_STAND_IN = Path(__file__).parent / "without_curl" / "curl"
@@ -192,7 +192,7 @@ def type_in() -> Callable[..., str]:
                 env=environment(place, **variables),
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=END_SECONDS,
                 check=False,
             )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -236,7 +236,7 @@ def mail_catcher(place: Path) -> Callable[..., subprocess.CompletedProcess[str]]
             cwd=place,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=END_SECONDS,
             check=False,
         )
 

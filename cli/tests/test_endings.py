@@ -19,7 +19,7 @@ LINE = re.compile(r"^(\S+) crashed \(.+\) and is being restarted", re.MULTILINE)
 def test_an_end_at_any_moment_of_the_start_leaves_nothing(begin, nothing_left, place, way, code):
     for moment in MOMENTS:
         copy = begin("--no-seed", folder=place / moment.replace("/", "-"))
-        wait_until((copy.folder / ".taskloom" / "data" / moment).exists, what=moment, seconds=30)
+        wait_until((copy.folder / ".taskloom" / "data" / moment).exists, what=moment, seconds=120)
         assert (getattr(copy, way)(), copy.errors()) == (code, ""), moment
         nothing_left()
 
@@ -34,13 +34,13 @@ def test_the_fork_server_killed_all_is_started_again_and_a_second_signal_hurries
     copy = start("--no-seed", "--ephemeral")
     os.kill(psutil.Process(copy.pid_of("tasks")).ppid(), signal.SIGKILL)
     crashed = sorted(copy.summary["metrics"])
-    wait_until(lambda: sorted(set(LINE.findall(copy.errors()))) == crashed, what="a line for each", seconds=20)
-    wait_until(lambda: answers(copy), what="the gateway answering", seconds=20)
+    wait_until(lambda: sorted(set(LINE.findall(copy.errors()))) == crashed, what="a line for each", seconds=120)
+    wait_until(lambda: answers(copy), what="the gateway answering", seconds=120)
 
     for name in ("attachments-background", "PostgreSQL"):
         psutil.Process(copy.pid_of(name)).suspend()
     os.killpg(copy.process.pid, signal.SIGINT)
-    wait_until(lambda: not answers(copy), what="the end of the gateway", seconds=10)
+    wait_until(lambda: not answers(copy), what="the end of the gateway", seconds=120)
     before = time.monotonic()
     assert copy.end() == 0
     # Without the second signal both would have been waited for, 17 seconds in all.

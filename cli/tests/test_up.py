@@ -39,8 +39,8 @@ def test_a_whole_life(start, status, place, type_in):
 
     os.kill(copy.pid_of("tasks"), signal.SIGKILL)
     line = "tasks crashed (signal SIGKILL) and is being restarted"
-    wait_until(lambda: line in copy.errors(), what="the line", seconds=10)
-    wait_until(lambda: status(f"{copy.api}/tasks", ada["access_token"]) == 200, what="tasks answering", seconds=20)
+    wait_until(lambda: line in copy.errors(), what="the line", seconds=120)
+    wait_until(lambda: status(f"{copy.api}/tasks", ada["access_token"]) == 200, what="tasks answering", seconds=120)
     processes = psutil.Process(copy.process.pid).children(recursive=True)
     assert len(processes) > len(summary["metrics"])
     assert copy.end() == 0
@@ -83,7 +83,7 @@ def test_the_people_of_the_example_accept_invitations(start):
         assert [one["email_verified"] for one in people] == [True, True, True]
         team = client.post(f"{copy.api}/workspaces", json={"name": "Choir"}, headers=ada).json()["data"]["id"]
         client.post(f"{copy.api}/workspaces/{team}/invitations", json={"email": PEOPLE[1]}, headers=ada)
-        wait_until(lambda: mailed_token(PEOPLE[1]) is not None, what="the mail", seconds=20)
+        wait_until(lambda: mailed_token(PEOPLE[1]) is not None, what="the mail", seconds=120)
         token = {"token": mailed_token(PEOPLE[1])}
         others = client.post(f"{copy.api}/invitations/accept", json=token, headers=cleo)
         assert others.json()["errors"][0]["code"] == "INVITATION_FOR_ANOTHER_ADDRESS"
@@ -235,9 +235,9 @@ def test_what_is_kept_is_closed_to_others_and_what_had_to_be_opened_is_named(sta
     for log in logs:
         older = log.with_suffix(".log.1")
         wait_until(
-            lambda older=older: older.exists() and older.stat().st_size >= 21 * 2**20, what=older.name, seconds=20
+            lambda older=older: older.exists() and older.stat().st_size >= 21 * 2**20, what=older.name, seconds=120
         )
-        wait_until(lambda log=log: log.stat().st_size < 2**20, what=log.name, seconds=20)
+        wait_until(lambda log=log: log.stat().st_size < 2**20, what=log.name, seconds=120)
         assert stat.S_IMODE(older.stat().st_mode) == 0o600
 
 
@@ -248,12 +248,12 @@ def test_a_valkey_that_crashes_is_started_again_and_all_else_goes_on(start, stat
     (copy.data / "run.json.new").mkdir()
     os.kill(before, signal.SIGKILL)
     line = "Valkey crashed (signal SIGKILL) and is being restarted"
-    wait_until(lambda: line in copy.errors(), what="the line", seconds=10)
+    wait_until(lambda: line in copy.errors(), what="the line", seconds=120)
     # Its note of what runs can't be written, which is said and ends nothing.
-    wait_until(lambda: "run.json.new: Is a directory" in copy.errors(), what="the second line", seconds=10)
+    wait_until(lambda: "run.json.new: Is a directory" in copy.errors(), what="the second line", seconds=120)
     (copy.data / "run.json.new").rmdir()
     os.kill(copy.pid_of("mail"), signal.SIGKILL)
-    wait_until(lambda: copy.pid_of("Valkey") != before, what="a new note", seconds=10)
-    wait_until(lambda: status(f"{copy.api}/tasks", token) == 200, what="an answer", seconds=20)
+    wait_until(lambda: copy.pid_of("Valkey") != before, what="a new note", seconds=120)
+    wait_until(lambda: status(f"{copy.api}/tasks", token) == 200, what="an answer", seconds=120)
     assert {name: copy.pid_of(name) for name in others} == others
     assert copy.end() == 0

@@ -11,13 +11,14 @@ from pydantic import SecretStr
 
 START_SECONDS = 120.0
 PATIENCE: dict[str, Any] = {
-    "pool_wait_seconds": 5,
-    "write_wait_seconds": 5,
-    "statement_seconds": 30,
-    "lock_seconds": 5,
-    "command_seconds": 35,
+    "pool_wait_seconds": 60,
+    "write_wait_seconds": 60,
+    "statement_seconds": 60,
+    "lock_seconds": 30,
+    "command_seconds": 90,
+    "idle_seconds": 120,
 }
-"""Limits that a busy machine which stands still for some seconds does not reach."""
+"""Limits that a busy machine which stands still for half a minute does not reach."""
 
 
 def create_database(server_url: str, name: str) -> str:

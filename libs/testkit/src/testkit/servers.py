@@ -24,6 +24,7 @@ SYSTEM_USER = "embedded_postgres"
 SYSTEM_USER_LOCK = Path(tempfile.gettempdir()) / "taskloom-system-user.lock"
 """Held while the user is made: `useradd` fails for all but one of those that run at once on a fresh machine."""
 START_SECONDS = 180.0
+END_SECONDS = 120
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=64MB")
 """Settings of a server whose data nobody needs any more after the tests."""
 
@@ -71,7 +72,7 @@ class Server:
         """End it and wait for its end."""
         if self.process is not None and self.is_running():
             os.killpg(self.process.pid, number)
-            self.process.wait(20)
+            self.process.wait(END_SECONDS)
 
     def kill(self) -> None:
         """End it as a power cut would."""

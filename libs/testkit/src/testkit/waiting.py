@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(probe: Callable[[], Awaitable[T]], *, seconds: float = 30.0) -> T:
+async def eventually(probe: Callable[[], Awaitable[T]], *, seconds: float = 120.0) -> T:
     """Call `probe` until it returns something true, and return that. Raises TimeoutError with its last answer."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (answer := await probe()):

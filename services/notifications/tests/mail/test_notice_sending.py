@@ -119,7 +119,8 @@ async def test_k3_each_mail_leaves_once_whoever_sends(planned, sending_to, mail_
     ids = await planned(30)
     async with sending_to(mail_server, senders=3):
         assert await eventually(settled) == [("sent", None, 1)] * 30
-    told = Counter(mail["Message-ID"] for mail in mail_server.messages)
+    # What other tests have put off may leave meanwhile, too.
+    told = Counter(mail["Message-ID"] for mail in mail_server.messages if bob.hex in mail["To"])
     assert told == Counter(f"<{one}.{bob}@tasks.example>" for one in ids)
 
 
