@@ -39,7 +39,7 @@ run: install ## Start everything on this machine (make run ARGS="--ephemeral --p
 	@exec .venv/bin/taskloom up $(ARGS)
 
 test: install ## Run all tests (make test ARGS="-k cursor")
-	@.venv/bin/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-%: install ## Run the tests of one service alone, in an environment that has only its own packages
 	@$(UV) run --frozen --isolated --package $*-service --group dev python -m pytest services/$* -n 2 --dist loadfile $(ARGS)
