@@ -181,7 +181,7 @@ def test_a_stranger_with_the_address_of_the_example_is_made_no_administrator(beg
         assert copy.end() == 0
         refused = begin()
         assert refused.read_line() == ""
-        assert refused.process.wait(30) == 2
+        assert refused.process.wait(120) == 2
         assert "The example data could not be made (401: " in refused.errors()
         copy = start("--no-seed")
         token = client.post(f"{copy.api}/auth/login", json=stranger).json()["data"]["access_token"]

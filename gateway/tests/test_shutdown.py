@@ -139,4 +139,4 @@ def run_with(test_gateway, **changes):
     ports = {"PORT": str(free_port()), "ADMIN_PORT": str(free_port())}
     command = [sys.executable, "-m", "gateway", "api"]
     environment = {**os.environ, **urls, **right, **ports, **changes}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def running_copy(folder: Path, *, seeded: bool = False, **settings: str) -> Iter
         yield json.loads(line)
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
         process.stdout.close()
 
 
@@ -69,24 +69,13 @@ def start_copy() -> Callable[..., AbstractContextManager[dict[str, Any]]]:
     return running_copy
 
 
-Copies = Callable[[dict[str, str]], dict[str, Any]]
-
-
 @pytest.fixture(scope="session")
-def copies(
+def common_copy(
     start_copy: Callable[..., AbstractContextManager[dict[str, Any]]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Copies]:
-    """Starts a copy for each kind of settings, once, and returns what it says of itself."""
-    started: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
-    with ExitStack() as running:
-
-        def copy_with(settings: dict[str, str]) -> dict[str, Any]:
-            key = tuple(sorted(settings.items()))
-            if key not in started:
-                started[key] = running.enter_context(start_copy(tmp_path_factory.mktemp("taskloom"), **settings))
-            return started[key]
-
-        yield copy_with
+) -> Iterator[dict[str, Any]]:
+    """What the copy says of itself that modules without settings of their own share."""
+    with start_copy(tmp_path_factory.mktemp("taskloom")) as summary:
+        yield summary
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +85,18 @@ def copy_settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def copy(copies: Copies, copy_settings: dict[str, str]) -> dict[str, Any]:
-    """What the copy that is started here says of itself."""
-    return copies(copy_settings)
+def copy(
+    request: pytest.FixtureRequest,
+    start_copy: Callable[..., AbstractContextManager[dict[str, Any]]],
+    copy_settings: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Any]]:
+    """What the copy that is started here says of itself; one with settings ends with its module, as it takes time."""
+    if not copy_settings:
+        yield request.getfixturevalue("common_copy")
+        return
+    with start_copy(tmp_path_factory.mktemp("taskloom"), **copy_settings) as summary:
+        yield summary
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +137,7 @@ def contract(base_url: str) -> Contract:
 
 @pytest.fixture
 async def api(base_url: str, contract: Contract) -> AsyncIterator[httpx2.AsyncClient]:
-    async with contract_client(contract, base_url=base_url, timeout=10) as client:
+    async with contract_client(contract, base_url=base_url, timeout=60) as client:
         yield client
 
 

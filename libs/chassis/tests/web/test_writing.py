@@ -211,7 +211,7 @@ async def test_r32_r38_a_request_that_ends_before_its_commit_leaves_nothing(app,
 
 
 async def test_r37_503_when_all_connections_are_taken(open_app, caller):
-    app = open_app(pool_size=1, write_wait_seconds=0.1)
+    app = open_app(pool_size=1, pool_wait_seconds=0.1, write_wait_seconds=0.1)
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://notes", headers=caller) as api:
         async with app.state.database.writer.connect(), app.state.database.reader.connect():
@@ -230,7 +230,7 @@ async def test_r37_503_in_time_when_the_database_vanishes_without_a_word(
     app, open_app, database_url, caller, rows, method, path, works
 ):
     async with proxied(database_url) as (proxy, through):
-        silent = open_app(through, command_seconds=1, pool_size=1)
+        silent = open_app(through, command_seconds=3, pool_size=1)
         transport = httpx2.ASGITransport(silent)
         async with httpx2.AsyncClient(transport=transport, base_url="http://notes", headers=caller) as api:
 
@@ -241,7 +241,7 @@ async def test_r37_503_in_time_when_the_database_vanishes_without_a_word(
             proxy.silent, began = True, asyncio.get_running_loop().time()
             answer = await ask("lost")
             assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "SERVICE_UNAVAILABLE")
-            assert asyncio.get_running_loop().time() - began < 1.9
+            assert asyncio.get_running_loop().time() - began < 5.9
             proxy.silent = False
             assert (await ask("after")).status_code == works
         database = silent.state.database
