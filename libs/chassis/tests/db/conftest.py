@@ -35,7 +35,7 @@ def open_with(database_url: str) -> Callable[..., object]:
     async def open_with(url: str = database_url, **options: object) -> AsyncIterator[Database]:
         settings = DatabaseSettings(
             url=SecretStr(url),
-            **{"pool_size": 2, "pool_wait_seconds": 5, "write_wait_seconds": 5, "idle_seconds": 120, **options},
+            **{"pool_size": 2, "pool_wait_seconds": 5, "write_wait_seconds": 5, **options},
         )
         found = open_database(settings, application_name="chassis-tests")
         yield found

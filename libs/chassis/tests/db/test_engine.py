@@ -12,6 +12,7 @@ from testkit.waiting import eventually
 LIMITS = {
     "statement_timeout": "5s",
     "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "10s",
     "tcp_user_timeout": "10000",
     "application_name": "chassis-tests",
 }

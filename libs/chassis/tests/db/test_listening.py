@@ -9,6 +9,13 @@ from testkit.waiting import eventually
 
 
 @pytest.fixture
+async def database(open_with):
+    """Lets a transaction do nothing for longer: a busy machine may stand still between its statements."""
+    async with open_with(idle_seconds=120) as found:
+        yield found
+
+
+@pytest.fixture
 async def listener(database):
     """Listens to `news`; the fixture gives what was heard, and how often it began."""
     stop, heard, begun = asyncio.Event(), [], []

@@ -241,7 +241,7 @@ async def test_r37_503_in_time_when_the_database_vanishes_without_a_word(
             proxy.silent, began = True, asyncio.get_running_loop().time()
             answer = await ask("lost")
             assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "SERVICE_UNAVAILABLE")
-            assert asyncio.get_running_loop().time() - began < 5.9
+            assert asyncio.get_running_loop().time() - began < 5.7
             proxy.silent = False
             assert (await ask("after")).status_code == works
         database = silent.state.database

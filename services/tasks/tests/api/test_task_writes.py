@@ -229,6 +229,8 @@ async def test_the_counter_is_not_held_for_members_whom_no_change_is_for(api, us
     first = next(place for place, one in enumerate(statements) if "UPDATE tasks.change_counter" in one)
     # One statement takes the number and reads the members, with their projects: never all of the workspace.
     assert not [one for one in statements[first + 1 :] if "tasks.member" in one]
+    read = set(re.findall(r"(?:FROM|JOIN) tasks\.(\w+)", statements[first]))
+    assert read == {"change_counter", "project", "member", "project_member", "task_share"}
     assert "FROM tasks.member" not in statements[first]
     conditions = re.findall(r"JOIN tasks\.member ON \S+ = \S+ \nWHERE (\S+) =", statements[first])
     assert conditions == ["tasks.project.id", "tasks.member.user_id"]
