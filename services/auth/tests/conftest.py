@@ -203,8 +203,8 @@ def open_api(make_settings: Callable[..., Settings], database: Database, contrac
     async def open_api(
         *, on: Database = database, passwords: PasswordHasher | None = None, **changed: Any
     ) -> AsyncIterator[httpx2.AsyncClient]:
-        cheap = passwords or PasswordHasher(memory_kib=64, passes=1)
-        app: FastAPI = create_app(make_settings(**changed), database=on, health=Health(), passwords=cheap)
+        hasher = passwords or PasswordHasher(memory_kib=64, passes=1)
+        app: FastAPI = create_app(make_settings(**changed), database=on, health=Health(), passwords=hasher)
         transport = httpx2.ASGITransport(app=app)
         async with (
             app.router.lifespan_context(app),

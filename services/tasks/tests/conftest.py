@@ -88,7 +88,7 @@ async def patient_api(
     settings: Settings, database_settings: DatabaseSettings, contract: Contract
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """Lets requests wait for a connection and for each other, for races of many: what they come to is looked at."""
-    waiting = database_settings.model_copy(update={"pool_size": 5, "write_wait_seconds": 60.0})
+    waiting = database_settings.model_copy(update={"pool_size": 5})
     database = open_database(waiting, application_name="tasks-patient-tests")
     transport = httpx2.ASGITransport(app=create_app(settings, database=database, health=Health()))
     async with contract_client(contract, transport=transport, base_url="http://tasks") as client:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from testkit.databases import patience_in_environment
 from testkit.environments import required_settings
 
 Command = Callable[..., Awaitable[tuple[int | None, str, str]]]
@@ -14,7 +15,7 @@ Command = Callable[..., Awaitable[tuple[int | None, str, str]]]
 
 def commands_of(package: str, settings_type: type[Any], **given: str) -> Command:
     """Return what runs the commands of a service, with what its settings need and these; there is no broker."""
-    required = {**required_settings(settings_type), "BROKER_URL": "redis://127.0.0.1:1"}
+    required = {**required_settings(settings_type), **patience_in_environment(), "BROKER_URL": "redis://127.0.0.1:1"}
     environment = {"PATH": os.environ["PATH"], **required, **given}
 
     async def command(*arguments: str) -> tuple[int | None, str, str]:

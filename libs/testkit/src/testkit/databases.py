@@ -21,6 +21,12 @@ PATIENCE: dict[str, Any] = {
 """Limits that a busy machine which stands still for half a minute does not reach."""
 
 
+def patience_in_environment() -> dict[str, str]:
+    """Return the same limits as a process under test is told them."""
+    names = {name: field.validation_alias for name, field in DatabaseSettings.model_fields.items()}
+    return {str(names[name]): str(value) for name, value in PATIENCE.items()}
+
+
 def create_database(server_url: str, name: str) -> str:
     """Make an empty database and return its URL."""
 

@@ -29,9 +29,6 @@ async def command(settings, database):
         MAIL_SEALING_KEYS=settings.mail_sealing.keys.get_secret_value(),
         CURSOR_SECRET=settings.cursors.secret.get_secret_value(),
         ENVIRONMENT="test",
-        DATABASE_STATEMENT_SECONDS="60",
-        DATABASE_COMMAND_SECONDS="90",
-        DATABASE_LOCK_SECONDS="30",
     )
     yield partial(run, "search-language")
     await service.change_language(database, name="english")
