@@ -16,7 +16,9 @@ from notifications_service.preferences.rules import (
     decisions,
     default_mode,
     due_time,
+    first_instant,
     mode_of,
+    moved_instant,
     window,
     without_mail,
 )
@@ -145,6 +147,13 @@ def test_k2_a_day_that_is_left_out_ends_and_begins_in_one_moment():
     apia = quiet("22:00", "07:00", zone="Pacific/Apia")
     assert window(apia, date(2011, 12, 29))[1] == at("2011-12-31T00:00:00", "Pacific/Apia")
     assert due_time(apia, now=at("2011-12-29T23:00:00", "Pacific/Apia")) == at("2011-12-31T07:00:00", "Pacific/Apia")
+
+
+@pytest.mark.parametrize(("day", "zone"), [(date(2026, 10, 25), "Europe/Berlin"), (date(2011, 12, 30), "Pacific/Apia")])
+@pytest.mark.parametrize("instant", [first_instant, moved_instant])
+def test_k2_a_time_of_day_is_the_first_of_two_whatever_its_fold(day, zone, instant):
+    found = [instant(day, time(2, 30, fold=fold), ZoneInfo(zone)) for fold in (0, 1)]
+    assert found[0] == found[1]
 
 
 def test_k2_quiet_hours_hold_back_mail_chat_and_push_and_what_is_urgent_where_that_is_wished():

@@ -174,7 +174,7 @@ def window(quiet: QuietHours, day: date) -> tuple[datetime, datetime]:
 
 def first_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     """Return the first instant, in UTC, at which clocks in a zone show this time of this day or a later one."""
-    local = datetime.combine(day, at)
+    local = datetime.combine(day, at.replace(fold=0))
     found = local.replace(tzinfo=zone).astimezone(UTC)
     if is_shown(local, zone):
         return found
@@ -191,7 +191,7 @@ def first_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
 
 def moved_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     """Return the instant, in UTC, of a time of a day: the first of two, and later by what the clocks leave out."""
-    return datetime.combine(day, at, tzinfo=zone).astimezone(UTC)
+    return datetime.combine(day, at.replace(fold=0), tzinfo=zone).astimezone(UTC)
 
 
 def is_shown(local: datetime, zone: ZoneInfo) -> bool:
