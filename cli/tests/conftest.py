@@ -136,7 +136,7 @@ def status() -> Callable[..., int]:
 
     def ask(url: str, token: str | None = None) -> int:
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return httpx2.get(url, headers=headers, timeout=5, trust_env=False).status_code
+        return httpx2.get(url, headers=headers, timeout=60, trust_env=False).status_code
 
     return ask
 

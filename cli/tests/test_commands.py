@@ -23,7 +23,7 @@ def service(place):
 
 def test_keys_rotate_and_an_administrator_is_made_beside_the_copy(start, service):
     copy = start("--no-seed")
-    with httpx2.Client(base_url=copy.api) as client:
+    with httpx2.Client(base_url=copy.api, timeout=60) as client:
         registration = {"email": "boss@example.com", "password": PASSWORD, "display_name": "Boss"}
         assert client.post("/auth/register", json=registration).status_code == 201
         keys = f"{copy.summary['api']}/.well-known/jwks.json"

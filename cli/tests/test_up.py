@@ -32,7 +32,7 @@ def test_a_whole_life(start, status, place, type_in):
     # No webhook leads to what listens here, unless a port is opened for it.
     hook = {"url": "http://127.0.0.1:9/hook", "scope": {"type": "user"}}
     bearer = {"Authorization": f"Bearer {ada['access_token']}"}
-    refusal = httpx2.post(f"{copy.api}/webhooks", json=hook, headers=bearer).json()
+    refusal = httpx2.post(f"{copy.api}/webhooks", json=hook, headers=bearer, timeout=60).json()
     assert [one["code"] for one in refusal["errors"]] == ["URL_NOT_ALLOWED"]
     for user in summary["users"]:
         assert status(f"{copy.api}/tasks?workspace_id={summary['workspace_id']}", user["access_token"]) == 200
@@ -61,7 +61,7 @@ def test_a_port_of_this_machine_is_opened_for_webhooks_by_its_number(start):
 
     def made_for(url):
         body = {"url": url, "scope": {"type": "user"}}
-        return httpx2.post(f"{copy.api}/webhooks", json=body, headers=bearer).status_code
+        return httpx2.post(f"{copy.api}/webhooks", json=body, headers=bearer, timeout=60).status_code
 
     assert (made_for("http://127.0.0.1:9009/hook"), made_for("http://localhost:9009/hook")) == (201, 201)
     assert (made_for("http://127.0.0.1:9010/hook"), made_for("http://10.0.0.1:9009/hook")) == (422, 422)
@@ -70,7 +70,7 @@ def test_a_port_of_this_machine_is_opened_for_webhooks_by_its_number(start):
 def test_the_people_of_the_example_accept_invitations(start):
     copy = start("--ephemeral")
     ada, ben, cleo = ({"authorization": f"Bearer {user['access_token']}"} for user in copy.summary["users"])
-    with httpx2.Client(timeout=10, trust_env=False) as client:
+    with httpx2.Client(timeout=60, trust_env=False) as client:
 
         def mailed_token(address):
             mails = client.get(f"{copy.summary['mail']}/api/messages").json()
@@ -94,7 +94,7 @@ def test_the_people_of_the_example_accept_invitations(start):
 def test_a_folder_may_have_any_name(start, place):
     copy = start(folder=place / "a b#ü%41?[1]*\"\\'")
     token = copy.summary["users"][0]["access_token"]
-    with httpx2.Client(headers={"authorization": f"Bearer {token}"}, timeout=10, trust_env=False) as client:
+    with httpx2.Client(headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False) as client:
         task = client.post(f"{copy.api}/tasks", json={"title": "Buy milk"}).json()["data"]["id"]
         sent = client.post(f"{copy.api}/tasks/{task}/attachments", files={"file": ("a.txt", b"four")})
     assert sent.status_code == 201
@@ -130,7 +130,7 @@ def shared():
 
     def look(copy):
         headers = {"authorization": f"Bearer {copy.summary['users'][0]['access_token']}"}
-        with httpx2.Client(headers=headers, timeout=10, trust_env=False) as client:
+        with httpx2.Client(headers=headers, timeout=60, trust_env=False) as client:
             workspaces = client.get(f"{copy.api}/workspaces").json()["data"]
             ids = [one["id"] for one in workspaces if not one["personal"]]
             query = {"workspace_id": ids[0], "per_page": 100}
@@ -162,7 +162,7 @@ def test_the_first_person_is_an_administrator_and_a_changed_password_stops_no_st
     assert answers == [200, 403, 403]
     assert [user["is_admin"] for user in users] == [True, False, False]
     change = {"current_password": users[0]["password"], "new_password": "violet-harbor-77"}
-    with httpx2.Client(timeout=10, trust_env=False) as client:
+    with httpx2.Client(timeout=60, trust_env=False) as client:
         bearer = {"authorization": f"Bearer {users[0]['access_token']}"}
         assert client.post(f"{copy.api}/auth/password/change", json=change, headers=bearer).status_code == 200
     assert copy.end() == 0
@@ -175,7 +175,7 @@ def test_the_first_person_is_an_administrator_and_a_changed_password_stops_no_st
 def test_a_stranger_with_the_address_of_the_example_is_made_no_administrator(begin, start, status):
     copy = start("--no-seed")
     stranger = {"email": PEOPLE[0], "password": "violet-harbor-77"}
-    with httpx2.Client(timeout=10, trust_env=False) as client:
+    with httpx2.Client(timeout=60, trust_env=False) as client:
         registration = client.post(f"{copy.api}/auth/register", json={**stranger, "display_name": "Eve"})
         assert registration.status_code == 201
         assert copy.end() == 0

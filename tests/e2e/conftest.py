@@ -117,7 +117,7 @@ def mails_to(request: pytest.FixtureRequest) -> Mails:
     url = given.rstrip("/") if given else str(request.getfixturevalue("copy")["mail"])
 
     async def mails_to(address: str) -> list[dict[str, Any]]:
-        async with httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        async with httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
             listed = (await client.get("/api/messages")).json()
             return [(await client.get(f"/api/messages/{one['id']}")).json() for one in listed if address in one["to"]]
 

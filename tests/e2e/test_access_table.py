@@ -130,7 +130,7 @@ class System:
 async def system(start_copy, tmp_path_factory):
     settings = dict.fromkeys(LIMITS, "1000000")
     with start_copy(tmp_path_factory.mktemp("table"), seeded=True, **settings) as summary:
-        async with httpx2.AsyncClient(base_url=summary["api"], timeout=20) as client:
+        async with httpx2.AsyncClient(base_url=summary["api"], timeout=60) as client:
             found = System(client, {})
             boss = summary["users"][0]
             _, found.admin = await found.log_in(boss["email"], boss["password"])

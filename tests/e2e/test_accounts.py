@@ -114,7 +114,7 @@ async def test_profile_is_a_merge_patch(api, sign_up):
 async def test_the_oauth2_form_works_for_explorers(base_url, sign_up):
     user = await sign_up()
     form = {"grant_type": "password", "username": user.email, "password": "violet-harbor-77"}
-    async with httpx2.AsyncClient(base_url=base_url) as client:
+    async with httpx2.AsyncClient(base_url=base_url, timeout=60) as client:
         answer = await client.post("/api/v1/auth/token", data=form)
     assert answer.status_code == 200
     assert answer.json()["token_type"] == "bearer"

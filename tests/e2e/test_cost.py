@@ -92,12 +92,12 @@ async def doors(start_copy, tmp_path_factory):
         folder = Path(summary["data_dir"])
         pids = json.loads((folder / "run.json").read_text(encoding="utf-8"))["pids"]
         floor, floor_pids = stack.enter_context(running_floor(database_url(folder, pids["PostgreSQL"])))
-        async with httpx2.AsyncClient(base_url=summary["api"], timeout=30, trust_env=False) as client:
+        async with httpx2.AsyncClient(base_url=summary["api"], timeout=60, trust_env=False) as client:
             person = {"email": "cost@example.com", "password": "violet-harbor-77"}
             registered = await client.post("/api/v1/auth/register", json={**person, "display_name": "Cost"})
             registered.raise_for_status()
             told = (await client.post("/api/v1/auth/login", json=person)).raise_for_status().json()["data"]
-            async with httpx2.AsyncClient(base_url=floor, timeout=30, trust_env=False) as bare:
+            async with httpx2.AsyncClient(base_url=floor, timeout=60, trust_env=False) as bare:
                 headers = {"authorization": f"Bearer {told['access_token']}"}
                 ours = Door(client, "/api/v1/tasks", headers, [pids["gateway"], pids["tasks"]])
                 yield ours, Door(bare, "/tasks", {"x-user": told["user"]["id"]}, floor_pids)

@@ -39,13 +39,13 @@ async def test_r21_plain_identity_headers_are_ignored(api, sign_up):
     "path", ["/api/v1/tasks/%2e%2e/x", "/api/v1//tasks", "/api/v1/tasks/a%2fb", "/api/v1/tasks;x=1"]
 )
 async def test_r19_ambiguous_paths_are_refused(base_url, path):
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         answer = await client.get(httpx2.URL(base_url).copy_with(raw_path=path.encode()))
     await envelope(answer, 400, "MALFORMED_PATH")
 
 
 async def test_r18_unknown_hosts_are_misdirected(base_url):
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         await envelope(
             await client.get(f"{base_url}/api/v1/status", headers={"host": "evil.example"}), 421, "MISDIRECTED_HOST"
         )

@@ -112,7 +112,7 @@ def pair(start_copy, postgres_url, valkey_url, test_gateway, worker_id, tmp_path
 
 @pytest.fixture
 async def client(pair):
-    async with httpx2.AsyncClient(base_url=pair.gateway.url, timeout=20) as client:
+    async with httpx2.AsyncClient(base_url=pair.gateway.url, timeout=60) as client:
 
         async def ready():
             return (await client.get("/readyz")).status_code == 200

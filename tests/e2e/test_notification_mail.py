@@ -64,7 +64,7 @@ async def test_k3_an_assignment_is_mailed_once_and_one_click_stops_the_next(api,
     link = urlsplit(re.fullmatch(r"<(.+)>", headers["list-unsubscribe"])[1])
     assert link.path == "/api/v1/unsubscribe"
 
-    async with httpx2.AsyncClient(base_url=base_url, trust_env=False) as program:
+    async with httpx2.AsyncClient(base_url=base_url, timeout=60, trust_env=False) as program:
         page = await program.get(f"{link.path}?{link.query}")
         assert page.headers["content-type"].startswith("text/html")
         assert (await program.post(f"{link.path}?{link.query}", data=ONE_CLICK)).status_code == 200

@@ -52,7 +52,7 @@ async def test_every_process_has_metrics_of_its_own_and_none_at_the_public_port(
         "auth": 'taskloom_http_requests_total{method="POST",route="/api/v1/auth/login",status="200"}',
         "attachments": "python_info",
     }
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         for process, line in wanted.items():
 
             async def shown(process=process, line=line):
@@ -102,7 +102,7 @@ async def test_traces_go_where_otel_says_from_the_client_to_the_consumer(start_c
     with collector.listening() as url:
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
         with start_copy(tmp_path, **settings) as summary:
-            async with httpx2.AsyncClient(base_url=f"{summary['api']}/api/v1") as client:
+            async with httpx2.AsyncClient(base_url=f"{summary['api']}/api/v1", timeout=60) as client:
                 credentials = {"email": "ada@example.com", "password": PASSWORD}
                 await client.post("/auth/register", json={**credentials, "display_name": "Ada"})
                 tokens = (await client.post("/auth/login", json=credentials)).json()["data"]

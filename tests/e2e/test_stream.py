@@ -81,5 +81,5 @@ async def test_j7_socket_goes_on_with_the_next_access_token_of_its_login(api, ba
         assert (await told("error"))["code"] == "TOKEN_INVALID"
         headers = {"authorization": f"Bearer {new['access_token']}"}
         await api.post("/api/v1/auth/logout", headers=headers)
-        await asyncio.wait_for(socket.wait_closed(), 4)
+        await asyncio.wait_for(socket.wait_closed(), 60)
         assert (socket.close_code, socket.close_reason) == (4401, "session ended")

@@ -29,7 +29,7 @@ class Sample:
     def status(self, path, port=None):
         """Return the status of an answer; None when nobody answers."""
         try:
-            return httpx2.get(f"http://127.0.0.1:{port or self.admin_port}{path}", timeout=10).status_code
+            return httpx2.get(f"http://127.0.0.1:{port or self.admin_port}{path}", timeout=60).status_code
         except httpx2.TransportError:
             return None
 
@@ -96,7 +96,7 @@ def test_what_requests_make_and_drop_is_no_reason_to_look_at_everything(start):
     sample = start()
     sample.wait_for("/readyz", 200)
 
-    answer = httpx2.get(f"http://127.0.0.1:{sample.port}/api/v1/much", timeout=10)
+    answer = httpx2.get(f"http://127.0.0.1:{sample.port}/api/v1/much", timeout=60)
 
     assert answer.json() == {"full_collections": 0}
 

@@ -130,14 +130,18 @@ class Contract:
         return None
 
 
-def contract_client(contract: Contract, **options: Any) -> httpx2.AsyncClient:
-    """Return a client whose every answer is checked."""
+PATIENCE_SECONDS = 60.0
+"""How long a test's client waits for an answer: longer than a busy machine stands still."""
+
+
+def contract_client(contract: Contract, *, timeout: float = PATIENCE_SECONDS, **options: Any) -> httpx2.AsyncClient:
+    """Return a client whose every answer is checked; `timeout` is in seconds."""
 
     async def check(response: httpx2.Response) -> None:
         await response.aread()
         contract.check(response)
 
-    return httpx2.AsyncClient(event_hooks={"response": [check]}, **options)
+    return httpx2.AsyncClient(event_hooks={"response": [check]}, timeout=timeout, **options)
 
 
 def _whole(schemas: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import structlog
 
 from testkit.identities import TestGateway
 from testkit.operations import OperationGuard
@@ -15,6 +16,18 @@ from testkit.servers import Server, postgres, valkey
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(OperationGuard(config), "testkit-operations")
+    _log_plainly()
+
+
+def _log_plainly() -> None:
+    """Log tracebacks as Python writes them.
+
+    With the local variables, as structlog writes them where rich is installed, one takes seconds of a busy machine; and
+    the services under test, which share the loop of their test, answer nobody meanwhile.
+    """
+    *before, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*before, plain])
 
 
 @pytest.fixture(scope="session")

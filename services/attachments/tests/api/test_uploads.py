@@ -192,7 +192,7 @@ async def test_i3_a_chunked_body_over_the_limit_gets_its_413(server, world):
             yield b"x" * MIB
         yield END
 
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=60) as client:
         headers = world.headers("member", **{"content-type": FORM})
         answer = await client.post(f"{server}{world.path}", content=sent(), headers=headers)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (413, "FILE_TOO_LARGE")

@@ -82,13 +82,13 @@ class Browser:
 
     async def have(self, **claims: Any) -> None:
         """Be known to the provider with these claims."""
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with httpx2.AsyncClient(timeout=60, trust_env=False) as client:
             answer = await client.put(f"{self._url}/users/{self.subject}", json=claims)
             assert answer.status_code == 204, answer.text
 
     async def authorize(self, url: str) -> dict[str, str]:
         """Open the page, send its form, and return what the provider sends back to the app."""
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with httpx2.AsyncClient(timeout=60, trust_env=False) as client:
             page = await client.get(url)
             assert page.status_code == 200, page.text
             assert '<form method="post"' in page.text

@@ -45,7 +45,7 @@ def process(database_settings, valkey_url, test_gateway, tasks_server, serving_a
 
 
 async def is_ready(admin_port):
-    async with httpx2.AsyncClient(trust_env=False) as client:
+    async with httpx2.AsyncClient(timeout=60, trust_env=False) as client:
         try:
             return (await client.get(f"http://127.0.0.1:{admin_port}/readyz")).status_code == 200
         except httpx2.TransportError:

@@ -31,6 +31,6 @@ async def test_r17_handshake_of_another_kind_is_no_crash(service):
     """A version of the protocol that nobody speaks, and a key that is none."""
     headers = {"connection": "Upgrade", "upgrade": "websocket"}
     broken = [{"sec-websocket-version": "7", "sec-websocket-key": "x"}, {"sec-websocket-version": "13"}]
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{service.port}", timeout=60) as client:
         for more in broken:
             assert (await client.get("/api/v1/ws", headers={**headers, **more})).status_code in (400, 426)

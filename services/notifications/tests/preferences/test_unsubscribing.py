@@ -160,6 +160,6 @@ async def test_k3_closed_accounts_get_no_mail(tell, account, database):
 
 async def test_k3_the_link_needs_no_content_type_of_ours(service, link):
     """Mail programs send what they like: a form, its parts, or nothing."""
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{service.port}", timeout=60) as client:
         for body in ({"files": {"List-Unsubscribe": (None, "One-Click")}}, {"content": b""}, {"content": b"{"}):
             assert (await client.post(PATH, params=link(), **body)).status_code == 200
