@@ -9,7 +9,7 @@ from chassis.web.envelope import Envelope, success_body
 from chassis.web.identity import check_token
 from chassis.web.openapi import NEVER_STORED, complete_document, errors, example
 from chassis.web.replies import JSON, NO_STORE, reply
-from chassis.web.routing import StrictRoute, public, scope, token_rule
+from chassis.web.routing import StrictRoute, operation_id, public, scope, serve_routes, token_rule
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field
 
@@ -27,7 +27,7 @@ DOCS_CSP = (
 EVENTS_CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 SCHEMA_JSON = "application/schema+json"
 
-router = APIRouter(tags=["system"], route_class=StrictRoute)
+router = APIRouter(tags=["system"], route_class=StrictRoute, generate_unique_id_function=operation_id)
 
 
 class TicketOut(BaseModel):
@@ -240,7 +240,7 @@ CACHEABLE = {"cache-control": "public, max-age=30"}
 
 def own_document() -> dict[str, Any]:
     """Return the OpenAPI document of the gateway's own operations."""
-    app = FastAPI(title="Taskloom gateway", version="1", generate_unique_id_function=lambda route: route.name)
-    app.include_router(router)
+    app = FastAPI(title="Taskloom gateway", version="1")
+    serve_routes(app, (router,))
     complete_document(app, (router,))
     return app.openapi()

@@ -9,6 +9,7 @@ import redis.asyncio as redis
 from chassis.tokens import AccessTokenVerifier, IdentitySigner
 from chassis.web.handlers import install_handlers
 from chassis.web.health import Health, health_routes
+from chassis.web.routing import serve_routes
 from fastapi import FastAPI
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -120,7 +121,7 @@ def _own_api(settings: Settings, health: Health, session: aiohttp.ClientSession,
     api = FastAPI(
         docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, routes=[*health_routes(health)]
     )
-    api.include_router(router)
+    serve_routes(api, (router,))
     install_handlers(api)
     upstreams = upstream_urls(settings)
     api.state.routers = (router,)

@@ -21,6 +21,7 @@ from chassis.settings import DatabaseSettings
 from chassis.web.app import APIRouter
 from chassis.web.database import PrimaryConnection, ReadConnection, Writing
 from chassis.web.health import Health
+from chassis.web.routing import serve_routes
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from sqlalchemy import Column, Table, delete, func, insert, select, text, update
@@ -236,7 +237,7 @@ async def test_r36_a_query_that_forgets_the_membership_shows_the_callers_rows_al
         return JSONResponse(list(await write.session.scalars(forgetful)))
 
     app = guarded_app(settings, database)
-    app.include_router(router)
+    serve_routes(app, (router,))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://tasks") as client:
         callers = {name: test_gateway.headers(uuid7()) for name in ("Ada's", "Ben's", "nobody's")}
         for title in ("Ada's", "Ben's"):

@@ -24,7 +24,7 @@ from chassis.web.health import Health, health_routes
 from chassis.web.identity import calling_service, current_principal
 from chassis.web.middleware import RequestMiddleware
 from chassis.web.openapi import complete_document, serve_document
-from chassis.web.routing import PUBLIC_MARK, StrictRoute, all_of, policy_of, token_rule
+from chassis.web.routing import PUBLIC_MARK, StrictRoute, all_of, operation_id, policy_of, serve_routes, token_rule
 from chassis.web.shortcuts import ListShortcut, Shortcut, Shortcuts
 from chassis.web.validation import FIELD_CODES
 
@@ -45,7 +45,12 @@ class APIRouter(fastapi.APIRouter):
     """A router whose routes are strict (chassis.web.routing)."""
 
     def __init__(self, *, prefix: str, tags: Sequence[str]) -> None:
-        super().__init__(prefix=prefix, tags=list(tags), route_class=StrictRoute)
+        super().__init__(
+            prefix=prefix,
+            tags=list(tags),
+            route_class=StrictRoute,
+            generate_unique_id_function=operation_id,
+        )
 
 
 def create_app(
@@ -78,14 +83,12 @@ def create_app(
         openapi_url=None,
         redirect_slashes=False,
         max_body_size=MAX_BODY_BYTES,
-        generate_unique_id_function=lambda route: route.name,
         telemetry={"operation_spans": False},
         routes=[*health_routes(health)],
     )
     refuse_unguarded_routes(routers, actions)
     refuse_threads(routers)
-    for router in routers:
-        app.include_router(router)
+    serve_routes(app, routers)
     app.state.routers = routers
     app.state.fixed_paths = fixed_paths(routers)
     for name, value in state.items():

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator,
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from fastapi import Request, Response
+import fastapi
+from fastapi import FastAPI, Request, Response
 from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import request_params_to_args
-from fastapi.routing import APIRoute, _effective_route_context_var
+from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 
 from chassis.errors import AppError, ErrorDetail, ErrorKind, InvalidInput, MethodNotAllowed, UnknownParameter
@@ -65,10 +66,7 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         if (self.methods or set()) <= MAY_COME_WITHOUT_BODY:
-            # For a router that is included FastAPI makes the field anew, and hands it over by this variable.
-            anew = _effective_route_context_var.get()
             _need_no_body(self.body_field)
-            _need_no_body(anew.body_field if anew else None)
         handle = super().get_route_handler()
         single, repeatable = _query_parameters(self.dependant)
         takes_json = self.body_field is not None and not _is_form(self)
@@ -301,6 +299,20 @@ def all_of(dependant: Dependant) -> Iterator[Dependant]:
 def _split(items: Iterable[tuple[str, str]], repeatable: frozenset[str]) -> Iterator[tuple[str, str]]:
     for name, value in items:
         yield from ((name, part) for part in (value.split(",") if name in repeatable else (value,)))
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return what a document calls an operation: the name of its function."""
+    return route.name
+
+
+def serve_routes(app: FastAPI, routers: Sequence[fastapi.APIRouter]) -> None:
+    """Let an app serve the routes of routers as they are.
+
+    Included, FastAPI would make each of them anew at the first request, with what the app adds to them: nothing here.
+    """
+    for router in routers:
+        app.router.routes.extend(router.routes)
 
 
 def _need_no_body(body_field: ModelField | None) -> None:

@@ -11,7 +11,7 @@ from chassis.web.openapi import bare_example, errors, example, page_example
 from chassis.web.pagination import PagesQuery, PageTooDeep, page_reply
 from chassis.web.preconditions import WantsMinimal
 from chassis.web.replies import NO_STORE, reply
-from chassis.web.routing import public, session_only
+from chassis.web.routing import operation_id, public, session_only
 from fastapi import Form, Request, Response
 
 from auth_service.credentials.errors import InvalidCredentials, TooManyFailures
@@ -39,7 +39,9 @@ from auth_service.users.errors import ACCOUNT_REFUSALS
 from auth_service.users.schemas import UserOut
 
 router = APIRouter(prefix="/api/v1/auth", tags=["auth"])
-form_router = fastapi.APIRouter(prefix="/api/v1/auth", tags=["auth"], route_class=OAuthFormRoute)
+form_router = fastapi.APIRouter(
+    prefix="/api/v1/auth", tags=["auth"], route_class=OAuthFormRoute, generate_unique_id_function=operation_id
+)
 
 LOGIN_REFUSALS = (
     InvalidCredentials,
