@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import BigInteger, BindParameter, Column, FromClause, column, func, literal
+from sqlalchemy import BigInteger, BindParameter, Column, FromClause, bindparam, column, func, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
@@ -17,6 +17,16 @@ def uuids(ids: Iterable[UUID | None]) -> BindParameter[Any]:
 def numbers(values: Iterable[int]) -> BindParameter[Any]:
     """Bind whole numbers as one array."""
     return literal(list(values), ARRAY(BigInteger))
+
+
+def given_uuids(name: str) -> BindParameter[Any]:
+    """Stand for ids that a statement is given under a name as one array, so that it can be made once."""
+    return bindparam(name, type_=ARRAY(PG_UUID(as_uuid=True)))
+
+
+def given_numbers(name: str) -> BindParameter[Any]:
+    """Stand for whole numbers that a statement is given under a name as one array."""
+    return bindparam(name, type_=ARRAY(BigInteger))
 
 
 def rows_of(name: str, **arrays: BindParameter[Any]) -> FromClause:

@@ -4,15 +4,18 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from chassis.db.arrays import numbers, rows_of, uuids
+from chassis.db.arrays import given_numbers, given_uuids, rows_of
 from chassis.db.base import table_of
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
+    Integer,
     RowMapping,
+    Select,
     Update,
     and_,
     any_,
+    bindparam,
     func,
     literal,
     or_,
@@ -35,6 +38,50 @@ ENTERED = UUID(int=0)
 """Stands for all streams: a follower with a position in it began before, and streams that came later are new to it."""
 MAY_BE_TRIED = or_(position.c.retry_at.is_(None), position.c.retry_at <= func.now())
 
+BEHIND = (
+    select(head.c.workspace_id)
+    .outerjoin(
+        position, and_(position.c.follower == bindparam("of_follower"), position.c.stream_id == head.c.workspace_id)
+    )
+    .where(head.c.contiguous_seq > func.coalesce(position.c.seq, 0), MAY_BE_TRIED)
+)
+LOCK_POSITIONS = (
+    select(position, head.c.contiguous_seq)
+    .join(head, head.c.workspace_id == position.c.stream_id)
+    .where(
+        position.c.follower == bindparam("of_follower"),
+        position.c.stream_id == any_(given_uuids("of_streams")),
+        position.c.seq < head.c.contiguous_seq,
+        MAY_BE_TRIED,
+    )
+    .with_for_update(of=position, skip_locked=True)
+)
+
+
+def _move_all() -> Update:
+    moved = rows_of("moved", stream_id=given_uuids("of_streams"), seq=given_numbers("to_seqs"))
+    mine = (position.c.follower == bindparam("of_follower"), position.c.stream_id == moved.c.stream_id)
+    return update(position).where(*mine).values(seq=moved.c.seq, failures=0, retry_at=None)
+
+
+def _events_of_all() -> Select[Any]:
+    bounds = {"after": given_numbers("after_seqs"), "until": given_numbers("until_seqs")}
+    part = rows_of("part", id=given_uuids("of_streams"), **bounds)
+    following = (
+        select(event)
+        .where(event.c.workspace_id == part.c.id, event.c.seq > part.c.after, event.c.seq <= part.c.until)
+        .order_by(event.c.seq)
+        .limit(bindparam("of_each", type_=Integer()))
+        .lateral("following")
+    )
+    query = select(following).select_from(part.join(following, true()))
+    return query.order_by(following.c.workspace_id, following.c.seq)
+
+
+# Made once: making them anew takes longer than what they do.
+MOVE_ALL = _move_all()
+EVENTS_OF_ALL = _events_of_all()
+
 
 async def enter(session: AsyncSession, follower: str) -> None:
     """Put a follower that begins now at the head of every stream; nothing for one that began before."""
@@ -48,12 +95,8 @@ async def enter(session: AsyncSession, follower: str) -> None:
 
 async def behind(reader: AsyncConnection, follower: str) -> Sequence[UUID]:
     """Return the streams in which there is something for a follower now."""
-    query = (
-        select(head.c.workspace_id)
-        .outerjoin(position, and_(position.c.follower == follower, position.c.stream_id == head.c.workspace_id))
-        .where(head.c.contiguous_seq > func.coalesce(position.c.seq, 0), MAY_BE_TRIED)
-    )
-    return (await reader.execute(query)).scalars().all()
+    found: Sequence[UUID] = (await reader.execute(BEHIND, {"of_follower": follower})).scalars().all()
+    return found
 
 
 async def begin_streams(session: AsyncSession, follower: str, stream_ids: Collection[UUID]) -> int:
@@ -79,25 +122,14 @@ async def lock_position(session: AsyncSession, follower: str, stream_id: UUID) -
 
 async def lock_positions(session: AsyncSession, follower: str, stream_ids: Collection[UUID]) -> Sequence[RowMapping]:
     """Return the same of several streams, of those that nobody else is at."""
-    query = (
-        select(position, head.c.contiguous_seq)
-        .join(head, head.c.workspace_id == position.c.stream_id)
-        .where(
-            position.c.follower == follower,
-            position.c.stream_id == any_(uuids(stream_ids)),
-            position.c.seq < head.c.contiguous_seq,
-            MAY_BE_TRIED,
-        )
-        .with_for_update(of=position, skip_locked=True)
-    )
-    return (await session.execute(query)).mappings().all()
+    wanted = {"of_follower": follower, "of_streams": list(stream_ids)}
+    return (await session.execute(LOCK_POSITIONS, wanted)).mappings().all()
 
 
 async def move_all(session: AsyncSession, follower: str, to: Mapping[UUID, int]) -> None:
     """Note that a follower has come further in several streams; needs the locks of its positions."""
-    moved = rows_of("moved", stream_id=uuids(to), seq=numbers(to.values()))
-    mine = (position.c.follower == follower, position.c.stream_id == moved.c.stream_id)
-    await session.execute(update(position).where(*mine).values(seq=moved.c.seq, failures=0, retry_at=None))
+    wanted = {"of_follower": follower, "of_streams": list(to), "to_seqs": list(to.values())}
+    await session.execute(MOVE_ALL, wanted)
 
 
 async def events_after(
@@ -117,18 +149,10 @@ async def events_of_all(
     session: AsyncSession, parts: Mapping[UUID, tuple[int, int]], *, limit: int
 ) -> Sequence[RowMapping]:
     """Return the next events of several streams, at most `limit` of each, those of a stream in order."""
-    after, until = (numbers(part[at] for part in parts.values()) for at in (0, 1))
-    part = rows_of("part", id=uuids(parts), after=after, until=until)
-    following = (
-        select(event)
-        .where(event.c.workspace_id == part.c.id, event.c.seq > part.c.after, event.c.seq <= part.c.until)
-        .order_by(event.c.seq)
-        .limit(limit)
-        .lateral("following")
-    )
-    query = select(following).select_from(part.join(following, true()))
-    query = query.order_by(following.c.workspace_id, following.c.seq)
-    return (await session.execute(query)).mappings().all()
+    after, until = ([part[at] for part in parts.values()] for at in (0, 1))
+    wanted = {"of_streams": list(parts), "after_seqs": after, "until_seqs": until, "of_each": limit}
+    rows: Sequence[RowMapping] = (await session.execute(EVENTS_OF_ALL, wanted)).mappings().all()
+    return rows
 
 
 async def move(session: AsyncSession, follower: str, stream_id: UUID, *, to: int) -> None:

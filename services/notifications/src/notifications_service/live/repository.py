@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.db.arrays import numbers, rows_of, uuids
+from chassis.db.arrays import given_numbers, given_uuids, numbers, rows_of, uuids
 from chassis.db.base import table_of
 from chassis.db.projections import put_unless_newer
 from chassis.db.purging import delete_batch
 from sqlalchemy import (
-    ColumnElement,
     RowMapping,
+    Select,
     Text,
     any_,
     delete,
@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from notifications_service.live.models import (
     Membership,
@@ -49,6 +50,54 @@ LOOKED_AT_ONCE = 1000
 IS_COMMENT_DELETED = event.c.type == literal_column("'comment.deleted.v1'")
 SUBJECT = literal_column("frame ->> 'subject'", Text)
 
+OF_STREAMS = given_uuids("of_streams")
+LOCK = (
+    select(head.c.workspace_id, head.c.contiguous_seq)
+    .where(head.c.workspace_id == any_(OF_STREAMS))
+    .order_by(head.c.workspace_id)
+    .with_for_update()
+)
+
+
+def _lock_if_known() -> Select[Any]:
+    """Return the same for streams of which all are known; where one is not, nothing is locked."""
+    known = head.alias("known")
+    count = select(func.count()).where(known.c.workspace_id == any_(OF_STREAMS)).scalar_subquery()
+    return LOCK.where(count == func.cardinality(OF_STREAMS))
+
+
+def _move_heads() -> ReturningUpdate[Any]:
+    moved = rows_of("moved", stream_id=OF_STREAMS, seq=given_numbers("to_seqs"))
+    said = func.pg_notify(CHANNEL, func.concat(head.c.workspace_id, " ", moved.c.seq))
+    statement = update(head).where(head.c.workspace_id == moved.c.stream_id).values(contiguous_seq=moved.c.seq)
+    return statement.returning(said)
+
+
+def _ends_of_runs_of_all() -> Select[Any]:
+    asked = rows_of("asked", id=OF_STREAMS, seq=given_numbers("after_seqs"))
+    following = (
+        select(event.c.seq)
+        .where(event.c.workspace_id == asked.c.id, event.c.seq > asked.c.seq)
+        .order_by(event.c.seq)
+        .limit(LOOKED_AT_ONCE)
+        .lateral("following")
+    )
+    place = func.row_number().over(partition_by=asked.c.id, order_by=following.c.seq)
+    numbered = (
+        select(asked.c.id, asked.c.seq.label("before"), following.c.seq, place.label("place"))
+        .select_from(asked.join(following, true()))
+        .subquery("numbered")
+    )
+    # As long as there is no gap, the number of an event is its place after where we were.
+    in_run = numbered.c.seq == numbered.c.before + numbered.c.place
+    return select(numbered.c.id, func.max(numbered.c.seq)).where(in_run).group_by(numbered.c.id)
+
+
+# Made once: making them anew takes longer than what they do.
+LOCK_IF_KNOWN = _lock_if_known()
+MOVE_HEADS = _move_heads()
+ENDS_OF_RUNS = _ends_of_runs_of_all()
+
 
 async def add_missing(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Keep events; a second one for the same place is the same one."""
@@ -69,27 +118,17 @@ async def lock_heads(session: AsyncSession, streams: Collection[UUID]) -> dict[U
     asked = sorted(set(streams))
     if not asked:
         return {}
-    found = await _lock_known(session, asked, where=_are_known(asked))
+    found = await _locked(session, LOCK_IF_KNOWN, asked)
     if not found:
         # Nothing is held while a new one is made, since who makes the same one may want what we would hold.
         new = insert(head).values([{"workspace_id": one, "contiguous_seq": 0} for one in asked])
         await session.execute(new.on_conflict_do_nothing())
-        found = await _lock_known(session, asked)
+        found = await _locked(session, LOCK, asked)
     return found
 
 
-def _are_known(streams: Sequence[UUID]) -> ColumnElement[bool]:
-    known = head.alias("known")
-    count = select(func.count()).where(known.c.workspace_id == any_(uuids(streams))).scalar_subquery()
-    return count == len(streams)
-
-
-async def _lock_known(
-    session: AsyncSession, streams: Iterable[UUID], *, where: ColumnElement[bool] | None = None
-) -> dict[UUID, int]:
-    locked = select(head.c.workspace_id, head.c.contiguous_seq).where(head.c.workspace_id == any_(uuids(streams)))
-    locked = locked if where is None else locked.where(where)
-    found = await session.execute(locked.order_by(head.c.workspace_id).with_for_update())
+async def _locked(session: AsyncSession, statement: Select[Any], streams: Sequence[UUID]) -> dict[UUID, int]:
+    found = await session.execute(statement, {"of_streams": streams})
     return {row.workspace_id: row.contiguous_seq for row in found}
 
 
@@ -104,10 +143,7 @@ async def advance_heads(session: AsyncSession, before: Mapping[UUID, int]) -> di
 
 async def move_heads(session: AsyncSession, after: Mapping[UUID, int]) -> None:
     """Let streams be read up to numbers, which is said at commit. Needs their locks."""
-    moved = rows_of("moved", stream_id=uuids(after), seq=numbers(after.values()))
-    said = func.pg_notify(CHANNEL, func.concat(head.c.workspace_id, " ", moved.c.seq))
-    statement = update(head).where(head.c.workspace_id == moved.c.stream_id).values(contiguous_seq=moved.c.seq)
-    await session.execute(statement.returning(said))
+    await session.execute(MOVE_HEADS, {"of_streams": list(after), "to_seqs": list(after.values())})
 
 
 async def _ends_of_runs(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
@@ -122,24 +158,8 @@ async def _ends_of_runs(session: AsyncSession, before: Mapping[UUID, int]) -> di
 
 
 async def _ends_of_next_runs(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
-    asked = rows_of("asked", id=uuids(before), seq=numbers(before.values()))
-    following = (
-        select(event.c.seq)
-        .where(event.c.workspace_id == asked.c.id, event.c.seq > asked.c.seq)
-        .order_by(event.c.seq)
-        .limit(LOOKED_AT_ONCE)
-        .lateral("following")
-    )
-    place = func.row_number().over(partition_by=asked.c.id, order_by=following.c.seq)
-    numbered = (
-        select(asked.c.id, asked.c.seq.label("before"), following.c.seq, place.label("place"))
-        .select_from(asked.join(following, true()))
-        .subquery("numbered")
-    )
-    # As long as there is no gap, the number of an event is its place after where we were.
-    in_run = numbered.c.seq == numbered.c.before + numbered.c.place
-    query = select(numbered.c.id, func.max(numbered.c.seq)).where(in_run).group_by(numbered.c.id)
-    return {row[0]: row[1] for row in await session.execute(query)}
+    wanted = {"of_streams": list(before), "after_seqs": list(before.values())}
+    return {row[0]: row[1] for row in await session.execute(ENDS_OF_RUNS, wanted)}
 
 
 async def put_membership(session: AsyncSession, values: Mapping[str, Any]) -> None:
