@@ -24,8 +24,8 @@ POSTS = "SELECT event_id::text, target_id::text, user_id, collapse_key, spacing_
 
 
 @pytest.fixture
-async def follow(database, rows, book):
-    """Lets the follower of chats walk to the end of a world's stream."""
+async def follow(database, rows, clean):
+    """Lets the follower of chats walk to the end of a world's stream: from the start, so past no others."""
     stop = asyncio.Event()
     running = asyncio.create_task(FollowerRunner(database, [Follower(CHAT.name, CHAT.work, "start")]).run(stop))
 
