@@ -530,16 +530,19 @@ async def test_j1_a_task_of_long_ago_is_known_by_its_card(service, scene, feed, 
 
 async def test_j1_what_one_is_told_of_a_task_is_filtered_by_the_task_as_it_is_then(service, scene, tell, rows):
     """What happens to a task is in its workspace's stream, and not in one's own: nothing is remembered there."""
-    task = uuid7()
-    data = {"id": str(task), "workspace_id": str(scene.world.id), "project_id": str(scene.one), "priority": "low"}
+    task, urgent = uuid7(), uuid7()
+    place = {"workspace_id": scene.world.id, "project_id": scene.one}
+    data = {**{name: str(value) for name, value in place.items()}, "id": str(task), "priority": "low"}
+    high = json.dumps({**data, "priority": "high"})
     await rows(CARD, t=task, w=scene.world.id, p=scene.one, data=json.dumps(data))
-    about = {"workspace_id": scene.world.id, "project_id": scene.one, "task_id": task}
+    await rows(CARD, t=urgent, w=scene.world.id, p=scene.one, data=high)
     async with service.reading(scene.ann, query={"scopes": "me", "filter": "priority >= high"}) as reader:
-        await tell(scene.ann, "while it is low", **about)
-        assert await reader.is_idle()
-        high = json.dumps({**data, "priority": "high"})
+        await tell(scene.ann, "while it is low", **place, task_id=task)
+        # What comes after it shows that it was judged.
+        await tell(scene.ann, "of another", **place, task_id=urgent)
+        assert (await reader.frame())["data"]["text"] == "of another"
         await rows(
             "UPDATE notifications.task_card SET data = CAST(:data AS jsonb) WHERE task_id = :t", t=task, data=high
         )
-        await tell(scene.ann, "while it is high", **about)
+        await tell(scene.ann, "while it is high", **place, task_id=task)
         assert (await reader.frame())["data"]["text"] == "while it is high"
