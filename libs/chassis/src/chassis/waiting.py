@@ -1,4 +1,4 @@
-"""Waiting for one of several events."""
+"""Waiting for one of several events, or for a moment."""
 
 import asyncio
 
@@ -11,3 +11,10 @@ async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None
     finally:
         for waiter in waiters:
             waiter.cancel()
+
+
+async def until(moment: float, *events: asyncio.Event) -> None:
+    """Wait until it is `moment` by the clock of the loop, or one of the events is set; not at all when it is past."""
+    left = moment - asyncio.get_running_loop().time()
+    if left > 0:
+        await first_of(*events, seconds=left)

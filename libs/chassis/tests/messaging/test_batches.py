@@ -90,3 +90,43 @@ async def test_while_a_batch_is_worked_on_the_next_one_gathers():
     gate.set()
     assert await asyncio.gather(first, *others) == [str(number) for number in range(51)]
     assert sizes == [1, 32, 18]
+
+
+async def test_what_comes_soon_after_a_batch_gathers_until_there_is_a_full_one():
+    sizes = []
+
+    async def together(pieces):
+        sizes.append(len(pieces))
+        return [str(one) for one in pieces]
+
+    async def alone(piece):
+        sizes.append(1)
+        return str(piece)
+
+    batches = Batches(together, alone, gather_seconds=3600)
+    assert await batches.work(0) == "0"
+    some = [asyncio.create_task(batches.work(number)) for number in range(1, 32)]
+    done, _ = await asyncio.wait(some, timeout=0.05)
+    assert (sizes, done) == ([1], set())
+    last = asyncio.create_task(batches.work(32))
+    assert await asyncio.gather(*some, last) == [str(number) for number in range(1, 33)]
+    assert sizes == [1, 32]
+
+
+async def test_what_comes_soon_after_a_batch_gathers_until_it_is_time():
+    sizes = []
+
+    async def together(pieces):
+        sizes.append(len(pieces))
+        return [str(one) for one in pieces]
+
+    async def alone(piece):
+        sizes.append(1)
+        return str(piece)
+
+    batches = Batches(together, alone, gather_seconds=0.2)
+    assert await batches.work(0) == "0"
+    first = asyncio.create_task(batches.work(1))
+    await asyncio.sleep(0.01)
+    assert await asyncio.gather(first, batches.work(2)) == ["1", "2"]
+    assert sizes == [1, 2]

@@ -44,13 +44,14 @@ class Consumer:
     """A handler with its queue; made by the decorator `consumer` and listed in the service's worker.
 
     With `handle_all`, what waits is handled in batches of up to 32, each in one transaction; one that fails is handled
-    event by event.
+    event by event. Between the beginnings of two batches that are not full are `gather_seconds` or more.
     """
 
     queue: Queue
     handle: EventHandler
     sources: frozenset[str] | None = None
     handle_all: BatchHandler | None = None
+    gather_seconds: float = 0.0
 
     def takes(self, event: EventEnvelope) -> bool:
         """Tell whether an event is from a service whose events are taken; with None they are from all."""
@@ -73,16 +74,19 @@ def consumer(
 
 
 def batch_consumer(
-    *, queue: str, types: Sequence[str], sources: Sequence[str] | None = None
+    *, queue: str, types: Sequence[str], sources: Sequence[str] | None = None, gather_seconds: float = 0.0
 ) -> Callable[[BatchHandler], Consumer]:
-    """Declare a consumer that takes many events at once, those of one key among them, in whatever order they come."""
+    """Declare a consumer that takes many events at once, those of one key among them, in whatever order they come.
+
+    While many come, more of them come together where batches wait for `gather_seconds` after each other.
+    """
 
     def declare(handler: BatchHandler) -> Consumer:
         async def handle(event: EventEnvelope, session: AsyncSession) -> None:
             await handler([event], session)
 
         taken = None if sources is None else frozenset(sources)
-        return Consumer(Queue(queue, tuple(types), ordered=False), handle, taken, handler)
+        return Consumer(Queue(queue, tuple(types), ordered=False), handle, taken, handler, gather_seconds)
 
     return declare
 
@@ -105,7 +109,7 @@ class ConsumerRunner:
         self._transport = transport
         self._consumer = consumer
         self._queue = consumer.queue
-        self._batches = Batches(self._work_on_all, self._work)
+        self._batches = Batches(self._work_on_all, self._work, gather_seconds=consumer.gather_seconds)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set or we are cancelled, then finish what is in flight."""

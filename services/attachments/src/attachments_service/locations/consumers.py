@@ -26,6 +26,8 @@ WORKSPACE_DELETED = "workspace.deleted.v1"
 @batch_consumer(
     queue="attachments.locations",
     types=["task.*.v1", "member.*.v1", "project.*.v1", "project_member.*.v1", "task_share.*.v1", "workspace.*.v1"],
+    # What is not known here yet is asked of the tasks service.
+    gather_seconds=0.1,
 )
 async def on_change(events: Sequence[EventEnvelope], session: AsyncSession) -> None:
     """Take in changes, in whatever order; one that is older than what is known changes nothing."""
