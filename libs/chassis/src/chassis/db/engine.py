@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -33,17 +33,20 @@ KEPT_STATEMENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The engines of one process and the factory of its writing sessions."""
+    """The engines of one process and the factory of its writing sessions.
+
+    `primary` is the writer's server, for statements that stand alone: reads that a lagging replica must not answer.
+    """
 
     writer: AsyncEngine
     reader: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     replica: Replica | None = None
+    primary: AsyncEngine = field(init=False)
 
-    @property
-    def primary(self) -> AsyncEngine:
-        """The writer's server, for statements that stand alone: reads that a lagging replica must not answer."""
-        return self.writer.execution_options(isolation_level="AUTOCOMMIT")
+    def __post_init__(self) -> None:
+        # Made once: to make one takes longer than most of what it is asked.
+        object.__setattr__(self, "primary", self.writer.execution_options(isolation_level="AUTOCOMMIT"))
 
     @property
     def reported(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
