@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     RowMapping,
     Select,
+    Text,
     Update,
     and_,
     any_,
@@ -86,12 +87,20 @@ async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:
     return added
 
 
-async def hold_channel(session: AsyncSession, channel: str) -> None:
-    """Let nobody else claim deliveries of a channel until the transaction ends.
+async def hold_channel(session: AsyncSession, channel: str) -> bool:
+    """Let nobody else claim deliveries of a channel until the transaction ends; return whether there are any to claim.
 
-    What is one message to one target is so only if claims come one after the other.
+    What is one message to one target is so only if claims come one after the other. Of what comes in while we wait for
+    the others the senders are told.
     """
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"delivery:{channel}", 0))))
+    held = await session.execute(_holding(), {"of_channel": channel, "name": f"delivery:{channel}"})
+    return bool(held.one().is_any)
+
+
+@cache
+def _holding() -> Select[Any]:
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text()), 0))
+    return select(lock, exists().where(WAITS, delivery.c.channel == OF_CHANNEL, IS_DUE).label("is_any"))
 
 
 async def expire(session: AsyncSession, channel: str) -> bool:

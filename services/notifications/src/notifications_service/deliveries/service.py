@@ -124,7 +124,8 @@ async def claim_deliveries(session: AsyncSession, *, channel: str, limit: int, p
 
     What is not to be sent any more is given up, and what is not to be sent yet waits.
     """
-    await repository.hold_channel(session, channel)
+    if not await repository.hold_channel(session, channel):
+        return Claimed([], has_more=False)
     await repository.expire(session, channel)
     await repository.space(session, channel)
     chosen = await repository.choose(session, channel, limit=limit)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Integer,
+    Interval,
     RowMapping,
     String,
+    Text,
     any_,
     bindparam,
     case,
@@ -24,8 +27,9 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from tasks_service.jobs.models import Job, JobItem
 from tasks_service.jobs.rules import CANCELLED, FAILED, OPEN, PENDING, QUEUED, RUNNING, SUCCEEDED
@@ -172,6 +176,13 @@ async def take(session: AsyncSession, kinds: Collection[str], lease: timedelta) 
 
     Whoever had it before can commit nothing any more.
     """
+    wanted = {"of_kinds": list(kinds), "lease": lease}
+    found: RowMapping | None = (await session.execute(_taking(), wanted)).mappings().one_or_none()
+    return found
+
+
+@cache
+def _taking() -> ReturningUpdate[Any]:
     others = job.alias("others")
     under_way = (
         select(func.count())
@@ -180,26 +191,25 @@ async def take(session: AsyncSession, kinds: Collection[str], lease: timedelta) 
     )
     next_one = (
         select(job.c.id)
-        .where(FREE, job.c.kind.in_(kinds))
+        .where(FREE, job.c.kind == any_(bindparam("of_kinds", type_=ARRAY(Text))))
         .order_by(under_way, job.c.lease_until, job.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
-    statement = (
+    return (
         update(job)
         .where(job.c.id == next_one)
         .values(
             status=RUNNING,
             started_at=func.coalesce(job.c.started_at, NOW),
-            lease_until=NOW + lease,
+            lease_until=NOW + bindparam("lease", type_=Interval()),
             fence=job.c.fence + 1,
             takings=job.c.takings + 1,
             version=job.c.version + case((job.c.status == QUEUED, 1), else_=0),
         )
         .returning(*job.c)
     )
-    return (await session.execute(statement)).mappings().one_or_none()
 
 
 async def is_awaited(reader: Reader, kinds: Collection[str]) -> bool:
