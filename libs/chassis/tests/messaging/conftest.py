@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from testkit.databases import PATIENCE, create_database
 from testkit.sample import Base
+from testkit.servers import Server
 
 DELAYS = (0.1, 0.2)
 
@@ -76,6 +77,14 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
     yield found
     for transport in found.opened:
         await transport.close()
+
+
+@pytest.fixture
+async def own_streams(own_valkey: Server) -> AsyncIterator[StreamsTransport]:
+    """A streams broker of one test. It is closed after what uses it in `tasks` has ended, where those come later."""
+    transport = StreamsTransport(own_valkey.url)
+    yield transport
+    await transport.close()
 
 
 @pytest.fixture

@@ -281,13 +281,13 @@ async def test_r46_an_event_that_is_too_large_is_parked_and_its_stream_goes_on(d
     stop.set()
 
 
-async def test_r46_a_stream_with_a_backlog_does_not_hold_up_the_others(database, own_valkey, tasks, make_event):
+async def test_r46_a_stream_with_a_backlog_does_not_hold_up_the_others(database, own_streams, tasks, make_event):
     """The streams sort before and after the one with the backlog; each has its turn in every batch."""
     stop, taken = asyncio.Event(), []
     busy, early, late = (UUID(int=number) for number in (2, 1, 3))
     await write(database, *(make_event(busy, n) for n in range(1, 101)))
     await write(database, *(make_event(stream, n) for stream in (early, late) for n in range(1, 26)))
-    transport = StreamsTransport(own_valkey.url, prefix="t")
+    transport = own_streams
     await transport.declare(Queue("q", ("thing.*.v1",)))
 
     async def take(one):
@@ -310,12 +310,11 @@ async def test_r46_a_stream_with_a_backlog_does_not_hold_up_the_others(database,
         assert [sequence for one, sequence in taken if one == stream] == list(range(1, count + 1))
     assert max(taken.index((stream, 25)) for stream in (early, late)) < taken.index((busy, 41))
     stop.set()
-    await transport.close()
 
 
-async def test_r46_a_commit_wakes_the_relay(database, own_valkey, tasks, make_event):
+async def test_r46_a_commit_wakes_the_relay(database, own_streams, tasks, make_event):
     """It polls once a minute here, so that only the wake-up can be in time."""
-    stop, transport = asyncio.Event(), StreamsTransport(own_valkey.url, prefix="t")
+    stop, transport = asyncio.Event(), own_streams
     await transport.declare(Queue("q", ("thing.*.v1",)))
     tasks(OutboxRelay(database, outbox_source(OUTBOX, service="sample"), transport, poll_seconds=60).run(stop))
 
@@ -326,7 +325,6 @@ async def test_r46_a_commit_wakes_the_relay(database, own_valkey, tasks, make_ev
         await write(database, make_event())
         await eventually(lambda count=count: all_sent(count), seconds=5)
     stop.set()
-    await transport.close()
 
 
 async def test_r47_redrive_goes_through_a_large_outbox_and_takes_what_is_wanted_only(database, own_valkey, make_event):
@@ -369,9 +367,11 @@ async def test_of_two_relays_one_works_and_the_other_takes_over(database, broker
     second_stop.set()
 
 
-async def test_events_written_while_the_broker_is_away_leave_when_it_is_back(database, own_valkey, tasks, make_event):
+async def test_events_written_while_the_broker_is_away_leave_when_it_is_back(
+    database, own_valkey, own_streams, tasks, make_event
+):
     stop, stream = asyncio.Event(), uuid7()
-    transport = StreamsTransport(own_valkey.url, prefix="t")
+    transport = own_streams
     await transport.declare(Queue("q", ("thing.*.v1",)))
     tasks(relay(database, transport).run(stop))
     own_valkey.kill()
@@ -386,7 +386,6 @@ async def test_events_written_while_the_broker_is_away_leave_when_it_is_back(dat
     async with database.reader.connect() as connection:
         assert (await connection.execute(select(func.max(OUTBOX.c.attempts)))).scalar_one() == 0
     stop.set()
-    await transport.close()
 
 
 def test_an_event_survives_the_wire_and_has_a_size_limit(make_event):
@@ -406,10 +405,10 @@ class RedriveSettings:
 
 
 async def test_r47_redrive_brings_back_parked_events_and_dead_letters(
-    database, sample_url, own_valkey, tasks, make_event
+    database, sample_url, own_valkey, own_streams, tasks, make_event
 ):
     stop, taken, accept = asyncio.Event(), [], asyncio.Event()
-    transport, source = StreamsTransport(own_valkey.url), outbox_source(OUTBOX, service="sample")
+    transport, source = own_streams, outbox_source(OUTBOX, service="sample")
     event = make_event()
     await write(database, event)
     async with database.writer.begin() as connection:
@@ -461,10 +460,11 @@ async def test_r47_redrive_brings_back_parked_events_and_dead_letters(
     await eventually(sent_again)
     assert taken == [event.event_id]
     stop.set()
-    await transport.close()
 
 
-async def test_queues_that_are_declared_before_the_first_event_miss_none(database, own_valkey, tasks, make_event):
+async def test_queues_that_are_declared_before_the_first_event_miss_none(
+    database, own_valkey, own_streams, tasks, make_event
+):
     """Two services install at once: the one that comes up first publishes while the other has no consumer yet."""
     stop, taken = asyncio.Event(), []
 
@@ -482,7 +482,7 @@ async def test_queues_that_are_declared_before_the_first_event_miss_none(databas
     declaring = tasks(declare_queues(broker, [early.queue, late.queue]))
     own_valkey.start()
     await declaring
-    transport = StreamsTransport(own_valkey.url)
+    transport = own_streams
     tasks(OutboxRelay(database, source, transport).run(stop))
     tasks(ConsumerRunner(database, INBOX, transport, early).run(stop))
     event = make_event()
@@ -499,7 +499,6 @@ async def test_queues_that_are_declared_before_the_first_event_miss_none(databas
 
     await eventually(arrived)
     stop.set()
-    await transport.close()
 
 
 class Unmet(BaseModel):

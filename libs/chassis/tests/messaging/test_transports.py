@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import redis.asyncio as redis
 from chassis.broker.port import BrokerUnavailable, Message, Queue, Reject, Retry, Unroutable
-from chassis.broker.streams import StreamsTransport
 from chassis.ids import uuid7
 from testkit.proxy import proxied
 from testkit.topics import matches
@@ -232,8 +231,8 @@ async def settled(transport, queue):
     return await transport.depth(queue.name) == 0
 
 
-async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, tasks):
-    transport, queue = StreamsTransport(own_valkey.url, prefix="t"), Queue("q", ("thing.#",))
+async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, own_streams, tasks):
+    transport, queue = own_streams, Queue("q", ("thing.#",))
     await transport.declare(queue)
     seen = []
 
@@ -265,12 +264,11 @@ async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, tasks)
         return second.id in seen
 
     await eventually(second_came)
-    await transport.close()
 
 
-async def test_what_is_done_at_the_same_time_is_settled_at_once_by_a_streams_broker(own_valkey, tasks):
+async def test_what_is_done_at_the_same_time_is_settled_at_once_by_a_streams_broker(own_valkey, own_streams, tasks):
     """Thirty deliveries that end together cost a round trip or two, and one that fails is delivered again alone."""
-    transport, queue = StreamsTransport(own_valkey.url, prefix="t"), Queue("q", ("thing.#",), ordered=False)
+    transport, queue = own_streams, Queue("q", ("thing.#",), ordered=False)
     server = redis.Redis.from_url(own_valkey.url)
     await transport.declare(queue)
     seen, together = Counter(), asyncio.Barrier(30)
@@ -290,12 +288,11 @@ async def test_what_is_done_at_the_same_time_is_settled_at_once_by_a_streams_bro
         return await transport.depth(queue.name) == 0 and await transport.dead(queue.name) == 1
 
     await eventually(is_settled)
-    pending = await server.xpending("{t}:queue:q", "consumers")
+    pending = await server.xpending("{taskloom}:queue:q", "consumers")
     # One is the script's that buries.
     assert (await server.info("commandstats"))["cmdstat_xack"]["calls"] <= 4
     assert (pending["pending"], set(seen.values()), len(seen)) == (0, {1}, 30)
     await server.aclose()
-    await transport.close()
 
 
 PATTERNS = {
