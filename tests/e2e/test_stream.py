@@ -18,7 +18,7 @@ class Events:
 
     async def next(self):
         event = {}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 line = (await anext(self._lines)).rstrip("\r\n")
                 if not line and "data" in event:
@@ -65,7 +65,7 @@ async def test_j7_socket_goes_on_with_the_next_access_token_of_its_login(api, ba
     async with websockets.connect(address, additional_headers=user.headers) as socket:
 
         async def told(kind):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while (frame := json.loads(await socket.recv()))["type"] != kind:
                     pass
             return frame
