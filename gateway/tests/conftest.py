@@ -282,7 +282,7 @@ class Running:
         return f"ws://127.0.0.1:{self.port}/api/v1/ws"
 
     def client(self, **options: Any) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(base_url=self.url, timeout=60, **options)
+        return httpx2.AsyncClient(base_url=self.url, timeout=20, **options)
 
 
 Start = Callable[..., AbstractAsyncContextManager[Running]]

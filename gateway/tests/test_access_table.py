@@ -54,7 +54,7 @@ async def credentials(api, auth):
     async def marks_are_known():
         return auth.asked > asked + 1
 
-    await eventually(marks_are_known, seconds=20)
+    await eventually(marks_are_known, seconds=5)
     return {
         "anonymous": {},
         "expired token": old.headers,

@@ -167,7 +167,7 @@ UNREADABLE_HANDSHAKES = {
 async def test_r16_handshake_is_answered_whatever_it_is_and_never_left_open(process, connect, services, data, status):
     async with connect(process.port) as raw:
         await raw.send(data)
-        answer = await raw.answer(seconds=20)
+        answer = await raw.answer(seconds=3)
         assert (answer.status, answer.code) == (status, CODES[status])
         assert answer.headers["ratelimit-policy"].startswith('"anonymous"')
         assert await raw.is_closed()
@@ -302,7 +302,7 @@ async def test_r16_head_that_does_not_come_in_time_408_and_closed(process, conne
             answer = await raw.answer()
         assert (answer.status, answer.code) == (408, "HEAD_TIMEOUT")
         assert await raw.is_closed()
-        assert 0.4 < time.monotonic() - began < 20
+        assert 0.4 < time.monotonic() - began < 4
 
 
 async def test_r16_head_that_drips_408(process, connect):
@@ -322,7 +322,7 @@ async def test_r16_head_that_drips_408(process, connect):
 
 async def test_r16_connection_on_which_nothing_comes_is_closed(process, connect):
     async with connect(process.port) as raw:
-        assert await raw.is_closed(seconds=20)
+        assert await raw.is_closed(seconds=4)
 
 
 async def test_r16_body_that_goes_on_after_the_answer_is_cut_off(process, connect):
@@ -337,7 +337,7 @@ async def test_r16_body_that_goes_on_after_the_answer_is_cut_off(process, connec
                     await asyncio.sleep(0.05)
 
         dripping = asyncio.create_task(drip())
-        assert await raw.is_closed(seconds=20)
+        assert await raw.is_closed(seconds=4)
         dripping.cancel()
 
 
@@ -354,13 +354,13 @@ async def test_r16_idle_connection_is_closed(start, connect):
         for _ in range(2):
             await raw.send(OK)
             assert (await raw.answer()).status == 200
-        assert await raw.is_closed(seconds=20)
+        assert await raw.is_closed(seconds=3)
         async with connect(gateway.port) as other:
             data = request(b"POST /api/v1/nothing HTTP/1.1", b"Host: localhost", b"Content-Length: 2")
             await other.send(data + b"a")
             assert (await other.answer()).status == 404
             await other.send(b"b")
-            assert await other.is_closed(seconds=20)
+            assert await other.is_closed(seconds=3)
 
 
 async def test_r16_connections_of_an_address_are_limited_and_come_back(process, connect):
@@ -428,7 +428,7 @@ async def test_r16_client_that_reads_nothing_is_cut_off(services, start, connect
         raw.writer.transport.pause_reading()
         target = b"/api/v1/attachments/x/content"
         await raw.send(get(b"Authorization: Bearer " + user.token.encode(), target=target))
-        await asyncio.wait_for(ended.wait(), 20)
+        await asyncio.wait_for(ended.wait(), 10)
 
 
 class Held:

@@ -187,7 +187,7 @@ async def test_e9_nothing_is_read_of_who_has_no_place_left(start, auth, connect,
         async with connect(gateway.port) as connection:
             head = f"POST {BULK} HTTP/1.1\r\nhost: localhost\r\nauthorization: {user.headers['authorization']}\r\n"
             await connection.send(f"{head}content-type: application/json\r\ncontent-length: 900000\r\n\r\n".encode())
-            answer = await asyncio.wait_for(connection.answer(), 20)
+            answer = await asyncio.wait_for(connection.answer(), 4)
             assert (answer.status, answer.code, answer.headers["x-ratelimit-cost"]) == (429, "RATE_LIMITED", "1")
     assert len(tasks.requests) == 1
 

@@ -121,7 +121,7 @@ async def test_document_while_a_service_is_down_has_the_rest_and_heals(start, se
         async def healed():
             return "/api/v1/attachments/{attachment_id}" in (await api.get("/openapi.json")).json()["paths"]
 
-        assert await eventually(healed, seconds=20)
+        assert await eventually(healed, seconds=5)
 
 
 async def test_document_comes_although_nobody_listens_and_is_complete_later(
@@ -238,7 +238,7 @@ async def test_r64_status_is_asked_for_once_a_second_and_redirects_are_not_follo
                 await api.get("/api/v1/status")
                 return len(asked) == 2
 
-            await eventually(asked_again, seconds=20)
+            await eventually(asked_again, seconds=4)
 
 
 def coded_literals(folder):

@@ -136,7 +136,7 @@ async def test_events_of_a_service_that_is_of_before_or_away_come_later(start, r
         async def healed():
             return await listed(api) == ["file.put", "thing.made"]
 
-        assert await eventually(healed, seconds=20)
+        assert await eventually(healed, seconds=5)
         services.tasks.events = ["broken"]
         assert await listed(api) == ["file.put", "thing.made"]
 

@@ -45,7 +45,7 @@ async def test_r25_upload_flows_in_bounded_memory_and_is_not_collected(gateway, 
     async def blocks():
         yield block
         # Nothing more is sent before the service has the beginning.
-        await asyncio.wait_for(seen["first"].wait(), 20)
+        await asyncio.wait_for(seen["first"].wait(), 5)
         for _ in range(79):
             yield block
 
@@ -67,7 +67,7 @@ async def test_r25_download_flows_in_bounded_memory_and_begins_before_it_ends(ga
     async def send_on(_scope, _receive, send):
         await start_answer(send, 200, [(b"content-length", b"%d" % (len(block) * 80))])
         await part(send, block)
-        await asyncio.wait_for(received_first.wait(), 20)
+        await asyncio.wait_for(received_first.wait(), 5)
         for _ in range(79):
             await part(send, block)
         await part(send, b"", more=False)
@@ -133,23 +133,17 @@ async def test_r16_body_to_the_gateway_itself_is_limited_413(api, user, is_refus
         for _ in range(20):
             yield b"x" * 65536
 
-    async def refusal(make):
-        try:
-            return await api.post("/api/v1/ws-tickets", content=make(), headers=user.headers)
-        except httpx2.TransportError:
-            # The rest of the body took longer than the two seconds for which the gateway takes it.
-            return None
-
-    for make in (lambda: b"x" * (MB + 1), chunks):
-        answer = await eventually(lambda make=make: refusal(make))
-        is_refused(answer, 413, "PAYLOAD_TOO_LARGE")
+    for content in (b"x" * (MB + 1), chunks()):
+        is_refused(
+            await api.post("/api/v1/ws-tickets", content=content, headers=user.headers), 413, "PAYLOAD_TOO_LARGE"
+        )
 
 
 async def test_r16_refused_body_that_waits_for_consent_is_never_asked_for(gateway, connect, user):
     async with connect(gateway.port) as raw:
         fields = [b"POST /api/v1/tasks HTTP/1.1", b"Host: localhost", bearer(user), b"Content-Length: 2000000"]
         await raw.send(b"\r\n".join([*fields, b"Expect: 100-continue", b"", b""]))
-        answer = await raw.answer(seconds=20)
+        answer = await raw.answer(seconds=3)
         assert (answer.status, answer.code) == (413, "PAYLOAD_TOO_LARGE")
 
 
@@ -164,10 +158,10 @@ async def send_slowly(gateway, connect, user, declared):
         began = time.monotonic()
         fields = [b"POST /api/v1/tasks HTTP/1.1", b"Host: localhost", bearer(user), b"Content-Length: %d" % declared]
         await raw.send(b"\r\n".join([*fields, b"", b""]) + b"x" * 100)
-        answer = await raw.answer(seconds=20)
+        answer = await raw.answer(seconds=9)
         assert (answer.status, answer.code) == (408, "BODY_TIMEOUT")
         assert answer.headers["connection"] == "close"
-        assert 4.5 < time.monotonic() - began < 20
+        assert 4.5 < time.monotonic() - began < 8
         assert await raw.is_closed()
 
 
@@ -335,11 +329,11 @@ async def test_r25_answer_that_never_really_began_is_a_refusal(
 
 
 async def test_r25_service_that_does_not_answer_504_after_three_seconds(start, services, user, is_refused):
-    services.tasks.behave = lambda *_: asyncio.sleep(60)
+    services.tasks.behave = lambda *_: asyncio.sleep(8)
     async with start() as gateway, gateway.client() as api:
         began = time.monotonic()
         is_refused(await api.get(PATH, headers=user.headers), 504, "UPSTREAM_TIMEOUT")
-        assert 2.5 < time.monotonic() - began < 20
+        assert 2.5 < time.monotonic() - began < 4.5
         assert len(services.tasks.requests) == 1
 
 
@@ -379,4 +373,4 @@ async def test_r25_client_that_goes_away_ends_the_request_to_the_service(gateway
             return services.tasks.requests
 
         await eventually(arrived)
-    await asyncio.wait_for(disconnected.wait(), 20)
+    await asyncio.wait_for(disconnected.wait(), 2)

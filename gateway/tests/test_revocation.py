@@ -10,7 +10,7 @@ from testkit.waiting import eventually
 PATH = "/api/v1/tasks"
 
 
-async def ends(api, user, *, seconds=20.0):
+async def ends(api, user, *, seconds=2.0):
     """Wait for the first refusal and return it."""
 
     async def refusal():
@@ -68,7 +68,7 @@ async def test_r6_mark_ends_open_sockets_4401(gateway, auth, user, kind):
             auth.revoke_session(user.session)
         else:
             auth.revoke_user(user.id, before=now)
-        await asyncio.wait_for(socket.wait_closed(), 20)
+        await asyncio.wait_for(socket.wait_closed(), 2)
         assert (socket.close_code, socket.close_reason) == (4401, "session ended")
         await untouched.send("b")
         assert await untouched.recv() == "b"
@@ -89,7 +89,7 @@ async def test_r6_stale_state_is_503_and_recovers(start, auth, user, is_refused,
     async with start(revocations_max_age_seconds=1) as gateway, gateway.client() as api:
         assert (await api.get(PATH, headers=user.headers)).status_code == 200
         auth.broken = broken
-        answer = await ends(api, user, seconds=20)
+        answer = await ends(api, user, seconds=4)
         is_refused(answer, 503, "AUTH_STATE_UNAVAILABLE")
         assert int(answer.headers["retry-after"]) >= 1
         assert answer.headers["ratelimit-policy"].startswith('"anonymous"')
@@ -99,7 +99,7 @@ async def test_r6_stale_state_is_503_and_recovers(start, auth, user, is_refused,
         async def well():
             return (await api.get(PATH, headers=user.headers)).status_code == 200
 
-        await eventually(well, seconds=20)
+        await eventually(well, seconds=4)
 
 
 async def test_r6_gateway_that_never_learned_the_marks_is_503(start, auth, user, is_refused):
@@ -125,7 +125,7 @@ async def test_r64_not_ready_before_keys_and_marks_were_known_once(start, auth, 
         async def ready():
             return (await api.get("/readyz")).status_code == 200
 
-        await eventually(ready, seconds=20)
+        await eventually(ready, seconds=4)
         auth.marks_broken = True
         assert (await api.get("/readyz")).status_code == 200
 

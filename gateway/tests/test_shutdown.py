@@ -38,7 +38,7 @@ async def test_r63_sigterm_finishes_what_is_in_flight_and_closes_sockets_1012(st
 
     services.tasks.behave = hold
     with start_process() as server:
-        async with httpx2.AsyncClient(base_url=server.url, timeout=60) as api:
+        async with httpx2.AsyncClient(base_url=server.url, timeout=20) as api:
 
             async def recognises():
                 return (await api.get("/api/v1/users/me", headers=user.headers)).status_code == 200
@@ -54,20 +54,20 @@ async def test_r63_sigterm_finishes_what_is_in_flight_and_closes_sockets_1012(st
 
             await eventually(arrived)
             server.process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(socket.wait_closed(), 20)
+            await asyncio.wait_for(socket.wait_closed(), 5)
             assert socket.close_code == 1012
             assert not ended(server)
             go.set()
             answer = await asking
             assert (answer.status_code, answer.content) == (200, b'{"a":1}')
-        assert await until_ended(server, seconds=20) < 15
+        assert await until_ended(server, seconds=5) < 4
         assert server.process.returncode == 0
 
 
 async def test_r63_request_that_does_not_end_does_not_keep_the_process(start_process, services, user):
     services.tasks.behave = lambda *_: asyncio.sleep(30)
     with start_process(SHUTDOWN_SECONDS="1") as server:
-        async with httpx2.AsyncClient(base_url=server.url, timeout=60) as api:
+        async with httpx2.AsyncClient(base_url=server.url, timeout=20) as api:
 
             async def recognises():
                 return (await api.get("/api/v1/users/me", headers=user.headers)).status_code == 200
@@ -80,7 +80,7 @@ async def test_r63_request_that_does_not_end_does_not_keep_the_process(start_pro
 
             await eventually(arrived)
             server.process.send_signal(signal.SIGTERM)
-            await until_ended(server, seconds=20)
+            await until_ended(server, seconds=5)
             with pytest.raises(httpx2.HTTPError):
                 (await asking).raise_for_status()
 

@@ -16,7 +16,7 @@ async def opened(gateway, user):
     """Return a socket to a service that has said something, which has the first word."""
     socket = await websockets.connect(gateway.socket_url, additional_headers=user.headers)
     await socket.send("hello")
-    assert await asyncio.wait_for(socket.recv(), 20) == "hello"
+    assert await asyncio.wait_for(socket.recv(), 5) == "hello"
     return socket
 
 
@@ -111,7 +111,7 @@ async def test_j7_new_token_takes_the_place_of_the_old_one(gateway, auth, receiv
     await eventually(over)
     await socket.send("still here")
     assert await socket.recv() == "still here"
-    await asyncio.wait_for(socket.wait_closed(), 20)
+    await asyncio.wait_for(socket.wait_closed(), 4)
     assert (socket.close_code, socket.close_reason) == (4401, "token expired")
     assert time.time() >= now + 5
 
@@ -124,12 +124,12 @@ async def test_j7_revocation_follows_the_new_token(gateway, auth, received):
     await kept.send(refresh(renewed(auth, user, iat=now).token))
     await told(kept, "refreshed")
     auth.revoke_user(user.id, before=now)
-    await asyncio.wait_for(ended.wait_closed(), 20)
+    await asyncio.wait_for(ended.wait_closed(), 2)
     assert (ended.close_code, ended.close_reason) == (4401, "session ended")
     await kept.send("still here")
     assert await kept.recv() == "still here"
     auth.revoke_session(user.session)
-    await asyncio.wait_for(kept.wait_closed(), 20)
+    await asyncio.wait_for(kept.wait_closed(), 2)
     assert (kept.close_code, kept.close_reason) == (4401, "session ended")
 
 
@@ -167,7 +167,7 @@ async def test_j7_refused_refresh_does_not_put_off_the_end(gateway, auth, receiv
     await told(socket, "auth_expiring")
     await socket.send(refresh(auth.user(sub=str(user.id)).token))
     await told(socket, "error")
-    await asyncio.wait_for(socket.wait_closed(), 20)
+    await asyncio.wait_for(socket.wait_closed(), 4)
     assert (socket.close_code, socket.close_reason) == (4401, "token expired")
 
 
@@ -203,11 +203,11 @@ async def test_j7_refresh_without_a_state_of_sessions_is_told_as_that(start, aut
 
         async def code():
             await socket.send(refresh(renewed(auth, user).token))
-            frame = json.loads(await asyncio.wait_for(socket.recv(), 20))
+            frame = json.loads(await asyncio.wait_for(socket.recv(), 5))
             await asyncio.sleep(0.1)  # 20 messages a second
             return frame.get("code")
 
-        assert await eventually(code, seconds=20) == "AUTH_STATE_UNAVAILABLE"
+        assert await eventually(code, seconds=5) == "AUTH_STATE_UNAVAILABLE"
         await socket.close()
 
 
@@ -265,7 +265,7 @@ async def test_r54_more_than_twenty_messages_a_second_1008(gateway, user, receiv
     async with websockets.connect(gateway.socket_url, additional_headers=user.headers) as socket:
         for number in range(21):
             await socket.send(f"message {number}")
-        await asyncio.wait_for(drained(socket), 20)
+        await asyncio.wait_for(drained(socket), 5)
         assert (socket.close_code, socket.close_reason) == (1008, "too many messages")
     assert received == [f"message {number}" for number in range(len(received))]
     assert len(received) <= 20
@@ -281,7 +281,7 @@ async def test_r54_refreshes_are_messages_too(gateway, auth, user, received):
     socket = await opened(gateway, user)
     for _ in range(25):
         await socket.send(refresh("abc"))
-    await asyncio.wait_for(drained(socket), 20)
+    await asyncio.wait_for(drained(socket), 5)
     assert (socket.close_code, socket.close_reason) == (1008, "too many messages")
     assert received == ["hello"]
 
@@ -290,7 +290,7 @@ async def test_r54_refreshes_are_messages_too(gateway, auth, user, received):
 async def test_r54_message_too_large_in_parts_1009(gateway, user, received, parts):
     async with websockets.connect(gateway.socket_url, additional_headers=user.headers) as socket:
         await socket.send(parts)
-        await asyncio.wait_for(socket.wait_closed(), 20)
+        await asyncio.wait_for(socket.wait_closed(), 5)
         assert socket.close_code == 1009
     assert received == []
 
@@ -302,7 +302,7 @@ async def test_r6_revocation_ends_many_sockets_within_two_seconds(gateway, auth,
     others = [await opened(gateway, untouched) for _ in range(5)]
     for user in users:
         auth.revoke_session(user.session)
-    await asyncio.wait_for(asyncio.gather(*(socket.wait_closed() for socket in sockets)), 20)
+    await asyncio.wait_for(asyncio.gather(*(socket.wait_closed() for socket in sockets)), 2)
     assert {(one.close_code, one.close_reason) for one in sockets} == {(4401, "session ended")}
     for one in others:
         await one.send("still here")
@@ -385,7 +385,7 @@ async def test_r54_heartbeat_of_the_service_asks_the_client_itself(raw_service, 
         assert frame[0] == 0x80 | Opcode.PING
         payload = websockets.utils.apply_mask(frame[6:], frame[2:6])
         raw_service.writer.write(Frame(Opcode.PONG, payload).serialize(mask=False))
-        await asyncio.wait_for(pong, 20)
+        await asyncio.wait_for(pong, 5)
 
 
 @pytest.mark.parametrize("what", ["revocation", "end of the service"])
@@ -398,7 +398,7 @@ async def test_r54_frame_that_never_ends_does_not_keep_a_socket(raw_service, aut
             auth.revoke_session(user.session)
         else:
             raw_service.writer.close()
-        await asyncio.wait_for(socket.wait_closed(), 20)
+        await asyncio.wait_for(socket.wait_closed(), 2)
         assert socket.close_code == 1006
 
 
@@ -407,7 +407,7 @@ async def test_r54_service_that_does_not_answer_a_close_does_not_keep_a_socket(r
         assert await socket.recv() == "first"
         began = time.monotonic()
         await socket.close(1000, "bye")
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 7
 
 
 async def test_r54_frames_before_the_end_of_the_handshake_are_kept(gateway, user, connect, services):
@@ -450,5 +450,5 @@ async def test_r54_frames_that_are_none_end_the_socket_and_nothing_else(gateway,
         await raw.send(handshake(user))
         assert (await raw.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
         await raw.send(frame)
-        assert (await asyncio.wait_for(raw.reader.read(), 20))[:1] == b"\x88"
+        assert (await asyncio.wait_for(raw.reader.read(), 12))[:1] == b"\x88"
     assert received == []

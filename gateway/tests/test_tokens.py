@@ -214,7 +214,7 @@ async def test_r7_token_that_expires_while_it_is_cached_401(api, auth, is_refuse
         answer = await api.get(PATH, headers=user.headers)
         return answer if answer.status_code != 200 else None
 
-    is_refused(await eventually(expired, seconds=20), 401, "INVALID_TOKEN")
+    is_refused(await eventually(expired, seconds=4), 401, "INVALID_TOKEN")
     assert time.time() >= int(jwt.decode(user.token, options={"verify_signature": False})["exp"])
 
 
@@ -363,7 +363,7 @@ async def test_r3_gateway_that_never_had_a_key_503_until_it_has(start, auth, tas
         async def well():
             return (await api.get(PATH, headers=user.headers)).status_code == 200
 
-        await eventually(well, seconds=20)
+        await eventually(well, seconds=4)
 
 
 def bearer(token):

@@ -187,7 +187,7 @@ async def test_r26_breaker_opens_after_five_failures_and_one_probe_closes_it(sta
             await ask()
             return len(tasks.requests) > 5
 
-        await eventually(probed, seconds=20)
+        await eventually(probed, seconds=4)
         assert 1.5 < loop.time() - opened < 3
         assert len(tasks.requests) == 6
         tasks.behave = None
@@ -195,7 +195,7 @@ async def test_r26_breaker_opens_after_five_failures_and_one_probe_closes_it(sta
         async def closed():
             return await ask() == 200
 
-        await eventually(closed, seconds=20)
+        await eventually(closed, seconds=4)
         assert len(tasks.requests) == 7
         tasks.behave = Script(reply, 503, 200)
         assert [await ask() for _ in range(3)] == [503, 200, 200]

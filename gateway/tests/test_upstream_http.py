@@ -126,7 +126,7 @@ async def test_what_the_body_raises_is_raised_and_ends_the_connection():
     async with client_of(serve) as client:
         with pytest.raises(LookupError, match="broken off"):
             await client.ask(question("POST", body=pieces()))
-        await asyncio.wait_for(ended.wait(), 20)
+        await asyncio.wait_for(ended.wait(), 2)
 
 
 async def test_an_answer_before_the_end_of_the_body_is_one_and_ends_the_sending():

@@ -13,7 +13,7 @@ def address(base_url, query=""):
 
 
 async def next_frame(socket):
-    return json.loads(await asyncio.wait_for(socket.recv(), 60))
+    return json.loads(await asyncio.wait_for(socket.recv(), 5))
 
 
 async def frames_of_tasks(socket, count):

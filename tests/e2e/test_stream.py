@@ -18,7 +18,7 @@ class Events:
 
     async def next(self):
         event = {}
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(30):
             while True:
                 line = (await anext(self._lines)).rstrip("\r\n")
                 if not line and "data" in event:
@@ -65,7 +65,7 @@ async def test_j7_socket_goes_on_with_the_next_access_token_of_its_login(api, ba
     async with websockets.connect(address, additional_headers=user.headers) as socket:
 
         async def told(kind):
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(30):
                 while (frame := json.loads(await socket.recv()))["type"] != kind:
                     pass
             return frame
@@ -81,5 +81,5 @@ async def test_j7_socket_goes_on_with_the_next_access_token_of_its_login(api, ba
         assert (await told("error"))["code"] == "TOKEN_INVALID"
         headers = {"authorization": f"Bearer {new['access_token']}"}
         await api.post("/api/v1/auth/logout", headers=headers)
-        await asyncio.wait_for(socket.wait_closed(), 60)
+        await asyncio.wait_for(socket.wait_closed(), 4)
         assert (socket.close_code, socket.close_reason) == (4401, "session ended")

@@ -86,5 +86,5 @@ async def test_the_relay_is_told(database_settings: Any, database: Any, opened: 
     await listener.add_listener(relay_channel(table_of(Change)), lambda *said: heard.put_nowait(said[-1]))
     async with transaction(database) as session:
         await opened.take(session)
-    assert await asyncio.wait_for(heard.get(), 60) == "change"
+    assert await asyncio.wait_for(heard.get(), 10) == "change"
     await listener.close()

@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+import pytest
 from chassis.broker.batching import Batches
 from chassis.broker.consumer import ConsumerRunner, after_commit, batch_consumer
 from chassis.broker.port import Message
@@ -92,18 +93,28 @@ async def test_while_a_batch_is_worked_on_the_next_one_gathers():
     assert sizes == [1, 32, 18]
 
 
-async def test_what_comes_soon_after_a_batch_gathers_until_there_is_a_full_one():
-    sizes = []
+@pytest.fixture
+def gathering():
+    """Batches that begin so far apart, and the sizes of those that were worked on."""
 
-    async def together(pieces):
-        sizes.append(len(pieces))
-        return [str(one) for one in pieces]
+    def gathering(seconds):
+        sizes = []
 
-    async def alone(piece):
-        sizes.append(1)
-        return str(piece)
+        async def together(pieces):
+            sizes.append(len(pieces))
+            return [str(one) for one in pieces]
 
-    batches = Batches(together, alone, gather_seconds=3600)
+        async def alone(piece):
+            sizes.append(1)
+            return str(piece)
+
+        return Batches(together, alone, gather_seconds=seconds), sizes
+
+    return gathering
+
+
+async def test_what_comes_soon_after_a_batch_gathers_until_there_is_a_full_one(gathering):
+    batches, sizes = gathering(3600)
     assert await batches.work(0) == "0"
     some = [asyncio.create_task(batches.work(number)) for number in range(1, 32)]
     done, _ = await asyncio.wait(some, timeout=0.05)
@@ -113,20 +124,11 @@ async def test_what_comes_soon_after_a_batch_gathers_until_there_is_a_full_one()
     assert sizes == [1, 32]
 
 
-async def test_what_comes_soon_after_a_batch_gathers_until_it_is_time():
-    sizes = []
-
-    async def together(pieces):
-        sizes.append(len(pieces))
-        return [str(one) for one in pieces]
-
-    async def alone(piece):
-        sizes.append(1)
-        return str(piece)
-
-    batches = Batches(together, alone, gather_seconds=0.2)
+async def test_what_comes_soon_after_a_batch_gathers_until_it_is_time(gathering):
+    batches, sizes = gathering(0.5)
     assert await batches.work(0) == "0"
     first = asyncio.create_task(batches.work(1))
-    await asyncio.sleep(0.01)
+    done, _ = await asyncio.wait([first], timeout=0.01)
+    assert (sizes, done) == ([1], set())
     assert await asyncio.gather(first, batches.work(2)) == ["1", "2"]
     assert sizes == [1, 2]

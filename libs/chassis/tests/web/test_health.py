@@ -52,7 +52,7 @@ async def test_r64_a_process_whose_checks_pass_is_ready():
 async def test_r64_503_at_once_when_a_required_check_does_not_pass(check):
     began = time.monotonic()
     answer = await ask("/readyz", Health(required={"database": check, "schema": well}))
-    assert time.monotonic() - began < CHECK_SECONDS + 5
+    assert time.monotonic() - began < CHECK_SECONDS + 1
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "NOT_READY")
     checks = answer.json()["data"]["checks"]
     assert {name: check["ok"] for name, check in checks.items()} == {"database": False, "schema": True}

@@ -278,7 +278,7 @@ async def test_a9_a_service_that_is_not_there_or_slow_is_waited_for_one_second(
     tasks_api.hold = asyncio.Event()
     began = time.monotonic()
     assert (await api.get(PATH, params=query, headers=login.headers)).status_code == 504
-    assert 0.9 < time.monotonic() - began < 20
+    assert 0.9 < time.monotonic() - began < 5
     tasks_api.hold.set()
 
 

@@ -1,6 +1,7 @@
 """Which account a proved person enters, and which none."""
 
 import asyncio
+import time
 
 import pytest
 from chassis.ids import uuid7
@@ -416,6 +417,7 @@ class TestLinking:
 
 async def test_a_login_takes_a_connection_only_when_the_provider_has_answered(open_api, provider, sso, database):
     """However slow the provider is, nobody else waits for the database."""
+    began = time.monotonic()
     asked = asyncio.Event()
     go_on = asyncio.Event()
     honest = provider.token
@@ -433,3 +435,4 @@ async def test_a_login_takes_a_connection_only_when_the_provider_has_answered(op
     assert database.primary.pool.checkedout() == 0
     go_on.set()
     assert (await task).status_code == 200
+    assert time.monotonic() - began < 3

@@ -63,7 +63,7 @@ async def test_a_redis_that_hangs_holds_nothing_up(apart, own_valkey, world):
         try:
             await feed.keep(event := world.task())
             # After two silent seconds a server is taken for lost.
-            assert (await reader.frame())["seq"] == event.sequence
+            assert (await reader.frame(seconds=5))["seq"] == event.sequence
             for _ in range(3):
                 await feed.keep(event := world.task())
                 assert (await reader.frame())["seq"] == event.sequence

@@ -23,9 +23,9 @@ async def test_r63_sigterm_closes_sockets_with_1012(process, world, team, feed):
             await reader.until_seq(82)
         began = time.monotonic()
         running.send_signal(signal.SIGTERM)
-        assert [(await reader.closed())[0] for reader in readers] == [1012] * 3
+        assert [(await reader.closed(seconds=5))[0] for reader in readers] == [1012] * 3
         with pytest.raises(OSError, match="Connect call failed"):
             await service.open(uuid7())
-        assert await asyncio.wait_for(running.wait(), 60) == 0
-        assert time.monotonic() - began < 20
+        assert await asyncio.wait_for(running.wait(), 20) == 0
+        assert time.monotonic() - began < 10
         slow.socket.transport.abort()

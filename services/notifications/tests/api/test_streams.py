@@ -17,7 +17,7 @@ from testkit.contract import contract_client
 from testkit.jobs import run_to_end
 from testkit.waiting import eventually
 
-FRAME_SECONDS = 60.0
+FRAME_SECONDS = 30.0
 BIG = "x" * 60_000
 
 
@@ -188,7 +188,7 @@ async def test_r54_streams_count_as_sockets(start, listen, test_gateway):
         async with listen(service, user) as stream, service.reading(user):
             await stream.event()
             url = f"http://127.0.0.1:{service.port}/api/v1/stream"
-            async with httpx2.AsyncClient(timeout=60, trust_env=False) as client:
+            async with httpx2.AsyncClient(trust_env=False) as client:
                 answer = await client.get(url, headers=test_gateway.headers(user))
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
             assert answer.json()["errors"][0]["code"] == "TOO_MANY_SOCKETS"
@@ -253,4 +253,4 @@ async def test_r63_sigterm_ends_streams(process, listen, world, team, feed):
             running.send_signal(signal.SIGTERM)
             assert await stream.block() is None
         assert await asyncio.wait_for(running.wait(), 30) == 0
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 6

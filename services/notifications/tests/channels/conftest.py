@@ -138,7 +138,7 @@ def sending(book: Book, database: Database) -> Sending:
             yield
         finally:
             stop.set()
-            await asyncio.wait(running, timeout=60)
+            await asyncio.wait(running, timeout=10)
 
     return sending
 

@@ -140,7 +140,7 @@ async def test_k3_a_sender_killed_after_the_servers_yes_sends_the_same_message_i
     mail_server.on_data = take_it_and_kill
     command = [sys.executable, "-c", IN_A_PROCESS, __file__, url, str(mail_server.port)]
     process = subprocess.Popen(command)
-    await asyncio.wait_for(killed.wait(), 60)
+    await asyncio.wait_for(killed.wait(), 30)
     await asyncio.to_thread(process.wait)
     assert await rows(STATES, id=bob) == [("new", None, 1)]
 

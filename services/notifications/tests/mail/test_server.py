@@ -112,7 +112,7 @@ async def test_a_server_that_says_nothing_at_all_is_given_up():
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     assert "Timeout" in (await refused(SmtpServer("127.0.0.1", port, seconds=0.3)))[0]
-    await asyncio.wait_for(ended.wait(), 60)
+    await asyncio.wait_for(ended.wait(), 5)
     server.close()
 
 
@@ -153,14 +153,14 @@ async def scripted(*answers):
 async def test_what_is_no_answer_of_a_mail_server_is_tried_again(answers, reason):
     async with scripted(*answers) as (server, ended):
         assert await refused(server) == (reason, False)
-        await asyncio.wait_for(ended.wait(), 60)
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_a_conversation_that_is_called_off_is_hung_up():
     async with scripted(b"220 hi\r\n", b"250 hi\r\n") as (server, ended):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(server.deliver(MESSAGE, **GOAL), 0.3)
-        await asyncio.wait_for(ended.wait(), 60)
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 @pytest.mark.parametrize("goodbye", [die, hang])

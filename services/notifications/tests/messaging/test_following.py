@@ -419,7 +419,7 @@ async def test_a_runner_with_nobody_to_follow_waits_to_be_stopped(database):
     done, _ = await asyncio.wait([task], timeout=0.2)
     assert not done
     stop.set()
-    await asyncio.wait_for(task, 60)
+    await asyncio.wait_for(task, 5)
 
 
 def test_an_event_is_tried_again_for_minutes_and_then_left_out():

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.broker.batching import Batches
+from chassis.broker.batching import BATCH, Batches
 from chassis.broker.port import EventTransport, Message, Queue, Reject, Retry
 from chassis.context import RequestContext, bind_request
 from chassis.db.engine import Database
@@ -32,7 +32,8 @@ HANDLED = Counter("taskloom_messages_total", "Messages by outcome.", ["queue", "
 SECONDS = Histogram("taskloom_message_seconds", "Time to handle a message, in seconds.", ["queue"])
 
 HANDLER_SECONDS = 20.0
-PREFETCH = 32
+PREFETCH = BATCH
+"""Fewer than a batch would be none that is full: each would wait until it is time."""
 AFTER_COMMIT = "after_commit"
 
 EventHandler = Callable[[EventEnvelope, AsyncSession], Awaitable[None]]
