@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
-from chassis.db.arrays import rows_for
+from chassis.db.arrays import given_uuids, rows_for
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from sqlalchemy import (
@@ -29,8 +29,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -64,7 +63,7 @@ WAITS = text("delivery.state = 'new' AND (delivery.lease_until IS NULL OR delive
 OTHER_WAITS = text("other.state = 'new'")
 IS_DUE = delivery.c.due_at <= func.now()
 OF_CHANNEL: BindParameter[str] = bindparam("of_channel", type_=delivery.c.channel.type)
-CHOSEN: BindParameter[Any] = bindparam("chosen", type_=ARRAY(PG_UUID(as_uuid=True)))
+CHOSEN = given_uuids("chosen")
 # Mail, which has no target, never replaces other mail.
 SAME_SUBJECT = and_(
     other.c.target_id == delivery.c.target_id,
