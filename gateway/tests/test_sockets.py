@@ -165,7 +165,7 @@ async def test_r53_page_of_a_listed_origin_or_ours_opens(gateway, user):
 
 async def test_r53_tickets_are_not_logged(process, auth, services, user):
     ws = f"ws://127.0.0.1:{process.port}/api/v1/ws"
-    async with httpx2.AsyncClient(base_url=process.url) as api:
+    async with httpx2.AsyncClient(base_url=process.url, timeout=60) as api:
         ticket = (await api.post("/api/v1/ws-tickets", headers=user.headers)).json()["data"]["ticket"]
     async with websockets.connect(f"{ws}?ticket={ticket}") as socket:
         assert await echoes(socket)

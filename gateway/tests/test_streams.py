@@ -129,7 +129,7 @@ async def test_r53_ticket_of_a_socket_opens_a_stream_and_no_other_path(api, user
 
 async def test_r53_ticket_of_a_stream_is_not_logged(process, services, user, source):
     source.say(EVENT, None)
-    async with httpx2.AsyncClient(base_url=process.url) as api:
+    async with httpx2.AsyncClient(base_url=process.url, timeout=60) as api:
         ticket = await ticket_of(api, user)
         assert (await api.get(f"{STREAM}?ticket={ticket}")).content == EVENT
         assert (await api.get(f"{STREAM}?ticket={ticket}")).status_code == 401

@@ -64,7 +64,7 @@ CHANNELS = ChannelSettings(vapid_key=SecretStr("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3
 LOOPBACK_ALLOWED = EgressSettings(
     allowed_networks=("127.0.0.0/8",), allowed_ports=("443", "1024-65535"), allow_http=True
 )
-FRAME_SECONDS = 60.0
+FRAME_SECONDS = 10.0
 ENDING: list[asyncio.Task[None]] = []
 """Servers that were told to end; the session waits for them, so that no test has to."""
 

@@ -113,7 +113,7 @@ class JobWork:
             yield stop
         finally:
             stop.set()
-            await asyncio.wait_for(running, 60)
+            await asyncio.wait_for(running, 30)
 
     async def ended(self, team: Any, job_id: str, who: str = "owner") -> Any:
         """Wait for the end of a job, and return it as its maker sees it."""

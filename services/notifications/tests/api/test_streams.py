@@ -188,7 +188,7 @@ async def test_r54_streams_count_as_sockets(start, listen, test_gateway):
         async with listen(service, user) as stream, service.reading(user):
             await stream.event()
             url = f"http://127.0.0.1:{service.port}/api/v1/stream"
-            async with httpx2.AsyncClient(trust_env=False) as client:
+            async with httpx2.AsyncClient(timeout=60, trust_env=False) as client:
                 answer = await client.get(url, headers=test_gateway.headers(user))
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
             assert answer.json()["errors"][0]["code"] == "TOO_MANY_SOCKETS"

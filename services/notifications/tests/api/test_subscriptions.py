@@ -304,8 +304,8 @@ async def test_j7_a_project_that_is_lost_ends_its_subscription(service, scene, f
         await feed.keep(
             scene.world.project(scene.one, visibility="private", changes=changes, audience=[], lost_by=[str(scene.ann)])
         )
-        assert (await reader.frame())["removed"] == {"reason": "access_lost"}
-        revoked = await reader.frame()
+        assert (await reader.frame(seconds=1))["removed"] == {"reason": "access_lost"}
+        revoked = await reader.frame(seconds=1)
         assert revoked == {
             "type": "subscription_revoked",
             "project_id": str(scene.one),
@@ -313,8 +313,8 @@ async def test_j7_a_project_that_is_lost_ends_its_subscription(service, scene, f
             "cursor": revoked["cursor"],
         }
         await feed.keep(scene.world.role_in(secret, scene.ann, "removed", audience=[scene.ann]))
-        assert (await reader.frame())["type"] == "project_member.removed"
-        revoked = await reader.frame()
+        assert (await reader.frame(seconds=1))["type"] == "project_member.removed"
+        revoked = await reader.frame(seconds=1)
         assert (revoked["type"], revoked["project_id"]) == ("subscription_revoked", str(secret))
         await feed.keep(scene.task("gone", secret, audience=[scene.bob]), scene.task("seen", scene.two))
         assert named(await reader.frames(1)) == ["seen"]
@@ -330,7 +330,7 @@ async def test_j7_a_role_that_sees_less_ends_what_it_does_not_see(service, scene
         await reader.ask({"type": "subscribe", "workspace": str(scene.world.id)})
         await feed.keep(scene.world.becomes(scene.ann, "guest"))
         assert (await reader.frame())["type"] == "member.updated"
-        revoked = await reader.frame()
+        revoked = await reader.frame(seconds=1)
         assert (revoked["type"], revoked["project_id"]) == ("subscription_revoked", str(scene.one))
         await feed.keep(scene.task("two", scene.two))
         assert named(await reader.frames(1)) == ["two"]
@@ -346,7 +346,7 @@ async def test_j7_a_task_that_is_lost_ends_its_subscription(service, scene, feed
     async with service.reading(scene.ann, query={"scopes": f"task:{shared},task:{moved}"}) as reader:
         await feed.keep(scene.world.share(shared, scene.ann, "removed", audience=[scene.ann]))
         assert (await reader.frame())["type"] == "task_share.removed"
-        revoked = await reader.frame()
+        revoked = await reader.frame(seconds=1)
         assert revoked == {"type": "subscription_revoked", "task_id": shared, "cursor": revoked["cursor"]}
         move = {"task_id": moved, "old": {"project_id": str(scene.two)}}
         await feed.keep(scene.task("here", scene.one, "task.moved.v1", **move))
@@ -356,7 +356,7 @@ async def test_j7_a_task_that_is_lost_ends_its_subscription(service, scene, feed
         event.data.update(audience=[str(scene.bob)], lost_by=[str(scene.ann)])
         await feed.keep(event)
         assert (await reader.frame())["removed"] == {"reason": "access_lost"}
-        revoked = await reader.frame()
+        revoked = await reader.frame(seconds=1)
         assert (revoked["type"], revoked["task_id"]) == ("subscription_revoked", moved)
         assert await reader.is_idle()
 
