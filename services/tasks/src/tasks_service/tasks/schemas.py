@@ -6,6 +6,7 @@ from uuid import UUID
 import orjson
 from chassis.dates import Day
 from chassis.patching import MergePatch, NotNull, without_default
+from chassis.web.constructing import construct
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -227,16 +228,15 @@ class TaskOut(BaseModel):
     @classmethod
     def of(cls, row: RowMapping) -> "TaskOut":
         """Make the resource of a row; rows come from our own tables and are not validated again."""
-        return cls.model_construct(
-            **{name: row[name] for name in COLUMNS_SHOWN},
-            progress=Progress.model_construct(done=row["subtasks_done"], total=row["subtasks_total"]),
-            start=row["start_date"],
-            due=due_of(row),
-        )
+        made = {
+            "progress": construct(Progress, {"done": row["subtasks_done"], "total": row["subtasks_total"]}),
+            "start": row["start_date"],
+            "due": due_of(row),
+        }
+        return construct(cls, {name: made[name] if name in made else row[name] for name in SHOWN})
 
 
-MADE = frozenset({"progress", "start", "due"})
-COLUMNS_SHOWN = tuple(name for name in TaskOut.model_fields if name not in MADE)
+SHOWN = tuple(TaskOut.model_fields)
 
 
 class TaskPermissions(BaseModel):
@@ -306,11 +306,11 @@ class TaskView(TaskOut):
     @classmethod
     def with_more(cls, row: RowMapping, more: Mapping[str, Any]) -> "TaskView":
         """Make the resource of a row with what its reader asks for, by the field that has it."""
-        return cls.model_construct(**vars(TaskOut.of(row)), **{**NOTHING_MORE, **more})
+        return construct(cls, {**vars(TaskOut.of(row)), **NOTHING_MORE, **more})
 
 
 NOTHING_MORE = {
-    name: TaskView.model_fields[name].default for name in TaskView.model_fields.keys() - TaskOut.model_fields
+    name: field.default for name, field in TaskView.model_fields.items() if name not in TaskOut.model_fields
 }
 
 
