@@ -17,6 +17,28 @@ def bearer(user):
     return f"Authorization: Bearer {user.token}".encode()
 
 
+async def test_r65_a_request_is_told_of_in_one_line(api, user, tasks, lines_of_requests):
+    ids = {"x-request-id": "my-request-1", "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
+    await api.get(f"{PATH}/1", headers={**user.headers, **ids})
+
+    async def written():
+        return lines_of_requests()
+
+    [line] = await eventually(written)
+    assert line.pop("ms") >= 0
+    assert line.pop("at").endswith("Z")
+    assert line == {
+        "event": "request.served",
+        "method": "GET",
+        "route": "/api/v1/tasks/*",
+        "status": 200,
+        "level": "info",
+        "service": "sample",
+        "request_id": "my-request-1",
+        "trace_id": "ab" * 16,
+    }
+
+
 async def start_answer(send, status=200, headers=()):
     await send({"type": "http.response.start", "status": status, "headers": list(headers)})
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 import structlog
 from chassis.context import RequestContext, bind_request, valid_request_id
 from chassis.ids import uuid7
+from chassis.telemetry.logs import REQUEST_LINES, bind_ids
 from chassis.telemetry.tracing import (
     describe_span,
     new_traceparent,
@@ -45,8 +46,7 @@ def bind_context(scope: Scope, traceparent: str | None) -> RequestContext:
     request_id = valid_request_id(given.decode("latin-1")) or str(uuid7())
     context = RequestContext(request_id, traceparent_of_span() or traceparent or new_traceparent())
     bind_request(context)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id_of(context.traceparent))
+    bind_ids(request_id=request_id, trace_id=trace_id_of(context.traceparent))
     return context
 
 
@@ -84,7 +84,8 @@ class Exchange:
         requests.inc()
         seconds.observe(elapsed)
         describe_span(f"{method} {self.route}", status=self.status)
-        log.info("request.served", method=method, route=self.route, status=self.status, ms=round(elapsed * 1000, 1))
+        ms = round(elapsed * 1000, 1)
+        REQUEST_LINES.write("request.served", method=method, route=self.route, status=self.status, ms=ms)
 
     def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> Fields:
         present = list(headers)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 from chassis.telemetry.tracing import new_traceparent, tracing_configured, valid_traceparent
@@ -64,6 +65,72 @@ def test_r65_a_line_has_all_that_was_bound_and_says_when_to_the_microsecond(logg
     del second["at"]
     given = {"number": 1.5, "flag": True, "nothing": None, "ids": ["x"], "pair": ["***@b.example", 2]}
     assert second == {"event": "b", "level": "warning", "of": "bound", "password": "[redacted]", **given, **bound}
+
+
+LINES_OF_REQUESTS = """
+from chassis.telemetry.logs import REQUEST_LINES, bind_ids
+bind_ids(request_id="r-1", trace_id="t-1")
+def both(event, **fields):
+    log.info(event, **fields)
+    REQUEST_LINES.write(event, **fields)
+"""
+TOLD = {"method": "GET", "route": "/tasks/{task_id}", "status": 200, "ms": 1.5}
+
+
+def test_r65_the_line_of_a_request_is_what_structlog_makes_of_it(logged):
+    random = Random(4711)
+    told = [
+        {
+            "event": random.choice(["request.served", "request.aborted"]),
+            "method": random.choice(["GET", "HEAD", "PATCH", "other"]),
+            "route": random.choice(["unmatched", "/api/v1/tasks/{task_id}", '/"\\\n\u2028ünïcödé']),
+            "status": random.choice([0, 200, 404, 499, 503]),
+            "ms": random.choice([0.0, 0.1, 1234567.8, round(random.expovariate(0.01), 1)]),
+        }
+        for _ in range(100)
+    ]
+    lines = logged(f"{LINES_OF_REQUESTS}for told in {told!r}: both(**told)")
+    assert len(lines) == 200
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", line.pop("at")) for line in lines)
+    assert lines[0::2] == lines[1::2]
+    always = {"level": "info", "service": "sample", "request_id": "r-1", "trace_id": "t-1"}
+    assert lines[0::2] == [one | always for one in told]
+
+
+def test_r65_the_line_of_a_request_is_made_without_structlog(logged):
+    bind = "structlog.contextvars.bind_contextvars(only_structlog='knows')"
+    by_structlog, directly = logged(f"{LINES_OF_REQUESTS}{bind}\nboth('request.served', **{TOLD})")
+    assert by_structlog.pop("only_structlog") == "knows"
+    assert by_structlog | {"at": ""} == directly | {"at": ""}
+
+
+def test_r65_without_ids_structlog_makes_the_line_of_a_request(logged):
+    import_it = "from chassis.telemetry.logs import REQUEST_LINES"
+    [line] = logged(f"{import_it}\nREQUEST_LINES.write('request.served', **{TOLD})")
+    assert line | {"at": ""} == TOLD | {"event": "request.served", "level": "info", "service": "sample", "at": ""}
+
+
+def test_r65_the_line_of_a_request_is_for_people_where_all_are():
+    text = written(f"{LINES_OF_REQUESTS}both('request.served', **{TOLD})", form="console")
+    by_structlog, line = re.sub(r"at=\S+", "", text).splitlines()
+    assert line == by_structlog
+    assert "status=200" in line
+
+
+def test_r65_the_line_of_a_request_is_of_level_info():
+    assert written(f"{LINES_OF_REQUESTS}both('request.served', **{TOLD})", level="WARNING") == ""
+
+
+def test_r65_who_catches_lines_catches_those_of_requests(logged):
+    body = (
+        f"{LINES_OF_REQUESTS}with structlog.testing.capture_logs() as caught:\n"
+        f"    both('request.served', **{TOLD})\n"
+        "log.info('caught', lines=caught)\n"
+        f"REQUEST_LINES.write('request.served', **{TOLD})"
+    )
+    told, written_again = logged(body)
+    assert told["lines"] == [TOLD | {"event": "request.served", "log_level": "info"}] * 2
+    assert written_again["event"] == "request.served"
 
 
 def test_r65_line_ends_stay_within_the_line(logged):

@@ -76,6 +76,24 @@ def test_what_a_client_calls_itself_is_read_when_it_is_asked_for(told, device):
     assert vars(context)["client_device"] == device
 
 
+async def test_r65_a_request_is_told_of_in_one_line(api, lines_of_requests):
+    ids = {"x-request-id": "my-request-1", "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
+    await api.get(f"{NOTES}/{UUID(int=1)}", headers=ids)
+    [line] = lines_of_requests()
+    assert line.pop("ms") >= 0
+    assert line.pop("at").endswith("Z")
+    assert line == {
+        "event": "request.served",
+        "method": "GET",
+        "route": f"{NOTES}/{{note_id}}",
+        "status": 404,
+        "level": "info",
+        "service": "sample",
+        "request_id": "my-request-1",
+        "trace_id": "ab" * 16,
+    }
+
+
 async def test_r34_every_answer_has_the_security_headers(api):
     for answer in (await api.get(NOTES), await api.get("/nothing"), await api.get("/livez")):
         assert answer.headers["x-content-type-options"] == "nosniff"

@@ -1,12 +1,16 @@
 """The pytest plugin: real servers as fixtures, started once a worker and ended with it, and the guard of contracts."""
 
+import json
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import structlog
+from chassis.telemetry.logs import LOG, configure_logs
 
 from testkit.identities import TestGateway
 from testkit.operations import OperationGuard
@@ -28,6 +32,28 @@ def _log_plainly() -> None:
     *before, _ = structlog.get_config()["processors"]
     plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*before, plain])
+
+
+@pytest.fixture(params=["directly", "by structlog"])
+def lines_of_requests(
+    request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Returns the lines that have been logged of requests, as a service logs them and as structlog makes them."""
+    before, handlers, level = structlog.get_config(), logging.root.handlers, logging.root.level
+    configure_logs(service="sample", level="INFO", form="json")
+    structlog.configure(cache_logger_on_first_use=False)
+    if request.param == "by structlog":
+        structlog.configure(logger_factory=structlog.WriteLoggerFactory(LOG))
+    caught: list[str] = []
+
+    def lines_of_requests() -> list[dict[str, Any]]:
+        caught.extend(capfd.readouterr().err.splitlines())
+        return [json.loads(line) for line in caught if '"request.' in line]
+
+    yield lines_of_requests
+    structlog.configure(**before)
+    logging.root.handlers = handlers
+    logging.root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -201,7 +201,7 @@ class ConsumerRunner:
         request_id = str(event.data.get("request_id") or event.event_id)
         bind_request(RequestContext(request_id, traceparent))
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(
+        structlog.contextvars.bind_contextvars(  # noqa: TID251 - cleared before the next message
             request_id=request_id, trace_id=trace_id_of(traceparent), queue=self._queue.name
         )
 

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
+from contextvars import Context, ContextVar
 from functools import lru_cache
 from typing import Any, TextIO, cast
 
@@ -20,6 +21,7 @@ REDACTED = "[redacted]"
 SECRET_NAMES = re.compile(
     r"authorization|cookie|password|passwd|secret|token|ticket|api_?key|private_?key|otp", re.IGNORECASE
 )
+UTC_OFFSET = len("+00:00")
 HARMLESS_NAMES = frozenset({"token_type", "token_id"})
 EMAIL_LOCAL_PART = re.compile(r"[^\s@<>\"']+(?=@[\w-]+\.[\w.-]+)")
 
@@ -35,6 +37,71 @@ class UnfailingStderr(io.TextIOBase):
 
 
 LOG = cast("TextIO", UnfailingStderr())
+log = structlog.get_logger()
+
+
+def _variables_of_ids() -> tuple[ContextVar[Any], ContextVar[Any]]:
+    """Return where structlog keeps what is bound by these two names."""
+    bound = structlog.contextvars.bind_contextvars(request_id=None, trace_id=None)  # noqa: TID251 - the one place
+    return bound["request_id"].var, bound["trace_id"].var
+
+
+REQUEST_ID, TRACE_ID = Context().run(_variables_of_ids)
+
+
+def bind_ids(*, request_id: str, trace_id: str) -> None:
+    """Have every line of this task say so, instead of the ids that were bound before.
+
+    For requests, in which nothing else is bound: what was would be in the lines of the connection's next request too.
+    """
+    REQUEST_ID.set(request_id)
+    TRACE_ID.set(trace_id)
+
+
+class RequestLines:
+    """Writes the line that tells of a request, in one go: by structlog it was a tenth of what a read costs.
+
+    It is what structlog writes where it is configured by us to write JSON; where it is not, structlog writes it. There
+    is nothing to redact: the fields are words and numbers of ours, and no id has an `@` (chassis.context).
+    """
+
+    def __init__(self) -> None:
+        self._service = ""
+        self._configured: list[Any] | None = None
+
+    def configure(self, *, service: str, directly: bool) -> None:
+        """Note that structlog is configured, and whether these lines need not go through it."""
+        self._service = service
+        self._configured = _configuration() if directly else None
+
+    def write(self, event: str, *, method: str, route: str, status: int, ms: float) -> None:
+        """Write a line; `ms` is how long the request took."""
+        request_id, trace_id = REQUEST_ID.get(), TRACE_ID.get()
+        if trace_id is ... or self._configured is None or _configuration() != self._configured:
+            log.info(event, method=method, route=route, status=status, ms=ms)
+            return
+        line = {
+            "method": method,
+            "route": route,
+            "status": status,
+            "ms": ms,
+            "event": event,
+            "request_id": request_id,
+            "trace_id": trace_id,
+            "level": "info",
+            "at": utcnow(),
+            "service": self._service,
+        }
+        LOG.write(orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE).decode())
+
+
+REQUEST_LINES = RequestLines()
+
+
+def _configuration() -> list[Any]:
+    """Return what structlog makes a line of, and where it goes: tests catch lines by changing it."""
+    now = structlog.get_config()
+    return [*now["processors"], now["wrapper_class"], now["logger_factory"]]
 
 
 def configure_logs(*, service: str, level: str, form: str) -> None:
@@ -54,10 +121,12 @@ def configure_logs(*, service: str, level: str, form: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(LOG),
         cache_logger_on_first_use=True,
     )
+    lowest = logging.getLevelNamesMapping()[level]
+    REQUEST_LINES.configure(service=service, directly=form == "json" and lowest <= logging.INFO)
     handler = logging.StreamHandler(LOG)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_foreign(render)))
     logging.root.handlers = [handler]
-    logging.root.setLevel(max(logging.getLevelNamesMapping()[level], logging.WARNING))
+    logging.root.setLevel(max(lowest, logging.WARNING))
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -93,7 +162,7 @@ def _complete(service: str) -> structlog.typing.Processor:
 
     def complete(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event = add_log_level(logger, method, merge_contextvars(logger, method, event))
-        event["at"] = utcnow().isoformat().replace("+00:00", "Z")
+        event["at"] = utcnow().isoformat()[:-UTC_OFFSET] + "Z"
         event["service"] = service
         if "exc_info" in event:
             event = format_exc_info(logger, method, event)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.context import RequestContext, bind_request, valid_request_id
 from chassis.errors import InternalError
 from chassis.ids import uuid7
+from chassis.telemetry.logs import REQUEST_LINES, bind_ids
 from chassis.telemetry.tracing import new_traceparent, trace_id_of, traceparent_of_span, valid_traceparent
 from chassis.web.replies import refuse
 
@@ -60,8 +60,7 @@ class RequestMiddleware:
             return
         context = context_from(Headers(scope=scope))
         bind_request(context)
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=context.request_id, trace_id=trace_id_of(context.traceparent))
+        bind_ids(request_id=context.request_id, trace_id=trace_id_of(context.traceparent))
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
@@ -127,13 +126,8 @@ def _record(scope: Scope, asked: str, exchange: _Exchange) -> None:
     seconds.observe(elapsed)
     if scope["path"] in QUIET_PATHS:
         return
-    outcome: dict[str, Any] = {
-        "method": method,
-        "route": route,
-        "status": exchange.status,
-        "ms": round(elapsed * 1000, 1),
-    }
-    log.info("request.aborted" if exchange.status == ABORTED else "request.served", **outcome)
+    event = "request.aborted" if exchange.status == ABORTED else "request.served"
+    REQUEST_LINES.write(event, method=method, route=route, status=exchange.status, ms=round(elapsed * 1000, 1))
 
 
 @lru_cache(maxsize=4096)

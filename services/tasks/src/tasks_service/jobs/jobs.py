@@ -20,6 +20,7 @@ from chassis.db.listening import keep_listening
 from chassis.db.row_security import RowSecurity, beyond_memberships, bind
 from chassis.db.transactions import transaction
 from chassis.errors import AppError, ErrorKind, InternalError, Overtaken
+from chassis.telemetry.logs import bind_ids
 from chassis.telemetry.tracing import trace_id_of
 from chassis.waiting import first_of
 from chassis.web.repeating import LONGEST_PAUSE_SECONDS, OVERTAKEN, TIMES
@@ -242,8 +243,7 @@ class JobWorker:
 def _bind_request(row: RowMapping) -> None:
     """Let what is done and logged be of the request that started the job."""
     bind_request(RequestContext(row["request_id"], row["traceparent"]))
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=row["request_id"], trace_id=trace_id_of(row["traceparent"]))
+    bind_ids(request_id=row["request_id"], trace_id=trace_id_of(row["traceparent"]))
 
 
 def _note_end(row: RowMapping) -> None:
