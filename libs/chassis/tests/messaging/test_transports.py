@@ -266,6 +266,30 @@ async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, own_st
     await eventually(second_came)
 
 
+async def test_a_consumer_of_a_streams_broker_that_has_nothing_to_do_asks_for_nothing_but_news(
+    own_valkey, own_streams, tasks
+):
+    queue = Queue("quiet", ("thing.*.v1",))
+    await own_streams.declare(queue)
+
+    async def take(_one):
+        raise AssertionError
+
+    async with redis.Redis.from_url(own_valkey.url) as server, server.monitor() as watch:
+        tasks(own_streams.consume(queue, take, prefetch=4))
+        seen = []
+        async with asyncio.timeout(20):
+            async for command in watch.listen():
+                if command["client_type"] != "lua":
+                    seen.append(command["command"].split()[0])
+                if seen.count("EVALSHA") == 6:
+                    break
+    # The script is told once, and its digest from then on; what comes first is how connections begin.
+    looks = seen[seen.index("EVAL") + 1 :]
+    assert set(looks) == {"EVALSHA", "XREADGROUP"}
+    assert looks.count("XREADGROUP") <= looks.count("EVALSHA")
+
+
 async def test_what_is_done_at_the_same_time_is_settled_at_once_by_a_streams_broker(own_valkey, own_streams, tasks):
     """Thirty deliveries that end together cost a round trip or two, and one that fails is delivered again alone."""
     transport, queue = own_streams, Queue("q", ("thing.#",), ordered=False)

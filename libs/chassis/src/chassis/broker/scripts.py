@@ -38,14 +38,26 @@ redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
 redis.call('XACK', KEYS[1], ARGV[4], ARGV[1])
 redis.call('XDEL', KEYS[1], ARGV[1])
 """
-PROMOTE = """
+KEEP = """
+redis.call('SET', KEYS[3], 1, 'PX', ARGV[3])
 local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, 100)
 for _, packed in ipairs(due) do
   redis.call('XADD', KEYS[1], '*', unpack(cjson.decode(packed)))
   redis.call('ZREM', KEYS[2], packed)
 end
-return #due
+for _, member in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[5])) do
+  local name, pending = member[2], member[4]
+  if name ~= ARGV[2] then
+    if redis.call('EXISTS', ARGV[6] .. name) == 0 then
+      return 1
+    end
+  elseif pending > 0 and #redis.call('XPENDING', KEYS[1], ARGV[5], 'IDLE', ARGV[4], '-', '+', 1, name) > 0 then
+    return 1
+  end
+end
+return 0
 """
+"""What a consumer does twice a second: stay alive, promote what is due, tell whether there is anything to take over."""
 BURY = """
 redis.call('XADD', KEYS[2], '*', 'id', ARGV[2], 'type', ARGV[3], 'key', ARGV[4], 'body', ARGV[5], 'reason', ARGV[6])
 redis.call('XACK', KEYS[1], ARGV[7], ARGV[1])

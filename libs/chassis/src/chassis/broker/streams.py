@@ -8,17 +8,19 @@ is pending under a consumer's own name and not in its hand was lost on the way, 
 """
 
 import asyncio
+import hashlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import orjson
 import redis.asyncio as redis
 import structlog
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from chassis.broker.batching import Batches
 from chassis.broker.cancellation import end_if_cancelled
@@ -35,7 +37,7 @@ from chassis.broker.port import (
     RetryPolicy,
     Unroutable,
 )
-from chassis.broker.scripts import BIND, BURY, DELAY, PROMOTE, PUBLISH, REDRIVE
+from chassis.broker.scripts import BIND, BURY, DELAY, KEEP, PUBLISH, REDRIVE
 from chassis.ids import uuid7
 
 log = structlog.get_logger()
@@ -82,8 +84,16 @@ class Keys:
 
 
 async def run_script(server: redis.Redis, source: str, keys: list[str], arguments: list[Any]) -> Any:
-    """Run a script in one step of the server."""
-    return await server.eval(source, len(keys), *keys, *arguments)
+    """Run a script in one step of the server, which is told the source where it does not know it yet."""
+    try:
+        return await server.evalsha(_digest(source), len(keys), *keys, *arguments)
+    except NoScriptError:
+        return await server.eval(source, len(keys), *keys, *arguments)
+
+
+@lru_cache
+def _digest(source: str) -> str:
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 class StreamsTransport:
@@ -177,6 +187,7 @@ class _Consumer:
         self._declare = declare
         self._name = str(uuid7())
         self._in_hand: set[bytes] = set()
+        self._left_behind = asyncio.Event()
         self._dispatcher = KeyedDispatcher(prefetch)
         self._ordered = queue.ordered
         self._stream = keys.stream(queue.name)
@@ -184,9 +195,9 @@ class _Consumer:
         self._settlements = Batches(self._acknowledge_all, self._acknowledge)
 
     async def run(self) -> None:
-        # Housekeeping waits for a free hand when it has taken entries over; staying alive must not wait for it.
-        steps = (self._stay_alive, self._keep_house)
-        beside = [asyncio.create_task(self._forever(step, pause=self._timing.look)) for step in steps]
+        # What is taken over waits for a free hand; staying alive must not wait for it.
+        steps = ((self._keep_house, self._timing.look), (self._take_all_over, 0))
+        beside = [asyncio.create_task(self._forever(step, pause=pause)) for step, pause in steps]
         try:
             await self._forever(self._read, pause=0)
         finally:
@@ -216,13 +227,18 @@ class _Consumer:
         for _, entries in cast("list[tuple[bytes, list[Entry]]]", answer or []):
             await self._dispatch_all([(entry, 1) for entry in entries])
 
-    async def _stay_alive(self) -> None:
-        alive = self._keys.alive(self._queue.name, self._name)
-        await self._redis.set(alive, 1, px=int(self._timing.alive * 1000))
-
     async def _keep_house(self) -> None:
-        delayed = self._keys.delayed(self._queue.name)
-        await run_script(self._redis, PROMOTE, [self._stream, delayed], [time.time()])
+        """Stay alive, promote what is due, and have taken over what is left behind: a command while all is well."""
+        queue, timing = self._queue.name, self._timing
+        keys = [self._stream, self._keys.delayed(queue), self._keys.alive(queue, self._name)]
+        milliseconds = int(timing.alive * 1000), int(timing.lost * 1000)
+        arguments = [time.time(), self._name, *milliseconds, GROUP, self._keys.alive(queue, "")]
+        if await run_script(self._redis, KEEP, keys, arguments):
+            self._left_behind.set()
+
+    async def _take_all_over(self) -> None:
+        await self._left_behind.wait()
+        self._left_behind.clear()
         for consumer in await self._redis.xinfo_consumers(self._stream, GROUP):
             await self._take_over(consumer["name"].decode(), pending=int(consumer["pending"]))
 
