@@ -161,6 +161,17 @@ async def test_r16_body_to_the_gateway_itself_is_limited_413(api, user, is_refus
         )
 
 
+async def test_r16_body_to_the_gateway_itself_may_be_sent_to_its_end_before_its_refusal_is_read_413(
+    gateway, connect, user
+):
+    size = 8 * MB
+    async with connect(gateway.port) as raw:
+        fields = [b"POST /api/v1/ws-tickets HTTP/1.1", b"Host: localhost", bearer(user), b"Content-Length: %d" % size]
+        await raw.send(b"\r\n".join([*fields, b"", b""]) + b"x" * size)
+        answer = await raw.answer(seconds=10)
+        assert (answer.status, answer.code) == (413, "PAYLOAD_TOO_LARGE")
+
+
 async def test_r16_refused_body_that_waits_for_consent_is_never_asked_for(gateway, connect, user):
     async with connect(gateway.port) as raw:
         fields = [b"POST /api/v1/tasks HTTP/1.1", b"Host: localhost", bearer(user), b"Content-Length: 2000000"]

@@ -99,7 +99,6 @@ class Edge:
         check_target(scope)
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         check_fields(headers)
-        dropped = _nominated(headers)
         picked: dict[bytes, str] = {}
         forwarded: list[tuple[str, str]] = []
         for name, value in headers:
@@ -109,10 +108,13 @@ class Edge:
             picked[name] = text
             if name == b"x-timezone" and not TIMEZONE.fullmatch(value):
                 raise UnknownTimezone(field="X-Timezone")
-            if name in FORWARDED and name not in dropped:
+            if name in FORWARDED:
                 forwarded.append((name.decode(), text[:MAX_USER_AGENT] if name == b"user-agent" else text))
         check_framing(scope, picked)
         self._check_host(picked[b"host"])
+        if b"connection" in picked:
+            dropped = _nominated(headers)
+            forwarded = [field for field in forwarded if field[0] not in dropped]
         return Head(
             host=picked[b"host"],
             authorization=picked.get(b"authorization"),
@@ -237,8 +239,7 @@ def _repeated(name: bytes) -> AppError:
     return malformed(f"The field {name.decode()} may be given only once.")
 
 
-def _nominated(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+def _nominated(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
     """Return the fields that Connection names; they concern this hop only (RFC 9110, section 7.6.1)."""
-    return frozenset(
-        option.strip().lower() for name, value in headers if name == b"connection" for option in value.split(b",")
-    )
+    named = b",".join(value for name, value in headers if name == b"connection").decode("latin-1")
+    return frozenset(option.strip().lower() for option in named.split(","))

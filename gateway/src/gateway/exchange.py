@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import structlog
 from chassis.context import RequestContext, bind_request, valid_request_id
-from chassis.ids import uuid7
+from chassis.ids import uuid7_text
 from chassis.telemetry.logs import REQUEST_LINES, bind_ids
 from chassis.telemetry.tracing import (
     describe_span,
@@ -42,8 +42,7 @@ def bind_context(scope: Scope, traceparent: str | None) -> RequestContext:
 
     `traceparent` is the client's. Where spans are exported, what follows belongs to the span that this is called in.
     """
-    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    request_id = valid_request_id(given.decode("latin-1")) or str(uuid7())
+    request_id = valid_request_id(_told(scope, b"x-request-id")) or uuid7_text()
     context = RequestContext(request_id, traceparent_of_span() or traceparent or new_traceparent())
     bind_request(context)
     bind_ids(request_id=request_id, trace_id=trace_id_of(context.traceparent))
@@ -52,8 +51,14 @@ def bind_context(scope: Scope, traceparent: str | None) -> RequestContext:
 
 def client_traceparent(scope: Scope) -> str | None:
     """Return the trace context that the client sent, if it is one."""
-    given = next((value for name, value in scope["headers"] if name == b"traceparent"), b"")
-    return valid_traceparent(given.decode("latin-1"))
+    return valid_traceparent(_told(scope, b"traceparent"))
+
+
+def _told(scope: Scope, field: bytes) -> str | None:
+    for name, value in scope["headers"]:
+        if name == field:
+            return str(value, "latin-1")
+    return None
 
 
 class Exchange:

@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
 from urllib.parse import parse_qs
 
@@ -11,7 +10,6 @@ from chassis.context import RequestContext
 from chassis.errors import AppError, ErrorKind, InternalError, RateLimited
 from chassis.process import Protocols
 from chassis.telemetry.tracing import request_span
-from chassis.tokens import AccessToken
 from chassis.web.health import Health
 from chassis.web.replies import refuse
 from chassis.web.status import STATUS_OF_KIND
@@ -163,8 +161,7 @@ class Gateway:
     async def _own(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
         body = RequestBody(scope, receive, self._settings.gateway.max_body_bytes)
         if not body.is_empty:
-            body.check_declared_length()
-            receive = replayed(await body.whole())
+            receive = replayed(await body.complete())
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         await self.parts.api(asked, receive, exchange.send)
 
@@ -183,7 +180,7 @@ class Gateway:
         except AppError:
             await self._count(self._by_address(head.client), exchange)
             raise
-        quota = self._by_user(caller.token)
+        quota = self._by_user(caller)
         if route.cost_by is not None and scope["method"] == "POST":
             body = RequestBody(scope, receive, self._settings.gateway.max_body_bytes)
             return caller, replayed(await self._count_by_body(quota, exchange, body, route.cost_by))
@@ -193,7 +190,7 @@ class Gateway:
     async def _count_by_body(self, quota: Quota, exchange: Exchange, body: RequestBody, member: str) -> bytes:
         """Count what the body asks for as a whole, and return it. A body that is refused counts as a request."""
         # Who has no place left gets no large body read.
-        room = await self.parts.limiter.decide(replace(quota, cost=0))
+        room = await self.parts.limiter.decide(quota._replace(cost=0))
         if not room.allowed:
             exchange.fields.extend(room.headers())
             _refuse_above(room)
@@ -205,7 +202,7 @@ class Gateway:
         except AppError:
             await self._count(quota, exchange)
             raise
-        await self._count(replace(quota, cost=min(cost, quota.limit)), exchange)
+        await self._count(quota._replace(cost=min(cost, quota.limit)), exchange)
         return sent
 
     async def _count(self, quota: Quota, exchange: Exchange) -> None:
@@ -213,8 +210,8 @@ class Gateway:
         exchange.fields.extend(decision.headers())
         _refuse_above(decision)
 
-    def _by_user(self, token: AccessToken) -> Quota:
-        return Quota(f"user:{token.principal.user_id}", self._settings.gateway.rate_limit_per_minute, "user")
+    def _by_user(self, caller: Caller) -> Quota:
+        return Quota(caller.counted_as, self._settings.gateway.rate_limit_per_minute, "user")
 
     def _by_address(self, client: str, *, login: bool = False) -> Quota:
         limits = self._settings.gateway
@@ -266,7 +263,7 @@ class Gateway:
         except AppError:
             await self._count(self._by_address(head.client), exchange)
             raise
-        await self._count(self._by_user(caller.token), exchange)
+        await self._count(self._by_user(caller), exchange)
         return caller
 
     async def _identify_live(self, scope: Scope, head: Head) -> Caller:

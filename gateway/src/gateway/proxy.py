@@ -50,20 +50,10 @@ class Forwarding:
     max_body: int
 
     @property
-    def is_transfer(self) -> bool:
-        """Whether a file may go either way, which takes longer than an answer may."""
-        return self.route.upload or self.route.file or self.route.upstream == "attachments"
-
-    @property
-    def does_many(self) -> bool:
-        """Whether many things may be done at once, which are answered when all of them are done."""
-        return self.route.many or self.route.cost_by is not None
-
-    @property
     def total_seconds(self) -> float:
-        if self.is_transfer:
+        if self.route.is_transfer:
             return TRANSFER_SECONDS
-        return IDLE_SECONDS if self.does_many else TOTAL_SECONDS
+        return IDLE_SECONDS if self.route.does_many else TOTAL_SECONDS
 
 
 class AnswerBrokenOff(Exception):
@@ -102,7 +92,7 @@ class Call:
     @property
     def _answer_seconds(self) -> float:
         """How long nothing may come: what can't be sent again is waited for, since giving up would not undo it."""
-        if self.forwarding.is_transfer or self.forwarding.does_many:
+        if self.forwarding.route.is_transfer or self.forwarding.route.does_many:
             return IDLE_SECONDS
         return TRY_SECONDS if self.may_be_repeated else TOTAL_SECONDS
 

@@ -1,25 +1,25 @@
 """An exact sliding log in Redis: never more than the limit in any window, and never a refusal below it (R23, R24).
 
-All decisions of one turn of the event loop go to Redis in one script call, which costs about a tenth of one call
-each. While Redis is slow or away, every process counts for itself with its share of the limit; what it has allowed
-by Redis within the window counts there too. The other way round it does not: what was allowed while Redis was away is
-never told to Redis, so that for one window after an outage a user may have those requests on top of the limit.
+Decisions go to Redis in one script call at a time, with all that were asked for since the last one: under load that is
+a fraction of a call each. While Redis is slow or away, every process counts for itself with its share of the limit;
+what it has allowed by Redis within the window counts there too. The other way round it does not: what was allowed while
+Redis was away is never told to Redis, so that for one window after an outage a user may have those requests on top of
+the limit.
 """
 
 import asyncio
 import math
 import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import redis.asyncio as redis
 import structlog
-from chassis.clock import utcnow
 from prometheus_client import Counter, Gauge
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
+from gateway.limit_script import HeldScript
 from gateway.patience import in_time
 
 log = structlog.get_logger()
@@ -31,11 +31,14 @@ WINDOW_SECONDS = 60
 REDIS_SECONDS = 0.05
 PAUSE_SECONDS = 1.0
 LOCAL_KEYS = 50_000
+MOST_AT_ONCE = 250
+"""Decisions of one script call: Redis does nothing else meanwhile, some 10 us for each."""
 TROUBLE = (RedisError, OSError, TimeoutError)
 
 SLIDING_LOG = """
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
+local entry = string.format('%.0f', now)
 local answers = {}
 for i = 1, #KEYS do
   local key, limit, window, cost = KEYS[i], tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
@@ -48,7 +51,7 @@ for i = 1, #KEYS do
   local above = count + math.max(cost, 1) - limit
   if above <= 0 then
     for _ = 1, cost do
-      redis.call('RPUSH', key, string.format('%.0f', now))
+      redis.call('RPUSH', key, entry)
     end
     redis.call('PEXPIRE', key, math.ceil(window / 1000) + 1000)
     count, allowed = count + cost, 1
@@ -64,8 +67,7 @@ return answers
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(NamedTuple):
     """Who is counted: a key, a limit a window, and the name that the policy has in answers.
 
     A request takes `cost` of it at once, or nothing. With 0 it is only asked whether there is room for a request.
@@ -77,8 +79,7 @@ class Quota:
     cost: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Whether the request goes on.
 
     In seconds: `reset` is when the oldest counted request leaves the window, `wait` when a refused one has room.
@@ -95,12 +96,13 @@ class Decision:
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the fields that every answer carries (draft-ietf-httpapi-ratelimit-headers, and the older ones)."""
         reset = max(1, math.ceil(self.reset))
+        policy = self.policy.encode()
         fields = [
-            (b"ratelimit-policy", b'"%s";q=%d;w=%d' % (self.policy.encode(), self.limit, WINDOW_SECONDS)),
-            (b"ratelimit", b'"%s";r=%d;t=%d' % (self.policy.encode(), self.remaining, reset)),
+            (b"ratelimit-policy", b'"%s";q=%d;w=%d' % (policy, self.limit, WINDOW_SECONDS)),
+            (b"ratelimit", b'"%s";r=%d;t=%d' % (policy, self.remaining, reset)),
             (b"x-ratelimit-limit", b"%d" % self.limit),
             (b"x-ratelimit-remaining", b"%d" % self.remaining),
-            (b"x-ratelimit-reset", b"%d" % (utcnow().timestamp() + reset)),
+            (b"x-ratelimit-reset", b"%d" % (time.time() + reset)),
             (b"x-ratelimit-cost", b"%d" % max(1, self.cost)),
         ]
         return fields if self.allowed else [*fields, (b"retry-after", b"%d" % self.retry_after)]
@@ -127,15 +129,16 @@ class RateLimiter:
         window_seconds: float = WINDOW_SECONDS,
         patience_seconds: float = REDIS_SECONDS,
     ) -> None:
-        self._redis = server
+        self._script = HeldScript(server, SLIDING_LOG)
         self._patience = patience_seconds
         self._workers = workers
         self._window = window_seconds
         self._waiting: list[tuple[Quota, asyncio.Future[Decision]]] = []
         self._local = LocalLog(window_seconds)
         self._resume_at = 0.0
-        self._flushes: set[asyncio.Task[None]] = set()
-        self._script = server.register_script(SLIDING_LOG)
+        self._is_degraded = True
+        """Until Redis has answered once."""
+        self._deciding: asyncio.Task[None] | None = None
 
     async def decide(self, quota: Quota) -> Decision:
         """Count one request against a quota, or look whether one would be counted."""
@@ -146,40 +149,48 @@ class RateLimiter:
         return decision
 
     async def _decide(self, quota: Quota) -> Decision:
-        loop = asyncio.get_running_loop()
         if time.monotonic() < self._resume_at:
             return self._decide_locally(quota)
-        future: asyncio.Future[Decision] = loop.create_future()
+        future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         self._waiting.append((quota, future))
-        if len(self._waiting) == 1:
-            loop.call_soon(self._flush)
+        if self._deciding is None:
+            self._deciding = asyncio.create_task(self._decide_waiting())
         return await future
 
-    def _flush(self) -> None:
-        batch, self._waiting = self._waiting, []
-        task = asyncio.create_task(self._decide_all(batch))
-        self._flushes.add(task)
-        task.add_done_callback(self._flushes.discard)
-
-    async def _decide_all(self, batch: list[tuple[Quota, asyncio.Future[Decision]]]) -> None:
+    async def _decide_waiting(self) -> None:
+        """Decide until nobody waits; who comes meanwhile is in the next batch."""
         try:
-            decisions = await self._ask([quota for quota, _ in batch])
+            while self._waiting:
+                batch = self._waiting[:MOST_AT_ONCE]
+                del self._waiting[:MOST_AT_ONCE]
+                decisions = await self._decide_all([quota for quota, _ in batch])
+                for (_, future), decision in zip(batch, decisions, strict=True):
+                    if not future.done():
+                        future.set_result(decision)
+        finally:
+            self._deciding = None
+
+    async def _decide_all(self, quotas: list[Quota]) -> list[Decision]:
+        if time.monotonic() < self._resume_at:
+            return [self._decide_locally(quota) for quota in quotas]
+        try:
+            decisions = await self._ask(quotas)
         except TROUBLE as error:
             self._degrade(type(error).__name__)
-            decisions = [self._decide_locally(quota) for quota, _ in batch]
         except Exception:
             # Such as an answer of another form. Whoever waits for a decision would wait for ever.
             log.exception("rate_limit.crashed")
             self._degrade("crashed")
-            decisions = [self._decide_locally(quota) for quota, _ in batch]
         else:
-            self._note(decisions, [quota for quota, _ in batch])
-        for (_, future), decision in zip(batch, decisions, strict=True):
-            if not future.done():
-                future.set_result(decision)
+            self._note(decisions, quotas)
+            return decisions
+        return [self._decide_locally(quota) for quota in quotas]
 
     def _note(self, decisions: list[Decision], quotas: list[Quota]) -> None:
         """Have the local log count what Redis has allowed, in case it has to decide next."""
+        if self._is_degraded:
+            self._is_degraded = False
+            DEGRADED.set(0)
         now = time.monotonic()
         for decision, quota in zip(decisions, quotas, strict=True):
             if decision.allowed:
@@ -188,21 +199,13 @@ class RateLimiter:
     async def _ask(self, quotas: list[Quota]) -> list[Decision]:
         window = int(self._window * 1_000_000)
         keys = [f"taskloom:limit:{quota.key}" for quota in quotas]
-        arguments: list[int] = [number for quota in quotas for number in (quota.limit, window, quota.cost)]
-        # Giving up cancels the call, by which redis-py drops its connection.
-        answers = await in_time(self._call(keys, arguments), seconds=self._patience)
-        DEGRADED.set(0)
+        arguments = [number for quota in quotas for number in (quota.limit, window, quota.cost)]
+        answers = await in_time(self._script.run(keys, arguments), seconds=self._patience)
         return [_decision(quota, *answers[4 * i : 4 * i + 4]) for i, quota in enumerate(quotas)]
-
-    async def _call(self, keys: list[str], arguments: list[int]) -> list[Any]:
-        try:
-            answers: list[Any] = await self._redis.evalsha(self._script.sha, len(keys), *keys, *arguments)
-        except NoScriptError:
-            answers = await self._redis.eval(SLIDING_LOG, len(keys), *keys, *arguments)
-        return answers
 
     def _degrade(self, reason: str) -> None:
         self._resume_at = time.monotonic() + PAUSE_SECONDS
+        self._is_degraded = True
         DEGRADED.set(1)
         log.warning("rate_limit.degraded", reason=reason)
 

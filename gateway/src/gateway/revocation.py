@@ -91,7 +91,7 @@ class Revocations:
         """Raise InvalidToken for a revoked token, AuthStateUnavailable when that can't be told."""
         if self._is_stale():
             raise AuthStateUnavailable(retry_after=2)
-        if self.concern(caller):
+        if (self._sessions or self._users) and self.concern(caller):
             raise InvalidToken
 
     def concern(self, caller: Caller) -> bool:

@@ -1,14 +1,17 @@
 """Which service answers which path. A route that is not in this table does not exist."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 Upstream = Literal["auth", "tasks", "notifications", "attachments", "gateway"]
 Access = Literal["public", "login", "user"]
 """`public` and `login` need no token; `login` has the stricter limit per address."""
+RESOURCE = 3
+"""Which segment of a path of the API names the resource."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Route:
     """A path template: `{}` is one segment, a final `*` is any number of them.
 
@@ -25,6 +28,16 @@ class Route:
     cost_by: str | None = None
     many: bool = False
     stream: bool = False
+
+    @cached_property
+    def is_transfer(self) -> bool:
+        """Whether a file may go either way, which takes longer than an answer may."""
+        return self.upload or self.file or self.upstream == "attachments"
+
+    @cached_property
+    def does_many(self) -> bool:
+        """Whether many things may be done at once, which are answered when all of them are done."""
+        return self.many or self.cost_by is not None
 
 
 ROUTES = (
@@ -118,7 +131,7 @@ ROUTES = (
 class RoutingTable:
     """Finds the route of a path: exact templates by look-up, then those with segments, then those with a tail.
 
-    Shapes are sorted by how many segments they have, and tails are looked up by what comes before them, so that a
+    Shapes are looked up by their length and the resource that they name, and tails by what comes before them, so that a
     request does not pay for routes that are not its own.
     """
 
@@ -126,11 +139,11 @@ class RoutingTable:
         self._exact = {
             route.template: route for route in routes if "{}" not in route.template and "*" not in route.template
         }
-        self._shaped: dict[int, list[tuple[list[str], Route]]] = {}
+        self._shaped: dict[tuple[int, str], list[tuple[list[str], Route]]] = {}
         for route in routes:
             if "{}" in route.template:
                 shape = route.template.split("/")
-                self._shaped.setdefault(len(shape), []).append((shape, route))
+                self._shaped.setdefault(_kind_of(shape), []).append((shape, route))
         self._tails = {route.template[:-2]: route for route in routes if route.template.endswith("/*")}
 
     def find(self, path: str) -> Route | None:
@@ -139,7 +152,7 @@ class RoutingTable:
         if exact is not None:
             return exact
         segments = path.split("/")
-        for shape, route in self._shaped.get(len(segments), ()):
+        for shape, route in self._shaped.get(_kind_of(segments), ()):
             if all(s in ("{}", p) for s, p in zip(shape, segments, strict=True)):
                 return route
         return self._by_tail(path)
@@ -153,3 +166,8 @@ class RoutingTable:
                 return route
             end = path.rfind("/", 0, end)
         return None
+
+
+def _kind_of(segments: list[str]) -> tuple[int, str]:
+    """Return by what a path with variable segments is looked up: its length, and `tasks` of `/api/v1/tasks/{}`."""
+    return len(segments), segments[RESOURCE] if len(segments) > RESOURCE + 1 else ""

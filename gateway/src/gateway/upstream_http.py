@@ -42,10 +42,12 @@ class ServiceClient:
         connection = self._kept() or await self._connect()
         reply = connection.begin(question)
         try:
+            tells_length = _tells_length(question)
+            head = self._head(question, tells_length=tells_length)
             if isinstance(question.body, bytes):
-                connection.send(self._head(question) + question.body)
+                connection.send(head + question.body)
             else:
-                connection.send_pieces(self._head(question), question.body, chunked=not _has_length(question))
+                connection.send_pieces(head, question.body, chunked=not tells_length)
             await reply.head()
         except BaseException:
             connection.close()
@@ -90,10 +92,10 @@ class ServiceClient:
         with suppress(ValueError):
             self._idle.remove(connection)
 
-    def _head(self, question: Question) -> bytes:
+    def _head(self, question: Question, *, tells_length: bool) -> bytes:
         lines = [f"{question.method} {self._prefix}{question.target} HTTP/1.1", self._host]
         lines += [f"{name}: {value}" for name, value in question.fields]
-        if not _has_length(question):
+        if not tells_length:
             lines += _framing(question)
         head = "\r\n".join(lines)
         if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
@@ -101,8 +103,8 @@ class ServiceClient:
         return f"{head}\r\n\r\n".encode("latin-1")
 
 
-def _has_length(question: Question) -> bool:
-    return any(name == "content-length" for name, _ in question.fields)
+def _tells_length(question: Question) -> bool:
+    return "content-length" in {name for name, _ in question.fields}
 
 
 def _framing(question: Question) -> list[str]:

@@ -2,8 +2,8 @@
 
 import os
 import re
-import secrets
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -16,6 +16,16 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 PROPAGATOR = TraceContextTextMapPropagator()
 NOTHING = nullcontext()
+
+
+@dataclass
+class Spans:
+    """Whether this process records any: asked at each request, and OpenTelemetry looks in the environment each time."""
+
+    are_recorded: bool = False
+
+
+SPANS = Spans()
 EXPORT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
@@ -33,13 +43,14 @@ def configure_tracing(*, service: str) -> None:
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+    SPANS.are_recorded = True
 
 
 def request_span(
     name: str, *, traceparent: str | None, kind: SpanKind = SpanKind.SERVER
 ) -> AbstractContextManager[object]:
     """Open a span that follows from `traceparent`; it costs and does nothing where spans are not exported."""
-    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+    if not SPANS.are_recorded:
         return NOTHING
     carrier = {} if traceparent is None else {"traceparent": traceparent}
     parent = PROPAGATOR.extract(carrier)
@@ -48,6 +59,8 @@ def request_span(
 
 def describe_span(name: str, *, status: int) -> None:
     """Name the current span, now that it is known what the request was, and say how it was answered."""
+    if not SPANS.are_recorded:
+        return
     span = trace.get_current_span()
     if span.is_recording():
         span.update_name(name)
@@ -56,7 +69,7 @@ def describe_span(name: str, *, status: int) -> None:
 
 def traceparent_of_span() -> str | None:
     """Return the `traceparent` of the current span; None outside any."""
-    if trace.get_current_span() is trace.INVALID_SPAN:
+    if not SPANS.are_recorded or trace.get_current_span() is trace.INVALID_SPAN:
         return None
     carrier: dict[str, str] = {}
     PROPAGATOR.inject(carrier)
@@ -70,7 +83,7 @@ def valid_traceparent(value: str | None) -> str | None:
 
 def new_traceparent() -> str:
     """Start a trace: random ids, sampled."""
-    ids = secrets.token_hex(24)
+    ids = os.urandom(24).hex()
     return f"00-{ids[:32]}-{ids[32:]}-01"
 
 
