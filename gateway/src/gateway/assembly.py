@@ -54,13 +54,13 @@ async def open_parts(settings: Settings, health: Health, stack: AsyncExitStack) 
     services = {name: ServiceClient(url) for name, url in upstreams.items()}
     for service in services.values():
         stack.callback(service.close)
-    server = redis.Redis.from_url(
-        # One more try is for connections that died while they were idle.
-        settings.redis.url.get_secret_value(),
-        socket_connect_timeout=1,
-        retry=Retry(NoBackoff(), 1),
-    )
+    address = settings.redis.url.get_secret_value()
+    # One more try is for connections that died while they were idle.
+    server = redis.Redis.from_url(address, socket_connect_timeout=1, retry=Retry(NoBackoff(), 1))
     stack.push_async_callback(server.aclose)
+    # The limiter has a patience of its own, and the client's would take a task for each call.
+    counting = redis.Redis.from_url(address, socket_connect_timeout=1, socket_timeout=None, retry=Retry(NoBackoff(), 1))
+    stack.push_async_callback(counting.aclose)
     signer = IdentitySigner(settings.tokens.signing_key.get_secret_value())
     keys = PublishedKeys(session, f"{upstreams['auth']}/.well-known/jwks.json")
     revocations = _revocations(settings, session, signer)
@@ -72,7 +72,7 @@ async def open_parts(settings: Settings, health: Health, stack: AsyncExitStack) 
         keys=keys,
         revocations=revocations,
         limiter=RateLimiter(
-            server, workers=settings.gateway.workers, patience_seconds=settings.gateway.redis_patience_ms / 1000
+            counting, workers=settings.gateway.workers, patience_seconds=settings.gateway.redis_patience_ms / 1000
         ),
         proxy=Proxy(services),
         sockets=Sockets(upstreams["notifications"], live, authenticator),

@@ -1,29 +1,47 @@
 """Waiting for others for so long, and not for ourselves."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Self
 
 LOOKS = 5
-T = TypeVar("T")
 
 
-async def in_time(call: Coroutine[Any, Any, T], *, seconds: float) -> T:
-    """Return what a call returns. Raises TimeoutError after so long in which the one who is called, not we, was slow.
+class Patience:
+    """`async with Patience(seconds):` raises TimeoutError in its block when another one, not we, was slow for so long.
 
     The time is taken in several looks: while the loop is busy with something else they come late, but there are
-    as many, and between any two of them it sends what is to be sent and reads what has arrived. A call that is given
-    up is cancelled.
+    as many, and between any two of them it sends what is to be sent and reads what has arrived. What is waited for
+    in the block is cancelled then, as asyncio.timeout does it, at less than half of its cost.
     """
-    task = asyncio.create_task(call)
-    try:
-        for _ in range(LOOKS):
-            await asyncio.wait({task}, timeout=seconds / LOOKS)
-            if task.done():
-                return task.result()
-    finally:
-        task.cancel()
-    await asyncio.wait({task})
-    if task.cancelled():
-        raise TimeoutError
-    return task.result()
+
+    __slots__ = ("_cancelling", "_left", "_loop", "_pause", "_task", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        self._pause = seconds / LOOKS
+        self._left = LOOKS
+
+    async def __aenter__(self) -> Self:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("patience is of a task")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._pause, self._look)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        # Cancelled by somebody else, too, it stays that.
+        if self._left == 0 and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def _look(self) -> None:
+        self._left -= 1
+        if self._left:
+            self._timer = self._loop.call_later(self._pause, self._look)
+        else:
+            self._task.cancel()

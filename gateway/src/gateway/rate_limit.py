@@ -20,7 +20,7 @@ from prometheus_client import Counter, Gauge
 from redis.exceptions import RedisError
 
 from gateway.limit_script import HeldScript
-from gateway.patience import in_time
+from gateway.patience import Patience
 
 log = structlog.get_logger()
 
@@ -200,7 +200,8 @@ class RateLimiter:
         window = int(self._window * 1_000_000)
         keys = [f"taskloom:limit:{quota.key}" for quota in quotas]
         arguments = [number for quota in quotas for number in (quota.limit, window, quota.cost)]
-        answers = await in_time(self._script.run(keys, arguments), seconds=self._patience)
+        async with Patience(self._patience):
+            answers = await self._script.run(keys, arguments)
         return [_decision(quota, *answers[4 * i : 4 * i + 4]) for i, quota in enumerate(quotas)]
 
     def _degrade(self, reason: str) -> None:

@@ -9,7 +9,7 @@ import ssl
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from gateway.patience import in_time
+from gateway.patience import Patience
 from gateway.upstream_connection import Connection, NotConnected, Question, Reply
 
 CONNECT_SECONDS = 1.0
@@ -82,7 +82,8 @@ class ServiceClient:
         opening = loop.create_connection(lambda: Connection(loop, self._forget), *self._address, ssl=self._tls)
         try:
             # In a burst of requests the loop is busy with those that came before: no service is slow by that.
-            _, connection = await in_time(opening, seconds=CONNECT_SECONDS)
+            async with Patience(CONNECT_SECONDS):
+                _, connection = await opening
         except OSError as error:  # a TimeoutError is one
             raise NotConnected(type(error).__name__) from None
         return connection
