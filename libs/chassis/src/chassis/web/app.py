@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -17,12 +18,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.db.failures import explain
 from chassis.outbox.contracts import EventContract
+from chassis.telemetry.tracing import SPANS
 from chassis.web.database import Replay, replayed
 from chassis.web.events import serve_events
 from chassis.web.handlers import api_routes, fixed_paths, install_handlers, on_app_error
 from chassis.web.health import Health, health_routes
 from chassis.web.identity import calling_service, current_principal
-from chassis.web.middleware import RequestMiddleware
+from chassis.web.middleware import CrashesInEnvelope, RequestMiddleware
 from chassis.web.openapi import complete_document, serve_document
 from chassis.web.routing import PUBLIC_MARK, StrictRoute, all_of, operation_id, policy_of, serve_routes, token_rule
 from chassis.web.shortcuts import ListShortcut, Shortcut, Shortcuts
@@ -53,6 +55,25 @@ class APIRouter(fastapi.APIRouter):
         )
 
 
+class ServiceApp(FastAPI):
+    """FastAPI with what is ours around what it puts around every request, which shortcuts therefore go without."""
+
+    before_routes: Callable[[ASGIApp], ASGIApp] | None = None
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the app with all that is around it."""
+        app = super().build_middleware_stack()
+        return RequestMiddleware(app if self.before_routes is None else self.before_routes(app))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer at once where FastAPI would only look whether there is a span to be made."""
+        if scope["type"] != "http" or self.middleware_stack is None or self.root_path or SPANS.are_recorded:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
+
+
 def create_app(
     *,
     title: str,
@@ -74,7 +95,7 @@ def create_app(
     service's own need; `answers_by` is how its handlers are called (chassis.web.repeating).
     Raises UnguardedRoute, ThreadedDependency.
     """
-    app = FastAPI(
+    app = ServiceApp(
         title=title,
         version="1",
         lifespan=lifespan,
@@ -97,10 +118,9 @@ def create_app(
     app.add_exception_handler(SQLAlchemyError, _on_database_failure)
     app.add_exception_handler(OSError, _on_database_failure)
     app.add_exception_handler(Replay, _on_replay)
-    if shortcuts:
-        app.add_middleware(Shortcuts, routers=routers, shortcuts=shortcuts)
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(CrashesInEnvelope)
     app.add_middleware(BodyLimitInEnvelope)
+    app.before_routes = partial(Shortcuts, routers=routers, shortcuts=shortcuts) if shortcuts else None
     complete_document(app, routers, {**FIELD_CODES, **field_codes})
     serve_document(app)
     serve_events(app, events)

@@ -1,12 +1,11 @@
 """What happens around every request of a service, in pure ASGI (R38): ids, log, metrics, last-resort errors."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,16 +35,30 @@ SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 OURS = frozenset({b"x-request-id", b"server-timing"})
+EXCHANGE = "taskloom.exchange"
+"""Where the scope of an HTTP request has its sending side, as long as it is served."""
+
+Fields = Sequence[tuple[bytes, bytes]]
 
 
-def context_from(headers: Headers) -> RequestContext:
+def by_name(fields: Fields) -> dict[bytes, bytes]:
+    """Return the first value of each field. To look for a few among all of them costs more."""
+    return dict(reversed(fields))
+
+
+def context_from(fields: Fields) -> RequestContext:
     """Take over valid ids of the caller, and make the missing ones; what follows belongs to the request's span."""
-    request_id = valid_request_id(headers.get("x-request-id")) or str(uuid7())
-    traceparent = traceparent_of_span() or valid_traceparent(headers.get("traceparent")) or new_traceparent()
-    return RequestContext(
-        request_id, traceparent, told_address=headers.get("x-client-address"), told_device=headers.get("user-agent")
-    )
+    given = by_name(fields)
+    request_id = valid_request_id(_text(given.get(b"x-request-id"))) or str(uuid7())
+    traceparent = traceparent_of_span() or valid_traceparent(_text(given.get(b"traceparent"))) or new_traceparent()
+    address, device = _text(given.get(b"x-client-address")), _text(given.get(b"user-agent"))
+    return RequestContext(request_id, traceparent, told_address=address, told_device=device)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
 
 
 class RequestMiddleware:
@@ -58,7 +71,7 @@ class RequestMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        context = context_from(Headers(scope=scope))
+        context = context_from(scope["headers"])
         bind_request(context)
         bind_ids(request_id=context.request_id, trace_id=trace_id_of(context.traceparent))
         if scope["type"] == "websocket":
@@ -71,17 +84,31 @@ class RequestMiddleware:
         exchange = _Exchange(send, context, without_body=method == "HEAD")
         if exchange.without_body:
             scope = {**scope, "method": "GET", ASKED_METHOD: method}
+        scope[EXCHANGE] = exchange
         try:
             await self._app(scope, receive, exchange.send)
-        except ClientDisconnect:
-            # Nobody is there to be answered.
-            exchange.status = exchange.status or ABORTED
-        except Exception:
-            log.exception("request.crashed", path=scope["path"])
-            if not exchange.status:
-                await refuse(InternalError())(scope, receive, exchange.send)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told and answered
+            await exchange.fail(error, scope, receive, exchange.send)
         finally:
+            # A scope that knew its sending side would wait for a collection: that knows the scope.
+            del scope[EXCHANGE]
             _record(scope, method, exchange)
+
+
+class CrashesInEnvelope:
+    """Answers crashes of the routes, before the framework does that with a page of its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: _Exchange | None = scope.get(EXCHANGE)
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            if exchange is None:
+                raise
+            await exchange.fail(error, scope, receive, send)
 
 
 class _Exchange:
@@ -102,16 +129,29 @@ class _Exchange:
             message = {**message, "body": b""}
         await self._send(message)
 
+    async def fail(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell of a crash and answer it, unless something is sent already."""
+        if isinstance(error, ClientDisconnect):
+            # Nobody is there to be answered.
+            self.status = self.status or ABORTED
+            return
+        log.error("request.crashed", path=scope["path"], exc_info=error)
+        if not self.status:
+            await refuse(InternalError())(scope, receive, send)
+
     def _completed(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         # MutableHeaders goes through all of them for each that is set, which took three times as long.
-        kept = [field for field in headers if field[0] not in OURS]
-        names = {name for name, _ in kept}
-        return [
-            *kept,
-            (b"x-request-id", self._context.request_id.encode()),
-            *(field for field in SECURITY_HEADERS if field[0] not in names),
-            (b"server-timing", f"app;dur={self.elapsed() * 1000:.1f}".encode()),
-        ]
+        fields = list(headers)
+        names = dict(fields).keys()
+        if not OURS.isdisjoint(names):
+            fields = [field for field in fields if field[0] not in OURS]
+        fields.append((b"x-request-id", self._context.request_id.encode()))
+        if SECURITY_NAMES.isdisjoint(names):
+            fields += SECURITY_HEADERS
+        else:
+            fields += [field for field in SECURITY_HEADERS if field[0] not in names]
+        fields.append((b"server-timing", b"app;dur=%.1f" % (self.elapsed() * 1000)))
+        return fields
 
     def elapsed(self) -> float:
         return time.perf_counter() - self.started

@@ -22,10 +22,11 @@ from chassis.errors import AppError
 from chassis.identity import Principal
 from chassis.web.handlers import api_routes, on_app_error
 from chassis.web.identity import HEADER, IdentityCache, check_token
-from chassis.web.middleware import ASKED_METHOD
+from chassis.web.middleware import ASKED_METHOD, by_name
 from chassis.web.repeating import TIMES
 from chassis.web.routing import TokenRule, token_rule
 
+FIELD = HEADER.encode()
 ID_CHARACTERS = 36
 ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
@@ -66,9 +67,9 @@ class _Way:
     route: APIRoute
     rule: TokenRule | None
 
-    def asked(self, scope: Scope) -> Any:
-        """Return the id or the parameters that a request asks by; None for one in another form."""
-        if any(name in self.shortcut.other_forms for name, _ in scope["headers"]):
+    def asked(self, scope: Scope, given: Mapping[bytes, bytes]) -> Any:
+        """Return the id or the parameters that a request asks by; None for one in another form. `given` are headers."""
+        if not self.shortcut.other_forms.isdisjoint(given):
             return None
         if isinstance(self.shortcut, ListShortcut):
             return _parameters(scope["query_string"], self.shortcut.parameters)
@@ -100,12 +101,15 @@ class Shortcuts:
     async def _answered(self, scope: Scope) -> Response | None:
         path: str = scope["path"]
         way = self._lists.get(path) or self._by_id.get(path[:-ID_CHARACTERS])
-        asked = None if way is None else way.asked(scope)
-        if way is None or asked is None:
+        if way is None:
+            return None
+        given = by_name(scope["headers"])
+        asked = way.asked(scope, given)
+        if asked is None:
             return None
         request = Request(scope)
         try:
-            caller = _caller(request, way.rule)
+            caller = _caller(scope["app"].state.identities, given, way.rule)
             answer = None if caller is None else await way.shortcut.answer(request, caller, asked)
         except AppError:
             return None
@@ -120,10 +124,9 @@ class Shortcuts:
         return answer
 
 
-def _caller(request: Request, rule: TokenRule | None) -> Principal | None:
+def _caller(identities: IdentityCache, given: Mapping[bytes, bytes], rule: TokenRule | None) -> Principal | None:
     """Return the user who asks; None for a service. Raises AppError for who may not."""
-    identities: IdentityCache = request.app.state.identities
-    caller = identities.principal(request.headers.get(HEADER))
+    caller = identities.principal(given.get(FIELD, b"").decode("latin-1"))
     check_token(caller, rule)
     return caller if caller.kind == "user" else None
 
