@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from chassis.errors import AppError, MalformedRequest
+from chassis.web.answers import AnswerWriter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooManyHeaders
 from websockets.http11 import Request
@@ -17,7 +18,6 @@ from websockets.server import ServerProtocol
 
 from gateway.edge import MAX_HEAD
 from gateway.errors import HeaderFieldsTooLarge, HeadTimeout, TargetTooLong, TooManyConnections
-from gateway.http_answer import AnswerWriter
 
 REFUSAL = "taskloom.refusal"
 GONE = "taskloom.gone"

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chassis.errors import AppError, PayloadTooLarge
+from chassis.web.answers import BODY_FOLLOWS
 from starlette.types import Receive, Scope, Send
 
 from gateway.breaker import Breaker, RetryBudget
 from gateway.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
-from gateway.http_answer import BODY_FOLLOWS
 from gateway.request_body import SMALL, BodyRefused, RequestBody, body_timeout
 from gateway.routes import Route
 from gateway.upstream_connection import Dropped, NotConnected, Question, Reply, ServiceTrouble

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from chassis.settings import ProcessSettings
 from chassis.telemetry.logs import configure_logs
 from chassis.telemetry.tracing import configure_tracing
+from chassis.web.answers import ServiceProtocol
 from chassis.web.health import Health, admin_app
 
 log = structlog.get_logger()
@@ -33,9 +34,9 @@ and then all: half a million objects."""
 
 @dataclass(frozen=True)
 class Protocols:
-    """What speaks HTTP and WebSocket on the API's port: the names of uvicorn's own, or makers of others."""
+    """What speaks HTTP and WebSocket on a port: the names of uvicorn's own, or makers of others."""
 
-    http: Any = "httptools"
+    http: Any = ServiceProtocol
     websocket: Any = "websockets-sansio"
 
 

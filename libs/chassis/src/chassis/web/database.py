@@ -17,6 +17,7 @@ from chassis.db.transactions import transaction
 from chassis.errors import NotFound, Unauthenticated
 from chassis.idempotency import IdempotentRequest, StoredAnswer, check_key, claim, fingerprint, store
 from chassis.identity import Principal
+from chassis.web.answers import Whole
 from chassis.web.identity import HEADER, CurrentPrincipal
 from chassis.web.replies import JSON, reply
 from chassis.web.routing import takes_idempotency_key
@@ -76,7 +77,7 @@ def replayed(answer: StoredAnswer) -> Response:
     headers = {name: value for name, value in answer.headers.items() if name not in NEVER_SENT}
     headers["idempotency-replayed"] = "true"
     media_type = JSON if answer.body else None
-    return Response(answer.body, answer.status, headers, media_type)
+    return Whole(answer.body, answer.status, headers, media_type)
 
 
 def bound_of(request: Request) -> Bound | None:
@@ -207,7 +208,7 @@ class Write:
 
     def no_content(self, headers: Mapping[str, str] | None = None) -> Response:
         """Answer 204 with the caller's `Prefer: return=minimal` applied (RFC 7240)."""
-        self._answer = Response(b"", 204, {**(headers or {}), "preference-applied": "return=minimal"})
+        self._answer = Whole(b"", 204, {**(headers or {}), "preference-applied": "return=minimal"})
         return self._answer
 
     async def finish(self) -> None:

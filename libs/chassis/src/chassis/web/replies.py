@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from chassis.errors import AppError
+from chassis.web.answers import Whole
 from chassis.web.envelope import failure_body, success_body
 from chassis.web.status import STATUS_OF_KIND
 
@@ -20,7 +21,7 @@ PRIVATE = {"cache-control": "private, no-cache", "vary": "Authorization"}
 NO_STORE = {"cache-control": "no-store", "vary": "Authorization"}
 
 
-class Enveloped(Response):
+class Enveloped(Whole):
     """An answer in the envelope, with what it says of resources: its data and meta, without what is of the request."""
 
     shown: tuple[bytes, dict[str, Any] | None] = NULL, None
@@ -62,7 +63,7 @@ def refuse(error: AppError) -> Response:
     status = STATUS_OF_KIND[error.kind]
     if status == 401:  # noqa: PLR2004 - RFC 9110 asks for the challenge on exactly this status
         headers.setdefault("www-authenticate", "Bearer")
-    return Response(failure_body(error), status, headers, JSON)
+    return Whole(failure_body(error), status, headers, JSON)
 
 
 def unless_unchanged(request: Request, response: Response) -> Response:
@@ -72,7 +73,7 @@ def unless_unchanged(request: Request, response: Response) -> Response:
     if tag is None or wanted is None or not _names(wanted, tag):
         return response
     kept = {name: response.headers[name] for name in NOT_MODIFIED_HEADERS if name in response.headers}
-    return Response(b"", 304, kept)
+    return Whole(b"", 304, kept)
 
 
 def tagged(request: Request, response: Response) -> Response:

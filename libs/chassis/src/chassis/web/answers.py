@@ -4,8 +4,11 @@ uvicorn looks through each field by two regular expressions and writes head and 
 system call and 10 us more. What comes after the head of a longer answer is uvicorn's, and so is all that is wrong.
 """
 
-from starlette.types import Message
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 BODY_FOLLOWS = "taskloom.body_follows"
 """In the start of an answer whose body is there as a whole and is sent next, without a wait between."""
@@ -15,6 +18,29 @@ WITHOUT_BODY = frozenset({204, 304})
 END: Message = {"type": "http.response.body", "body": b""}
 
 Fields = list[tuple[bytes, bytes]]
+
+
+class Whole(Response):
+    """An answer whose body is there as a whole, and goes out with its head."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        await send({**head, BODY_FOLLOWS: True})
+        await send({"type": "http.response.body", "body": self.body})
+        if self.background is not None:
+            await self.background()
+
+
+class ServiceProtocol(HttpToolsProtocol):
+    """One HTTP connection of a service: uvicorn's, with answers written by us."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        writer = AnswerWriter(cycle)
+        super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, writer.send))
 
 
 class AnswerWriter:
@@ -56,14 +82,16 @@ class AnswerWriter:
         return END
 
     def _head(self, status: int, fields: Fields) -> bytes:
+        # Before anything is noted: after a field that is none the answer is uvicorn's bare 500.
+        lines = _lines(fields)
         self._note_framing(fields)
         cycle = self._cycle
         if not cycle.keep_alive and not any(name == b"connection" for name, _ in fields):
-            fields.append((b"connection", b"close"))
+            lines += b"\r\nconnection: close"
         if cycle.chunked_encoding is None and cycle.scope["method"] != "HEAD" and status not in WITHOUT_BODY:
             cycle.chunked_encoding = True
-            fields.append((b"transfer-encoding", b"chunked"))
-        return b"%b%b\r\n\r\n" % (STATUS_LINE[status], _lines(fields))
+            lines += b"\r\ntransfer-encoding: chunked"
+        return b"%b%b\r\n\r\n" % (STATUS_LINE[status], lines)
 
     def _note_framing(self, fields: Fields) -> None:
         cycle = self._cycle
@@ -71,6 +99,9 @@ class AnswerWriter:
             if name == b"content-length":
                 cycle.expected_content_length = int(value)
                 cycle.chunked_encoding = False
+            elif name == b"transfer-encoding" and value == b"chunked":
+                cycle.expected_content_length = 0
+                cycle.chunked_encoding = True
             elif name == b"connection" and value == b"close":
                 cycle.keep_alive = False
 

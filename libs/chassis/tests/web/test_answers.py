@@ -4,7 +4,7 @@ import asyncio
 import itertools
 
 import pytest
-from gateway.http_answer import BODY_FOLLOWS, AnswerWriter
+from chassis.web.answers import BODY_FOLLOWS, AnswerWriter
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -13,6 +13,7 @@ KINDS = {
     "short": [(b"content-type", b"application/json"), (b"content-length", b"5"), (b"x-latin", b"\xe9\t\xff")],
     "nothing": [(b"content-length", b"0")],
     "unknown length": [(b"etag", b'"1"'), (b"vary", b"Origin"), (b"vary", b"Accept"), (b"x-empty", b"")],
+    "in chunks": [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")],
     "last one": [(b"content-length", b"5"), (b"connection", b"close")],
 }
 
