@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from chassis.db.binding import AS_IT_IS, Bound
 from chassis.db.direct import reading_directly
 from chassis.db.failures import explain, is_lost, sqlstate
 from chassis.errors import InvalidInput
@@ -46,6 +47,26 @@ async def test_r37_a_row_is_what_it_is_by_sqlalchemy(database):
 
 async def test_r37_there_may_be_no_row(database):
     assert await first(PID.where(literal_column("false")), database, {}) is None
+
+
+async def test_r36_a_connection_that_is_taken_as_it_is_stays_bound_to_whom_it_is(open_with):
+    caller = select(func.coalesce(func.current_setting("test.caller", True), "").label("caller"))
+
+    def bound(name):
+        return Bound("none", "test.caller", name, "test.kept", "SELECT NULL")
+
+    async with open_with(pool_size=1) as one:
+        for taken, expected in (
+            (AS_IT_IS, ""),
+            (bound("Ada"), "Ada"),
+            (AS_IT_IS, "Ada"),
+            (bound("Ben"), "Ben"),
+            (AS_IT_IS, "Ben"),
+            (None, ""),
+            (AS_IT_IS, ""),
+        ):
+            async with reading_directly(one, taken) as reader:
+                assert (await reader.execute(caller, {})).mappings().one()["caller"] == expected
 
 
 async def test_r39_a_statement_that_fails_is_explained_and_its_connection_goes_on(open_with):

@@ -4,26 +4,32 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from uuid import UUID
 
 import httpx2
 import pytest
+from chassis.db.binding import AS_IT_IS
+from chassis.db.direct import reading_directly
 from chassis.db.engine import open_database
 from chassis.db.migrations import upgrade
 from chassis.db.row_security import reading
+from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.web.health import Health
 from pydantic import SecretStr
-from sqlalchemy import event, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from tasks_service.db import ROOT, ROW_SECURITY
 from tasks_service.main import create_app
 from tasks_service.settings import TasksSettings
+from tasks_service.tasks.repository import find_visible_at_once
 from testkit.contract import contract_client
 from testkit.databases import migrated_database
 from testkit.standby import replicated
 from testkit.waiting import eventually
 
 IS_REPLICA = text("SELECT pg_is_in_recovery()")
+ON_REPLICA = select(func.pg_is_in_recovery().label("is_replica"))
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +307,19 @@ async def test_r36_the_replica_shows_rows_to_their_readers_alone(serve, standby,
             assert (await connection.execute(text("SELECT count(*) FROM tasks.task"))).scalar_one() == 0
         assert (await api.get(path, headers=one)).status_code == 404
         assert (await api.get(path, headers=two)).status_code == 200
+
+
+async def test_r36_the_replica_reads_a_task_in_one_round_trip(serve, standby, someone):
+    async with serve() as (api, database):
+        (reader_id, headers), (stranger_id, _) = someone(), someone()
+        task = (await made(api, "/tasks", {"title": "a"}, headers)).json()["data"]
+        await standby.catch_up()
+        for caller_id, title in ((reader_id, "a"), (stranger_id, None)) * 5:
+            async with reading_directly(database, AS_IT_IS) as reader:
+                caller = Principal(caller_id, uuid7())
+                found = await find_visible_at_once(reader, caller=caller, task_id=UUID(task["id"]))
+                where = (await reader.execute(ON_REPLICA, {})).mappings().one()
+            assert (found and found["title"], where["is_replica"]) == (title, True)
 
 
 async def test_r41_who_is_removed_sees_no_more_than_the_lag_allows(serve, standby, user, someone):

@@ -27,6 +27,9 @@ class Bound:
     memberships: str
 
 
+AS_IT_IS = Bound(role="", setting="", caller="", kept="", memberships="")
+"""For statements that bind themselves: the connection stays bound to whom it is, or to nobody."""
+
 wanted_binding: ContextVar[Bound | None] = ContextVar("wanted_binding", default=None)
 """What connections that are taken from the pool of reads are bound to; None is the role that logged in."""
 
@@ -35,10 +38,12 @@ def bind_when_taken(dbapi_connection: Any, record: Any, _proxy: Any) -> None:
     """Bind a connection of the pool of reads to whom it is taken for; a listener of `checkout`.
 
     Every connection is bound whenever it is taken, so nobody gets that of somebody else, nor what they were a member of
-    before. It is a round trip, except where it was free and is to be. Raises DisconnectionError, so that the pool tries
-    another one.
+    before. It is a round trip, except where it was free and is to be, or is taken as it is. Raises DisconnectionError,
+    so that the pool tries another one.
     """
     wanted = wanted_binding.get()
+    if wanted is AS_IT_IS:
+        return
     bound: Bound | None = wanted or record.info.get(BOUND)
     if bound is None:
         return
