@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 
-from chassis.ids import uuid7
+from chassis.ids import uuid7_text
 from chassis.telemetry.tracing import new_traceparent
 from chassis.text import printable
 
@@ -52,7 +52,7 @@ def current_request() -> RequestContext:
     """Return the current context; a fresh one outside any request."""
     context = _current.get()
     if context is None:
-        context = RequestContext(str(uuid7()), new_traceparent())
+        context = RequestContext(uuid7_text(), new_traceparent())
         _current.set(context)
     return context
 

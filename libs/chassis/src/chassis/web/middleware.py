@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.context import RequestContext, bind_request, valid_request_id
 from chassis.errors import InternalError
-from chassis.ids import uuid7
+from chassis.ids import uuid7_text
 from chassis.telemetry.logs import REQUEST_LINES, bind_ids
 from chassis.telemetry.tracing import new_traceparent, trace_id_of, traceparent_of_span, valid_traceparent
 from chassis.web.replies import refuse
@@ -51,7 +51,7 @@ def by_name(fields: Fields) -> dict[bytes, bytes]:
 def context_from(fields: Fields) -> RequestContext:
     """Take over valid ids of the caller, and make the missing ones; what follows belongs to the request's span."""
     given = by_name(fields)
-    request_id = valid_request_id(_text(given.get(b"x-request-id"))) or str(uuid7())
+    request_id = valid_request_id(_text(given.get(b"x-request-id"))) or uuid7_text()
     traceparent = traceparent_of_span() or valid_traceparent(_text(given.get(b"traceparent"))) or new_traceparent()
     address, device = _text(given.get(b"x-client-address")), _text(given.get(b"user-agent"))
     return RequestContext(request_id, traceparent, told_address=address, told_device=device)
