@@ -1,6 +1,7 @@
 """The limit (R23, R24): exact over any window, shared by all processes, and never away."""
 
 import asyncio
+import math
 import os
 import random
 import signal
@@ -266,16 +267,21 @@ def test_r24_local_log_holds_no_more_than_fifty_thousand():
 
 
 @asynccontextmanager
-async def answering(answer):
-    """A Redis that answers scripts with `answer`, and OK to all else."""
+async def answering(answer, *, scripts_a_connection=math.inf):
+    """A Redis that answers scripts with `answer`, so many on each connection and then ends it, and OK to all else."""
 
     async def serve(reader, writer):
+        left = scripts_a_connection
         while head := await reader.readline():
             parts = []
             for _ in range(int(head[1:])):
                 size = int((await reader.readline())[1:])
                 parts.append((await reader.readexactly(size + 2))[:-2])
-            writer.write(answer if parts[0].upper().startswith(b"EVAL") else b"+OK\r\n")
+            is_script = parts[0].upper().startswith(b"EVAL")
+            left -= is_script
+            if left < 0:
+                break
+            writer.write(answer if is_script else b"+OK\r\n")
         writer.close()
 
     port = free_port()
@@ -290,6 +296,20 @@ async def test_r24_answer_of_another_form_is_degraded_and_nobody_waits_for_ever(
         decisions = await asyncio.wait_for(asyncio.gather(*(limiter.decide(one) for _ in range(3))), 5)
         assert [decision.allowed for decision in decisions] == [True, True, False]
         assert {decision.policy for decision in decisions} == {"user-degraded"}
+
+
+async def test_r24_a_held_connection_that_is_gone_is_replaced_and_nobody_is_degraded():
+    """What is between, such as a balancer, forgets idle connections without a word, and resets them when used."""
+    answered = b"*4\r\n:1\r\n:9\r\n:60000000\r\n:0\r\n"
+    async with answering(answered, scripts_a_connection=1) as url, redis.Redis.from_url(url) as server:
+        limiter, one = RateLimiter(server, workers=1, patience_seconds=2), quota(10)
+        assert [(await limiter.decide(one)).policy for _ in range(4)] == ["user"] * 4
+
+
+async def test_r24_a_redis_that_ends_every_connection_is_degraded():
+    async with answering(b"", scripts_a_connection=0) as url, redis.Redis.from_url(url) as server:
+        limiter, one = RateLimiter(server, workers=1, patience_seconds=2), quota(10)
+        assert (await limiter.decide(one)).policy == "user-degraded"
 
 
 async def test_r24_redis_that_hangs_delays_nobody_for_long(start, auth, own_valkey):

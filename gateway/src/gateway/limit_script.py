@@ -10,6 +10,7 @@ from typing import Any
 import hiredis
 import redis.asyncio as redis
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import NoScriptError, RedisError
 
 Argument = str | int
@@ -26,6 +27,16 @@ class HeldScript:
 
     async def run(self, keys: Sequence[str], arguments: Sequence[int]) -> list[Any]:
         """Return what the script answers. Raises RedisError, OSError; a call that is given up ends the connection."""
+        was_held = self._connection is not None
+        try:
+            return await self._run(keys, arguments)
+        except (NotConnected, OSError):
+            # What is between us and the server may have forgotten a connection that was idle, and says so only now.
+            if not was_held:
+                raise
+        return await self._run(keys, arguments)
+
+    async def _run(self, keys: Sequence[str], arguments: Sequence[int]) -> list[Any]:
         connection = await self._connected()
         try:
             try:
