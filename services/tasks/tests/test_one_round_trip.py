@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from chassis.db.binding import AS_IT_IS
-from chassis.db.direct import DIALECT, reading_directly
+from chassis.db.direct import BINDS_ITSELF, DIALECT, reading_directly
 from chassis.db.engine import Database, open_database
 from chassis.identity import Principal
 from chassis.ids import uuid7
@@ -35,7 +35,7 @@ STATE = select(
     literal_column("coalesce(current_setting('taskloom.caller', true), '')").label("caller"),
     literal_column("coalesce(current_setting('taskloom.workspaces', true), '')").label("kept"),
     literal_column("pg_backend_pid()").label("pid"),
-)
+).execution_options(**{BINDS_ITSELF: True})
 FAILS_AFTERWARDS = VISIBLE_TASK.with_only_columns(literal_column("1 / (count(*) - 1)"))
 BOUND_TO = "SELECT current_user::text, current_setting('taskloom.caller'), current_setting('taskloom.workspaces')"
 TITLE = "SELECT title FROM tasks.visible_task($1, $2)"

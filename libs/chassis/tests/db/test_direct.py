@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from chassis.db.binding import AS_IT_IS, Bound
-from chassis.db.direct import reading_directly
+from chassis.db.direct import BINDS_ITSELF, Unbound, reading_directly
 from chassis.db.failures import explain, is_lost, sqlstate
 from chassis.errors import InvalidInput
 from chassis.web.status import STATUS_OF_KIND
@@ -51,6 +51,7 @@ async def test_r37_there_may_be_no_row(database):
 
 async def test_r36_a_connection_that_is_taken_as_it_is_stays_bound_to_whom_it_is(open_with):
     caller = select(func.coalesce(func.current_setting("test.caller", True), "").label("caller"))
+    caller = caller.execution_options(**{BINDS_ITSELF: True})
 
     def bound(name):
         return Bound("none", "test.caller", name, "test.kept", "SELECT NULL")
@@ -67,6 +68,12 @@ async def test_r36_a_connection_that_is_taken_as_it_is_stays_bound_to_whom_it_is
         ):
             async with reading_directly(one, taken) as reader:
                 assert (await reader.execute(caller, {})).mappings().one()["caller"] == expected
+
+
+async def test_r36_what_does_not_bind_itself_is_not_run_on_a_connection_that_is_taken_as_it_is(database):
+    async with reading_directly(database, AS_IT_IS) as reader:
+        with pytest.raises(Unbound):
+            await reader.execute(PID, {})
 
 
 async def test_r39_a_statement_that_fails_is_explained_and_its_connection_goes_on(open_with):

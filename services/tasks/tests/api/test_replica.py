@@ -9,7 +9,7 @@ from uuid import UUID
 import httpx2
 import pytest
 from chassis.db.binding import AS_IT_IS
-from chassis.db.direct import reading_directly
+from chassis.db.direct import BINDS_ITSELF, reading_directly
 from chassis.db.engine import open_database
 from chassis.db.migrations import upgrade
 from chassis.db.row_security import reading
@@ -29,7 +29,7 @@ from testkit.standby import replicated
 from testkit.waiting import eventually
 
 IS_REPLICA = text("SELECT pg_is_in_recovery()")
-ON_REPLICA = select(func.pg_is_in_recovery().label("is_replica"))
+ON_REPLICA = select(func.pg_is_in_recovery().label("is_replica")).execution_options(**{BINDS_ITSELF: True})
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,11 @@ from sqlalchemy import RowMapping, Select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
-from chassis.db.binding import Bound, wanted_binding
+from chassis.db.binding import AS_IT_IS, Bound, wanted_binding
 from chassis.db.engine import KEPT_STATEMENTS, Database
 
+BINDS_ITSELF = "binds_itself"
+"""The execution option of statements that say themselves whose they are, the only ones on a connection AS_IT_IS."""
 DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
 
 
@@ -46,18 +48,28 @@ class DirectRows:
         return self.one() if self.rows else None
 
 
+class Unbound(Exception):
+    """A statement does not say whose it is, and neither does its connection."""
+
+
 class DirectReader:
     """A connection that runs statements that are made once: a statement that is made anew would be compiled anew.
 
     Their values need no more processing than the driver's codecs do.
     """
 
-    def __init__(self, driver: Any) -> None:
+    def __init__(self, driver: Any, *, is_bound: bool = True) -> None:
         self._driver = driver
+        self._is_bound = is_bound
 
     async def execute(self, statement: Select[Any], values: Mapping[str, Any]) -> DirectRows:
-        """Return what a statement finds. Raises what SQLAlchemy would raise."""
+        """Return what a statement finds. Raises what SQLAlchemy would raise.
+
+        Raises Unbound for a statement that would be run as whomever the connection was bound to last.
+        """
         made = _made(statement)
+        if not (self._is_bound or made.binds_itself):
+            raise Unbound
         try:
             return DirectRows(await self._driver.fetch(made.sql, *made.in_order(values)))
         except asyncpg.PostgresError as error:
@@ -79,6 +91,7 @@ class _Made:
     sql: str
     names: Sequence[str]
     fixed: Mapping[str, Any]
+    binds_itself: bool
 
     def in_order(self, values: Mapping[str, Any]) -> list[Any]:
         return [values[name] if name in values else self.fixed[name] for name in self.names]
@@ -87,7 +100,8 @@ class _Made:
 @lru_cache(maxsize=KEPT_STATEMENTS)
 def _made(statement: Select[Any]) -> _Made:
     compiled = statement.compile(dialect=DIALECT)
-    return _Made(str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
+    binds_itself = bool(statement.get_execution_options().get(BINDS_ITSELF))
+    return _Made(str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params), binds_itself)
 
 
 def _told(kind: type[DBAPIError], error: Exception, driver: Any) -> DBAPIError:
@@ -106,6 +120,6 @@ async def reading_directly(database: Database, bound: Bound | None) -> AsyncIter
     finally:
         wanted_binding.reset(token)
     try:
-        yield DirectReader(pooled.driver_connection)
+        yield DirectReader(pooled.driver_connection, is_bound=bound is not AS_IT_IS)
     finally:
         pooled.close()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.db.base import table_of
-from chassis.db.direct import DirectReader
+from chassis.db.direct import BINDS_ITSELF, DirectReader
 from chassis.identity import Principal
 from sqlalchemy import (
     CompoundSelect,
@@ -188,8 +188,10 @@ async def find_visible(reader: Reader | DirectReader, *, caller: Principal, task
     return row
 
 
-VISIBLE_TASK: Select[Any] = select(literal_column("*")).select_from(
-    func.tasks.visible_task(CALLER_ID, bindparam("task_id", type_=PG_UUID(as_uuid=True)))
+VISIBLE_TASK: Select[Any] = (
+    select(literal_column("*"))
+    .select_from(func.tasks.visible_task(CALLER_ID, bindparam("task_id", type_=PG_UUID(as_uuid=True))))
+    .execution_options(**{BINDS_ITSELF: True})
 )
 """What find_visible asks for callers with a whole sight, in a function that binds it to the caller (migration 0040)."""
 
