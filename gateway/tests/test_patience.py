@@ -1,9 +1,11 @@
 """Waiting for others: as long as was said, and no shorter because we were busy ourselves."""
 
 import asyncio
+import socket
 import time
 
 import pytest
+import uvloop
 from gateway.patience import Patience
 
 
@@ -64,14 +66,25 @@ async def test_who_is_cancelled_from_outside_at_the_end_of_the_time_is_cancelled
     assert given_up
 
 
-async def test_an_answer_that_is_there_counts_however_busy_the_loop_was():
-    loop = asyncio.get_running_loop()
-    answer = loop.create_future()
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_an_answer_that_is_there_counts_however_busy_the_loop_was_at_the_last_look(new_loop):
+    async def ask(reader):
+        async with Patience(0.05):
+            return await reader.read(10)
 
-    def be_busy():
-        time.sleep(0.2)
-        loop.call_soon(answer.set_result, "here")
+    async def ask_and_be_busy():
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        asking = asyncio.create_task(ask(reader))
+        # Four looks are over, and the fifth is due before the loop reads again.
+        await asyncio.wait([asking], timeout=0.045)
+        theirs.send(b"here")
+        time.sleep(0.02)
+        try:
+            return await asking
+        finally:
+            writer.close()
+            theirs.close()
 
-    loop.call_soon(be_busy)
-    async with Patience(0.05):
-        assert await answer == "here"
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(ask_and_be_busy()) == b"here"

@@ -12,9 +12,11 @@ from urllib.parse import urlparse
 
 import pytest
 import redis.asyncio as redis
+import structlog
 import uvloop
 from chassis.ids import uuid7
-from gateway.rate_limit import LocalLog, Quota, RateLimiter
+from chassis.telemetry.logs import bind_ids
+from gateway.rate_limit import MOST_AT_ONCE, LocalLog, Quota, RateLimiter
 from testkit.servers import free_port
 from testkit.waiting import eventually
 
@@ -108,9 +110,10 @@ async def test_r23_even_arrivals_just_below_the_limit_are_never_refused(server):
 
 async def test_r23_many_at_once_are_counted_one_by_one(server):
     limiter, one = RateLimiter(server, workers=1, patience_seconds=2), quota(100)
-    decisions = await asyncio.gather(*(limiter.decide(one) for _ in range(150)))
-    assert [decision.allowed for decision in decisions] == [True] * 100 + [False] * 50
-    assert [decision.remaining for decision in decisions] == [*range(99, -1, -1), *[0] * 50]
+    decisions = await asyncio.gather(*(limiter.decide(one) for _ in range(2 * MOST_AT_ONCE + 1)))
+    refused = 2 * MOST_AT_ONCE + 1 - 100
+    assert [decision.allowed for decision in decisions] == [True] * 100 + [False] * refused
+    assert [decision.remaining for decision in decisions] == [*range(99, -1, -1), *[0] * refused]
 
 
 async def test_r23_refusals_are_not_counted(server):
@@ -331,6 +334,51 @@ async def test_r24_redis_that_hangs_delays_nobody_for_long(start, auth, own_valk
             assert loop.time() - began < 3
         finally:
             os.kill(own_valkey.process.pid, signal.SIGCONT)
+
+
+async def test_r24_whoever_waits_behind_a_call_that_hangs_is_not_kept_waiting_by_another(own_valkey):
+    async with redis.Redis.from_url(own_valkey.url) as server:
+        limiter, one = RateLimiter(server, workers=1), quota(10_000)
+        assert (await limiter.decide(one)).policy == "user"
+        bind_ids(request_id="somebody", trace_id="0" * 32)
+        os.kill(own_valkey.process.pid, signal.SIGSTOP)
+        try:
+            with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+                decisions = await asyncio.gather(*(limiter.decide(one) for _ in range(3 * MOST_AT_ONCE)))
+        finally:
+            os.kill(own_valkey.process.pid, signal.SIGCONT)
+        assert {decision.policy for decision in decisions} == {"user-degraded"}
+        [told] = [line for line in lines if line["event"] == "rate_limit.degraded"]
+        # It is about the process, and not about whoever came first.
+        assert "request_id" not in told
+
+
+def test_r24_a_busy_process_comes_back_after_redis_has_stalled(own_valkey):
+    """A connection takes more turns of the loop than there are looks, and it is made while everybody is impatient."""
+
+    def be_busy(loop):
+        time.sleep(0.012)
+        loop.call_soon(be_busy, loop)
+
+    async def stall_and_come_back():
+        async with redis.Redis.from_url(own_valkey.url) as server:
+            limiter, one = RateLimiter(server, workers=1), quota(1000)
+            await limiter.decide(one)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(be_busy, loop)
+            os.kill(own_valkey.process.pid, signal.SIGSTOP)
+            try:
+                assert (await limiter.decide(one)).policy == "user-degraded"
+            finally:
+                os.kill(own_valkey.process.pid, signal.SIGCONT)
+
+            async def back():
+                return (await limiter.decide(one)).policy == "user"
+
+            await eventually(back)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(stall_and_come_back())
 
 
 async def test_r23_scripts_may_be_flushed(start, auth, own_valkey):

@@ -75,9 +75,11 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            await self._send({**message, "headers": self._completed(message.get("headers", []))})
+            # Only now, since a head that is none is not sent.
             self.status = message["status"]
-            message = {**message, "headers": self._completed(message.get("headers", []))}
-        elif self._without_body and message.get("body"):
+            return
+        if self._without_body and message.get("body"):
             message = {**message, "body": b""}
         await self._send(message)
 

@@ -2,9 +2,14 @@
 
 What the client does around each command (its pool with three locks, retries, observers, encoders) is most of what a
 command costs; a connection that is held pays for none of it. It does one thing at a time: whoever calls sees to that.
+
+A script whose connection ends before its answer is run once more over a new one, and may then have counted twice, as
+with the client's own retries. Connecting takes its own time: who loses patience meanwhile leaves it to the next one.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Any
 
 import hiredis
@@ -24,6 +29,7 @@ class HeldScript:
         self._script = script
         self._sha: str = server.register_script(script).sha
         self._connection: AbstractConnection | None = None
+        self._connecting: asyncio.Task[AbstractConnection] | None = None
 
     async def run(self, keys: Sequence[str], arguments: Sequence[int]) -> list[Any]:
         """Return what the script answers. Raises RedisError, OSError; a call that is given up ends the connection."""
@@ -55,13 +61,24 @@ class HeldScript:
                 return held
             # It has ended, or says something that nobody asked for.
             await self._let_go(held)
-        self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call] # redis-py has no types there
+        if self._connecting is None or _has_failed(self._connecting):
+            self._connecting = asyncio.create_task(self._connect(), context=Context())
+        self._connection = await asyncio.shield(self._connecting)
+        self._connecting = None
         return self._connection
+
+    async def _connect(self) -> AbstractConnection:
+        connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call] # no types there
+        return connection
 
     async def _let_go(self, connection: AbstractConnection) -> None:
         self._connection = None
         await connection.disconnect(nowait=True)
         await self._pool.release(connection)
+
+
+def _has_failed(connecting: asyncio.Task[AbstractConnection]) -> bool:
+    return connecting.done() and (connecting.cancelled() or connecting.exception() is not None)
 
 
 async def _ask(connection: AbstractConnection, *command: Argument) -> list[Any]:

@@ -16,6 +16,7 @@ class Patience:
     """
 
     __slots__ = ("_cancelling", "_left", "_loop", "_pause", "_task", "_timer")
+    _timer: asyncio.Handle
 
     def __init__(self, seconds: float) -> None:
         self._pause = seconds / LOOKS
@@ -40,6 +41,10 @@ class Patience:
             raise TimeoutError from error
 
     def _look(self) -> None:
+        # Counted in a turn of its own: what has arrived by now is taken up first.
+        self._timer = self._loop.call_soon(self._count)
+
+    def _count(self) -> None:
         self._left -= 1
         if self._left:
             self._timer = self._loop.call_later(self._pause, self._look)

@@ -11,6 +11,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict, deque
+from contextvars import Context
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ REDIS_SECONDS = 0.05
 PAUSE_SECONDS = 1.0
 LOCAL_KEYS = 50_000
 MOST_AT_ONCE = 250
-"""Decisions of one script call: Redis does nothing else meanwhile, some 10 us for each."""
+"""What one script call counts, unless it is one decision: Redis does nothing else meanwhile, some 10 us for each."""
 TROUBLE = (RedisError, OSError, TimeoutError)
 
 SLIDING_LOG = """
@@ -136,8 +137,8 @@ class RateLimiter:
         self._waiting: list[tuple[Quota, asyncio.Future[Decision]]] = []
         self._local = LocalLog(window_seconds)
         self._resume_at = 0.0
-        self._is_degraded = True
-        """Until Redis has answered once."""
+        self._told_degraded: bool | None = None
+        """What the gauge was set to last."""
         self._deciding: asyncio.Task[None] | None = None
 
     async def decide(self, quota: Quota) -> Decision:
@@ -154,21 +155,37 @@ class RateLimiter:
         future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         self._waiting.append((quota, future))
         if self._deciding is None:
-            self._deciding = asyncio.create_task(self._decide_waiting())
+            # It works for whoever comes, and what it logs is of no request.
+            self._deciding = asyncio.create_task(self._decide_waiting(), context=Context())
         return await future
 
     async def _decide_waiting(self) -> None:
         """Decide until nobody waits; who comes meanwhile is in the next batch."""
+        batch: list[tuple[Quota, asyncio.Future[Decision]]] = []
         try:
             while self._waiting:
-                batch = self._waiting[:MOST_AT_ONCE]
-                del self._waiting[:MOST_AT_ONCE]
+                batch = self._next_batch()
                 decisions = await self._decide_all([quota for quota, _ in batch])
                 for (_, future), decision in zip(batch, decisions, strict=True):
                     if not future.done():
                         future.set_result(decision)
         finally:
             self._deciding = None
+            # Of an end before the end, such as the process's: nobody waits for ever.
+            for _, future in (*batch, *self._waiting):
+                future.cancel()
+            self._waiting.clear()
+
+    def _next_batch(self) -> list[tuple[Quota, asyncio.Future[Decision]]]:
+        size = counted = 0
+        for quota, _ in self._waiting:
+            counted += max(1, quota.cost)
+            if size and counted > MOST_AT_ONCE:
+                break
+            size += 1
+        batch = self._waiting[:size]
+        del self._waiting[:size]
+        return batch
 
     async def _decide_all(self, quotas: list[Quota]) -> list[Decision]:
         if time.monotonic() < self._resume_at:
@@ -188,9 +205,7 @@ class RateLimiter:
 
     def _note(self, decisions: list[Decision], quotas: list[Quota]) -> None:
         """Have the local log count what Redis has allowed, in case it has to decide next."""
-        if self._is_degraded:
-            self._is_degraded = False
-            DEGRADED.set(0)
+        self._tell(degraded=False)
         now = time.monotonic()
         for decision, quota in zip(decisions, quotas, strict=True):
             if decision.allowed:
@@ -206,9 +221,13 @@ class RateLimiter:
 
     def _degrade(self, reason: str) -> None:
         self._resume_at = time.monotonic() + PAUSE_SECONDS
-        self._is_degraded = True
-        DEGRADED.set(1)
+        self._tell(degraded=True)
         log.warning("rate_limit.degraded", reason=reason)
+
+    def _tell(self, *, degraded: bool) -> None:
+        if degraded != self._told_degraded:
+            self._told_degraded = degraded
+            DEGRADED.set(degraded)
 
     def _decide_locally(self, quota: Quota) -> Decision:
         share = math.ceil(quota.limit / self._workers)

@@ -14,7 +14,10 @@ KINDS = {
     "nothing": [(b"content-length", b"0")],
     "unknown length": [(b"etag", b'"1"'), (b"vary", b"Origin"), (b"vary", b"Accept"), (b"x-empty", b"")],
     "in chunks": [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")],
+    "in chunks first": [(b"transfer-encoding", b"Chunked"), (b"content-length", b"5")],
     "last one": [(b"content-length", b"5"), (b"connection", b"close")],
+    "last one, in a list": [(b"content-length", b"5"), (b"connection", b"x-hop, Close")],
+    "says that it goes on": [(b"content-length", b"5"), (b"connection", b"keep-alive")],
 }
 
 

@@ -1,8 +1,9 @@
 """A task that is read by its id is found in one round trip: a function binds what it runs to the caller, and runs it.
 
-Its parts run one after the other, so that the policies read whose statement it is. What it sets ends with the statement
-that calls it, whatever the connection was bound to. The statement is that of the code, which a test compares: one that
-becomes another needs another function, of another name, as the release before calls this one.
+Its parts run one after the other, so that the policies read whose statement it is. What it sets ends with the
+transaction that calls it, whatever the connection was bound to: it is for statements that are a transaction of their
+own. The statement is that of the code, which a test compares: one that becomes another needs another function, of
+another name, as the release before calls this one.
 """
 
 from alembic import op

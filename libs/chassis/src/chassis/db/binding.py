@@ -27,10 +27,13 @@ class Bound:
     memberships: str
 
 
-AS_IT_IS = Bound(role="", setting="", caller="", kept="", memberships="")
-"""For statements that bind themselves: the connection stays bound to whom it is, or to nobody."""
+@dataclass(frozen=True, slots=True)
+class AsItIs:
+    """For statements that bind themselves: the connection stays bound to whom it is, or to nobody."""
 
-wanted_binding: ContextVar[Bound | None] = ContextVar("wanted_binding", default=None)
+
+AS_IT_IS = AsItIs()
+wanted_binding: ContextVar[Bound | AsItIs | None] = ContextVar("wanted_binding", default=None)
 """What connections that are taken from the pool of reads are bound to; None is the role that logged in."""
 
 
@@ -42,7 +45,7 @@ def bind_when_taken(dbapi_connection: Any, record: Any, _proxy: Any) -> None:
     so that the pool tries another one.
     """
     wanted = wanted_binding.get()
-    if wanted is AS_IT_IS:
+    if isinstance(wanted, AsItIs):
         return
     bound: Bound | None = wanted or record.info.get(BOUND)
     if bound is None:

@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping, Select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
-from chassis.db.binding import AS_IT_IS, Bound, wanted_binding
+from chassis.db.binding import AsItIs, Bound, wanted_binding
 from chassis.db.engine import KEPT_STATEMENTS, Database
 
 BINDS_ITSELF = "binds_itself"
@@ -109,7 +109,7 @@ def _told(kind: type[DBAPIError], error: Exception, driver: Any) -> DBAPIError:
 
 
 @asynccontextmanager
-async def reading_directly(database: Database, bound: Bound | None) -> AsyncIterator[DirectReader]:
+async def reading_directly(database: Database, bound: Bound | AsItIs | None) -> AsyncIterator[DirectReader]:
     """Give a connection that reads, bound for the block as chassis.db.row_security.reading binds it."""
     token = wanted_binding.set(bound)
     try:
@@ -120,6 +120,6 @@ async def reading_directly(database: Database, bound: Bound | None) -> AsyncIter
     finally:
         wanted_binding.reset(token)
     try:
-        yield DirectReader(pooled.driver_connection, is_bound=bound is not AS_IT_IS)
+        yield DirectReader(pooled.driver_connection, is_bound=not isinstance(bound, AsItIs))
     finally:
         pooled.close()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -20,7 +21,10 @@ NOTHING = nullcontext()
 
 @dataclass
 class Spans:
-    """Whether this process records any: asked at each request, and OpenTelemetry looks in the environment each time."""
+    """Whether this process records any: asked at each request, and OpenTelemetry looks in the environment each time.
+
+    `configure_tracing` alone says so; a provider that somebody else sets is not used.
+    """
 
     are_recorded: bool = False
 
@@ -83,7 +87,7 @@ def valid_traceparent(value: str | None) -> str | None:
 
 def new_traceparent() -> str:
     """Start a trace: random ids, sampled."""
-    ids = os.urandom(24).hex()
+    ids = secrets.token_bytes(24).hex()
     return f"00-{ids[:32]}-{ids[32:]}-01"
 
 

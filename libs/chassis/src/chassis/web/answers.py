@@ -84,26 +84,29 @@ class AnswerWriter:
     def _head(self, status: int, fields: Fields) -> bytes:
         # Before anything is noted: after a field that is none the answer is uvicorn's bare 500.
         lines = _lines(fields)
-        self._note_framing(fields)
+        says_close = self._note_framing(fields)
         cycle = self._cycle
-        if not cycle.keep_alive and not any(name == b"connection" for name, _ in fields):
+        if not cycle.keep_alive and not says_close:
             lines += b"\r\nconnection: close"
         if cycle.chunked_encoding is None and cycle.scope["method"] != "HEAD" and status not in WITHOUT_BODY:
             cycle.chunked_encoding = True
             lines += b"\r\ntransfer-encoding: chunked"
         return b"%b%b\r\n\r\n" % (STATUS_LINE[status], lines)
 
-    def _note_framing(self, fields: Fields) -> None:
-        cycle = self._cycle
+    def _note_framing(self, fields: Fields) -> bool:
+        """Note where the body ends, and whether the connection does; tell whether the fields say the latter."""
+        cycle, says_close = self._cycle, False
         for name, value in fields:
-            if name == b"content-length":
+            if name == b"content-length" and cycle.chunked_encoding is None:
                 cycle.expected_content_length = int(value)
                 cycle.chunked_encoding = False
-            elif name == b"transfer-encoding" and value == b"chunked":
+            elif name == b"transfer-encoding" and value.lower() == b"chunked":
                 cycle.expected_content_length = 0
                 cycle.chunked_encoding = True
-            elif name == b"connection" and value == b"close":
+            elif name == b"connection" and b"close" in [option.strip() for option in value.lower().split(b",")]:
                 cycle.keep_alive = False
+                says_close = True
+        return says_close
 
 
 def _lines(fields: Fields) -> bytes:

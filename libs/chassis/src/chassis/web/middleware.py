@@ -123,9 +123,11 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            await self._send({**message, "headers": self._completed(message.get("headers", []))})
+            # Only now, since a head that is none is not sent.
             self.status = message["status"]
-            message = {**message, "headers": self._completed(message.get("headers", []))}
-        elif self.without_body and message["type"] == "http.response.body":
+            return
+        if self.without_body and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)
 

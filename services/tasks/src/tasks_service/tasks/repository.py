@@ -193,7 +193,10 @@ VISIBLE_TASK: Select[Any] = (
     .select_from(func.tasks.visible_task(CALLER_ID, bindparam("task_id", type_=PG_UUID(as_uuid=True))))
     .execution_options(**{BINDS_ITSELF: True})
 )
-"""What find_visible asks for callers with a whole sight, in a function that binds it to the caller (migration 0040)."""
+"""What find_visible asks for callers with a whole sight, in a function that binds it to the caller (migration 0040).
+
+It binds the transaction that it is called in, so that is one of its own.
+"""
 
 
 async def find_visible_at_once(reader: DirectReader, *, caller: Principal, task_id: UUID) -> RowMapping | None:
