@@ -20,8 +20,11 @@ async def test_what_does_not_come_is_given_up_after_the_time():
 
 
 async def test_what_has_come_ends_the_wait_and_nothing_is_cancelled_later():
+    loop = asyncio.get_running_loop()
+    answer = loop.create_future()
+    loop.call_soon(answer.set_result, "here")
     async with Patience(0.05):
-        await asyncio.sleep(0)
+        assert await answer == "here"
     never = asyncio.get_running_loop().create_future()
     await asyncio.wait([never], timeout=0.1)
     assert asyncio.current_task().cancelling() == 0
@@ -34,12 +37,15 @@ async def test_an_error_of_the_block_is_its_own():
 
 
 async def test_who_is_cancelled_from_outside_is_cancelled():
+    waits = asyncio.Event()
+
     async def wait():
         async with Patience(30):
+            waits.set()
             await asyncio.get_running_loop().create_future()
 
     task = asyncio.create_task(wait())
-    await asyncio.sleep(0)
+    await waits.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -69,7 +75,7 @@ async def test_who_is_cancelled_from_outside_at_the_end_of_the_time_is_cancelled
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_an_answer_that_is_there_counts_however_busy_the_loop_was_at_the_last_look(new_loop):
     async def ask(reader):
-        async with Patience(0.05):
+        async with Patience(1):
             return await reader.read(10)
 
     async def ask_and_be_busy():
@@ -77,9 +83,9 @@ def test_an_answer_that_is_there_counts_however_busy_the_loop_was_at_the_last_lo
         reader, writer = await asyncio.open_connection(sock=ours)
         asking = asyncio.create_task(ask(reader))
         # Four looks are over, and the fifth is due before the loop reads again.
-        await asyncio.wait([asking], timeout=0.045)
+        await asyncio.wait([asking], timeout=0.9)
         theirs.send(b"here")
-        time.sleep(0.02)
+        time.sleep(0.3)
         try:
             return await asking
         finally:
