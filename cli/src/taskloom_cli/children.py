@@ -37,7 +37,7 @@ class PythonChild:
 
 def begin_preloading() -> None:
     """Start the process that children are forked from; it imports while we go on."""
-    context.set_forkserver_preload(["taskloom_cli.preload"])
+    context.set_forkserver_preload(["taskloom_cli.uncollected", "taskloom_cli.preload"])
     # It lets signals through again after its own start, so it has to be there before they are held back.
     resource_tracker.ensure_running()
     with _signals_held_back():

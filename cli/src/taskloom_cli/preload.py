@@ -27,3 +27,4 @@ PRELOADED = (
 
 gc.collect()
 gc.freeze()
+gc.enable()
