@@ -12,6 +12,8 @@ SERVICES := auth tasks notifications attachments
 ARGS ?=
 
 export UV_LINK_MODE ?= copy
+# Our own modules are compiled once, and not again by each of the many processes that import them.
+unexport PYTHONDONTWRITEBYTECODE
 # Where the home can't be written, or there is none, the cache is here.
 ifeq ($(UV_CACHE_DIR),)
 ifeq ($(shell { cache=$${XDG_CACHE_HOME:-$${HOME:?}/.cache}/uv; mkdir -p "$$cache" && [ -w "$$cache" ] && echo yes; } 2>/dev/null),)
