@@ -1,9 +1,10 @@
 """The pytest plugin: real servers as fixtures, started once a worker and ended with it, and the guard of contracts."""
 
+import gc
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,17 @@ from testkit.servers import Server, postgres, valkey
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(OperationGuard(config), "testkit-operations")
     _log_plainly()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among what is imported to find the tests, then or later: all of it stays to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _log_plainly() -> None:
