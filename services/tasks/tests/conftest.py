@@ -223,6 +223,23 @@ TEAM = {
     "commenter": "guest",
     "viewer": "guest",
 }
+GUESTS = ("editor", "commenter", "viewer")
+WORKSPACE = """
+    WITH made AS (INSERT INTO tasks.workspace VALUES (:workspace, 'W', NULL, :owner, 1, now(), now())),
+    counting AS (INSERT INTO tasks.change_counter VALUES (:workspace, 0))
+    INSERT INTO tasks.member
+    SELECT uuidv7(), :workspace, one.id, one.role, 1, 1, clock_timestamp()
+    FROM unnest(CAST(:members AS uuid[]), CAST(:roles AS text[])) AS one (id, role)
+"""
+PROJECT = """
+    WITH made AS (
+        INSERT INTO tasks.project (id, workspace_id, name, is_inbox, created_by, version, created_at, updated_at)
+        VALUES (:project, :workspace, 'P', false, :owner, 1, now(), now())
+    )
+    INSERT INTO tasks.project_member
+    SELECT uuidv7(), :workspace, :project, one.id, one.role, 1, clock_timestamp()
+    FROM unnest(CAST(:members AS uuid[]), CAST(:roles AS text[])) AS one (id, role)
+"""
 
 
 @pytest.fixture
@@ -232,32 +249,9 @@ async def roster(
     """Makes a workspace with a member of each role; `stranger` is of no workspace."""
     place = {"workspace": uuid7(), "project": uuid7()}
     ids = {name: uuid7() for name in (*TEAM, "stranger")}
-    await rows(
-        "INSERT INTO tasks.workspace VALUES (:id, 'W', NULL, :owner, 1, now(), now())",
-        id=place["workspace"],
-        owner=ids["owner"],
-    )
-    await rows("INSERT INTO tasks.change_counter VALUES (:id, 0)", id=place["workspace"])
-    for name, role in TEAM.items():
-        await rows(
-            "INSERT INTO tasks.member VALUES (uuidv7(), :workspace, :user, :role, 1, 1, now())",
-            workspace=place["workspace"],
-            user=ids[name],
-            role=role,
-        )
-    await rows(
-        "INSERT INTO tasks.project (id, workspace_id, name, is_inbox, created_by, version, created_at, updated_at)"
-        " VALUES (:project, :workspace, 'P', false, :owner, 1, now(), now())",
-        owner=ids["owner"],
-        **place,
-    )
-    for role in ("editor", "commenter", "viewer"):
-        await rows(
-            "INSERT INTO tasks.project_member VALUES (uuidv7(), :workspace, :project, :user, :role, 1, now())",
-            user=ids[role],
-            role=role,
-            **place,
-        )
+    made = {"workspace": place["workspace"], "owner": ids["owner"]}
+    await rows(WORKSPACE, **made, members=[ids[name] for name in TEAM], roles=list(TEAM.values()))
+    await rows(PROJECT, **made, project=place["project"], members=[ids[role] for role in GUESTS], roles=list(GUESTS))
     return Team(api, rows, test_gateway, place["workspace"], place["project"], ids)
 
 
