@@ -151,6 +151,22 @@ async def test_a_follower_that_nobody_wakes_looks_by_itself(database, effects, g
     assert await effects("deaf") == {stream: [1, 2]}
 
 
+async def test_what_goes_on_soon_after_a_round_gathers_until_it_is_time(database, effects, grow):
+    """The first round after a rest begins at once; one whose next would be in an hour ends when it is told to."""
+    stream = uuid7()
+    rare, seldom, often = noting("rare", gather_seconds=3600), noting("seldom", gather_seconds=0.5), noting("often")
+    async with running(database, *(replace(one, begins="start") for one in (rare, seldom, often)), poll_seconds=0.05):
+        await grow(stream, 1)
+        for name in ("rare", "seldom", "often"):
+            await eventually(lambda name=name: _all(effects(name), [stream], 1))
+        for last in range(2, 6):
+            await grow(stream, last)
+        for name in ("often", "seldom"):
+            await eventually(lambda name=name: _all(effects(name), [stream], 5))
+    assert await effects("rare") == {stream: [1]}
+    assert await effects("seldom") == await effects("often") == {stream: [1, 2, 3, 4, 5]}
+
+
 @pytest.mark.parametrize(("are_together", "count", "length"), [(False, 5, 300), (True, 30, 100)])
 async def test_runners_that_are_killed_again_and_again_do_nothing_twice_and_miss_nothing(
     database, effects, grow, are_together, count, length

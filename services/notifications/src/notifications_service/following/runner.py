@@ -10,7 +10,7 @@ from chassis.db.engine import Database
 from chassis.db.failures import TROUBLE, is_outage
 from chassis.db.listening import keep_listening
 from chassis.db.transactions import transaction
-from chassis.waiting import first_of
+from chassis.waiting import first_of, until
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -97,8 +97,11 @@ class Walk:
             try:
                 await self._enter()
                 while not stop.is_set():
-                    await self._round(stop, poll_seconds)
+                    began = asyncio.get_running_loop().time()
+                    had_news = await self._round(stop, poll_seconds)
                     await first_of(stop, self._woken, seconds=poll_seconds)
+                    if had_news:
+                        await until(began + self._follower.gather_seconds, stop)
             except TROUBLE as error:
                 log.warning("follower.trouble", follower=self._follower.name, reason=type(error).__name__)
                 await first_of(stop, seconds=poll_seconds)
@@ -107,14 +110,16 @@ class Walk:
         async with transaction(self._database) as session:
             await service.enter(session, follower=self._follower)
 
-    async def _round(self, stop: asyncio.Event, poll_seconds: float) -> None:
-        """Go to the end of every stream that there is something in, a batch of each in turn."""
+    async def _round(self, stop: asyncio.Event, poll_seconds: float) -> bool:
+        """Go to the end of every stream that there is something in, a batch of each in turn; False when there is none."""
         self._woken.clear()
-        streams = await self._concerned(await self._news(poll_seconds))
+        news = await self._news(poll_seconds)
+        streams = await self._concerned(news)
         while streams and not stop.is_set():
             left = await self._follow_together(streams, stop)
             went_on = await asyncio.gather(*(self._follow(one, stop) for one in left.alone))
             streams = [*left.going_on, *(one for one, more in zip(left.alone, went_on, strict=True) if more)]
+        return bool(news)
 
     async def _news(self, poll_seconds: float) -> list[UUID]:
         """Return the streams that we were told of, and now and then all that there is something in."""

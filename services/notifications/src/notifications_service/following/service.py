@@ -36,6 +36,9 @@ class Follower:
     The name is the one of its positions, so it stays. What does not concern it is passed over in many streams at once:
     most that happens is in the streams of users, and nobody's affair but theirs. With `together` streams that go on at
     the same time share a transaction, and each has its own again when that fails.
+
+    Its rounds begin `gather_seconds` after each other at the earliest. The first one after a rest begins at once, and
+    where much goes on, more of it is done in a round.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Follower:
     begins: Literal["head", "start"] = "head"
     concerns: Concerns | None = None
     together: WorkTogether | None = None
+    gather_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
