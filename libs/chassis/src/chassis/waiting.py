@@ -16,5 +16,7 @@ async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None
 async def until(moment: float, *events: asyncio.Event) -> None:
     """Wait until it is `moment` by the clock of the loop, or one of the events is set; not at all when it is past."""
     left = moment - asyncio.get_running_loop().time()
-    if left > 0:
+    if left > 0 and events:
         await first_of(*events, seconds=left)
+    elif left > 0:
+        await asyncio.sleep(left)

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 from chassis.broker.port import EventTransport, RetryPolicy
 from chassis.broker.rabbitmq import RabbitTransport
-from chassis.broker.streams import StreamsTransport, StreamTiming
+from chassis.broker.stream_members import StreamTiming
+from chassis.broker.streams import StreamsTransport
 from chassis.clock import utcnow
 from chassis.db.engine import Database, open_database
 from chassis.ids import uuid7

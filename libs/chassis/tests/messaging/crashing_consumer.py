@@ -6,7 +6,8 @@ from pathlib import Path
 
 from chassis.broker.port import Queue
 from chassis.broker.rabbitmq import RabbitTransport
-from chassis.broker.streams import StreamsTransport, StreamTiming
+from chassis.broker.stream_members import StreamTiming
+from chassis.broker.streams import StreamsTransport
 
 
 async def main(kind: str, url: str, space: str, queue: str, marker: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from chassis.broker.batching import Batches
+from chassis.broker.batching import LONGEST_REST, Batches, Pace
 from chassis.broker.consumer import ConsumerRunner, after_commit, batch_consumer
 from chassis.broker.port import Message
 from pydantic import BaseModel
@@ -70,14 +70,10 @@ async def test_while_a_batch_is_worked_on_the_next_one_gathers():
 
     async def together(pieces):
         sizes.append(len(pieces))
+        await gate.wait()
         return [str(one) for one in pieces]
 
-    async def alone(piece):
-        sizes.append(1)
-        await gate.wait()
-        return str(piece)
-
-    batches = Batches(together, alone)
+    batches = Batches(together)
     first = asyncio.create_task(batches.work(0))
 
     async def begun():
@@ -93,6 +89,30 @@ async def test_while_a_batch_is_worked_on_the_next_one_gathers():
     assert sizes == [1, 32, 18]
 
 
+async def test_what_fails_together_fails_for_each():
+    async def together(_pieces):
+        raise RuntimeError("no")
+
+    batches = Batches(together)
+    outcomes = await asyncio.gather(*(batches.work(number) for number in range(3)), return_exceptions=True)
+    assert [str(one) for one in outcomes] == ["no"] * 3
+
+
+async def test_batches_that_take_long_follow_each_other_more_slowly_up_to_a_tenth_of_a_second():
+    loop, pace, idle = asyncio.get_running_loop(), Pace(0.001), Pace(0)
+    before = loop.time()
+    pace.begin()
+    idle.begin()
+    while loop.time() < before + 0.01:
+        await asyncio.sleep(0)
+    pace.end(is_full=False)
+    idle.end(is_full=False)
+    assert before + 0.03 <= pace.next_at <= loop.time() + LONGEST_REST
+    assert idle.next_at <= loop.time()
+    pace.end(is_full=True)
+    assert pace.next_at <= loop.time()
+
+
 @pytest.fixture
 def gathering():
     """Batches that begin so far apart, and the sizes of those that were worked on."""
@@ -104,11 +124,7 @@ def gathering():
             sizes.append(len(pieces))
             return [str(one) for one in pieces]
 
-        async def alone(piece):
-            sizes.append(1)
-            return str(piece)
-
-        return Batches(together, alone, gather_seconds=seconds), sizes
+        return Batches(together, gather_seconds=seconds), sizes
 
     return gathering
 

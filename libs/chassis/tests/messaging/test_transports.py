@@ -24,7 +24,29 @@ def message(event_type="thing.made.v1", key="k", body=b"{}"):
     return Message(str(uuid7()), event_type, key, body)
 
 
-async def test_publish_is_confirmed_and_delivered_to_every_bound_queue(broker, tasks):
+@pytest.fixture(params=[False, True], ids=["one by one", "together"])
+def consume(request):
+    """Consumes with a handler of single messages, both ways: one by one, and in batches."""
+
+    async def consume(transport, queue, handler, prefetch=4):
+        async def outcome_of(one):
+            try:
+                await handler(one)
+            except (Reject, Retry) as outcome:
+                return outcome
+
+        async def handle(messages):
+            return [await outcome_of(one) for one in messages]
+
+        if request.param:
+            await transport.consume_together(queue, handle, gather_seconds=0)
+        else:
+            await transport.consume(queue, handler, prefetch=prefetch)
+
+    return consume
+
+
+async def test_publish_is_confirmed_and_delivered_to_every_bound_queue(broker, tasks, consume):
     transport = broker.open()
     seen = {"a": [], "b": []}
     for name, patterns in (("a", ("thing.*.v1",)), ("b", ("thing.made.v1", "other.#"))):
@@ -34,7 +56,7 @@ async def test_publish_is_confirmed_and_delivered_to_every_bound_queue(broker, t
         async def take(one, name=name):
             seen[name].append((one.id, one.type, one.body))
 
-        tasks(broker.open().consume(queue, take, prefetch=4))
+        tasks(consume(broker.open(), queue, take, prefetch=4))
     sent = [message(body="grüße".encode()), message("thing.lost.v1"), message("other.deep.thing.v1")]
     assert await transport.publish(sent) == [None, None, None]
 
@@ -72,7 +94,7 @@ async def test_r46_after_a_failure_the_rest_of_its_key_is_not_sent(broker):
     assert await transport.depth(broker.queue("q")) == 2
 
 
-async def test_r49_a_failing_message_is_retried_with_back_off_and_then_dead(broker, tasks):
+async def test_r49_a_failing_message_is_retried_with_back_off_and_then_dead(broker, tasks, consume):
     transport, queue = broker.open(), Queue(broker.queue("q"), ("thing.#",))
     await transport.declare(queue)
     attempts = []
@@ -81,7 +103,7 @@ async def test_r49_a_failing_message_is_retried_with_back_off_and_then_dead(brok
         attempts.append((one.attempt, asyncio.get_running_loop().time()))
         raise Retry("not today")
 
-    tasks(broker.open().consume(queue, fail, prefetch=4))
+    tasks(consume(broker.open(), queue, fail, prefetch=4))
     await transport.publish([message()])
 
     async def is_dead():
@@ -94,7 +116,7 @@ async def test_r49_a_failing_message_is_retried_with_back_off_and_then_dead(brok
     assert await transport.depth(queue.name) == 0
 
 
-async def test_r49_a_rejected_message_is_dead_at_once_and_comes_back_by_redrive(broker, tasks):
+async def test_r49_a_rejected_message_is_dead_at_once_and_comes_back_by_redrive(broker, tasks, consume):
     transport, queue = broker.open(), Queue(broker.queue("q"), ("thing.#",))
     await transport.declare(queue)
     attempts, accept = [], asyncio.Event()
@@ -104,7 +126,7 @@ async def test_r49_a_rejected_message_is_dead_at_once_and_comes_back_by_redrive(
         if not accept.is_set():
             raise Reject("schema: 1 error")
 
-    tasks(broker.open().consume(queue, judge, prefetch=4))
+    tasks(consume(broker.open(), queue, judge, prefetch=4))
     sent = message()
     await transport.publish([sent])
 
@@ -149,7 +171,7 @@ async def test_messages_of_one_key_are_handled_in_order_and_those_of_others_mean
     assert [body for key, body in order if key == "slow"] == digits
 
 
-async def test_two_consumers_share_the_work_without_doubling_it(broker, tasks):
+async def test_two_consumers_share_the_work_without_doubling_it(broker, tasks, consume):
     transport, queue = broker.open(), Queue(broker.queue("q"), ("thing.#",))
     await transport.declare(queue)
     seen = {"one": [], "two": []}
@@ -159,7 +181,7 @@ async def test_two_consumers_share_the_work_without_doubling_it(broker, tasks):
             seen[name].append(one.id)
             await asyncio.sleep(0.002)
 
-        tasks(broker.open().consume(queue, take, prefetch=2))
+        tasks(consume(broker.open(), queue, take, prefetch=2))
     sent = [message(key=str(n)) for n in range(200)]
     await transport.publish(sent)
 
@@ -170,7 +192,7 @@ async def test_two_consumers_share_the_work_without_doubling_it(broker, tasks):
     assert sorted(seen["one"] + seen["two"]) == sorted(one.id for one in sent)
 
 
-async def test_r48_what_a_killed_consumer_had_in_hand_is_delivered_again(broker, tasks, tmp_path):
+async def test_r48_what_a_killed_consumer_had_in_hand_is_delivered_again(broker, tasks, consume, tmp_path):
     transport, queue = broker.open(), Queue(broker.queue("q"), ("thing.#",))
     await transport.declare(queue)
     sent = message()
@@ -189,7 +211,7 @@ async def test_r48_what_a_killed_consumer_had_in_hand_is_delivered_again(broker,
     async def take(one):
         seen.append((one.id, one.attempt))
 
-    tasks(broker.open().consume(queue, take, prefetch=4))
+    tasks(consume(broker.open(), queue, take, prefetch=4))
 
     async def came():
         return seen
@@ -205,7 +227,7 @@ async def test_r48_what_a_killed_consumer_had_in_hand_is_delivered_again(broker,
 
 
 @pytest.mark.parametrize("lost", ["delivery", "acknowledgement"])
-async def test_r48_what_a_lost_connection_had_on_its_way_is_delivered_again(broker, tasks, lost):
+async def test_r48_what_a_lost_connection_had_on_its_way_is_delivered_again(broker, tasks, consume, lost):
     transport, queue, seen = broker.open(), Queue(broker.queue("q"), ("thing.#",)), []
     await transport.declare(queue)
 
@@ -213,7 +235,7 @@ async def test_r48_what_a_lost_connection_had_on_its_way_is_delivered_again(brok
         seen.append((one.body, one.attempt))
 
     async with proxied(broker.url) as (proxy, url):
-        tasks(broker.open(url).consume(queue, take, prefetch=4))
+        tasks(consume(broker.open(url), queue, take, prefetch=4))
         await transport.publish([message(body=b"first")])
         await eventually(lambda: settled(transport, queue))
         if lost == "delivery":
@@ -231,7 +253,7 @@ async def settled(transport, queue):
     return await transport.depth(queue.name) == 0
 
 
-async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, own_streams, tasks):
+async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, own_streams, tasks, consume):
     transport, queue = own_streams, Queue("q", ("thing.#",))
     await transport.declare(queue)
     seen = []
@@ -239,7 +261,7 @@ async def test_a_streams_broker_that_goes_away_and_comes_back(own_valkey, own_st
     async def take(one):
         seen.append(one.id)
 
-    tasks(transport.consume(queue, take, prefetch=4))
+    tasks(consume(transport, queue, take, prefetch=4))
     first, second = message(), message()
     assert await transport.publish([first]) == [None]
 
@@ -317,6 +339,90 @@ async def test_what_is_done_at_the_same_time_is_settled_at_once_by_a_streams_bro
     assert (await server.info("commandstats"))["cmdstat_xack"]["calls"] <= 4
     assert (pending["pending"], set(seen.values()), len(seen)) == (0, {1}, 30)
     await server.aclose()
+
+
+async def test_what_waits_is_handled_together_and_each_message_has_its_own_outcome(broker, tasks):
+    """One may be dead while another one comes again and the rest is done; one batch follows the other."""
+    transport, queue, batches = broker.open(), Queue(broker.queue("q"), ("thing.#",)), []
+    await transport.declare(queue)
+    sent = [message(body=str(number).encode()) for number in range(40)]
+    assert await transport.publish(sent) == [None] * 40
+
+    async def judge(messages):
+        batches.append([(one.body, one.attempt) for one in messages])
+        await asyncio.sleep(0)
+        failing = {(b"3", 1): Retry("later"), (b"7", 1): Reject("never")}
+        return [failing.get((one.body, one.attempt)) for one in messages]
+
+    tasks(broker.open().consume_together(queue, judge, gather_seconds=0.01))
+    await eventually(lambda: settled(transport, queue))
+    assert sorted(one for batch in batches for one in batch) == sorted([*((one.body, 1) for one in sent), (b"3", 2)])
+    assert 1 < max(map(len, batches)) <= 32
+    assert await transport.dead(queue.name) == 1
+
+
+async def test_what_comes_soon_after_a_batch_gathers_until_it_is_time(broker, tasks):
+    transport, queue, sizes = broker.open(), Queue(broker.queue("q"), ("thing.#",)), []
+    await transport.declare(queue)
+
+    async def handle(messages):
+        sizes.append(len(messages))
+        return [None] * len(messages)
+
+    tasks(broker.open().consume_together(queue, handle, gather_seconds=1))
+    for _ in range(3):
+        await transport.publish([message()])
+
+        async def begun():
+            return sizes
+
+        await eventually(begun)
+
+    async def all_came():
+        return sum(sizes) == 3
+
+    await eventually(all_came)
+    assert sizes == [1, 2]
+
+
+async def test_a_batch_that_is_under_way_is_settled_when_its_consumer_is_told_to_end(broker, tasks):
+    transport, queue = broker.open(), Queue(broker.queue("q"), ("thing.#",))
+    began, gate = asyncio.Event(), asyncio.Event()
+    await transport.declare(queue)
+
+    async def handle(messages):
+        began.set()
+        await gate.wait()
+        return [None] * len(messages)
+
+    consuming = tasks(broker.open().consume_together(queue, handle, gather_seconds=0.01))
+    await transport.publish([message()])
+    await began.wait()
+    consuming.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.wait([consuming])
+    assert await transport.depth(queue.name) == 0
+
+
+async def test_a_batch_costs_a_streams_broker_three_commands(own_valkey, own_streams, tasks):
+    """What waits is asked for when the last batch is settled, and not whenever something comes."""
+    queue, seen = Queue("q", ("thing.#",)), []
+    await own_streams.declare(queue)
+    await own_streams.publish([message() for _ in range(64)])
+
+    async def handle(messages):
+        seen.append(len(messages))
+        return [None] * len(messages)
+
+    async with redis.Redis.from_url(own_valkey.url) as server:
+        tasks(own_streams.consume_together(queue, handle, gather_seconds=3600))
+        await eventually(lambda: settled(own_streams, queue))
+        told = await server.info("commandstats")
+    assert seen == [32, 32]
+    # One more may wait for what comes next.
+    assert told["cmdstat_xreadgroup"]["calls"] <= 3
+    assert (told["cmdstat_xack"]["calls"], told["cmdstat_xdel"]["calls"]) == (2, 2)
 
 
 PATTERNS = {

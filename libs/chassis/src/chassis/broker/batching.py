@@ -4,38 +4,58 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from chassis.broker.port import BatchHandler, Handler, Message, Outcome
 from chassis.waiting import until
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 BATCH = 32
+RESTS = 3
+LONGEST_REST = 0.1
 
 
-class Batches(Generic[T]):
-    """Gathers single pieces of work. A batch that fails is done piece by piece, so that each has its own outcome.
+class Pace:
+    """Tells when the next batch may begin: at once after a rest, and where much comes, when more of it has gathered.
 
-    A batch that is not full begins `gather_seconds` after the last one at the earliest: the first piece after a rest is
-    worked on at once, and where much comes, more of it comes together.
+    Batches begin `gather_seconds` after each other at the earliest. Where they take long, since the machine is busy,
+    it is three times as long as the last one took, up to a tenth of a second, so that fewer of them do as much.
+    """
+
+    def __init__(self, gather_seconds: float) -> None:
+        self._gather_seconds = gather_seconds
+        self._began = float("-inf")
+        self.next_at = float("-inf")
+
+    def begin(self) -> None:
+        """Note that a batch begins."""
+        self._began = asyncio.get_running_loop().time()
+
+    def end(self, *, is_full: bool) -> None:
+        """Note that it is done. After a full one there may be another."""
+        took = asyncio.get_running_loop().time() - self._began
+        rest = max(self._gather_seconds, min(took * RESTS, LONGEST_REST)) if self._gather_seconds else 0.0
+        self.next_at = self._began + (0.0 if is_full else rest)
+
+
+class Batches(Generic[T, R]):
+    """Gathers single pieces of work, whose outcomes `together` returns; what it raises is raised for each of them.
+
+    A batch that is not full begins when its pace says so.
     """
 
     def __init__(
-        self,
-        together: Callable[[Sequence[T]], Awaitable[Sequence[str]]],
-        alone: Callable[[T], Awaitable[str]],
-        *,
-        gather_seconds: float = 0.0,
+        self, together: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, gather_seconds: float = 0.0
     ) -> None:
         self._together = together
-        self._alone = alone
-        self._gather_seconds = gather_seconds
-        self._began = float("-inf")
+        self._pace = Pace(gather_seconds)
         self._full = asyncio.Event()
-        self._waiting: list[tuple[T, asyncio.Future[str]]] = []
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._running: asyncio.Task[None] | None = None
 
-    async def work(self, piece: T) -> str:
+    async def work(self, piece: T) -> R:
         """Have a piece worked on, and return its outcome. Raises what working on it raised."""
-        outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((piece, outcome))
         if len(self._waiting) >= BATCH:
             self._full.set()
@@ -48,36 +68,38 @@ class Batches(Generic[T]):
             batch = await self._gather()
             # Whoever does not wait any more is given to somebody else, or tried again.
             wanted = [one for one in batch if not one[1].done()]
-            if len(wanted) < 2 or not await self._all_at_once(wanted):  # noqa: PLR2004 - one is no batch
-                for piece, outcome in wanted:
-                    await self._one(piece, outcome)
+            self._pace.begin()
+            if wanted:
+                await self._work_on(wanted)
+            self._pace.end(is_full=len(batch) >= BATCH)
 
-    async def _gather(self) -> Sequence[tuple[T, asyncio.Future[str]]]:
+    async def _gather(self) -> Sequence[tuple[T, asyncio.Future[R]]]:
         if len(self._waiting) < BATCH:
             self._full.clear()
-            await until(self._began + self._gather_seconds, self._full)
-        self._began = asyncio.get_running_loop().time()
+            await until(self._pace.next_at, self._full)
         batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         return batch
 
-    async def _all_at_once(self, batch: Sequence[tuple[T, asyncio.Future[str]]]) -> bool:
+    async def _work_on(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:
             outcomes = await self._together([piece for piece, _ in batch])
-        except Exception:  # noqa: BLE001 - which of them it was, each by itself tells
-            return False
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            for _, outcome in batch:
+                if not outcome.done():
+                    outcome.set_exception(error)
+            return
         for (_, outcome), found in zip(batch, outcomes, strict=True):
             if not outcome.done():
                 outcome.set_result(found)
-        return True
 
-    async def _one(self, piece: T, outcome: asyncio.Future[str]) -> None:
-        if outcome.done():
-            return
-        try:
-            found = await self._alone(piece)
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-            if not outcome.done():
-                outcome.set_exception(error)
-        else:
-            if not outcome.done():
-                outcome.set_result(found)
+
+def gathering(handler: BatchHandler, *, gather_seconds: float) -> Handler:
+    """Return what hands single messages over in batches, for a transport that delivers them one by one."""
+    batches: Batches[Message, Outcome] = Batches(handler, gather_seconds=gather_seconds)
+
+    async def handle(message: Message) -> None:
+        outcome = await batches.work(message)
+        if outcome is not None:
+            raise outcome
+
+    return handle

@@ -1,8 +1,11 @@
 """Consumers: claim, work, commit, then acknowledge (R48, R49)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 from opentelemetry.trace import SpanKind
@@ -11,13 +14,13 @@ from pydantic import ValidationError
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.broker.batching import BATCH, Batches
-from chassis.broker.port import EventTransport, Message, Queue, Reject, Retry
+from chassis.broker.port import EventTransport, Message, Outcome, Queue, Reject, Retry
 from chassis.context import RequestContext, bind_request
 from chassis.db.engine import Database
 from chassis.db.transactions import transaction
 from chassis.inbox.claiming import claim, claim_all
 from chassis.outbox.envelope import EventEnvelope
+from chassis.telemetry.logs import REQUEST_LINES
 from chassis.telemetry.tracing import (
     new_traceparent,
     request_span,
@@ -32,8 +35,7 @@ HANDLED = Counter("taskloom_messages_total", "Messages by outcome.", ["queue", "
 SECONDS = Histogram("taskloom_message_seconds", "Time to handle a message, in seconds.", ["queue"])
 
 HANDLER_SECONDS = 20.0
-PREFETCH = BATCH
-"""Fewer than a batch would be none that is full: each would wait until it is time."""
+PREFETCH = 32
 AFTER_COMMIT = "after_commit"
 
 EventHandler = Callable[[EventEnvelope, AsyncSession], Awaitable[None]]
@@ -44,8 +46,8 @@ BatchHandler = Callable[[Sequence[EventEnvelope], AsyncSession], Awaitable[None]
 class Consumer:
     """A handler with its queue; made by the decorator `consumer` and listed in the service's worker.
 
-    With `handle_all`, what waits is handled in batches of up to 32, each in one transaction; one that fails is handled
-    event by event. Between the beginnings of two batches that are not full are `gather_seconds` or more.
+    With `handle_all`, what waits is handled in batches, each in one transaction; one that fails is handled event by
+    event. Between the beginnings of two batches that are not full are `gather_seconds` or more.
     """
 
     queue: Queue
@@ -97,12 +99,8 @@ def after_commit(session: AsyncSession, action: Callable[[], Awaitable[None]]) -
     session.info.setdefault(AFTER_COMMIT, []).append(action)
 
 
-class NotAsOne(Exception):
-    """Some events are not for one transaction: the same one is there twice, or one is not for this consumer."""
-
-
 class ConsumerRunner:
-    """Feeds one consumer from the transport, with an inbox row and one transaction a message."""
+    """Feeds one consumer from the transport, with an inbox row a message, and one transaction a message or a batch."""
 
     def __init__(self, database: Database, inbox: Table, transport: EventTransport, consumer: Consumer) -> None:
         self._database = database
@@ -110,12 +108,12 @@ class ConsumerRunner:
         self._transport = transport
         self._consumer = consumer
         self._queue = consumer.queue
-        self._batches = Batches(self._work_on_all, self._work, gather_seconds=consumer.gather_seconds)
+        self._seconds = SECONDS.labels(self._queue.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set or we are cancelled, then finish what is in flight."""
         await self._declare(stop)
-        consuming = asyncio.create_task(self._transport.consume(self._queue, self.handle, prefetch=PREFETCH))
+        consuming = asyncio.create_task(self._consume())
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait([consuming, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -125,6 +123,13 @@ class ConsumerRunner:
             await asyncio.wait([consuming, stopping])
         if not consuming.cancelled() and (error := consuming.exception()):
             raise error
+
+    async def _consume(self) -> None:
+        if self._consumer.handle_all is None:
+            await self._transport.consume(self._queue, self.handle, prefetch=PREFETCH)
+        else:
+            gather_seconds = self._consumer.gather_seconds
+            await self._transport.consume_together(self._queue, self.handle_together, gather_seconds=gather_seconds)
 
     async def _declare(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -138,13 +143,31 @@ class ConsumerRunner:
 
     async def handle(self, message: Message) -> None:
         """Handle one delivery. Raises Reject for what is no event of ours, Retry for any other failure."""
+        await self._handle(message, seconds=HANDLER_SECONDS)
+
+    async def handle_together(self, messages: Sequence[Message]) -> Sequence[Outcome]:
+        """Handle deliveries in one transaction, or each by itself when that fails; return what is to become of each.
+
+        All of it takes no longer than one delivery may: what is not handled by then is to come again.
+        """
+        until = time.monotonic() + HANDLER_SECONDS
+        if len(messages) > 1 and await self._handle_as_one(messages):
+            return [None] * len(messages)
+        return [await self._outcome_of(message, seconds=until - time.monotonic()) for message in messages]
+
+    async def _outcome_of(self, message: Message, *, seconds: float) -> Outcome:
+        try:
+            await self._handle(message, seconds=seconds)
+        except (Retry, Reject) as outcome:
+            return outcome
+        return None
+
+    async def _handle(self, message: Message, *, seconds: float) -> None:
         event = self._read(message)
-        span = request_span(f"{self._queue.name} {event.type}", kind=SpanKind.CONSUMER, traceparent=event.traceparent)
-        with SECONDS.labels(self._queue.name).time(), span:
+        with self._seconds.time(), self._span(event):
             self._bind(event)
             try:
-                work = self._work if self._consumer.handle_all is None else self._batches.work
-                outcome = await asyncio.wait_for(work(event), HANDLER_SECONDS)
+                outcome = await asyncio.wait_for(self._work(event), seconds)
             except ValidationError as error:
                 self._count("rejected")
                 raise Reject(f"schema: {error.error_count()} errors in {error.title}") from None
@@ -154,6 +177,34 @@ class ConsumerRunner:
                 raise Retry(type(error).__name__) from error
             log.info("message.settled", type=event.type, event_id=str(event.event_id), outcome=outcome)
         self._count(outcome)
+
+    async def _handle_as_one(self, messages: Sequence[Message]) -> bool:
+        """Handle deliveries in one transaction; False when that failed: which of them it was, each by itself tells."""
+        began = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        try:
+            events = [EventEnvelope.from_json(one.body) for one in messages]
+            with ExitStack() as spans:
+                for event in events:
+                    spans.enter_context(self._span(event))
+                outcomes = await asyncio.wait_for(self._work_on_all(events), HANDLER_SECONDS)
+        except Exception:  # noqa: BLE001 - it is told when it fails again
+            return False
+        REQUEST_LINES.write_all("message.settled", map(self._line, events, outcomes))
+        took = time.perf_counter() - began
+        for outcome in outcomes:
+            self._seconds.observe(took)
+            self._count(outcome)
+        return True
+
+    def _line(self, event: EventEnvelope, outcome: str) -> Mapping[str, str]:
+        traceparent = valid_traceparent(event.traceparent) or new_traceparent()
+        ids = {"request_id": _request_id_of(event), "trace_id": trace_id_of(traceparent), "queue": self._queue.name}
+        return {"type": event.type, "event_id": str(event.event_id), "outcome": outcome, **ids}
+
+    def _span(self, event: EventEnvelope) -> AbstractContextManager[object]:
+        name = f"{self._queue.name} {event.type}"
+        return request_span(name, kind=SpanKind.CONSUMER, traceparent=event.traceparent)
 
     async def _work(self, event: EventEnvelope) -> str:
         if not self._consumer.takes(event):
@@ -170,18 +221,30 @@ class ConsumerRunner:
 
     async def _work_on_all(self, events: Sequence[EventEnvelope]) -> Sequence[str]:
         """Handle events in one transaction, each that is new once; return what became of each."""
-        handle = self._consumer.handle_all
-        taken = {one.event_id: one for one in events if self._consumer.takes(one)}
-        if handle is None or len(taken) < len(events):
-            raise NotAsOne
-        async with transaction(self._database) as session:
-            new = await claim_all(session, self._inbox, consumer=self._queue.name, event_ids=taken)
-            if new:
-                await handle([one for name, one in taken.items() if name in new], session)
-            actions: list[Callable[[], Awaitable[None]]] = session.info.get(AFTER_COMMIT, [])
-        for action in actions:
-            await self._attempt(action)
-        return ["handled" if one.event_id in new else "duplicate" for one in events]
+        wanted = {one.event_id: one for one in events if self._consumer.takes(one)}
+        new: frozenset[UUID] = frozenset()
+        if wanted:
+            async with transaction(self._database) as session:
+                new = await claim_all(session, self._inbox, consumer=self._queue.name, event_ids=wanted)
+                if new and self._consumer.handle_all is not None:
+                    await self._consumer.handle_all([one for name, one in wanted.items() if name in new], session)
+                actions: list[Callable[[], Awaitable[None]]] = session.info.get(AFTER_COMMIT, [])
+            for action in actions:
+                await self._attempt(action)
+        return self._outcomes(events, new)
+
+    def _outcomes(self, events: Sequence[EventEnvelope], new: Collection[UUID]) -> Sequence[str]:
+        """Tell what became of events; one that came twice is handled once."""
+        left, outcomes = set(new), []
+        for one in events:
+            if not self._consumer.takes(one):
+                outcomes.append("passed_over")
+            elif one.event_id in left:
+                left.remove(one.event_id)
+                outcomes.append("handled")
+            else:
+                outcomes.append("duplicate")
+        return outcomes
 
     async def _attempt(self, action: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -198,7 +261,7 @@ class ConsumerRunner:
 
     def _bind(self, event: EventEnvelope) -> None:
         traceparent = traceparent_of_span() or valid_traceparent(event.traceparent) or new_traceparent()
-        request_id = str(event.data.get("request_id") or event.event_id)
+        request_id = _request_id_of(event)
         bind_request(RequestContext(request_id, traceparent))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(  # noqa: TID251 - cleared before the next message
@@ -207,3 +270,7 @@ class ConsumerRunner:
 
     def _count(self, outcome: str) -> None:
         HANDLED.labels(self._queue.name, outcome).inc()
+
+
+def _request_id_of(event: EventEnvelope) -> str:
+    return str(event.data.get("request_id") or event.event_id)

@@ -12,13 +12,14 @@ class KeyedDispatcher:
         self._last: dict[str, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
-    async def submit(self, key: str, job: Callable[[], Awaitable[None]]) -> None:
-        """Take a job, waiting while `limit` jobs are under way. A job must not raise."""
+    async def submit(self, key: str, job: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Take a job, waiting while `limit` jobs are under way, and return it under way. A job must not raise."""
         await self._slots.acquire()
         task = asyncio.create_task(self._run(self._last.get(key), job))
         self._last[key] = task
         self._running.add(task)
         task.add_done_callback(lambda done: self._finished(key, done))
+        return task
 
     async def drain(self, seconds: float) -> None:
         """Wait for the jobs under way, and cancel those that take longer."""

@@ -58,6 +58,10 @@ class Reject(Exception):
 
 
 Handler = Callable[[Message], Awaitable[None]]
+Outcome = Retry | Reject | None
+"""What is to become of a message: with None it is done with."""
+BatchHandler = Callable[[Sequence[Message]], Awaitable[Sequence[Outcome]]]
+"""Handles messages together; returns what is to become of each, in their order, and raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,12 @@ class EventTransport(Protocol):
 
         A delivery is acknowledged when the handler returns, delayed when it raises Retry, dead when it raises
         Reject. A consumer that dies in between gets, or leaves to others, the same message again.
+        """
+
+    async def consume_together(self, queue: Queue, handler: BatchHandler, *, gather_seconds: float) -> None:
+        """Do the same with up to 32 messages at once, in whatever order, one batch after the other.
+
+        One that is not full begins `gather_seconds` after the last at the earliest (chassis.broker.batching.Pace).
         """
 
     async def depth(self, queue: str) -> int:

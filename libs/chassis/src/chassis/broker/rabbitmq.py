@@ -8,6 +8,7 @@ separate connections. A connection that fails is thrown away and made anew: noth
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import aio_pika
@@ -16,10 +17,12 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, 
 from aio_pika.exceptions import AMQPError, DeliveryError
 from pamqp.exceptions import PAMQPException
 
+from chassis.broker.batching import BATCH, gathering
 from chassis.broker.cancellation import end_if_cancelled
 from chassis.broker.dispatch import KeyedDispatcher
 from chassis.broker.port import (
     AFTER_A_FAILURE,
+    BatchHandler,
     BrokerUnavailable,
     Handler,
     Message,
@@ -93,6 +96,10 @@ class RabbitTransport:
                 log.warning("broker.unavailable", queue=queue.name, reason=type(error).__name__)
             end_if_cancelled()
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def consume_together(self, queue: Queue, handler: BatchHandler, *, gather_seconds: float) -> None:
+        each = gathering(handler, gather_seconds=gather_seconds)
+        await self.consume(replace(queue, ordered=False), each, prefetch=BATCH)
 
     async def depth(self, queue: str) -> int:
         names = [queue, *(_retry_name(queue, delay) for delay in self._policy.delays)]

@@ -2,14 +2,17 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from functools import cache
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, literal, select
+from sqlalchemy import String, Table, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.dml import ReturningInsert
 
 from chassis.clock import utcnow
-from chassis.db.arrays import rows_of, uuids
+from chassis.db.arrays import given_uuids, rows_of
 from chassis.db.purging import delete_batch
 
 KEPT = timedelta(days=14)
@@ -20,8 +23,7 @@ async def claim(session: AsyncSession, table: Table, *, consumer: str, event_id:
 
     Waits for a transaction that is claiming the same event, and takes over if that one rolls back.
     """
-    statement = insert(table).values(consumer=consumer, event_id=event_id).on_conflict_do_nothing()
-    return (await session.execute(statement.returning(table.c.event_id))).one_or_none() is not None
+    return bool(await claim_all(session, table, consumer=consumer, event_ids=[event_id]))
 
 
 async def claim_all(
@@ -31,10 +33,17 @@ async def claim_all(
 
     They are entered in one order, so that two who claim some of the same wait for each other and not in a ring.
     """
-    events = rows_of("events", id=uuids(sorted(event_ids)))
-    claimed = select(literal(consumer), events.c.id).order_by(events.c.id)
+    found = await session.execute(_claiming(table), {"of_consumer": consumer, "of_events": sorted(event_ids)})
+    return frozenset(found.scalars())
+
+
+@cache
+def _claiming(table: Table) -> ReturningInsert[Any]:
+    """Return the statement, which is made once: to make it takes longer than what it does."""
+    events = rows_of("events", id=given_uuids("of_events"))
+    claimed = select(bindparam("of_consumer", type_=String()), events.c.id).order_by(events.c.id)
     statement = insert(table).from_select(["consumer", "event_id"], claimed).on_conflict_do_nothing()
-    return frozenset((await session.execute(statement.returning(table.c.event_id))).scalars())
+    return statement.returning(table.c.event_id)
 
 
 async def purge(session: AsyncSession, table: Table) -> bool:
