@@ -133,6 +133,36 @@ def test_r65_who_catches_lines_catches_those_of_requests(logged):
     assert written_again["event"] == "request.served"
 
 
+LINES_OF_MESSAGES = """
+from chassis.telemetry.logs import REQUEST_LINES
+def both(rows):
+    for row in rows:
+        log.info("message.settled", **row)
+    REQUEST_LINES.write_all("message.settled", rows)
+"""
+SETTLED = [
+    {"request_id": "r-1", "type": "thing.made.v1", "outcome": "handled"},
+    {"request_id": "ann.smith@example.com", "type": '/"\\\n\u2028ünïcödé', "outcome": "duplicate"},
+]
+
+
+def test_r65_the_lines_of_messages_are_what_structlog_makes_of_them(logged):
+    lines = logged(f"{LINES_OF_MESSAGES}both({SETTLED!r})")
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", line.pop("at")) for line in lines)
+    assert lines[2:] == lines[:2]
+    assert [line["request_id"] for line in lines[2:]] == ["r-1", "***@example.com"]
+    assert lines[2] == SETTLED[0] | {"event": "message.settled", "level": "info", "service": "sample"}
+
+
+def test_r65_the_lines_of_messages_are_made_without_structlog_and_caught_with_it(logged):
+    bind = "structlog.contextvars.bind_contextvars(only_structlog='knows')"
+    lines = logged(f"{LINES_OF_MESSAGES}{bind}\nboth({SETTLED!r})")
+    assert ["only_structlog" in line for line in lines] == [True, True, False, False]
+    catching = f"with structlog.testing.capture_logs() as caught: both({SETTLED!r})\nlog.info('caught', lines=caught)"
+    [told] = logged(f"{LINES_OF_MESSAGES}{catching}")
+    assert [line["outcome"] for line in told["lines"]] == ["handled", "duplicate"] * 2
+
+
 def test_r65_line_ends_stay_within_the_line(logged):
     [line] = logged(r'log.info("thing.made", text="a\r\n{}\x1b[31m\u2028")')
     assert line["text"] == "a\r\n{}\x1b[31m\u2028"
