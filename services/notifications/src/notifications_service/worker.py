@@ -11,7 +11,7 @@ from notifications_service.live.consumers import LIVE, live_consumer
 from notifications_service.people.consumers import PEOPLE, on_person
 from notifications_service.webhook_deliveries.service import find_concerned, plan_deliveries
 
-WEBHOOKS = Follower("webhooks", plan_deliveries, concerns=find_concerned, gather_seconds=0.2)
+WEBHOOKS = Follower("webhooks", plan_deliveries, concerns=find_concerned, gather_seconds=0.2, ask_seconds=1.0)
 FOLLOWERS: tuple[Follower, ...] = (ACTIVITY, WEBHOOKS, CHAT)
 """Who walks every stream and makes something of its events."""
 QUEUES = (LIVE, ACCOUNT_MAIL, PEOPLE)

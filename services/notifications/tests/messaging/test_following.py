@@ -357,6 +357,33 @@ async def test_what_begins_to_concern_a_follower_is_followed_from_then_on(databa
     assert await effects("later") == {stream: [3, 4]}
 
 
+async def test_what_concerns_a_follower_is_asked_when_it_is_time_and_its_own_streams_do_not_wait(
+    database, effects, grow
+):
+    mine, others, asked = uuid7(), [uuid7() for _ in range(3)], defaultdict(list)
+
+    def choosing(name, seconds):
+        async def concerns(_session, parts):
+            asked[name].append(set(parts))
+            return {mine} & parts.keys()
+
+        return noting(name, begins="start", concerns=concerns, ask_seconds=seconds)
+
+    async with running(database, choosing("rarely", 3600), choosing("soon", 0.5), poll_seconds=30):
+        await grow(mine, 1)
+        for name in ("rarely", "soon"):
+            await eventually(lambda name=name: _all(effects(name), [mine], 1))
+        for last, one in enumerate(others, 2):
+            await grow(one, 1)
+            await grow(mine, last)
+        for name in ("rarely", "soon"):
+            await eventually(lambda name=name: _all(effects(name), [mine], 4))
+        for one in others:
+            await eventually(lambda one=one: _position(database, "soon", one, 1))
+    assert asked["rarely"] == [{mine}]
+    assert (asked["soon"][0], set().union(*asked["soon"])) == ({mine}, {mine, *others})
+
+
 async def test_a_follower_that_can_not_say_what_concerns_it_looks_at_everything(database, effects, grow):
     stream = uuid7()
 

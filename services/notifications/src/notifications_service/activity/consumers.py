@@ -4,5 +4,11 @@ from notifications_service.activity.service import find_concerned, follow, follo
 from notifications_service.following.service import Follower
 
 ACTIVITY = Follower(
-    "activity", follow, begins="start", concerns=find_concerned, together=follow_together, gather_seconds=0.1
+    "activity",
+    follow,
+    begins="start",
+    concerns=find_concerned,
+    together=follow_together,
+    gather_seconds=0.1,
+    ask_seconds=0.5,
 )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from chassis.db.arrays import uuids
+from chassis.db.arrays import given_uuids
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from chassis.db.sealed import SealedColumn
@@ -20,6 +20,11 @@ from notifications_service.scopes.repository import has_ended, is_managed
 connection = table_of(ChatConnection)
 URL = SealedColumn(connection.c.url_sealed, lambda row: url_place(row["id"]))
 Reader = AsyncConnection | AsyncSession
+
+# Asked whenever something happens: making it anew takes longer than what it does.
+POSTED_AMONG = select(connection.c.workspace_id).where(
+    connection.c.workspace_id == any_(given_uuids("of_streams")), connection.c.enabled
+)
 
 
 def managed_by(user_id: UUID) -> ColumnElement[bool]:
@@ -125,9 +130,7 @@ async def of_workspace(reader: Reader, workspace_id: UUID) -> Sequence[RowMappin
 
 async def posted_among(reader: Reader, stream_ids: Collection[UUID]) -> set[UUID]:
     """Return those of some streams that are of workspaces whose events are posted anywhere."""
-    ids = uuids(stream_ids)
-    query = select(connection.c.workspace_id).where(connection.c.workspace_id == any_(ids), connection.c.enabled)
-    return set((await reader.execute(query)).scalars())
+    return set((await reader.execute(POSTED_AMONG, {"of_streams": list(stream_ids)})).scalars())
 
 
 async def private_among(reader: Reader, project_ids: Sequence[UUID]) -> set[UUID]:

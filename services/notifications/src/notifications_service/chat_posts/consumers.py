@@ -3,4 +3,4 @@
 from notifications_service.chat_posts.service import find_concerned, plan_posts
 from notifications_service.following.service import Follower
 
-CHAT = Follower("chat", plan_posts, concerns=find_concerned, gather_seconds=0.2)
+CHAT = Follower("chat", plan_posts, concerns=find_concerned, gather_seconds=0.2, ask_seconds=1.0)

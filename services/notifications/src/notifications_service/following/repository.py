@@ -106,59 +106,29 @@ async def begin_streams(session: AsyncSession, follower: str, stream_ids: Collec
     return cast("CursorResult[Any]", await session.execute(statement)).rowcount
 
 
-async def lock_position(session: AsyncSession, follower: str, stream_id: UUID) -> RowMapping | None:
-    """Return where a follower is and how far it can go, for itself alone until the end of the transaction.
-
-    None where there is nothing to do, somebody else does it, or there is no position yet.
-    """
-    query = (
-        select(position, head.c.contiguous_seq)
-        .join(head, head.c.workspace_id == position.c.stream_id)
-        .where(*_of(follower, stream_id), position.c.seq < head.c.contiguous_seq, MAY_BE_TRIED)
-        .with_for_update(of=position, skip_locked=True)
-    )
-    return (await session.execute(query)).mappings().one_or_none()
-
-
 async def lock_positions(session: AsyncSession, follower: str, stream_ids: Collection[UUID]) -> Sequence[RowMapping]:
-    """Return the same of several streams, of those that nobody else is at."""
+    """Return where a follower is in streams and how far it can go, for itself alone until the end of the transaction.
+
+    Streams are left out in which there is nothing to do, somebody else does it, or there is no position yet.
+    """
     wanted = {"of_follower": follower, "of_streams": list(stream_ids)}
     return (await session.execute(LOCK_POSITIONS, wanted)).mappings().all()
 
 
 async def move_all(session: AsyncSession, follower: str, to: Mapping[UUID, int]) -> None:
-    """Note that a follower has come further in several streams; needs the locks of its positions."""
+    """Note that a follower has come further in streams; needs the locks of its positions."""
     wanted = {"of_follower": follower, "of_streams": list(to), "to_seqs": list(to.values())}
     await session.execute(MOVE_ALL, wanted)
-
-
-async def events_after(
-    session: AsyncSession, stream_id: UUID, *, after: int, until: int, limit: int
-) -> Sequence[RowMapping]:
-    """Return the next events of a stream in order."""
-    query = (
-        select(event)
-        .where(event.c.workspace_id == stream_id, event.c.seq > after, event.c.seq <= until)
-        .order_by(event.c.seq)
-        .limit(limit)
-    )
-    return (await session.execute(query)).mappings().all()
 
 
 async def events_of_all(
     session: AsyncSession, parts: Mapping[UUID, tuple[int, int]], *, limit: int
 ) -> Sequence[RowMapping]:
-    """Return the next events of several streams, at most `limit` of each, those of a stream in order."""
+    """Return the next events of streams, at most `limit` of each, those of a stream in order."""
     after, until = ([part[at] for part in parts.values()] for at in (0, 1))
     wanted = {"of_streams": list(parts), "after_seqs": after, "until_seqs": until, "of_each": limit}
     rows: Sequence[RowMapping] = (await session.execute(EVENTS_OF_ALL, wanted)).mappings().all()
     return rows
-
-
-async def move(session: AsyncSession, follower: str, stream_id: UUID, *, to: int) -> None:
-    """Note that a follower has come further; needs the lock of its position."""
-    moved = _position(follower, stream_id).values(seq=to, failures=0, retry_at=None)
-    await session.execute(moved)
 
 
 async def note_failure(

@@ -82,6 +82,9 @@ class Walk:
         # Where the follower has a position, and where something was for it.
         self._begun: set[UUID] = set()
         self._busy: set[UUID] = set()
+        # Of which it is still to be asked whether there is something, and when.
+        self._unasked: set[UUID] = set()
+        self._asks_at = float("-inf")
 
     def wake(self, payload: str) -> None:
         """Be told of a stream, or that it is time to look at all of them."""
@@ -99,19 +102,24 @@ class Walk:
                 while not stop.is_set():
                     began = asyncio.get_running_loop().time()
                     had_news = await self._round(stop, poll_seconds)
-                    await first_of(stop, self._woken, seconds=poll_seconds)
+                    await first_of(stop, self._woken, seconds=self._rest(poll_seconds))
                     if had_news:
                         await until(began + self._follower.gather_seconds, stop)
             except TROUBLE as error:
                 log.warning("follower.trouble", follower=self._follower.name, reason=type(error).__name__)
                 await first_of(stop, seconds=poll_seconds)
 
+    def _rest(self, poll_seconds: float) -> float:
+        """Return how long there is nothing to do unless somebody wakes us."""
+        asks_in = self._asks_at - asyncio.get_running_loop().time()
+        return min(poll_seconds, max(0.0, asks_in)) if self._unasked else poll_seconds
+
     async def _enter(self) -> None:
         async with transaction(self._database) as session:
             await service.enter(session, follower=self._follower)
 
     async def _round(self, stop: asyncio.Event, poll_seconds: float) -> bool:
-        """Go to the end of every stream that there is something in, a batch of each in turn; False when there is none."""
+        """Go to the end of every stream that there is something in, a batch of each in turn; False if there is none."""
         self._woken.clear()
         news = await self._news(poll_seconds)
         streams = await self._concerned(news)
@@ -134,15 +142,19 @@ class Walk:
     async def _concerned(self, streams: list[UUID]) -> list[UUID]:
         """Pass over the streams in which nothing is for the follower; return the others.
 
-        Where something was before, there will be more: that is not asked again.
+        Where something was before, there will be more: that is not asked again. Others wait until it is time to ask.
         """
         concerns = self._follower.concerns
         if concerns is None:
             return streams
         left = [one for one in streams if one in self._busy]
-        asked = [one for one in streams if one not in self._busy]
-        for start in range(0, len(asked), ASKED_AT_ONCE):
-            left += await self._ask_or_take(concerns, asked[start : start + ASKED_AT_ONCE])
+        self._unasked.update(one for one in streams if one not in self._busy)
+        now = asyncio.get_running_loop().time()
+        if self._unasked and now >= self._asks_at:
+            asked, self._unasked = list(self._unasked), set()
+            self._asks_at = now + self._follower.ask_seconds
+            for start in range(0, len(asked), ASKED_AT_ONCE):
+                left += await self._ask_or_take(concerns, asked[start : start + ASKED_AT_ONCE])
         return left
 
     async def _ask_or_take(self, concerns: Concerns, streams: list[UUID]) -> list[UUID]:

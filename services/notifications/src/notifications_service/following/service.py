@@ -38,7 +38,8 @@ class Follower:
     the same time share a transaction, and each has its own again when that fails.
 
     Its rounds begin `gather_seconds` after each other at the earliest. The first one after a rest begins at once, and
-    where much goes on, more of it is done in a round.
+    where much goes on, more of it is done in a round. Streams in which there was nothing for it yet wait longer: what
+    concerns it is asked `ask_seconds` after the last time at the earliest.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Follower:
     concerns: Concerns | None = None
     together: WorkTogether | None = None
     gather_seconds: float = 0.0
+    ask_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +101,17 @@ async def take_batch(session: AsyncSession, *, follower: Follower, stream_id: UU
 
     None where there is nothing, or somebody else is at it. An event that failed before comes alone.
     """
-    place = await repository.lock_position(session, follower.name, stream_id)
-    if place is None:
+    places = await repository.lock_positions(session, follower.name, [stream_id])
+    if not places:
         return None
-    after, until, failures = place["seq"], place["contiguous_seq"], place["failures"]
-    size = 1 if failures else limit
-    rows = await repository.events_after(session, stream_id, after=after, until=until, limit=size)
+    after, until, failures = places[0]["seq"], places[0]["contiguous_seq"], places[0]["failures"]
+    rows = await repository.events_of_all(session, {stream_id: (after, until)}, limit=1 if failures else limit)
     return Batch(stream_id, after, until, failures, rows)
 
 
 async def finish_batch(session: AsyncSession, *, follower: Follower, batch: Batch) -> None:
     """Note that a batch was worked on."""
-    await repository.move(session, follower.name, batch.stream_id, to=batch.last)
+    await finish_batches(session, follower=follower, batches=[batch])
 
 
 async def take_batches(

@@ -90,13 +90,20 @@ def _ends_of_runs_of_all() -> Select[Any]:
     )
     # As long as there is no gap, the number of an event is its place after where we were.
     in_run = numbered.c.seq == numbered.c.before + numbered.c.place
-    return select(numbered.c.id, func.max(numbered.c.seq)).where(in_run).group_by(numbered.c.id)
+    return select(numbered.c.id, func.max(numbered.c.seq).label("last")).where(in_run).group_by(numbered.c.id)
+
+
+def _advance_heads() -> ReturningUpdate[Any]:
+    run = _ends_of_runs_of_all().subquery("run")
+    said = func.pg_notify(CHANNEL, func.concat(head.c.workspace_id, " ", run.c.last))
+    statement = update(head).where(head.c.workspace_id == run.c.id).values(contiguous_seq=run.c.last)
+    return statement.returning(head.c.workspace_id, head.c.contiguous_seq, said)
 
 
 # Made once: making them anew takes longer than what they do.
 LOCK_IF_KNOWN = _lock_if_known()
 MOVE_HEADS = _move_heads()
-ENDS_OF_RUNS = _ends_of_runs_of_all()
+ADVANCE_HEADS = _advance_heads()
 
 
 async def add_missing(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -133,33 +140,27 @@ async def _locked(session: AsyncSession, statement: Select[Any], streams: Sequen
 
 
 async def advance_heads(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
-    """Move heads over everything that follows them without a gap, and return where they are. Needs their locks."""
-    after = await _ends_of_runs(session, before)
-    moved = {stream: seq for stream, seq in after.items() if seq != before[stream]}
-    if moved:
-        await move_heads(session, moved)
-    return after
+    """Move heads over everything that follows them without a gap, and return where they are. Needs their locks.
 
-
-async def move_heads(session: AsyncSession, after: Mapping[UUID, int]) -> None:
-    """Let streams be read up to numbers, which is said at commit. Needs their locks."""
-    await session.execute(MOVE_HEADS, {"of_streams": list(after), "to_seqs": list(after.values())})
-
-
-async def _ends_of_runs(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
-    """Return up to where each stream goes on without a gap, in one statement unless there is very much of one."""
+    That is said at commit. It is one statement, unless very much follows in one of the streams.
+    """
     after, asked = dict(before), dict(before)
     while asked:
-        found = await _ends_of_next_runs(session, asked)
+        found = await _advanced(session, asked)
         after |= found
         # What was not looked at to its end has a gap there, or nothing after it.
         asked = {stream: seq for stream, seq in found.items() if seq - asked[stream] == LOOKED_AT_ONCE}
     return after
 
 
-async def _ends_of_next_runs(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
+async def _advanced(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
     wanted = {"of_streams": list(before), "after_seqs": list(before.values())}
-    return {row[0]: row[1] for row in await session.execute(ENDS_OF_RUNS, wanted)}
+    return {row[0]: row[1] for row in await session.execute(ADVANCE_HEADS, wanted)}
+
+
+async def move_heads(session: AsyncSession, after: Mapping[UUID, int]) -> None:
+    """Let streams be read up to numbers, which is said at commit. Needs their locks."""
+    await session.execute(MOVE_HEADS, {"of_streams": list(after), "to_seqs": list(after.values())})
 
 
 async def put_membership(session: AsyncSession, values: Mapping[str, Any]) -> None:

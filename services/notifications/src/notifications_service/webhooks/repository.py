@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.db.arrays import rows_of, uuids
+from chassis.db.arrays import given_uuids, rows_of, uuids
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from chassis.db.sealed import SealedColumn
@@ -47,6 +47,21 @@ SECRETS = tuple(
     for column in (webhook.c.secret_sealed, webhook.c.old_secret_sealed)
 )
 UUID_TYPE: Any = PG_UUID(as_uuid=True)
+
+
+def _followed_among() -> Select[Any]:
+    stream = rows_of("stream", id=given_uuids("of_streams"))
+    was_member = exists().where(membership.c.workspace_id == stream.c.id, membership.c.user_id == webhook.c.owner_id)
+    is_new = and_(
+        ~exists().where(membership.c.workspace_id == stream.c.id), ~exists().where(person.c.user_id == stream.c.id)
+    )
+    is_own = and_(webhook.c.scope_type == "user", or_(webhook.c.owner_id == stream.c.id, was_member, is_new))
+    has_any = exists().where(IS_THERE, webhook.c.enabled, or_(webhook.c.workspace_id == stream.c.id, is_own))
+    return select(stream.c.id).where(has_any)
+
+
+# Asked whenever something happens: making it anew takes longer than what it does.
+FOLLOWED_AMONG = _followed_among()
 
 
 async def count_of(session: AsyncSession, *, scope_type: str, scope_id: UUID) -> int:
@@ -136,14 +151,7 @@ async def followed_among(session: AsyncSession, stream_ids: Collection[UUID]) ->
 
     A workspace is made before its owner is in it: whose it is without anybody is not known yet.
     """
-    stream = rows_of("stream", id=uuids(stream_ids))
-    was_member = exists().where(membership.c.workspace_id == stream.c.id, membership.c.user_id == webhook.c.owner_id)
-    is_new = and_(
-        ~exists().where(membership.c.workspace_id == stream.c.id), ~exists().where(person.c.user_id == stream.c.id)
-    )
-    is_own = and_(webhook.c.scope_type == "user", or_(webhook.c.owner_id == stream.c.id, was_member, is_new))
-    has_any = exists().where(IS_THERE, webhook.c.enabled, or_(webhook.c.workspace_id == stream.c.id, is_own))
-    return set((await session.execute(select(stream.c.id).where(has_any))).scalars())
+    return set((await session.execute(FOLLOWED_AMONG, {"of_streams": list(stream_ids)})).scalars())
 
 
 async def end_of_user(session: AsyncSession, user_id: UUID, *, at: datetime) -> None:
