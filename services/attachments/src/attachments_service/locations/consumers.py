@@ -27,7 +27,7 @@ WORKSPACE_DELETED = "workspace.deleted.v1"
     queue="attachments.locations",
     types=["task.*.v1", "member.*.v1", "project.*.v1", "project_member.*.v1", "task_share.*.v1", "workspace.*.v1"],
     # What is not known here yet is asked of the tasks service.
-    gather_seconds=0.1,
+    gather_seconds=0.25,
 )
 async def on_change(events: Sequence[EventEnvelope], session: AsyncSession) -> None:
     """Take in changes, in whatever order; one that is older than what is known changes nothing."""
