@@ -399,7 +399,8 @@ async def test_a_batch_that_is_under_way_is_settled_when_its_consumer_is_told_to
     await transport.publish([message()])
     await began.wait()
     consuming.cancel()
-    await asyncio.sleep(0)
+    ended, _ = await asyncio.wait([consuming], timeout=0.1)
+    assert not ended
     gate.set()
     await asyncio.wait([consuming])
     assert await transport.depth(queue.name) == 0
