@@ -48,6 +48,12 @@ def needs_now(written: Written, fields: FieldTable) -> bool:
     )
 
 
+def needs_zone(written: Written, fields: FieldTable) -> bool:
+    """Tell whether what a filter means may depend on where days begin, as all that is asked of a time does."""
+    found = (fields.find(condition.field) for condition in conditions_of(written))
+    return any(field is None or field.type in OF_TIME for field in found)
+
+
 def conditions_of(written: Written) -> Iterator[Condition]:
     """Yield all that is compared in a filter, in its order."""
     if isinstance(written, Condition):

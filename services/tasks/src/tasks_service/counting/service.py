@@ -45,7 +45,7 @@ async def count_tasks(
     Counts are exact unless more tasks than `exact_up_to` would have to be looked at; what an index has of them is
     quicker to look at. Raises InvalidInput for what is wrong with the filter.
     """
-    if asked.zone is None and not OF_DAYS.isdisjoint(dimensions):
+    if asked.zone is None and (asked.filters or not OF_DAYS.isdisjoint(dimensions)):
         asked = replace(asked, zone=await zone_of(reader, caller=caller, asked_for=None))
     query = await resolve(reader, caller=caller, asked=asked, paging=NO_PAGES, signer=signer)
     # All that fits is counted, and not what a list by rank has of it.

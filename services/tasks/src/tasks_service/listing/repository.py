@@ -8,10 +8,11 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from chassis.db.direct import DirectReader
 from chassis.identity import Principal
+from chassis.paging import Paging
 from sqlalchemy import (
     CTE,
     ColumnElement,
@@ -40,6 +41,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import TypeEngine
 
 from tasks_service.listing.rules import SORTS_OF_MARKS, Asked, Edge, Part, Segment, segments
@@ -49,6 +51,8 @@ from tasks_service.places.rules import Reach
 from tasks_service.searching.rules import EXACT_POINTS
 from tasks_service.sorting.rules import RANK, KeyType, Order, Sort, text_of
 from tasks_service.tasks.repository import KEY, SORTED_BY
+from tasks_service.timezones.repository import ZONE_OF_CALLER
+from tasks_service.totals.repository import counted_exactly
 from tasks_service.visibility.repository import (
     CALLER_ID,
     EDITOR,
@@ -91,6 +95,8 @@ OF_MARK: Mapping[str, ColumnElement[Any]] = {
 """What the tasks of a mark are sorted by."""
 
 
+LIMIT: ColumnElement[int] = bindparam("shown", type_=Integer())
+OFFSET: ColumnElement[int] = bindparam("skipped", type_=Integer())
 EVERYTHING = Shaped((), true(), {})
 """A filter that finds all."""
 
@@ -122,6 +128,42 @@ async def list_tasks(
     return rows
 
 
+class PageFound(NamedTuple):
+    """Tasks as they are read, one more than the page has if there are more, and what is said of the whole list.
+
+    There is no total where it is too much to count.
+    """
+
+    rows: Rows
+    total: int | None
+    zone: str | None
+
+
+async def find_page(
+    reader: Reader,
+    *,
+    caller: Principal,
+    reach: Reach,
+    found: Shaped,
+    sort: Sort,
+    paging: Paging,
+    parameters: Mapping[str, Any],
+    exact_up_to: int,
+) -> PageFound:
+    """Return a page by its number of what is not found by whom or what it names, the total, and the caller's zone.
+
+    It is one statement: a way to the database costs more than what is asked beside a page.
+    """
+    limit = paging.per_page + 1
+    step = next(one for one in STEPS if limit + paging.offset <= one)
+    given = {"shown": limit, "skipped": paging.offset, "exact_up_to": exact_up_to}
+    values = {**seen_by(caller), **found.values, **parameters, **given}
+    statement = _paged(sight_of(caller), reach, found, sort, step)
+    rows: Rows = (await reader.execute(statement, values)).mappings().all()
+    about = rows[0]
+    return PageFound([] if about["id"] is None else rows, about["total"], about["zone"])
+
+
 def is_ranked(found: Shaped) -> bool:
     """Tell whether it is said of each task how well it fits: then these are all that there are."""
     return found.among is not None and RANK in found.among.selected_columns
@@ -135,12 +177,48 @@ def edge_parameters(edge: Edge) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def _listed(sight: Sight, reach: Reach, found: Shaped, part: Part, step: int) -> Select[Any]:
     place = places(sight, reach)
-    top = _best(place, found, part, step)
+    top = _best(_ways(place, found, part, step), part).subquery("top")
+    at_place = _at_place(place)
+    ranks = [top.c[RANK]] if RANK in top.c else []
     return (
-        select(*SHOWN, *_held(place), *_places_in(top, part.sort), *([top.c[RANK]] if RANK in top.c else []))
-        .select_from(top.join(task, task.c.id == top.c.id).join(place, place.c.id == task.c.project_id))
+        select(*SHOWN, *_held(at_place), *_places_in(top, part.sort), *ranks)
+        .select_from(_with_tasks(top, at_place))
         .order_by(*_ordered(top.c, part.sort, backwards=part.backwards))
     )
+
+
+@lru_cache(maxsize=64)
+def _paged(sight: Sight, reach: Reach, found: Shaped, sort: Sort, step: int) -> Select[Any]:
+    """Return a page with what is said of it in each of its rows, of which there is always one."""
+    place, part = places(sight, reach), Part(sort)
+    shared = shared_of(place, _keys(sort)).where(*live(found.condition)).cte("shared").prefix_with("MATERIALIZED")
+    ways = [*_of_projects(place, found, part, step), _first(select(*shared.c), part, step)]
+    top = _best(ways, part).cte("top").prefix_with("MATERIALIZED")
+    about, at_place = _about(place, shared, top, found), _at_place(place)
+    return (
+        select(*SHOWN, *_held(at_place), *about.c)
+        .select_from(about.outerjoin(_with_tasks(top, at_place), true()))
+        .order_by(*_ordered(top.c, sort, backwards=False))
+    )
+
+
+def _about(place: CTE, shared: CTE, top: CTE, found: Shaped) -> Subquery:
+    """Return what is said of a page: it tells how many tasks there are, unless it is full, or beyond the end."""
+    there = select(func.count()).select_from(top).scalar_subquery()
+    is_open = or_(there == LIMIT, and_(there == 0, OFFSET > 0))
+    total = case((is_open, counted_exactly(place, shared, found)), else_=OFFSET + there)
+    return select(total.label("total"), ZONE_OF_CALLER.label("zone")).subquery("about")
+
+
+def _with_tasks(top: FromClause, at_place: FromClause) -> FromClause:
+    # An array of one, so that each is looked up by its id, and not all tasks of the places are read to be joined.
+    return top.join(task, task.c.id == any_(array([top.c.id]))).join(at_place, true())
+
+
+def _at_place(place: CTE) -> LateralFromClause:
+    """Return the place of a task, which is looked for after the task: the other way round takes each task each time."""
+    query = select(*place.c).where(place.c.id == task.c.project_id).correlate(task)
+    return query.offset(literal_column("0")).lateral("at_place")
 
 
 def _places_in(top: Subquery, sort: Sort) -> Sequence[ColumnElement[Any]]:
@@ -148,7 +226,7 @@ def _places_in(top: Subquery, sort: Sort) -> Sequence[ColumnElement[Any]]:
     return [top.c[order.key.column].label(f"sort_{place}") for place, order in enumerate(sort)]
 
 
-def _held(place: CTE) -> Sequence[ColumnElement[Any]]:
+def _held(place: FromClause) -> Sequence[ColumnElement[Any]]:
     """Return what a caller has in a task; see tasks.repository.HELD."""
     by_share = select(rank_of(task_share.c.role)).where(
         task_share.c.task_id == task.c.id, task_share.c.user_id == CALLER_ID
@@ -159,13 +237,11 @@ def _held(place: CTE) -> Sequence[ColumnElement[Any]]:
     return key, role_of(rank).label("role"), place.c.workspace_role, place.c.is_archived
 
 
-def _best(place: CTE, found: Shaped, part: Part, step: int) -> Subquery:
+def _best(ways: Sequence[Select[Any]], part: Part) -> Select[Any]:
     """Return the ids and the sort keys of the best of all places."""
-    joined = union_all(*(select(*way.subquery().c) for way in _ways(place, found, part, step))).subquery("found")
+    joined = union_all(*(select(*way.subquery().c) for way in ways)).subquery("found")
     query = select(*joined.c).order_by(*_ordered(joined.c, part.sort, backwards=part.backwards))
-    return (
-        query.limit(bindparam("shown", type_=Integer())).offset(bindparam("skipped", type_=Integer())).subquery("top")
-    )
+    return query.limit(LIMIT).offset(OFFSET)
 
 
 def _ways(place: CTE, found: Shaped, part: Part, step: int) -> list[Select[Any]]:

@@ -1,6 +1,6 @@
 """Lists of tasks, a part at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from chassis.clock import utcnow
 from chassis.cursors import CursorSigner
 from chassis.db.direct import DirectReader
-from chassis.filtering.binding import bind_all, needs_now
+from chassis.filtering.binding import bind_all, needs_now, needs_zone
 from chassis.filtering.printing import as_json, fingerprint
 from chassis.filtering.tree import EVERYTHING, Node, Predicate, all_of
 from chassis.filtering.values import Context
@@ -30,8 +30,9 @@ from tasks_service.searching.repository import Within
 from tasks_service.searching.rules import MOST_RANKED, SCOPES, Matching, Search
 from tasks_service.searching.service import Begun, begin, go_on, searched
 from tasks_service.sorting.rules import BEST, NEWEST, RANK, complete, text_of
-from tasks_service.timezones.service import zone_of
-from tasks_service.totals import repository as totals
+from tasks_service.timezones.repository import find_zone
+from tasks_service.timezones.service import zone_of, zone_or_utc
+from tasks_service.totals.repository import Total, count_tasks
 
 Reader = AsyncConnection | AsyncSession | DirectReader
 NARROWING = {"project_id": "of_projects", "workspace_id": "of_workspaces"}
@@ -55,7 +56,8 @@ async def resolve(
     """
     began, was_in = _beginning(signer.peek(paging.cursor)) if paging.cursor else (None, None)
     now, zone = began or utcnow(), asked.zone or was_in
-    if zone is None and asked.filters:
+    is_zone_unknown = zone is None and bool(asked.filters) and _is_same_anywhere(asked, paging)
+    if zone is None and asked.filters and not is_zone_unknown:
         zone = await zone_of(reader, caller=caller, asked_for=None)
     default = NEWEST if asked.q is None else BEST
     node = bind_all(asked.filters, FIELDS, Context(caller.user_id, zone or UTC, now))
@@ -67,7 +69,13 @@ async def resolve(
     sort = complete(asked.sort) if asked.sort else default
     # What does not depend on the time has the same cursors at any.
     began = now if any(needs_now(one, FIELDS) for one in asked.filters) else None
-    return TaskQuery(began, node, sort, zone or UTC, asked.archived, asked.q, asked.scope or SCOPES, told)
+    scope = asked.scope or SCOPES
+    return TaskQuery(began, node, sort, zone or UTC, asked.archived, asked.q, scope, is_zone_unknown, told)
+
+
+def _is_same_anywhere(asked: Asked, paging: Paging) -> bool:
+    """Tell whether it makes no difference to a list where days begin; the cursors of a walk say it in any case."""
+    return paging.cursor is None and asked.q is None and not any(needs_zone(one, FIELDS) for one in asked.filters)
 
 
 def _beginning(place: Place) -> tuple[datetime | None, ZoneInfo | None]:
@@ -160,6 +168,49 @@ async def list_tasks(
     if paging.cursor is not None:
         return await _walk(reader, caller, query, plan, paging, signer, bounds)
     plan = await searched_plan(reader, plan, query, caller, None, ranked_up_to=bounds.ranked_up_to)
+    read = _plain_page if plan.found.among is None else _page
+    found = await read(reader, caller, query, plan, paging, bounds.exact_up_to)
+    total = found.total
+    if total is None:
+        total = await _total(reader, caller, plan, bounds.exact_up_to)
+    seen = paging.offset + len(found.rows)
+    # An estimate is no less than what is shown.
+    number = max(total.number, seen) if found.rows else total.number
+    meta = {**page_meta(paging, number), "total_is_estimate": total.is_estimate, **query.told}
+    if query.is_zone_unknown:
+        meta["timezone"] = zone_or_utc(found.zone).key
+    return SearchedPage(found.rows[: paging.per_page], meta, plan.begun)
+
+
+class FoundPage(NamedTuple):
+    """Rows of a page, one more than it has if there are more; the total, unless it is yet to be counted."""
+
+    rows: Sequence[RowMapping]
+    total: Total | None
+    zone: str | None
+
+
+async def _plain_page(
+    reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging, exact_up_to: int
+) -> FoundPage:
+    """Return a page, with all that is said of it, at once."""
+    rows, number, zone = await repository.find_page(
+        reader,
+        caller=caller,
+        reach=plan.reach,
+        found=plan.found,
+        sort=query.sort,
+        paging=paging,
+        parameters=plan.parameters,
+        exact_up_to=exact_up_to,
+    )
+    return FoundPage(rows, None if number is None else Total(number, is_estimate=False), zone)
+
+
+async def _page(
+    reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging, _exact_up_to: int
+) -> FoundPage:
+    """Return a page of what is found by whom or what it names, or by a search."""
     rows = await repository.list_tasks(
         reader,
         caller=caller,
@@ -170,21 +221,20 @@ async def list_tasks(
         offset=paging.offset,
         parameters=plan.parameters,
     )
-    seen = paging.offset + len(rows)
-    total = totals.Total(seen, is_estimate=False)
-    if len(rows) > paging.per_page or (not rows and paging.page > 1):
-        total = await totals.count_tasks(
-            reader,
-            caller=caller,
-            reach=plan.reach,
-            found=plan.counted or plan.found,
-            parameters=plan.parameters,
-            exact_up_to=bounds.exact_up_to,
-        )
-    # An estimate is no less than what is shown.
-    number = max(total.number, seen) if rows else total.number
-    meta = {**page_meta(paging, number), "total_is_estimate": total.is_estimate, **query.told}
-    return SearchedPage(rows[: paging.per_page], meta, plan.begun)
+    zone = await find_zone(reader, caller.user_id) if query.is_zone_unknown else None
+    is_open = len(rows) > paging.per_page or (not rows and paging.page > 1)
+    return FoundPage(rows, None if is_open else Total(paging.offset + len(rows), is_estimate=False), zone)
+
+
+async def _total(reader: Reader, caller: Principal, plan: Plan, exact_up_to: int) -> Total:
+    return await count_tasks(
+        reader,
+        caller=caller,
+        reach=plan.reach,
+        found=plan.counted or plan.found,
+        parameters=plan.parameters,
+        exact_up_to=exact_up_to,
+    )
 
 
 async def _walk(

@@ -18,5 +18,9 @@ async def zone_of(
     """Return the zone that a request asks for, or that of the caller's profile, or UTC."""
     if asked_for is not None:
         return asked_for
-    name = await repository.find_zone(reader, caller.user_id)
+    return zone_or_utc(await repository.find_zone(reader, caller.user_id))
+
+
+def zone_or_utc(name: str | None) -> ZoneInfo:
+    """Return the zone that a profile has; UTC where it has none, or one that is none any more."""
     return (None if name is None else zone_named(name)) or UTC

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from tasks_service.matching.repository import Shaped, task_mark
 from tasks_service.places.repository import OF_PLACE, few_of, live, places, shared_of, some_of
 from tasks_service.places.rules import Reach
-from tasks_service.visibility.repository import Sight, seen_by, sight_of, task
+from tasks_service.visibility.repository import IDS, Sight, seen_by, sight_of, task
 
 Reader = AsyncConnection | AsyncSession | DirectReader
 SAMPLE = 500
@@ -74,6 +74,18 @@ def _counted(sight: Sight, reach: Reach, found: Shaped) -> Select[Any]:
     # Of the ways, only that which is right is gone.
     numbers = case((is_few, some), else_=number)
     return select(numbers.label("number"), case((is_few, ~is_exact), else_=is_estimate).label("is_estimate"))
+
+
+def counted_exactly(place: CTE, shared: CTE, found: Shaped) -> ColumnElement[Any]:
+    """Return how many tasks are found in places and among those that are shared; null where it is too much to count.
+
+    It is looked at only where a statement comes to it, and takes what count_tasks takes.
+    """
+    of_shares = _size(select(shared.c.id))
+    size = _all_of(place).scalar_subquery()
+    ids = func.array(select(place.c.id).where(place.c.rank > 0).scalar_subquery(), type_=IDS)
+    in_places = _size(select(task.c.id).where(task.c.project_id == any_(ids), *live(found.condition)))
+    return case((and_(size <= EXACT, of_shares <= EXACT), in_places + of_shares))
 
 
 Way = tuple[ColumnElement[int], ColumnElement[bool], ColumnElement[bool]]
@@ -135,13 +147,18 @@ def _size(query: Select[Any]) -> ColumnElement[int]:
     return select(func.count()).select_from(query.subquery()).scalar_subquery()
 
 
+def _all_of(place: CTE) -> Select[Any]:
+    """Return how many tasks were ever made in places."""
+    tasks = func.coalesce(func.sum(place.c.next_number - 1), 0).label("tasks")
+    return select(tasks).where(place.c.rank > 0)
+
+
 def _looked_at(place: CTE, found: Shaped) -> CTE:
     """Return how many tasks there are in each place, and whether that is an estimate.
 
     Numbers of tasks are given in the order of their making: some of them, spread over all, stand for those between.
     """
-    sizes = select(func.coalesce(func.sum(place.c.next_number - 1), 0).label("tasks"))
-    size = sizes.where(place.c.rank > 0).cte("size").prefix_with("MATERIALIZED")
+    size = _all_of(place).cte("size").prefix_with("MATERIALIZED")
     is_all = select(size.c.tasks <= EXACT).scalar_subquery()
     step = select(func.cast(func.greatest(size.c.tasks / func.least(SAMPLE, EXACT), 1), Integer())).scalar_subquery()
     whole = select(func.count().label("found")).where(task.c.project_id == OF_PLACE, *live(found.condition), is_all)
