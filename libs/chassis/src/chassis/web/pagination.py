@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from chassis.errors import InvalidInput
 from chassis.paging import DEFAULT_PER_PAGE, MAX_CURSOR, MAX_OFFSET, MAX_PER_PAGE, Paging, page_meta
-from chassis.web.replies import reply
+from chassis.web.replies import Written, reply
 
 
 class PageTooDeep(InvalidInput):
@@ -71,7 +71,9 @@ def page_reply(request: Request, entries: Sequence[BaseModel], paging: Paging, t
     return reply(entries, meta=page_meta(paging, total), headers=page_links(request, paging, total))
 
 
-def paged_reply(request: Request, entries: Sequence[BaseModel], paging: Paging, meta: dict[str, Any]) -> Response:
+def paged_reply(
+    request: Request, entries: Sequence[BaseModel] | Written, paging: Paging, meta: dict[str, Any]
+) -> Response:
     """Answer with a part of a list that is read by page number or by cursor; `meta` says which part it is."""
     links = page_links(request, paging, meta["total"]) if paging.cursor is None else cursor_links(request, meta)
     return reply(entries, meta=meta, headers=links)
@@ -98,11 +100,8 @@ def link_header(request: Request, relations: Mapping[str, Mapping[str, str]]) ->
     """Return a Link header: the request's own query with some parameters replaced, by relation."""
     if not relations:
         return {}
+    replaced = {name for changed in relations.values() for name in changed}
     query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    path = request.scope["path"]
-    links = [f'<{path}?{_replaced(query, changed)}>; rel="{relation}"' for relation, changed in relations.items()]
-    return {"link": ", ".join(links)}
-
-
-def _replaced(query: Sequence[tuple[str, str]], changed: Mapping[str, str]) -> str:
-    return urlencode([*((name, value) for name, value in query if name not in changed), *changed.items()])
+    kept = urlencode([(name, value) for name, value in query if name not in replaced])
+    start = f"<{request.scope['path']}?{kept}{'&' if kept else ''}"
+    return {"link": ", ".join(f'{start}{urlencode(changed)}>; rel="{name}"' for name, changed in relations.items())}

@@ -45,7 +45,7 @@ from tasks_service.listing.access import (
 from tasks_service.listing.schemas import Asked, TaskListed, TaskSearch, found_alone
 from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.searching.service import show
-from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
+from tasks_service.tasks.schemas import TASK_EXAMPLE, written_tasks
 from tasks_service.timezones.access import AskedZone
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
@@ -111,7 +111,7 @@ async def list_plainly(request: Request, caller: Principal, given: Mapping[str, 
     asked, paging = plain
     async with reading_directly(request.app.state.database, bound_of(request)) as reader:
         page = await _found(request, reader, caller, asked, paging)
-    return tagged(request, paged_reply(request, [TaskOut.of(row) for row in page.rows], paging, page.meta))
+    return tagged(request, paged_reply(request, written_tasks(page.rows), paging, page.meta))
 
 
 SHORTCUT = ListShortcut(list_tasks, list_plainly, PLAIN, other_forms=frozenset({b"x-min-cursor", b"x-timezone"}))

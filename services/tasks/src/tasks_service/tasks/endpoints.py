@@ -9,7 +9,7 @@ from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import bare_example, errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
-from chassis.web.replies import etag, reply, unless_unchanged
+from chassis.web.replies import Written, etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, policy, scope
 from chassis.web.shortcuts import Shortcut
 from fastapi import Query, Request, Response
@@ -56,6 +56,7 @@ from tasks_service.tasks.schemas import (
     TaskOut,
     TaskPatch,
     TaskReplacement,
+    written_task,
 )
 from tasks_service.trash.service import purge_task
 from tasks_service.versions.access import Expecting, ExpectingAlways, ExpectingFields
@@ -157,11 +158,11 @@ async def read_plainly(request: Request, caller: Principal, task_id: UUID) -> Re
     task = await plainly_readable(request, caller, task_id)
     if task is None:
         return None
-    answer = _read(task, TaskOut.of(task))
+    answer = _read(task, written_task(task))
     return answer if task["had_another_key"] else unless_unchanged(request, answer)
 
 
-def _read(task: RowMapping, view: BaseModel) -> Response:
+def _read(task: RowMapping, view: BaseModel | Written) -> Response:
     return reply(view, meta=_meta(task), headers={"etag": etag(task["version"])})
 
 

@@ -1,5 +1,6 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import orjson
 from chassis.dates import Day
 from chassis.patching import MergePatch, NotNull, without_default
 from chassis.web.constructing import construct
+from chassis.web.replies import Written, written
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -228,15 +230,33 @@ class TaskOut(BaseModel):
     @classmethod
     def of(cls, row: RowMapping) -> "TaskOut":
         """Make the resource of a row; rows come from our own tables and are not validated again."""
-        made = {
-            "progress": construct(Progress, {"done": row["subtasks_done"], "total": row["subtasks_total"]}),
-            "start": row["start_date"],
-            "due": due_of(row),
-        }
-        return construct(cls, {name: made[name] if name in made else row[name] for name in SHOWN})
+        made = _values(row)
+        made["progress"] = construct(Progress, made["progress"])
+        return construct(cls, made)
 
 
 SHOWN = tuple(TaskOut.model_fields)
+OTHER_COLUMNS = {"progress": "subtasks_done", "start": "start_date", "due": "due_kind"}
+COLUMNS = itemgetter(*(OTHER_COLUMNS.get(name, name) for name in SHOWN))
+
+
+def written_tasks(rows: Sequence[RowMapping]) -> Written:
+    """Write rows as lists of TaskOut are written, without making these: what nearly all lists are."""
+    return written([_values(row) for row in rows])
+
+
+def written_task(row: RowMapping) -> Written:
+    """Write a row as its TaskOut is written."""
+    return written(_values(row))
+
+
+def _values(row: RowMapping) -> dict[str, Any]:
+    """Return what a row has for each field of a TaskOut, in their order."""
+    values = dict(zip(SHOWN, COLUMNS(row), strict=True))
+    values["progress"] = {"done": row["subtasks_done"], "total": row["subtasks_total"]}
+    if values["due"] is not None:
+        values["due"] = due_of(row)
+    return values
 
 
 class TaskPermissions(BaseModel):
