@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from chassis.db.pooling import FairQueue
+from chassis.db.pooling import PATIENCE, FairQueue
 from sqlalchemy.util import greenlet_spawn
 
 ENGINES = pytest.mark.parametrize("engine", ["writer", "reader"])
@@ -78,3 +78,54 @@ async def test_r37_who_has_waited_too_long_leaves_nothing_behind(open_with, engi
         assert {type(one).__name__ for one in refused} == {"TimeoutError"}
         await users.use("after all")
     assert users.order == ["after all"]
+
+
+def few_at_once():
+    """Return a queue of four that lends two at once."""
+    queue = FairQueue(4, use_lifo=True, at_once=2)
+    for name in "abcd":
+        queue.put_nowait(name)
+    return queue
+
+
+async def test_r37_of_many_connections_few_are_lent_at_once():
+    queue = few_at_once()
+    assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]
+    waiting = [await waiting_for(queue) for _ in range(2)]
+    assert queue.qsize() == 2
+    # What comes back in time goes to who waits, though others lie there.
+    queue.put_nowait("c")
+    queue.put_nowait("d")
+    assert await asyncio.gather(*waiting) == ["c", "d"]
+    assert queue.qsize() == 2
+
+
+async def test_r37_what_is_slow_does_not_hold_up_the_others():
+    queue = few_at_once()
+    assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]
+    began = asyncio.get_running_loop().time()
+    waiting = [await waiting_for(queue) for _ in range(3)]
+    # Nothing comes back, and the third waits on, for all are lent.
+    assert await asyncio.gather(*waiting[:2]) == ["b", "a"]
+    assert asyncio.get_running_loop().time() - began >= PATIENCE
+    assert not waiting[2].done()
+    queue.put_nowait("c")
+    assert await waiting[2] == "c"
+
+
+async def test_r37_what_is_kept_is_not_given_to_who_is_gone():
+    queue = few_at_once()
+    assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]
+    gone, there = [await waiting_for(queue) for _ in range(2)]
+    gone.cancel()
+    assert await there == "b"
+    assert queue.qsize() == 1
+
+
+async def test_r37_who_finds_enough_there_does_not_wait():
+    queue = few_at_once()
+    assert queue.get(timeout=30) == "d"
+    queue.put_nowait("d")
+    assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]
+    # As a pool asks that may still make one.
+    assert queue.get(block=False) == "b"
