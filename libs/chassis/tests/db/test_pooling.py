@@ -1,9 +1,10 @@
 """R37: connections that are waited for go round in the order in which they were asked for, and none is lost."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
-from chassis.db.pooling import PATIENCE, FairQueue
+from chassis.db.pooling import AT_ONCE, PATIENCE, FairQueue
 from sqlalchemy.util import greenlet_spawn
 
 ENGINES = pytest.mark.parametrize("engine", ["writer", "reader"])
@@ -129,3 +130,18 @@ async def test_r37_who_finds_enough_there_does_not_wait():
     assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]
     # As a pool asks that may still make one.
     assert queue.get(block=False) == "b"
+
+
+async def test_r37_reads_take_few_of_their_connections_at_once(open_with):
+    async with open_with(pool_size=AT_ONCE + 1) as database, AsyncExitStack() as held:
+
+        async def take(number):
+            for _ in range(number):
+                await held.enter_async_context(database.reader.connect())
+
+        await take(AT_ONCE + 1)
+        await held.aclose()
+        await take(AT_ONCE)
+        began = asyncio.get_running_loop().time()
+        await take(1)
+        assert asyncio.get_running_loop().time() - began >= PATIENCE

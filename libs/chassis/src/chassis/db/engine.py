@@ -11,11 +11,12 @@ from sqlalchemy import event, exc
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from chassis.db.beginning import BeginningConnection, forget_beginning
 from chassis.db.binding import bind_when_taken
 from chassis.db.failures import lost
-from chassis.db.pooling import FairPool
+from chassis.db.pooling import FairPool, ReadingPool
 from chassis.db.replica import Replica
 from chassis.settings import DatabaseSettings
 
@@ -83,6 +84,7 @@ def open_database(settings: DatabaseSettings, *, application_name: str) -> Datab
         settings,
         application_name,
         pool_timeout=settings.pool_wait_seconds,
+        poolclass=ReadingPool,
         query_cache_size=KEPT_STATEMENTS,
         isolation_level="AUTOCOMMIT",
         pool_reset_on_return=None,
@@ -113,10 +115,17 @@ def _replica(settings: DatabaseSettings, application_name: str) -> Replica | Non
     )
 
 
-def _engine(url: str, settings: DatabaseSettings, application_name: str, **options: Any) -> AsyncEngine:
+def _engine(
+    url: str,
+    settings: DatabaseSettings,
+    application_name: str,
+    *,
+    poolclass: type[AsyncAdaptedQueuePool] = FairPool,
+    **options: Any,
+) -> AsyncEngine:
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
-        poolclass=FairPool,
+        poolclass=poolclass,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_recycle=RECYCLE_SECONDS,

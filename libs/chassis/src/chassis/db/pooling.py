@@ -5,7 +5,7 @@ it. Under load some wait again and again, until they are refused, while others h
 
 More statements at once than cores take longer, each and all together, since every connection is a process of the
 server with caches of its own: with ten connections reads cost a machine of two cores a sixth more than with four. So
-the others are lent only to who has waited a while, since what is slow must not hold up the rest.
+of a pool of reads the others are lent only to who has waited a while, since what is slow must not hold up the rest.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Full
 
 AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
-"""How many connections are lent as soon as they are asked for."""
+"""How many connections for reads are lent as soon as they are asked for."""
 PATIENCE = 0.01
 """How long one of these is waited for, in seconds, before another one is lent."""
 
@@ -26,13 +26,13 @@ PATIENCE = 0.01
 class FairQueue(AsyncAdaptedQueue[Any]):
     """Hands what comes back to whoever waits; what lies there is taken as `use_lifo` says.
 
-    Of what lies there all but `at_once` is kept for who has waited for PATIENCE. A pool puts without waiting, which
-    comes to put_nowait, and waits only when it has made as many as there may be.
+    Of what lies there all but `at_once`, if that is given, is kept for who has waited for PATIENCE. A pool puts without
+    waiting, which comes to put_nowait, and waits only when it has made as many as there may be.
     """
 
-    def __init__(self, maxsize: int = 0, *, use_lifo: bool = False, at_once: int = AT_ONCE) -> None:
+    def __init__(self, maxsize: int = 0, *, use_lifo: bool = False, at_once: int | None = None) -> None:
         super().__init__(maxsize, use_lifo)
-        self._kept = max(0, maxsize - at_once)
+        self._kept = 0 if at_once is None else max(0, maxsize - at_once)
         self._idle: deque[Any] = deque()
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -110,3 +110,14 @@ class FairPool(AsyncAdaptedQueuePool):
     """The pool of asynchronous engines with a fair queue."""
 
     _queue_class = FairQueue
+
+
+class _FewAtOnce(FairQueue):
+    def __init__(self, maxsize: int = 0, *, use_lifo: bool = False) -> None:
+        super().__init__(maxsize, use_lifo=use_lifo, at_once=AT_ONCE)
+
+
+class ReadingPool(AsyncAdaptedQueuePool):
+    """A fair pool for what is a statement each time, so that few connections do; transactions hold theirs longer."""
+
+    _queue_class = _FewAtOnce
