@@ -77,7 +77,7 @@ class Postgres:
         command = [
             str(POSTGRES_BINARIES / "postgres"),
             *("-D", str(self.folder.postgres), "-p", str(self.port), "-h", HOST, "-k", ""),
-            *("-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "log_min_messages=warning"),
+            *("-c", "max_connections=200", "-c", "shared_buffers=256MB", "-c", "log_min_messages=warning"),
         ]
         user = system_user()
         with (self.folder.logs / "postgres.log").open("ab") as log:
