@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from tasks_service.matching.repository import Shaped, task_mark
 from tasks_service.places.repository import OF_PLACE, few_of, live, places, shared_of, some_of
 from tasks_service.places.rules import Reach
-from tasks_service.visibility.repository import IDS, Sight, seen_by, sight_of, task
+from tasks_service.visibility.repository import Sight, seen_by, sight_of, task
 
 Reader = AsyncConnection | AsyncSession | DirectReader
 SAMPLE = 500
@@ -83,9 +83,16 @@ def counted_exactly(place: CTE, shared: CTE, found: Shaped) -> ColumnElement[Any
     """
     of_shares = _size(select(shared.c.id))
     size = _all_of(place).scalar_subquery()
-    ids = func.array(select(place.c.id).where(place.c.rank > 0).scalar_subquery(), type_=IDS)
-    in_places = _size(select(task.c.id).where(task.c.project_id == any_(ids), *live(found.condition)))
-    return case((and_(size <= EXACT, of_shares <= EXACT), in_places + of_shares))
+    every = _found_in_place(found).lateral("every")
+    in_places = select(func.coalesce(func.sum(every.c.found), 0)).select_from(place.join(every, true()))
+    number = in_places.where(place.c.rank > 0).scalar_subquery() + of_shares
+    return case((and_(size <= EXACT, of_shares <= EXACT), number))
+
+
+def _found_in_place(found: Shaped) -> Select[Any]:
+    """Return how many tasks of a place are found; place by place, so that it is an index that is read."""
+    number = select(func.count().label("found")).select_from(task)
+    return number.where(task.c.project_id == OF_PLACE, *live(found.condition))
 
 
 Way = tuple[ColumnElement[int], ColumnElement[bool], ColumnElement[bool]]
@@ -161,8 +168,7 @@ def _looked_at(place: CTE, found: Shaped) -> CTE:
     size = _all_of(place).cte("size").prefix_with("MATERIALIZED")
     is_all = select(size.c.tasks <= EXACT).scalar_subquery()
     step = select(func.cast(func.greatest(size.c.tasks / func.least(SAMPLE, EXACT), 1), Integer())).scalar_subquery()
-    whole = select(func.count().label("found")).where(task.c.project_id == OF_PLACE, *live(found.condition), is_all)
-    every = whole.select_from(task).lateral("every")
+    every = _found_in_place(found).where(is_all).lateral("every")
     spread = func.generate_series(place.c.next_number - 1, 1, -step).table_valued("number").render_derived("spread")
     # An array of one, and nothing else that an index could have, so that each is looked up by its number.
     numbered = and_(task.c.project_id == OF_PLACE, task.c.number == any_(array([literal_column("spread.number")])))
