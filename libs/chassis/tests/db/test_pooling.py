@@ -114,6 +114,26 @@ async def test_r37_what_is_slow_does_not_hold_up_the_others():
     assert await waiting[2] == "c"
 
 
+async def test_r37_whoever_comes_while_others_are_slow_does_not_wait_each_time():
+    queue = few_at_once()
+    assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]
+    assert await (await waiting_for(queue)) == "b"
+    queue.put_nowait("b")
+    # What is lent at once needs nobody who waits for it.
+    assert queue.get(timeout=30) == "b"
+
+
+async def test_r37_what_waits_while_much_comes_back_is_lent_no_more():
+    queue = few_at_once()
+    assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]
+    for _ in range(20):
+        waiting = [await waiting_for(queue) for _ in range(4)]
+        for one in waiting:
+            queue.put_nowait("c")
+            assert await one == "c"
+    assert queue.qsize() == 2
+
+
 async def test_r37_what_is_kept_is_not_given_to_who_is_gone():
     queue = few_at_once()
     assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]

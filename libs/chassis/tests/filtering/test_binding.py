@@ -6,7 +6,7 @@ from uuid import UUID
 import orjson
 import pytest
 from chassis.errors import ErrorKind, InvalidInput
-from chassis.filtering.binding import bind, needs_now
+from chassis.filtering.binding import bind, needs_now, needs_zone
 from chassis.filtering.documents import parse_document
 from chassis.filtering.errors import InvalidFilter
 from chassis.filtering.guesses import NEVER_EMPTY, NO_VALUE
@@ -310,3 +310,19 @@ def test_d1_only_days_instants_and_dues_have_before_and_after(table):
 )
 def test_d3_what_is_relative_to_now_depends_on_when_it_is_asked(table, text, expected):
     assert needs_now(parse_text(text), table) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("state = open", False),
+        ("colour = today()", True),
+        ("bought = 2026-12-01", True),
+        ("read_at > 2026-12-01T09:00:00Z", True),
+        ("state = open or not back = TODAY()+1d", True),
+        ("state = open and not (state = lost or (state = open and read_at < now()))", True),
+        ("state = open and not (state = lost or state = open)", False),
+    ],
+)
+def test_d3_what_is_asked_of_a_time_depends_on_where_days_begin(table, text, expected):
+    assert needs_zone(parse_text(text), table) is expected

@@ -185,6 +185,8 @@ async def test_d3_whatever_is_filtered_tells_where_days_begin(api, somebody, tes
     headers = test_gateway.headers((await somebody("Asia/Tokyo")).user_id)
     for query, zone in (
         ("status=todo", "Asia/Tokyo"),
+        ("assignee=me", "Asia/Tokyo"),
+        (f"label={uuid7()}", "Asia/Tokyo"),
         ("filter=due < today()", "Asia/Tokyo"),
         ("filter=status = todo&cursor=", "Asia/Tokyo"),
         ("filter=status = todo&tz=Europe/Berlin", "Europe/Berlin"),
@@ -195,6 +197,17 @@ async def test_d3_whatever_is_filtered_tells_where_days_begin(api, somebody, tes
     wanted = {"filter": "status = todo", "patch": {"title": "a"}, "expected_count": 0}
     answer = await api.post("/api/v1/tasks/bulk/by-filter", json=wanted, headers=headers)
     assert answer.json()["meta"]["timezone"] == "Asia/Tokyo"
+
+
+async def test_d3_days_begin_where_the_caller_is_also_for_plain_parameters(api, somebody, test_gateway):
+    headers = test_gateway.headers((await somebody("Asia/Tokyo")).user_id)
+    # Half past one of the second in Tokyo, and half past four in the afternoon of the first in UTC.
+    due = {"at": "2026-12-01T16:30:00Z", "timezone": "UTC"}
+    made = await api.post("/api/v1/tasks", json={"title": "a", "due": due}, headers=headers)
+    assert made.status_code == 201, made.text
+    for query, number in (("due=2026-12-02", 1), ("due=2026-12-01", 0), ("due=2026-12-01&tz=UTC", 1)):
+        answer = (await api.get(f"/api/v1/tasks?{query}", headers=headers)).json()
+        assert (len(answer["data"]), answer["meta"]["total"]) == (number, number), query
 
 
 @pytest.mark.parametrize(

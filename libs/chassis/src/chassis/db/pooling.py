@@ -3,13 +3,14 @@
 SQLAlchemy's own queue wakes who waits and leaves the connection lying there, where anyone who asks in that moment takes
 it. Under load some wait again and again, until they are refused, while others hardly wait at all.
 
-More statements at once than cores take longer, each and all together, since every connection is a process of the
-server with caches of its own: with ten connections reads cost a machine of two cores a sixth more than with four. So
-of a pool of reads the others are lent only to who has waited a while, since what is slow must not hold up the rest.
+More statements at once take longer, each and all together, since every connection is a process of the server with
+caches of its own: with ten connections reads cost a machine of two cores a sixth more than with four, and one Python
+process hardly keeps more than that busy. So of a pool of reads the others are lent only where nothing comes back, since
+what is slow must not hold up the rest.
 """
 
 import asyncio
-import os
+import time
 from collections import deque
 from typing import Any
 
@@ -17,22 +18,27 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty, Full
 
-AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
-"""How many connections for reads are lent as soon as they are asked for."""
+AT_ONCE = 4
+"""How many connections for reads are lent as soon as they are asked for, once all have been made."""
 PATIENCE = 0.01
-"""How long one of these is waited for, in seconds, before another one is lent."""
+"""How long nothing has to come back, in seconds, before one more is lent."""
+LONGEST = 0.25
+"""How long anybody waits, in seconds, while others lie there, whatever comes back."""
+LENT_MORE = 1.0
+"""How long more are lent then, in seconds: what was slow may be so for a while."""
 
 
 class FairQueue(AsyncAdaptedQueue[Any]):
     """Hands what comes back to whoever waits; what lies there is taken as `use_lifo` says.
 
-    Of what lies there all but `at_once`, if that is given, is kept for who has waited for PATIENCE. A pool puts without
+    Of what lies there all but `at_once`, if that is given, is kept for when what is lent is slow. A pool puts without
     waiting, which comes to put_nowait, and waits only when it has made as many as there may be.
     """
 
     def __init__(self, maxsize: int = 0, *, use_lifo: bool = False, at_once: int | None = None) -> None:
         super().__init__(maxsize, use_lifo)
-        self._kept = 0 if at_once is None else max(0, maxsize - at_once)
+        self._to_keep = self._kept = 0 if at_once is None else max(0, maxsize - at_once)
+        self._lent_more_at = self._came_back_at = float("-inf")
         self._idle: deque[Any] = deque()
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -51,14 +57,14 @@ class FairQueue(AsyncAdaptedQueue[Any]):
 
     def put_nowait(self, item: Any) -> None:
         """Give something to who has waited longest, or put it there. Raises Full."""
-        while self._waiting:
-            _, waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(item)
-                return
-        if self.full():
-            raise Full
-        self._idle.append(item)
+        self._came_back_at = time.monotonic()
+        if self._came_back_at > self._lent_more_at + LENT_MORE:
+            self._kept = self._to_keep
+        if len(self._idle) < self._kept or not self._hand_over(item):
+            if self.full():
+                raise Full
+            self._idle.append(item)
+        self._look_later()
 
     def get_nowait(self) -> Any:
         """Take what lies there. Raises Empty."""
@@ -73,11 +79,9 @@ class FairQueue(AsyncAdaptedQueue[Any]):
         return await_only(self._next(timeout))
 
     async def _next(self, seconds: float | None) -> Any:
-        loop = asyncio.get_running_loop()
-        waiter = loop.create_future()
-        self._waiting.append((loop.time(), waiter))
-        if self._timer is None and self._idle:
-            self._timer = loop.call_later(PATIENCE, self._lend_more, loop)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append((time.monotonic(), waiter))
+        self._look_later()
         try:
             async with asyncio.timeout(seconds):
                 return await waiter
@@ -88,17 +92,39 @@ class FairQueue(AsyncAdaptedQueue[Any]):
             self._decline(waiter)
             raise
 
-    def _lend_more(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give of what is kept to who has waited long enough, and look again when the next one has."""
-        self._timer = None
-        while self._idle and self._waiting:
-            since, waiter = self._waiting[0]
-            if not waiter.done() and loop.time() < since + PATIENCE:
-                self._timer = loop.call_at(since + PATIENCE, self._lend_more, loop)
-                return
-            self._waiting.popleft()
+    def _hand_over(self, item: Any) -> bool:
+        """Give something to who has waited longest; False where nobody waits."""
+        while self._waiting:
+            _, waiter = self._waiting.popleft()
             if not waiter.done():
-                waiter.set_result(self.get_nowait())
+                waiter.set_result(item)
+                return True
+        return False
+
+    def _look_later(self) -> None:
+        """See to it that somebody who waits while others lie there is thought of, and that else nothing is to come."""
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+        if not (self._waiting and self._idle):
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        elif self._timer is None:
+            loop = self._waiting[0][1].get_loop()
+            self._timer = loop.call_later(max(0.0, self._due() - time.monotonic()), self._lend_more)
+
+    def _due(self) -> float:
+        """Return when one more is lent to who has waited longest, if nothing comes back until then."""
+        since = self._waiting[0][0]
+        return min(max(since, self._came_back_at) + PATIENCE, since + LONGEST)
+
+    def _lend_more(self) -> None:
+        self._timer = None
+        if self._waiting and self._idle and time.monotonic() >= self._due():
+            self._lent_more_at = self._came_back_at = time.monotonic()
+            self._kept = max(0, self._kept - 1)
+            self._hand_over(self.get_nowait())
+        self._look_later()
 
     def _decline(self, waiter: asyncio.Future[Any]) -> None:
         """Pass on what was handed over in the very moment in which the wait ended otherwise."""

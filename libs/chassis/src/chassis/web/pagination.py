@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from chassis.errors import InvalidInput
 from chassis.paging import DEFAULT_PER_PAGE, MAX_CURSOR, MAX_OFFSET, MAX_PER_PAGE, Paging, page_meta
-from chassis.web.replies import Written, reply
+from chassis.web.constructing import WrittenJson
+from chassis.web.replies import reply
 
 
 class PageTooDeep(InvalidInput):
@@ -72,7 +73,7 @@ def page_reply(request: Request, entries: Sequence[BaseModel], paging: Paging, t
 
 
 def paged_reply(
-    request: Request, entries: Sequence[BaseModel] | Written, paging: Paging, meta: dict[str, Any]
+    request: Request, entries: Sequence[BaseModel] | WrittenJson, paging: Paging, meta: dict[str, Any]
 ) -> Response:
     """Answer with a part of a list that is read by page number or by cursor; `meta` says which part it is."""
     links = page_links(request, paging, meta["total"]) if paging.cursor is None else cursor_links(request, meta)
@@ -97,7 +98,7 @@ def cursor_links(request: Request, meta: Mapping[str, Any]) -> dict[str, str]:
 
 
 def link_header(request: Request, relations: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Return a Link header: the request's own query with some parameters replaced, by relation."""
+    """Return a Link header: the request's own query with some parameters replaced, the same ones in each relation."""
     if not relations:
         return {}
     replaced = {name for changed in relations.values() for name in changed}

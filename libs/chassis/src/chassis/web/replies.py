@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-import pydantic_core
 from fastapi import Request, Response
 from pydantic import BaseModel
 
 from chassis.errors import AppError
 from chassis.web.answers import Whole
+from chassis.web.constructing import WrittenJson
 from chassis.web.envelope import failure_body, success_body
 from chassis.web.status import STATUS_OF_KIND
 
@@ -28,17 +28,13 @@ class Enveloped(Whole):
     shown: tuple[bytes, dict[str, Any] | None] = NULL, None
 
 
-class Written(bytes):
-    """Data that is written as JSON already."""
-
-
 def etag(version: int) -> str:
     """Return the strong entity tag of a version (RFC 9110, section 8.8.3)."""
     return f'"{version}"'
 
 
 def reply(
-    data: BaseModel | Sequence[BaseModel] | Written | None,
+    data: BaseModel | Sequence[BaseModel] | WrittenJson | None,
     *,
     status: int = 200,
     meta: dict[str, Any] | None = None,
@@ -51,33 +47,15 @@ def reply(
     return answer
 
 
-def to_json(data: BaseModel | Sequence[BaseModel] | Written | None) -> bytes:
+def to_json(data: BaseModel | Sequence[BaseModel] | WrittenJson | None) -> bytes:
     """Serialize Out models in one pass."""
     if data is None:
         return NULL
-    if isinstance(data, Written):
+    if isinstance(data, WrittenJson):
         return data
     if isinstance(data, BaseModel):
         return data.__pydantic_serializer__.to_json(data)
     return b"[%b]" % b",".join(item.__pydantic_serializer__.to_json(item) for item in data)
-
-
-def written(data: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Written:
-    """Write what Out models would have, without making them: a fifth of the time where there are many.
-
-    Keys and their order are the models'; values are what models are given, and models among them are written by their
-    own serializer. What an Out model does to its values itself, such as leaving some out, is not done.
-    """
-    try:
-        return Written(orjson.dumps(data, default=_value, option=orjson.OPT_UTC_Z))
-    except orjson.JSONEncodeError:
-        # Whole numbers of more than 64 bits, which JSON may have.
-        return Written(pydantic_core.to_json(data))
-
-
-def _value(value: Any) -> Any:
-    """Return what is no JSON of itself: ids of the driver's own kind, and models."""
-    return orjson.Fragment(value.__pydantic_serializer__.to_json(value)) if isinstance(value, BaseModel) else str(value)
 
 
 def refuse(error: AppError) -> Response:

@@ -41,7 +41,6 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import UnaryExpression
-from sqlalchemy.sql.selectable import LateralFromClause
 from sqlalchemy.types import TypeEngine
 
 from tasks_service.listing.rules import SORTS_OF_MARKS, Asked, Edge, Part, Segment, segments
@@ -161,7 +160,8 @@ async def find_page(
     statement = _paged(sight_of(caller), reach, found, sort, step)
     rows: Rows = (await reader.execute(statement, values)).mappings().all()
     about = rows[0]
-    return PageFound([] if about["id"] is None else rows, about["total"], about["zone"])
+    total = None if about["total"] is None else int(about["total"])
+    return PageFound([] if about["id"] is None else rows, total, about["zone"])
 
 
 def is_ranked(found: Shaped) -> bool:
@@ -177,13 +177,12 @@ def edge_parameters(edge: Edge) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def _listed(sight: Sight, reach: Reach, found: Shaped, part: Part, step: int) -> Select[Any]:
     place = places(sight, reach)
-    top = _best(_ways(place, found, part, step), part).subquery("top")
-    at_place = _at_place(place)
-    ranks = [top.c[RANK]] if RANK in top.c else []
+    shown = _tasks_of(_best(_ways(place, found, part, step), part).subquery("top"), part.sort)
+    rank = [shown.c[RANK]] if RANK in shown.c else []
     return (
-        select(*SHOWN, *_held(at_place), *_places_in(top, part.sort), *ranks)
-        .select_from(_with_tasks(top, at_place))
-        .order_by(*_ordered(top.c, part.sort, backwards=part.backwards))
+        select(*_columns(shown), *_held(place, shown), *_keys_of(shown, part.sort), *rank)
+        .select_from(shown.join(place, place.c.id == shown.c.project_id))
+        .order_by(*_ordered(_by_name(shown, part.sort), part.sort, backwards=part.backwards))
     )
 
 
@@ -194,11 +193,11 @@ def _paged(sight: Sight, reach: Reach, found: Shaped, sort: Sort, step: int) -> 
     shared = shared_of(place, _keys(sort)).where(*live(found.condition)).cte("shared").prefix_with("MATERIALIZED")
     ways = [*_of_projects(place, found, part, step), _first(select(*shared.c), part, step)]
     top = _best(ways, part).cte("top").prefix_with("MATERIALIZED")
-    about, at_place = _about(place, shared, top, found), _at_place(place)
+    about, shown = _about(place, shared, top, found), _tasks_of(top, sort)
     return (
-        select(*SHOWN, *_held(at_place), *about.c)
-        .select_from(about.outerjoin(_with_tasks(top, at_place), true()))
-        .order_by(*_ordered(top.c, sort, backwards=False))
+        select(*_columns(shown), *_held(place, shown), *about.c)
+        .select_from(about.outerjoin(shown.join(place, place.c.id == shown.c.project_id), true()))
+        .order_by(*_ordered(_by_name(shown, sort), sort, backwards=False))
     )
 
 
@@ -210,30 +209,39 @@ def _about(place: CTE, shared: CTE, top: CTE, found: Shaped) -> Subquery:
     return select(total.label("total"), ZONE_OF_CALLER.label("zone")).subquery("about")
 
 
-def _with_tasks(top: FromClause, at_place: FromClause) -> FromClause:
-    # An array of one, so that each is looked up by its id, and not all tasks of the places are read to be joined.
-    return top.join(task, task.c.id == any_(array([top.c.id]))).join(at_place, true())
+def _tasks_of(top: FromClause, sort: Sort) -> CTE:
+    """Return the tasks with these ids, and what they are sorted by.
+
+    They are read before anything is joined to them; the other way round, all tasks of the places were.
+    """
+    keys = [top.c[order.key.column].label(f"sort_{place}") for place, order in enumerate(sort)]
+    rank = [top.c[RANK]] if RANK in top.c else []
+    # An array of one, so that each is looked up by its id.
+    query = select(*SHOWN, *keys, *rank).select_from(top.join(task, task.c.id == any_(array([top.c.id]))))
+    return query.cte("shown").prefix_with("MATERIALIZED")
 
 
-def _at_place(place: CTE) -> LateralFromClause:
-    """Return the place of a task, which is looked for after the task: the other way round takes each task each time."""
-    query = select(*place.c).where(place.c.id == task.c.project_id).correlate(task)
-    return query.offset(literal_column("0")).lateral("at_place")
+def _columns(shown: CTE) -> Sequence[ColumnElement[Any]]:
+    return [shown.c[column.name] for column in SHOWN]
 
 
-def _places_in(top: Subquery, sort: Sort) -> Sequence[ColumnElement[Any]]:
+def _keys_of(shown: CTE, sort: Sort) -> Sequence[ColumnElement[Any]]:
     """Return the sort keys of a task, for a cursor."""
-    return [top.c[order.key.column].label(f"sort_{place}") for place, order in enumerate(sort)]
+    return [shown.c[f"sort_{place}"] for place in range(len(sort))]
 
 
-def _held(place: FromClause) -> Sequence[ColumnElement[Any]]:
+def _by_name(shown: CTE, sort: Sort) -> Mapping[str, ColumnElement[Any]]:
+    return {order.key.column: key for order, key in zip(sort, _keys_of(shown, sort), strict=True)}
+
+
+def _held(place: CTE, shown: CTE) -> Sequence[ColumnElement[Any]]:
     """Return what a caller has in a task; see tasks.repository.HELD."""
     by_share = select(rank_of(task_share.c.role)).where(
-        task_share.c.task_id == task.c.id, task_share.c.user_id == CALLER_ID
+        task_share.c.task_id == shown.c.id, task_share.c.user_id == CALLER_ID
     )
-    best = func.greatest(place.c.rank, func.coalesce(by_share.correlate(task).scalar_subquery(), 0))
+    best = func.greatest(place.c.rank, func.coalesce(by_share.correlate(shown).scalar_subquery(), 0))
     rank = case((place.c.rank >= EDITOR, place.c.rank), else_=best)
-    key = (place.c.prefix + "-" + func.cast(task.c.number, Text())).label(KEY.name)
+    key = (place.c.prefix + "-" + func.cast(shown.c.number, Text())).label(KEY.name)
     return key, role_of(rank).label("role"), place.c.workspace_role, place.c.is_archived
 
 

@@ -53,7 +53,8 @@ class TaskQuery:
     """Which tasks a list is of, and in what order.
 
     `node` is a bound tree: relative dates are resolved as of when it `began`, None if there are none, and `zone`
-    is where days begin; where it makes no difference, it `is_zone_unknown`. `told` is what the answer says of all this.
+    is where days begin. Where nothing depends on it, it is looked up with the page, and `tells_zone_later` is true.
+    `told` is what the answer says of all this.
     """
 
     began: datetime | None = None
@@ -63,7 +64,7 @@ class TaskQuery:
     archived: bool = False
     q: str | None = None
     scope: tuple[Scope, ...] = SCOPES
-    is_zone_unknown: bool = False
+    tells_zone_later: bool = False
     told: Mapping[str, Any] = field(default_factory=dict)
 
 

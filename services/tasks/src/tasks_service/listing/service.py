@@ -56,8 +56,8 @@ async def resolve(
     """
     began, was_in = _beginning(signer.peek(paging.cursor)) if paging.cursor else (None, None)
     now, zone = began or utcnow(), asked.zone or was_in
-    is_zone_unknown = zone is None and bool(asked.filters) and _is_same_anywhere(asked, paging)
-    if zone is None and asked.filters and not is_zone_unknown:
+    tells_zone_later = zone is None and bool(asked.filters) and _is_same_anywhere(asked, paging)
+    if zone is None and asked.filters and not tells_zone_later:
         zone = await zone_of(reader, caller=caller, asked_for=None)
     default = NEWEST if asked.q is None else BEST
     node = bind_all(asked.filters, FIELDS, Context(caller.user_id, zone or UTC, now))
@@ -70,7 +70,7 @@ async def resolve(
     # What does not depend on the time has the same cursors at any.
     began = now if any(needs_now(one, FIELDS) for one in asked.filters) else None
     scope = asked.scope or SCOPES
-    return TaskQuery(began, node, sort, zone or UTC, asked.archived, asked.q, scope, is_zone_unknown, told)
+    return TaskQuery(began, node, sort, zone or UTC, asked.archived, asked.q, scope, tells_zone_later, told)
 
 
 def _is_same_anywhere(asked: Asked, paging: Paging) -> bool:
@@ -168,8 +168,10 @@ async def list_tasks(
     if paging.cursor is not None:
         return await _walk(reader, caller, query, plan, paging, signer, bounds)
     plan = await searched_plan(reader, plan, query, caller, None, ranked_up_to=bounds.ranked_up_to)
-    read = _plain_page if plan.found.among is None else _page
-    found = await read(reader, caller, query, plan, paging, bounds.exact_up_to)
+    if plan.found.among is None:
+        found = await _plain_page(reader, caller, query, plan, paging, bounds.exact_up_to)
+    else:
+        found = await _page(reader, caller, query, plan, paging)
     total = found.total
     if total is None:
         total = await _total(reader, caller, plan, bounds.exact_up_to)
@@ -177,7 +179,7 @@ async def list_tasks(
     # An estimate is no less than what is shown.
     number = max(total.number, seen) if found.rows else total.number
     meta = {**page_meta(paging, number), "total_is_estimate": total.is_estimate, **query.told}
-    if query.is_zone_unknown:
+    if query.tells_zone_later:
         meta["timezone"] = zone_or_utc(found.zone).key
     return SearchedPage(found.rows[: paging.per_page], meta, plan.begun)
 
@@ -207,9 +209,7 @@ async def _plain_page(
     return FoundPage(rows, None if number is None else Total(number, is_estimate=False), zone)
 
 
-async def _page(
-    reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging, _exact_up_to: int
-) -> FoundPage:
+async def _page(reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging) -> FoundPage:
     """Return a page of what is found by whom or what it names, or by a search."""
     rows = await repository.list_tasks(
         reader,
@@ -221,7 +221,7 @@ async def _page(
         offset=paging.offset,
         parameters=plan.parameters,
     )
-    zone = await find_zone(reader, caller.user_id) if query.is_zone_unknown else None
+    zone = await find_zone(reader, caller.user_id) if query.tells_zone_later else None
     is_open = len(rows) > paging.per_page or (not rows and paging.page > 1)
     return FoundPage(rows, None if is_open else Total(paging.offset + len(rows), is_estimate=False), zone)
 

@@ -4,12 +4,13 @@ from uuid import UUID
 from chassis.errors import Forbidden, IfMatchRequired, InvalidCursor, NotFound
 from chassis.identity import Principal
 from chassis.web.app import APIRouter
+from chassis.web.constructing import WrittenJson
 from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import bare_example, errors, example, stale
 from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
-from chassis.web.replies import Written, etag, reply, unless_unchanged
+from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, policy, scope
 from chassis.web.shortcuts import Shortcut
 from fastapi import Query, Request, Response
@@ -162,7 +163,7 @@ async def read_plainly(request: Request, caller: Principal, task_id: UUID) -> Re
     return answer if task["had_another_key"] else unless_unchanged(request, answer)
 
 
-def _read(task: RowMapping, view: BaseModel | Written) -> Response:
+def _read(task: RowMapping, view: BaseModel | WrittenJson) -> Response:
     return reply(view, meta=_meta(task), headers={"etag": etag(task["version"])})
 
 

@@ -7,8 +7,7 @@ from uuid import UUID
 import orjson
 from chassis.dates import Day
 from chassis.patching import MergePatch, NotNull, without_default
-from chassis.web.constructing import construct
-from chassis.web.replies import Written, written
+from chassis.web.constructing import WrittenJson, as_json, construct
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -240,14 +239,14 @@ OTHER_COLUMNS = {"progress": "subtasks_done", "start": "start_date", "due": "due
 COLUMNS = itemgetter(*(OTHER_COLUMNS.get(name, name) for name in SHOWN))
 
 
-def written_tasks(rows: Sequence[RowMapping]) -> Written:
+def written_tasks(rows: Sequence[RowMapping]) -> WrittenJson:
     """Write rows as lists of TaskOut are written, without making these: what nearly all lists are."""
-    return written([_values(row) for row in rows])
+    return as_json([_values(row) for row in rows])
 
 
-def written_task(row: RowMapping) -> Written:
+def written_task(row: RowMapping) -> WrittenJson:
     """Write a row as its TaskOut is written."""
-    return written(_values(row))
+    return as_json(_values(row))
 
 
 def _values(row: RowMapping) -> dict[str, Any]:
