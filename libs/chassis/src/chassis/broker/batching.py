@@ -12,14 +12,14 @@ R = TypeVar("R")
 
 BATCH = 32
 RESTS = 3
-LONGEST_REST = 0.1
+LONGEST_REST = 0.05
 
 
 class Pace:
     """Tells when the next batch may begin: at once after a rest, and where much comes, when more of it has gathered.
 
     Batches begin `gather_seconds` after each other at the earliest. Where they take long, since the machine is busy,
-    it is three times as long as the last one took, up to a tenth of a second, so that fewer of them do as much.
+    it is three times as long as the last one took, up to 50 ms, so that fewer of them do as much.
     """
 
     def __init__(self, gather_seconds: float) -> None:

@@ -151,9 +151,12 @@ class ConsumerRunner:
         All of it takes no longer than one delivery may: what is not handled by then is to come again.
         """
         until = time.monotonic() + HANDLER_SECONDS
-        if len(messages) > 1 and await self._handle_as_one(messages):
+        if len(messages) > 1 and await self._handle_as_one(messages, seconds=HANDLER_SECONDS / 2):
             return [None] * len(messages)
-        return [await self._outcome_of(message, seconds=until - time.monotonic()) for message in messages]
+        outcomes: list[Outcome] = []
+        for left, message in zip(range(len(messages), 0, -1), messages, strict=True):
+            outcomes.append(await self._outcome_of(message, seconds=(until - time.monotonic()) / left))
+        return outcomes
 
     async def _outcome_of(self, message: Message, *, seconds: float) -> Outcome:
         try:
@@ -178,7 +181,7 @@ class ConsumerRunner:
             log.info("message.settled", type=event.type, event_id=str(event.event_id), outcome=outcome)
         self._count(outcome)
 
-    async def _handle_as_one(self, messages: Sequence[Message]) -> bool:
+    async def _handle_as_one(self, messages: Sequence[Message], *, seconds: float) -> bool:
         """Handle deliveries in one transaction; False when that failed: which of them it was, each by itself tells."""
         began = time.perf_counter()
         structlog.contextvars.clear_contextvars()
@@ -187,8 +190,9 @@ class ConsumerRunner:
             with ExitStack() as spans:
                 for event in events:
                     spans.enter_context(self._span(event))
-                outcomes = await asyncio.wait_for(self._work_on_all(events), HANDLER_SECONDS)
-        except Exception:  # noqa: BLE001 - it is told when it fails again
+                outcomes = await asyncio.wait_for(self._work_on_all(events), seconds)
+        except Exception as error:  # noqa: BLE001 - which of them it was, each by itself tells
+            log.warning("messages.apart", queue=self._queue.name, count=len(messages), reason=type(error).__name__)
             return False
         REQUEST_LINES.write_all("message.settled", map(self._line, events, outcomes))
         took = time.perf_counter() - began

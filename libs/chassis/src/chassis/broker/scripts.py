@@ -58,6 +58,12 @@ end
 return 0
 """
 """What a consumer does twice a second: stay alive, promote what is due, tell whether there is anything to take over."""
+FORGET = """
+if redis.call('EXISTS', KEYS[2]) == 0 and #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2]) == 0 then
+  redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+end
+"""
+"""Take the name of a dead consumer off the group, unless anything is pending under it."""
 BURY = """
 redis.call('XADD', KEYS[2], '*', 'id', ARGV[2], 'type', ARGV[3], 'key', ARGV[4], 'body', ARGV[5], 'reason', ARGV[6])
 redis.call('XACK', KEYS[1], ARGV[7], ARGV[1])

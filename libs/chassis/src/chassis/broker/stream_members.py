@@ -19,7 +19,7 @@ from chassis.broker.batching import BATCH, Batches, Pace
 from chassis.broker.cancellation import end_if_cancelled
 from chassis.broker.dispatch import KeyedDispatcher
 from chassis.broker.port import BatchHandler, Handler, Message, Outcome, Queue, Reject, Retry, RetryPolicy
-from chassis.broker.scripts import BURY, DELAY, KEEP
+from chassis.broker.scripts import BURY, DELAY, FORGET, KEEP
 from chassis.ids import uuid7
 from chassis.waiting import until
 
@@ -117,15 +117,17 @@ class Member:
     async def run(self) -> None:
         """Consume until cancelled, and then finish what is in hand."""
         # What is taken over waits for a free hand; staying alive must not wait for it.
-        steps = ((self._keep_house, self._timing.look), (self._take_all_over, 0))
-        beside = [asyncio.create_task(self._forever(step, pause=pause)) for step, pause in steps]
+        taking_over = asyncio.create_task(self._forever(self._take_all_over, pause=0))
+        house = asyncio.create_task(self._forever(self._keep_house, pause=self._timing.look))
         try:
             await self._forever(self._read, pause=0)
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            taking_over.cancel()
+            await asyncio.wait([taking_over])
+            # What is in hand is ours until it is settled: who is not alive is taken over.
             await self._drain()
+            house.cancel()
+            await asyncio.wait([house])
 
     async def _dispatch_new(self, entries: Sequence[tuple[Entry, int]]) -> None:
         """Have entries handled that are in our hand from now on, each with the number of its deliveries."""
@@ -188,7 +190,9 @@ class Member:
             # A min-idle time lets only one of several claimers win an entry.
             await self._claim(name, idle=self._timing.alive / 2)
         else:
-            await self._redis.xgroup_delconsumer(self._stream, GROUP, name)
+            # What we were told of it may be long ago: what it has got since must not go with its name.
+            keys = [self._stream, self._keys.alive(self._queue.name, name)]
+            await run_script(self._redis, FORGET, keys, [GROUP, name])
 
     async def _claim(self, name: str, *, idle: float) -> None:
         """Deliver again what was pending under a name for `idle` seconds and is not in our hand."""
@@ -197,7 +201,7 @@ class Member:
             self._stream, GROUP, "-", "+", count, consumername=name, idle=milliseconds
         )
         deliveries = {row["message_id"]: int(row["times_delivered"]) for row in rows}
-        wanted = [entry_id for entry_id in deliveries if entry_id not in self._in_hand]
+        wanted = [entry_id for entry_id in deliveries if entry_id not in self._in_hand][: self._at_once]
         if wanted:
             claimed = await self._redis.xclaim(self._stream, GROUP, self._name, milliseconds, list(wanted))
             await self._dispatch_all([(entry, deliveries[entry[0]] + 1) for entry in cast("list[Entry]", claimed)])

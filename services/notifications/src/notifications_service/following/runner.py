@@ -126,7 +126,9 @@ class Walk:
         while streams and not stop.is_set():
             left = await self._follow_together(streams, stop)
             went_on = await asyncio.gather(*(self._follow(one, stop) for one in left.alone))
-            streams = [*left.going_on, *(one for one, more in zip(left.alone, went_on, strict=True) if more)]
+            going_on = [*left.going_on, *(one for one, more in zip(left.alone, went_on, strict=True) if more)]
+            # A stream in which there is much must not hold up what happens in others meanwhile.
+            streams = list({*going_on, *await self._concerned(await self._news(poll_seconds))}) if going_on else []
         return bool(news)
 
     async def _news(self, poll_seconds: float) -> list[UUID]:
