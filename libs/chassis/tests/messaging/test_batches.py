@@ -65,6 +65,33 @@ async def test_r48_many_events_of_one_stream_have_one_effect_each(database, brok
     stop.set()
 
 
+async def test_r48_one_that_hangs_takes_no_others_of_its_batch_along(database, broker, tasks, make_event):
+    name, events = broker.queue("effects"), [make_event(sequence=number) for number in range(1, 11)]
+    hanging = events[4]
+
+    @batch_consumer(queue=name, types=["thing.*.v1"])
+    async def on_things(taken, session):
+        if hanging in taken:
+            await asyncio.Event().wait()
+        for event in taken:
+            values = {"event_id": event.event_id, "stream_id": event.stream_id, "sequence": event.sequence}
+            await session.execute(insert(EFFECT).values(**values))
+
+    transport, stop = broker.open(), asyncio.Event()
+    await transport.declare(on_things.queue)
+    await transport.publish([message_of(one) for one in events])
+    tasks(ConsumerRunner(database, INBOX, transport, on_things, handler_seconds=2.0).run(stop))
+
+    async def settled():
+        async with database.reader.connect() as connection:
+            found = sorted((await connection.execute(select(EFFECT.c.sequence))).scalars())
+        return len(found) + await transport.dead(name) >= len(events)
+
+    await eventually(settled)
+    assert await transport.dead(name) == 1
+    stop.set()
+
+
 async def test_while_a_batch_is_worked_on_the_next_one_gathers():
     gate, sizes = asyncio.Event(), []
 

@@ -502,3 +502,18 @@ async def test_finding_the_streams_with_news_among_ten_thousand_is_one_cheap_sta
                 took.append(time.perf_counter() - began)
     assert len(statements) == 5
     assert min(took) < 0.1
+
+
+async def test_a_stream_with_much_in_it_does_not_hold_up_others(database, effects, grow):
+    large, other, order = uuid7(), uuid7(), []
+
+    async def work(_session, stream_id, row):
+        order.append((stream_id, row["seq"]))
+        if (stream_id, row["seq"]) == (large, 1):
+            await grow(other, 1)
+
+    await grow(large, 4000)
+    async with running(database, noting("one", work, begins="start")):
+        await eventually(lambda: _all(effects("one"), [large], 4000))
+        await eventually(lambda: _all(effects("one"), [other], 1))
+    assert order.index((other, 1)) < order.index((large, 4000))

@@ -102,12 +102,21 @@ def after_commit(session: AsyncSession, action: Callable[[], Awaitable[None]]) -
 class ConsumerRunner:
     """Feeds one consumer from the transport, with an inbox row a message, and one transaction a message or a batch."""
 
-    def __init__(self, database: Database, inbox: Table, transport: EventTransport, consumer: Consumer) -> None:
+    def __init__(
+        self,
+        database: Database,
+        inbox: Table,
+        transport: EventTransport,
+        consumer: Consumer,
+        *,
+        handler_seconds: float = HANDLER_SECONDS,
+    ) -> None:
         self._database = database
         self._inbox = inbox
         self._transport = transport
         self._consumer = consumer
         self._queue = consumer.queue
+        self._handler_seconds = handler_seconds
         self._seconds = SECONDS.labels(self._queue.name)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -143,15 +152,16 @@ class ConsumerRunner:
 
     async def handle(self, message: Message) -> None:
         """Handle one delivery. Raises Reject for what is no event of ours, Retry for any other failure."""
-        await self._handle(message, seconds=HANDLER_SECONDS)
+        await self._handle(message, seconds=self._handler_seconds)
 
     async def handle_together(self, messages: Sequence[Message]) -> Sequence[Outcome]:
         """Handle deliveries in one transaction, or each by itself when that fails; return what is to become of each.
 
-        All of it takes no longer than one delivery may: what is not handled by then is to come again.
+        All of it takes no longer than one delivery may, half of that together: what then is left each has a share of,
+        so that one that hangs fails by itself.
         """
-        until = time.monotonic() + HANDLER_SECONDS
-        if len(messages) > 1 and await self._handle_as_one(messages, seconds=HANDLER_SECONDS / 2):
+        until = time.monotonic() + self._handler_seconds
+        if len(messages) > 1 and await self._handle_as_one(messages, seconds=self._handler_seconds / 2):
             return [None] * len(messages)
         outcomes: list[Outcome] = []
         for left, message in zip(range(len(messages), 0, -1), messages, strict=True):
