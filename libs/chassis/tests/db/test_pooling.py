@@ -134,6 +134,17 @@ async def test_r37_what_waits_while_much_comes_back_is_lent_no_more():
     assert queue.qsize() == 2
 
 
+async def test_r37_where_many_are_lent_they_become_few_as_they_come_back():
+    queue = few_at_once()
+    # As they are when a pool has just made them.
+    assert [queue.get(block=False) for _ in "abcd"] == ["d", "c", "b", "a"]
+    waiting = await waiting_for(queue)
+    for name in "abc":
+        queue.put_nowait(name)
+    assert await waiting == "c"
+    assert queue.qsize() == 2
+
+
 async def test_r37_what_is_kept_is_not_given_to_who_is_gone():
     queue = few_at_once()
     assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]
