@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -98,10 +99,13 @@ class Place:
     declare: Callable[[Queue], Awaitable[None]]
 
 
-class Member:
-    """One member of a queue's group: what it is delivered it has in its hand until that is settled."""
+class Member(ABC):
+    """One member of a queue's group: what it is delivered it has in its hand until that is settled.
 
-    def __init__(self, place: Place, *, at_once: int) -> None:
+    It reads `at_once` messages at a time, and has as many `jobs` under way.
+    """
+
+    def __init__(self, place: Place, *, at_once: int, jobs: int) -> None:
         self._redis = place.server
         self._keys = place.keys
         self._queue = place.queue
@@ -113,6 +117,7 @@ class Member:
         self._in_hand: set[bytes] = set()
         self._left_behind = asyncio.Event()
         self._stream = place.keys.stream(place.queue.name)
+        self._dispatcher = KeyedDispatcher(jobs)
 
     async def run(self) -> None:
         """Consume until cancelled, and then finish what is in hand."""
@@ -123,18 +128,17 @@ class Member:
             await self._forever(self._read, pause=0)
         finally:
             taking_over.cancel()
-            await asyncio.wait([taking_over])
-            # What is in hand is ours until it is settled: who is not alive is taken over.
-            await self._drain()
-            house.cancel()
-            await asyncio.wait([house])
+            try:
+                await asyncio.gather(taking_over, return_exceptions=True)
+                # What is in hand is ours until it is settled: who is not alive is taken over.
+                await self._dispatcher.drain(DRAIN_SECONDS)
+            finally:
+                house.cancel()
+                await asyncio.gather(house, return_exceptions=True)
 
+    @abstractmethod
     async def _dispatch_new(self, entries: Sequence[tuple[Entry, int]]) -> None:
         """Have entries handled that are in our hand from now on, each with the number of its deliveries."""
-        raise NotImplementedError
-
-    async def _drain(self) -> None:
-        raise NotImplementedError
 
     async def _forever(self, step: Callable[[], Awaitable[None]], *, pause: float) -> None:
         """Repeat a step; when the server is away or has lost our group, wait, declare again and go on."""
@@ -240,14 +244,10 @@ class SingleMember(Member):
     """Hands over messages one by one: many at once, those of one key in their order where the queue is ordered."""
 
     def __init__(self, place: Place, handler: Handler, *, prefetch: int) -> None:
-        super().__init__(place, at_once=prefetch)
+        super().__init__(place, at_once=prefetch, jobs=prefetch)
         self._handler = handler
-        self._dispatcher = KeyedDispatcher(prefetch)
         # What ends at the same time is settled at once: a round trip each costs a quarter of what handling it does.
         self._settlements: Batches[bytes, None] = Batches(self._acknowledge_all)
-
-    async def _drain(self) -> None:
-        await self._dispatcher.drain(DRAIN_SECONDS)
 
     async def _dispatch_new(self, entries: Sequence[tuple[Entry, int]]) -> None:
         waiting = deque(entries)
@@ -287,13 +287,9 @@ class TogetherMember(Member):
     """Hands over what waits in batches, each when the one before is settled: three commands of the server each."""
 
     def __init__(self, place: Place, handler: BatchHandler, *, gather_seconds: float) -> None:
-        super().__init__(place, at_once=BATCH)
+        super().__init__(place, at_once=BATCH, jobs=1)
         self._handler = handler
         self._pace = Pace(gather_seconds)
-        self._dispatcher = KeyedDispatcher(1)
-
-    async def _drain(self) -> None:
-        await self._dispatcher.drain(DRAIN_SECONDS)
 
     async def _read(self) -> None:
         await until(self._pace.next_at)
