@@ -51,7 +51,7 @@ from tasks_service.searching.rules import EXACT_POINTS
 from tasks_service.sorting.rules import RANK, KeyType, Order, Sort, text_of
 from tasks_service.tasks.repository import KEY, SORTED_BY
 from tasks_service.timezones.repository import ZONE_OF_CALLER
-from tasks_service.totals.repository import counted_exactly
+from tasks_service.totals.repository import Total, counted_exactly
 from tasks_service.visibility.repository import (
     CALLER_ID,
     EDITOR,
@@ -130,11 +130,11 @@ async def list_tasks(
 class PageFound(NamedTuple):
     """Tasks as they are read, one more than the page has if there are more, and what is said of the whole list.
 
-    There is no total where it is too much to count.
+    There is no total where it is yet to be counted.
     """
 
     rows: Rows
-    total: int | None
+    total: Total | None
     zone: str | None
 
 
@@ -160,7 +160,7 @@ async def find_page(
     statement = _paged(sight_of(caller), reach, found, sort, step)
     rows: Rows = (await reader.execute(statement, values)).mappings().all()
     about = rows[0]
-    total = None if about["total"] is None else int(about["total"])
+    total = None if about["total"] is None else Total(int(about["total"]), is_estimate=False)
     return PageFound([] if about["id"] is None else rows, total, about["zone"])
 
 

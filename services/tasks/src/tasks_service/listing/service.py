@@ -1,6 +1,6 @@
 """Lists of tasks, a part at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.fields.rules import FIELDS
 from tasks_service.listing import repository
+from tasks_service.listing.repository import PageFound
 from tasks_service.listing.rules import Edge, Part, as_written, names, read_edge
 from tasks_service.listing.schemas import UTC, Asked, TaskQuery
 from tasks_service.matching.repository import Shaped, shaped
@@ -184,19 +185,11 @@ async def list_tasks(
     return SearchedPage(found.rows[: paging.per_page], meta, plan.begun)
 
 
-class FoundPage(NamedTuple):
-    """Rows of a page, one more than it has if there are more; the total, unless it is yet to be counted."""
-
-    rows: Sequence[RowMapping]
-    total: Total | None
-    zone: str | None
-
-
 async def _plain_page(
     reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging, exact_up_to: int
-) -> FoundPage:
+) -> PageFound:
     """Return a page, with all that is said of it, at once."""
-    rows, number, zone = await repository.find_page(
+    return await repository.find_page(
         reader,
         caller=caller,
         reach=plan.reach,
@@ -206,10 +199,9 @@ async def _plain_page(
         parameters=plan.parameters,
         exact_up_to=exact_up_to,
     )
-    return FoundPage(rows, None if number is None else Total(number, is_estimate=False), zone)
 
 
-async def _page(reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging) -> FoundPage:
+async def _page(reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging) -> PageFound:
     """Return a page of what is found by whom or what it names, or by a search."""
     rows = await repository.list_tasks(
         reader,
@@ -223,7 +215,7 @@ async def _page(reader: Reader, caller: Principal, query: TaskQuery, plan: Plan,
     )
     zone = await find_zone(reader, caller.user_id) if query.tells_zone_later else None
     is_open = len(rows) > paging.per_page or (not rows and paging.page > 1)
-    return FoundPage(rows, None if is_open else Total(paging.offset + len(rows), is_estimate=False), zone)
+    return PageFound(rows, None if is_open else Total(paging.offset + len(rows), is_estimate=False), zone)
 
 
 async def _total(reader: Reader, caller: Principal, plan: Plan, exact_up_to: int) -> Total:
