@@ -20,6 +20,7 @@ import pytest
 from testkit.servers import free_port, wait_until
 
 COMMAND = [sys.executable, "-m", "taskloom_cli.main", "up"]
+STRANGE_NAME = "a b#ü%41?[1]*\"\\'"
 END_SECONDS = 120
 READY_SECONDS = 240
 ROOT = Path(__file__).parents[2]
@@ -130,6 +131,19 @@ def begin_copy(command: list[str], folder: Path, temporary: Path, *, cwd: Path |
     return Copy(process, folder, {})
 
 
+@contextmanager
+def running(command: list[str], folder: Path, temporary: Path, *, cwd: Path | None = None) -> Iterator[Copy]:
+    """Start a command that ends in a copy, and end that afterwards with all that belongs to it."""
+    copy = begin_copy(command, folder, temporary, cwd=cwd)
+    try:
+        copy.wait_until_ready()
+        yield copy
+    finally:
+        copy.end()
+        copy.process.stdout.close()
+        wait_until_ended(temporary)
+
+
 @pytest.fixture(scope="session")
 def status() -> Callable[..., int]:
     """Asks a URL and returns the status of the answer."""
@@ -167,15 +181,8 @@ def typed() -> Callable[[str], AbstractContextManager[Copy]]:
 
     @contextmanager
     def run(command: str) -> Iterator[Copy]:
-        with new_place() as place:
-            copy = begin_copy(["bash", "-c", command], place, place / "tmp", cwd=ROOT)
-            try:
-                copy.wait_until_ready()
-                yield copy
-            finally:
-                copy.end()
-                copy.process.stdout.close()
-                wait_until_ended(place / "tmp")
+        with new_place() as place, running(["bash", "-c", command], place, place / "tmp", cwd=ROOT) as copy:
+            yield copy
 
     return run
 
@@ -272,6 +279,17 @@ def start(begin: Callable[..., Copy]) -> Callable[..., Copy]:
         return copy
 
     return run
+
+
+@pytest.fixture(scope="module")
+def lasting_copy() -> Iterator[Copy]:
+    """A copy that several tests look at, since each start takes long, in a folder with a strange name.
+
+    It opens port 9009 of this machine for webhooks.
+    """
+    options = ["--json", "--port", str(free_port()), "--local-port", "9009"]
+    with new_place() as place, running([*COMMAND, *options], place / STRANGE_NAME, place / "tmp") as copy:
+        yield copy
 
 
 @pytest.fixture

@@ -55,8 +55,8 @@ def test_a_whole_life(start, status, place, type_in):
     assert [status(f"{again.api}/users/me", ben["access_token"]) for _ in range(3)] == [200, 200, 429]
 
 
-def test_a_port_of_this_machine_is_opened_for_webhooks_by_its_number(start):
-    copy = start("--local-port", "9009")
+def test_a_port_of_this_machine_is_opened_for_webhooks_by_its_number(lasting_copy):
+    copy = lasting_copy
     bearer = {"Authorization": f"Bearer {copy.summary['users'][0]['access_token']}"}
 
     def made_for(url):
@@ -67,8 +67,8 @@ def test_a_port_of_this_machine_is_opened_for_webhooks_by_its_number(start):
     assert (made_for("http://127.0.0.1:9010/hook"), made_for("http://10.0.0.1:9009/hook")) == (422, 422)
 
 
-def test_the_people_of_the_example_accept_invitations(start):
-    copy = start("--ephemeral")
+def test_the_people_of_the_example_accept_invitations(lasting_copy):
+    copy = lasting_copy
     ada, ben, cleo = ({"authorization": f"Bearer {user['access_token']}"} for user in copy.summary["users"])
     with httpx2.Client(timeout=60, trust_env=False) as client:
 
@@ -91,14 +91,14 @@ def test_the_people_of_the_example_accept_invitations(start):
         assert (accepted.status_code, accepted.json()["data"]["name"]) == (200, "Choir")
 
 
-def test_a_folder_may_have_any_name(start, place):
-    copy = start(folder=place / "a b#ü%41?[1]*\"\\'")
+def test_a_folder_may_have_any_name(lasting_copy):
+    copy = lasting_copy
     token = copy.summary["users"][0]["access_token"]
     with httpx2.Client(headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False) as client:
         task = client.post(f"{copy.api}/tasks", json={"title": "Buy milk"}).json()["data"]["id"]
         sent = client.post(f"{copy.api}/tasks/{task}/attachments", files={"file": ("a.txt", b"four")})
     assert sent.status_code == 201
-    assert copy.data.parent.parent.parent == place
+    assert copy.data == copy.folder / ".taskloom" / "data"
     assert [path.read_bytes() for path in (copy.data / "files").rglob("objects/**/*") if path.is_file()] == [b"four"]
     assert list((copy.data / "valkey").rglob("*.aof"))
 
