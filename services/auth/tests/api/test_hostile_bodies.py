@@ -174,26 +174,25 @@ async def test_r30_what_is_json_and_not_valid_is_422_and_not_repeated(send, rows
     assert await rows(ACCOUNTS) == before
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"content-type": "text/plain"},
-        {"content-type": ""},
-        {"content-type": "application/x-www-form-urlencoded"},
-        {"content-type": "multipart/form-data; boundary=a"},
-        {"content-type": "application/json; charset=latin-1"},
-        {"content-type": "application/json; charset=utf-16"},
-        {"content-type": "application/jsonp"},
-        {"content-encoding": "gzip"},
-        {"content-encoding": "br, gzip"},
-    ],
-    ids=str,
+OTHER_TYPES = (
+    {"content-type": "text/plain"},
+    {"content-type": ""},
+    {"content-type": "application/x-www-form-urlencoded"},
+    {"content-type": "multipart/form-data; boundary=a"},
+    {"content-type": "application/json; charset=latin-1"},
+    {"content-type": "application/json; charset=utf-16"},
+    {"content-type": "application/jsonp"},
+    {"content-encoding": "gzip"},
+    {"content-encoding": "br, gzip"},
 )
-async def test_r29_another_type_or_an_encoding_is_415(send, method, path, headers):
-    answer = await send(method, path, b'{"FIELD": "a"}', **headers)
-    codes = [error["code"] for error in answer.json()["errors"]]
-    assert (answer.status_code, codes) == (415, ["UNSUPPORTED_MEDIA_TYPE"])
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_r29_another_type_or_an_encoding_is_415(send, method, path):
+    for headers in OTHER_TYPES:
+        answer = await send(method, path, b'{"FIELD": "a"}', **headers)
+        codes = [error["code"] for error in answer.json()["errors"]]
+        assert (answer.status_code, codes) == (415, ["UNSUPPORTED_MEDIA_TYPE"]), headers
 
 
 NO_FIELD_NEEDED = {
