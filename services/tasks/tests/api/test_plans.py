@@ -168,7 +168,7 @@ async def uneven(roster):
     task = await roster.task()
     place, owner = {"w": roster.workspace_id}, {"u": roster.ids["owner"]}
     (large, *small) = await roster.rows(MORE_PROJECTS, **place, **owner, n=60)
-    await roster.rows(MORE_TASKS, t=task["id"], p=large[0], n=10_100)
+    await roster.rows(MORE_TASKS, t=task["id"], p=large[0], n=12_200)
     for (project,) in small:
         await roster.rows(MORE_TASKS, t=task["id"], p=project, n=5)
     for table in ("project", "member", "task"):
@@ -185,4 +185,16 @@ async def test_what_a_total_is_estimated_from_is_looked_up_in_a_large_project_am
     # What reads a whole project for each number that it looks at keeps it for the next one.
     kept = [one for each in nodes(plan) if each["Node Type"] == "Materialize" for one in nodes(each)]
     assert [one["Index Name"] for one in kept if one.get("Relation Name") == "task"] == []
-    assert [one for one in nodes(plan) if "spread.number" in one.get("Index Cond", "")]
+    assert [one for one in nodes(plan) if "run.number" in one.get("Index Cond", "")]
+
+
+async def test_a_total_is_estimated_well_of_tasks_that_recur_in_steps(uneven):
+    """Every fifth task has the same priority, and the steps between those that are looked at are multiples of five."""
+    numbers = "SELECT priority, count(*) FROM tasks.task WHERE workspace_id = :w GROUP BY priority"
+    right = dict(await uneven.rows(numbers, w=uneven.workspace_id))
+    found = {}
+    for priority in right:
+        meta = (await uneven.ask("owner", "GET", f"/tasks?priority={priority}&{BY_ROUTE}")).json()["meta"]
+        assert meta["total_is_estimate"] is True
+        found[priority] = meta["total"]
+    assert found == {priority: pytest.approx(number, rel=0.15) for priority, number in right.items()}

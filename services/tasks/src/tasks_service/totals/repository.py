@@ -9,6 +9,8 @@ from chassis.identity import Principal
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Double,
+    FromClause,
     Integer,
     Numeric,
     Select,
@@ -33,6 +35,9 @@ from tasks_service.visibility.repository import Sight, seen_by, sight_of, task
 Reader = AsyncConnection | AsyncSession | DirectReader
 SAMPLE = 500
 """How many tasks a number is estimated from."""
+RUN = 4
+"""How many of them follow each other: read together they cost half of what they cost alone."""
+GOLDEN_SECTION: ColumnElement[float] = literal_column("0.6180339887498949", Double())
 MARKED = 50_000
 """How many entries are read of the index that has the tasks of a mark."""
 EXACT: ColumnElement[int] = bindparam("exact_up_to", type_=Integer())
@@ -138,10 +143,11 @@ def _by_tasks(every: Select[Any], found: Shaped) -> Counted:
 def _scaled(marks: CTE, there: ColumnElement[int], found: Shaped) -> ColumnElement[int]:
     """Return how many tasks of a mark a filter finds, by all of them or by some that are spread over all."""
     step = case((there <= EXACT, 1), else_=func.greatest(there // SAMPLE, 1))
+    is_looked_at = marks.c.at % step == _elsewhere(marks.c.at // step, step)
     is_found = and_(task.c.id.is_not(None), *live(found.rest))
     of_mark = marks.outerjoin(task, task.c.id == any_(array([marks.c.task_id])))
     share = func.cast(func.count().filter(is_found), Numeric()) / func.greatest(func.count(), 1)
-    return select(func.round(share * there)).select_from(of_mark).where(marks.c.at % step == 0).scalar_subquery()
+    return select(func.round(share * there)).select_from(of_mark).where(is_looked_at).scalar_subquery()
 
 
 def _of_shares(place: CTE, found: Shaped) -> ColumnElement[int]:
@@ -161,25 +167,50 @@ def _all_of(place: CTE) -> Select[Any]:
 
 
 def _looked_at(place: CTE, found: Shaped) -> CTE:
-    """Return how many tasks there are in each place, and whether that is an estimate.
-
-    Numbers of tasks are given in the order of their making: some of them, spread over all, stand for those between.
-    """
+    """Return how many tasks there are in each place, and whether that is an estimate."""
     size = _all_of(place).cte("size").prefix_with("MATERIALIZED")
     is_all = select(size.c.tasks <= EXACT).scalar_subquery()
-    step = select(func.cast(func.greatest(size.c.tasks / func.least(SAMPLE, EXACT), 1), Integer())).scalar_subquery()
+    step = func.greatest(size.c.tasks * RUN / func.least(SAMPLE, EXACT), RUN)
     every = _found_in_place(found).where(is_all).lateral("every")
-    spread = func.generate_series(place.c.next_number - 1, 1, -step).table_valued("number").render_derived("spread")
-    # An array of one, and nothing else that an index could have, so that each is looked up by its number.
-    numbered = and_(task.c.project_id == OF_PLACE, task.c.number == any_(array([literal_column("spread.number")])))
-    # Limited, so that it stays a lookup, however few tasks the planner takes a large project for.
-    one = select(and_(*live(found.condition)).label("is_found")).where(numbered).limit(1).lateral("one")
-    seen = select(func.count().label("looked_at"), func.count().filter(one.c.is_found).label("found"))
-    seen = seen.select_from(spread.outerjoin(one, true()))
-    part = seen.where(~is_all).lateral("sampled")
+    part = (
+        _sampled(place, found, select(func.cast(step, Integer())).scalar_subquery()).where(~is_all).lateral("sampled")
+    )
     scaled = func.round(
         func.cast(part.c.found, Numeric()) * (place.c.next_number - 1) / func.nullif(part.c.looked_at, 0)
     )
     number = every.c.found + func.coalesce(scaled, 0)
     query = select(number.label("number"), (~is_all).label("is_estimate"))
     return query.select_from(place.join(every, true()).join(part, true())).where(place.c.rank > 0).cte("looked_at")
+
+
+def _sampled(place: CTE, found: Shaped, step: ColumnElement[int]) -> Select[Any]:
+    """Return how many tasks of a place are looked at, and how many of these are found.
+
+    Numbers of tasks are given in the order of their making: a run of them in each step stands for the rest of it.
+    A number may have no task any more, and counts as one that is not found.
+    """
+    end, run = _ends_of_steps(place, step, "run")
+    last = end - _elsewhere(end, func.greatest(func.least(step, end) - RUN, 0) + 1)
+    of_run = and_(task.c.project_id == OF_PLACE, task.c.number > last - RUN, task.c.number <= last)
+    # Limited, so that it stays a lookup, however few tasks the planner takes a large project for.
+    one = select(and_(*live(found.condition)).label("is_found")).where(of_run).limit(RUN).lateral("one")
+    every_end, runs = _ends_of_steps(place, step, "counted")
+    looked_at = select(func.sum(func.least(every_end, RUN))).select_from(runs).scalar_subquery()
+    counts = looked_at.label("looked_at"), func.count().filter(one.c.is_found).label("found")
+    return select(*counts).select_from(run.join(one, true()))
+
+
+def _ends_of_steps(place: CTE, step: ColumnElement[int], name: str) -> tuple[ColumnElement[int], FromClause]:
+    """Return the last number of each step, and what has them."""
+    numbers = func.generate_series(place.c.next_number - 1, 1, -step).table_valued("number").render_derived(name)
+    return literal_column(f"{name}.number", Integer()), numbers
+
+
+def _elsewhere(number: ColumnElement[int], room: ColumnElement[int]) -> ColumnElement[int]:
+    """Return one of as many places from 0 on as there is room for: another for each number that follows.
+
+    What recurs in steps would be missed, or be all that is seen, were it the same place each time. Multiples of the
+    golden section, without what is before the point, are spread evenly and never recur.
+    """
+    multiple = number * GOLDEN_SECTION
+    return func.cast(func.floor((multiple - func.floor(multiple)) * room), Integer())
