@@ -5,6 +5,7 @@ import sys
 
 import httpx2
 import pytest
+from taskloom_cli.environment import SERVICES
 
 PASSWORD = "violet-harbor-77"
 
@@ -37,6 +38,13 @@ def test_keys_rotate_and_an_administrator_is_made_beside_the_copy(start, service
         tokens = client.post("/auth/login", json={"email": "boss@example.com", "password": PASSWORD}).json()["data"]
         headers = {"authorization": f"Bearer {tokens['access_token']}"}
         assert client.get("/admin/users", headers=headers).status_code == 200
+
+
+def test_only_the_api_makes_routes():
+    """They take as long to make as all that a worker or a command needs."""
+    clis = ", ".join(f"{service}_service.cli" for service in SERVICES)
+    code = f"import sys, {clis}; print([name for name in sys.modules if name.endswith(('_service.main', '.endpoints'))])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
 def test_what_can_not_be_run_is_said_in_a_sentence(service, tmp_path):

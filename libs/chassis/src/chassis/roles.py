@@ -1,8 +1,11 @@
 """The command of a service: one process role a call, all settings from the environment."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+
+import orjson
 
 from chassis.settings import SettingsError
 
@@ -31,3 +34,22 @@ def run_role(
     except SettingsError as error:
         print(f"{service} can't start with these settings:\n{error}", file=sys.stderr)  # noqa: T201 - before logging
         return EXIT_BAD_SETTINGS
+
+
+def api_roles(module: str) -> dict[str, Role]:
+    """Return the roles `api`, which serves, and `openapi`, which prints the OpenAPI document as JSON.
+
+    `module` is the name of one that has `run_api`, a role, and `openapi_document`, which returns the document. It is
+    imported when one of the two is run: to make all routes takes as long as all that the other roles need.
+    """
+
+    def run_api(arguments: Sequence[str]) -> int:
+        code: int = importlib.import_module(module).run_api(arguments)
+        return code
+
+    def print_openapi(_arguments: Sequence[str]) -> int:
+        document = importlib.import_module(module).openapi_document()
+        sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+        return 0
+
+    return {"api": run_api, "openapi": print_openapi}

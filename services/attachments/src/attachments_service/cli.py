@@ -1,22 +1,19 @@
 """The command `attachments-service`: every role of the service."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 
-import orjson
 from chassis.background import Background, background_roles
 from chassis.db.base import table_of
 from chassis.db.batches import go_through
 from chassis.db.engine import open_database
 from chassis.db.migrations import current_schema_check
-from chassis.roles import run_role
+from chassis.roles import api_roles, run_role
 from chassis.settings import DatabaseSettings
 
 from attachments_service import settings
 from attachments_service.attachments.service import tell_files
 from attachments_service.db import ROOT, SCHEMA, Inbox
-from attachments_service.main import openapi_document, run_api
 from attachments_service.relay import OUTBOX
 from attachments_service.scheduler import jobs
 from attachments_service.settings import Settings
@@ -29,8 +26,7 @@ SERVICE = "attachments"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one role; see `attachments-service --help`."""
     roles = {
-        "api": run_api,
-        "openapi": print_openapi,
+        **api_roles("attachments_service.main"),
         "tell-attachments": tell_attachments,
         **background_roles(open_background, root=ROOT, queues=[one.queue for one in CONSUMERS]),
     }
@@ -49,12 +45,6 @@ def open_background() -> tuple[Settings, Background]:
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
     return loaded, background
-
-
-def print_openapi(_arguments: Sequence[str]) -> int:
-    """Print the OpenAPI document."""
-    sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
-    return 0
 
 
 def tell_attachments(_arguments: Sequence[str]) -> int:

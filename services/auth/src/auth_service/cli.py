@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 
-import orjson
 from chassis.background import Background, background_roles
 from chassis.db.base import table_of
 from chassis.db.batches import go_through
@@ -14,17 +13,17 @@ from chassis.db.engine import open_database
 from chassis.db.migrations import current_schema_check
 from chassis.db.transactions import transaction
 from chassis.errors import AppError
-from chassis.roles import run_role
+from chassis.roles import api_roles, run_role
 from chassis.sealing import KeyRing
 
 from auth_service import settings
 from auth_service.administration import service as administration
 from auth_service.administration.errors import UserNotFound
 from auth_service.db import ROOT, SCHEMA, Inbox
-from auth_service.main import administration_terms, openapi_document, run_api
 from auth_service.relay import OUTBOX
 from auth_service.scheduler import jobs
 from auth_service.settings import Settings
+from auth_service.terms import administration_terms
 from auth_service.tokens import service as tokens
 from auth_service.worker import CONSUMERS
 
@@ -34,8 +33,7 @@ SERVICE = "auth"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one role; see `auth-service --help`."""
     roles = {
-        "api": run_api,
-        "openapi": print_openapi,
+        **api_roles("auth_service.main"),
         "grant-admin": grant_admin,
         "revoke-admin": revoke_admin,
         "confirm-email": confirm_email,
@@ -58,12 +56,6 @@ def open_background() -> tuple[Settings, Background]:
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
     return loaded, background
-
-
-def print_openapi(_arguments: Sequence[str]) -> int:
-    """Print the OpenAPI document."""
-    sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
-    return 0
 
 
 def rotate_keys(_arguments: Sequence[str]) -> int:

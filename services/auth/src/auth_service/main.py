@@ -46,9 +46,9 @@ from auth_service.second_factors import endpoints as second_factors
 from auth_service.second_factors.service import FactorTerms, check_seeds
 from auth_service.service_accounts import endpoints as service_accounts
 from auth_service.sessions import endpoints as sessions
-from auth_service.sessions.service import Lifetimes, SessionTerms
 from auth_service.settings import AuthSettings, Settings
 from auth_service.tasks_client import TasksClient
+from auth_service.terms import session_terms
 from auth_service.tokens import endpoints as tokens
 from auth_service.tokens.service import AccessTokenIssuer, AccessTokenTerms, ensure_keys
 from auth_service.users import endpoints as users
@@ -170,19 +170,6 @@ def all_terms(settings: Settings, opened: Opened) -> dict[str, Any]:
     }
 
 
-def session_terms(settings: AuthSettings) -> SessionTerms:
-    """Return what holds for all sessions."""
-    return SessionTerms(
-        lifetimes=Lifetimes(
-            timedelta(seconds=settings.access_token_ttl),
-            timedelta(seconds=settings.refresh_idle_ttl),
-            timedelta(seconds=settings.refresh_absolute_ttl),
-        ),
-        verification_required=settings.email_verification == "required",
-        step_up=timedelta(seconds=settings.step_up_seconds),
-    )
-
-
 def api_token_terms(settings: AuthSettings, ring: KeyRing, mail_ring: KeyRing) -> TokenTerms:
     """Return what holds for all API tokens."""
     return TokenTerms(
@@ -191,11 +178,6 @@ def api_token_terms(settings: AuthSettings, ring: KeyRing, mail_ring: KeyRing) -
         longest=timedelta(days=settings.api_token_max_days),
         verification_required=settings.email_verification == "required",
     )
-
-
-def administration_terms(settings: Settings) -> AdministrationTerms:
-    """Return what holds for administrators whom a command makes, without an app."""
-    return AdministrationTerms(session_terms(settings.auth).lifetimes, settings.mail_sealing.ring())
 
 
 def openapi_document() -> dict[str, Any]:

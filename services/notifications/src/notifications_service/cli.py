@@ -1,23 +1,20 @@
 """The command `notifications-service`: every role of the service."""
 
-import sys
 from collections.abc import Sequence
 
-import orjson
 from chassis.background import Background, background_roles
 from chassis.cursors import CursorSigner
 from chassis.db.base import table_of
 from chassis.db.engine import Database
 from chassis.db.migrations import current_schema_check
 from chassis.egress.client import Egress
-from chassis.roles import run_role
+from chassis.roles import api_roles, run_role
 
 from notifications_service import settings
 from notifications_service.channels import ChannelSender
 from notifications_service.db import ROOT, SCHEMA, Inbox
 from notifications_service.following.runner import FollowerRunner
 from notifications_service.mailing.sender import MailSender, SmtpMailer, refuse_without_server
-from notifications_service.main import openapi_document, run_api
 from notifications_service.relay import OUTBOX
 from notifications_service.scheduler import jobs
 from notifications_service.settings import Settings
@@ -31,8 +28,7 @@ SERVICE = "notifications"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one role; see `notifications-service --help`."""
     roles = {
-        "api": run_api,
-        "openapi": print_openapi,
+        **api_roles("notifications_service.main"),
         **background_roles(open_background, root=ROOT, queues=QUEUES),
     }
     return run_role(SERVICE, roles, argv)
@@ -69,9 +65,3 @@ def webhook_sender(loaded: Settings, database: Database) -> WebhookSender:
     signer = CursorSigner(loaded.cursors.secret.get_secret_value())
     egress = Egress(settings.egress_rules(loaded))
     return WebhookSender(database, egress, ring=loaded.sealing.ring(), signer=signer)
-
-
-def print_openapi(_arguments: Sequence[str]) -> int:
-    """Print the OpenAPI document."""
-    sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
-    return 0

@@ -14,12 +14,11 @@ from chassis.db.migrations import current_schema_check
 from chassis.db.transactions import transaction
 from chassis.identity import Principal
 from chassis.ids import uuid7
-from chassis.roles import run_role
+from chassis.roles import api_roles, run_role
 from chassis.settings import DatabaseSettings
 
 from tasks_service import settings
 from tasks_service.db import ROOT, SCHEMA, Inbox
-from tasks_service.main import openapi_document, run_api
 from tasks_service.relay import CHANGE_LOG, OUTBOX
 from tasks_service.scheduler import jobs
 from tasks_service.search.errors import UnknownLanguage
@@ -34,8 +33,7 @@ SERVICE = "tasks"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one role; see `tasks-service --help`."""
     roles = {
-        "api": run_api,
-        "openapi": print_openapi,
+        **api_roles("tasks_service.main"),
         "search-language": change_search_language,
         "seed": seed,
         **background_roles(open_background, root=ROOT, queues=[one.queue for one in CONSUMERS]),
@@ -56,12 +54,6 @@ def open_background() -> tuple[Settings, Background]:
         checks=lambda database: {"database": current_schema_check(database, schema=SCHEMA, root=ROOT)},
     )
     return loaded, background
-
-
-def print_openapi(_arguments: Sequence[str]) -> int:
-    """Print the OpenAPI document."""
-    sys.stdout.buffer.write(orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
-    return 0
 
 
 def change_search_language(arguments: Sequence[str]) -> int:
