@@ -139,7 +139,8 @@ def running(command: list[str], folder: Path, temporary: Path, *, cwd: Path | No
         copy.wait_until_ready()
         yield copy
     finally:
-        copy.end()
+        if copy.process.poll() is None:
+            copy.end()
         copy.process.stdout.close()
         wait_until_ended(temporary)
 

@@ -40,11 +40,25 @@ def test_keys_rotate_and_an_administrator_is_made_beside_the_copy(start, service
         assert client.get("/admin/users", headers=headers).status_code == 200
 
 
+def imported_by(code):
+    """Return the names of modules that a process of its own prints."""
+    done = subprocess.run([sys.executable, "-c", f"import sys; {code}"], check=True, capture_output=True, text=True)
+    return done.stdout.split()
+
+
 def test_only_the_api_makes_routes():
     """They take as long to make as all that a worker or a command needs."""
-    clis = ", ".join(f"{service}_service.cli" for service in SERVICES)
-    code = f"import sys, {clis}; print([name for name in sys.modules if name.endswith(('_service.main', '.endpoints'))])"
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+    names = imported_by(f"import {of_services('cli')}; print(*sys.modules)")
+    assert [name for name in names if name.endswith(("_service.main", ".endpoints"))] == []
+
+
+def test_what_an_api_needs_is_there_before_it_is_forked():
+    code = "import taskloom_cli.preload; before = set(sys.modules)"
+    assert imported_by(f"{code}; import gateway.main, {of_services('main')}; print(*set(sys.modules) - before)") == []
+
+
+def of_services(module):
+    return ", ".join(f"{service}_service.{module}" for service in SERVICES)
 
 
 def test_what_can_not_be_run_is_said_in_a_sentence(service, tmp_path):

@@ -275,6 +275,7 @@ async def test_k6_a_batch_costs_as_many_statements_whatever_is_in_it(
             with statements_seen(await session.connection()) as seen:
                 rows = (await session.execute(query, {"w": world.id, "n": limit})).mappings().all()
                 await plan_deliveries(session, world.id, rows)
+                await session.flush()
         return Counter(one.split()[0] for one in seen)
 
     await owner.create(scope=of["workspace"])

@@ -8,9 +8,8 @@ from chassis.db.direct import DirectReader
 from chassis.identity import Principal
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
-    Double,
-    FromClause,
     Integer,
     Numeric,
     Select,
@@ -37,7 +36,8 @@ SAMPLE = 500
 """How many tasks a number is estimated from."""
 RUN = 4
 """How many of them follow each other: read together they cost half of what they cost alone."""
-GOLDEN_SECTION: ColumnElement[float] = literal_column("0.6180339887498949", Double())
+MOST = 2**31 - 1
+MOST_RUNS = MOST // RUN
 MARKED = 50_000
 """How many entries are read of the index that has the tasks of a mark."""
 EXACT: ColumnElement[int] = bindparam("exact_up_to", type_=Integer())
@@ -133,7 +133,7 @@ def _by_marks(every: Select[Any], condition: ColumnElement[bool]) -> Counted:
 
 
 def _by_tasks(every: Select[Any], found: Shaped) -> Counted:
-    at = func.row_number().over().label("at")
+    at = func.row_number(type_=BigInteger()).over().label("at")
     marks = every.add_columns(task_mark.c.task_id, at).cte("marks").prefix_with("MATERIALIZED")
     size = select(func.count().label("marks")).select_from(marks).cte("size_of_mark").prefix_with("MATERIALIZED")
     there = select(size.c.marks).scalar_subquery()
@@ -143,7 +143,8 @@ def _by_tasks(every: Select[Any], found: Shaped) -> Counted:
 def _scaled(marks: CTE, there: ColumnElement[int], found: Shaped) -> ColumnElement[int]:
     """Return how many tasks of a mark a filter finds, by all of them or by some that are spread over all."""
     step = case((there <= EXACT, 1), else_=func.greatest(there // SAMPLE, 1))
-    is_looked_at = marks.c.at % step == _elsewhere(marks.c.at // step, step)
+    block = (marks.c.at - 1) // step
+    is_looked_at = (marks.c.at - 1) % step == _anywhere(func.hashint8extended(block, 0), step)
     is_found = and_(task.c.id.is_not(None), *live(found.rest))
     of_mark = marks.outerjoin(task, task.c.id == any_(array([marks.c.task_id])))
     share = func.cast(func.count().filter(is_found), Numeric()) / func.greatest(func.count(), 1)
@@ -168,49 +169,46 @@ def _all_of(place: CTE) -> Select[Any]:
 
 def _looked_at(place: CTE, found: Shaped) -> CTE:
     """Return how many tasks there are in each place, and whether that is an estimate."""
-    size = _all_of(place).cte("size").prefix_with("MATERIALIZED")
+    every_place = _all_of(place).subquery("every_place")
+    runs = func.least(every_place.c.tasks / func.least(SAMPLE, EXACT), MOST_RUNS)
+    step = RUN * func.cast(func.greatest(runs, 1), Integer())
+    size = select(every_place.c.tasks, step.label("step")).cte("size").prefix_with("MATERIALIZED")
     is_all = select(size.c.tasks <= EXACT).scalar_subquery()
-    step = func.greatest(size.c.tasks * RUN / func.least(SAMPLE, EXACT), RUN)
     every = _found_in_place(found).where(is_all).lateral("every")
-    part = (
-        _sampled(place, found, select(func.cast(step, Integer())).scalar_subquery()).where(~is_all).lateral("sampled")
-    )
-    scaled = func.round(
-        func.cast(part.c.found, Numeric()) * (place.c.next_number - 1) / func.nullif(part.c.looked_at, 0)
-    )
-    number = every.c.found + func.coalesce(scaled, 0)
+    part = _sampled(place, size, found).where(~is_all).lateral("sampled")
+    number = every.c.found + func.round(func.coalesce(part.c.found, 0))
     query = select(number.label("number"), (~is_all).label("is_estimate"))
     return query.select_from(place.join(every, true()).join(part, true())).where(place.c.rank > 0).cte("looked_at")
 
 
-def _sampled(place: CTE, found: Shaped, step: ColumnElement[int]) -> Select[Any]:
-    """Return how many tasks of a place are looked at, and how many of these are found.
+def _sampled(place: CTE, size: CTE, found: Shaped) -> Select[Any]:
+    """Return about how many tasks of a place are found.
 
-    Numbers of tasks are given in the order of their making: a run of them in each step stands for the rest of it.
-    A number may have no task any more, and counts as one that is not found.
+    Numbers of tasks are given in the order of their making: of each step one run is looked at, and stands for all of
+    it. A number may have no task any more, and counts as one that is not found.
     """
-    end, run = _ends_of_steps(place, step, "run")
-    last = end - _elsewhere(end, func.greatest(func.least(step, end) - RUN, 0) + 1)
-    of_run = and_(task.c.project_id == OF_PLACE, task.c.number > last - RUN, task.c.number <= last)
+    run = _runs(place, size).lateral("run")
+    of_run = task.c.number.between(literal_column("run.first"), literal_column("run.last"))
     # Limited, so that it stays a lookup, however few tasks the planner takes a large project for.
-    one = select(and_(*live(found.condition)).label("is_found")).where(of_run).limit(RUN).lateral("one")
-    every_end, runs = _ends_of_steps(place, step, "counted")
-    looked_at = select(func.sum(func.least(every_end, RUN))).select_from(runs).scalar_subquery()
-    counts = looked_at.label("looked_at"), func.count().filter(one.c.is_found).label("found")
-    return select(*counts).select_from(run.join(one, true()))
+    is_found = select(and_(*live(found.condition)).label("is_found"))
+    one = is_found.where(task.c.project_id == OF_PLACE, of_run).limit(RUN).lateral("one")
+    number = func.sum(run.c.stands_for).filter(one.c.is_found).label("found")
+    return select(number).select_from(run.join(one, true()))
 
 
-def _ends_of_steps(place: CTE, step: ColumnElement[int], name: str) -> tuple[ColumnElement[int], FromClause]:
-    """Return the last number of each step, and what has them."""
-    numbers = func.generate_series(place.c.next_number - 1, 1, -step).table_valued("number").render_derived(name)
-    return literal_column(f"{name}.number", Integer()), numbers
+def _runs(place: CTE, size: CTE) -> Select[Any]:
+    """Return from which number to which a run is looked at, and how many each of these stands for; for each step."""
+    steps = func.generate_series(place.c.next_number - 1, 1, -size.c.step)
+    end = literal_column("spread.number", Integer())
+    width = func.least(size.c.step, end)
+    before = RUN * _anywhere(func.uuid_hash_extended(OF_PLACE, func.cast(end, BigInteger())), (width + RUN - 1) // RUN)
+    length = func.least(RUN, width - before)
+    bounds = (end - before - length + 1).label("first"), (end - before).label("last")
+    stands_for: ColumnElement[Any] = func.cast(width, Numeric()) / length
+    numbers = steps.table_valued("number").render_derived("spread")
+    return select(*bounds, stands_for.label("stands_for")).select_from(size.join(numbers, true()))
 
 
-def _elsewhere(number: ColumnElement[int], room: ColumnElement[int]) -> ColumnElement[int]:
-    """Return one of as many places from 0 on as there is room for: another for each number that follows.
-
-    What recurs in steps would be missed, or be all that is seen, were it the same place each time. Multiples of the
-    golden section, without what is before the point, are spread evenly and never recur.
-    """
-    multiple = number * GOLDEN_SECTION
-    return func.cast(func.floor((multiple - func.floor(multiple)) * room), Integer())
+def _anywhere(hashed: ColumnElement[int], room: ColumnElement[int]) -> ColumnElement[int]:
+    """Return one of so many places, from 0 on; by any rule what recurs in steps would be missed, or be all of it."""
+    return func.cast(hashed.op("&", return_type=BigInteger())(MOST) % room, Integer())
