@@ -133,6 +133,7 @@ def _sorted_as(task, name):
 async def _place(rows, workspace, people, labels, projects):
     owner = people[0]
     await rows("INSERT INTO tasks.workspace VALUES (:w, 'W', NULL, :o, 1, now(), now())", w=workspace, o=owner)
+    await rows("INSERT INTO tasks.change_counter VALUES (:w, 0)", w=workspace)
     for user in people:
         await rows("INSERT INTO tasks.member VALUES (uuidv7(), :w, :u, 'owner', 1, 1, now())", w=workspace, u=user)
     for one in projects:

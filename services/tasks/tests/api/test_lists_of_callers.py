@@ -105,6 +105,7 @@ class World:
         owner = self.people["owner"]
         for workspace in self.workspaces:
             await rows("INSERT INTO tasks.workspace VALUES (:w, 'W', NULL, :o, 1, now(), now())", w=workspace, o=owner)
+            await rows("INSERT INTO tasks.change_counter VALUES (:w, 0)", w=workspace)
             await rows("INSERT INTO tasks.metadata_namespace VALUES (:w, 'app', :o, now())", w=workspace, o=owner)
             for who, role in self.members[workspace].items():
                 await rows(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from chassis.db.direct import DirectReader
 from chassis.identity import Principal
@@ -176,7 +176,7 @@ def _looked_at(place: CTE, found: Shaped) -> CTE:
     is_all = select(size.c.tasks <= EXACT).scalar_subquery()
     every = _found_in_place(found).where(is_all).lateral("every")
     part = _sampled(place, size, found).where(~is_all).lateral("sampled")
-    number = every.c.found + func.round(func.coalesce(part.c.found, 0))
+    number = every.c.found + func.coalesce(part.c.found, 0)
     query = select(number.label("number"), (~is_all).label("is_estimate"))
     return query.select_from(place.join(every, true()).join(part, true())).where(place.c.rank > 0).cte("looked_at")
 
@@ -197,16 +197,20 @@ def _sampled(place: CTE, size: CTE, found: Shaped) -> Select[Any]:
 
 
 def _runs(place: CTE, size: CTE) -> Select[Any]:
-    """Return from which number to which a run is looked at, and how many each of these stands for; for each step."""
+    """Return from which number to which a run is looked at, and how many each of these stands for; for each step.
+
+    The last step is narrower, and not made of whole runs: one number stands for it, as each is to be as likely.
+    """
     steps = func.generate_series(place.c.next_number - 1, 1, -size.c.step)
     end = literal_column("spread.number", Integer())
-    width = func.least(size.c.step, end)
-    before = RUN * _anywhere(func.uuid_hash_extended(OF_PLACE, func.cast(end, BigInteger())), (width + RUN - 1) // RUN)
-    length = func.least(RUN, width - before)
-    bounds = (end - before - length + 1).label("first"), (end - before).label("last")
-    stands_for: ColumnElement[Any] = func.cast(width, Numeric()) / length
+    length = case((and_(end < size.c.step, size.c.step > RUN), 1), else_=RUN)
+    width = func.least(size.c.step, end, type_=Integer())
+    stands_for = func.greatest(width // length, 1, type_=Integer())
+    last = end - length * _anywhere(func.uuid_hash_extended(OF_PLACE, func.cast(end, BigInteger())), stands_for)
+    first: ColumnElement[Any] = last - length + 1
     numbers = steps.table_valued("number").render_derived("spread")
-    return select(*bounds, stands_for.label("stands_for")).select_from(size.join(numbers, true()))
+    run = select(first.label("first"), last.label("last"), stands_for.label("stands_for"))
+    return cast("Select[Any]", run.select_from(size.join(numbers, true())))
 
 
 def _anywhere(hashed: ColumnElement[int], room: ColumnElement[int]) -> ColumnElement[int]:
