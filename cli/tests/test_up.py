@@ -56,51 +56,49 @@ def test_a_whole_life(start, status, place, type_in):
 
 
 def test_a_port_of_this_machine_is_opened_for_webhooks_by_its_number(lasting_copy):
-    copy = lasting_copy
-    bearer = {"Authorization": f"Bearer {copy.summary['users'][0]['access_token']}"}
+    bearer = {"Authorization": f"Bearer {lasting_copy.summary['users'][0]['access_token']}"}
 
     def made_for(url):
         body = {"url": url, "scope": {"type": "user"}}
-        return httpx2.post(f"{copy.api}/webhooks", json=body, headers=bearer, timeout=60).status_code
+        return httpx2.post(f"{lasting_copy.api}/webhooks", json=body, headers=bearer, timeout=60).status_code
 
     assert (made_for("http://127.0.0.1:9009/hook"), made_for("http://localhost:9009/hook")) == (201, 201)
     assert (made_for("http://127.0.0.1:9010/hook"), made_for("http://10.0.0.1:9009/hook")) == (422, 422)
 
 
 def test_the_people_of_the_example_accept_invitations(lasting_copy):
-    copy = lasting_copy
-    ada, ben, cleo = ({"authorization": f"Bearer {user['access_token']}"} for user in copy.summary["users"])
+    ada, ben, cleo = ({"authorization": f"Bearer {user['access_token']}"} for user in lasting_copy.summary["users"])
     with httpx2.Client(timeout=60, trust_env=False) as client:
 
         def mailed_token(address):
-            mails = client.get(f"{copy.summary['mail']}/api/messages").json()
+            mails = client.get(f"{lasting_copy.summary['mail']}/api/messages").json()
             ids = [one["id"] for one in mails if one["to"] == [address]]
-            texts = [client.get(f"{copy.summary['mail']}/api/messages/{one}").json()["text"] for one in ids]
+            texts = [client.get(f"{lasting_copy.summary['mail']}/api/messages/{one}").json()["text"] for one in ids]
             found = [re.search(r'{"token": *"(.*?)"}', text)[1] for text in texts if "/invitations/accept" in text]
             return found[0] if found else None
 
-        people = [client.get(f"{copy.api}/users/me", headers=one).json()["data"] for one in (ada, ben, cleo)]
+        people = [client.get(f"{lasting_copy.api}/users/me", headers=one).json()["data"] for one in (ada, ben, cleo)]
         assert [one["email_verified"] for one in people] == [True, True, True]
-        team = client.post(f"{copy.api}/workspaces", json={"name": "Choir"}, headers=ada).json()["data"]["id"]
-        client.post(f"{copy.api}/workspaces/{team}/invitations", json={"email": PEOPLE[1]}, headers=ada)
+        team = client.post(f"{lasting_copy.api}/workspaces", json={"name": "Choir"}, headers=ada).json()["data"]["id"]
+        client.post(f"{lasting_copy.api}/workspaces/{team}/invitations", json={"email": PEOPLE[1]}, headers=ada)
         wait_until(lambda: mailed_token(PEOPLE[1]) is not None, what="the mail", seconds=120)
         token = {"token": mailed_token(PEOPLE[1])}
-        others = client.post(f"{copy.api}/invitations/accept", json=token, headers=cleo)
+        others = client.post(f"{lasting_copy.api}/invitations/accept", json=token, headers=cleo)
         assert others.json()["errors"][0]["code"] == "INVITATION_FOR_ANOTHER_ADDRESS"
-        accepted = client.post(f"{copy.api}/invitations/accept", json=token, headers=ben)
+        accepted = client.post(f"{lasting_copy.api}/invitations/accept", json=token, headers=ben)
         assert (accepted.status_code, accepted.json()["data"]["name"]) == (200, "Choir")
 
 
 def test_a_folder_may_have_any_name(lasting_copy):
-    copy = lasting_copy
-    token = copy.summary["users"][0]["access_token"]
+    token = lasting_copy.summary["users"][0]["access_token"]
     with httpx2.Client(headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False) as client:
-        task = client.post(f"{copy.api}/tasks", json={"title": "Buy milk"}).json()["data"]["id"]
-        sent = client.post(f"{copy.api}/tasks/{task}/attachments", files={"file": ("a.txt", b"four")})
+        task = client.post(f"{lasting_copy.api}/tasks", json={"title": "Buy milk"}).json()["data"]["id"]
+        sent = client.post(f"{lasting_copy.api}/tasks/{task}/attachments", files={"file": ("a.txt", b"four")})
     assert sent.status_code == 201
-    assert copy.data == copy.folder / ".taskloom" / "data"
-    assert [path.read_bytes() for path in (copy.data / "files").rglob("objects/**/*") if path.is_file()] == [b"four"]
-    assert list((copy.data / "valkey").rglob("*.aof"))
+    assert lasting_copy.data == lasting_copy.folder / ".taskloom" / "data"
+    stored = [path for path in (lasting_copy.data / "files").rglob("objects/**/*") if path.is_file()]
+    assert [path.read_bytes() for path in stored] == [b"four"]
+    assert list((lasting_copy.data / "valkey").rglob("*.aof"))
 
 
 def test_copies_side_by_side_keep_out_of_each_other_and_kill_9_leaves_nothing(

@@ -1,11 +1,9 @@
 """The command `gateway`: its roles."""
 
-import sys
 from collections.abc import Sequence
 
-import orjson
 from chassis.process import run_process
-from chassis.roles import run_role
+from chassis.roles import print_document, run_role
 from chassis.web.health import Health
 
 from gateway import settings as settings_module
@@ -28,5 +26,4 @@ def run_api(_arguments: Sequence[str]) -> int:
 
 def print_openapi(_arguments: Sequence[str]) -> int:
     """Print the OpenAPI document of the gateway's own operations."""
-    sys.stdout.buffer.write(orjson.dumps(own_document(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
-    return 0
+    return print_document(own_document())

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -48,8 +49,12 @@ def api_roles(module: str) -> dict[str, Role]:
         return code
 
     def print_openapi(_arguments: Sequence[str]) -> int:
-        document = importlib.import_module(module).openapi_document()
-        sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
-        return 0
+        return print_document(importlib.import_module(module).openapi_document())
 
     return {"api": run_api, "openapi": print_openapi}
+
+
+def print_document(document: Mapping[str, Any]) -> int:
+    """Print a document as JSON with sorted keys; return the exit code, which is 0."""
+    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+    return 0

@@ -36,8 +36,8 @@ SAMPLE = 500
 """How many tasks a number is estimated from."""
 RUN = 4
 """How many of them follow each other: read together they cost half of what they cost alone."""
-MOST = 2**31 - 1
-MOST_RUNS = MOST // RUN
+LAST_NUMBER = 2**31 - 1
+"""The largest number that a task can have."""
 MARKED = 50_000
 """How many entries are read of the index that has the tasks of a mark."""
 EXACT: ColumnElement[int] = bindparam("exact_up_to", type_=Integer())
@@ -170,7 +170,7 @@ def _all_of(place: CTE) -> Select[Any]:
 def _looked_at(place: CTE, found: Shaped) -> CTE:
     """Return how many tasks there are in each place, and whether that is an estimate."""
     every_place = _all_of(place).subquery("every_place")
-    runs = func.least(every_place.c.tasks / func.least(SAMPLE, EXACT), MOST_RUNS)
+    runs = func.least(every_place.c.tasks / func.least(SAMPLE, EXACT), LAST_NUMBER // RUN)
     step = RUN * func.cast(func.greatest(runs, 1), Integer())
     size = select(every_place.c.tasks, step.label("step")).cte("size").prefix_with("MATERIALIZED")
     is_all = select(size.c.tasks <= EXACT).scalar_subquery()
@@ -215,4 +215,4 @@ def _runs(place: CTE, size: CTE) -> Select[Any]:
 
 def _anywhere(hashed: ColumnElement[int], room: ColumnElement[int]) -> ColumnElement[int]:
     """Return one of so many places, from 0 on; by any rule what recurs in steps would be missed, or be all of it."""
-    return func.cast(hashed.op("&", return_type=BigInteger())(MOST) % room, Integer())
+    return func.cast(hashed.op("&", return_type=BigInteger())(LAST_NUMBER) % room, Integer())
