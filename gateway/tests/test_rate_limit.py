@@ -303,7 +303,7 @@ async def test_r24_answer_of_another_form_is_degraded_and_nobody_waits_for_ever(
 
 async def test_r24_a_held_connection_that_is_gone_is_replaced_and_nobody_is_degraded():
     """What is between, such as a balancer, forgets idle connections without a word, and resets them when used."""
-    answered = b"*4\r\n:1\r\n:9\r\n:60000000\r\n:0\r\n"
+    answered = b"*5\r\n:1\r\n:9\r\n:60000000\r\n:0\r\n:0\r\n"
     async with answering(answered, scripts_a_connection=1) as url, redis.Redis.from_url(url) as server:
         limiter, one = RateLimiter(server, workers=1, patience_seconds=2), quota(10)
         assert [(await limiter.decide(one)).policy for _ in range(4)] == ["user"] * 4

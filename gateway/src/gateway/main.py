@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import structlog
@@ -32,7 +33,7 @@ from gateway.exchange import (
     client_traceparent,
 )
 from gateway.http_protocol import GONE, REFUSAL, Connections, EdgeProtocol
-from gateway.proxy import AnswerBrokenOff, Forwarding
+from gateway.proxy import SAFE_METHODS, AnswerBrokenOff, Forwarding, total_seconds
 from gateway.rate_limit import Decision, Quota
 from gateway.request_body import RequestBody, replayed
 from gateway.routes import Route, RoutingTable
@@ -45,6 +46,16 @@ log = structlog.get_logger()
 HEALTH_PATHS = frozenset({"/livez", "/readyz"})
 CLIENT_GONE = 499
 """Never sent: for the log and the metrics."""
+HAS_WRITTEN = ("x-taskloom-has-written", "1")
+"""What services are told of a user who has written a moment ago (R41)."""
+
+
+class Admitted(NamedTuple):
+    """A request that goes on: whose it is, what gives its body from then on, and whether its user has just written."""
+
+    caller: Caller | None
+    receive: Receive
+    has_written: bool = False
 
 
 class Gateway:
@@ -140,13 +151,15 @@ class Gateway:
             headers = self._forwarding(route, head, reader, context).headers
             await self.parts.streams.serve(scope, exchange.send, caller=reader, headers=headers)
             return
-        caller, receive = await self._admit(route, head, exchange, scope, receive)
+        admitted = await self._admit(route, head, exchange, scope, receive)
         if route.upstream == "gateway":
-            scope["taskloom.caller"], scope["taskloom.client"] = caller, head.client
-            await self._own(scope, receive, exchange)
+            scope["taskloom.caller"], scope["taskloom.client"] = admitted.caller, head.client
+            await self._own(scope, admitted.receive, exchange)
             return
-        forwarding = self._forwarding(route, head, caller, context)
-        await self.parts.proxy.forward(scope, receive, exchange.send, forwarding)
+        forwarding = self._forwarding(route, head, admitted.caller, context)
+        if admitted.has_written:
+            forwarding.headers.append(HAS_WRITTEN)
+        await self.parts.proxy.forward(scope, admitted.receive, exchange.send, forwarding)
 
     async def _read_head(self, scope: Scope, exchange: Exchange) -> Head:
         """Check the head. A refusal is counted, so that nobody has an endless number of them."""
@@ -165,27 +178,29 @@ class Gateway:
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         await self.parts.api(asked, receive, exchange.send)
 
-    async def _admit(
-        self, route: Route, head: Head, exchange: Exchange, scope: Scope, receive: Receive
-    ) -> tuple[Caller | None, Receive]:
-        """Identify the caller where the route asks for it, and count the request. Raises 401, 429 and 503s.
-
-        Returns what gives the body from then on.
-        """
+    async def _admit(self, route: Route, head: Head, exchange: Exchange, scope: Scope, receive: Receive) -> Admitted:
+        """Identify the caller where the route asks for it, and count the request. Raises 401, 429 and 503s."""
         if route.access != "user":
             await self._count(self._by_address(head.client, login=route.access == "login"), exchange)
-            return None, receive
+            return Admitted(None, receive)
         try:
             caller = await self.parts.authenticator.authenticate(head.authorization, client=head.client)
         except AppError:
             await self._count(self._by_address(head.client), exchange)
             raise
         quota = self._by_user(caller)
+        if scope["method"] not in SAFE_METHODS:
+            quota = quota._replace(remembered=self._remembered(route))
         if route.cost_by is not None and scope["method"] == "POST":
             body = RequestBody(scope, receive, self._settings.gateway.max_body_bytes)
-            return caller, replayed(await self._count_by_body(quota, exchange, body, route.cost_by))
-        await self._count(quota, exchange)
-        return caller, receive
+            return Admitted(caller, replayed(await self._count_by_body(quota, exchange, body, route.cost_by)))
+        decision = await self._count(quota, exchange)
+        return Admitted(caller, receive, has_written=decision.has_written)
+
+    def _remembered(self, route: Route) -> float:
+        """Return for how many seconds a write is remembered that begins now: as long as it may take, and then some."""
+        seconds = self._settings.gateway.read_your_writes_seconds
+        return total_seconds(route) + seconds if seconds else 0.0
 
     async def _count_by_body(self, quota: Quota, exchange: Exchange, body: RequestBody, member: str) -> bytes:
         """Count what the body asks for as a whole, and return it. A body that is refused counts as a request."""
@@ -205,10 +220,11 @@ class Gateway:
         await self._count(quota._replace(cost=min(cost, quota.limit)), exchange)
         return sent
 
-    async def _count(self, quota: Quota, exchange: Exchange) -> None:
+    async def _count(self, quota: Quota, exchange: Exchange) -> Decision:
         decision = await self.parts.limiter.decide(quota)
         exchange.fields.extend(decision.headers())
         _refuse_above(decision)
+        return decision
 
     def _by_user(self, caller: Caller) -> Quota:
         return Quota(caller.counted_as, self._settings.gateway.rate_limit_per_minute, "user")

@@ -21,7 +21,7 @@ TOTAL_SECONDS = 10.0
 IDLE_SECONDS = 30.0
 TRANSFER_SECONDS = 300.0
 
-RETRIED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FAILURES = frozenset({502, 503})
 WITHOUT_LENGTH = frozenset({204, 304})
 DROPPED = frozenset(
@@ -41,6 +41,13 @@ DROPPED = frozenset(
 )
 
 
+def total_seconds(route: Route) -> float:
+    """Return how long a request that takes a route may take in all."""
+    if route.is_transfer:
+        return TRANSFER_SECONDS
+    return IDLE_SECONDS if route.does_many else TOTAL_SECONDS
+
+
 @dataclass(frozen=True, slots=True)
 class Forwarding:
     """A request as it goes on: the route that it takes and the fields that it carries."""
@@ -48,12 +55,6 @@ class Forwarding:
     route: Route
     headers: list[tuple[str, str]]
     max_body: int
-
-    @property
-    def total_seconds(self) -> float:
-        if self.route.is_transfer:
-            return TRANSFER_SECONDS
-        return IDLE_SECONDS if self.route.does_many else TOTAL_SECONDS
 
 
 class AnswerBrokenOff(Exception):
@@ -86,7 +87,7 @@ class Call:
 
     @property
     def may_be_repeated(self) -> bool:
-        safe = self.method in RETRIED_METHODS or any(name == "idempotency-key" for name, _ in self.forwarding.headers)
+        safe = self.method in SAFE_METHODS or any(name == "idempotency-key" for name, _ in self.forwarding.headers)
         return safe and self.buffered is not None
 
     @property
@@ -132,7 +133,7 @@ class Proxy:
 
     async def _call(self, scope: Scope, forwarding: Forwarding, body: RequestBody) -> Call:
         buffered = b"" if body.is_empty else await body.whole() if body.is_small else None
-        deadline = asyncio.get_running_loop().time() + forwarding.total_seconds
+        deadline = asyncio.get_running_loop().time() + total_seconds(forwarding.route)
         target = upstream_target(scope, scope["query_string"])
         return Call(scope["method"], target, forwarding, body, buffered, deadline)
 

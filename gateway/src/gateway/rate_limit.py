@@ -1,5 +1,7 @@
 """An exact sliding log in Redis: never more than the limit in any window, and never a refusal below it (R23, R24).
 
+The same call remembers who writes, and says who has written a moment ago (R41), since it is asked about every request.
+
 Decisions go to Redis in one script call at a time, with all that were asked for since the last one: under load that is
 a fraction of a call each. While Redis is slow or away, every process counts for itself with its share of the limit;
 what it has allowed by Redis within the window counts there too. The other way round it does not: what was allowed while
@@ -42,7 +44,9 @@ local now = t[1] * 1000000 + t[2]
 local entry = string.format('%.0f', now)
 local answers = {}
 for i = 1, #KEYS do
-  local key, limit, window, cost = KEYS[i], tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
+  local key, limit, window = KEYS[i], tonumber(ARGV[4 * i - 3]), tonumber(ARGV[4 * i - 2])
+  local cost, remembered = tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i])
+  local wrote = key .. ':wrote'
   local oldest = redis.call('LINDEX', key, 0)
   while oldest and tonumber(oldest) <= now - window do
     redis.call('LPOP', key)
@@ -56,13 +60,17 @@ for i = 1, #KEYS do
     end
     redis.call('PEXPIRE', key, math.ceil(window / 1000) + 1000)
     count, allowed = count + cost, 1
+    if remembered > 0 and redis.call('PTTL', wrote) < remembered then
+      redis.call('SET', wrote, '', 'PX', remembered)
+    end
   else
     wait = tonumber(redis.call('LINDEX', key, above - 1) or now) + window - now
   end
-  answers[4 * i - 3] = allowed
-  answers[4 * i - 2] = limit - count
-  answers[4 * i - 1] = tonumber(oldest or now) + window - now
-  answers[4 * i] = wait
+  answers[5 * i - 4] = allowed
+  answers[5 * i - 3] = limit - count
+  answers[5 * i - 2] = tonumber(oldest or now) + window - now
+  answers[5 * i - 1] = wait
+  answers[5 * i] = redis.call('EXISTS', wrote)
 end
 return answers
 """
@@ -72,18 +80,21 @@ class Quota(NamedTuple):
     """Who is counted: a key, a limit a window, and the name that the policy has in answers.
 
     A request takes `cost` of it at once, or nothing. With 0 it is only asked whether there is room for a request.
+    That it writes is remembered for `remembered` seconds; 0 is a request that does not.
     """
 
     key: str
     limit: int
     policy: str
     cost: int = 1
+    remembered: float = 0.0
 
 
 class Decision(NamedTuple):
     """Whether the request goes on.
 
     In seconds: `reset` is when the oldest counted request leaves the window, `wait` when a refused one has room.
+    `has_written` says of whoever is counted that a write of theirs is remembered, or that nobody can know.
     """
 
     allowed: bool
@@ -93,6 +104,7 @@ class Decision(NamedTuple):
     policy: str
     cost: int = 1
     wait: float = 0.0
+    has_written: bool = True
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the fields that every answer carries (draft-ietf-httpapi-ratelimit-headers, and the older ones)."""
@@ -214,10 +226,10 @@ class RateLimiter:
     async def _ask(self, quotas: list[Quota]) -> list[Decision]:
         window = int(self._window * 1_000_000)
         keys = [f"taskloom:limit:{quota.key}" for quota in quotas]
-        arguments = [number for quota in quotas for number in (quota.limit, window, quota.cost)]
+        arguments = [number for quota in quotas for number in _arguments(quota, window)]
         async with Patience(self._patience):
             answers = await self._script.run(keys, arguments)
-        return [_decision(quota, *answers[4 * i : 4 * i + 4]) for i, quota in enumerate(quotas)]
+        return [_decision(quota, *answers[5 * i : 5 * i + 5]) for i, quota in enumerate(quotas)]
 
     def _degrade(self, reason: str) -> None:
         self._resume_at = time.monotonic() + PAUSE_SECONDS
@@ -235,9 +247,15 @@ class RateLimiter:
         return self._local.decide(local, now=time.monotonic())
 
 
-def _decision(quota: Quota, allowed: int, remaining: int, reset: int, wait: int) -> Decision:
+def _arguments(quota: Quota, window: int) -> tuple[int, int, int, int]:
+    """Return what the script is told of one quota: its window in microseconds, and milliseconds to remember."""
+    return quota.limit, window, quota.cost, math.ceil(quota.remembered * 1000)
+
+
+def _decision(quota: Quota, allowed: int, remaining: int, reset: int, wait: int, wrote: int) -> Decision:
     """Return what an answer of the script says, in microseconds."""
-    return Decision(bool(allowed), quota.limit, remaining, reset / 1e6, quota.policy, quota.cost, wait / 1e6)
+    times = reset / 1e6, wait / 1e6
+    return Decision(bool(allowed), quota.limit, remaining, times[0], quota.policy, quota.cost, times[1], bool(wrote))
 
 
 class LocalLog:

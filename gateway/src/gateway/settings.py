@@ -103,6 +103,15 @@ class GatewaySettings(SettingsGroup):
     login_limit_per_minute: int = Field(
         default=10, ge=1, description="Logins, registrations and refreshes a minute of one address."
     )
+    read_your_writes_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=60,
+        description=(
+            "How long after a write of a user services with a replica answer that user's reads from the primary, in"
+            " seconds; 0 is not at all."
+        ),
+    )
     revocations_max_age_seconds: float = Field(
         default=60.0,
         gt=0,

@@ -18,13 +18,14 @@ class RequestContext:
     """What goes from hop to hop: `request_id` is 8 to 64 of `A-Z a-z 0-9 . _ -`; `traceparent` is W3C's.
 
     `told_address` and `told_device` are what the request says of its client, unchecked. Few requests want to know
-    that, so it is read when it is asked for.
+    that, so it is read when it is asked for. `has_written` says that its user has written a moment ago (R41).
     """
 
     request_id: str
     traceparent: str
     told_address: str | None = None
     told_device: str | None = None
+    has_written: bool = False
 
     @cached_property
     def client_address(self) -> str | None:
@@ -55,6 +56,12 @@ def current_request() -> RequestContext:
         context = RequestContext(uuid7_text(), new_traceparent())
         _current.set(context)
     return context
+
+
+def has_just_written() -> bool:
+    """Tell whether the user of the current request has written a moment ago; nobody has outside any request."""
+    context = _current.get()
+    return context is not None and context.has_written
 
 
 def valid_request_id(value: str | None) -> str | None:

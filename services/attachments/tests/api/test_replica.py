@@ -19,7 +19,7 @@ def empty_settings(postgres_url, worker_id):
 @pytest.fixture
 async def lagging_api(empty_settings, make_settings, database, storage, tasks_server, contract):
     empty = open_database(empty_settings, application_name="attachments-tests-replica")
-    split = Database(database.writer, empty.reader, database.sessions)
+    split = Database(database.writer, empty.reader, database.sessions, primary_reader=database.reader)
     app = create_app(make_settings(tasks_server[1]), database=split, storage=storage, health=Health())
     transport = httpx2.ASGITransport(app)
     async with (
@@ -48,6 +48,13 @@ async def test_r41_the_list_of_files_is_as_the_replica_has_it(lagging_api, world
     await attach()
     answer = await lagging_api.get(world.path, headers=world.headers("member"))
     assert (answer.status_code, answer.json()["data"], answer.json()["meta"]["total"]) == (200, [], 0)
+
+
+async def test_r41_who_has_just_written_sees_it_in_the_list_of_files(lagging_api, world, attach):
+    file = await attach()
+    headers = {**world.headers("member"), "x-taskloom-has-written": "1"}
+    answer = await lagging_api.get(world.path, headers=headers)
+    assert [one["id"] for one in answer.json()["data"]] == [file["id"]]
 
 
 async def test_r41_who_may_write_is_never_decided_by_the_replica(lagging_api, world, attach, tasks_api):

@@ -68,7 +68,7 @@ def serve(standby, primary_settings, settings, contract):
             try:
                 await eventually(reads_replica(database))
                 yield client, database
-                assert database.reader.pool.checkedout() == 0
+                assert database.reader.pool.checkedout() == database.primary_reader.pool.checkedout() == 0
             finally:
                 stop.set()
                 await watching
@@ -198,6 +198,25 @@ async def test_r41_every_read_with_min_cursor_is_right_over_a_replica_that_has_n
         assert {name for name in READS if stale[name] == expected[name]} == {"workspaces"}
         assert (stale["read"], stale["list"], expected["history"] > stale["history"]) == ("zebra a", ["zebra a"], True)
         assert database.replica.is_used
+
+
+async def test_r41_who_has_just_written_reads_that_over_a_replica_that_has_nothing_new(serve, standby, user):
+    async with serve() as (api, database):
+        headers = user()
+        task = (await made(api, "/tasks", {"title": "zebra a"}, headers)).json()["data"]
+        await standby.catch_up()
+        await standby.pause()
+        await change_everything(api, task, headers)
+        told = {**headers, "x-taskloom-has-written": "1"}
+        for name, (path, shown) in READS.items():
+            where = f"/api/v1{path.format(**task)}"
+            own, others = await api.get(where, headers=told), await api.get(where, headers=headers)
+            assert own.status_code == 200, (name, own.text)
+            assert name == "workspaces" or shown(own.json()["data"]) != shown(others.json()["data"]), name
+        assert await titles(api, "/tasks?sort=created_at", told) == ["zebra b", "zebra c"]
+        assert database.replica.is_used
+        # Bound to the caller there, too.
+        assert await titles(api, "/tasks", {**user(), "x-taskloom-has-written": "1"}) == []
 
 
 async def test_r41_the_feed_never_goes_back_behind_a_position(serve, standby, user):

@@ -111,10 +111,10 @@ def _told(kind: type[DBAPIError], error: Exception, driver: Any) -> DBAPIError:
 @asynccontextmanager
 async def reading_directly(database: Database, bound: Bound | AsItIs | None) -> AsyncIterator[DirectReader]:
     """Give a connection that reads, bound for the block as chassis.db.row_security.reading binds it."""
-    token = wanted_binding.set(bound)
+    token, reader = wanted_binding.set(bound), database.reader_of_request
     try:
-        pooled = await database.reader.raw_connection()
-    except database.reader.dialect.loaded_dbapi.Error as error:
+        pooled = await reader.raw_connection()
+    except reader.dialect.loaded_dbapi.Error as error:
         # A server that ends as it is connected to, which a connection of SQLAlchemy's tells so.
         raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True) from error
     finally:

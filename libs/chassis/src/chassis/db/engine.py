@@ -13,6 +13,7 @@ from sqlalchemy.exc import InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from chassis.context import has_just_written
 from chassis.db.beginning import BeginningConnection, forget_beginning
 from chassis.db.binding import bind_when_taken
 from chassis.db.failures import lost
@@ -37,17 +38,26 @@ class Database:
     """The engines of one process and the factory of its writing sessions.
 
     `primary` is the writer's server, for statements that stand alone: reads that a lagging replica must not answer.
+    Where there is a `replica` that the `reader` may lead to, `primary_reader` reads the primary as that would.
     """
 
     writer: AsyncEngine
     reader: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     replica: Replica | None = None
+    primary_reader: AsyncEngine | None = None
     primary: AsyncEngine = field(init=False)
 
     def __post_init__(self) -> None:
         # Made once: to make one takes longer than most of what it is asked.
         object.__setattr__(self, "primary", self.writer.execution_options(isolation_level="AUTOCOMMIT"))
+
+    @property
+    def reader_of_request(self) -> AsyncEngine:
+        """The reader of the current request, which for a user who has written a moment ago is the primary's (R41)."""
+        if self.primary_reader is not None and has_just_written():
+            return self.primary_reader
+        return self.reader
 
     @property
     def reported(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -65,6 +75,8 @@ class Database:
         """Close every pooled connection."""
         await self.writer.dispose()
         await self.reader.dispose()
+        if self.primary_reader is not None:
+            await self.primary_reader.dispose()
         if self.replica is not None:
             await self.replica.close()
 
@@ -79,7 +91,17 @@ def open_database(settings: DatabaseSettings, *, application_name: str) -> Datab
     writer = _engine(
         settings.url.get_secret_value(), settings, application_name, pool_timeout=settings.write_wait_seconds
     )
-    reader = _engine(
+    reader, replica = _reader(settings, application_name), _replica(settings, application_name)
+    primary_reader = None
+    if replica is not None:
+        replica.serve(reader)
+        primary_reader = _bound_when_taken(_reader(settings, application_name))
+    sessions = async_sessionmaker(writer, expire_on_commit=False, autoflush=False)
+    return Database(writer, _bound_when_taken(reader), sessions, replica, primary_reader)
+
+
+def _reader(settings: DatabaseSettings, application_name: str) -> AsyncEngine:
+    return _engine(
         settings.url.get_secret_value(),
         settings,
         application_name,
@@ -89,12 +111,12 @@ def open_database(settings: DatabaseSettings, *, application_name: str) -> Datab
         isolation_level="AUTOCOMMIT",
         pool_reset_on_return=None,
     )
-    replica = _replica(settings, application_name)
-    if replica is not None:
-        replica.serve(reader)
+
+
+def _bound_when_taken(reader: AsyncEngine) -> AsyncEngine:
+    """Have each connection bound when it is taken: last of all that happens then, as it may be replaced before."""
     event.listen(reader.sync_engine, "checkout", bind_when_taken)
-    sessions = async_sessionmaker(writer, expire_on_commit=False, autoflush=False)
-    return Database(writer, reader, sessions, replica)
+    return reader
 
 
 def _replica(settings: DatabaseSettings, application_name: str) -> Replica | None:

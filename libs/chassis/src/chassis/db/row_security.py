@@ -51,7 +51,7 @@ async def reading(database: Database, bound: Bound | None) -> AsyncIterator[Asyn
     """Give a connection that reads, bound for the block, also should it have to connect again; None is the owner."""
     token = wanted_binding.set(bound)
     try:
-        async with database.reader.connect() as connection:
+        async with database.reader_of_request.connect() as connection:
             yield connection
     finally:
         wanted_binding.reset(token)

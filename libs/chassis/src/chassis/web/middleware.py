@@ -37,6 +37,8 @@ SECURITY_HEADERS = (
 )
 SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 OURS = frozenset({b"x-request-id", b"server-timing"})
+HAS_WRITTEN = b"x-taskloom-has-written"
+"""What the gateway says of a request whose user has written a moment ago."""
 EXCHANGE = "taskloom.exchange"
 """Where the scope of an HTTP request has its sending side, as long as it is served."""
 
@@ -54,7 +56,9 @@ def context_from(fields: Fields) -> RequestContext:
     request_id = valid_request_id(_text(given.get(b"x-request-id"))) or uuid7_text()
     traceparent = traceparent_of_span() or valid_traceparent(_text(given.get(b"traceparent"))) or new_traceparent()
     address, device = _text(given.get(b"x-client-address")), _text(given.get(b"user-agent"))
-    return RequestContext(request_id, traceparent, told_address=address, told_device=device)
+    return RequestContext(
+        request_id, traceparent, told_address=address, told_device=device, has_written=HAS_WRITTEN in given
+    )
 
 
 def _text(value: bytes | None) -> str | None:
