@@ -8,6 +8,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
+from chassis.context import RequestContext, bind_request
 from chassis.db.binding import AS_IT_IS
 from chassis.db.direct import BINDS_ITSELF, reading_directly
 from chassis.db.engine import open_database
@@ -15,6 +16,7 @@ from chassis.db.migrations import upgrade
 from chassis.db.row_security import reading
 from chassis.identity import Principal
 from chassis.ids import uuid7
+from chassis.telemetry.tracing import new_traceparent
 from chassis.web.health import Health
 from pydantic import SecretStr
 from sqlalchemy import event, func, select, text
@@ -312,16 +314,18 @@ async def test_r41_a_membership_that_the_replica_lacks_is_found_at_the_primary(s
         assert (found.status_code, found.json()["data"]["title"]) == (200, "a")
 
 
-async def test_r36_the_replica_shows_rows_to_their_readers_alone(serve, standby, someone):
+@pytest.mark.parametrize("has_written", [False, True])
+async def test_r36_either_server_shows_rows_to_their_readers_alone(serve, standby, someone, has_written):
     async with serve() as (api, database):
         (one_id, one), (two_id, two) = someone(), someone()
         await made(api, "/tasks", {"title": "a"}, one)
         path = (await made(api, "/tasks", {"title": "b"}, two)).headers["location"]
         await standby.catch_up()
+        bind_request(RequestContext("request-1", new_traceparent(), has_written=has_written))
         for caller_id, title in ((one_id, "a"), (two_id, "b")) * 5:
             async with reading(database, ROW_SECURITY.of(caller_id)) as connection:
                 found = (await connection.execute(text("SELECT pg_is_in_recovery(), title FROM tasks.task"))).all()
-            assert [tuple(row) for row in found] == [(True, title)]
+            assert [tuple(row) for row in found] == [(not has_written, title)]
         async with reading(database, ROW_SECURITY.of(None)) as connection:
             assert (await connection.execute(text("SELECT count(*) FROM tasks.task"))).scalar_one() == 0
         assert (await api.get(path, headers=one)).status_code == 404
