@@ -11,7 +11,6 @@ PYTHON ?= python3
 SERVICES := auth tasks notifications attachments
 ARGS ?=
 
-export UV_LINK_MODE ?= copy
 # Our own modules are compiled once, and not again by each of the many processes that import them.
 unexport PYTHONDONTWRITEBYTECODE
 # Where the home can't be written, or there is none, the cache is here.
@@ -44,21 +43,31 @@ test: install ## Run all tests (make test ARGS="-k cursor")
 	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-%: install ## Run the tests of one service alone, in an environment that has only its own packages
-	@$(UV) run --frozen --isolated --package $*-service --group dev python -m pytest services/$* -n 2 --dist loadfile $(ARGS)
+	@$(UV) run --quiet --frozen --isolated --package $*-service --group dev python -m pytest services/$* -n 2 --dist loadfile $(ARGS)
 
 test-gateway: install ## Run the gateway's tests alone, likewise
-	@$(UV) run --frozen --isolated --package gateway --group dev python -m pytest gateway -n 2 --dist loadfile $(ARGS)
+	@$(UV) run --quiet --frozen --isolated --package gateway --group dev python -m pytest gateway -n 2 --dist loadfile $(ARGS)
 
 test-alone: $(SERVICES:%=test-%) test-gateway ## Run the tests of each service and of the gateway alone, one after the other
 
-lint: install ## Check style, types, imports, spelling, contracts and migrations
+lint: lint-style lint-types lint-layers lint-contracts lint-migrations ## Check style, types, imports, spelling, contracts and migrations
+
+lint-style: install
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --check --quiet .
-	@.venv/bin/mypy
-	@.venv/bin/lint-imports --no-cache
 	@.venv/bin/codespell
+
+lint-types: install
+	@.venv/bin/mypy
+
+lint-layers: install
+	@.venv/bin/lint-imports --no-cache
 	@! grep -rniE '\b(assignee|attachment|notification)s?\b' libs/chassis/src --include='*.py' || { echo 'The chassis knows no domain word.'; exit 1; }
+
+lint-contracts: install
 	@.venv/bin/taskloom contracts --check
+
+lint-migrations: install
 	@.venv/bin/python -m testkit.migrations $(SERVICES:%=services/%)
 
 format: install ## Format the code and mend what can be mended by itself
@@ -99,4 +108,4 @@ bench-sockets: install ## Measure ten thousand WebSockets: time to connect, memo
 clean: ## Delete the virtual environment and caches (data in .taskloom/data stays)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help install run test test-gateway test-alone lint format contracts previous-statements e2e e2e-compose chaos bench bench-connections bench-logins bench-many bench-sockets clean
+.PHONY: help install run test test-gateway test-alone lint lint-style lint-types lint-layers lint-contracts lint-migrations format contracts previous-statements e2e e2e-compose chaos bench bench-connections bench-logins bench-many bench-sockets clean
