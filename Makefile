@@ -48,7 +48,7 @@ test-%: install ## Run the tests of one service alone, in an environment that ha
 test-gateway: install ## Run the gateway's tests alone, likewise
 	@$(UV) run --quiet --frozen --isolated --package gateway --group dev python -m pytest gateway -n 2 --dist loadfile $(ARGS)
 
-test-alone: $(SERVICES:%=test-%) test-gateway ## Run the tests of each service and of the gateway alone, one after the other
+test-alone: $(SERVICES:%=test-%) test-gateway ## Run the tests of each service and of the gateway alone
 
 lint: lint-style lint-types lint-layers lint-contracts lint-migrations ## Check style, types, imports, spelling, contracts and migrations
 

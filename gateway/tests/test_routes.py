@@ -81,6 +81,19 @@ def test_only_uploads_may_be_large(public_operations):
     assert large == {"/api/v1/tasks/{task_id}/attachments", "/api/v1/imports"}
 
 
+def test_r41_what_is_posted_only_to_read_is_no_write(contracts_folder):
+    """Whatever writes takes an idempotency key, so that it can be repeated."""
+    table, posts = RoutingTable(), {}
+    for name in ("tasks", "attachments"):
+        document = json.loads((contracts_folder / f"{name}.openapi.json").read_text())
+        for path, item in document["paths"].items():
+            if "post" in item and not path.startswith("/internal"):
+                fields = {one.get("name", "").lower() for one in item["post"].get("parameters", [])}
+                posts[path] = "idempotency-key" in fields
+    assert len(posts) > 30
+    assert {path: table.find(filled(path)).changes_by("POST") for path in posts} == posts
+
+
 @pytest.mark.parametrize(
     "path",
     [

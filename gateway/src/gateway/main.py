@@ -7,7 +7,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import structlog
-from chassis.context import RequestContext
+from chassis.context import HAS_WRITTEN, RequestContext
 from chassis.errors import AppError, ErrorKind, InternalError, RateLimited
 from chassis.process import Protocols
 from chassis.telemetry.tracing import request_span
@@ -33,10 +33,10 @@ from gateway.exchange import (
     client_traceparent,
 )
 from gateway.http_protocol import GONE, REFUSAL, Connections, EdgeProtocol
-from gateway.proxy import SAFE_METHODS, AnswerBrokenOff, Forwarding, total_seconds
+from gateway.proxy import AnswerBrokenOff, Forwarding, total_seconds
 from gateway.rate_limit import Decision, Quota
 from gateway.request_body import RequestBody, replayed
-from gateway.routes import Route, RoutingTable
+from gateway.routes import WITH_REPLICAS, Route, RoutingTable
 from gateway.settings import Settings
 from gateway.socket_protocol import EdgeSocket
 from gateway.upstream_socket import Refused
@@ -46,8 +46,6 @@ log = structlog.get_logger()
 HEALTH_PATHS = frozenset({"/livez", "/readyz"})
 CLIENT_GONE = 499
 """Never sent: for the log and the metrics."""
-HAS_WRITTEN = ("x-taskloom-has-written", "1")
-"""What services are told of a user who has written a moment ago (R41)."""
 
 
 class Admitted(NamedTuple):
@@ -158,7 +156,7 @@ class Gateway:
             return
         forwarding = self._forwarding(route, head, admitted.caller, context)
         if admitted.has_written:
-            forwarding.headers.append(HAS_WRITTEN)
+            forwarding.headers.append((HAS_WRITTEN, "1"))
         await self.parts.proxy.forward(scope, admitted.receive, exchange.send, forwarding)
 
     async def _read_head(self, scope: Scope, exchange: Exchange) -> Head:
@@ -188,24 +186,34 @@ class Gateway:
         except AppError:
             await self._count(self._by_address(head.client), exchange)
             raise
-        quota = self._by_user(caller)
-        if scope["method"] not in SAFE_METHODS:
-            quota = quota._replace(remembered=self._remembered(route))
-        if route.cost_by is not None and scope["method"] == "POST":
-            body = RequestBody(scope, receive, self._settings.gateway.max_body_bytes)
-            return Admitted(caller, replayed(await self._count_by_body(quota, exchange, body, route.cost_by)))
-        decision = await self._count(quota, exchange)
-        return Admitted(caller, receive, has_written=decision.has_written)
+        if route.changes_by(scope["method"]):
+            return Admitted(caller, await self._count_write(route, caller, exchange, scope, receive))
+        decision = await self._count(self._by_user(caller), exchange)
+        return Admitted(caller, receive, has_written=decision.has_written and self._tells_of_writes(route))
 
-    def _remembered(self, route: Route) -> float:
+    def _tells_of_writes(self, route: Route) -> bool:
+        return route.upstream in WITH_REPLICAS and self._settings.gateway.read_your_writes_seconds > 0
+
+    async def _count_write(
+        self, route: Route, caller: Caller, exchange: Exchange, scope: Scope, receive: Receive
+    ) -> Receive:
+        """Count a request that is remembered of its user, and return what gives its body from then on."""
+        body = RequestBody(scope, receive, self._settings.gateway.max_body_bytes)
+        quota = self._by_user(caller)._replace(remembered=self._remembered(route, body))
+        if route.cost_by is not None and scope["method"] == "POST":
+            return replayed(await self._count_by_body(quota, exchange, body, route.cost_by))
+        await self._count(quota, exchange)
+        return receive
+
+    def _remembered(self, route: Route, body: RequestBody) -> float:
         """Return for how many seconds a write is remembered that begins now: as long as it may take, and then some."""
         seconds = self._settings.gateway.read_your_writes_seconds
-        return total_seconds(route) + seconds if seconds else 0.0
+        return body.ahead_seconds + total_seconds(route) + seconds if seconds else 0.0
 
     async def _count_by_body(self, quota: Quota, exchange: Exchange, body: RequestBody, member: str) -> bytes:
         """Count what the body asks for as a whole, and return it. A body that is refused counts as a request."""
         # Who has no place left gets no large body read.
-        room = await self.parts.limiter.decide(quota._replace(cost=0))
+        room = await self.parts.limiter.decide(quota._replace(cost=0, remembered=0.0))
         if not room.allowed:
             exchange.fields.extend(room.headers())
             _refuse_above(room)

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.breaker import Breaker, RetryBudget
 from gateway.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
 from gateway.request_body import SMALL, BodyRefused, RequestBody, body_timeout
-from gateway.routes import Route
+from gateway.routes import SAFE_METHODS, Route
 from gateway.upstream_connection import Dropped, NotConnected, Question, Reply, ServiceTrouble
 from gateway.upstream_http import ServiceClient
 
@@ -21,7 +21,6 @@ TOTAL_SECONDS = 10.0
 IDLE_SECONDS = 30.0
 TRANSFER_SECONDS = 300.0
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FAILURES = frozenset({502, 503})
 WITHOUT_LENGTH = frozenset({204, 304})
 DROPPED = frozenset(

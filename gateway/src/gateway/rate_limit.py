@@ -6,7 +6,7 @@ Decisions go to Redis in one script call at a time, with all that were asked for
 a fraction of a call each. While Redis is slow or away, every process counts for itself with its share of the limit;
 what it has allowed by Redis within the window counts there too. The other way round it does not: what was allowed while
 Redis was away is never told to Redis, so that for one window after an outage a user may have those requests on top of
-the limit.
+the limit. Who has written meanwhile is told, with the next request that a process counts there.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from prometheus_client import Counter, Gauge
 from redis.exceptions import RedisError
 
 from gateway.limit_script import HeldScript
+from gateway.own_writes import UntoldWrites
 from gateway.patience import Patience
 
 log = structlog.get_logger()
@@ -34,6 +35,7 @@ WINDOW_SECONDS = 60
 REDIS_SECONDS = 0.05
 PAUSE_SECONDS = 1.0
 LOCAL_KEYS = 50_000
+NO_LIMIT = 1_000_000_000
 MOST_AT_ONCE = 250
 """What one script call counts, unless it is one decision: Redis does nothing else meanwhile, some 10 us for each."""
 TROUBLE = (RedisError, OSError, TimeoutError)
@@ -80,7 +82,7 @@ class Quota(NamedTuple):
     """Who is counted: a key, a limit a window, and the name that the policy has in answers.
 
     A request takes `cost` of it at once, or nothing. With 0 it is only asked whether there is room for a request.
-    That it writes is remembered for `remembered` seconds; 0 is a request that does not.
+    With room, that it writes is remembered for `remembered` seconds; 0 is a request that does not.
     """
 
     key: str
@@ -148,6 +150,7 @@ class RateLimiter:
         self._window = window_seconds
         self._waiting: list[tuple[Quota, asyncio.Future[Decision]]] = []
         self._local = LocalLog(window_seconds)
+        self._untold = UntoldWrites()
         self._resume_at = 0.0
         self._told_degraded: bool | None = None
         """What the gauge was set to last."""
@@ -225,11 +228,22 @@ class RateLimiter:
 
     async def _ask(self, quotas: list[Quota]) -> list[Decision]:
         window = int(self._window * 1_000_000)
-        keys = [f"taskloom:limit:{quota.key}" for quota in quotas]
-        arguments = [number for quota in quotas for number in _arguments(quota, window)]
+        told = self._to_be_told()
+        asked = [*told, *quotas]
+        keys = [f"taskloom:limit:{quota.key}" for quota in asked]
+        arguments = [number for quota in asked for number in _arguments(quota, window)]
         async with Patience(self._patience):
             answers = await self._script.run(keys, arguments)
-        return [_decision(quota, *answers[5 * i : 5 * i + 5]) for i, quota in enumerate(quotas)]
+        decisions = [_decision(quota, *answers[5 * i : 5 * i + 5]) for i, quota in enumerate(asked)]
+        self._untold.forget([quota.key for quota in told])
+        return decisions[len(told) :]
+
+    def _to_be_told(self) -> list[Quota]:
+        """Return what has Redis remember who has written while it was away, and takes nothing of their quotas."""
+        if not self._untold:
+            return []
+        rest = self._untold.rest(now=time.monotonic(), most=MOST_AT_ONCE)
+        return [Quota(key, NO_LIMIT, "untold", cost=0, remembered=seconds) for key, seconds in rest]
 
     def _degrade(self, reason: str) -> None:
         self._resume_at = time.monotonic() + PAUSE_SECONDS
@@ -243,8 +257,11 @@ class RateLimiter:
 
     def _decide_locally(self, quota: Quota) -> Decision:
         share = math.ceil(quota.limit / self._workers)
-        local = Quota(quota.key, share, f"{quota.policy}-degraded", quota.cost)
-        return self._local.decide(local, now=time.monotonic())
+        local, now = Quota(quota.key, share, f"{quota.policy}-degraded", quota.cost), time.monotonic()
+        decision = self._local.decide(local, now=now)
+        if decision.allowed and quota.remembered:
+            self._untold.note(quota.key, until=now + quota.remembered)
+        return decision
 
 
 def _arguments(quota: Quota, window: int) -> tuple[int, int, int, int]:
@@ -254,8 +271,16 @@ def _arguments(quota: Quota, window: int) -> tuple[int, int, int, int]:
 
 def _decision(quota: Quota, allowed: int, remaining: int, reset: int, wait: int, wrote: int) -> Decision:
     """Return what an answer of the script says, in microseconds."""
-    times = reset / 1e6, wait / 1e6
-    return Decision(bool(allowed), quota.limit, remaining, times[0], quota.policy, quota.cost, times[1], bool(wrote))
+    return Decision(
+        allowed=bool(allowed),
+        limit=quota.limit,
+        remaining=remaining,
+        reset=reset / 1e6,
+        policy=quota.policy,
+        cost=quota.cost,
+        wait=wait / 1e6,
+        has_written=bool(wrote),
+    )
 
 
 class LocalLog:

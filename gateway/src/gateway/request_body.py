@@ -37,6 +37,11 @@ class RequestBody:
         self.refusal: AppError | None = None
         self._more = True
 
+    @property
+    def ahead_seconds(self) -> float:
+        """How long it may take to come, as far as it is read before anything is asked of a service."""
+        return 0.0 if self.is_empty or not self.is_small else self._grace + (self._declared or 0) / MIN_BYTES_PER_SECOND
+
     def check_declared_length(self) -> None:
         """Raise PayloadTooLarge for a body that says itself that it is too large."""
         if self._declared is not None and self._declared > self._limit:

@@ -7,6 +7,9 @@ from typing import Literal
 Upstream = Literal["auth", "tasks", "notifications", "attachments", "gateway"]
 Access = Literal["public", "login", "user"]
 """`public` and `login` need no token; `login` has the stricter limit per address."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+WITH_REPLICAS = frozenset({"tasks", "attachments"})
+"""Services whose reads a replica may answer."""
 RESOURCE = 3
 """Which segment of a path of the API names the resource."""
 
@@ -17,7 +20,8 @@ class Route:
 
     `upload` allows large bodies, and `file` says that what goes either way may be a whole workspace. `cost_by` is the
     member of a POST's body that tells how many things are to be done; with `many` these may be many, whatever it says.
-    A `stream` is an answer without an end to a GET, and takes a ticket as a WebSocket does.
+    A `stream` is an answer without an end to a GET, and takes a ticket as a WebSocket does. What is posted to a route
+    that `only_reads` changes nothing.
     """
 
     template: str
@@ -28,6 +32,11 @@ class Route:
     cost_by: str | None = None
     many: bool = False
     stream: bool = False
+    only_reads: bool = False
+
+    def changes_by(self, method: str) -> bool:
+        """Tell whether a request by a method may change what a replica shows later (R41)."""
+        return self.upstream in WITH_REPLICAS and method not in SAFE_METHODS and not self.only_reads
 
     @cached_property
     def is_transfer(self) -> bool:
@@ -73,6 +82,7 @@ ROUTES = (
     Route("/api/v1/tasks", "tasks"),
     Route("/api/v1/tasks/bulk", "tasks", cost_by="operations"),
     Route("/api/v1/tasks/bulk/by-filter", "tasks", cost_by="expected_count"),
+    Route("/api/v1/tasks/search", "tasks", only_reads=True),
     Route("/api/v1/tasks/*", "tasks"),
     Route("/api/v1/trash", "tasks"),
     Route("/api/v1/projects", "tasks"),
@@ -90,7 +100,7 @@ ROUTES = (
     Route("/api/v1/search", "tasks"),
     Route("/api/v1/changes", "tasks"),
     Route("/api/v1/sync", "tasks", cost_by="operations"),
-    Route("/api/v1/sync/snapshot", "tasks"),
+    Route("/api/v1/sync/snapshot", "tasks", only_reads=True),
     Route("/api/v1/operations/{}/undo", "tasks", many=True),
     Route("/api/v1/exports", "tasks"),
     Route("/api/v1/exports/{}", "tasks"),
@@ -101,7 +111,7 @@ ROUTES = (
     Route("/api/v1/invitations/link", "tasks", "login"),
     Route("/api/v1/invitations/accept", "tasks"),
     Route("/api/v1/invitations/decline", "tasks"),
-    Route("/api/v1/authz/check", "tasks"),
+    Route("/api/v1/authz/check", "tasks", only_reads=True),
     Route("/api/v1/meta/permissions", "tasks"),
     Route("/api/v1/meta/tasks/fields", "tasks"),
     Route("/api/v1/chat-connections", "notifications"),

@@ -104,12 +104,12 @@ class GatewaySettings(SettingsGroup):
         default=10, ge=1, description="Logins, registrations and refreshes a minute of one address."
     )
     read_your_writes_seconds: float = Field(
-        default=5.0,
+        default=7.0,
         ge=0,
-        le=60,
+        le=4000,
         description=(
             "How long after a write of a user services with a replica answer that user's reads from the primary, in"
-            " seconds; 0 is not at all."
+            " seconds: more than DATABASE_REPLICA_MAX_LAG_SECONDS and one. 0 is not at all."
         ),
     )
     revocations_max_age_seconds: float = Field(

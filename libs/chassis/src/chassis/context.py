@@ -10,6 +10,8 @@ from chassis.ids import uuid7_text
 from chassis.telemetry.tracing import new_traceparent
 from chassis.text import printable
 
+HAS_WRITTEN = "x-taskloom-has-written"
+"""The field by which the gateway says that the user of a request has written a moment ago."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 

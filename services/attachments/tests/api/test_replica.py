@@ -1,5 +1,7 @@
 """Files over a replica to which nothing has come yet (R41)."""
 
+from contextlib import asynccontextmanager
+
 import httpx2
 import pytest
 from attachments_service.db import ROOT
@@ -17,17 +19,34 @@ def empty_settings(postgres_url, worker_id):
 
 
 @pytest.fixture
-async def lagging_api(empty_settings, make_settings, database, storage, tasks_server, contract):
-    empty = open_database(empty_settings, application_name="attachments-tests-replica")
-    split = Database(database.writer, empty.reader, database.sessions, primary_reader=database.reader)
-    app = create_app(make_settings(tasks_server[1]), database=split, storage=storage, health=Health())
-    transport = httpx2.ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        contract_client(contract, transport=transport, base_url="http://attachments") as client,
-    ):
+async def empty(empty_settings):
+    found = open_database(empty_settings, application_name="attachments-tests-replica")
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+def serve(make_settings, storage, tasks_server, contract):
+    """Serves over a primary and over what its replica has."""
+
+    @asynccontextmanager
+    async def serve(primary, replica):
+        split = Database(primary.writer, replica.reader, primary.sessions, primary_reader=primary.reader)
+        app = create_app(make_settings(tasks_server[1]), database=split, storage=storage, health=Health())
+        transport = httpx2.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            contract_client(contract, transport=transport, base_url="http://attachments") as client,
+        ):
+            yield client
+
+    return serve
+
+
+@pytest.fixture
+async def lagging_api(serve, database, empty):
+    async with serve(database, empty) as client:
         yield client
-    await empty.close()
 
 
 async def test_r41_a_file_is_there_for_who_has_just_brought_it(lagging_api, world, tasks_api):
@@ -55,6 +74,16 @@ async def test_r41_who_has_just_written_sees_it_in_the_list_of_files(lagging_api
     headers = {**world.headers("member"), "x-taskloom-has-written": "1"}
     answer = await lagging_api.get(world.path, headers=headers)
     assert [one["id"] for one in answer.json()["data"]] == [file["id"]]
+
+
+async def test_r41_who_has_just_deleted_a_file_does_not_find_it(serve, database, empty, world, attach):
+    """Here the replica has what the primary, which is empty, has no more."""
+    file = await attach()
+    path, headers = f"/api/v1/attachments/{file['id']}", world.headers("member")
+    own = {**headers, "x-taskloom-has-written": "1"}
+    async with serve(empty, database) as api:
+        assert [(await api.get(path, headers=one)).status_code for one in (headers, own)] == [200, 404]
+        assert (await api.get(f"{path}/content", headers=own)).status_code == 404
 
 
 async def test_r41_who_may_write_is_never_decided_by_the_replica(lagging_api, world, attach, tasks_api):

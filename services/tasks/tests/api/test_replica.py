@@ -149,6 +149,25 @@ READS = {
 }
 
 
+CHANGED = {
+    "read": "zebra b",
+    "read_by_key": "zebra b",
+    "list": ["zebra b", "zebra c"],
+    "list_of_project": ["zebra b", "zebra c"],
+    "filter": ["zebra b"],
+    "search": ["zebra b", "zebra c"],
+    "count": [2],
+    "comments": ["a comment"],
+    "checklist": ["an item"],
+    "starred": ["zebra b"],
+    "projects": 2,
+    "labels": ["a label"],
+    "workspaces": 1,
+    "trash": 1,
+}
+"""What these show after `change_everything`; how long a history is then, is its own affair."""
+
+
 async def change_everything(api, task, headers):
     """Do one of everything that is read above; return the cursor of the last of it."""
     path = f"/tasks/{task['id']}"
@@ -179,26 +198,11 @@ async def test_r41_every_read_with_min_cursor_is_right_over_a_replica_that_has_n
             old, asked = await api.get(where, headers=headers), await api.get(where, headers=new)
             assert (old.status_code, asked.status_code) == (200, 200), (name, old.text, asked.text)
             stale[name], expected[name] = told(old.json()["data"]), told(asked.json()["data"])
-        assert expected == {
-            "read": "zebra b",
-            "read_by_key": "zebra b",
-            "list": ["zebra b", "zebra c"],
-            "list_of_project": ["zebra b", "zebra c"],
-            "filter": ["zebra b"],
-            "search": ["zebra b", "zebra c"],
-            "count": [2],
-            "history": expected["history"],
-            "comments": ["a comment"],
-            "checklist": ["an item"],
-            "starred": ["zebra b"],
-            "projects": 2,
-            "labels": ["a label"],
-            "workspaces": 1,
-            "trash": 1,
-        }
+        assert expected["history"] > stale["history"]
+        assert expected == {**CHANGED, "history": expected["history"]}
         # What nothing is asked of is as the replica has it: they were its answers, and are the primary's now.
         assert {name for name in READS if stale[name] == expected[name]} == {"workspaces"}
-        assert (stale["read"], stale["list"], expected["history"] > stale["history"]) == ("zebra a", ["zebra a"], True)
+        assert (stale["read"], stale["list"]) == ("zebra a", ["zebra a"])
         assert database.replica.is_used
 
 
@@ -209,13 +213,15 @@ async def test_r41_who_has_just_written_reads_that_over_a_replica_that_has_nothi
         await standby.catch_up()
         await standby.pause()
         await change_everything(api, task, headers)
-        told = {**headers, "x-taskloom-has-written": "1"}
+        own, others = {}, {}
         for name, (path, shown) in READS.items():
-            where = f"/api/v1{path.format(**task)}"
-            own, others = await api.get(where, headers=told), await api.get(where, headers=headers)
-            assert own.status_code == 200, (name, own.text)
-            assert name == "workspaces" or shown(own.json()["data"]) != shown(others.json()["data"]), name
-        assert await titles(api, "/tasks?sort=created_at", told) == ["zebra b", "zebra c"]
+            for found, more in ((own, {"x-taskloom-has-written": "1"}), (others, {})):
+                answer = await api.get(f"/api/v1{path.format(**task)}", headers={**headers, **more})
+                assert answer.status_code == 200, (name, answer.text)
+                found[name] = shown(answer.json()["data"])
+        assert own["history"] > others["history"]
+        assert own == {**CHANGED, "history": own["history"]}
+        assert (others["read"], others["list"]) == ("zebra a", ["zebra a"])
         assert database.replica.is_used
         # Bound to the caller there, too.
         assert await titles(api, "/tasks", {**user(), "x-taskloom-has-written": "1"}) == []

@@ -9,7 +9,7 @@ from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.context import RequestContext, bind_request, valid_request_id
+from chassis.context import HAS_WRITTEN, RequestContext, bind_request, valid_request_id
 from chassis.errors import InternalError
 from chassis.ids import uuid7_text
 from chassis.telemetry.logs import REQUEST_LINES, bind_ids
@@ -37,8 +37,7 @@ SECURITY_HEADERS = (
 )
 SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 OURS = frozenset({b"x-request-id", b"server-timing"})
-HAS_WRITTEN = b"x-taskloom-has-written"
-"""What the gateway says of a request whose user has written a moment ago."""
+HAS_WRITTEN_FIELD = HAS_WRITTEN.encode()
 EXCHANGE = "taskloom.exchange"
 """Where the scope of an HTTP request has its sending side, as long as it is served."""
 
@@ -57,7 +56,7 @@ def context_from(fields: Fields) -> RequestContext:
     traceparent = traceparent_of_span() or valid_traceparent(_text(given.get(b"traceparent"))) or new_traceparent()
     address, device = _text(given.get(b"x-client-address")), _text(given.get(b"user-agent"))
     return RequestContext(
-        request_id, traceparent, told_address=address, told_device=device, has_written=HAS_WRITTEN in given
+        request_id, traceparent, told_address=address, told_device=device, has_written=HAS_WRITTEN_FIELD in given
     )
 
 

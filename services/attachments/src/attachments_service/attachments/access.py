@@ -49,10 +49,10 @@ async def editable_task(access: Annotated[TaskAccess, Depends(visible_task)]) ->
 async def visible_attachment(request: Request, attachment_id: AttachmentId, caller: CurrentPrincipal) -> Found:
     """Return a file that the caller may see. Raises AttachmentNotFound.
 
-    Files do not change, so a replica that has it is right; one that does not may only lag.
+    Files do not change, so a replica that has it is right, unless it is gone; one that does not have it may only lag.
     """
     database: Database = request.app.state.database
-    row = await _find(database.reader, attachment_id) or await _find(database.primary, attachment_id)
+    row = await _find(database.reader_of_request, attachment_id) or await _find(database.primary, attachment_id)
     return await _seen(request, row, caller)
 
 
