@@ -183,7 +183,10 @@ async def test_docs_page_and_its_assets_are_ours(api):
         assert not EXTERNAL.search((STATIC / own).read_text())
 
 
-@pytest.mark.parametrize("name", ["docs.html", "swagger-ui.LICENSE", "nothing.js", ".js", "x%00.js", "__init__.py"])
+NO_ASSETS = ("docs.html", "swagger-ui.LICENSE", "nothing.js", ".js", "x%00.js", "__init__.py", f"{'a' * 300}.js")
+
+
+@pytest.mark.parametrize("name", NO_ASSETS)
 async def test_docs_asset_that_is_none_404(api, is_refused, name):
     answer = await api.get(f"/docs/{name}")
     is_refused(answer, *((400, "MALFORMED_PATH") if "%00" in name else (404, "ROUTE_NOT_FOUND")))
