@@ -11,6 +11,7 @@ from chassis.web.validation import CODES
 from gateway.api import STATIC, own_document
 from gateway.documents import merge_documents
 from openapi_spec_validator import validate
+from structlog.testing import capture_logs
 from testkit.contract import Contract
 from testkit.explained import unexplained
 from testkit.waiting import eventually
@@ -142,6 +143,27 @@ async def test_last_good_document_outlives_an_outage(start, services, documented
         assert (await api.get("/openapi.json")).json() == whole
 
 
+@pytest.fixture
+def unmergeable(services):
+    """A service publishes a code that can be put in order with no other."""
+    kept = services.tasks.document
+    services.tasks.document = {"paths": {}, "x-error-codes": [{"code": 1}]}
+    yield
+    services.tasks.document = kept
+
+
+async def test_r27_a_crash_of_what_is_the_gateways_own_is_told_once_and_answered_in_the_envelope(
+    start, unmergeable, is_refused
+):
+    async with start() as gateway, gateway.client() as api:
+        with capture_logs() as logs:
+            answer = await api.get("/api/v1/meta/errors", headers={"x-request-id": "my-request-1"})
+    is_refused(answer, 500, "INTERNAL_ERROR")
+    assert answer.headers["x-request-id"] == "my-request-1"
+    mine = [line["event"] for line in logs if line["event"].startswith("request.")]
+    assert mine == ["request.crashed", "request.served"]
+
+
 async def test_docs_page_and_its_assets_are_ours(api):
     page = await api.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
@@ -161,7 +183,10 @@ async def test_docs_page_and_its_assets_are_ours(api):
         assert not EXTERNAL.search((STATIC / own).read_text())
 
 
-@pytest.mark.parametrize("name", ["docs.html", "swagger-ui.LICENSE", "nothing.js", ".js", "x%00.js", "__init__.py"])
+NO_ASSETS = ("docs.html", "swagger-ui.LICENSE", "nothing.js", ".js", "x%00.js", "__init__.py", f"{'a' * 300}.js")
+
+
+@pytest.mark.parametrize("name", NO_ASSETS)
 async def test_docs_asset_that_is_none_404(api, is_refused, name):
     answer = await api.get(f"/docs/{name}")
     is_refused(answer, *((400, "MALFORMED_PATH") if "%00" in name else (404, "ROUTE_NOT_FOUND")))

@@ -18,6 +18,7 @@ from gateway.errors import RouteNotFound, TicketsUnavailable
 from gateway.event_documents import EventDocuments
 
 STATIC = resources.files("gateway") / "static"
+ASSETS = frozenset(one.name for one in STATIC.iterdir())
 STATIC_TYPES = {"js": "text/javascript", "css": "text/css"}
 DOCS_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -229,10 +230,11 @@ async def read_docs() -> Response:
 @public("documentation")
 async def read_docs_asset(name: str) -> Response:
     media_type = STATIC_TYPES.get(name.rpartition(".")[2])
-    asset = STATIC / name
-    if media_type is None or not asset.is_file():
+    if media_type is None or name not in ASSETS:
         raise RouteNotFound
-    return Response(asset.read_bytes(), headers={"cache-control": "public, max-age=86400"}, media_type=media_type)
+    return Response(
+        (STATIC / name).read_bytes(), headers={"cache-control": "public, max-age=86400"}, media_type=media_type
+    )
 
 
 CACHEABLE = {"cache-control": "public, max-age=30"}

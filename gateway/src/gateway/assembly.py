@@ -7,7 +7,7 @@ from functools import partial
 import aiohttp
 import redis.asyncio as redis
 from chassis.tokens import AccessTokenVerifier, IdentitySigner
-from chassis.web.handlers import install_handlers
+from chassis.web.handlers import RaisingApp, install_handlers
 from chassis.web.health import Health, health_routes
 from chassis.web.routing import serve_routes
 from fastapi import FastAPI
@@ -118,7 +118,7 @@ def _live(settings: Settings, revocations: Revocations) -> LiveConnections:
 
 
 def _own_api(settings: Settings, health: Health, session: aiohttp.ClientSession, tickets: Tickets) -> FastAPI:
-    api = FastAPI(
+    api = RaisingApp(
         docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, routes=[*health_routes(health)]
     )
     serve_routes(api, (router,))

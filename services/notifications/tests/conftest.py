@@ -398,6 +398,23 @@ def rows(database: Database) -> Callable[..., Awaitable[list[tuple[Any, ...]]]]:
     return run
 
 
+HELD = "SELECT 1 FROM notifications.follower_position WHERE follower = :f AND stream_id = :s FOR UPDATE"
+
+
+@pytest.fixture(scope="session")
+def held_back(database: Database) -> Callable[[str, UUID], AbstractAsyncContextManager[None]]:
+    """Lets a follower come no further in a stream for a while."""
+
+    @asynccontextmanager
+    async def held_back(follower: str, stream_id: UUID) -> AsyncIterator[None]:
+        async with database.writer.begin() as connection:
+            held = await connection.execute(text(HELD), {"f": follower, "s": stream_id})
+            assert held.scalar_one()
+            yield
+
+    return held_back
+
+
 @pytest.fixture
 async def nothing_sealed(rows: Callable[..., Awaitable[list[tuple[Any, ...]]]]) -> AsyncIterator[None]:
     """Lets nothing be left that is sealed with keys that processes of other tests have not."""

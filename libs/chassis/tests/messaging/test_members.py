@@ -87,6 +87,31 @@ async def test_r48_what_is_finished_by_who_ends_is_nobody_elses(server, streams,
     assert await streams.depth("q") == 0
 
 
+async def test_r48_what_is_in_the_hand_of_who_is_cut_short_as_it_ends_is_taken_over(server, streams, tasks):
+    await publish(streams)
+    hanging, other = Slow(), Slow()
+    ending = tasks(streams.consume_together(QUEUE, hanging, gather_seconds=0.01))
+    await hanging.began.wait()
+    (name,) = await names(server)
+    ending.cancel()
+    # It says on that it lives while it waits for what it has in hand.
+    await server.delete(KEYS.alive("q", name.decode()))
+    await eventually(lambda: server.exists(KEYS.alive("q", name.decode())))
+    assert not ending.done()
+    ending.cancel()
+    await asyncio.wait([ending])
+    tasks(streams.consume_together(QUEUE, other, gather_seconds=0.01))
+    await asyncio.wait_for(other.began.wait(), 30)
+    assert other.attempts == [2]
+    for one in (hanging, other):
+        one.gate.set()
+
+    async def is_done():
+        return await streams.depth("q") == 0
+
+    await eventually(is_done)
+
+
 async def test_r48_of_what_the_dead_had_no_more_than_a_batch_is_taken_at_once(server, streams, tasks):
     await publish(streams, 3 * BATCH)
     await server.xreadgroup(GROUP, "dead", {STREAM: ">"}, count=2 * BATCH)

@@ -123,6 +123,40 @@ async def test_r27_a_crash_within_a_body_is_told_once_and_adds_nothing(things, t
     assert [line["event"] for line in logs] == ["request.crashed", "request.served"] * 2
 
 
+class Crossing:
+    """A middleware that crashes, before or after the app has answered."""
+
+    def __init__(self, app, *, answers):
+        self._app, self._answers = app, answers
+
+    async def __call__(self, scope, receive, send):
+        if self._answers:
+            await self._app(scope, receive, send)
+        raise ValueError("around the routes")
+
+
+@pytest.mark.parametrize(("answers", "status"), [(False, 500), (True, 404)])
+async def test_r27_a_crash_around_the_routes_is_told_once_and_answered_by_us(things, ask, answers, status):
+    things.add_middleware(Crossing, answers=answers)
+    with capture_logs() as logs:
+        answer = await ask(UUID(int=9))
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-request-id"] == answer.json()["meta"]["request_id"] == IDS["x-request-id"]
+    assert [line["event"] for line in logs] == ["request.crashed", "request.served"]
+
+
+async def test_r27_a_handler_of_errors_that_crashes_is_told_once_and_answered_by_us(things, ask):
+    def crash(_request, _error):
+        raise ValueError("in the handler")
+
+    things.add_exception_handler(NotFound, crash)
+    with capture_logs() as logs:
+        answer = await ask(UUID(int=9))
+    assert answer.json()["errors"][0]["code"] == "INTERNAL_ERROR"
+    assert [line["event"] for line in logs] == ["request.crashed", "request.served"]
+
+
 class Sender:
     """Knows its request, as a server does."""
 

@@ -134,6 +134,28 @@ async def test_a_connection_that_is_turned_off_is_told_nothing(api, headers, fee
     assert await posts(rows) == []
 
 
+@pytest.mark.parametrize("scope", ["workspace", "project"])
+async def test_what_was_here_before_a_connection_is_not_posted_however_late_it_is_followed(
+    feed, world, follow, place, connect, rows, held_back, scope
+):
+    before, after = (world.task(**of(place["opened"])) for _ in range(2))
+    async with held_back("chat", world.id):
+        await feed.keep(before)
+        found = await connect(scope, world.id if scope == "workspace" else place["opened"])
+        await feed.keep(after)
+    await follow(world)
+    assert await posts(rows) == [(str(after.event_id), found)]
+
+
+async def test_what_comes_late_of_before_a_connection_is_not_posted(feed, world, follow, place, connect, rows):
+    found = await connect("workspace", world.id)
+    new = world.task(**of(place["opened"]))
+    old = world.task(**of(place["opened"]))
+    await feed.keep(new, old.model_copy(update={"occurred_at": new.occurred_at - timedelta(minutes=2)}))
+    await follow(world)
+    assert await posts(rows) == [(str(new.event_id), found)]
+
+
 @pytest.fixture
 def telling(sending, channel):
     """Sends what is planned, as it is by then, to a channel that takes everything."""

@@ -44,6 +44,10 @@ def ids(*events):
     return [str(one.event_id) for one in events]
 
 
+def in_a_minute(event):
+    return event.model_copy(update={"occurred_at": event.occurred_at + timedelta(minutes=1)})
+
+
 async def test_k6_a_webhook_of_a_workspace_gets_everything_in_it_once(owner, of, world, place, keep, events):
     webhook = await owner.create(scope=of["workspace"])
     told = [world.task(), world.task(project_id=str(place.project)), world.project(place.project)]
@@ -266,10 +270,10 @@ async def test_k9_events_of_ones_own_stream_go_to_ones_own_webhooks(
 async def test_k6_a_batch_costs_as_many_statements_whatever_is_in_it(
     owner, acting, of, world, feed, database, place, everybody
 ):
-    await feed.keep(*(world.task(project_id=str(place.project)) for _ in range(200)))
     query = text("SELECT * FROM notifications.stream_event WHERE workspace_id = :w ORDER BY seq DESC LIMIT :n")
 
     async def cost(limit):
+        await feed.keep(*(world.task(project_id=str(place.project)) for _ in range(limit)))
         async with transaction(database) as session:
             # Followers run beside us and may plan the same events at the same time.
             with statements_seen(await session.connection()) as seen:
@@ -312,3 +316,74 @@ async def test_k6_what_came_before_a_webhook_is_not_for_it(owner, of, world, kee
     new = world.task()
     await keep(old, new)
     assert await events(webhook) == ids(new)
+
+
+@pytest.mark.parametrize("scope", ["workspace", "project", "me"])
+async def test_k6_what_was_here_before_a_webhook_is_not_for_it_however_late_it_is_followed(
+    owner, of, world, feed, following, events, place, held_back, scope
+):
+    before, after = (world.task(project_id=str(place.project)) for _ in range(2))
+    async with held_back("webhooks", world.id):
+        await feed.keep(before)
+        webhook = await owner.create(scope={**of, "me": ME}[scope])
+        await feed.keep(after)
+    await following(world)
+    assert await events(webhook) == ids(after)
+
+
+async def test_k6_of_ones_own_stream_a_webhook_is_sent_what_comes_after_it(owner, tell, following, place, held_back):
+    class Own:
+        id = place.people["owner"]
+
+        async def grow(self):
+            self.seq = await tell(self.id, "Disabled", event_type="webhook.disabled.v1")
+
+    own = Own()
+    await own.grow()
+    await following(own)
+    async with held_back("webhooks", own.id):
+        await own.grow()
+        webhook = await owner.create(scope=ME)
+        await own.grow()
+    await following(own)
+    assert len(await owner.deliveries(webhook)) == 1
+
+
+@pytest.mark.parametrize("scope", ["workspace", "project", "me"])
+async def test_k6_what_happened_before_a_webhook_was_disabled_is_sent_when_it_is_enabled_again(
+    owner, of, world, feed, keep, following, events, place, held_back, receiver, send, scope
+):
+    webhook = await owner.create(receiver, scope={**of, "me": ME}[scope])
+    before, after = (world.task(project_id=str(place.project)) for _ in range(2))
+    # What was still on its way when the webhook was disabled.
+    async with held_back("webhooks", world.id):
+        assert (await owner.patch(f"/{webhook['id']}", enabled=False)).status_code == 200
+        await feed.keep(before, in_a_minute(after))
+    await following(world)
+    assert await events(webhook) == ids(before)
+    assert await send() == 0
+    await keep(in_a_minute(world.task(project_id=str(place.project))))
+    assert await events(webhook) == ids(before)
+    assert (await owner.post(f"/{webhook['id']}/enable")).status_code == 200
+    assert await send() == 1
+    assert receiver.ids == ids(before)
+
+
+async def test_k6_what_happened_before_a_receiver_was_gone_is_there_when_it_is_back(
+    owner, of, world, feed, keep, following, events, held_back, receiver, send
+):
+    webhook = await owner.create(receiver, scope=of["workspace"])
+    receiver.says(410)
+    first = world.task()
+    await keep(first)
+    second = world.task()
+    async with held_back("webhooks", world.id):
+        await feed.keep(second)
+        assert await send() == 1
+        assert (await owner.get(f"/{webhook['id']}")).json()["data"]["disabled_reason"] == "gone"
+    await following(world)
+    assert await events(webhook) == ids(first, second)
+    receiver.says(200)
+    await owner.post(f"/{webhook['id']}/enable")
+    await send()
+    assert receiver.ids[1:] == ids(second)

@@ -21,7 +21,7 @@ from chassis.outbox.contracts import EventContract
 from chassis.telemetry.tracing import SPANS
 from chassis.web.database import Replay, replayed
 from chassis.web.events import serve_events
-from chassis.web.handlers import api_routes, fixed_paths, install_handlers, on_app_error
+from chassis.web.handlers import RaisingApp, api_routes, fixed_paths, install_handlers, on_app_error
 from chassis.web.health import Health, health_routes
 from chassis.web.identity import calling_service, current_principal
 from chassis.web.middleware import CrashesInEnvelope, RequestMiddleware
@@ -55,7 +55,7 @@ class APIRouter(fastapi.APIRouter):
         )
 
 
-class ServiceApp(FastAPI):
+class ServiceApp(RaisingApp):
     """FastAPI with what is ours around what it puts around every request, which shortcuts therefore go without."""
 
     before_routes: Callable[[ASGIApp], ASGIApp] | None = None

@@ -8,7 +8,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp
 
 from chassis.errors import (
     AppError,
@@ -32,6 +34,15 @@ OF_STATUS: dict[int, type[AppError]] = {
     415: UnsupportedMediaType,
 }
 SECURITY_KINDS = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.FORBIDDEN})
+
+
+class RaisingApp(FastAPI):
+    """FastAPI that raises its crashes to what is around it: Starlette would answer them first, with a plain text."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the app with all that is around it but that."""
+        app = super().build_middleware_stack()
+        return app.app if isinstance(app, ServerErrorMiddleware) else app
 
 
 def install_handlers(app: FastAPI) -> None:

@@ -99,7 +99,7 @@ class RequestMiddleware:
 
 
 class CrashesInEnvelope:
-    """Answers crashes of the routes, before the framework does that with a page of its own."""
+    """Answers crashes of the routes, before the framework's spans take them for unanswered."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, String, Text
+from sqlalchemy import BigInteger, DateTime, Index, String, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -37,6 +37,8 @@ class ChatConnection(Base):
     events: Mapped[list[str] | None] = mapped_column(ARRAY(String(100)))
     enabled: Mapped[bool]
     disabled_reason: Mapped[str | None] = mapped_column(String(64))
+    # The last event of its workspace that was here when it was made.
+    begins_after: Mapped[int | None] = mapped_column(BigInteger)
     version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

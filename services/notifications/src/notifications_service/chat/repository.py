@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from notifications_service.chat.models import ChatConnection
 from notifications_service.chat.rules import url_place
-from notifications_service.live.repository import event, place
+from notifications_service.live.repository import event, head, place
 from notifications_service.scopes.repository import has_ended, is_managed
 
 connection = table_of(ChatConnection)
@@ -43,8 +43,10 @@ async def count_of(session: AsyncSession, *, scope: str, scope_id: UUID) -> int:
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
-    """Add a connection."""
-    return (await session.execute(insert(connection).values(**values).returning(*connection.c))).mappings().one()
+    """Add a connection, which begins where its workspace is now."""
+    here = select(head.c.contiguous_seq).where(head.c.workspace_id == values["workspace_id"]).scalar_subquery()
+    statement = insert(connection).values(**values, begins_after=here).returning(*connection.c)
+    return (await session.execute(statement)).mappings().one()
 
 
 async def find_managed(reader: Reader, *, user_id: UUID, connection_id: UUID, lock: bool = False) -> RowMapping | None:

@@ -18,6 +18,7 @@ from notifications_service.chat.rules import CHANGEABLE, SPACING_SECONDS, is_tol
 from notifications_service.deliveries.drivers import Notice
 from notifications_service.deliveries.schemas import PlannedDelivery
 from notifications_service.deliveries.service import plan
+from notifications_service.following.rules import came_after
 from notifications_service.people.service import find_people
 from notifications_service.realtime.protocol import stored_frame
 from notifications_service.sight.service import Sight, sight_of, silenced
@@ -39,12 +40,17 @@ async def plan_posts(session: AsyncSession, stream_id: UUID, rows: Sequence[RowM
         return
     private = await _private_among(session, young)
     told = [row for row in young if is_told(row["frame"])]
-    await plan(session, rows=[_planned(row, one) for row in told for one in connections if _is_for(row, one, private)])
+    pairs = [(row, one) for row in told for one in connections if _is_awaited(row, one)]
+    await plan(session, rows=[_planned(row, one) for row, one in pairs if _is_for(row, one, private)])
 
 
 async def find_concerned(session: AsyncSession, parts: Mapping[UUID, tuple[int, int]]) -> set[UUID]:
     """Return the streams of workspaces whose events are posted anywhere."""
     return await repository.posted_among(session, parts)
+
+
+def _is_awaited(row: Mapping[Any, Any], connection: Mapping[Any, Any]) -> bool:
+    return came_after(row, seq=connection["begins_after"] or 0, made_at=connection["created_at"])
 
 
 def _is_for(row: Mapping[Any, Any], connection: Mapping[Any, Any], private: Collection[UUID]) -> bool:

@@ -25,8 +25,6 @@ AT_ONCE = 4
 """Requests to one webhook."""
 PATIENCE = timedelta(days=5)
 """So long a webhook may do nothing but fail."""
-SLACK = timedelta(minutes=1)
-"""So far the clocks of services may be apart."""
 KEPT = timedelta(days=30)
 MAX_EXCERPT = 1024
 MAX_REPLAYED = 2_000

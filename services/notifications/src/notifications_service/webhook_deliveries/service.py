@@ -15,6 +15,7 @@ from chassis.timezones import zone_named
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from notifications_service.following.rules import came_after
 from notifications_service.live import filters
 from notifications_service.live import repository as streams
 from notifications_service.realtime.knowledge import tasks_known
@@ -28,7 +29,6 @@ from notifications_service.webhook_deliveries.rules import (
     KEPT,
     MAX_REPLAYED,
     PATIENCE,
-    SLACK,
     TEST_EVENT,
     Kind,
 )
@@ -62,7 +62,7 @@ async def plan_deliveries(session: AsyncSession, stream_id: UUID, rows: Sequence
     How many statements that are depends neither on the events nor on the webhooks.
     """
     told = {user for row in rows for user in (*row["audience"], *(row["lost_by"] or ()))}
-    candidates = await webhooks.followers_of(session, stream_id, told=told)
+    candidates = await webhooks.followers_of(session, stream_id, told=told, since=_first_of(rows))
     if candidates:
         planned = await _planned(session, candidates, rows, kind="event")
         await repository.add(session, planned, kind="event", at=utcnow())
@@ -95,7 +95,8 @@ async def replay(
             rows = await streams.events_between(reader, stream, after=after, until=until[stream], limit=limit)
             if not rows or rows[0]["seq"] != after + 1:
                 raise CursorExpired(field="from_cursor")
-            found = await webhooks.followers_of(session, stream, told=[webhook["owner_id"]])
+            told = [webhook["owner_id"]]
+            found = await webhooks.followers_of(session, stream, told=told, since=_first_of(rows))
             candidates = [one for one in found if one["id"] == webhook["id"]]
             planned = await _planned(session, candidates, rows, kind="replay") if candidates else []
             count += await repository.add(session, planned, kind="replay", at=utcnow())
@@ -215,15 +216,18 @@ async def _planned(
     for webhook in candidates:
         wants = _wish_of(webhook)
         for row, frame in zip(rows, frames, strict=True):
-            is_due = kind == "replay" or happened_since(webhook, row)
+            is_due = kind == "replay" or awaited(webhook, row)
             if is_due and wants(frame) and visible_part(webhook, frame, sight, kind=kind) is not None:
                 planned.append(_delivery(webhook["id"], row))
     return planned
 
 
-def happened_since(webhook: Row, row: Row) -> bool:
-    """Tell whether an event is of after a webhook was made, as far as clocks agree; for what came before ask again."""
-    return bool(row["occurred_at"] >= webhook["created_at"] - SLACK)
+def awaited(webhook: Row, row: Row) -> bool:
+    """Tell whether an event is of after a webhook was made, and of before it was disabled; others come by replay."""
+    begins_after = (webhook["begins_after"] or {}).get(str(row["workspace_id"]), 0)
+    if not came_after(row, seq=begins_after, made_at=webhook["created_at"]):
+        return False
+    return bool(webhook["enabled"] or row["occurred_at"] < webhook["disabled_at"])
 
 
 def visible_part(webhook: Row, frame: StoredFrame, sight: Sight, *, kind: Kind) -> bytes | None:
@@ -281,6 +285,11 @@ def _filter_of(webhook: Row) -> Callable[[StoredFrame], bool]:
     except AppError:
         return lambda _frame: False
     return lambda frame: frame.judged(judge) is not None
+
+
+def _first_of(rows: Sequence[Row]) -> datetime:
+    first: datetime = min(row["occurred_at"] for row in rows)
+    return first
 
 
 def _delivery(webhook_id: UUID, row: Row) -> dict[str, Any]:

@@ -38,6 +38,10 @@ class Webhook(Base):
     payload: Mapped[str] = mapped_column(String(8))
     enabled: Mapped[bool]
     disabled_reason: Mapped[str | None] = mapped_column(String(16))
+    # What happened before is still for it, however late that is followed; None where it never was enabled.
+    disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    # By stream, the last event that was here when it was made.
+    begins_after: Mapped[dict[str, int] | None] = mapped_column(JSONB(none_as_null=True))
     # When the first of the failures was that no success has followed.
     failing_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     # chassis.sealing; the place is `webhook|secret_sealed|<id>`.

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.db.arrays import given_uuids, rows_of, uuids
+from chassis.db.arrays import given_numbers, given_uuids, rows_of, uuids
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
 from chassis.db.sealed import SealedColumn
@@ -13,6 +13,7 @@ from chassis.identity import Principal
 from sqlalchemy import (
     ColumnElement,
     RowMapping,
+    ScalarSelect,
     Select,
     and_,
     any_,
@@ -28,7 +29,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from notifications_service.live.repository import membership
+from notifications_service.live.repository import event, head, membership
 from notifications_service.people.repository import person
 from notifications_service.people.rules import ACTIVE
 from notifications_service.scopes.repository import has_ended, is_managed
@@ -50,13 +51,17 @@ UUID_TYPE: Any = PG_UUID(as_uuid=True)
 
 
 def _followed_among() -> Select[Any]:
-    stream = rows_of("stream", id=given_uuids("of_streams"))
+    bounds = {"after": given_numbers("after_seqs"), "until": given_numbers("until_seqs")}
+    stream = rows_of("stream", id=given_uuids("of_streams"), **bounds)
     was_member = exists().where(membership.c.workspace_id == stream.c.id, membership.c.user_id == webhook.c.owner_id)
     is_new = and_(
         ~exists().where(membership.c.workspace_id == stream.c.id), ~exists().where(person.c.user_id == stream.c.id)
     )
     is_own = and_(webhook.c.scope_type == "user", or_(webhook.c.owner_id == stream.c.id, was_member, is_new))
-    has_any = exists().where(IS_THERE, webhook.c.enabled, or_(webhook.c.workspace_id == stream.c.id, is_own))
+    in_part = (event.c.workspace_id == stream.c.id, event.c.seq > stream.c.after, event.c.seq <= stream.c.until)
+    still_for_it = exists().where(*in_part, event.c.occurred_at < webhook.c.disabled_at)
+    is_on = or_(webhook.c.enabled, still_for_it)
+    has_any = exists().where(IS_THERE, is_on, or_(webhook.c.workspace_id == stream.c.id, is_own))
     return select(stream.c.id).where(has_any)
 
 
@@ -73,8 +78,20 @@ async def count_of(session: AsyncSession, *, scope_type: str, scope_id: UUID) ->
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
-    """Add a webhook; return its row."""
-    return (await session.execute(insert(webhook).values(**values).returning(*webhook.c))).mappings().one()
+    """Add a webhook, which begins where its streams are now; return its row."""
+    begins_after = _heads_of(owner_id=values["owner_id"], workspace_id=values["workspace_id"])
+    statement = insert(webhook).values(**values, begins_after=begins_after).returning(*webhook.c)
+    return (await session.execute(statement)).mappings().one()
+
+
+def _heads_of(*, owner_id: UUID, workspace_id: UUID | None) -> ScalarSelect[Any]:
+    """Select how far the streams are here that a webhook has events of: its workspace's, or all of its owner's."""
+    joined = select(membership.c.workspace_id).where(membership.c.user_id == owner_id)
+    streams = or_(head.c.workspace_id == owner_id, head.c.workspace_id.in_(joined))
+    if workspace_id is not None:
+        streams = head.c.workspace_id == workspace_id
+    query = select(func.jsonb_object_agg(head.c.workspace_id, head.c.contiguous_seq)).where(streams)
+    return query.scalar_subquery()
 
 
 async def change(session: AsyncSession, webhook_id: UUID, values: Mapping[str, Any], *, at: datetime) -> RowMapping:
@@ -120,10 +137,13 @@ def of_scope(scope_type: str | None, scope_id: UUID | None, workspace_id: UUID |
     return [webhook.c[name] == value for name, value in wanted.items() if value is not None]
 
 
-async def followers_of(session: AsyncSession, stream_id: UUID, *, told: Collection[UUID]) -> Sequence[RowMapping]:
-    """Return the webhooks that events of a stream may be for: enabled, with an owner who can log in.
+async def followers_of(
+    session: AsyncSession, stream_id: UUID, *, told: Collection[UUID], since: datetime
+) -> Sequence[RowMapping]:
+    """Return the webhooks that events of a stream, the first of them of `since`, may be for.
 
-    Those of a workspace, and those of users for whatever they are told.
+    Those of a workspace, and those of users for whatever they are told: which were enabled then, and whose owner can
+    log in.
     """
     is_own = and_(webhook.c.scope_type == "user", webhook.c.owner_id == any_(uuids(told)))
     query = (
@@ -131,7 +151,7 @@ async def followers_of(session: AsyncSession, stream_id: UUID, *, told: Collecti
         .outerjoin(person, person.c.user_id == webhook.c.owner_id)
         .where(
             IS_THERE,
-            webhook.c.enabled,
+            or_(webhook.c.enabled, webhook.c.disabled_at > since),
             or_(webhook.c.workspace_id == stream_id, is_own),
             func.coalesce(person.c.status, ACTIVE) == ACTIVE,
         )
@@ -146,12 +166,14 @@ async def forget_old_secrets(session: AsyncSession, *, now: datetime) -> None:
     await session.execute(statement.values(old_secret_sealed=None, old_secret_until=None))
 
 
-async def followed_among(session: AsyncSession, stream_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of some streams whose events may be for any webhook.
+async def followed_among(session: AsyncSession, parts: Mapping[UUID, tuple[int, int]]) -> set[UUID]:
+    """Return those of some streams whose events, after a number and up to one, may be for any webhook.
 
     A workspace is made before its owner is in it: whose it is without anybody is not known yet.
     """
-    return set((await session.execute(FOLLOWED_AMONG, {"of_streams": list(stream_ids)})).scalars())
+    after, until = ([part[at] for part in parts.values()] for at in (0, 1))
+    wanted = {"of_streams": list(parts), "after_seqs": after, "until_seqs": until}
+    return set((await session.execute(FOLLOWED_AMONG, wanted)).scalars())
 
 
 async def end_of_user(session: AsyncSession, user_id: UUID, *, at: datetime) -> None:

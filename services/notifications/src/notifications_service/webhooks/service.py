@@ -104,7 +104,7 @@ async def update_webhook(
     if not values:
         return row
     if "enabled" in values:
-        values |= ENABLED if values["enabled"] else {"disabled_reason": "owner"}
+        values |= ENABLED if values["enabled"] else _disabled("owner")
     return _with_last(row, await repository.change(session, row["id"], values, at=utcnow()))
 
 
@@ -145,8 +145,7 @@ async def delete_webhook(session: AsyncSession, *, row: RowMapping, expected: in
 
 async def disable_webhook(session: AsyncSession, *, row: RowMapping, reason: DisabledReason) -> None:
     """End a webhook that the session holds because of what its receiver does, and tell its owner."""
-    values = {"enabled": False, "disabled_reason": reason}
-    changed = await repository.change(session, row["id"], values, at=utcnow())
+    changed = await repository.change(session, row["id"], _disabled(reason), at=utcnow())
     told = PersonalEvent(
         type=DISABLED,
         entity_type="webhook",
@@ -177,7 +176,11 @@ def require_owner(row: Mapping[Any, Any], caller: Principal) -> None:
         raise Forbidden
 
 
-ENABLED: Mapping[str, Any] = {"enabled": True, "disabled_reason": None, "failing_since": None}
+ENABLED: Mapping[str, Any] = {"enabled": True, "disabled_reason": None, "disabled_at": None, "failing_since": None}
+
+
+def _disabled(reason: DisabledReason) -> Mapping[str, Any]:
+    return {"enabled": False, "disabled_reason": reason, "disabled_at": utcnow()}
 
 
 async def _place_of(session: AsyncSession, scope: ScopeIn, actor: Principal) -> Place:
