@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from chassis.db.binding import AS_IT_IS, Bound
-from chassis.db.direct import BINDS_ITSELF, Unbound, reading_directly
+from chassis.db.direct import BINDS_ITSELF, KeptStatements, Unbound, reading_directly
 from chassis.db.failures import explain, is_lost, sqlstate
 from chassis.errors import InvalidInput
 from chassis.web.status import STATUS_OF_KIND
@@ -154,3 +154,32 @@ async def test_r37_a_server_that_refuses_a_connection_is_told_as_sqlalchemy_tell
             await first(PID, nowhere, {})
     assert sqlstate(direct.value) == sqlstate(by_sqlalchemy.value) == "3D000"
     assert is_lost(direct.value)
+
+
+def numbered(number):
+    return select(literal_column(str(number), Integer).label("number"))
+
+
+async def test_r37_statements_are_made_once_for_what_they_are_made_of(database):
+    kept, asked = KeptStatements(2), []
+
+    def made_of(reader, number):
+        def make():
+            asked.append(number)
+            return numbered(number)
+
+        return kept.of(reader, ("number", number), make)
+
+    async with reading_directly(database, None) as reader:
+        for number in (1, 2, 1, 3, 1, 2):
+            (row,) = (await reader.execute(made_of(reader, number), {})).mappings().all()
+            assert row["number"] == number
+    # The second was unused for longest when there was a third.
+    assert asked == [1, 2, 3, 2]
+
+
+async def test_r37_who_reads_by_sqlalchemy_gets_the_statement_itself(database):
+    statement, kept = numbered(1), KeptStatements(2)
+    async with database.reader.connect() as connection:
+        found = kept.of(connection, 1, lambda: statement)
+        assert (found, (await connection.execute(found)).scalar_one()) == (statement, 1)

@@ -5,7 +5,8 @@ left out is what SQLAlchemy does for each execution, which costs a read of one r
 the database together: a statement is compiled once, and rows are the driver's.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ import asyncpg
 from sqlalchemy import RowMapping, Select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from chassis.db.binding import AsItIs, Bound, wanted_binding
 from chassis.db.engine import KEPT_STATEMENTS, Database
@@ -48,12 +50,28 @@ class DirectRows:
         return self.one() if self.rows else None
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A statement as the driver takes it, with the names of its parameters in their order."""
+
+    sql: str
+    names: Sequence[str]
+    fixed: Mapping[str, Any]
+    binds_itself: bool
+
+    def in_order(self, values: Mapping[str, Any]) -> list[Any]:
+        """Return the values of its parameters; those that it says itself need not be given."""
+        return [values[name] if name in values else self.fixed[name] for name in self.names]
+
+
 class Unbound(Exception):
     """A statement does not say whose it is, and neither does its connection."""
 
 
 class DirectReader:
     """A connection that runs statements that are made once: a statement that is made anew would be compiled anew.
+
+    Of those that callers give ever new shapes are KeptStatements.
 
     Their values need no more processing than the driver's codecs do.
     """
@@ -62,12 +80,12 @@ class DirectReader:
         self._driver = driver
         self._is_bound = is_bound
 
-    async def execute(self, statement: Select[Any], values: Mapping[str, Any]) -> DirectRows:
+    async def execute(self, statement: Select[Any] | Made, values: Mapping[str, Any]) -> DirectRows:
         """Return what a statement finds. Raises what SQLAlchemy would raise.
 
         Raises Unbound for a statement that would be run as whomever the connection was bound to last.
         """
-        made = _made(statement)
+        made = statement if isinstance(statement, Made) else _kept(statement)
         if not (self._is_bound or made.binds_itself):
             raise Unbound
         try:
@@ -84,24 +102,39 @@ class DirectReader:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A statement as the driver takes it, with the names of its parameters in their order."""
+class KeptStatements:
+    """Statements by what they are made of, as the driver takes them: of more than `most` the longest unused goes.
 
-    sql: str
-    names: Sequence[str]
-    fixed: Mapping[str, Any]
-    binds_itself: bool
+    What SQLAlchemy knows of a large one takes thirty times the memory of its text.
+    """
 
-    def in_order(self, values: Mapping[str, Any]) -> list[Any]:
-        return [values[name] if name in values else self.fixed[name] for name in self.names]
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, Made] = OrderedDict()
+
+    def of(
+        self,
+        reader: AsyncConnection | AsyncSession | DirectReader,
+        made_of: Hashable,
+        make: Callable[[], Select[Any]],
+    ) -> Any:
+        """Return the statement that `make` makes, in the form in which a reader takes it."""
+        if not isinstance(reader, DirectReader):
+            return make()
+        found = self._kept.pop(made_of, None) or _made(make())
+        self._kept[made_of] = found
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return found
 
 
-@lru_cache(maxsize=KEPT_STATEMENTS)
-def _made(statement: Select[Any]) -> _Made:
+def _made(statement: Select[Any]) -> Made:
     compiled = statement.compile(dialect=DIALECT)
     binds_itself = bool(statement.get_execution_options().get(BINDS_ITSELF))
-    return _Made(str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params), binds_itself)
+    return Made(str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params), binds_itself)
+
+
+_kept = lru_cache(maxsize=KEPT_STATEMENTS)(_made)
 
 
 def _told(kind: type[DBAPIError], error: Exception, driver: Any) -> DBAPIError:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from chassis.db.direct import DirectReader
+from chassis.db.direct import DirectReader, KeptStatements
 from chassis.identity import Principal
 from chassis.paging import Paging
 from sqlalchemy import (
@@ -94,6 +94,9 @@ OF_MARK: Mapping[str, ColumnElement[Any]] = {
 """What the tasks of a mark are sorted by."""
 
 
+KEPT = 500
+PAGES, LISTS = KeptStatements(KEPT), KeptStatements(KEPT)
+"""Callers sort and filter as they like, and to make the statement of a list takes ten times what a list does."""
 LIMIT: ColumnElement[int] = bindparam("shown", type_=Integer())
 OFFSET: ColumnElement[int] = bindparam("skipped", type_=Integer())
 EVERYTHING = Shaped((), true(), {})
@@ -120,11 +123,18 @@ async def list_tasks(
     values = {**seen_by(caller), **found.values, **parameters, "shown": limit, "skipped": offset}
     if found.beyond is not None and part.sort[0] == Order(RANK, descending=not part.backwards):
         alone = replace(found, shape=("alone", found.shape), beyond=None)
-        best: Rows = (await reader.execute(_listed(sight, reach, alone, part, step), values)).mappings().all()
+        statement = _listed_by(reader, sight, reach, alone, part, step)
+        best: Rows = (await reader.execute(statement, values)).mappings().all()
         if len(best) == limit:
             return best
-    rows: Rows = (await reader.execute(_listed(sight, reach, found, part, step), values)).mappings().all()
+    statement = _listed_by(reader, sight, reach, found, part, step)
+    rows: Rows = (await reader.execute(statement, values)).mappings().all()
     return rows
+
+
+def _listed_by(reader: Reader, sight: Sight, reach: Reach, found: Shaped, part: Part, step: int) -> Any:
+    made_of = (sight, reach, found.shape, part, step)
+    return LISTS.of(reader, made_of, lambda: _listed(sight, reach, found, part, step))
 
 
 class PageFound(NamedTuple):
@@ -157,7 +167,9 @@ async def find_page(
     step = next(one for one in STEPS if limit + paging.offset <= one)
     given = {"shown": limit, "skipped": paging.offset, "exact_up_to": exact_up_to}
     values = {**seen_by(caller), **found.values, **parameters, **given}
-    statement = _paged(sight_of(caller), reach, found, sort, step)
+    sight = sight_of(caller)
+    made_of = (sight, reach, found.shape, sort, step)
+    statement = PAGES.of(reader, made_of, lambda: _paged(sight, reach, found, sort, step))
     rows: Rows = (await reader.execute(statement, values)).mappings().all()
     about = rows[0]
     total = None if about["total"] is None else Total(int(about["total"]), is_estimate=False)

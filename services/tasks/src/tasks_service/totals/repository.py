@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from chassis.db.direct import DirectReader
+from chassis.db.direct import DirectReader, KeptStatements
 from chassis.identity import Principal
 from sqlalchemy import (
     CTE,
@@ -40,6 +40,7 @@ LAST_NUMBER = 2**31 - 1
 """The largest number that a task can have."""
 MARKED = 50_000
 """How many entries are read of the index that has the tasks of a mark."""
+TOTALS = KeptStatements(500)
 EXACT: ColumnElement[int] = bindparam("exact_up_to", type_=Integer())
 
 
@@ -57,7 +58,8 @@ async def count_tasks(
 
     Where more tasks than `exact_up_to` would have to be looked at, some of each place stand for the rest of it.
     """
-    statement = _counted(sight_of(caller), reach, found)
+    sight = sight_of(caller)
+    statement = TOTALS.of(reader, (sight, reach, found.shape), lambda: _counted(sight, reach, found))
     values = {**seen_by(caller), **found.values, **parameters, "exact_up_to": exact_up_to}
     row = (await reader.execute(statement, values)).mappings().one()
     return Total(int(row["number"]), bool(row["is_estimate"]))
