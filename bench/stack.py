@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,10 @@ class Copy:
         by_pid = {pid: name for name, pid in self.pids().items()}
         sizes: dict[str, float] = {}
         for one in (whole, *whole.children(recursive=True)):
-            name = by_pid.get(one.pid) or by_pid.get(one.ppid(), "taskloom up")
-            sizes[name] = sizes.get(name, 0.0) + one.memory_full_info().pss / 2**20
+            # One that has ended meanwhile, such as a worker of PostgreSQL, takes nothing.
+            with suppress(psutil.NoSuchProcess):
+                name = by_pid.get(one.pid) or by_pid.get(one.ppid(), "taskloom up")
+                sizes[name] = sizes.get(name, 0.0) + one.memory_full_info().pss / 2**20
         return sizes
 
 
