@@ -34,13 +34,23 @@ class Tally:
 class Holder(asyncio.Protocol):
     """One connection, with one request under way at most."""
 
-    __slots__ = ("_came", "_is_waiting", "_request", "_tally", "_transport", "answered", "asked_at", "is_open")
+    __slots__ = (
+        "_came",
+        "_is_given_up",
+        "_is_waiting",
+        "_request",
+        "_tally",
+        "_transport",
+        "answered",
+        "asked_at",
+        "is_open",
+    )
 
     def __init__(self, tally: Tally, request: bytes) -> None:
         self._tally = tally
         self._request = request
         self._came = b""
-        self._is_waiting = False
+        self._is_waiting = self._is_given_up = False
         self.answered = asyncio.get_running_loop().create_future()
         self.asked_at = 0.0
         self.is_open = True
@@ -51,14 +61,14 @@ class Holder(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - how it is called
         self.is_open = False
-        self._tally.closed += 1
+        self._tally.closed += not self._is_given_up
         self._settle()
 
     def ask(self) -> None:
         """Send the request; a connection whose last one has no answer yet is given up."""
         if self._is_waiting:
             self._tally.given_up += 1
-            self._tally.closed -= 1
+            self._is_given_up = True
             self._transport.abort()
             return
         self._is_waiting, self.asked_at = True, time.monotonic()
