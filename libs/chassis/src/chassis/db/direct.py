@@ -23,6 +23,8 @@ from chassis.db.engine import KEPT_STATEMENTS, Database
 
 BINDS_ITSELF = "binds_itself"
 """The execution option of statements that say themselves whose they are, the only ones on a connection AS_IT_IS."""
+KEPT_TEXTS = 500
+"""Of each kind of statement that callers give ever new shapes: some 10 kB each."""
 DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
 
 
@@ -108,7 +110,7 @@ class KeptStatements:
     What SQLAlchemy knows of a large one takes thirty times the memory of its text.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int = KEPT_TEXTS) -> None:
         self._most = most
         self._kept: OrderedDict[Hashable, Made] = OrderedDict()
 

@@ -94,8 +94,7 @@ OF_MARK: Mapping[str, ColumnElement[Any]] = {
 """What the tasks of a mark are sorted by."""
 
 
-KEPT = 500
-PAGES, LISTS = KeptStatements(KEPT), KeptStatements(KEPT)
+PAGES, LISTS = KeptStatements(), KeptStatements()
 """Callers sort and filter as they like, and to make the statement of a list takes ten times what a list does."""
 LIMIT: ColumnElement[int] = bindparam("shown", type_=Integer())
 OFFSET: ColumnElement[int] = bindparam("skipped", type_=Integer())

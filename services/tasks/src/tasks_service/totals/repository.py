@@ -40,7 +40,7 @@ LAST_NUMBER = 2**31 - 1
 """The largest number that a task can have."""
 MARKED = 50_000
 """How many entries are read of the index that has the tasks of a mark."""
-TOTALS = KeptStatements(500)
+TOTALS = KeptStatements()
 EXACT: ColumnElement[int] = bindparam("exact_up_to", type_=Integer())
 
 
