@@ -16,7 +16,7 @@ import structlog
 import uvloop
 from chassis.ids import uuid7
 from chassis.telemetry.logs import bind_ids
-from gateway.rate_limit import MOST_AT_ONCE, LocalLog, Quota, RateLimiter
+from gateway.rate_limit import MOST_AT_ONCE, PACE_SECONDS, LocalLog, Quota, RateLimiter
 from testkit.servers import free_port
 from testkit.waiting import eventually
 
@@ -114,6 +114,24 @@ async def test_r23_many_at_once_are_counted_one_by_one(server):
     refused = 2 * MOST_AT_ONCE + 1 - 100
     assert [decision.allowed for decision in decisions] == [True] * 100 + [False] * refused
     assert [decision.remaining for decision in decisions] == [*range(99, -1, -1), *[0] * refused]
+
+
+async def test_r23_redis_is_not_woken_for_each_request_of_many(own_valkey):
+    """Whoever comes shortly after a call is decided by the next one, with all who came meanwhile."""
+    async with redis.Redis.from_url(own_valkey.url) as server:
+        limiter, one = RateLimiter(server, workers=1, patience_seconds=2), quota(1000)
+        await limiter.decide(one)
+        loop = asyncio.get_running_loop()
+        before, began = await calls_of_scripts(server), loop.time()
+        decisions = [await limiter.decide(one) for _ in range(40)]
+        # A timer may come half a millisecond too early.
+        paced = 1.5 * (loop.time() - began) / PACE_SECONDS
+        assert await calls_of_scripts(server) - before <= paced + 2
+        assert [decision.remaining for decision in decisions] == [*range(998, 958, -1)]
+
+
+async def calls_of_scripts(server):
+    return (await server.info("commandstats"))["cmdstat_evalsha"]["calls"]
 
 
 async def test_r23_refusals_are_not_counted(server):

@@ -2,11 +2,12 @@
 
 The same call remembers who writes, and says who has written a moment ago (R41), since it is asked about every request.
 
-Decisions go to Redis in one script call at a time, with all that were asked for since the last one: under load that is
-a fraction of a call each. While Redis is slow or away, every process counts for itself with its share of the limit;
-what it has allowed by Redis within the window counts there too. The other way round it does not: what was allowed while
-Redis was away is never told to Redis, so that for one window after an outage a user may have those requests on top of
-the limit. Who has written meanwhile is told, with the next request that a process counts there.
+Decisions go to Redis in one script call at a time, with all that were asked for since the last one, and calls are
+paced: under load that is a fraction of a call each. While Redis is slow or away, every process counts for itself with
+its share of the limit; what it has allowed by Redis within the window counts there too. The other way round it does
+not: what was allowed while Redis was away is never told to Redis, so that for one window after an outage a user may
+have those requests on top of the limit. Who has written meanwhile is told, with the next request that a process counts
+there.
 """
 
 import asyncio
@@ -34,6 +35,9 @@ DEGRADED = Gauge("taskloom_rate_limit_degraded", "1 while this process counts fo
 WINDOW_SECONDS = 60
 REDIS_SECONDS = 0.05
 PAUSE_SECONDS = 1.0
+PACE_SECONDS = 0.003
+"""What is between the beginnings of two calls at least: waking Redis costs more than what it decides. The first call
+after a rest begins at once."""
 LOCAL_KEYS = 50_000
 NO_LIMIT = 1_000_000_000
 MOST_AT_ONCE = 250
@@ -152,6 +156,7 @@ class RateLimiter:
         self._local = LocalLog(window_seconds)
         self._untold = UntoldWrites()
         self._resume_at = 0.0
+        self._next_call_at = 0.0
         self._told_degraded: bool | None = None
         """What the gauge was set to last."""
         self._deciding: asyncio.Task[None] | None = None
@@ -179,6 +184,7 @@ class RateLimiter:
         batch: list[tuple[Quota, asyncio.Future[Decision]]] = []
         try:
             while self._waiting:
+                await self._pace()
                 batch = self._next_batch()
                 decisions = await self._decide_all([quota for quota, _ in batch])
                 for (_, future), decision in zip(batch, decisions, strict=True):
@@ -190,6 +196,13 @@ class RateLimiter:
             for _, future in (*batch, *self._waiting):
                 future.cancel()
             self._waiting.clear()
+
+    async def _pace(self) -> None:
+        """Wait until the next call may begin, and note that it does."""
+        early = self._next_call_at - time.monotonic()
+        if early > 0:
+            await asyncio.sleep(early)
+        self._next_call_at = time.monotonic() + PACE_SECONDS
 
     def _next_batch(self) -> list[tuple[Quota, asyncio.Future[Decision]]]:
         size = counted = 0

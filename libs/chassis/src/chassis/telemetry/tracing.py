@@ -1,8 +1,8 @@
 """Trace context (W3C Trace Context): carried through every hop; spans are exported only when OTEL_* says so."""
 
 import os
+import random
 import re
-import secrets
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -86,9 +86,8 @@ def valid_traceparent(value: str | None) -> str | None:
 
 
 def new_traceparent() -> str:
-    """Start a trace: random ids, sampled."""
-    ids = secrets.token_bytes(24).hex()
-    return f"00-{ids[:32]}-{ids[32:]}-01"
+    """Start a trace: random ids, sampled. They are no secret, and asking the system for random bytes costs 4 us."""
+    return f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-01"
 
 
 def trace_id_of(traceparent: str) -> str:
