@@ -1,6 +1,7 @@
 """Lists, a page at a time: by page number with a total, or by cursor without one."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -101,8 +102,14 @@ def link_header(request: Request, relations: Mapping[str, Mapping[str, str]]) ->
     """Return a Link header: the request's own query with some parameters replaced, the same ones in each relation."""
     if not relations:
         return {}
-    replaced = {name for changed in relations.values() for name in changed}
-    query = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    kept = urlencode([(name, value) for name, value in query if name not in replaced])
+    replaced = frozenset(name for changed in relations.values() for name in changed)
+    kept = _without(request.scope["query_string"], replaced)
     start = f"<{request.scope['path']}?{kept}{'&' if kept else ''}"
     return {"link": ", ".join(f'{start}{urlencode(changed)}>; rel="{name}"' for name, changed in relations.items())}
+
+
+@lru_cache(maxsize=256)
+def _without(query: bytes, names: frozenset[str]) -> str:
+    """Return a query without some parameters; lists are asked for in the same words again and again."""
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    return urlencode([(name, value) for name, value in given if name not in names])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from inspect import Parameter, Signature
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -32,6 +33,7 @@ from tasks_service.includes.access import fields_of
 from tasks_service.includes.schemas import MAX_FIELDS
 from tasks_service.includes.service import REGISTRY
 from tasks_service.listing.schemas import UTC, Asked, TaskListed, TaskSearch
+from tasks_service.listing.service import Settled, settle
 from tasks_service.saved_filters.errors import FilterNotFound
 from tasks_service.saved_filters.rules import read
 from tasks_service.saved_filters.service import find_chosen
@@ -196,18 +198,35 @@ Archived = Annotated[
 
 PLAIN = frozenset({*FLAT, "sort", "page", "per_page"})
 """The parameters of nearly all lists."""
+KEPT_PLAIN = 256
+"""Most lists are asked for in the same few words, by many."""
 NUMBER = re.compile(r"[1-9][0-9]{0,4}")
 
 
-def asked_plainly(given: Mapping[str, Sequence[str]]) -> tuple[Asked, Paging] | None:
+class Plain(NamedTuple):
+    """What plain parameters ask for, and what that comes to for whoever asks, if it is the same for all."""
+
+    asked: Asked
+    paging: Paging
+    settled: Settled | None
+
+
+def asked_plainly(parameters: Mapping[str, Sequence[str]]) -> Plain | None:
     """Return what parameters of PLAIN ask for; None where they are not plain enough. Raises what asked_list raises."""
+    return _plain(tuple((name, tuple(texts)) for name, texts in parameters.items()))
+
+
+@lru_cache(maxsize=KEPT_PLAIN)
+def _plain(parameters: tuple[tuple[str, tuple[str, ...]], ...]) -> Plain | None:
+    given = dict(parameters)
     page, per_page = (_number(given.get(name, default)) for name, default in DEFAULT_PAGE.items())
     if page is None or per_page is None or per_page > MAX_PER_PAGE or page * per_page > MAX_OFFSET:
         return None
     flat = parse_parameters(given, FIELDS)
     sort = [part for text in given.get("sort", ()) for part in text.split(",")]
-    asked = Asked(() if flat is None else (flat,), sort_of(sort))
-    return narrowed(asked, None), Paging(page, per_page, None)
+    asked = narrowed(Asked(() if flat is None else (flat,), sort_of(sort)), None)
+    paging = Paging(page, per_page, None)
+    return Plain(asked, paging, settle(asked, paging))
 
 
 DEFAULT_PAGE = {"page": ("1",), "per_page": (str(DEFAULT_PER_PAGE),)}

@@ -108,9 +108,9 @@ async def list_plainly(request: Request, caller: Principal, given: Mapping[str, 
     plain = asked_plainly(given)
     if plain is None:
         return None
-    asked, paging = plain
+    asked, paging, settled = plain
     async with reading_directly(request.app.state.database, bound_of(request)) as reader:
-        page = await _found(request, reader, caller, asked, paging)
+        page = await _found(request, reader, caller, asked, paging, settled)
     return tagged(request, paged_reply(request, written_tasks(page.rows), paging, page.meta))
 
 
@@ -166,11 +166,25 @@ async def _answer(
 
 
 async def _found(
-    request: Request, reader: service.Reader, caller: Principal, asked: Asked, paging: Paging
+    request: Request,
+    reader: service.Reader,
+    caller: Principal,
+    asked: Asked,
+    paging: Paging,
+    settled: service.Settled | None = None,
 ) -> service.SearchedPage:
     state = request.app.state
-    query = await service.resolve(reader, caller=caller, asked=asked, paging=paging, signer=state.cursors)
+    if settled is None:
+        query = await service.resolve(reader, caller=caller, asked=asked, paging=paging, signer=state.cursors)
+    else:
+        query = settled.query
     bounds = service.Bounds(state.exact_count_up_to, state.ranked_up_to)
     return await service.list_tasks(
-        reader, caller=caller, query=query, paging=paging, signer=state.cursors, bounds=bounds
+        reader,
+        caller=caller,
+        query=query,
+        paging=paging,
+        signer=state.cursors,
+        bounds=bounds,
+        settled=None if settled is None else settled.plan,
     )

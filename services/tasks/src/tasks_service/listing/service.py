@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -37,6 +38,8 @@ from tasks_service.totals.repository import Total, count_tasks
 
 Reader = AsyncConnection | AsyncSession | DirectReader
 NARROWING = {"project_id": "of_projects", "workspace_id": "of_workspaces"}
+MOST_SETTLED_VALUES = 8
+"""Of how many values a filter may be that is settled: what is made of more takes a place that others have use for."""
 AT_THE_BEGINNING = 3
 """How many entries of a cursor say what was so when the walk began: the time, the zone, and what a search came to."""
 
@@ -60,18 +63,25 @@ async def resolve(
     tells_zone_later = zone is None and bool(asked.filters) and _is_same_anywhere(asked, paging)
     if zone is None and asked.filters and not tells_zone_later:
         zone = await zone_of(reader, caller=caller, asked_for=None)
-    default = NEWEST if asked.q is None else BEST
     node = bind_all(asked.filters, FIELDS, Context(caller.user_id, zone or UTC, now))
+    # What does not depend on the time has the same cursors at any.
+    began = now if any(needs_now(one, FIELDS) for one in asked.filters) else None
+    return _query(asked, node, began=began, zone=zone, tells_zone_later=tells_zone_later)
+
+
+def _query(
+    asked: Asked, node: Node, *, began: datetime | None, zone: ZoneInfo | None, tells_zone_later: bool
+) -> TaskQuery:
+    default = NEWEST if asked.q is None else BEST
     told: dict[str, Any] = {"sort": text_of(tuple(asked.sort) or default[:1])}
     if asked.filters:
         told["resolved_filter"] = as_json(node)
     if zone is not None:
         told["timezone"] = zone.key
     sort = complete(asked.sort) if asked.sort else default
-    # What does not depend on the time has the same cursors at any.
-    began = now if any(needs_now(one, FIELDS) for one in asked.filters) else None
     scope = asked.scope or SCOPES
-    return TaskQuery(began, node, sort, zone or UTC, asked.archived, asked.q, scope, tells_zone_later, told)
+    shown = MappingProxyType(told)
+    return TaskQuery(began, node, sort, zone or UTC, asked.archived, asked.q, scope, tells_zone_later, shown)
 
 
 def _is_same_anywhere(asked: Asked, paging: Paging) -> bool:
@@ -120,6 +130,43 @@ def plan_of(query: TaskQuery, caller: Principal) -> Plan:
     return Plan(reach, found, narrowed)
 
 
+class DependsOnAsker(Exception):
+    """What a list is of depends on who asks, when or where."""
+
+
+class _Anybody:
+    """Stands for whoever asks, whenever and wherever, and says nothing of them."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise DependsOnAsker(name)
+
+
+ANYBODY: Any = _Anybody()
+
+
+class Settled(NamedTuple):
+    """What a list is of, and how it is read, which is the same whoever asks."""
+
+    query: TaskQuery
+    plan: Plan
+
+
+def settle(asked: Asked, paging: Paging) -> Settled | None:
+    """Return what a page by its number is of where that is the same for all, so that it need not be found out again.
+
+    None where it depends on who asks, when or where. Raises InvalidInput as resolve does.
+    """
+    if asked.zone is not None or not _is_same_anywhere(asked, paging):
+        return None
+    try:
+        node = bind_all(asked.filters, FIELDS, ANYBODY)
+        query = _query(asked, node, began=None, zone=None, tells_zone_later=bool(asked.filters))
+        plan = plan_of(query, ANYBODY)
+    except DependsOnAsker:
+        return None
+    return Settled(query, plan) if len(plan.found.values) <= MOST_SETTLED_VALUES else None
+
+
 class Bounds(NamedTuple):
     """How many tasks are counted one by one, and of about how many it is said how well they fit a search."""
 
@@ -163,9 +210,13 @@ async def list_tasks(
     paging: Paging,
     signer: CursorSigner,
     bounds: Bounds,
+    settled: Plan | None = None,
 ) -> SearchedPage:
-    """Return one page of what the caller may see. Raises InvalidCursor or CursorMismatch."""
-    plan = plan_of(query, caller)
+    """Return one page of what the caller may see; `settled` is how the query is read, where that is known.
+
+    Raises InvalidCursor or CursorMismatch.
+    """
+    plan = settled or plan_of(query, caller)
     if paging.cursor is not None:
         return await _walk(reader, caller, query, plan, paging, signer, bounds)
     plan = await searched_plan(reader, plan, query, caller, None, ranked_up_to=bounds.ranked_up_to)
