@@ -17,6 +17,7 @@ from chassis.web.status import STATUS_OF_KIND
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
+from gateway.api import STATUS_PATH, status_answer
 from gateway.assembly import Parts, open_parts
 from gateway.callers import Caller
 from gateway.cors import Cors, OriginNotAllowed
@@ -174,7 +175,12 @@ class Gateway:
         if not body.is_empty:
             receive = replayed(await body.complete())
         asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-        await self.parts.api(asked, receive, exchange.send)
+        api = self.parts.api
+        if asked["method"] == "GET" and asked["path"] == STATUS_PATH and not asked["query_string"]:
+            # What is watched is asked for all the time.
+            await (await status_answer(api.state.statuses))(asked, receive, exchange.send)
+            return
+        await api(asked, receive, exchange.send)
 
     async def _admit(self, route: Route, head: Head, exchange: Exchange, scope: Scope, receive: Receive) -> Admitted:
         """Identify the caller where the route asks for it, and count the request. Raises 401, 429 and 503s."""
