@@ -188,6 +188,24 @@ async def test_what_a_total_is_estimated_from_is_looked_up_in_a_large_project_am
         assert [one for one in nodes(plan) if "spread.number" in one.get("Index Cond", "")], query
 
 
+async def test_an_estimate_is_made_once_for_who_turns_pages_and_for_nobody_else(uneven, database):
+    async def told(who, query):
+        with sent(database) as statements:
+            meta = (await uneven.ask(who, "GET", f"/tasks?{query}&{BY_ROUTE}")).json()["meta"]
+        assert meta["total_is_estimate"] is True
+        return meta["total"], any("generate_series" in statement for statement, _ in statements)
+
+    first, is_counted = await told("owner", "priority=high")
+    assert is_counted
+    assert await told("owner", "priority=high&page=2") == (first, False)
+    assert await told("owner", "priority=high&per_page=7") == (first, False)
+    other, is_counted = await told("owner", "priority=low")
+    assert is_counted
+    assert await told("owner", "priority=low&page=3") == (other, False)
+    _, is_counted = await told("admin", "priority=high")
+    assert is_counted
+
+
 @pytest.fixture
 async def alike(roster):
     """Fills sixty projects with the same tasks, which the owner is to do."""

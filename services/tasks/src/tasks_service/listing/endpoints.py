@@ -178,7 +178,7 @@ async def _found(
         query = await service.resolve(reader, caller=caller, asked=asked, paging=paging, signer=state.cursors)
     else:
         query = settled.query
-    bounds = service.Bounds(state.exact_count_up_to, state.ranked_up_to)
+    bounds = service.Bounds(state.exact_count_up_to, state.ranked_up_to, state.estimates)
     return await service.list_tasks(
         reader,
         caller=caller,

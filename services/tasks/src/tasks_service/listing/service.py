@@ -35,6 +35,7 @@ from tasks_service.sorting.rules import BEST, NEWEST, RANK, complete, text_of
 from tasks_service.timezones.repository import find_zone
 from tasks_service.timezones.service import zone_of, zone_or_utc
 from tasks_service.totals.repository import Total, count_tasks
+from tasks_service.totals.service import KeptEstimates, total_of
 
 Reader = AsyncConnection | AsyncSession | DirectReader
 NARROWING = {"project_id": "of_projects", "workspace_id": "of_workspaces"}
@@ -168,10 +169,14 @@ def settle(asked: Asked, paging: Paging) -> Settled | None:
 
 
 class Bounds(NamedTuple):
-    """How many tasks are counted one by one, and of about how many it is said how well they fit a search."""
+    """How many tasks are counted one by one, and of about how many it is said how well they fit a search.
+
+    `estimates` are those of totals that are kept, if any are.
+    """
 
     exact_up_to: int
     ranked_up_to: int
+    estimates: KeptEstimates | None = None
 
 
 async def searched_plan(
@@ -226,7 +231,7 @@ async def list_tasks(
         found = await _page(reader, caller, query, plan, paging)
     total = found.total
     if total is None:
-        total = await _total(reader, caller, plan, bounds.exact_up_to)
+        total = await _total(reader, caller, plan, bounds)
     seen = paging.offset + len(found.rows)
     # An estimate is no less than what is shown.
     number = max(total.number, seen) if found.rows else total.number
@@ -269,14 +274,21 @@ async def _page(reader: Reader, caller: Principal, query: TaskQuery, plan: Plan,
     return PageFound(rows, None if is_open else Total(paging.offset + len(rows), is_estimate=False), zone)
 
 
-async def _total(reader: Reader, caller: Principal, plan: Plan, exact_up_to: int) -> Total:
-    return await count_tasks(
+async def _total(reader: Reader, caller: Principal, plan: Plan, bounds: Bounds) -> Total:
+    found, parameters, exact_up_to = plan.counted or plan.found, plan.parameters, bounds.exact_up_to
+    if bounds.estimates is None or plan.begun is not None:
+        # What a search came to is of this moment alone.
+        return await count_tasks(
+            reader, caller=caller, reach=plan.reach, found=found, parameters=parameters, exact_up_to=exact_up_to
+        )
+    return await total_of(
         reader,
         caller=caller,
         reach=plan.reach,
-        found=plan.counted or plan.found,
-        parameters=plan.parameters,
+        found=found,
+        parameters=parameters,
         exact_up_to=exact_up_to,
+        kept=bounds.estimates,
     )
 
 

@@ -1,0 +1,65 @@
+"""Totals of lists, of which an estimate is kept for a few seconds: to make one takes longer than the page does."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from chassis.identity import Principal
+
+from tasks_service.matching.repository import Shaped
+from tasks_service.places.rules import Reach
+from tasks_service.totals.repository import Reader, Total, count_tasks
+from tasks_service.visibility.repository import seen_by, sight_of
+
+KEPT_SECONDS = 5.0
+"""Of some hundred tasks that tell of more than ten thousand a few seconds more or less make no difference."""
+MOST_KEPT = 5000
+
+
+class KeptEstimates:
+    """Estimates by whom they were made for, and of what: who turns pages, or looks again, is told the same."""
+
+    def __init__(self, seconds: float = KEPT_SECONDS, *, most: int = MOST_KEPT) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._kept: OrderedDict[Hashable, tuple[float, Total]] = OrderedDict()
+
+    def find(self, made_for: Hashable, *, now: float) -> Total | None:
+        """Return what was estimated a moment ago; `now` in seconds of a clock that never goes back."""
+        until, total = self._kept.get(made_for, (now, None))
+        return total if now < until else None
+
+    def keep(self, made_for: Hashable, total: Total, *, now: float) -> None:
+        """Keep an estimate; of too many the oldest goes."""
+        self._kept[made_for] = now + self._seconds, total
+        self._kept.move_to_end(made_for)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+async def total_of(
+    reader: Reader,
+    *,
+    caller: Principal,
+    reach: Reach,
+    found: Shaped,
+    parameters: Mapping[str, Any],
+    exact_up_to: int,
+    kept: KeptEstimates,
+) -> Total:
+    """Return the total as count_tasks does, or what the same caller was told of the same list a moment ago."""
+    # As text, in which 1 is not true, nor 1.0.
+    asked_by = repr((seen_by(caller), found.values, parameters))
+    made_for = (sight_of(caller), reach, found.shape, asked_by)
+    total = kept.find(made_for, now=time.monotonic())
+    if total is None:
+        total = await count_tasks(
+            reader, caller=caller, reach=reach, found=found, parameters=parameters, exact_up_to=exact_up_to
+        )
+        if total.is_estimate:
+            kept.keep(made_for, total, now=time.monotonic())
+    return total
