@@ -15,7 +15,7 @@ SIGNER = CursorSigner("a secret of the tests, long enough")
 PEOPLE = [Principal(user_id=uuid7(), session_id=uuid7(), roles=frozenset({"user"})) for _ in range(2)]
 OF_EACH_CALLER = {"labels", "is_starred"}
 OF_DAYS = {"day", "instant", "due"}
-SOME_ID = str(uuid7())
+SOME_ID = "0199d3b2-7b00-7f0e-8f3a-1d1f6c0f5ae1"
 VALUES = {"id": SOME_ID, "user": SOME_ID, "number": "5", "boolean": "true", "text": "a, b", "day": "2026-12-01"}
 
 
