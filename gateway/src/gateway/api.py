@@ -130,6 +130,7 @@ async def create_ws_ticket(request: Request, caller: Annotated[Caller, Depends(c
 )
 @public("says no more than a failing request would")
 async def read_status(request: Request) -> Response:
+    """Stand for the operation in the document, and refuse what it does not take: all else is answered before it."""
     return await status_answer(request.app.state.statuses)
 
 

@@ -36,8 +36,8 @@ WINDOW_SECONDS = 60
 REDIS_SECONDS = 0.05
 PAUSE_SECONDS = 1.0
 PACE_SECONDS = 0.003
-"""What is between the beginnings of two calls at least: waking Redis costs more than what it decides. The first call
-after a rest begins at once."""
+"""About what is between the beginnings of two calls at least: waking Redis costs more than what it decides. The first
+call after a rest begins at once, and so does one that is full."""
 LOCAL_KEYS = 50_000
 NO_LIMIT = 1_000_000_000
 MOST_AT_ONCE = 250
@@ -147,9 +147,11 @@ class RateLimiter:
         workers: int,
         window_seconds: float = WINDOW_SECONDS,
         patience_seconds: float = REDIS_SECONDS,
+        pace_seconds: float = PACE_SECONDS,
     ) -> None:
         self._script = HeldScript(server, SLIDING_LOG)
         self._patience = patience_seconds
+        self._pace_seconds = pace_seconds
         self._workers = workers
         self._window = window_seconds
         self._waiting: list[tuple[Quota, asyncio.Future[Decision]]] = []
@@ -198,11 +200,11 @@ class RateLimiter:
             self._waiting.clear()
 
     async def _pace(self) -> None:
-        """Wait until the next call may begin, and note that it does."""
-        early = self._next_call_at - time.monotonic()
-        if early > 0:
-            await asyncio.sleep(early)
-        self._next_call_at = time.monotonic() + PACE_SECONDS
+        """Wait until the next call may begin, if one is to be made for which more can come, and note that it does."""
+        now = time.monotonic()
+        if self._resume_at <= now < self._next_call_at and len(self._waiting) < MOST_AT_ONCE:
+            await asyncio.sleep(self._next_call_at - now)
+        self._next_call_at = time.monotonic() + self._pace_seconds
 
     def _next_batch(self) -> list[tuple[Quota, asyncio.Future[Decision]]]:
         size = counted = 0

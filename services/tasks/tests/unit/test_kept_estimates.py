@@ -1,30 +1,98 @@
 """Estimates of totals are kept for a few seconds, each for whom and what it was made for."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
+from chassis.filtering.tree import Predicate
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from tasks_service.listing.schemas import TaskQuery
+from tasks_service.listing.service import plan_of
 from tasks_service.totals.repository import Total
-from tasks_service.totals.service import KEPT_SECONDS, KeptEstimates
+from tasks_service.totals.service import KEPT_SECONDS, KeptEstimates, total_of
 
 SOME = Total(12_000, is_estimate=True)
 
 
 def test_an_estimate_is_told_for_a_few_seconds_and_to_nobody_else():
     kept = KeptEstimates()
-    assert kept.find("ours", now=7.0) is None
-    kept.keep("ours", SOME, now=7.0)
-    assert kept.find("ours", now=7.0 + KEPT_SECONDS - 0.1) == SOME
-    assert kept.find("theirs", now=7.0) is None
-    assert kept.find("ours", now=7.0 + KEPT_SECONDS) is None
+    assert kept.find(b"ours", now=7.0) is None
+    kept.keep(b"ours", SOME, now=7.0)
+    assert kept.find(b"ours", now=7.0 + KEPT_SECONDS - 0.1) == SOME
+    assert kept.find(b"theirs", now=7.0) is None
+    assert kept.find(b"ours", now=7.0 + KEPT_SECONDS) is None
 
 
 def test_a_new_estimate_takes_the_place_of_the_last_one():
     kept, other = KeptEstimates(), Total(13_000, is_estimate=True)
-    kept.keep("ours", SOME, now=7.0)
-    kept.keep("ours", other, now=11.0)
-    assert kept.find("ours", now=14.0) == other
+    kept.keep(b"ours", SOME, now=7.0)
+    kept.keep(b"ours", other, now=11.0)
+    assert kept.find(b"ours", now=14.0) == other
 
 
 def test_of_too_many_the_oldest_goes():
     kept = KeptEstimates(most=2)
-    for name in ("first", "second", "first", "third"):
+    for name in (b"first", b"second", b"first", b"third"):
         kept.keep(name, SOME, now=7.0)
     assert len(kept) == 2
-    assert [kept.find(name, now=7.0) for name in ("first", "second", "third")] == [SOME, None, SOME]
+    assert [kept.find(name, now=7.0) for name in (b"first", b"second", b"third")] == [SOME, None, SOME]
+
+
+def test_what_is_too_old_takes_no_place():
+    kept = KeptEstimates()
+    for number in range(5):
+        kept.keep(b"%d" % number, SOME, now=float(number))
+    kept.keep(b"last", SOME, now=4.0 + KEPT_SECONDS)
+    assert len(kept) == 1
+
+
+class Counting:
+    """Answers as the database does that is asked for a total, and counts how often."""
+
+    def __init__(self, *, is_estimate=True):
+        self.times = 0
+        self._is_estimate = is_estimate
+
+    async def execute(self, _statement, _values):
+        self.times += 1
+        row = {"number": self.times, "is_estimate": self._is_estimate}
+        return SimpleNamespace(mappings=lambda: SimpleNamespace(one=lambda: row))
+
+    async def told(self, caller, query, kept):
+        plan = plan_of(query, caller)
+        asked = {"reach": plan.reach, "found": plan.found, "parameters": plan.parameters}
+        return (await total_of(self, caller=caller, **asked, exact_up_to=10, kept=kept)).number
+
+
+SOMEBODY = Principal(user_id=uuid7(), session_id=uuid7(), roles=frozenset({"user"}))
+PROJECTS = [uuid7() for _ in range(2)]
+CALLERS = [
+    SOMEBODY,
+    replace(SOMEBODY, user_id=uuid7()),
+    replace(SOMEBODY, workspace_id=uuid7()),
+    *(replace(SOMEBODY, project_ids=frozenset({project})) for project in PROJECTS),
+    replace(SOMEBODY, project_ids=frozenset(PROJECTS)),
+]
+META = "meta.app.size"
+QUERIES = [
+    TaskQuery(),
+    TaskQuery(archived=True),
+    *(TaskQuery(node=Predicate("project_id", "=", (project,))) for project in PROJECTS),
+    *(TaskQuery(node=Predicate("status", "=", (status,))) for status in ("todo", "done")),
+    *(TaskQuery(node=Predicate(META, "=", (value,))) for value in (1, 1.0, True, "1")),
+]
+
+
+async def test_nobody_is_told_what_was_made_for_somebody_or_something_else():
+    kept, database = KeptEstimates(seconds=3600), Counting()
+    asked = [(caller, query) for caller in CALLERS for query in QUERIES]
+    numbers = [await database.told(caller, query, kept) for caller, query in asked]
+    assert numbers == list(range(1, len(asked) + 1))
+    assert [await database.told(caller, query, kept) for caller, query in asked] == numbers
+
+
+async def test_what_is_exact_is_counted_each_time_and_so_is_what_is_to_be_of_this_moment():
+    kept, exact, estimated = KeptEstimates(seconds=3600), Counting(is_estimate=False), Counting()
+    assert [await exact.told(SOMEBODY, TaskQuery(), kept) for _ in range(2)] == [1, 2]
+    assert [await estimated.told(SOMEBODY, TaskQuery(), None) for _ in range(2)] == [1, 2]
+    assert len(kept) == 0

@@ -8,8 +8,8 @@ from chassis.filtering.parameters import flat_parameters
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from tasks_service.fields.rules import FIELDS
-from tasks_service.listing.access import PLAIN, asked_plainly
-from tasks_service.listing.service import MOST_SETTLED_VALUES, plan_of, resolve
+from tasks_service.listing.access import LONGEST_KEPT, PLAIN, asked_plainly
+from tasks_service.listing.service import MOST_SETTLED_PARAMETERS, plan_of, resolve
 
 SIGNER = CursorSigner("a secret of the tests, long enough")
 PEOPLE = [Principal(user_id=uuid7(), session_id=uuid7(), roles=frozenset({"user"})) for _ in range(2)]
@@ -77,7 +77,12 @@ async def test_what_is_settled_is_what_is_resolved_for_each_caller(given):
         ]
 
 
-def test_filters_of_many_values_are_not_kept():
-    keys = ",".join(f"TL-{number + 1}" for number in range(MOST_SETTLED_VALUES))
+def test_filters_that_come_to_much_are_not_kept():
+    keys = ",".join(f"TL-{number + 1}" for number in range(MOST_SETTLED_PARAMETERS))
     assert asked_plainly({"key": [keys]}).settled is None
     assert asked_plainly({"key": ["TL-1,TL-2"]}).settled is not None
+    few, many = ({"id": [",".join([SOME_ID] * number)]} for number in (2, LONGEST_KEPT // len(SOME_ID) + 1))
+    assert asked_plainly(few) is asked_plainly(few)
+    assert asked_plainly(many) is not asked_plainly(many)
+    no_dues = {"due": ["not a day," * (LONGEST_KEPT // 9)]}
+    assert asked_plainly(no_dues) is not asked_plainly(no_dues)

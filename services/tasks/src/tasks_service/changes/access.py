@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
+from chassis.context import has_just_written
 from chassis.cursors import MAX_CURSOR_CHARACTERS, CursorSigner
 from chassis.db.row_security import reading, reading_primary
 from chassis.errors import InvalidCursor
@@ -43,6 +44,12 @@ async def fresh_connection(
     wanted = None if cursor is None else signer.read_position(cursor, field=field)
     async with connection_with(request, caller, wanted) as connection:
         yield connection
+
+
+def asks_for_what_is_new(request: Request) -> bool:
+    """Tell whether a read is to be as new as something: a position, or what its user has written a moment ago (R41)."""
+    by_header = any(name == b"x-min-cursor" for name, _ in request.scope["headers"])
+    return has_just_written() or by_header or b"min_cursor" in request.scope["query_string"]
 
 
 @asynccontextmanager

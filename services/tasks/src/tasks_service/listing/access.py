@@ -200,7 +200,12 @@ PLAIN = frozenset({*FLAT, "sort", "page", "per_page"})
 """The parameters of nearly all lists."""
 KEPT_PLAIN = 256
 """Most lists are asked for in the same few words, by many."""
+LONGEST_KEPT = 300
+"""Of how many characters the values of a list may be that is kept; what is asked with more takes much more to keep."""
 NUMBER = re.compile(r"[1-9][0-9]{0,4}")
+
+
+Parameters = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Plain(NamedTuple):
@@ -213,11 +218,12 @@ class Plain(NamedTuple):
 
 def asked_plainly(parameters: Mapping[str, Sequence[str]]) -> Plain | None:
     """Return what parameters of PLAIN ask for; None where they are not plain enough. Raises what asked_list raises."""
-    return _plain(tuple((name, tuple(texts)) for name, texts in parameters.items()))
+    given = tuple((name, tuple(texts)) for name, texts in parameters.items())
+    is_short = sum(len(text) for _, texts in given for text in texts) <= LONGEST_KEPT
+    return _kept_plain(given) if is_short else _plain(given)
 
 
-@lru_cache(maxsize=KEPT_PLAIN)
-def _plain(parameters: tuple[tuple[str, tuple[str, ...]], ...]) -> Plain | None:
+def _plain(parameters: Parameters) -> Plain | None:
     given = dict(parameters)
     page, per_page = (_number(given.get(name, default)) for name, default in DEFAULT_PAGE.items())
     if page is None or per_page is None or per_page > MAX_PER_PAGE or page * per_page > MAX_OFFSET:
@@ -229,6 +235,7 @@ def _plain(parameters: tuple[tuple[str, tuple[str, ...]], ...]) -> Plain | None:
     return Plain(asked, paging, settle(asked, paging))
 
 
+_kept_plain = lru_cache(maxsize=KEPT_PLAIN)(_plain)
 DEFAULT_PAGE = {"page": ("1",), "per_page": (str(DEFAULT_PER_PAGE),)}
 
 

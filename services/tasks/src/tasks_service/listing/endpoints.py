@@ -25,7 +25,7 @@ from chassis.web.shortcuts import ListShortcut
 from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tasks_service.changes.access import FreshConnection
+from tasks_service.changes.access import FreshConnection, asks_for_what_is_new
 from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.includes.access import Including
 from tasks_service.includes.schemas import only
@@ -64,9 +64,10 @@ REFUSALS = (
 ABOUT = (
     "`meta.resolved_filter` is the filter as it was understood, with `me` and relative dates resolved, "
     "`meta.timezone` where days begin, and `meta.sort` the order. Page mode tells the total, and by "
-    "`meta.total_is_estimate` whether it is about that many: as some hundred tasks tell, so the rarer what you ask for "
-    "is, the farther off it may be. By cursor the list is walked without skipping or repeating what keeps its place in "
-    "the order while others write. Tasks of archived projects are left out unless you ask for them.\n\n"
+    "`meta.total_is_estimate` whether it is about that many: as some hundred tasks told a few seconds ago, so the "
+    "rarer what you ask for is, the farther off it may be. By cursor the list is walked without skipping or repeating "
+    "what keeps its place in the order while others write. Tasks of archived projects are left out unless you ask "
+    "for them.\n\n"
     "With `q`, each task has its `rank` and `highlights`, and the best are first unless `sort` says otherwise. Of "
     "words that many tasks have, the newest tasks are ranked, a few hundred; the others come after these. Where fewer "
     "than five fit, tasks with titles like the words come after them.\n\n"
@@ -178,7 +179,8 @@ async def _found(
         query = await service.resolve(reader, caller=caller, asked=asked, paging=paging, signer=state.cursors)
     else:
         query = settled.query
-    bounds = service.Bounds(state.exact_count_up_to, state.ranked_up_to, state.estimates)
+    estimates = None if asks_for_what_is_new(request) else state.estimates
+    bounds = service.Bounds(state.exact_count_up_to, state.ranked_up_to, estimates)
     return await service.list_tasks(
         reader,
         caller=caller,
@@ -186,5 +188,5 @@ async def _found(
         paging=paging,
         signer=state.cursors,
         bounds=bounds,
-        settled=None if settled is None else settled.plan,
+        plan=None if settled is None else settled.plan,
     )

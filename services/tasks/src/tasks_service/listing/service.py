@@ -34,13 +34,13 @@ from tasks_service.searching.service import Begun, begin, go_on, searched
 from tasks_service.sorting.rules import BEST, NEWEST, RANK, complete, text_of
 from tasks_service.timezones.repository import find_zone
 from tasks_service.timezones.service import zone_of, zone_or_utc
-from tasks_service.totals.repository import Total, count_tasks
+from tasks_service.totals.repository import Total
 from tasks_service.totals.service import KeptEstimates, total_of
 
 Reader = AsyncConnection | AsyncSession | DirectReader
 NARROWING = {"project_id": "of_projects", "workspace_id": "of_workspaces"}
-MOST_SETTLED_VALUES = 8
-"""Of how many values a filter may be that is settled: what is made of more takes a place that others have use for."""
+MOST_SETTLED_PARAMETERS = 8
+"""How many parameters of SQL a filter may come to that is settled: the conditions of more take too much to be kept."""
 AT_THE_BEGINNING = 3
 """How many entries of a cursor say what was so when the walk began: the time, the zone, and what a search came to."""
 
@@ -165,13 +165,13 @@ def settle(asked: Asked, paging: Paging) -> Settled | None:
         plan = plan_of(query, ANYBODY)
     except DependsOnAsker:
         return None
-    return Settled(query, plan) if len(plan.found.values) <= MOST_SETTLED_VALUES else None
+    return Settled(query, plan) if len(plan.found.values) <= MOST_SETTLED_PARAMETERS else None
 
 
 class Bounds(NamedTuple):
     """How many tasks are counted one by one, and of about how many it is said how well they fit a search.
 
-    `estimates` are those of totals that are kept, if any are.
+    `estimates` are those of totals that are kept; None where the total is to be of this moment.
     """
 
     exact_up_to: int
@@ -215,13 +215,13 @@ async def list_tasks(
     paging: Paging,
     signer: CursorSigner,
     bounds: Bounds,
-    settled: Plan | None = None,
+    plan: Plan | None = None,
 ) -> SearchedPage:
-    """Return one page of what the caller may see; `settled` is how the query is read, where that is known.
+    """Return one page of what the caller may see; `plan` is how the query is read, where that is known.
 
     Raises InvalidCursor or CursorMismatch.
     """
-    plan = settled or plan_of(query, caller)
+    plan = plan or plan_of(query, caller)
     if paging.cursor is not None:
         return await _walk(reader, caller, query, plan, paging, signer, bounds)
     plan = await searched_plan(reader, plan, query, caller, None, ranked_up_to=bounds.ranked_up_to)
@@ -275,20 +275,15 @@ async def _page(reader: Reader, caller: Principal, query: TaskQuery, plan: Plan,
 
 
 async def _total(reader: Reader, caller: Principal, plan: Plan, bounds: Bounds) -> Total:
-    found, parameters, exact_up_to = plan.counted or plan.found, plan.parameters, bounds.exact_up_to
-    if bounds.estimates is None or plan.begun is not None:
-        # What a search came to is of this moment alone.
-        return await count_tasks(
-            reader, caller=caller, reach=plan.reach, found=found, parameters=parameters, exact_up_to=exact_up_to
-        )
     return await total_of(
         reader,
         caller=caller,
         reach=plan.reach,
-        found=found,
-        parameters=parameters,
-        exact_up_to=exact_up_to,
-        kept=bounds.estimates,
+        found=plan.counted or plan.found,
+        parameters=plan.parameters,
+        exact_up_to=bounds.exact_up_to,
+        # What a search came to is of this moment alone.
+        kept=bounds.estimates if plan.begun is None else None,
     )
 
 

@@ -1,8 +1,9 @@
 """Totals of lists, of which an estimate is kept for a few seconds: to make one takes longer than the page does."""
 
+import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chassis.identity import Principal
@@ -23,18 +24,19 @@ class KeptEstimates:
     def __init__(self, seconds: float = KEPT_SECONDS, *, most: int = MOST_KEPT) -> None:
         self._seconds = seconds
         self._most = most
-        self._kept: OrderedDict[Hashable, tuple[float, Total]] = OrderedDict()
+        # All are kept equally long, so that the first to go are the first that came.
+        self._kept: OrderedDict[bytes, tuple[float, Total]] = OrderedDict()
 
-    def find(self, made_for: Hashable, *, now: float) -> Total | None:
+    def find(self, made_for: bytes, *, now: float) -> Total | None:
         """Return what was estimated a moment ago; `now` in seconds of a clock that never goes back."""
         until, total = self._kept.get(made_for, (now, None))
         return total if now < until else None
 
-    def keep(self, made_for: Hashable, total: Total, *, now: float) -> None:
-        """Keep an estimate; of too many the oldest goes."""
+    def keep(self, made_for: bytes, total: Total, *, now: float) -> None:
+        """Keep an estimate that was begun at `now`, and forget what is too old, and the oldest of too many."""
         self._kept[made_for] = now + self._seconds, total
         self._kept.move_to_end(made_for)
-        if len(self._kept) > self._most:
+        while len(self._kept) > self._most or next(iter(self._kept.values()))[0] <= now:
             self._kept.popitem(last=False)
 
     def __len__(self) -> int:
@@ -49,17 +51,28 @@ async def total_of(
     found: Shaped,
     parameters: Mapping[str, Any],
     exact_up_to: int,
-    kept: KeptEstimates,
+    kept: KeptEstimates | None,
 ) -> Total:
-    """Return the total as count_tasks does, or what the same caller was told of the same list a moment ago."""
-    # As text, in which 1 is not true, nor 1.0.
-    asked_by = repr((seen_by(caller), found.values, parameters))
-    made_for = (sight_of(caller), reach, found.shape, asked_by)
-    total = kept.find(made_for, now=time.monotonic())
+    """Return the total as count_tasks does, or what the same caller was told of the same list a moment ago.
+
+    Where nothing is `kept`, it is of this moment.
+    """
+    began = time.monotonic()
+    made_for = b"" if kept is None else _made_for(caller, reach, found, parameters)
+    total = None if kept is None else kept.find(made_for, now=began)
     if total is None:
         total = await count_tasks(
             reader, caller=caller, reach=reach, found=found, parameters=parameters, exact_up_to=exact_up_to
         )
-        if total.is_estimate:
-            kept.keep(made_for, total, now=time.monotonic())
+        if kept is not None and total.is_estimate:
+            kept.keep(made_for, total, now=began)
     return total
+
+
+def _made_for(caller: Principal, reach: Reach, found: Shaped, parameters: Mapping[str, Any]) -> bytes:
+    """Return what tells whom and what a total is for from all others, however much is asked.
+
+    It is made of text, in which 1 is not true, nor 1.0.
+    """
+    asked = (sight_of(caller), seen_by(caller), reach, found.shape, found.values, parameters)
+    return hashlib.sha256(repr(asked).encode(errors="surrogatepass")).digest()
