@@ -79,6 +79,8 @@ QUERIES = [
     TaskQuery(archived=True),
     *(TaskQuery(node=Predicate("project_id", "=", (project,))) for project in PROJECTS),
     *(TaskQuery(node=Predicate("status", "=", (status,))) for status in ("todo", "done")),
+    TaskQuery(node=Predicate("status", "!=", ("todo",))),
+    TaskQuery(node=Predicate("title", "=", ("todo",))),
     *(TaskQuery(node=Predicate(META, "=", (value,))) for value in (1, 1.0, True, "1")),
 ]
 
