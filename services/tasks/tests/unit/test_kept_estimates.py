@@ -30,6 +30,12 @@ def test_a_new_estimate_takes_the_place_of_the_last_one():
     assert kept.find(b"ours", now=14.0) == other
 
 
+def test_what_is_kept_for_no_time_is_not_kept():
+    kept = KeptEstimates(seconds=0)
+    kept.keep(b"ours", SOME, now=7.0)
+    assert len(kept) == 0
+
+
 def test_of_too_many_the_oldest_goes():
     kept = KeptEstimates(most=2)
     for name in (b"first", b"second", b"first", b"third"):

@@ -36,7 +36,7 @@ class KeptEstimates:
         """Keep an estimate that was begun at `now`, and forget what is too old, and the oldest of too many."""
         self._kept[made_for] = now + self._seconds, total
         self._kept.move_to_end(made_for)
-        while len(self._kept) > self._most or next(iter(self._kept.values()))[0] <= now:
+        while self._kept and (len(self._kept) > self._most or next(iter(self._kept.values()))[0] <= now):
             self._kept.popitem(last=False)
 
     def __len__(self) -> int:
