@@ -26,6 +26,8 @@ from tasks_service.changes.errors import NotYetConsistent
 POLL_SECONDS = 0.02
 CURSOR = {"X-Cursor": "Position in the change log right after this write."}
 """How documents describe what cursor_header returns."""
+POSITION_ASKED_FOR = "taskloom.position_asked_for"
+"""Where the scope of a request says whether its answer is to be at least as new as a position."""
 MEANING = "The X-Cursor of a change: the answer is at least as new as that."
 
 
@@ -42,14 +44,17 @@ async def fresh_connection(
     signer: CursorSigner = request.app.state.cursors
     field, cursor = ("min_cursor", min_cursor) if x_min_cursor is None else ("X-Min-Cursor", x_min_cursor)
     wanted = None if cursor is None else signer.read_position(cursor, field=field)
+    request.scope[POSITION_ASKED_FOR] = wanted is not None
     async with connection_with(request, caller, wanted) as connection:
         yield connection
 
 
 def asks_for_what_is_new(request: Request) -> bool:
-    """Tell whether a read is to be as new as something: a position, or what its user has written a moment ago (R41)."""
-    by_header = any(name == b"x-min-cursor" for name, _ in request.scope["headers"])
-    return has_just_written() or by_header or b"min_cursor" in request.scope["query_string"]
+    """Tell whether a read is to be as new as something: a position, or what its user has written a moment ago (R41).
+
+    A position is told by fresh_connection, without which none is asked for.
+    """
+    return has_just_written() or request.scope.get(POSITION_ASKED_FOR, False)
 
 
 @asynccontextmanager
