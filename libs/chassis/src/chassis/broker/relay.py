@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Gauge
-from sqlalchemy import Column, RowMapping, Table, any_, bindparam, func, select, text, update
+from sqlalchemy import Column, CursorResult, RowMapping, Table, any_, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,9 +21,10 @@ from chassis.clock import utcnow
 from chassis.db.engine import Database
 from chassis.db.failures import TROUBLE as STORE_TROUBLE
 from chassis.db.listening import listening
+from chassis.db.transactions import transaction
 from chassis.outbox.envelope import EventEnvelope, EventTooLarge
 from chassis.outbox.models import NEW, PARKED, SENT
-from chassis.outbox.publishing import is_woken, relay_channel, waking
+from chassis.outbox.publishing import is_woken, relay_channel, wake_relay
 from chassis.waiting import first_of, until
 
 log = structlog.get_logger()
@@ -202,10 +203,10 @@ class OutboxRelay:
             wanted |= table.c.sent_at >= sent_since
         anew = {"state": NEW, "attempts": 0, "available_at": None, "sent_at": None}
         statement = update(table).where(table.c.event_id == func.any(ids), wanted).values(anew)
-        async with self._database.writer.begin() as connection:
-            moved = int((await connection.execute(statement)).rowcount)
+        async with transaction(self._database) as session:
+            moved = cast("CursorResult[Any]", await session.execute(statement)).rowcount
             if moved:
-                await connection.execute(select(waking(table)))
+                wake_relay(session, table)
         return moved
 
     async def _postpone(self, connection: AsyncConnection, row: RowMapping, reason: str) -> None:

@@ -19,6 +19,7 @@ from chassis.db.binding import bind_when_taken
 from chassis.db.failures import lost
 from chassis.db.pooling import FairPool, ReadingPool
 from chassis.db.replica import Replica
+from chassis.db.telling import TELLER, Teller, TellingSession
 from chassis.settings import DatabaseSettings
 
 SERVER_SETTINGS = {
@@ -39,6 +40,7 @@ class Database:
 
     `primary` is the writer's server, for statements that stand alone: reads that a lagging replica must not answer.
     Where there is a `replica` that the `reader` may lead to, `primary_reader` reads the primary as that would.
+    `teller` says what `sessions` have committed.
     """
 
     writer: AsyncEngine
@@ -46,6 +48,7 @@ class Database:
     sessions: async_sessionmaker[AsyncSession]
     replica: Replica | None = None
     primary_reader: AsyncEngine | None = None
+    teller: Teller | None = None
     primary: AsyncEngine = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,7 +75,9 @@ class Database:
             await self.replica.watch(self.primary, stop)
 
     async def close(self) -> None:
-        """Close every pooled connection."""
+        """Say what is still to be said, and close every pooled connection."""
+        if self.teller is not None:
+            await self.teller.close()
         await self.writer.dispose()
         await self.reader.dispose()
         if self.primary_reader is not None:
@@ -96,8 +101,23 @@ def open_database(settings: DatabaseSettings, *, application_name: str) -> Datab
     if replica is not None:
         replica.serve(reader)
         primary_reader = _bound_when_taken(_reader(settings, application_name))
-    sessions = async_sessionmaker(writer, expire_on_commit=False, autoflush=False)
-    return Database(writer, _bound_when_taken(reader), sessions, replica, primary_reader)
+    teller = Teller(_teller_engine(settings, application_name))
+    sessions = async_sessionmaker(
+        writer, expire_on_commit=False, autoflush=False, sync_session_class=TellingSession, info={TELLER: teller}
+    )
+    return Database(writer, _bound_when_taken(reader), sessions, replica, primary_reader, teller)
+
+
+def _teller_engine(settings: DatabaseSettings, application_name: str) -> AsyncEngine:
+    """Make the engine of one connection more, which never waits for those of requests."""
+    return _engine(
+        settings.url.get_secret_value(),
+        settings.model_copy(update={"pool_size": 1}),
+        application_name,
+        pool_timeout=settings.write_wait_seconds,
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,
+    )
 
 
 def _reader(settings: DatabaseSettings, application_name: str) -> AsyncEngine:

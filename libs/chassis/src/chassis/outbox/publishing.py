@@ -1,10 +1,9 @@
 """Writing events down in the transaction of what they tell (R45); nothing else may talk to the broker."""
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, Table, func, insert, select
+from sqlalchemy import Table, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.db.telling import say_after_commit
 from chassis.outbox.envelope import EventEnvelope
 
 
@@ -14,12 +13,12 @@ async def publish(session: AsyncSession, table: Table, *envelopes: EventEnvelope
         return
     rows = [envelope.model_dump(exclude={"source"}) for envelope in envelopes]
     await session.execute(insert(table), rows)
-    await session.execute(select(waking(table)))
+    wake_relay(session, table)
 
 
-def waking(table: Table) -> ColumnElement[Any]:
-    """Return what tells the relay of a table, at commit, that there is something to send; for any statement."""
-    return func.pg_notify(relay_channel(table), table.name)
+def wake_relay(session: AsyncSession, table: Table) -> None:
+    """Have the relay of a table told, after the commit, that there is something to send."""
+    say_after_commit(session, relay_channel(table), table.name)
 
 
 def is_woken(table: Table, payload: str) -> bool:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
+from chassis.db.telling import say_after_commit
 from sqlalchemy import (
     CTE,
     ColumnElement,
@@ -54,9 +55,9 @@ FORGOTTEN = {
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> None:
-    """Add a mail, and tell the senders at commit; a second one with the same id is the same one."""
+    """Add a mail, and tell the senders after the commit; a second one with the same id is the same one."""
     await session.execute(insert(delivery).values(**values, next_attempt_at=func.now()).on_conflict_do_nothing())
-    await session.execute(select(func.pg_notify(CHANNEL, "")))
+    say_after_commit(session, CHANNEL)
 
 
 async def expire(session: AsyncSession) -> Sequence[RowMapping]:

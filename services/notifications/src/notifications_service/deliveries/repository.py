@@ -9,6 +9,7 @@ from uuid import UUID
 from chassis.db.arrays import given_uuids, rows_for
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
+from chassis.db.telling import say_after_commit
 from sqlalchemy import (
     CTE,
     BindParameter,
@@ -73,7 +74,7 @@ SAME_SUBJECT = and_(
 
 
 async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Add deliveries, and tell the senders at commit; those that are there already are the same ones."""
+    """Add deliveries, and tell the senders after the commit; those that are there already are the same ones."""
     if not rows:
         return 0
     # As arrays, since a statement takes 32,767 values, and a task may have many who watch it.
@@ -82,7 +83,7 @@ async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:
     statement = insert(delivery).from_select([one.name for one in columns], given).on_conflict_do_nothing()
     added = cast("CursorResult[Any]", await session.execute(statement)).rowcount
     if added:
-        await session.execute(select(func.pg_notify(CHANNEL, "")))
+        say_after_commit(session, CHANNEL)
     return added
 
 

@@ -9,10 +9,12 @@ from chassis.db.arrays import given_numbers, given_uuids, numbers, rows_of, uuid
 from chassis.db.base import table_of
 from chassis.db.projections import put_unless_newer
 from chassis.db.purging import delete_batch
+from chassis.db.telling import say_after_commit
 from sqlalchemy import (
     RowMapping,
     Select,
     Text,
+    Update,
     any_,
     delete,
     exists,
@@ -44,7 +46,7 @@ project_member = table_of(ProjectMember)
 task_share = table_of(TaskShare)
 
 CHANNEL = "notifications_stream"
-"""Where it is said, at commit, that a stream can be read further: `<stream> <head>`."""
+"""Where it is said, after the commit, that a stream can be read further: `<stream> <head>`."""
 LOOKED_AT_ONCE = 1000
 # Written out, as in their index: a plan for any parameters could not use that.
 IS_COMMENT_DELETED = event.c.type == literal_column("'comment.deleted.v1'")
@@ -66,11 +68,9 @@ def _lock_if_known() -> Select[Any]:
     return LOCK.where(count == func.cardinality(OF_STREAMS))
 
 
-def _move_heads() -> ReturningUpdate[Any]:
+def _move_heads() -> Update:
     moved = rows_of("moved", stream_id=OF_STREAMS, seq=given_numbers("to_seqs"))
-    said = func.pg_notify(CHANNEL, func.concat(head.c.workspace_id, " ", moved.c.seq))
-    statement = update(head).where(head.c.workspace_id == moved.c.stream_id).values(contiguous_seq=moved.c.seq)
-    return statement.returning(said)
+    return update(head).where(head.c.workspace_id == moved.c.stream_id).values(contiguous_seq=moved.c.seq)
 
 
 def _ends_of_runs_of_all() -> Select[Any]:
@@ -95,9 +95,8 @@ def _ends_of_runs_of_all() -> Select[Any]:
 
 def _advance_heads() -> ReturningUpdate[Any]:
     run = _ends_of_runs_of_all().subquery("run")
-    said = func.pg_notify(CHANNEL, func.concat(head.c.workspace_id, " ", run.c.last))
     statement = update(head).where(head.c.workspace_id == run.c.id).values(contiguous_seq=run.c.last)
-    return statement.returning(head.c.workspace_id, head.c.contiguous_seq, said)
+    return statement.returning(head.c.workspace_id, head.c.contiguous_seq)
 
 
 # Made once: making them anew takes longer than what they do.
@@ -142,7 +141,7 @@ async def _locked(session: AsyncSession, statement: Select[Any], streams: Sequen
 async def advance_heads(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
     """Move heads over everything that follows them without a gap, and return where they are. Needs their locks.
 
-    That is said at commit. It is one statement, unless very much follows in one of the streams.
+    That is said after the commit. It is one statement, unless very much follows in one of the streams.
     """
     after, asked = dict(before), dict(before)
     while asked:
@@ -155,12 +154,20 @@ async def advance_heads(session: AsyncSession, before: Mapping[UUID, int]) -> di
 
 async def _advanced(session: AsyncSession, before: Mapping[UUID, int]) -> dict[UUID, int]:
     wanted = {"of_streams": list(before), "after_seqs": list(before.values())}
-    return {row[0]: row[1] for row in await session.execute(ADVANCE_HEADS, wanted)}
+    after = {row[0]: row[1] for row in await session.execute(ADVANCE_HEADS, wanted)}
+    _say(session, after)
+    return after
 
 
 async def move_heads(session: AsyncSession, after: Mapping[UUID, int]) -> None:
-    """Let streams be read up to numbers, which is said at commit. Needs their locks."""
+    """Let streams be read up to numbers, which is said after the commit. Needs their locks."""
     await session.execute(MOVE_HEADS, {"of_streams": list(after), "to_seqs": list(after.values())})
+    _say(session, after)
+
+
+def _say(session: AsyncSession, heads_now: Mapping[UUID, int]) -> None:
+    for stream, seq in heads_now.items():
+        say_after_commit(session, CHANNEL, f"{stream} {seq}")
 
 
 async def put_membership(session: AsyncSession, values: Mapping[str, Any]) -> None:

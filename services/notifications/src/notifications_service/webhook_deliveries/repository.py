@@ -9,6 +9,7 @@ from uuid import UUID
 from chassis.db.arrays import numbers, rows_for, rows_of, uuids
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
+from chassis.db.telling import say_after_commit
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
@@ -55,7 +56,7 @@ AT_MOST: BindParameter[int] = bindparam("at_most", type_=Integer)
 
 
 async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]], *, kind: str, at: datetime) -> int:
-    """Add deliveries that are due at once, and tell the senders at commit; return how many were new.
+    """Add deliveries that are due at once, and tell the senders after the commit; return how many were new.
 
     There is one of an event for a webhook, and one replay of it that waits.
     """
@@ -76,13 +77,13 @@ async def add(session: AsyncSession, rows: Sequence[Mapping[str, Any]], *, kind:
     names = [*(one.name for one in given), *fixed]
     statement = insert(delivery).from_select(names, select(*new.c, *values)).on_conflict_do_nothing()
     added = cast("CursorResult[Any]", await session.execute(statement)).rowcount
-    await wake(session)
+    wake(session)
     return added
 
 
-async def wake(session: AsyncSession) -> None:
-    """Tell the senders, at commit, that there is something to send."""
-    await session.execute(select(func.pg_notify(CHANNEL, "")))
+def wake(session: AsyncSession) -> None:
+    """Tell the senders, after the commit, that there is something to send."""
+    say_after_commit(session, CHANNEL)
 
 
 async def hold_ready(session: AsyncSession, *, limit: int, now: datetime | None = None) -> Sequence[UUID]:

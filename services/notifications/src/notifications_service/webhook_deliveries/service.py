@@ -127,7 +127,7 @@ async def redeliver(session: AsyncSession, *, webhook: RowMapping, delivery_id: 
     if row["state"] != "pending" and await repository.find_other(session, row):
         return row
     found = await repository.send_anew(session, delivery_id, at=utcnow())
-    await repository.wake(session)
+    repository.wake(session)
     return found
 
 

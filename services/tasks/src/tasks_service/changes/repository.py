@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.identity import Principal
-from chassis.outbox.publishing import waking
+from chassis.outbox.publishing import wake_relay
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -46,7 +46,7 @@ TAKE_NUMBERS = (
     update(counter)
     .where(counter.c.workspace_id == bindparam("of_workspace"))
     .values(last_seq=counter.c.last_seq + bindparam("count"))
-    .returning(counter.c.last_seq, waking(change))
+    .returning(counter.c.last_seq)
 )
 MEMBERS = select(member.c.user_id, member.c.role).where(member.c.workspace_id == bindparam("of_workspace"))
 READERS = (
@@ -76,9 +76,10 @@ async def open_log(session: AsyncSession, workspace_id: UUID) -> None:
 async def take_numbers(session: AsyncSession, *, workspace_id: UUID, count: int) -> int:
     """Reserve `count` sequence numbers and return the last of them; the counter stays locked until the end.
 
-    The relay is told, at commit, that there is something to send.
+    The relay is told, after the commit, that there is something to send.
     """
     session.info.pop(HEADS_AFTER, None)
+    wake_relay(session, change)
     result = await session.execute(TAKE_NUMBERS, {"of_workspace": workspace_id, "count": count})
     return cast("int", result.scalar_one())
 
@@ -116,6 +117,7 @@ async def take_numbers_for_readers(
     numbers along.
     """
     session.info.pop(HEADS_AFTER, None)
+    wake_relay(session, change)
     keeper = None if session.in_nested_transaction() else caller
     statement = _numbers_and_readers(None if keeper is None else sight_of(keeper))
     of_caller = {} if keeper is None else seen_by(keeper)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chassis.db.base import table_of
 from chassis.db.purging import delete_batch
+from chassis.db.telling import say_after_commit
 from chassis.identity import Principal
 from sqlalchemy import (
     Column,
@@ -65,10 +66,10 @@ async def count_open(session: AsyncSession, user_id: UUID) -> int:
 
 
 async def add(session: AsyncSession, values: Values) -> RowMapping:
-    """Insert a job, and wake the workers at the commit."""
+    """Insert a job, and wake the workers after the commit."""
     statement = insert(job).values(**values, status=QUEUED, lease_until=NOW).returning(*job.c)
     row = (await session.execute(statement)).mappings().one()
-    await session.execute(select(func.pg_notify(CHANNEL, "")))
+    say_after_commit(session, CHANNEL)
     return row
 
 
@@ -264,7 +265,7 @@ async def release(session: AsyncSession, job_id: UUID, fence: int, *, pause: tim
     """Let others take a job after a pause."""
     statement = update(job).where(*_held(job_id, fence)).values(lease_until=NOW + pause, attempts=attempts)
     await session.execute(statement)
-    await session.execute(select(func.pg_notify(CHANNEL, "")))
+    say_after_commit(session, CHANNEL)
 
 
 async def mark_told(session: AsyncSession, job_id: UUID, now: datetime) -> None:

@@ -1,0 +1,112 @@
+"""R46: who listens is told of what was committed, and nobody's commit waits for that."""
+
+import asyncpg
+import pytest
+from chassis.db.telling import Teller, say_after_commit
+from chassis.db.transactions import transaction
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from structlog.testing import capture_logs
+from testkit.statements import statements_seen
+from testkit.waiting import eventually
+
+LONG = 3
+
+
+@pytest.fixture
+async def heard(database_url):
+    """What is said on `news`, in its order."""
+    said = []
+    listener = await asyncpg.connect(database_url)
+    await listener.add_listener("news", lambda *told: said.append(told[-1]))
+    yield said
+    await listener.close()
+
+
+@pytest.fixture
+async def teller(database):
+    """One that rests long enough for others to come meanwhile."""
+    found = Teller(create_async_engine(database.writer.url, isolation_level="AUTOCOMMIT"), gather_seconds=LONG)
+    yield found
+    await found.close()
+
+
+async def test_r46_what_is_to_be_said_is_said_after_the_commit(database, heard):
+    with statements_seen(database.writer) as statements:
+        async with transaction(database) as session:
+            await session.execute(select(1))
+            say_after_commit(session, "news", "one")
+            say_after_commit(session, "news", "one")
+            say_after_commit(session, "news", "two")
+        await eventually(lambda: _is(heard == ["one", "two"]))
+    # A transaction that notifies holds up all others that do.
+    assert not [one for one in statements if "notify" in one.lower()]
+
+
+async def test_r46_what_is_not_committed_is_not_said(database, heard):
+    with pytest.raises(RuntimeError):
+        async with transaction(database) as session:
+            await session.execute(select(1))
+            say_after_commit(session, "news", "never")
+            raise RuntimeError
+    async with transaction(database) as session:
+        await session.execute(select(1))
+        say_after_commit(session, "news", "later")
+    await eventually(lambda: _is(heard == ["later"]))
+
+
+async def test_r46_the_end_of_a_savepoint_is_no_commit(database, heard):
+    async with transaction(database) as session:
+        async with session.begin_nested():
+            say_after_commit(session, "news", "within")
+        async with transaction(database) as other:
+            await other.execute(select(1))
+            say_after_commit(other, "news", "before")
+        await eventually(lambda: _is(heard == ["before"]))
+    await eventually(lambda: _is(heard == ["before", "within"]))
+
+
+async def test_r46_what_comes_soon_after_each_other_is_said_together(teller, database, heard):
+    teller.say([("news", "first")])
+    await eventually(lambda: _is(heard == ["first"]))
+    for _ in range(5):
+        teller.say([("news", "again"), ("news", "also")])
+        async with database.primary.connect() as connection:
+            await connection.execute(select(1))
+    assert heard == ["first"]
+    await eventually(lambda: _is(heard == ["first", "again", "also"]))
+
+
+async def test_r46_who_closes_has_said_everything(teller, database, heard):
+    teller.say([("news", "first")])
+    await eventually(lambda: _is(heard == ["first"]))
+    teller.say([("news", "last")])
+    await teller.close()
+    async with database.writer.begin() as connection:
+        await connection.execute(text("SELECT pg_notify('news', 'closed')"))
+    await eventually(lambda: _is(heard == ["first", "last", "closed"]))
+
+
+async def test_r46_a_teller_goes_on_after_its_connection_has_ended(database, open_with, heard):
+    async with open_with() as other:
+        for number in ("one", "two"):
+            async with transaction(other) as session:
+                await session.execute(select(1))
+                say_after_commit(session, "news", number)
+            await eventually(lambda: _is(heard[-1:] == [number]))  # noqa: B023 - it is waited for here
+            ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_notify(told%'"
+            async with database.writer.begin() as connection:
+                assert (await connection.execute(text(ending))).scalars().all()
+
+
+async def test_r46_what_cannot_be_said_is_logged_and_holds_nobody_up(unused_tcp_port):
+    away = create_async_engine(f"postgresql+asyncpg://nobody@127.0.0.1:{unused_tcp_port}/none")
+    found = Teller(away, gather_seconds=0)
+    with capture_logs() as lines:
+        found.say([("news", "lost")])
+        await found.close()
+    assert [(one["event"], one["log_level"]) for one in lines] == [("telling.trouble", "warning")]
+
+
+async def _is(true):
+    return true
