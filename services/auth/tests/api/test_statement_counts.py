@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-LOGIN, REFRESH, RESOLVE_AGAIN = 11, 6, 1
+LOGIN, REFRESH, RESOLVE_AGAIN = 10, 6, 1
 MAKE_TOKEN = {"name": "CI", "scopes": ["tasks:read"]}
 
 

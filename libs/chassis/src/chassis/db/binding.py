@@ -1,11 +1,13 @@
 """Whom a pooled connection is bound to: the role that it runs as, and the caller that the tables' policies read."""
 
 import functools
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import await_only
 
 from chassis.db.failures import DRIVER_TROUBLE
@@ -45,12 +47,9 @@ def bind_when_taken(dbapi_connection: Any, record: Any, _proxy: Any) -> None:
     so that the pool tries another one.
     """
     wanted = wanted_binding.get()
-    if isinstance(wanted, AsItIs):
+    told = _to_tell(wanted, record.info)
+    if told is None:
         return
-    bound: Bound | None = wanted or record.info.get(BOUND)
-    if bound is None:
-        return
-    told = _told(bound) if wanted else (FREE, NO_ROLE, bound.setting, bound.kept)
     try:
         # By the driver itself: a cursor of SQLAlchemy costs as much again as the round trip.
         await_only(dbapi_connection.driver_connection.fetchrow(*told))
@@ -59,6 +58,33 @@ def bind_when_taken(dbapi_connection: Any, record: Any, _proxy: Any) -> None:
         dbapi_connection.driver_connection.terminate()
         raise DisconnectionError from error
     record.info[BOUND] = wanted
+
+
+async def bind_handed_on(pooled: PoolProxiedConnection) -> None:
+    """Bind a connection that was handed on, as bind_when_taken does. Raises what DRIVER_TROUBLE names.
+
+    Unless that succeeds the connection is closed.
+    """
+    wanted, driver = wanted_binding.get(), pooled.driver_connection
+    told = _to_tell(wanted, pooled.info)
+    if told is None or driver is None:
+        return
+    try:
+        await driver.fetchrow(*told)
+    except BaseException:
+        driver.terminate()
+        raise
+    pooled.info[BOUND] = wanted
+
+
+def _to_tell(wanted: Bound | AsItIs | None, info: Mapping[Any, Any]) -> tuple[str, ...] | None:
+    """Return the statement with its parameters that binds a connection; None where there is nothing to be told."""
+    if isinstance(wanted, AsItIs):
+        return None
+    bound: Bound | None = wanted or info.get(BOUND)
+    if bound is None:
+        return None
+    return _told(bound) if wanted else (FREE, NO_ROLE, bound.setting, bound.kept)
 
 
 def _told(wanted: Bound) -> tuple[str, ...]:

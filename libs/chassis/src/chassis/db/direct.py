@@ -16,10 +16,12 @@ import asyncpg
 from sqlalchemy import RowMapping, Select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from chassis.db.binding import AsItIs, Bound, wanted_binding
+from chassis.db.binding import AsItIs, Bound, bind_handed_on, wanted_binding
 from chassis.db.engine import KEPT_STATEMENTS, Database
+from chassis.db.failures import DRIVER_TROUBLE
+from chassis.db.pooling import Lent, ReadingPool, lent_by
 
 BINDS_ITSELF = "binds_itself"
 """The execution option of statements that say themselves whose they are, the only ones on a connection AS_IT_IS."""
@@ -148,13 +150,30 @@ async def reading_directly(database: Database, bound: Bound | AsItIs | None) -> 
     """Give a connection that reads, bound for the block as chassis.db.row_security.reading binds it."""
     token, reader = wanted_binding.set(bound), database.reader_of_request
     try:
-        pooled = await reader.raw_connection()
+        lent = await _lent(database, reader)
     except reader.dialect.loaded_dbapi.Error as error:
         # A server that ends as it is connected to, which a connection of SQLAlchemy's tells so.
         raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True) from error
     finally:
         wanted_binding.reset(token)
     try:
-        yield DirectReader(pooled.driver_connection, is_bound=not isinstance(bound, AsItIs))
+        yield DirectReader(lent.driver, is_bound=not isinstance(bound, AsItIs))
     finally:
-        pooled.close()
+        cast("ReadingPool", reader.sync_engine.pool).take_back(lent)
+
+
+async def _lent(database: Database, reader: AsyncEngine) -> Lent:
+    """Lend a bound connection; where reads may go to a replica, only the pool knows which server is to be asked."""
+    if database.replica is not None:
+        return await lent_by(reader)
+    lent, is_handed_on = await cast("ReadingPool", reader.sync_engine.pool).lend(reader)
+    if not is_handed_on:
+        return lent
+    try:
+        await bind_handed_on(lent.pooled)
+    except BaseException as error:
+        lent.pooled.close()
+        if not isinstance(error, DRIVER_TROUBLE):
+            raise
+        return await lent_by(reader)
+    return lent
