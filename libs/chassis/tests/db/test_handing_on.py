@@ -68,10 +68,10 @@ async def test_r37_who_waits_is_handed_the_connection_without_the_pool(one):
 
 
 async def test_r36_each_is_bound_to_their_own(one):
-    wanted = [bound("Ada"), AS_IT_IS, bound("Ben"), None, AS_IT_IS, bound("Ada")]
+    wanted = [None, bound("Ada"), AS_IT_IS, bound("Ben"), None, AS_IT_IS, bound("Ada")]
     with lendings_of(one) as lent:
         found = await asyncio.gather(*(read(one, whom) for whom in wanted))
-    assert (found, len(lent)) == (["Ada", "Ada", "Ben", "", "", "Ada"], 1)
+    assert (found, len(lent)) == (["", "Ada", "Ada", "Ben", "", "", "Ada"], 1)
     # Whoever takes it by the pool afterwards is nobody.
     assert await read_by_sqlalchemy(one, [], "") == ""
 
@@ -141,9 +141,20 @@ async def test_r37_one_that_failed_is_not_handed_on(one, database):
                 await killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": found["pid"]})
             await reader.execute(CALLER, {})
 
-    failed, after = await asyncio.gather(fail(), read(one, None), return_exceptions=True)
+    order = []
+    rest = read(one, None, order, "direct"), read_by_sqlalchemy(one, order, "by SQLAlchemy")
+    failed, *found = await asyncio.gather(fail(), *rest, return_exceptions=True)
     assert isinstance(failed, DBAPIError)
-    assert after == ""
+    assert (found, order) == (["", ""], ["direct", "by SQLAlchemy"])
+
+
+async def test_r37_one_that_ends_as_it_is_handed_on_is_replaced(one):
+    pool = one.reader.sync_engine.pool
+    lent, _ = await pool.lend(one.reader)
+    (waiting,) = await begun(read(one, AS_IT_IS))
+    pool.take_back(lent)
+    lent.driver.terminate()
+    assert await waiting == ""
 
 
 class Connection:
