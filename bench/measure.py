@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 import psutil
@@ -45,6 +46,22 @@ class Result:
     def errors(self) -> int:
         """Whatever was not answered well."""
         return self.refused + self.unanswered
+
+    @classmethod
+    def of_turns(cls, turns: Sequence["Result"]) -> "Result":
+        """Return one result of several turns: failures are added up, and of latencies it is the median."""
+        rate = mean(turn.rate for turn in turns)
+        cpu = {name: sum(turn.cpu[name] * turn.rate for turn in turns) / (rate * len(turns)) for name in turns[0].cpu}
+        return cls(
+            rate,
+            median(turn.p50 for turn in turns),
+            median(turn.p95 for turn in turns),
+            median(turn.p99 for turn in turns),
+            sum(turn.refused for turn in turns),
+            sum(turn.unanswered for turn in turns),
+            cpu,
+            max(turn.drained for turn in turns),
+        )
 
 
 def require_wrk() -> None:

@@ -60,11 +60,20 @@ class Bar:
 
 def as_text(report: Report, options: argparse.Namespace, commit: str) -> str:
     """Return what is printed and kept."""
-    lines = [*head(options, commit), "", *_table(report), "", *_around(report, options), "", *shown(bars(report)), ""]
+    lines = [
+        *head(options, commit, options.turns),
+        "",
+        *_table(report),
+        "",
+        *_around(report, options),
+        "",
+        *shown(bars(report)),
+        "",
+    ]
     return "\n".join(lines)
 
 
-def head(options: argparse.Namespace, commit: str) -> Iterator[str]:
+def head(options: argparse.Namespace, commit: str, turns: int = 1) -> Iterator[str]:
     """Yield what was measured where."""
     yield (
         f"{utcnow():%Y-%m-%d %H:%M} UTC, commit {commit}, Python {platform.python_version()}, "
@@ -73,7 +82,8 @@ def head(options: argparse.Namespace, commit: str) -> Iterator[str]:
     )
     yield (
         f"{options.users:,} users, {options.tasks:,} tasks; wrk here, {options.connections} connections, "
-        f"{options.seconds} s each; limit of {options.limit} requests a minute of a user; CPU in microseconds a request"
+        f"{turns} x {options.seconds} s each; limit of {options.limit} requests a minute of a user; "
+        "CPU in microseconds a request"
     )
 
 

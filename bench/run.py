@@ -32,6 +32,8 @@ GOES_ON = ("tasks-background", "notifications", "notifications-background", "Pos
 WRITING = ("create", "mixed")
 USERS, TASKS = 1200, 200_000
 """The sizes whose results are kept."""
+TURNS = 2
+"""There and back: a machine that becomes slower or faster meanwhile does so for all that are compared."""
 LIMIT = 100
 OF_ONE = 50
 """Writes of one person, of whom no more than a hundred requests a minute are served."""
@@ -58,7 +60,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measures Taskloom beside the bare floor.")
     parser.add_argument("--only", action="append", choices=NAMES, help="a scenario; again for more")
-    parser.add_argument("--seconds", type=int, default=10, help="length of each scenario")
+    parser.add_argument("--seconds", type=int, default=10, help="length of each turn of a scenario")
+    parser.add_argument("--turns", type=int, default=TURNS, help="how often each scenario is measured")
     parser.add_argument("--connections", type=int, default=32, help="connections of the load")
     parser.add_argument("--users", type=int, default=USERS, help="users who share the load")
     parser.add_argument("--tasks", type=int, default=TASKS, help="tasks that there are before")
@@ -118,21 +121,21 @@ def _scenario(
     stock: Stock,
     options: argparse.Namespace,
 ) -> dict[str, Result]:
-    """Measure ours and what is beside it, one right after the other; plain proxies by reads alone."""
+    """Measure ours and what is beside it, by turns and every second time backwards; plain proxies by reads alone."""
     pids = {process: pid for process, pid in copy.pids().items() if process in PROCESSES}
-    ours = Served(copy.api, pids, lambda: by_token)
-    served = {OURS: ours, **{by: one for by, one in beside.items() if name == "read" or by in PAIRS}}
-    return {
-        by: measure(
-            one.url,
-            requests_of(name, people, stock, one.sender()),
-            one.pids,
-            drains=GOES_ON if one is ours and name in WRITING else (),
-            seconds=options.seconds,
-            connections=options.connections,
-        )
-        for by, one in served.items()
-    }
+    served = {OURS: Served(copy.api, pids, lambda: by_token)}
+    served |= {by: one for by, one in beside.items() if name == "read" or by in PAIRS}
+    found: dict[str, list[Result]] = {by: [] for by in served}
+    for turn in range(options.turns):
+        for by in served if turn % 2 == 0 else reversed(served):
+            one, drains = served[by], GOES_ON if by == OURS and name in WRITING else ()
+            lines = requests_of(name, people, stock, one.sender())
+            found[by].append(_turn(one, lines, drains, options))
+    return {by: Result.of_turns(turns) for by, turns in found.items()}
+
+
+def _turn(one: Served, lines: Sequence[str], drains: Sequence[str], options: argparse.Namespace) -> Result:
+    return measure(one.url, lines, one.pids, drains=drains, seconds=options.seconds, connections=options.connections)
 
 
 def commit() -> str:
