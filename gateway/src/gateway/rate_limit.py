@@ -35,7 +35,7 @@ DEGRADED = Gauge("taskloom_rate_limit_degraded", "1 while this process counts fo
 WINDOW_SECONDS = 60
 REDIS_SECONDS = 0.05
 PAUSE_SECONDS = 1.0
-PACE_SECONDS = 0.003
+PACE_SECONDS = 0.005
 """About what is between the beginnings of two calls at least: waking Redis costs more than what it decides. The first
 call after a rest begins at once, and so does one that is full."""
 LOCAL_KEYS = 50_000
