@@ -17,12 +17,21 @@ async def transaction(database: Database) -> AsyncIterator[AsyncSession]:
     session = database.sessions()
     try:
         yield session
-        await _undisturbed(session.commit())
     except PersistedError:
-        await _undisturbed(session.commit())
+        await _undisturbed(_commit(session))
         raise
-    finally:
+    except BaseException:
         await _undisturbed(session.close())
+        raise
+    await _undisturbed(_commit(session))
+
+
+async def _commit(session: AsyncSession) -> None:
+    """Commit and close, in one go: each that nobody may disturb is a task of its own."""
+    try:
+        await session.commit()
+    finally:
+        await session.close()
 
 
 async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
