@@ -184,7 +184,11 @@ class DatabaseSettings(SettingsGroup):
         description="How far the replica may be behind, in seconds, before reads go to DATABASE_URL instead.",
     )
     pool_size: int = Field(
-        default=10, ge=1, le=200, validation_alias="DATABASE_POOL_SIZE", description="Connections per engine."
+        default=10,
+        ge=1,
+        le=200,
+        validation_alias="DATABASE_POOL_SIZE",
+        description="Connections per engine; one more tells of what was written.",
     )
     pool_wait_seconds: float = Field(
         default=1.0,

@@ -1,6 +1,7 @@
 """R37: connections that are waited for go round in the order in which they were asked for, and none is lost."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 
 import pytest
@@ -152,6 +153,30 @@ async def test_r37_what_is_kept_is_not_given_to_who_is_gone():
     gone.cancel()
     assert await there == "b"
     assert queue.qsize() == 1
+
+
+async def test_r37_nothing_is_taken_for_somebody_who_is_gone():
+    queue = few_at_once()
+    assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]
+    gone = await waiting_for(queue)
+    gone.cancel()
+    await asyncio.wait([gone])
+    # Nothing happens that could be waited for: that is what is asked.
+    await asyncio.sleep(PATIENCE * 3)
+    assert queue.qsize() == 2
+
+
+async def test_r37_who_is_gone_as_more_is_to_be_lent_takes_nothing():
+    queue = few_at_once()
+    assert [queue.get(timeout=30), queue.get(timeout=30)] == ["d", "c"]
+    gone = await waiting_for(queue)
+    asyncio.get_running_loop().call_later(PATIENCE / 2, gone.cancel)
+    # The loop stands still until both are due: the end of who waits, and the moment in which more is lent.
+    await asyncio.sleep(0)
+    time.sleep(PATIENCE * 2)
+    await asyncio.wait([gone])
+    await asyncio.sleep(0)
+    assert queue.qsize() == 2
 
 
 async def test_r37_who_finds_enough_there_does_not_wait():

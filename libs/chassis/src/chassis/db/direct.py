@@ -166,14 +166,15 @@ async def _lent(database: Database, reader: AsyncEngine) -> Lent:
     """Lend a bound connection; where reads may go to a replica, only the pool knows which server is to be asked."""
     if database.replica is not None:
         return await lent_by(reader)
-    lent, is_handed_on = await cast("ReadingPool", reader.sync_engine.pool).lend(reader)
+    pool = cast("ReadingPool", reader.sync_engine.pool)
+    lent, is_handed_on = await pool.lend(reader)
     if not is_handed_on:
         return lent
     try:
         await bind_handed_on(lent.pooled)
-    except BaseException as error:
+    except DRIVER_TROUBLE:
+        return await pool.replace(reader, lent)
+    except BaseException:
         lent.pooled.close()
-        if not isinstance(error, DRIVER_TROUBLE):
-            raise
-        return await lent_by(reader)
+        raise
     return lent

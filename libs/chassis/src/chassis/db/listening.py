@@ -1,4 +1,4 @@
-"""Hearing what transactions of other processes say at their commit (NOTIFY)."""
+"""Hearing what other processes say of their transactions (NOTIFY); see chassis.db.telling."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

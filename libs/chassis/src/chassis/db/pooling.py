@@ -31,8 +31,8 @@ LENT_MORE = 1.0
 """How long more are lent then, in seconds: what was slow may be so for a while."""
 HANDED_ON = 1.0
 """How long a connection is handed on, in seconds, before the pool has it again, which replaces what is too old."""
-given: ContextVar[Any] = ContextVar("given", default=None)
-"""What a queue has given to somebody who is about to ask for it by the pool."""
+given: ContextVar[tuple[Any, Any]] = ContextVar("given", default=(None, None))
+"""A queue, and what it has given to somebody who is about to ask for it by the pool."""
 
 
 class Waiting(NamedTuple):
@@ -99,8 +99,8 @@ class FairQueue(AsyncAdaptedQueue[Any]):
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002 - as the pool calls it
         """Take what lies there, or wait for it, `timeout` seconds at most. Raises Empty."""
-        mine = given.get()
-        if mine is not None:
+        queue, mine = given.get()
+        if queue is self:
             return mine
         if not self.is_short or not block:
             return self.get_nowait()
@@ -125,6 +125,7 @@ class FairQueue(AsyncAdaptedQueue[Any]):
             return await waiter
         except asyncio.CancelledError:
             self._decline(waiter)
+            self._look_later()
             raise
         finally:
             if timer is not None:
@@ -141,6 +142,19 @@ class FairQueue(AsyncAdaptedQueue[Any]):
         self._waiting.popleft().waiter.set_result(lent)
         self._look_later()
         return True
+
+    def exchange(self, lent: Lent) -> Any:
+        """Give what is lent back to the pool, and return what it has put there, past all who wait.
+
+        None where that is kept, since fewer are to be lent.
+        """
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.appendleft(Waiting(time.monotonic(), waiter, takes_lent=False))
+        lent.pooled.close()
+        if waiter.done():
+            return waiter.result()
+        waiter.cancel()
+        return None
 
     def _note_return(self) -> None:
         self._came_back_at = time.monotonic()
@@ -177,6 +191,8 @@ class FairQueue(AsyncAdaptedQueue[Any]):
 
     def _lend_more(self) -> None:
         self._timer = None
+        # What is taken for somebody who is gone would be nobody's.
+        self._forget_who_is_gone()
         if self._waiting and self._idle and time.monotonic() >= self._due():
             self._lent_more_at = self._came_back_at = time.monotonic()
             self._kept = max(0, self._kept - 1)
@@ -233,17 +249,27 @@ class ReadingPool(AsyncAdaptedQueuePool):
         try:
             found = await self._queue.wait(self.timeout(), takes_lent=True)
         except TimeoutError as error:
+            if self.overflow() < 0:
+                # One that was to be made has not come about.
+                return await lent_by(engine), False
             raise exc.TimeoutError("no connection came back in time") from error
         if not isinstance(found, Lent):
-            token = given.set(found)
-            try:
-                return await lent_by(engine), False
-            finally:
-                given.reset(token)
+            return await self._lend_given(engine, found), False
         if found.driver.is_closed():
-            found.pooled.close()
-            return await lent_by(engine), False
+            return await self.replace(engine, found), False
         return found, True
+
+    async def replace(self, engine: AsyncEngine, lent: Lent) -> Lent:
+        """Lend another connection for one that has ended: whoever it was handed on to keeps their turn."""
+        found = self._queue.exchange(lent)
+        return await (lent_by(engine) if found is None else self._lend_given(engine, found))
+
+    async def _lend_given(self, engine: AsyncEngine, found: Any) -> Lent:
+        token = given.set((self._queue, found))
+        try:
+            return await lent_by(engine)
+        finally:
+            given.reset(token)
 
     def take_back(self, lent: Lent) -> None:
         """Hand a connection on, or have it back in the pool."""

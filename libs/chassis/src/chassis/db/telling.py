@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 GATHER_SECONDS = 0.02
 """How long it takes at least from one statement to the next."""
+CLOSE_SECONDS = 1.0
+"""How long the end of a process waits for a server that may be silent."""
 TELLER, TO_SAY = "taskloom_teller", "taskloom_to_say"
 """Where a session has its teller, and what is to be said after its commit."""
 SAY = "SELECT pg_notify(told.channel, told.payload) FROM unnest($1::text[], $2::text[]) AS told(channel, payload)"
@@ -47,9 +49,11 @@ class Teller:
             self._work = asyncio.get_running_loop().create_task(self._say_all(), context=Context())
 
     async def close(self) -> None:
-        """Say what is still to be said, and close the connection."""
+        """Say what is still to be said, within a second, and close the connection."""
         if self._work is not None:
-            await self._work
+            await asyncio.wait([self._work], timeout=CLOSE_SECONDS)
+            self._work.cancel()
+            await asyncio.wait([self._work])
         await self._engine.dispose()
 
     async def _say_all(self) -> None:
@@ -57,7 +61,7 @@ class Teller:
             sayings, self._waiting = list(self._waiting), {}
             try:
                 await self._send(sayings)
-            except TROUBLE as error:
+            except (*TROUBLE, self._engine.dialect.loaded_dbapi.Error) as error:
                 log.warning("telling.trouble", reason=type(error).__name__)
             await asyncio.sleep(self._gather_seconds)
 
@@ -80,7 +84,13 @@ class TellingSession(Session):
 
 
 def say_after_commit(session: AsyncSession, channel: str, payload: str = "") -> None:
-    """Have something said on a channel once the session has committed, or never if it does not."""
+    """Have something said on a channel once the session has committed, or never if it does not.
+
+    What is noted within a savepoint is said also where that is rolled back: for what only wakes somebody. A payload is
+    shorter than 8,000 bytes, as PostgreSQL wants it. Raises KeyError for a session that is not of a Database.
+    """
+    if TELLER not in session.info:
+        raise KeyError(TELLER)
     session.info.setdefault(TO_SAY, {})[channel, payload] = None
 
 
@@ -90,4 +100,10 @@ def _say(session: Session) -> None:
         session.info[TELLER].say(sayings)
 
 
+def _forget(session: Session) -> None:
+    if not session.in_nested_transaction():
+        session.info.pop(TO_SAY, None)
+
+
 event.listen(TellingSession, "after_commit", _say)
+event.listen(TellingSession, "after_rollback", _forget)

@@ -1,6 +1,6 @@
 """Between the replay store and the open sockets of this process.
 
-A wake-up, and what is said at each commit, tell that a stream can be read further; the frames themselves are read
+A wake-up, and what is said after each commit, tell that a stream can be read further; the frames themselves are read
 from the store, in order and without gaps. A lost wake-up therefore costs time and nothing else: the hub also looks by
 itself, rarely while it is told and often while it is not.
 """
@@ -170,7 +170,7 @@ class Hub:
             self._hurry.set()
 
     async def _hear_commits(self) -> None:
-        """Act on what is said at each commit that moves a head, for as long as the database answers."""
+        """Act on what is said after each commit that moves a head, for as long as the database answers."""
         try:
             await listen(self._database, repository.CHANNEL, heard=self._on_commit, began=self._on_hearing)
         finally:
