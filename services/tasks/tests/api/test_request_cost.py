@@ -9,6 +9,7 @@ import asyncpg
 import httpx2
 import pytest
 from chassis.db.engine import open_database
+from chassis.db.telling import TELLER
 from chassis.web.health import Health
 from pydantic import SecretStr
 from tasks_service.main import create_app
@@ -35,16 +36,28 @@ COST = {
 """Statements of a request, and round trips: those are the statements, and what begins and ends a transaction.
 
 One of the statements of a read binds the connection to the caller, but that of a task by its id binds itself; a
-transaction is bound as it begins.
+transaction is bound as it begins. What tells others of a write is one statement more, by a connection of its own and
+for all writes of some milliseconds.
 """
 
 
 @pytest.fixture
-async def measured(database_settings, settings, contract):
+async def telling(database_settings):
+    """What tells others of writes, and what goes over its connection."""
+    async with counted(database_settings.url.get_secret_value()) as (wire, through):
+        beside = database_settings.model_copy(update={"url": SecretStr(through)})
+        database = open_database(beside, application_name="tasks-cost-telling")
+        yield database.teller, wire
+        await database.close()
+
+
+@pytest.fixture
+async def measured(database_settings, settings, contract, telling):
     """The service with one connection of each kind, and what goes over them."""
     async with counted(database_settings.url.get_secret_value()) as (wire, through):
         narrow = database_settings.model_copy(update={"url": SecretStr(through), "pool_size": 1})
         database = open_database(narrow, application_name="tasks-cost-tests")
+        database.sessions.configure(info={TELLER: telling[0]})
         app = create_app(settings, database=database, health=Health())
         transport = httpx2.ASGITransport(app=app)
         async with contract_client(contract, transport=transport, base_url="http://tasks/api/v1") as client:
@@ -106,6 +119,20 @@ async def test_a_request_costs_the_database_no_more_than_the_table_says(measured
                 await by.make(request_made)
             found.append(wire.take())
     assert set(found[-MEASURED:]) == {COST[request_made]}
+
+
+async def test_a_write_costs_one_statement_more_to_tell_of_it(measured, user, telling):
+    api, _ = measured
+    one, (teller, told) = await caller(api, user()), telling
+    for _ in range(WARM_UP):
+        await one.make("change a title")
+    await teller.close()
+    told.take()
+    for _ in range(MEASURED):
+        await one.make("change a title")
+    await teller.close()
+    statements, _ = told.take()
+    assert 1 <= statements <= MEASURED
 
 
 async def test_what_is_counted_is_what_goes_over_the_wire(database_settings):
