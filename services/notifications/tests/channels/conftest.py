@@ -71,9 +71,12 @@ class Book:
             return dict((await connection.execute(query)).mappings().one())
 
     async def alter(self, delivery_id: UUID, assignments: str) -> None:
-        statement = f"UPDATE notifications.delivery SET {assignments} WHERE id = :id"  # noqa: S608 - of tests
+        await self.alter_all([delivery_id], assignments)
+
+    async def alter_all(self, delivery_ids: list[UUID], assignments: str) -> None:
+        statement = f"UPDATE notifications.delivery SET {assignments} WHERE id = ANY(:ids)"  # noqa: S608 - of tests
         async with self.database.writer.begin() as connection:
-            await connection.execute(text(statement), {"id": delivery_id})
+            await connection.execute(text(statement), {"ids": delivery_ids})
 
     async def becomes(self, delivery_id: UUID, state: str) -> dict[str, Any]:
         async def there() -> dict[str, Any] | None:
