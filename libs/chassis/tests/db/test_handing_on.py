@@ -33,7 +33,10 @@ async def one(open_with):
 def lendings_of(database):
     """Give how often the pool of reads has lent a connection."""
     lent = []
-    note = lambda *_: lent.append(1)  # noqa: E731 - it is named to be taken away again
+
+    def note(*_):
+        lent.append(1)
+
     event.listen(database.reader.sync_engine, "checkout", note)
     yield lent
     event.remove(database.reader.sync_engine, "checkout", note)

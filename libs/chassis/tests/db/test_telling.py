@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 
 import asyncpg
 import pytest
@@ -125,7 +126,7 @@ async def test_r46_a_teller_goes_on_after_its_connection_has_ended(database, ope
             async with transaction(other) as session:
                 await session.execute(select(1))
                 say_after_commit(session, "news", number)
-            await eventually(lambda: _is(heard[-1:] == [number]))  # noqa: B023 - it is waited for here
+            await eventually(partial(_ends_with, heard, number))
             async with database.writer.begin() as connection:
                 assert all((await connection.execute(text(ENDING))).scalars().all())
 
@@ -177,6 +178,10 @@ async def test_r46_a_server_that_is_silent_holds_up_no_end_for_long():
             await found.close()
         # And once more, which is nothing.
         await found.close()
+
+
+async def _ends_with(heard, last):
+    return heard[-1:] == [last]
 
 
 async def _is(true):

@@ -65,10 +65,11 @@ async def bind_handed_on(pooled: PoolProxiedConnection) -> None:
 
     Unless that succeeds the connection is closed.
     """
-    wanted, driver = wanted_binding.get(), pooled.driver_connection
+    wanted = wanted_binding.get()
     told = _to_tell(wanted, pooled.info)
-    if told is None or driver is None:
+    if told is None:
         return
+    driver: Any = pooled.driver_connection
     try:
         await driver.fetchrow(*told)
     except BaseException:

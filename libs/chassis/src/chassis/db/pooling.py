@@ -229,8 +229,8 @@ class _FewAtOnce(FairQueue):
 class ReadingPool(AsyncAdaptedQueuePool):
     """A fair pool for what is a statement each time, so that few connections do; transactions hold theirs longer.
 
-    Those who take a connection as it is hand it on to each other while others wait: the way into the pool and out of it
-    again costs as much as a tenth of a read.
+    Those who read directly hand their connection on to each other while others wait: the way into the pool and out of
+    it again costs as much as a tenth of a read.
     """
 
     _queue_class = _FewAtOnce
