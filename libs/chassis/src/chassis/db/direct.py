@@ -1,25 +1,26 @@
-"""The few reads that are asked for most, run by the driver itself on a connection of the pool of reads.
+"""What is asked for most, run by the driver itself on connections of the pools.
 
-Connections, their limits and whom they are bound to are those of all reads (chassis.db.row_security.reading). What is
-left out is what SQLAlchemy does for each execution, which costs a read of one row more than the driver and the way to
-the database together: a statement is compiled once, and rows are the driver's.
+Connections, their limits and whom they are bound to are those of all others (chassis.db.row_security). What is left
+out is what SQLAlchemy does for each execution, which costs a read of one row more than the driver and the way to the
+database together: a statement is compiled once, and rows are the driver's.
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import asyncpg
-from sqlalchemy import RowMapping, Select
+from sqlalchemy import JSON, CompoundSelect, Insert, RowMapping, Select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.types import TypeEngine
 
 from chassis.db.binding import AsItIs, Bound, bind_handed_on, wanted_binding
-from chassis.db.engine import KEPT_STATEMENTS, Database
+from chassis.db.engine import KEPT_STATEMENTS, Database, written_as_json
 from chassis.db.failures import DRIVER_TROUBLE
 from chassis.db.pooling import Lent, ReadingPool, lent_by
 
@@ -27,7 +28,10 @@ BINDS_ITSELF = "binds_itself"
 """The execution option of statements that say themselves whose they are, the only ones on a connection AS_IT_IS."""
 KEPT_TEXTS = 500
 """Of each kind of statement that callers give ever new shapes: some 10 kB each."""
-DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
+DIALECT = PGDialect_asyncpg(json_serializer=written_as_json)  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
+
+T = TypeVar("T")
+Statement = Select[Any] | CompoundSelect[Any] | Insert
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,15 @@ class Made:
     names: Sequence[str]
     fixed: Mapping[str, Any]
     binds_itself: bool
+    writing: Sequence[tuple[int, Callable[[Any], Any]]] = ()
+    """What the driver takes as text, by its place: how it is written as JSON."""
 
     def in_order(self, values: Mapping[str, Any]) -> list[Any]:
         """Return the values of its parameters; those that it says itself need not be given."""
-        return [values[name] if name in values else self.fixed[name] for name in self.names]
+        found = [values[name] if name in values else self.fixed[name] for name in self.names]
+        for place, write in self.writing:
+            found[place] = write(found[place])
+        return found
 
 
 class Unbound(Exception):
@@ -77,33 +86,40 @@ class DirectReader:
 
     Of those that callers give ever new shapes are KeptStatements.
 
-    Their values need no more processing than the driver's codecs do.
+    Their values need no more processing than the driver's codecs do, but for JSON.
     """
 
     def __init__(self, driver: Any, *, is_bound: bool = True) -> None:
         self._driver = driver
         self._is_bound = is_bound
 
-    async def execute(self, statement: Select[Any] | Made, values: Mapping[str, Any]) -> DirectRows:
+    async def execute(self, statement: Statement | Made, values: Mapping[str, Any]) -> DirectRows:
         """Return what a statement finds. Raises what SQLAlchemy would raise.
 
         Raises Unbound for a statement that would be run as whomever the connection was bound to last.
         """
-        made = statement if isinstance(statement, Made) else _kept(statement)
+        made = statement if isinstance(statement, Made) else as_driver_takes_it(statement)
         if not (self._is_bound or made.binds_itself):
             raise Unbound
+        return DirectRows(await self.answer_to(self._driver.fetch(made.sql, *made.in_order(values))))
+
+    async def answer_to(self, asked: Awaitable[T]) -> T:
+        """Return what the driver answers. Raises what SQLAlchemy would raise."""
         try:
-            return DirectRows(await self._driver.fetch(made.sql, *made.in_order(values)))
+            return await asked
         except asyncpg.PostgresError as error:
             raise _told(DBAPIError, error, self._driver) from error
         except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             # The latter is what it says of a connection whose end it has heard of and not seen yet.
             self._driver.terminate()
             raise _told(InterfaceError, error, self._driver) from error
-        except BaseException:
-            # Nobody knows what is under way on it: a server that is silent, or a caller who is gone.
-            self._driver.terminate()
+        except BaseException as error:
+            self.leave(error)
             raise
+
+    def leave(self, _error: BaseException) -> None:
+        """End the connection: of a server that is silent, or a caller who is gone, nobody knows what is under way."""
+        self._driver.terminate()
 
 
 class KeptStatements:
@@ -132,13 +148,22 @@ class KeptStatements:
         return found
 
 
-def _made(statement: Select[Any]) -> Made:
+def _made(statement: Statement) -> Made:
     compiled = statement.compile(dialect=DIALECT)
     binds_itself = bool(statement.get_execution_options().get(BINDS_ITSELF))
-    return Made(str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params), binds_itself)
+    names = tuple(compiled.positiontup or ())
+    writing = [(place, _writing(compiled.binds[name].type)) for place, name in enumerate(names)]
+    as_json = tuple((place, write) for place, write in writing if write is not None)
+    return Made(str(compiled), names, dict(compiled.params), binds_itself, as_json)
 
 
-_kept = lru_cache(maxsize=KEPT_STATEMENTS)(_made)
+def _writing(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """Return how values of a type are written as JSON; None for types that are not."""
+    return kind.dialect_impl(DIALECT).bind_processor(DIALECT) if isinstance(kind, JSON) else None
+
+
+as_driver_takes_it = lru_cache(maxsize=KEPT_STATEMENTS)(_made)
+"""Return a statement that is made once in the form in which the driver takes it."""
 
 
 def _told(kind: type[DBAPIError], error: Exception, driver: Any) -> DBAPIError:

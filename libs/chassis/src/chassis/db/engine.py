@@ -108,6 +108,11 @@ def open_database(settings: DatabaseSettings, *, application_name: str) -> Datab
     return Database(writer, _bound_when_taken(reader), sessions, replica, primary_reader, teller)
 
 
+def written_as_json(value: Any) -> str:
+    """Return JSON as the driver takes it."""
+    return orjson.dumps(value).decode()
+
+
 def _teller_engine(settings: DatabaseSettings, application_name: str) -> AsyncEngine:
     """Make the engine of one connection more, which never waits for those of requests."""
     return _engine(
@@ -174,7 +179,7 @@ def _engine(
         pool_use_lifo=True,
         # Errors go to the log, and the values of a statement do not belong there (R65).
         hide_parameters=True,
-        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_serializer=written_as_json,
         json_deserializer=orjson.loads,
         connect_args={
             "connection_class": BeginningConnection,

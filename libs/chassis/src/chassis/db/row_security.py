@@ -76,9 +76,9 @@ async def bind(transaction: AsyncSession | AsyncConnection, bound: Bound) -> Non
     """
     driver: Any = await transaction.run_sync(_driver_of)
     if driver.is_in_transaction():
-        await transaction.execute(text(_binding(bound)))
+        await transaction.execute(text(binding(bound)))
     else:
-        driver.begins_with = _binding(bound)
+        driver.begins_with = binding(bound)
     if isinstance(transaction, AsyncSession):
         transaction.info[BOUND] = bound
 
@@ -88,8 +88,8 @@ def _driver_of(transaction: Session | Connection) -> Any:
     return connection.connection.driver_connection
 
 
-def _binding(bound: Bound) -> str:
-    """Return the statement that binds; its columns are computed from the left to the right."""
+def binding(bound: Bound) -> str:
+    """Return the statement that binds a transaction; its columns are computed from the left to the right."""
     setting, caller, kept, role = map(_quoted, (bound.setting, bound.caller, bound.kept, bound.role))
     return (
         f"SELECT set_config({setting}, {caller}, true), set_config({kept}, '', true),"
@@ -121,8 +121,8 @@ async def beyond_memberships(session: AsyncSession, reason: str) -> AsyncIterato
     if bound is None or session.info.get(LIFTED):
         yield
         return
-    log.info("row_security.lifted", reason=reason)
     await session.execute(ROLE_IN_TRANSACTION, {"role": NO_ROLE})
+    log.info("row_security.lifted", reason=reason)
     session.info[LIFTED] = True
     yield
     # An error ends the transaction, and with it what was set.

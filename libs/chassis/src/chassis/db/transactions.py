@@ -18,12 +18,12 @@ async def transaction(database: Database) -> AsyncIterator[AsyncSession]:
     try:
         yield session
     except PersistedError:
-        await _undisturbed(_commit(session))
+        await undisturbed(_commit(session))
         raise
     except BaseException:
-        await _undisturbed(session.close())
+        await undisturbed(session.close())
         raise
-    await _undisturbed(_commit(session))
+    await undisturbed(_commit(session))
 
 
 async def _commit(session: AsyncSession) -> None:
@@ -34,7 +34,7 @@ async def _commit(session: AsyncSession) -> None:
         await session.close()
 
 
-async def _undisturbed(work: Coroutine[Any, Any, None]) -> None:
+async def undisturbed(work: Coroutine[Any, Any, None]) -> None:
     """Do the work to its end, however often the caller is cancelled meanwhile; then pass the cancellation on (R38).
 
     A session that is closed while its commit is still under way would lose its connection.

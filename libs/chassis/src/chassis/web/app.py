@@ -29,6 +29,7 @@ from chassis.web.openapi import complete_document, serve_document
 from chassis.web.routing import PUBLIC_MARK, StrictRoute, all_of, operation_id, policy_of, serve_routes, token_rule
 from chassis.web.shortcuts import ListShortcut, Shortcut, Shortcuts
 from chassis.web.validation import FIELD_CODES
+from chassis.web.write_shortcuts import WriteShortcut
 
 NONE_OF_ITS_OWN: Mapping[str, str] = MappingProxyType({})
 MAX_BODY_BYTES = 1024 * 1024
@@ -84,7 +85,7 @@ def create_app(
     field_codes: Mapping[str, str] = NONE_OF_ITS_OWN,
     actions: Collection[str] | None = None,
     events: Sequence[EventContract] = (),
-    shortcuts: Sequence[Shortcut | ListShortcut] = (),
+    shortcuts: Sequence[Shortcut | ListShortcut | WriteShortcut] = (),
 ) -> FastAPI:
     """Return the app of a service.
 

@@ -1,6 +1,7 @@
 """The caller of a service: only what the gateway's signed header says (R21)."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,6 +13,7 @@ from chassis.tokens import IdentityVerifier, TokenError, VerifiedIdentity
 from chassis.web.routing import TokenRule, token_rule
 
 HEADER = "x-taskloom-identity"
+FIELD = HEADER.encode()
 READING = frozenset({"GET", "HEAD"})
 CACHE_ENTRIES = 10_000
 
@@ -75,6 +77,18 @@ def check_token(principal: Principal, rule: TokenRule | None, *, method: str = "
     if rule.scope is None:
         return
     principal.require_scope(rule.scope, reads=method in READING)
+
+
+def user_of(
+    identities: IdentityCache, given: Mapping[bytes, bytes], rule: TokenRule | None, *, method: str = "GET"
+) -> Principal | None:
+    """Return what current_principal does, by the headers that are given; None for a service.
+
+    Raises Unauthenticated, and what check_token raises.
+    """
+    caller = identities.principal(given.get(FIELD, b"").decode("latin-1"))
+    check_token(caller, rule, method=method)
+    return caller if caller.kind == "user" else None
 
 
 async def calling_service(request: Request) -> Principal:

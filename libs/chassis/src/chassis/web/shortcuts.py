@@ -1,7 +1,8 @@
-"""Reads that are answered before they are routed, in the form in which nearly all of them come (ADR 19).
+"""What is answered before it is routed, in the form in which nearly all of it comes: reads (ADR 19), and writes.
 
-A shortcut answers what is there for whoever may see it, and nothing else: whatever is to be refused, or is asked for in
-any other form, goes on to the route, which decides anew. So a shortcut can only ever be faster than its route.
+A shortcut answers what is there for whoever may see it, or what has been done, and nothing else: whatever is to be
+refused, or is asked for in any other form, goes on to the route, which decides anew. So a shortcut can only ever be
+faster than its route.
 """
 
 import re
@@ -21,12 +22,12 @@ from chassis.db.failures import explain, is_lost, sqlstate
 from chassis.errors import AppError
 from chassis.identity import Principal
 from chassis.web.handlers import api_routes, on_app_error
-from chassis.web.identity import HEADER, IdentityCache, check_token
+from chassis.web.identity import user_of
 from chassis.web.middleware import ASKED_METHOD, by_name
 from chassis.web.repeating import TIMES
 from chassis.web.routing import TokenRule, token_rule
+from chassis.web.write_shortcuts import WayOfWrite, WriteShortcut
 
-FIELD = HEADER.encode()
 ID_CHARACTERS = 36
 ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
@@ -85,17 +86,23 @@ class Shortcuts:
         app: ASGIApp,
         *,
         routers: tuple[fastapi.APIRouter, ...],
-        shortcuts: Sequence[Shortcut | ListShortcut],
+        shortcuts: Sequence[Shortcut | ListShortcut | WriteShortcut],
     ) -> None:
         self._app = app
-        ways = _ways(routers, shortcuts)
+        by_endpoint = {route.endpoint: route for route in api_routes(routers)}
+        writes = [(one, by_endpoint[one.endpoint]) for one in shortcuts if isinstance(one, WriteShortcut)]
+        self._writes = {route.path: WayOfWrite(one, route) for one, route in writes}
+        ways = _ways(by_endpoint, [one for one in shortcuts if not isinstance(one, WriteShortcut)])
         self._lists = {path: way for path, way in ways.items() if isinstance(way.shortcut, ListShortcut)}
         self._by_id = {path: way for path, way in ways.items() if path not in self._lists}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = None
-        if scope["type"] == "http" and scope["method"] == "GET" and ASKED_METHOD not in scope:
+        method = scope["method"] if scope["type"] == "http" and ASKED_METHOD not in scope else None
+        if method == "GET":
             answer = await self._answered(scope)
+        elif method == "POST" and (way := self._writes.get(scope["path"])) is not None:
+            answer, receive = await way.answered(scope, receive)
         await (self._app if answer is None else answer)(scope, receive, send)
 
     async def _answered(self, scope: Scope) -> Response | None:
@@ -109,7 +116,7 @@ class Shortcuts:
             return None
         request = Request(scope)
         try:
-            caller = _caller(scope["app"].state.identities, given, way.rule)
+            caller = user_of(scope["app"].state.identities, given, way.rule)
             answer = None if caller is None else await way.shortcut.answer(request, caller, asked)
         except AppError:
             return None
@@ -124,13 +131,6 @@ class Shortcuts:
         return answer
 
 
-def _caller(identities: IdentityCache, given: Mapping[bytes, bytes], rule: TokenRule | None) -> Principal | None:
-    """Return the user who asks; None for a service. Raises AppError for who may not."""
-    caller = identities.principal(given.get(FIELD, b"").decode("latin-1"))
-    check_token(caller, rule)
-    return caller if caller.kind == "user" else None
-
-
 def _parameters(query: bytes, known: frozenset[str]) -> Asked | None:
     """Return the parameters of a query, as Starlette reads them; None where there are others, or U+0000."""
     given: dict[str, list[str]] = {}
@@ -141,10 +141,11 @@ def _parameters(query: bytes, known: frozenset[str]) -> Asked | None:
     return given
 
 
-def _ways(routers: tuple[fastapi.APIRouter, ...], shortcuts: Sequence[Shortcut | ListShortcut]) -> Mapping[str, _Way]:
-    """Return the shortcuts by the paths of their routes, up to the id where there is one."""
+def _ways(
+    by_endpoint: Mapping[Callable[..., Any], APIRoute], shortcuts: Sequence[Shortcut | ListShortcut]
+) -> Mapping[str, _Way]:
+    """Return the shortcuts of reads by the paths of their routes, up to the id where there is one."""
     ways: dict[str, _Way] = {}
-    by_endpoint = {route.endpoint: route for route in api_routes(routers)}
     for one in shortcuts:
         route = by_endpoint[one.endpoint]
         path = route.path if isinstance(one, ListShortcut) else route.path[: route.path.index("{")]

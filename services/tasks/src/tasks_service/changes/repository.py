@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.db.direct_writing import MADE_ONCE
 from chassis.identity import Principal
 from chassis.outbox.publishing import wake_relay
 from sqlalchemy import (
@@ -63,7 +64,35 @@ SHARED_WITH = (
     .where(share.c.task_id == any_(bindparam("of_tasks", type_=ARRAY(PG_UUID(as_uuid=True)))))
     .group_by(share.c.task_id)
 )
-EITHER = union_all(READERS, SHARED_WITH)
+ENTRY = (
+    "workspace_id",
+    "seq",
+    "event_id",
+    "type",
+    "occurred_at",
+    "actor",
+    "reason",
+    "quiet",
+    "entity_type",
+    "entity_id",
+    "project_id",
+    "task_id",
+    "related_task_id",
+    "version",
+    "changes",
+    "resource",
+    "audience",
+    "lost_by",
+    "request_id",
+    "traceparent",
+)
+"""What is said of an entry of the log as it is written; the rest is the relay's."""
+APPEND = (
+    insert(change)
+    .values({name: bindparam(f"new_{name}", type_=change.c[name].type) for name in ENTRY})
+    .execution_options(**{MADE_ONCE: True})
+)
+EITHER = union_all(READERS, SHARED_WITH).execution_options(**{MADE_ONCE: True})
 HEADS_AFTER = "taskloom_heads_after"
 """Where a session has the heads that its last change of the log left, and whose they are."""
 
@@ -125,15 +154,15 @@ async def take_numbers_for_readers(
     result = await session.execute(
         statement, {**wanted, **of_caller, "of_workspace": workspace_id, "count": count, "of_log": workspace_id}
     )
-    rows = result.all()
-    found = {kind: [row for row in rows if row.kind == kind] for kind in KINDS}
-    [taken], before = found[TAKEN], {row.seq for row in found[BEFORE]}
-    if before != {taken.seq - count}:
-        return taken.seq, {row[0]: row[1] for row in await session.execute(EITHER, wanted)}
+    rows = result.mappings().all()
+    found = {kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}
+    [taken], before = [row["seq"] for row in found[TAKEN]], {row["seq"] for row in found[BEFORE]}
+    if before != {taken - count}:
+        return taken, {row[0]: row[1] for row in (await session.execute(EITHER, wanted)).all()}
     if keeper is not None:
-        heads = {row.id: row.seq for row in found[HEAD]}
-        session.info[HEADS_AFTER] = keeper, {one: taken.seq if one == workspace_id else heads[one] for one in heads}
-    return taken.seq, {row.id: row.readers for row in found[READER]}
+        heads = {row["id"]: row["seq"] for row in found[HEAD]}
+        session.info[HEADS_AFTER] = keeper, {one: taken if one == workspace_id else heads[one] for one in heads}
+    return taken, {row["id"]: row["readers"] for row in found[READER]}
 
 
 TAKEN, BEFORE, READER, HEAD = KINDS = "taken", "before", "reader", "head"
@@ -149,9 +178,9 @@ def _numbers_and_readers(sight: Sight | None) -> CompoundSelect[Any]:
     readers = [one.add_columns(no_seq, _told(READER)) for one in (READERS, SHARED_WITH)]
     shown = select(none[0].label("id"), none[1].label("readers"), taken.c.last_seq.label("seq"), _told(TAKEN))
     if sight is None:
-        return union_all(shown, before, *readers)
+        return union_all(shown, before, *readers).execution_options(**{MADE_ONCE: True})
     heads = _heads(sight).with_only_columns(counter.c.workspace_id, none[1], counter.c.last_seq, _told(HEAD))
-    return union_all(shown, before, *readers, heads)
+    return union_all(shown, before, *readers, heads).execution_options(**{MADE_ONCE: True})
 
 
 def _told(kind: str) -> ColumnElement[str]:
@@ -173,7 +202,7 @@ async def is_recorded(session: AsyncSession, *, draft: ChangeDraft, event_id: UU
 
 async def append(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write entries of the log."""
-    await session.execute(insert(change), [dict(row) for row in rows])
+    await session.execute(APPEND, [{f"new_{name}": row[name] for name in ENTRY} for row in rows])
 
 
 @cache
@@ -182,13 +211,14 @@ def _heads(sight: Sight) -> Select[Any]:
         select(counter.c.workspace_id, counter.c.last_seq)
         .join(member, member.c.workspace_id == counter.c.workspace_id)
         .where(*seen(sight))
+        .execution_options(**{MADE_ONCE: True})
     )
 
 
 async def heads_for(reader: AsyncSession | AsyncConnection, caller: Principal) -> dict[UUID, int]:
     """Return the last sequence number of each workspace that the caller may see."""
-    rows = (await reader.execute(_heads(sight_of(caller)), seen_by(caller))).all()
-    return {row.workspace_id: row.last_seq for row in rows}
+    rows = (await reader.execute(_heads(sight_of(caller)), seen_by(caller))).mappings().all()
+    return {row["workspace_id"]: row["last_seq"] for row in rows}
 
 
 async def heads_after(session: AsyncSession, caller: Principal) -> dict[UUID, int]:

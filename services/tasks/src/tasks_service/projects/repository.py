@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chassis.clock import utcnow
 from chassis.db.base import table_of
+from chassis.db.direct_writing import MADE_ONCE
 from chassis.identity import Principal
 from sqlalchemy import (
     CTE,
@@ -69,6 +70,7 @@ def _visible(sight: Sight, *, in_trash: bool | None = False) -> Select[Any]:
         select(*project.c, PROJECT_ROLE, WORKSPACE_ROLE, workspace.c.require_if_match, STATUSES)
         .select_from(IN_WORKSPACES)
         .where(*seen_projects(sight, in_trash=in_trash))
+        .execution_options(**{MADE_ONCE: True})
     )
 
 

@@ -13,6 +13,7 @@ from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
 from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, policy, scope
 from chassis.web.shortcuts import Shortcut
+from chassis.web.write_shortcuts import WriteShortcut
 from fastapi import Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import RowMapping
@@ -118,6 +119,15 @@ WRITTEN = {**ETAG, **CURSOR}
 async def create_task(request: Request, body: TaskCreate, caller: CurrentPrincipal, write: Writing) -> Response:
     row = await service.create_task(write.session, wanted=body, actor=caller)
     return await written(request, write, caller, row, status=201, headers={"location": f"/api/v1/tasks/{row['id']}"})
+
+
+def names_nothing_but_a_project(wanted: TaskCreate) -> bool:
+    """Tell whether a new task names nothing, beside its project, that has to be there."""
+    named = wanted.parent_id, wanted.category_id, wanted.external_id
+    return not (any(named) or wanted.labels or wanted.assignees)
+
+
+WRITE_SHORTCUT = WriteShortcut(create_task, TaskCreate, names_nothing_but_a_project)
 
 
 @router.get(

@@ -9,6 +9,7 @@ from uuid import UUID
 from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.db.direct import BINDS_ITSELF, DirectReader
+from chassis.db.direct_writing import MADE_ONCE
 from chassis.identity import Principal
 from sqlalchemy import (
     CompoundSelect,
@@ -236,7 +237,8 @@ def _add_watched(names: frozenset[str]) -> Select[Any]:
     made = add.returning(*task.c).cte("made")
     watching = begun_by_maker(made)
     shown = (watching.c[name].label(_watching(name)) for name in SHOWN_OF_WATCHING)
-    return select(*made.c, *shown).select_from(made.outerjoin(watching, true()))
+    query = select(*made.c, *shown).select_from(made.outerjoin(watching, true()))
+    return query.execution_options(**{MADE_ONCE: True})
 
 
 async def add_all(session: AsyncSession, values: Sequence[Mapping[str, Any]]) -> Sequence[RowMapping]:

@@ -1,0 +1,311 @@
+"""A task that is made is answered before it is routed, and made and answered just as by its route (ADR 21).
+
+The same request with an Idempotency-Key goes to the route.
+"""
+
+import asyncio
+import re
+from itertools import count
+from uuid import UUID
+
+import httpx2
+import pytest
+from chassis.clock import utcnow
+from chassis.db.engine import open_database
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from chassis.web.health import Health
+from prometheus_client import REGISTRY
+from pydantic import SecretStr
+from tasks_service.main import create_app
+from testkit.contract import contract_client
+from testkit.proxy import proxied
+from testkit.statements import statements_seen
+
+ID = {"x-request-id": "the-same-of-both"}
+JSON = {"content-type": "application/json"}
+KEYS = (f"key-{number}" for number in count())
+FULL = {
+    "title": 'A \u00fc \U0001f95b "quoted" \\ and </script>',
+    "description": "# Much\n\nMore.",
+    "priority": "urgent",
+    "start": "2026-11-01",
+    "deadline": "2026-12-24",
+    "estimate_minutes": 90,
+    "completion_policy": "quorum:2",
+    "reopen_on_assign": True,
+    "custom": {"a": [1, 2.5, -0.0, 1e21, 9007199254740993, None, True, {"b": ""}], "\u00fc": "\u2028"},
+}
+PLAIN = [
+    {"title": "Buy milk"},
+    FULL,
+    {"title": "  Buy milk ", "description": None, "project_id": None, "status": None, "due": None},
+    {"title": "A", "due": "2026-12-01"},
+    {"title": "A", "due": {"at": "2026-12-01T09:00:00Z", "timezone": "Europe/Berlin"}},
+    {"title": "A", "due": {"local": "2026-12-01T09:00:00"}},
+    {"title": "A", "project_id": "{project}", "status": "done"},
+    {"title": "A", "project_id": "{private}", "status": "in_progress"},
+    {"title": "A", "labels": [], "assignees": [], "assigned_to": None, "parent_id": None, "category_id": None},
+]
+NAMING = [
+    {"title": "A", "project_id": "{project}", "parent_id": "{task}"},
+    {"title": "A", "parent_id": "{task}"},
+    {"title": "A", "project_id": "{project}", "assignees": ["{member}"]},
+    {"title": "A", "project_id": "{project}", "assigned_to": "{member}"},
+    {"title": "A", "project_id": "{project}", "labels": ["{label}"]},
+]
+REFUSED = [
+    {},
+    {"title": ""},
+    {"title": 7},
+    {"title": "A", "no_such": 1},
+    {"title": "A", "version": 1},
+    {"title": "A", "status": "no_such"},
+    {"title": "A", "priority": "highest"},
+    {"title": "A", "start": "2026-12-02", "deadline": "2026-12-01"},
+    {"title": "A", "project_id": "{archived}"},
+    {"title": "A", "project_id": "0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01"},
+    {"title": "A", "project_id": "x"},
+    {"title": "A", "labels": ["0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01"]},
+    {"title": "A", "external_id": "7"},
+    {"title": "A", "custom": {"a": "x" * 9000}},
+    [],
+    "A",
+    None,
+]
+BYTES = {
+    "nothing": b"",
+    "half": b'{"title": "A"',
+    "twice": b'{"title": "A", "title": "B"}',
+    "null character": b'{"title": "A\\u0000"}',
+    "no utf-8": b'{"title": "\xff"}',
+    "not a number": b'{"title": "A", "custom": {"a": NaN}}',
+    "too large a number": b'{"title": "A", "custom": {"a": 99999999999999999999}}',
+    "too deep": b'{"title": "A", "custom": ' + b'{"a":' * 40 + b"1" + b"}" * 41,
+    "too long a text": b'{"title": "%b"}' % (b"A" * 501),
+    "longer than a shortcut takes": b'{"title": "A"%b}' % (b" " * 70_000),
+    "longer than is taken": b'{"title": "A"%b}' % (b" " * 1_100_000),
+}
+TYPES = ("application/json; charset=utf-8", "application/json; charset=latin-1", "text/plain", "", "application/xml")
+IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+NEVER_SAME = {"id", "key", "created_at", "updated_at", "completed_at", "position", "since"}
+LOG = """
+SELECT type, entity_type, project_id, actor, changes, resource, audience, lost_by, reason, quiet, version
+FROM tasks.change WHERE task_id = :task ORDER BY seq
+"""
+SEQS = "SELECT seq FROM tasks.change WHERE workspace_id = :workspace ORDER BY seq"
+
+
+@pytest.fixture
+async def named(roster):
+    """What bodies name, by the word that stands for it there."""
+    private = {"name": "Q", "workspace_id": str(roster.workspace_id), "visibility": "private"}
+    archived = await roster.ok("owner", "POST", "/projects", {"name": "R", "workspace_id": str(roster.workspace_id)})
+    await roster.ok("owner", "POST", f"/projects/{archived['id']}/archive")
+    label = await roster.ok("owner", "POST", "/labels", {"name": "L", "workspace_id": str(roster.workspace_id)})
+    return {
+        "project": str(roster.project_id),
+        "private": (await roster.ok("owner", "POST", "/projects", private))["id"],
+        "archived": archived["id"],
+        "task": (await roster.task())["id"],
+        "member": roster.id("member"),
+        "label": label["id"],
+    }
+
+
+def filled(body, named):
+    """Return a body with what is there in the place of the words."""
+    if isinstance(body, dict):
+        return {name: filled(value, named) for name, value in body.items()}
+    if isinstance(body, list):
+        return [filled(value, named) for value in body]
+    return named.get(body[1:-1], body) if isinstance(body, str) and body.startswith("{") else body
+
+
+def without_what_differs(value, own_id):
+    """Return what is told of a task, without what no two tasks have in common."""
+    if isinstance(value, dict):
+        left_out = {*NEVER_SAME, *({"new"} if value.get("field") in NEVER_SAME else ())}
+        return {name: without_what_differs(one, own_id) for name, one in value.items() if name not in left_out}
+    if isinstance(value, list):
+        return [without_what_differs(one, own_id) for one in value]
+    return "its id" if str(value) == own_id else value
+
+
+@pytest.fixture
+def both(roster, rows):
+    """Asks for a task to be made by the shortcut and by the route, compares what both say and do, and returns it."""
+
+    async def ask(own, content=None, body=None, **headers):
+        given = {**own, **ID, **headers}
+        sent = {"content": content} if body is None and content is not None else {"json": body}
+        by_shortcut = await roster.api.post("/api/v1/tasks", headers=given, **sent)
+        by_route = await roster.api.post("/api/v1/tasks", headers={**given, "idempotency-key": next(KEYS)}, **sent)
+        told = [await _told(one) for one in (by_shortcut, by_route)]
+        assert told[0] == told[1], (body, content)
+        return by_shortcut
+
+    async def _told(answer):
+        left_out = {"server-timing", "x-cursor", "location", "content-length"}
+        headers = [(name, value) for name, value in answer.headers.items() if name not in left_out]
+        if answer.status_code != 201:
+            return answer.status_code, headers, answer.content
+        data = answer.json()["data"]
+        assert answer.headers["location"] == f"/api/v1/tasks/{data['id']}"
+        logged = [
+            without_what_differs([_plain(one) for one in row], data["id"])
+            for row in await rows(LOG, task=UUID(data["id"]))
+        ]
+        names = [*answer.json(), *answer.json()["meta"], *data, "x-cursor" in answer.headers]
+        return 201, headers, names, without_what_differs(data, data["id"]), logged
+
+    return ask
+
+
+def _plain(value):
+    return [str(one) if isinstance(one, UUID) else one for one in value] if isinstance(value, list) else value
+
+
+def callers_of_all_kinds(roster, private):
+    """Return headers by whose they are."""
+    gateway, owner = roster.gateway, roster.ids["owner"]
+    tokens = {
+        "token": {},
+        "token of the workspace": {"workspace_id": roster.workspace_id},
+        "token of another workspace": {"workspace_id": uuid7()},
+        "token of the project": {"project_ids": [roster.project_id]},
+        "token of another project": {"project_ids": [UUID(private)]},
+        "token of no project": {"project_ids": []},
+        "token that reads only": {"read_only": True},
+        "bot": {"bot": True},
+    }
+    signed = gateway._signer  # noqa: SLF001 - what is over can't be had otherwise
+    late = signed.sign(Principal(owner, uuid7()), now=utcnow().replace(year=2020))
+    return {
+        **{name: gateway.headers(user_id) for name, user_id in roster.ids.items()},
+        **{name: gateway.token_headers(owner, "tasks:write", **bounds) for name, bounds in tokens.items()},
+        "token that reads": gateway.token_headers(owner, "tasks:read"),
+        "service": gateway.service_headers(),
+        "nobody": {},
+        "a liar": {"x-taskloom-identity": "a.b.c"},
+        "too late": {"x-taskloom-identity": late},
+    }
+
+
+async def test_r36_each_caller_makes_what_the_route_would_let_them_make(roster, named, both):
+    made = {}
+    for who, own in callers_of_all_kinds(roster, named["private"]).items():
+        for where in ("project", "private", None):
+            body = {"title": "Buy milk", "project_id": named.get(where)}
+            made[who, where] = (await both(own, body=body)).status_code
+    rights = {
+        who: tuple(made[who, where] for where in ("project", "private", None)) for who, where in made if where is None
+    }
+    assert rights["owner"] == rights["token"] == (201, 201, 201)
+    assert rights["member"] == (201, 422, 201)
+    assert rights["viewer"][0] == 403
+    assert rights["stranger"][0] == rights["guest"][0] == 422
+    assert rights["token of the project"][:2] == (201, 422)
+    assert rights["token of another project"][:2] == (422, 201)
+    assert rights["bot"][0] == 201
+    assert rights["token that reads only"] == rights["token that reads"] == (403, 403, 403)
+    for who in ("service", "nobody", "a liar", "too late"):
+        assert rights[who] == (401, 401, 401), who
+
+
+async def test_g1_what_is_made_is_what_the_route_makes(roster, named, both):
+    own = roster.gateway.headers(roster.ids["owner"])
+    for body in (*PLAIN, *NAMING):
+        assert (await both(own, body=filled(body, named))).status_code == 201, body
+
+
+async def test_r28_what_is_refused_is_told_by_the_route_and_leaves_nothing_behind(roster, named, both, rows):
+    own = roster.gateway.headers(roster.ids["owner"])
+    before = await rows("SELECT count(*) FROM tasks.change")
+    for body in REFUSED:
+        assert 400 <= (await both(own, body=filled(body, named), content=b"null")).status_code < 500, body
+    assert await rows("SELECT count(*) FROM tasks.change") == before
+
+
+@pytest.mark.parametrize("kind", BYTES)
+async def test_r29_what_is_no_plain_json_is_told_by_the_route(roster, both, kind):
+    own = roster.gateway.headers(roster.ids["owner"])
+    answer = await both(own, content=BYTES[kind], **JSON)
+    assert answer.status_code == (201 if kind == "longer than a shortcut takes" else answer.status_code)
+    assert answer.status_code == 201 or 400 <= answer.status_code < 500
+
+
+@pytest.mark.parametrize("media_type", TYPES)
+async def test_r29_what_is_said_to_be_something_else_is_told_by_the_route(roster, both, media_type):
+    own = roster.gateway.headers(roster.ids["owner"])
+    answer = await both(own, content=b'{"title": "A"}', **{"content-type": media_type})
+    assert answer.status_code == (201 if media_type == TYPES[0] else 415)
+    packed = await both(own, content=b'{"title": "A"}', **{**JSON, "content-encoding": "gzip"})
+    assert packed.status_code == 415
+
+
+async def test_r36_what_names_no_more_than_a_project_is_made_by_the_shortcut(roster, named, database):
+    own = roster.gateway.headers(roster.ids["owner"])
+    # The first one makes the Inbox, which only the route does.
+    await roster.api.post("/api/v1/tasks", headers=own, json={"title": "A"})
+    pieces = (part for part in (b'{"title"', b': "A"}'))
+
+    async def slowly():
+        for part in pieces:
+            yield part
+
+    for sent, headers, query, is_short in (
+        *(({"json": filled(body, named)}, {}, "", True) for body in PLAIN),
+        *(({"json": filled(body, named)}, {}, "", False) for body in NAMING),
+        ({"json": PLAIN[0]}, {"idempotency-key": "one"}, "", False),
+        ({"json": PLAIN[0]}, {}, "?", True),
+        ({"content": slowly()}, JSON, "", False),
+        ({"content": BYTES["longer than a shortcut takes"]}, JSON, "", False),
+    ):
+        with statements_seen(database.writer) as seen:
+            answer = await roster.api.post(f"/api/v1/tasks{query}", headers={**own, **headers}, **sent)
+        assert (answer.status_code, bool(seen)) == (201, not is_short), sent
+
+
+async def test_r31_a_parameter_is_told_by_the_route(roster):
+    own = roster.gateway.headers(roster.ids["owner"])
+    answer = await roster.api.post("/api/v1/tasks?x=1", headers=own, json={"title": "A"})
+    assert answer.status_code == 422
+    assert [one["code"] for one in answer.json()["errors"]] == ["UNKNOWN_PARAMETER"]
+
+
+async def test_r65_the_shortcut_is_logged_and_counted_as_its_route(roster, both):
+    own = roster.gateway.headers(roster.ids["owner"])
+    counted = []
+    for _ in range(2):
+        labels = {"method": "POST", "route": "/api/v1/tasks", "status": "201"}
+        counted.append(REGISTRY.get_sample_value("taskloom_http_requests_total", labels) or 0)
+        await both(own, body={"title": "Buy milk", "project_id": str(roster.project_id)})
+    assert counted[1] - counted[0] == 2
+
+
+async def test_r44_many_at_once_have_numbers_without_gaps(roster, rows):
+    before = len(await rows(SEQS, workspace=roster.workspace_id))
+    made = await asyncio.gather(*(roster.task(title=f"no. {number}") for number in range(40)))
+    assert len({one["key"] for one in made}) == 40
+    seqs = [seq for (seq,) in await rows(SEQS, workspace=roster.workspace_id)]
+    assert seqs == list(range(1, before + 81))
+
+
+@pytest.mark.parametrize("lost", ["cut_request", "cut_reply"])
+async def test_r37_what_may_have_been_done_is_not_done_again(roster, database_settings, settings, contract, rows, lost):
+    """Whether a commit whose answer is lost came about is known to nobody: it is the caller's to ask again."""
+    own = roster.gateway.headers(roster.ids["owner"])
+    async with proxied(database_settings.url.get_secret_value()) as (proxy, url):
+        beyond = database_settings.model_copy(update={"url": SecretStr(url)})
+        database = open_database(beyond, application_name="tasks-cut-tests")
+        transport = httpx2.ASGITransport(app=create_app(settings, database=database, health=Health()))
+        async with contract_client(contract, transport=transport, base_url="http://tasks") as client:
+            body = {"title": f"Lost by {lost} {uuid7()}", "project_id": str(roster.project_id)}
+            setattr(proxy, lost, b"COMMIT")
+            with statements_seen(database.writer) as seen:
+                answer = await client.post("/api/v1/tasks", headers=own, json=body)
+        await database.close()
+    assert (answer.status_code, proxy.cuts, seen) == (503, 1, [])
+    [(made,)] = await rows("SELECT count(*) FROM tasks.task WHERE title = :title", title=body["title"])
+    assert made == (1 if lost == "cut_reply" else 0)
