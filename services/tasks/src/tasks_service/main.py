@@ -158,7 +158,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
         field_codes=FIELD_CODES,
         actions=RULES,
         events=EVENTS,
-        shortcuts=(tasks.SHORTCUT, tasks.WRITE_SHORTCUT, listing.SHORTCUT),
+        shortcuts=(tasks.SHORTCUT, tasks.CREATE_SHORTCUT, tasks.CHANGE_SHORTCUT, listing.SHORTCUT),
         health=health,
         state={
             "database": database,

@@ -1,4 +1,4 @@
-"""A task that is made is answered before it is routed, and made and answered just as by its route (ADR 21).
+"""A task is made and changed before it is routed, and just as its routes make, change and answer it (ADR 21).
 
 The same request with an Idempotency-Key goes to the route.
 """
@@ -24,6 +24,7 @@ from testkit.statements import statements_seen
 
 ID = {"x-request-id": "the-same-of-both"}
 JSON = {"content-type": "application/json"}
+MERGE = {"content-type": "application/merge-patch+json"}
 KEYS = (f"key-{number}" for number in count())
 FULL = {
     "title": 'A \u00fc \U0001f95b "quoted" \\ and </script>',
@@ -88,11 +89,43 @@ BYTES = {
 }
 TYPES = ("application/json; charset=utf-8", "application/json; charset=latin-1", "text/plain", "", "application/xml")
 IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-NEVER_SAME = {"id", "key", "created_at", "updated_at", "completed_at", "position", "since"}
+NEVER_SAME = {"id", "key", "created_at", "updated_at", "completed_at", "position", "since", "current", "task_ids"}
 LOG = """
 SELECT type, entity_type, project_id, actor, changes, resource, audience, lost_by, reason, quiet, version
 FROM tasks.change WHERE task_id = :task ORDER BY seq
 """
+CHANGES = [
+    {"title": "Buy oat milk"},
+    {"title": "Buy oat milk"},
+    {},
+    {"description": "More.", "priority": "high", "estimate_minutes": 5},
+    {"description": None, "estimate_minutes": None},
+    {"due": {"local": "2026-12-01T09:00:00"}},
+    {"due": None, "start": "2026-12-01", "deadline": "2026-12-24"},
+    {"custom": {"a": 1, "b": {"c": True, "d": 1e21}}},
+    {"custom": {"a": None, "b": {"c": 1}}},
+    {"custom": None},
+    {"completion_policy": "all", "reopen_on_assign": True},
+    {"status": "in_progress"},
+    {"status": "done"},
+    {"status": "done"},
+    {"status": "todo", "title": "Buy milk again"},
+    {"status": "no_such"},
+    {"title": None},
+    {"title": ""},
+    {"start": "2027-01-01"},
+    {"custom": {"a": "x" * 9000}},
+    {"version": 7},
+    {"no_such": 1},
+    {"labels": ["0199d3b2-6f00-7c11-9b5e-0f6f6a9d2c01"]},
+    {"labels": ["{label}"]},
+    {"assignees": ["{member}"]},
+    {"status": "done"},
+    {"status": "todo"},
+    {"assigned_to": None},
+    [],
+    7,
+]
 SEQS = "SELECT seq FROM tasks.change WHERE workspace_id = :workspace ORDER BY seq"
 
 
@@ -125,7 +158,7 @@ def filled(body, named):
 def without_what_differs(value, own_id):
     """Return what is told of a task, without what no two tasks have in common."""
     if isinstance(value, dict):
-        left_out = {*NEVER_SAME, *({"new"} if value.get("field") in NEVER_SAME else ())}
+        left_out = {*NEVER_SAME, *({"new", "old"} if value.get("field") in NEVER_SAME else ())}
         return {name: without_what_differs(one, own_id) for name, one in value.items() if name not in left_out}
     if isinstance(value, list):
         return [without_what_differs(one, own_id) for one in value]
@@ -133,31 +166,57 @@ def without_what_differs(value, own_id):
 
 
 @pytest.fixture
-def both(roster, rows):
+def both(compared):
     """Asks for a task to be made by the shortcut and by the route, compares what both say and do, and returns it."""
 
     async def ask(own, content=None, body=None, **headers):
-        given = {**own, **ID, **headers}
         sent = {"content": content} if body is None and content is not None else {"json": body}
-        by_shortcut = await roster.api.post("/api/v1/tasks", headers=given, **sent)
-        by_route = await roster.api.post("/api/v1/tasks", headers={**given, "idempotency-key": next(KEYS)}, **sent)
-        told = [await _told(one) for one in (by_shortcut, by_route)]
-        assert told[0] == told[1], (body, content)
+        return await compared("POST", ["/api/v1/tasks"] * 2, {**own, **headers}, sent)
+
+    return ask
+
+
+@pytest.fixture
+def both_change(compared):
+    """Has one of two equal tasks changed by the shortcut and the other one by the route, compares what both say and do.
+
+    Returns what the shortcut says.
+    """
+
+    async def ask(twins, own, body=None, content=None, **headers):
+        sent = {"json": body} if content is None else {"content": content}
+        return await compared("PATCH", [f"/api/v1/tasks/{one['id']}" for one in twins], {**own, **headers}, sent)
+
+    return ask
+
+
+@pytest.fixture
+def compared(roster, rows):
+    """Asks by the shortcut and by the route, each along a path of its own, and compares what both say and do."""
+
+    async def ask(method, paths, headers, sent):
+        given = {**headers, **ID}
+        by_shortcut = await roster.api.request(method, paths[0], headers=given, **sent)
+        by_route = await roster.api.request(method, paths[1], headers={**given, "idempotency-key": next(KEYS)}, **sent)
+        told = [await _told(one, path) for one, path in zip((by_shortcut, by_route), paths, strict=True)]
+        assert told[0] == told[1], (headers, sent)
         return by_shortcut
 
-    async def _told(answer):
+    async def _told(answer, path):
         left_out = {"server-timing", "x-cursor", "location", "content-length"}
         headers = [(name, value) for name, value in answer.headers.items() if name not in left_out]
-        if answer.status_code != 201:
-            return answer.status_code, headers, answer.content
+        if not answer.is_success:
+            own_id = path.rpartition("/")[2]
+            return answer.status_code, headers, without_what_differs(answer.json(), own_id)
         data = answer.json()["data"]
-        assert answer.headers["location"] == f"/api/v1/tasks/{data['id']}"
+        assert answer.headers.get("location") == (f"/api/v1/tasks/{data['id']}" if answer.status_code == 201 else None)
         logged = [
             without_what_differs([_plain(one) for one in row], data["id"])
             for row in await rows(LOG, task=UUID(data["id"]))
         ]
-        names = [*answer.json(), *answer.json()["meta"], *data, "x-cursor" in answer.headers]
-        return 201, headers, names, without_what_differs(data, data["id"]), logged
+        whole = answer.json()
+        names = [*whole, *whole["meta"], *data, "x-cursor" in answer.headers]
+        return answer.status_code, headers, names, without_what_differs(whole, data["id"]), logged
 
     return ask
 
@@ -242,6 +301,116 @@ async def test_r29_what_is_said_to_be_something_else_is_told_by_the_route(roster
     assert answer.status_code == (201 if media_type == TYPES[0] else 415)
     packed = await both(own, content=b'{"title": "A"}', **{**JSON, "content-encoding": "gzip"})
     assert packed.status_code == 415
+
+
+async def twins_of(roster, **fields):
+    return [await roster.task(**fields) for _ in range(2)]
+
+
+async def test_g1_what_is_changed_is_what_the_route_changes(roster, named, both_change):
+    own = roster.gateway.headers(roster.ids["owner"])
+    pairs = [await twins_of(roster), await twins_of(roster, parent_id=named["task"])]
+    for twins in pairs:
+        for body in CHANGES:
+            assert (await both_change(twins, own, body=filled(body, named))).status_code < 500, body
+    by_merge = await both_change(pairs[0], own, content=b'{"title": "C"}', **MERGE)
+    assert by_merge.json()["data"]["title"] == "C"
+
+
+async def test_r36_each_caller_changes_what_the_route_would_let_them_change(roster, named, both_change):
+    open_to_all, private = await twins_of(roster), await twins_of(roster, project_id=named["private"])
+    statuses = {}
+    for who, own in callers_of_all_kinds(roster, named["private"]).items():
+        answers = [await both_change(twins, own, body={"title": f"by {who}"}) for twins in (open_to_all, private)]
+        statuses[who] = tuple(one.status_code for one in answers)
+    assert statuses["owner"] == statuses["token"] == statuses["bot"] == (200, 200)
+    assert statuses["member"] == statuses["token of the project"] == (200, 404)
+    assert statuses["token of another project"] == (404, 200)
+    assert statuses["viewer"] == (403, 404)
+    assert statuses["stranger"] == statuses["guest"] == (404, 404)
+    assert statuses["token that reads only"] == statuses["token that reads"] == (403, 403)
+    for who in ("service", "nobody", "a liar", "too late"):
+        assert statuses[who] == (401, 401), who
+
+
+async def test_r33_what_a_change_was_made_for_is_looked_at_as_by_the_route(roster, both_change, rows):
+    own, twins = roster.gateway.headers(roster.ids["owner"]), await twins_of(roster)
+    told = []
+    for number, tag in enumerate(('"1"', '"1"', "*", ' "3" ', 'W/"4"', "4", '"x"', '"99999999999999999999"', "")):
+        told.append((await both_change(twins, own, body={"title": f"no. {number}"}, **{"if-match": tag})).status_code)
+    assert told == [200, 412, 200, 200, 400, 400, 400, 412, 400]
+    await rows("UPDATE tasks.workspace SET require_if_match = true WHERE id = :id RETURNING 1", id=roster.workspace_id)
+    assert (await both_change(twins, own, body={"title": "A"})).status_code == 428
+
+
+async def test_b9_what_blocks_and_what_is_below_is_looked_at_as_by_the_route(roster, both_change):
+    own = roster.gateway.headers(roster.ids["owner"])
+    for rule, status in (("block", 409), ("warn", 200)):
+        twins, blocker = await twins_of(roster), await roster.task()
+        await roster.ok("owner", "PATCH", f"/projects/{roster.project_id}", {"enforce_blockers": rule})
+        for one in twins:
+            body = {"type": "blocks", "task_id": one["id"]}
+            await roster.ok("owner", "POST", f"/tasks/{blocker['id']}/relations", body)
+        answer = await both_change(twins, own, body={"status": "done"})
+        assert (answer.status_code, "warnings" in answer.json()["meta"]) == (status, status == 200)
+    above = await twins_of(roster)
+    for one in above:
+        await roster.task(parent_id=one["id"])
+    assert (await both_change(above, own, body={"status": "done"})).status_code == 409
+    assert (await both_change(above, own, body={"title": "A"})).status_code == 200
+
+
+async def test_c1_what_is_archived_or_gone_is_told_by_the_route(roster, named, both_change):
+    own = roster.gateway.headers(roster.ids["owner"])
+    archived = await roster.ok("owner", "POST", "/projects", {"name": "S", "workspace_id": str(roster.workspace_id)})
+    kept, trashed = await twins_of(roster, project_id=archived["id"]), await twins_of(roster)
+    await roster.ok("owner", "POST", f"/projects/{archived['id']}/archive")
+    for one in trashed:
+        await roster.ok("owner", "DELETE", f"/tasks/{one['id']}")
+    for twins, status in ((kept, 409), (trashed, 404), ([{"id": uuid7()}] * 2, 404)):
+        assert (await both_change(twins, own, body={"title": "A"})).status_code == status
+
+
+@pytest.mark.parametrize("kind", [one for one in BYTES if one != "longer than a shortcut takes"])
+async def test_r29_a_change_that_is_no_plain_json_is_told_by_the_route(roster, both_change, kind):
+    own, twins = roster.gateway.headers(roster.ids["owner"]), await twins_of(roster)
+    answer = await both_change(twins, own, content=BYTES[kind], **JSON)
+    assert answer.status_code == (200 if kind == "nothing" else answer.status_code)
+    assert answer.status_code < 500
+
+
+async def test_r36_what_names_nothing_new_is_changed_by_the_shortcut(roster, named, database):
+    task = await roster.task()
+    below = await roster.task(parent_id=task["id"])
+    own, path = roster.gateway.headers(roster.ids["owner"]), f"/api/v1/tasks/{task['id']}"
+    for body, headers, where, is_short in (
+        ({"title": "B"}, {}, path, True),
+        ({}, {}, path, True),
+        ({"title": "C"}, {"if-match": "*"}, path.replace(task["id"], task["id"].upper()), True),
+        ({"title": "D"}, {}, f"/api/v1/tasks/{below['id']}", True),
+        ({"status": "done"}, {}, f"/api/v1/tasks/{below['id']}", False),
+        ({"status": "done"}, {}, path, True),
+        ({"status": "todo"}, {}, path, True),
+        ({"title": "E"}, {"idempotency-key": "one"}, path, False),
+        ({"title": "F"}, {}, f"{path}?merge=fields", False),
+        ({"title": "G"}, {}, path.replace(task["id"], task["key"]), False),
+        ({"assignees": []}, {}, path, False),
+        ({"labels": []}, {}, path, False),
+    ):
+        with statements_seen(database.writer) as seen:
+            answer = await roster.api.patch(where, headers={**own, **headers}, json=body)
+        assert (answer.status_code, bool(seen)) == (200, not is_short), (body, where)
+
+
+async def test_b2_fifty_changes_at_once_lose_nothing(roster):
+    task = await roster.task()
+    path = f"/tasks/{task['id']}"
+    await asyncio.gather(
+        *(roster.ok("owner", "PATCH", path, {"custom": {f"n{number}": number}}) for number in range(50))
+    )
+    found = await roster.ok("owner", "GET", path)
+    assert found["custom"] == {f"n{number}": number for number in range(50)}
+    assert found["version"] == 51
 
 
 async def test_r36_what_names_no_more_than_a_project_is_made_by_the_shortcut(roster, named, database):

@@ -150,6 +150,8 @@ class KeptStatements:
 
 def _made(statement: Statement) -> Made:
     compiled = statement.compile(dialect=DIALECT)
+    if compiled.post_compile_params:
+        raise ValueError("its text depends on its values, such as how many there are after IN")
     binds_itself = bool(statement.get_execution_options().get(BINDS_ITSELF))
     names = tuple(compiled.positiontup or ())
     writing = [(place, _writing(compiled.binds[name].type)) for place, name in enumerate(names)]

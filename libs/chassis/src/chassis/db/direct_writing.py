@@ -45,17 +45,17 @@ class DirectTransaction(DirectReader):
         return False
 
     async def execute(
-        self, statement: Statement | Made, values: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+        self, statement: Statement | Made, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> DirectRows:
         """Return what a statement finds, or run one that finds nothing with many values, in one round trip.
 
         Raises what SQLAlchemy would raise, and NeedsSession for a statement that is not MADE_ONCE.
         """
-        if not isinstance(statement, Made) and MADE_ONCE not in statement.get_execution_options():
+        if values is None or isinstance(statement, Made) or MADE_ONCE not in statement.get_execution_options():
             raise NeedsSession(str(statement))
         if isinstance(values, Mapping):
             return await super().execute(statement, values)
-        made = statement if isinstance(statement, Made) else as_driver_takes_it(statement)
+        made = as_driver_takes_it(statement)
         await self.answer_to(self._driver.executemany(made.sql, [made.in_order(one) for one in values]))
         return DirectRows(())
 

@@ -5,7 +5,6 @@ refused, or is asked for in any other form, goes on to the route, which decides 
 faster than its route.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,10 +25,7 @@ from chassis.web.identity import user_of
 from chassis.web.middleware import ASKED_METHOD, by_name
 from chassis.web.repeating import TIMES
 from chassis.web.routing import TokenRule, token_rule
-from chassis.web.write_shortcuts import WayOfWrite, WriteShortcut
-
-ID_CHARACTERS = 36
-ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+from chassis.web.write_shortcuts import ID, ID_CHARACTERS, WayOfWrite, WriteShortcut
 
 Asked = Mapping[str, Sequence[str]]
 """The parameters of a query, each with what it was given, in the order in which it came."""
@@ -90,20 +86,23 @@ class Shortcuts:
     ) -> None:
         self._app = app
         by_endpoint = {route.endpoint: route for route in api_routes(routers)}
-        writes = [(one, by_endpoint[one.endpoint]) for one in shortcuts if isinstance(one, WriteShortcut)]
-        self._writes = {route.path: WayOfWrite(one, route) for one, route in writes}
+        writes = [WayOfWrite(one, by_endpoint[one.endpoint]) for one in shortcuts if isinstance(one, WriteShortcut)]
+        self._writes = {(way.method, way.path): way for way in writes}
         ways = _ways(by_endpoint, [one for one in shortcuts if not isinstance(one, WriteShortcut)])
         self._lists = {path: way for path, way in ways.items() if isinstance(way.shortcut, ListShortcut)}
         self._by_id = {path: way for path, way in ways.items() if path not in self._lists}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = None
-        method = scope["method"] if scope["type"] == "http" and ASKED_METHOD not in scope else None
-        if method == "GET":
-            answer = await self._answered(scope)
-        elif method == "POST" and (way := self._writes.get(scope["path"])) is not None:
-            answer, receive = await way.answered(scope, receive)
+        if scope["type"] == "http" and ASKED_METHOD not in scope:
+            if scope["method"] == "GET":
+                answer = await self._answered(scope)
+            elif (way := self._way_of_write(scope["method"], scope["path"])) is not None:
+                answer, receive = await way.answered(scope, receive)
         await (self._app if answer is None else answer)(scope, receive, send)
+
+    def _way_of_write(self, method: str, path: str) -> WayOfWrite | None:
+        return self._writes.get((method, path)) or self._writes.get((method, path[:-ID_CHARACTERS]))
 
     async def _answered(self, scope: Scope) -> Response | None:
         path: str = scope["path"]

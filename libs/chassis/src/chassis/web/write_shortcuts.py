@@ -4,10 +4,12 @@ The endpoint is that of the route; what is left out is what finds and calls it, 
 (chassis.db.direct_writing). Whatever is to be refused, or needs more, has left nothing behind and goes on to the route.
 """
 
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
+from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -28,6 +30,8 @@ from chassis.web.repeating import TIMES
 from chassis.web.routing import TokenRule, token_rule
 from chassis.web.strict_json import check_content_type, parse_json
 
+ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+ID_CHARACTERS = 36
 MOST_BYTES = 64 * 1024
 """How long a body is at most; the route knows what to do with longer ones."""
 OTHER_FORMS = frozenset({b"idempotency-key", b"transfer-encoding"})
@@ -38,38 +42,42 @@ Endpoint = Callable[..., Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class WriteShortcut:
-    """How something is made by a POST with neither a query nor an Idempotency-Key.
+    """How something is made, or changed by its id, by JSON with neither a query nor an Idempotency-Key.
 
-    `endpoint` is that of its route, and takes `request`, `body`, `caller` and `write`. `body` is the model of that, and
-    `is_plain` tells whether what it names needs only statements that are made once.
+    `endpoint` is that of its route. `body` is the model of what it takes, and `is_plain` tells whether what that names
+    needs only statements that are made once. `answer` is given the request, the body, the caller and a Write, and for
+    a change the id.
     """
 
     endpoint: Endpoint
     body: type[BaseModel]
     is_plain: Callable[[Any], bool]
+    answer: Endpoint
 
 
 class WayOfWrite:
     """A shortcut of a write, with what its route says."""
 
     def __init__(self, shortcut: WriteShortcut, route: APIRoute) -> None:
+        [self.method] = sorted(route.methods or [])
+        self.path, *self._names = route.path.split("{")
         self._shortcut = shortcut
         self._route = route
         self._rule: TokenRule | None = token_rule(shortcut.endpoint)
 
     async def answered(self, scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:
         """Return the answer, if there is one, and what gives the body to whoever answers otherwise."""
-        given = by_name(scope["headers"])
-        if scope["query_string"] or not OTHER_FORMS.isdisjoint(given) or not _is_short(given):
+        given, name = by_name(scope["headers"]), scope["path"][len(self.path) :]
+        is_named = ID.fullmatch(name) is not None if self._names else not name
+        if scope["query_string"] or not is_named or not OTHER_FORMS.isdisjoint(given) or not _is_short(given):
             return None, receive
         messages = await _whole_body(receive)
-        return await self._answered(Request(scope, _again(messages, receive)), given, messages), _again(
-            messages, receive
-        )
+        answer = await self._answered(Request(scope, _again(messages, receive)), given, messages)
+        return answer, _again(messages, receive)
 
     async def _answered(self, request: Request, given: Given, messages: Sequence[Message]) -> Response | None:
         try:
-            caller = user_of(request.app.state.identities, given, self._rule, method="POST")
+            caller = user_of(request.app.state.identities, given, self._rule, method=self.method)
             body = None if caller is None else self._body(given, messages)
             answer = None if caller is None or body is None else await self._written(request, caller, body)
         except (AppError, ValidationError, NeedsSession):
@@ -79,8 +87,6 @@ class WayOfWrite:
                 # It was rolled back, and the route tries again. Of a connection that was lost nobody knows.
                 return None
             answer = await on_app_error(request, explain(error))
-        if answer is not None:
-            request.scope["route"] = self._route
         return answer
 
     def _body(self, given: Given, messages: Sequence[Message]) -> BaseModel | None:
@@ -96,12 +102,15 @@ class WayOfWrite:
         return body if self._shortcut.is_plain(body) else None
 
     async def _written(self, request: Request, caller: Principal, body: BaseModel) -> Response:
-        state = request.app.state
+        state, scope = request.app.state, request.scope
+        # What the route's policy is asked of, and what the log and the metrics tell.
+        scope["route"] = self._route
+        named = (UUID(scope["path"][len(self.path) :]),) if self._names else ()
         async with writing_directly(state.database, bound_of(request)) as transaction:
             # All of a session that it has not raises NeedsSession.
             session = cast("AsyncSession", transaction)
             write = Write(session, state.idempotency_table, caller, None)
-            return await self._shortcut.endpoint(request=request, body=body, caller=caller, write=write)
+            return await self._shortcut.answer(request, body, caller, write, *named)
 
 
 def _is_short(given: Given) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.db.direct_writing import MADE_ONCE
 from sqlalchemy import (
     any_,
     bindparam,
@@ -40,6 +41,13 @@ READERS = (
     select(member.c.user_id)
     .select_from(TASKS.outerjoin(person, person.c.id == member.c.user_id))
     .where(*READERS_OF_TASK, IS_ACTIVE)
+)
+TAKE_BACK_DONE = (
+    update(assignee)
+    .where(assignee.c.task_id == any_(bindparam("of_tasks", type_=IDS)), assignee.c.state == "done")
+    .values(state="pending")
+    .returning(*assignee.c)
+    .execution_options(**{MADE_ONCE: True})
 )
 SEEING_PROJECT = (
     select(member.c.user_id)
@@ -115,11 +123,5 @@ async def answer(session: AsyncSession, *, task_id: UUID, user_id: UUID, state: 
 
 async def take_back_done(session: AsyncSession, task_ids: Iterable[UUID]) -> Sequence[RowMapping]:
     """Make those of tasks pending who were done, and return them."""
-    statement = (
-        update(assignee)
-        .where(assignee.c.task_id == any_(bindparam("of_tasks", type_=IDS)), assignee.c.state == "done")
-        .values(state="pending")
-        .returning(*assignee.c)
-    )
-    rows = (await session.execute(statement, {"of_tasks": sorted(task_ids)})).mappings().all()
+    rows = (await session.execute(TAKE_BACK_DONE, {"of_tasks": sorted(task_ids)})).mappings().all()
     return sorted(rows, key=lambda row: row["user_id"])

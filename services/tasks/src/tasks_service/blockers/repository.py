@@ -1,17 +1,20 @@
 """All SQL on what blocks tasks."""
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 from uuid import UUID
 
 from chassis.db.base import table_of
+from chassis.db.direct_writing import MADE_ONCE
 from chassis.identity import Principal
-from sqlalchemy import RowMapping, any_, bindparam, exists, select
+from sqlalchemy import RowMapping, Select, any_, bindparam, exists, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.relations.models import Relation
-from tasks_service.visibility.repository import TASKS, project, seen_by, seen_tasks, sight_of, task
+from tasks_service.visibility.repository import TASKS, Sight, project, seen_by, seen_tasks, sight_of, task
 
 relation = table_of(Relation)
 blocker = task.alias("blocker")
@@ -25,10 +28,15 @@ async def find_open(session: AsyncSession, *, caller: Principal, task_ids: Seque
 
     What is in the trash, or in a project there, blocks nothing.
     """
-    is_seen = (
-        exists().select_from(TASKS).where(*seen_tasks(sight_of(caller)), task.c.id == blocker.c.id).correlate(blocker)
-    )
-    query = (
+    rows = await session.execute(_open(sight_of(caller)), {**seen_by(caller), "of_tasks": list(task_ids)})
+    found: Sequence[RowMapping] = rows.mappings().all()
+    return found
+
+
+@cache
+def _open(sight: Sight) -> Select[Any]:
+    is_seen = exists().select_from(TASKS).where(*seen_tasks(sight), task.c.id == blocker.c.id).correlate(blocker)
+    return (
         select(blocker.c.id, its_project.c.enforce_blockers.label("rule"), is_seen.label("is_seen"))
         .select_from(relation)
         .join(blocked, blocked.c.id == relation.c.to_task_id)
@@ -41,9 +49,9 @@ async def find_open(session: AsyncSession, *, caller: Principal, task_ids: Seque
             its_project.c.enforce_blockers != "off",
             blocker.c.deleted_at.is_(None),
             blockers_project.c.deleted_at.is_(None),
-            blocker.c.status_category.not_in(("done", "cancelled")),
+            blocker.c.status_category != "done",
+            blocker.c.status_category != "cancelled",
         )
         .order_by(blocker.c.id)
+        .execution_options(**{MADE_ONCE: True})
     )
-    rows = await session.execute(query, {**seen_by(caller), "of_tasks": list(task_ids)})
-    return rows.mappings().all()

@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from chassis.clock import utcnow
+from chassis.db.direct_writing import MADE_ONCE
 from chassis.identity import Principal
 from sqlalchemy import (
     CTE,
@@ -120,8 +121,9 @@ def _open_below() -> Select[Any]:
     return (
         select(task.c.id, TASK_ROLE)
         .select_from(TASKS.join(below, below.c.id == task.c.id))
-        .where(CALLER, task.c.status_category.not_in(("done", "cancelled")))
+        .where(CALLER, task.c.status_category != "done", task.c.status_category != "cancelled")
         .order_by(below.c.depth, task.c.id)
+        .execution_options(**{MADE_ONCE: True})
     )
 
 

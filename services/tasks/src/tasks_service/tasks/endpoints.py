@@ -1,6 +1,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
+from chassis.db.direct_writing import NeedsSession
 from chassis.errors import Forbidden, IfMatchRequired, InvalidCursor, NotFound
 from chassis.identity import Principal
 from chassis.web.app import APIRouter
@@ -9,7 +10,7 @@ from chassis.web.database import Write, Writing
 from chassis.web.envelope import Envelope
 from chassis.web.identity import CurrentPrincipal
 from chassis.web.openapi import bare_example, errors, example, stale
-from chassis.web.preconditions import IfMatchMalformed, WantsMinimal
+from chassis.web.preconditions import IfMatchMalformed, WantsMinimal, expected_version
 from chassis.web.replies import etag, reply, unless_unchanged
 from chassis.web.routing import any_credential, policy, scope
 from chassis.web.shortcuts import Shortcut
@@ -37,10 +38,12 @@ from tasks_service.tasks import service
 from tasks_service.tasks.access import (
     DeletableTask,
     LocatableTask,
+    Named,
     Permanently,
     ReadableTask,
     WritableTask,
     plainly_readable,
+    writable_task,
 )
 from tasks_service.tasks.errors import (
     AmbiguousKey,
@@ -61,7 +64,7 @@ from tasks_service.tasks.schemas import (
     written_task,
 )
 from tasks_service.trash.service import purge_task
-from tasks_service.versions.access import Expecting, ExpectingAlways, ExpectingFields
+from tasks_service.versions.access import Expecting, ExpectingAlways, ExpectingFields, mergeable_expectation
 from tasks_service.versions.errors import ResourceBusy, ResourceVersionConflict
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
@@ -127,7 +130,7 @@ def names_nothing_but_a_project(wanted: TaskCreate) -> bool:
     return not (any(named) or wanted.labels or wanted.assignees)
 
 
-WRITE_SHORTCUT = WriteShortcut(create_task, TaskCreate, names_nothing_but_a_project)
+CREATE_SHORTCUT = WriteShortcut(create_task, TaskCreate, names_nothing_but_a_project, create_task)
 
 
 @router.get(
@@ -236,6 +239,25 @@ async def update_task(
         merges=True,
     )
     return await written(request, write, caller, row)
+
+
+async def update_plainly(request: Request, body: TaskPatch, caller: Principal, write: Write, task_id: UUID) -> Response:
+    """Change a task as update_task does without parameters. Raises NeedsSession where others are counted in it."""
+    if_match = request.headers.get("if-match")
+    task = await writable_task(request, Named(task_id, None), caller, write)
+    if task["parent_id"] is not None and "status" in body.model_fields_set:
+        raise NeedsSession("what is above it is counted anew")
+    expected = await mergeable_expectation(await expected_version(if_match), if_match)
+    answer: Response = await update_task(request, task, body, caller, write, expected)
+    return answer
+
+
+def names_nothing_new(patch: TaskPatch) -> bool:
+    """Tell whether a change names nothing that has to be there."""
+    return patch.model_fields_set.isdisjoint({"parent_id", "category_id", "labels", "assignees", "assigned_to"})
+
+
+CHANGE_SHORTCUT = WriteShortcut(update_task, TaskPatch, names_nothing_new, update_plainly)
 
 
 @router.put(

@@ -106,7 +106,8 @@ def _visible_by_ids(sight: Sight) -> Select[Any]:
 
 @cache
 def _writable_by_id(sight: Sight, *, in_trash: bool) -> Select[Any]:
-    return _writable(sight, in_trash=in_trash).where(task.c.id == bindparam("task_id"))
+    query = _writable(sight, in_trash=in_trash).where(task.c.id == bindparam("task_id"))
+    return query.execution_options(**{MADE_ONCE: True})
 
 
 @cache
