@@ -4,11 +4,26 @@ import asyncio
 
 import pytest
 from chassis.db.binding import AS_IT_IS, Bound
-from chassis.db.direct import BINDS_ITSELF, KeptStatements, Unbound, reading_directly
+from chassis.db.direct import BINDS_ITSELF, KeptStatements, NeedsSqlalchemy, Unbound, reading_directly
 from chassis.db.failures import explain, is_lost, sqlstate
 from chassis.errors import InvalidInput
 from chassis.web.status import STATUS_OF_KIND
-from sqlalchemy import Integer, Text, bindparam, cast, func, literal_column, select, text
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    PickleType,
+    String,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.exc import DBAPIError
@@ -183,3 +198,20 @@ async def test_r37_who_reads_by_sqlalchemy_gets_the_statement_itself(database):
     async with database.reader.connect() as connection:
         found = kept.of(connection, 1, lambda: statement)
         assert (found, (await connection.execute(found)).scalar_one()) == (statement, 1)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        select(literal_column("1")).where(literal_column("1").in_([1, 2])),
+        select(bindparam("given", type_=PickleType)),
+        insert(Table("thing", MetaData(), Column("id", Integer), Column("name", String, default="none"))).values(
+            id=bindparam("new_id")
+        ),
+    ],
+    ids=["in", "pickle", "default"],
+)
+async def test_r37_what_the_driver_alone_would_do_otherwise_is_refused(database, statement):
+    async with reading_directly(database, None) as reader:
+        with pytest.raises(NeedsSqlalchemy):
+            await reader.execute(statement, {})

@@ -1,6 +1,7 @@
 """Writes past SQLAlchemy's sessions: they are there as a whole or not at all, whoever goes or fails meanwhile."""
 
 import asyncio
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -8,12 +9,13 @@ from chassis.db.binding import Bound
 from chassis.db.direct_writing import MADE_ONCE, NeedsSession, writing_directly
 from chassis.db.failures import explain, sqlstate
 from chassis.db.telling import say_after_commit
-from chassis.errors import InvalidInput
+from chassis.db.transactions import transaction as transaction_of
+from chassis.errors import ErrorKind, InvalidInput
 from chassis.web.repeating import TIMES
 from chassis.web.status import STATUS_OF_KIND
 from sqlalchemy import Integer, String, Text, bindparam, cast, column, func, insert, literal_column, select, table, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from testkit.proxy import proxied
 from testkit.waiting import eventually
@@ -86,7 +88,23 @@ async def test_r37_what_a_session_alone_does_is_refused_and_leaves_nothing_behin
     async def by_a_scalar(transaction):
         await transaction.scalar(PID)
 
-    for asking in (by_a_statement_of_now, by_a_savepoint, by_a_scalar):
+    async def without_values(transaction):
+        await transaction.execute(PID)
+
+    async def with_options(transaction):
+        await transaction.execute(PID, {}, execution_options={"yield_per": 1})
+
+    async def by_another_look(transaction):
+        (await transaction.execute(PID, {})).scalar_one()
+
+    for asking in (
+        by_a_statement_of_now,
+        by_a_savepoint,
+        by_a_scalar,
+        without_values,
+        with_options,
+        by_another_look,
+    ):
         with pytest.raises(NeedsSession):
             async with writing_directly(database, None) as transaction:
                 await transaction.execute(ADD, {"new_id": 2, "new_name": "second"})
@@ -134,6 +152,70 @@ async def test_r46_others_are_told_after_the_commit_and_of_nothing_else(database
         say_after_commit(transaction, "news", "one")
     await eventually(lambda: _is(said == ["one"]))
     await listener.close()
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.5])
+async def test_r36_who_is_cancelled_while_it_begins_leaves_nothing_open(open_with, database, seconds):
+    slow = Bound("none", "test.caller", "Ada", "test.kept", f"SELECT pg_sleep({seconds})::text")
+
+    async def began(pid):
+        async with database.reader.connect() as connection:
+            found = await connection.execute(text("SELECT query FROM pg_stat_activity WHERE pid = :pid"), {"pid": pid})
+            return "test.caller" in found.scalar_one()
+
+    async def begin(one):
+        async with writing_directly(one, slow):
+            await asyncio.Event().wait()
+
+    async with open_with(pool_size=1) as one:
+        before = await pid_of(one)
+        task = asyncio.create_task(begin(one))
+        await eventually(lambda: began(before))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with writing_directly(one, None) as transaction:
+            assert (await transaction.execute(CALLER, {})).mappings().one()["caller"] == ""
+        async with transaction_of(one) as session:
+            await session.execute(text("SELECT 1"))
+
+
+async def test_r38_a_rollback_goes_on_whoever_is_cancelled_meanwhile(open_with, database):
+    async def refuse(one, is_refused):
+        async with writing_directly(one, None) as transaction:
+            await transaction.execute(ADD, {"new_id": 2, "new_name": "second"})
+            asyncio.get_running_loop().call_soon(is_refused.set)
+            raise InvalidInput
+
+    async with open_with(pool_size=1) as one:
+        before = await pid_of(one)
+        is_refused = asyncio.Event()
+        task = asyncio.create_task(refuse(one, is_refused))
+        await is_refused.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await pid_of(one) == before
+    assert await names(database) == ["first"]
+
+
+async def test_r37_a_failure_that_is_passed_over_is_not_taken_for_done(database):
+    with pytest.raises(InvalidRequestError):
+        async with writing_directly(database, None) as transaction:
+            with suppress(DBAPIError):
+                await transaction.execute(ADD, {"new_id": 1, "new_name": "again"})
+    assert await names(database) == ["first"]
+
+
+async def test_r39_a_database_that_is_not_there_is_told_as_by_a_session(open_with, database_url):
+    told = []
+    async with open_with(url=f"{database_url}_of_nobody") as one:
+        for way in (writing_directly(one, None), transaction_of(one)):
+            with pytest.raises(DBAPIError) as caught:
+                async with way as transaction:
+                    await transaction.execute(PID, {})
+            told.append(explain(caught.value).kind)
+    assert told[0] == told[1] == ErrorKind.INTERNAL
 
 
 async def test_r38_what_is_cancelled_is_rolled_back_at_once(open_with, database, working):

@@ -8,6 +8,7 @@ import re
 from itertools import count
 from uuid import UUID
 
+import asyncpg
 import httpx2
 import pytest
 from chassis.clock import utcnow
@@ -478,3 +479,80 @@ async def test_r37_what_may_have_been_done_is_not_done_again(roster, database_se
     assert (answer.status_code, proxy.cuts, seen) == (503, 1, [])
     [(made,)] = await rows("SELECT count(*) FROM tasks.task WHERE title = :title", title=body["title"])
     assert made == (1 if lost == "cut_reply" else 0)
+
+
+FAILING = """
+CREATE SEQUENCE tasks.attempts;
+GRANT USAGE ON SEQUENCE tasks.attempts TO PUBLIC;
+CREATE FUNCTION tasks.fail() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM nextval('tasks.attempts');
+    RAISE EXCEPTION 'overtaken' USING ERRCODE = '40001';
+END $$;
+CREATE TRIGGER fail BEFORE INSERT ON tasks.task FOR EACH ROW WHEN (NEW.title = 'Fail') EXECUTE FUNCTION tasks.fail();
+"""
+WORKING = """
+DROP TRIGGER fail ON tasks.task; DROP FUNCTION tasks.fail(); DROP SEQUENCE tasks.attempts;
+"""
+
+
+@pytest.fixture
+async def failing(database_settings):
+    """Lets tasks with the title `Fail` fail as if others were faster, and tells how often it was tried."""
+    owner = await asyncpg.connect(database_settings.url.get_secret_value())
+    await owner.execute(FAILING)
+
+    async def tried():
+        return await owner.fetchval("SELECT last_value FROM tasks.attempts")
+
+    yield tried
+    await owner.execute(WORKING)
+    await owner.close()
+
+
+def repeated():
+    return REGISTRY.get_sample_value("taskloom_http_requests_repeated_total", {"state": "40001"}) or 0
+
+
+async def test_r37_what_others_were_faster_with_is_tried_as_often_as_by_the_route(roster, failing):
+    own, body = roster.gateway.headers(roster.ids["owner"]), {"title": "Fail", "project_id": str(roster.project_id)}
+    tried, counted = [0], [repeated()]
+    for key in ({}, {"idempotency-key": "one"}):
+        assert (await roster.api.post("/api/v1/tasks", headers={**own, **key}, json=body)).status_code == 503
+        tried.append(await failing())
+        counted.append(repeated())
+    assert [tried[1] - tried[0], tried[2] - tried[1]] == [4, 4]
+    assert [counted[1] - counted[0], counted[2] - counted[1]] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("messages", "status"),
+    [
+        ([{"type": "http.disconnect"}], 0),
+        ([{"type": "http.request", "body": b'{"title": "Half"}', "more_body": True}, {"type": "http.disconnect"}], 0),
+        ([{"type": "http.request", "body": b'{"title": "Half"}'}], 201),
+        ([{"type": "http.request", "body": part, "more_body": True} for part in (b'{"title"', b': "Half"}', b"")], 201),
+    ],
+    ids=["nothing", "half", "whole", "in parts"],
+)
+async def test_r38_of_a_body_that_breaks_off_nothing_is_made(settings, database, roster, messages, status):
+    coming = iter([*messages, {"type": "http.request", "body": b""}])
+    sent = []
+
+    async def receive():
+        return next(coming)
+
+    async def send(message):
+        sent.append(message)
+
+    own = roster.gateway.headers(uuid7())
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"40")]
+    headers += [(name.encode(), value.encode()) for name, value in own.items()]
+    where = {"path": "/api/v1/tasks", "raw_path": b"/api/v1/tasks", "root_path": "", "query_string": b""}
+    scope = {"type": "http", "method": "POST", "http_version": "1.1", "scheme": "http", **where, "headers": headers}
+    app = create_app(settings, database=database, health=Health())
+    made = "SELECT count(*) FROM tasks.task WHERE title = 'Half'"
+    [(before,)] = await roster.rows(made)
+    await app(scope, receive, send)
+    assert (sent[0]["status"] if sent else 0) == status
+    assert await roster.rows(made) == [(before + (status == 201),)]

@@ -6,14 +6,14 @@ database together: a statement is compiled once, and rows are the driver's.
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import asyncpg
-from sqlalchemy import JSON, CompoundSelect, Insert, RowMapping, Select
+from sqlalchemy import ARRAY, JSON, Boolean, CompoundSelect, Insert, RowMapping, Select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
@@ -30,6 +30,9 @@ KEPT_TEXTS = 500
 """Of each kind of statement that callers give ever new shapes: some 10 kB each."""
 DIALECT = PGDialect_asyncpg(json_serializer=written_as_json)  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
 
+TAKEN_AS_THEY_ARE = (ARRAY, Boolean)
+"""Types that SQLAlchemy looks through, and whose values the driver takes without that."""
+
 T = TypeVar("T")
 Statement = Select[Any] | CompoundSelect[Any] | Insert
 
@@ -39,6 +42,9 @@ class DirectRows:
     """What a statement has found, with the names that results of SQLAlchemy have for it; rows are the driver's."""
 
     rows: Sequence[Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.rows)
 
     def mappings(self) -> "DirectRows":
         """Return the same: a row is a mapping already."""
@@ -79,6 +85,10 @@ class Made:
 
 class Unbound(Exception):
     """A statement does not say whose it is, and neither does its connection."""
+
+
+class NeedsSqlalchemy(Exception):
+    """A statement is not one that the driver alone can run: a mistake of ours, told at its first use."""
 
 
 class DirectReader:
@@ -150,8 +160,10 @@ class KeptStatements:
 
 def _made(statement: Statement) -> Made:
     compiled = statement.compile(dialect=DIALECT)
-    if compiled.post_compile_params:
-        raise ValueError("its text depends on its values, such as how many there are after IN")
+    # Only statements that write have the latter two.
+    added = [getattr(compiled, name, None) for name in ("post_compile_params", "insert_prefetch", "update_prefetch")]
+    if any(added):
+        raise NeedsSqlalchemy("values after IN, or defaults of columns, which it adds at each execution")
     binds_itself = bool(statement.get_execution_options().get(BINDS_ITSELF))
     names = tuple(compiled.positiontup or ())
     writing = [(place, _writing(compiled.binds[name].type)) for place, name in enumerate(names)]
@@ -160,8 +172,16 @@ def _made(statement: Statement) -> Made:
 
 
 def _writing(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
-    """Return how values of a type are written as JSON; None for types that are not."""
-    return kind.dialect_impl(DIALECT).bind_processor(DIALECT) if isinstance(kind, JSON) else None
+    """Return how values of a type are written as JSON; None for types that are not.
+
+    Raises NeedsSqlalchemy for one whose values it makes what the driver takes.
+    """
+    write = kind.dialect_impl(DIALECT).bind_processor(DIALECT)
+    if write is None or isinstance(kind, JSON):
+        return write
+    if not isinstance(kind, TAKEN_AS_THEY_ARE):
+        raise NeedsSqlalchemy(f"values of {kind!r}")
+    return None
 
 
 as_driver_takes_it = lru_cache(maxsize=KEPT_STATEMENTS)(_made)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from chassis.db.binding import BOUND, Bound
 from chassis.db.direct import DirectReader, DirectRows, Made, Statement, as_driver_takes_it
@@ -27,6 +27,13 @@ class NeedsSession(Exception):
     """A DirectTransaction is asked for what only a session of SQLAlchemy does."""
 
 
+class FoundInTransaction(DirectRows):
+    """What a statement has found; another way to look at it is a session's."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise NeedsSession(name)
+
+
 class DirectTransaction(DirectReader):
     """A transaction of statements that are made once, for use cases that need no more of a session than that.
 
@@ -36,6 +43,7 @@ class DirectTransaction(DirectReader):
     def __init__(self, driver: Any, info: dict[Any, Any]) -> None:
         super().__init__(driver)
         self.info = info
+        self._may_be_open = False
 
     def __getattr__(self, name: str) -> Any:
         raise NeedsSession(name)
@@ -45,19 +53,24 @@ class DirectTransaction(DirectReader):
         return False
 
     async def execute(
-        self, statement: Statement | Made, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+        self,
+        statement: Statement | Made,
+        values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        **options: Any,
     ) -> DirectRows:
         """Return what a statement finds, or run one that finds nothing with many values, in one round trip.
 
         Raises what SQLAlchemy would raise, and NeedsSession for a statement that is not MADE_ONCE.
         """
-        if values is None or isinstance(statement, Made) or MADE_ONCE not in statement.get_execution_options():
-            raise NeedsSession(str(statement))
+        if isinstance(statement, Made) or MADE_ONCE not in statement.get_execution_options():
+            raise NeedsSession("a statement that is made now")
+        if values is None or options:
+            raise NeedsSession("another way to execute")
         if isinstance(values, Mapping):
-            return await super().execute(statement, values)
+            return FoundInTransaction((await super().execute(statement, values)).rows)
         made = as_driver_takes_it(statement)
         await self.answer_to(self._driver.executemany(made.sql, [made.in_order(one) for one in values]))
-        return DirectRows(())
+        return FoundInTransaction(())
 
     def leave(self, error: BaseException) -> None:
         """End the connection, unless its caller is gone: that has it rolled back, so that nothing stays locked."""
@@ -66,17 +79,22 @@ class DirectTransaction(DirectReader):
 
     async def begin(self, bound: Bound | None) -> None:
         """Begin, bound from here to the end, in one round trip."""
+        # Not as the driver knows it, which has not heard of it while its caller goes away.
+        self._may_be_open = True
         await self.answer_to(self._driver.execute("BEGIN" if bound is None else f"BEGIN; {binding(bound)}"))
 
     async def commit(self) -> None:
-        """Commit, and say what is to be said then."""
-        await self.answer_to(self._driver.execute("COMMIT"))
+        """Commit, and say what is to be said then. Raises InvalidRequestError where a failure was passed over."""
+        told = await self.answer_to(self._driver.execute("COMMIT"))
+        self._may_be_open = False
+        if told != "COMMIT":
+            raise InvalidRequestError("PostgreSQL has rolled back, since a statement had failed")
         if sayings := self.info.pop(TO_SAY, None):
             self.info[TELLER].say(sayings)
 
     async def roll_back(self) -> None:
         """Leave nothing of what was done, if it is not committed; a connection that does not do so is ended."""
-        if not self._driver.is_closed() and self._driver.is_in_transaction():
+        if self._may_be_open and not self._driver.is_closed():
             with suppress(DBAPIError, OSError):
                 await self.answer_to(self._driver.execute("ROLLBACK"))
                 return
@@ -92,7 +110,9 @@ async def writing_directly(database: Database, bound: Bound | None) -> AsyncIter
     try:
         pooled = await database.writer.raw_connection()
     except database.writer.dialect.loaded_dbapi.Error as error:
-        raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=True) from error
+        # What the server says has its own meaning; without a word of it, it is away.
+        is_lost = not getattr(error, "sqlstate", None)
+        raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=is_lost) from error
     transaction = DirectTransaction(pooled.driver_connection, {TELLER: database.teller, BOUND: bound})
     try:
         await transaction.begin(bound)

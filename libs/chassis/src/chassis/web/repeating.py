@@ -42,6 +42,8 @@ TIMES = {
 }
 """How often a request is handled again after which failure."""
 LONGEST_PAUSE_SECONDS = 0.05
+ATTEMPTS = "taskloom.attempts"
+"""Where the scope has how often a request was tried before it came to its route."""
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -51,7 +53,7 @@ _random = secrets.SystemRandom()
 
 async def answer_repeatedly(request: Request, handle: Handler) -> Response:
     """Handle a request, and again while others were faster. Raises what the last attempt raised."""
-    attempt = 0
+    attempt = request.scope.get(ATTEMPTS, 0)
     while True:
         try:
             return await _in_transaction_of_its_own(request, handle)
@@ -60,9 +62,14 @@ async def answer_repeatedly(request: Request, handle: Handler) -> Response:
             if attempt >= TIMES.get(state, 0) or not _is_repeatable(request):
                 raise
         attempt += 1
-        REPEATED.labels(state).inc()
-        log.info("request.repeated", state=state, attempt=attempt)
-        await asyncio.sleep(_random.uniform(0, LONGEST_PAUSE_SECONDS * attempt))
+        await pause_before(attempt, state)
+
+
+async def pause_before(attempt: int, state: str) -> None:
+    """Tell that a request is tried again, after what failure, and leave the others a moment."""
+    REPEATED.labels(state).inc()
+    log.info("request.repeated", state=state, attempt=attempt)
+    await asyncio.sleep(_random.uniform(0, LONGEST_PAUSE_SECONDS * attempt))
 
 
 def _reason(request: Request, error: Exception) -> str:

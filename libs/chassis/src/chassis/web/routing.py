@@ -70,7 +70,7 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         single, repeatable = _query_parameters(self.dependant)
         takes_json = self.body_field is not None and not _is_form(self)
-        max_values: int = getattr(self.endpoint, VALUES_MARK, MAX_VALUES)
+        max_values = max_values_of(self.endpoint)
 
         async def handle_strictly(request: Request) -> Response:
             fixed: Mapping[str, list[str]] = getattr(request.app.state, "fixed_paths", {})
@@ -214,6 +214,12 @@ def takes_values(maximum: int) -> Callable[[Callable[..., Any]], Callable[..., A
         return endpoint
 
     return mark
+
+
+def max_values_of(endpoint: object) -> int:
+    """Return how many values the JSON body of an endpoint may have."""
+    found: int = getattr(endpoint, VALUES_MARK, MAX_VALUES)
+    return found
 
 
 def takes_idempotency_key(call: Callable[P, T]) -> Callable[P, T]:

@@ -26,15 +26,15 @@ from chassis.web.database import Write, bound_of
 from chassis.web.handlers import on_app_error
 from chassis.web.identity import user_of
 from chassis.web.middleware import by_name
-from chassis.web.repeating import TIMES
-from chassis.web.routing import TokenRule, token_rule
+from chassis.web.repeating import ATTEMPTS, TIMES, pause_before
+from chassis.web.routing import TokenRule, max_values_of, token_rule
 from chassis.web.strict_json import check_content_type, parse_json
 
 ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 ID_CHARACTERS = 36
 MOST_BYTES = 64 * 1024
 """How long a body is at most; the route knows what to do with longer ones."""
-OTHER_FORMS = frozenset({b"idempotency-key", b"transfer-encoding"})
+KEY = b"idempotency-key"
 
 Given = Mapping[bytes, bytes]
 Endpoint = Callable[..., Awaitable[Response]]
@@ -69,7 +69,7 @@ class WayOfWrite:
         """Return the answer, if there is one, and what gives the body to whoever answers otherwise."""
         given, name = by_name(scope["headers"]), scope["path"][len(self.path) :]
         is_named = ID.fullmatch(name) is not None if self._names else not name
-        if scope["query_string"] or not is_named or not OTHER_FORMS.isdisjoint(given) or not _is_short(given):
+        if scope["query_string"] or not is_named or KEY in given or not _is_short(given):
             return None, receive
         messages = await _whole_body(receive)
         answer = await self._answered(Request(scope, _again(messages, receive)), given, messages)
@@ -83,21 +83,22 @@ class WayOfWrite:
         except (AppError, ValidationError, NeedsSession):
             return None
         except (SQLAlchemyError, OSError) as error:
-            if sqlstate(error) in TIMES:
+            state = sqlstate(error)
+            if state in TIMES:
                 # It was rolled back, and the route tries again. Of a connection that was lost nobody knows.
+                request.scope[ATTEMPTS] = 1
+                await pause_before(1, state)
                 return None
             answer = await on_app_error(request, explain(error))
         return answer
 
     def _body(self, given: Given, messages: Sequence[Message]) -> BaseModel | None:
         """Return the body; None where it needs more, or has not come. Raises AppError, ValidationError."""
-        if messages[-1]["type"] != "http.request":
+        if messages[-1]["type"] != "http.request" or messages[-1].get("more_body", False):
             return None
         encoding = given.get(b"content-encoding")
         check_content_type(_text(given.get(b"content-type")), _text(encoding))
-        value = parse_json(b"".join(one.get("body", b"") for one in messages))
-        if not isinstance(value, dict):
-            return None
+        value = parse_json(b"".join(map(_part, messages)), max_values=max_values_of(self._shortcut.endpoint))
         body = self._shortcut.body.model_validate(value)
         return body if self._shortcut.is_plain(body) else None
 
@@ -115,7 +116,7 @@ class WayOfWrite:
 
 def _is_short(given: Given) -> bool:
     length = given.get(b"content-length", b"")
-    return length.isdigit() and 0 < int(length) <= MOST_BYTES
+    return length.isdigit() and len(length) <= len(str(MOST_BYTES)) and int(length) <= MOST_BYTES
 
 
 def _text(value: bytes | None) -> str | None:
@@ -123,11 +124,18 @@ def _text(value: bytes | None) -> str | None:
 
 
 async def _whole_body(receive: Receive) -> Sequence[Message]:
-    """Return the messages that a body comes in, up to its end or that of the connection."""
+    """Return the messages that a body comes in, up to its end or that of the connection, and no more than is short."""
     messages = [await receive()]
-    while messages[-1]["type"] == "http.request" and messages[-1].get("more_body", False):
+    left = MOST_BYTES - len(_part(messages[-1]))
+    while left >= 0 and messages[-1]["type"] == "http.request" and messages[-1].get("more_body", False):
         messages.append(await receive())
+        left -= len(_part(messages[-1]))
     return messages
+
+
+def _part(message: Message) -> bytes:
+    part: bytes = message.get("body", b"")
+    return part
 
 
 def _again(messages: Sequence[Message], receive: Receive) -> Receive:

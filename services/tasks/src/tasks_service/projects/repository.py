@@ -70,18 +70,19 @@ def _visible(sight: Sight, *, in_trash: bool | None = False) -> Select[Any]:
         select(*project.c, PROJECT_ROLE, WORKSPACE_ROLE, workspace.c.require_if_match, STATUSES)
         .select_from(IN_WORKSPACES)
         .where(*seen_projects(sight, in_trash=in_trash))
-        .execution_options(**{MADE_ONCE: True})
     )
 
 
 @cache
 def _visible_by_id(sight: Sight, *, in_trash: bool | None) -> Select[Any]:
-    return _visible(sight, in_trash=in_trash).where(project.c.id == bindparam("project_id"))
+    query = _visible(sight, in_trash=in_trash).where(project.c.id == bindparam("project_id"))
+    return query.execution_options(**{MADE_ONCE: True})
 
 
 @cache
 def _inbox(sight: Sight) -> Select[Any]:
-    return _visible(sight).where(workspace.c.personal_owner_id == bindparam("owner_id"), project.c.is_inbox)
+    query = _visible(sight).where(workspace.c.personal_owner_id == bindparam("owner_id"), project.c.is_inbox)
+    return query.execution_options(**{MADE_ONCE: True})
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:
