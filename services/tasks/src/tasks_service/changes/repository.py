@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import cast as as_type
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -213,6 +213,19 @@ def _heads(sight: Sight) -> Select[Any]:
         .where(*seen(sight))
         .execution_options(**{MADE_ONCE: True})
     )
+
+
+@cache
+def state_of_log(sight: Sight) -> Select[Any]:
+    """Return the statement for what tells, in 16 bytes, where the logs stand of all that a caller sees.
+
+    All that decides about what a caller sees is written with an entry of one of these, in one commit: as long as they
+    stand there, it is as it was. Null for who sees no workspace.
+    """
+    head = _heads(sight).subquery("head")
+    each = func.concat(head.c.workspace_id, literal_column("'-'"), head.c.last_seq)
+    all_of_them = func.string_agg(each, aggregate_order_by(literal_column("','"), head.c.workspace_id))
+    return select(as_type(func.md5(all_of_them), PG_UUID(as_uuid=True)))
 
 
 async def heads_for(reader: AsyncSession | AsyncConnection, caller: Principal) -> dict[UUID, int]:

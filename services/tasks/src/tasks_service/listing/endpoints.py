@@ -180,7 +180,8 @@ async def _found(
     else:
         query = settled.query
     estimates = None if asks_for_what_is_new(request) else state.estimates
-    bounds = service.Bounds(state.exact_count_up_to, state.ranked_up_to, estimates)
+    totals = state.totals if settled is not None and settled.is_of_tasks else None
+    bounds = service.Bounds(state.exact_count_up_to, state.ranked_up_to, estimates, totals)
     return await service.list_tasks(
         reader,
         caller=caller,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
+from uuid import UUID
 
 from chassis.db.direct import DirectReader, KeptStatements
 from chassis.identity import Principal
@@ -32,6 +33,7 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
+    null,
     or_,
     select,
     true,
@@ -43,6 +45,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.sql.elements import UnaryExpression
 from sqlalchemy.types import TypeEngine
 
+from tasks_service.changes.repository import state_of_log
 from tasks_service.listing.rules import SORTS_OF_MARKS, Asked, Edge, Part, Segment, segments
 from tasks_service.matching.repository import Shaped, task_mark
 from tasks_service.places.repository import OF_PLACE, few_of, live, places, shared_of, some_of
@@ -98,6 +101,7 @@ PAGES, LISTS = KeptStatements(), KeptStatements()
 """Callers sort and filter as they like, and to make the statement of a list takes ten times what a list does."""
 LIMIT: ColumnElement[int] = bindparam("shown", type_=Integer())
 OFFSET: ColumnElement[int] = bindparam("skipped", type_=Integer())
+COUNTED_AT: ColumnElement[UUID] = bindparam("counted_at", type_=PG_UUID(as_uuid=True))
 EVERYTHING = Shaped((), true(), {})
 """A filter that finds all."""
 
@@ -145,6 +149,8 @@ class PageFound(NamedTuple):
     rows: Rows
     total: Total | None
     zone: str | None
+    log_at: UUID | None = None
+    """Where the logs stood of all that the caller sees, if tasks had to be counted."""
 
 
 async def find_page(
@@ -157,14 +163,17 @@ async def find_page(
     paging: Paging,
     parameters: Mapping[str, Any],
     exact_up_to: int,
+    counted_at: UUID | None = None,
 ) -> PageFound:
     """Return a page by its number of what is not found by whom or what it names, the total, and the caller's zone.
+
+    Nothing is counted while the logs stand where they stood as it was counted (`counted_at`).
 
     It is one statement: a way to the database costs more than what is asked beside a page.
     """
     limit = paging.per_page + 1
     step = next(one for one in STEPS if limit + paging.offset <= one)
-    given = {"shown": limit, "skipped": paging.offset, "exact_up_to": exact_up_to}
+    given = {"shown": limit, "skipped": paging.offset, "exact_up_to": exact_up_to, "counted_at": counted_at}
     values = {**seen_by(caller), **found.values, **parameters, **given}
     sight = sight_of(caller)
     made_of = (sight, reach, found.shape, sort, step)
@@ -172,7 +181,7 @@ async def find_page(
     rows: Rows = (await reader.execute(statement, values)).mappings().all()
     about = rows[0]
     total = None if about["total"] is None else Total(int(about["total"]), is_estimate=False)
-    return PageFound([] if about["id"] is None else rows, total, about["zone"])
+    return PageFound([] if about["id"] is None else rows, total, about["zone"], about["log_at"])
 
 
 def is_ranked(found: Shaped) -> bool:
@@ -204,7 +213,7 @@ def _paged(sight: Sight, reach: Reach, found: Shaped, sort: Sort, step: int) -> 
     shared = shared_of(place, _keys(sort)).where(*live(found.condition)).cte("shared").prefix_with("MATERIALIZED")
     ways = [*_of_projects(place, found, part, step), _first(select(*shared.c), part, step)]
     top = _best(ways, part).cte("top").prefix_with("MATERIALIZED")
-    about, shown = _about(place, shared, top, found), _tasks_of(top, sort)
+    about, shown = _about(sight, place, shared, top, found), _tasks_of(top, sort)
     return (
         select(*_columns(shown), *_held(place, shown), *about.c)
         .select_from(about.outerjoin(shown.join(place, place.c.id == shown.c.project_id), true()))
@@ -212,12 +221,18 @@ def _paged(sight: Sight, reach: Reach, found: Shaped, sort: Sort, step: int) -> 
     )
 
 
-def _about(place: CTE, shared: CTE, top: CTE, found: Shaped) -> Subquery:
-    """Return what is said of a page: it tells how many tasks there are, unless it is full, or beyond the end."""
+def _about(sight: Sight, place: CTE, shared: CTE, top: CTE, found: Shaped) -> Subquery:
+    """Return what is said of a page: it tells how many tasks there are, unless it is full, or beyond the end.
+
+    Only then it is looked at where the logs stand, and tasks are counted only where that is not known.
+    """
     there = select(func.count()).select_from(top).scalar_subquery()
     is_open = or_(there == LIMIT, and_(there == 0, OFFSET > 0))
-    total = case((is_open, counted_exactly(place, shared, found)), else_=OFFSET + there)
-    return select(total.label("total"), ZONE_OF_CALLER.label("zone")).subquery("about")
+    log = state_of_log(sight).cte("log").prefix_with("MATERIALIZED")
+    log_at = select(*log.c).scalar_subquery()
+    counted = case((log_at == COUNTED_AT, null()), else_=counted_exactly(place, shared, found))
+    total = case((is_open, counted), else_=OFFSET + there).label("total")
+    return select(total, case((is_open, log_at)).label("log_at"), ZONE_OF_CALLER.label("zone")).subquery("about")
 
 
 def _tasks_of(top: FromClause, sort: Sort) -> CTE:

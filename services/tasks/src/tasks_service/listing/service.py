@@ -17,8 +17,9 @@ from chassis.filtering.values import Context
 from chassis.identity import Principal
 from chassis.paging import Page, Paging, Place, SortedWalk, page_meta
 from chassis.timezones import zone_named
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, SelectBase
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.sql.visitors import iterate
 
 from tasks_service.fields.rules import FIELDS
 from tasks_service.listing import repository
@@ -35,7 +36,7 @@ from tasks_service.sorting.rules import BEST, NEWEST, RANK, complete, text_of
 from tasks_service.timezones.repository import find_zone
 from tasks_service.timezones.service import zone_of, zone_or_utc
 from tasks_service.totals.repository import Total
-from tasks_service.totals.service import KeptEstimates, total_of
+from tasks_service.totals.service import Counted, KeptEstimates, KeptTotals, made_for, total_of
 
 Reader = AsyncConnection | AsyncSession | DirectReader
 NARROWING = {"project_id": "of_projects", "workspace_id": "of_workspaces"}
@@ -146,10 +147,14 @@ ANYBODY: Any = _Anybody()
 
 
 class Settled(NamedTuple):
-    """What a list is of, and how it is read, which is the same whoever asks."""
+    """What a list is of, and how it is read, which is the same whoever asks.
+
+    Its total `is_of_tasks` where it depends on nothing but tasks and who sees them.
+    """
 
     query: TaskQuery
     plan: Plan
+    is_of_tasks: bool
 
 
 def settle(asked: Asked, paging: Paging) -> Settled | None:
@@ -165,18 +170,22 @@ def settle(asked: Asked, paging: Paging) -> Settled | None:
         plan = plan_of(query, ANYBODY)
     except DependsOnAsker:
         return None
-    return Settled(query, plan) if len(plan.found.values) <= MOST_SETTLED_PARAMETERS else None
+    if len(plan.found.values) > MOST_SETTLED_PARAMETERS:
+        return None
+    return Settled(query, plan, not any(isinstance(one, SelectBase) for one in iterate(plan.found.condition)))
 
 
 class Bounds(NamedTuple):
     """How many tasks are counted one by one, and of about how many it is said how well they fit a search.
 
-    `estimates` are those of totals that are kept; None where the total is to be of this moment.
+    `estimates` are those of totals that are kept; None where the total is to be of this moment. `totals` are exact ones
+    that are kept; None where a total depends on more than what the logs tell.
     """
 
     exact_up_to: int
     ranked_up_to: int
     estimates: KeptEstimates | None = None
+    totals: KeptTotals | None = None
 
 
 async def searched_plan(
@@ -226,7 +235,7 @@ async def list_tasks(
         return await _walk(reader, caller, query, plan, paging, signer, bounds)
     plan = await searched_plan(reader, plan, query, caller, None, ranked_up_to=bounds.ranked_up_to)
     if plan.found.among is None:
-        found = await _plain_page(reader, caller, query, plan, paging, bounds.exact_up_to)
+        found = await _plain_page(reader, caller, query, plan, paging, bounds)
     else:
         found = await _page(reader, caller, query, plan, paging)
     total = found.total
@@ -242,10 +251,12 @@ async def list_tasks(
 
 
 async def _plain_page(
-    reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging, exact_up_to: int
+    reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging, bounds: Bounds
 ) -> PageFound:
-    """Return a page, with all that is said of it, at once."""
-    return await repository.find_page(
+    """Return a page, with all that is said of it, at once; it is counted only where something has changed since."""
+    asked = b"" if bounds.totals is None else made_for(caller, plan.reach, plan.found, plan.parameters)
+    known = None if bounds.totals is None else bounds.totals.find(asked)
+    page = await repository.find_page(
         reader,
         caller=caller,
         reach=plan.reach,
@@ -253,8 +264,16 @@ async def _plain_page(
         sort=query.sort,
         paging=paging,
         parameters=plan.parameters,
-        exact_up_to=exact_up_to,
+        exact_up_to=bounds.exact_up_to,
+        counted_at=None if known is None else known.log_at,
     )
+    if bounds.totals is None or page.log_at is None:
+        return page
+    if known is not None and known.log_at == page.log_at:
+        return page._replace(total=known.total)
+    if page.total is not None:
+        bounds.totals.keep(asked, Counted(page.total, page.log_at))
+    return page
 
 
 async def _page(reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging) -> PageFound:

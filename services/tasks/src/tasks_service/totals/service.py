@@ -1,10 +1,14 @@
-"""Totals of lists, of which an estimate is kept for a few seconds: to make one takes longer than the page does."""
+"""Totals of lists, which are kept: to count takes longer than the page does.
+
+An estimate is kept for a few seconds, and what was counted for as long as nothing has changed.
+"""
 
 import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from chassis.identity import Principal
 
@@ -43,6 +47,35 @@ class KeptEstimates:
         return len(self._kept)
 
 
+class Counted(NamedTuple):
+    """A total, and where the logs stood of all that its caller saw then (changes.repository.state_of_log)."""
+
+    total: Total
+    log_at: UUID
+
+
+class KeptTotals:
+    """What was counted, by whom it was for, and of what; of more than `most` the longest unused goes."""
+
+    def __init__(self, *, most: int = MOST_KEPT) -> None:
+        self._most = most
+        self._kept: OrderedDict[bytes, Counted] = OrderedDict()
+
+    def find(self, made_for: bytes) -> Counted | None:
+        """Return what was counted last; it is right if the logs stand there still."""
+        found = self._kept.get(made_for)
+        if found is not None:
+            self._kept.move_to_end(made_for)
+        return found
+
+    def keep(self, made_for: bytes, counted: Counted) -> None:
+        """Keep what was counted."""
+        self._kept[made_for] = counted
+        self._kept.move_to_end(made_for)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+
 async def total_of(
     reader: Reader,
     *,
@@ -58,18 +91,18 @@ async def total_of(
     Where nothing is `kept`, it is of this moment.
     """
     began = time.monotonic()
-    made_for = b"" if kept is None else _made_for(caller, reach, found, parameters)
-    total = None if kept is None else kept.find(made_for, now=began)
+    asked = b"" if kept is None else made_for(caller, reach, found, parameters)
+    total = None if kept is None else kept.find(asked, now=began)
     if total is None:
         total = await count_tasks(
             reader, caller=caller, reach=reach, found=found, parameters=parameters, exact_up_to=exact_up_to
         )
         if kept is not None and total.is_estimate:
-            kept.keep(made_for, total, now=began)
+            kept.keep(asked, total, now=began)
     return total
 
 
-def _made_for(caller: Principal, reach: Reach, found: Shaped, parameters: Mapping[str, Any]) -> bytes:
+def made_for(caller: Principal, reach: Reach, found: Shaped, parameters: Mapping[str, Any]) -> bytes:
     """Return what tells whom and what a total is for from all others, however much is asked.
 
     It is made of text, in which 1 is not true, nor 1.0.

@@ -1,0 +1,174 @@
+"""A total that was counted is told again while nothing has changed of what its caller sees, and no longer."""
+
+import asyncio
+
+import httpx2
+import pytest
+from chassis.web.health import Health
+from tasks_service.main import create_app
+from testkit.contract import contract_client
+
+FIRST = "/tasks?per_page=1"
+OPEN = f"{FIRST}&status=todo"
+LISTS = (FIRST, OPEN, f"{FIRST}&status=done,todo&priority=none", f"{FIRST}&page=2")
+WATCHING = ("owner", "member", "guest", "editor", "viewer", "stranger")
+
+
+async def total(roster, who, asked=FIRST):
+    answer = await roster.ask(who, "GET", asked)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["meta"]["total"]
+
+
+async def counted(roster, who, asked=FIRST):
+    """Return what a walk comes to, which counts nothing."""
+    found = await roster.ask(
+        who, "GET", asked.replace("per_page=1", "per_page=100").replace("&page=2", "") + "&cursor="
+    )
+    assert found.json()["meta"]["next_cursor"] is None
+    return len(found.json()["data"])
+
+
+@pytest.fixture
+async def place(roster):
+    """Tasks in several projects, one of which is closed to most."""
+
+    class Place:
+        async def make(self):
+            self.tasks = [await roster.task(title=f"no. {number}") for number in range(4)]
+            body = {"name": "Q", "workspace_id": str(roster.workspace_id), "visibility": "private"}
+            self.private = (await roster.ok("owner", "POST", "/projects", body))["id"]
+            self.other = (await roster.ok("owner", "POST", "/projects", {**body, "visibility": "workspace"}))["id"]
+            for project in (self.private, self.other):
+                for number in range(3):
+                    await roster.task(title=f"there, no. {number}", project_id=project)
+            return self
+
+        def path(self, number):
+            return f"/tasks/{self.tasks[number]['id']}"
+
+    return await Place().make()
+
+
+def changes_of(roster, place):
+    """Return what may change what somebody sees, in an order in which it can be done."""
+    member, guest = roster.id("member"), roster.id("guest")
+    workspace, private, other = (
+        f"/workspaces/{roster.workspace_id}",
+        f"/projects/{place.private}",
+        f"/projects/{place.other}",
+    )
+    in_bulk = {
+        "operations": [{"op": "update", "id": one["id"], "patch": {"status": "done"}} for one in place.tasks[:2]]
+    }
+    return [
+        ("owner", "POST", "/tasks", {"title": "A", "project_id": str(roster.project_id)}),
+        ("member", "POST", "/tasks", {"title": "B", "project_id": str(roster.project_id), "labels": []}),
+        ("owner", "PATCH", place.path(0), {"status": "done"}),
+        ("owner", "PATCH", place.path(0), {"status": "todo"}),
+        ("owner", "DELETE", place.path(1), None),
+        ("owner", "POST", f"{place.path(1)}/restore", None),
+        ("owner", "POST", f"{place.path(2)}/move", {"project_id": place.private}),
+        ("owner", "PUT", f"{place.path(2)}/shares/{guest}", {"role": "viewer"}),
+        ("owner", "PUT", f"{place.path(2)}/shares/{member}", {"role": "viewer"}),
+        ("owner", "DELETE", f"{place.path(2)}/shares/{member}", None),
+        ("owner", "DELETE", f"{place.path(2)}/shares/{guest}", None),
+        ("owner", "PUT", f"{private}/members/{member}", {"role": "viewer"}),
+        ("owner", "PUT", f"{private}/members/{guest}", {"role": "editor"}),
+        ("owner", "DELETE", f"{private}/members/{member}", None),
+        ("owner", "PATCH", other, {"visibility": "private"}),
+        ("owner", "PATCH", other, {"visibility": "workspace"}),
+        ("owner", "POST", f"{other}/archive", None),
+        ("owner", "POST", f"{other}/unarchive", None),
+        ("owner", "DELETE", other, None),
+        ("owner", "POST", f"{other}/restore", None),
+        ("owner", "POST", "/tasks/bulk", in_bulk),
+        ("owner", "PATCH", f"{workspace}/members/{member}", {"role": "guest"}),
+        ("owner", "PATCH", f"{workspace}/members/{member}", {"role": "member"}),
+        ("owner", "DELETE", f"{place.path(3)}?permanent=true", None),
+        ("owner", "DELETE", f"{workspace}/members/{guest}", None),
+        ("member", "POST", "/tasks", {"title": "in the Inbox"}),
+    ]
+
+
+async def test_d8_a_total_is_right_whatever_was_changed_and_by_whom(roster, place):
+    for who in WATCHING:
+        for asked in LISTS:
+            assert await total(roster, who, asked) == await counted(roster, who, asked)
+    seen = {who: [await total(roster, who, FIRST)] for who in WATCHING}
+    for by, method, path, body in changes_of(roster, place):
+        answer = await roster.ask(by, method, path, body)
+        assert answer.status_code < 300, (method, path, answer.text)
+        for who in WATCHING:
+            for asked in LISTS:
+                assert await total(roster, who, asked) == await counted(roster, who, asked), (who, asked, method, path)
+            seen[who].append(await total(roster, who, FIRST))
+    # They have seen something of it, each of them but who sees nothing.
+    assert {who for who, totals in seen.items() if len(set(totals)) > 2} >= {"owner", "member", "guest"}
+    assert set(seen["stranger"]) == {0}
+
+
+async def test_d8_nothing_is_counted_while_nothing_has_changed(roster, place, rows):
+    before = await total(roster, "owner")
+    # Not as anything changes: it says nothing in the log.
+    hide = "UPDATE tasks.task SET deleted_at = now() WHERE id = :id RETURNING 1"
+    await rows(hide, id=place.tasks[0]["id"])
+    assert await total(roster, "owner") == before
+    assert await total(roster, "owner", f"{FIRST}&page=2") == before
+    # Others have asked for nothing yet, nor has the owner for this.
+    assert await total(roster, "admin") == before - 1
+    assert await total(roster, "owner", OPEN) == before - 1
+    await roster.task()
+    assert await total(roster, "owner") == before
+
+
+async def test_d8_what_depends_on_more_than_tasks_is_counted_each_time(roster, place, rows):
+    asked = f"{FIRST}&is_archived=false"
+    before = await total(roster, "owner", asked)
+    await rows("UPDATE tasks.task SET deleted_at = now() WHERE id = :id RETURNING 1", id=place.tasks[0]["id"])
+    assert await total(roster, "owner", asked) == before - 1
+
+
+async def test_d8_a_token_for_a_part_is_told_the_total_of_that(roster, place):
+    owner = roster.ids["owner"]
+    whole = roster.gateway.token_headers(owner, "tasks:read")
+    part = roster.gateway.token_headers(owner, "tasks:read", project_ids=[roster.project_id])
+
+    async def told(own):
+        return (await roster.api.get(f"/api/v1{FIRST}", headers=own)).json()["meta"]["total"]
+
+    assert [await told(one) for one in (whole, part, whole, part)] == [10, 4, 10, 4]
+    await roster.task()
+    await roster.task(project_id=place.other)
+    assert [await told(one) for one in (part, whole)] == [5, 12]
+
+
+async def test_d8_what_another_process_writes_is_counted(roster, place, settings, database, contract):
+    before = await total(roster, "owner")
+    app = create_app(settings, database=database, health=Health())
+    other = contract_client(contract, transport=httpx2.ASGITransport(app=app), base_url="http://tasks")
+    async with other as client:
+        own = roster.gateway.headers(roster.ids["owner"])
+        body = {"title": "A", "project_id": str(roster.project_id)}
+        assert (await client.post("/api/v1/tasks", headers=own, json=body)).status_code == 201
+    assert await total(roster, "owner") == before + 1
+
+
+async def test_d8_totals_are_right_while_others_write(roster, place):
+    told, is_done = [], asyncio.Event()
+
+    async def look():
+        while not is_done.is_set():
+            told.append(await total(roster, "owner"))
+
+    async def write():
+        for number in range(20):
+            await roster.task(title=f"while others look, no. {number}")
+
+    before = await total(roster, "owner")
+    looking = [asyncio.create_task(look()) for _ in range(3)]
+    await asyncio.gather(write(), write())
+    is_done.set()
+    await asyncio.gather(*looking)
+    assert set(told) <= set(range(before, before + 41))
+    assert await total(roster, "owner") == before + 40 == await counted(roster, "owner")
