@@ -205,13 +205,20 @@ async def test_r37_who_reads_by_sqlalchemy_gets_the_statement_itself(database):
     [
         select(literal_column("1")).where(literal_column("1").in_([1, 2])),
         select(bindparam("given", type_=PickleType)),
+        select(bindparam("given", type_=ARRAY(JSONB))),
         insert(Table("thing", MetaData(), Column("id", Integer), Column("name", String, default="none"))).values(
             id=bindparam("new_id")
         ),
     ],
-    ids=["in", "pickle", "default"],
+    ids=["in", "pickle", "array of json", "default"],
 )
 async def test_r37_what_the_driver_alone_would_do_otherwise_is_refused(database, statement):
     async with reading_directly(database, None) as reader:
         with pytest.raises(NeedsSqlalchemy):
             await reader.execute(statement, {})
+
+
+async def test_r37_a_value_that_is_not_given_is_none_that_is_null(database):
+    async with reading_directly(database, None) as reader:
+        with pytest.raises(KeyError):
+            await reader.execute(select(bindparam("given", type_=Text)), {})

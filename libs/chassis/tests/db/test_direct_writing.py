@@ -180,6 +180,30 @@ async def test_r36_who_is_cancelled_while_it_begins_leaves_nothing_open(open_wit
             await session.execute(text("SELECT 1"))
 
 
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_r38_a_rollback_goes_on_however_often_its_caller_is_cancelled(open_with, database, working, times):
+    async def sleep(one):
+        async with writing_directly(one, None) as transaction:
+            await transaction.execute(ADD, {"new_id": 2, "new_name": "second"})
+            await transaction.execute(SLEEP, {"seconds": 60.0})
+
+    async with open_with(pool_size=1) as one:
+        before = await pid_of(one)
+        task = asyncio.create_task(sleep(one))
+        await working(1)
+        for _ in range(times):
+            task.cancel()
+            # As far as it comes by itself: the second one meets the wait for the end of the first.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with database.writer.begin() as other:
+            await other.execute(text("LOCK TABLE thing IN EXCLUSIVE MODE NOWAIT"))
+        assert await pid_of(one) == before
+    assert await names(database) == ["first"]
+
+
 async def test_r38_a_rollback_goes_on_whoever_is_cancelled_meanwhile(open_with, database):
     async def refuse(one, is_refused):
         async with writing_directly(one, None) as transaction:
@@ -218,26 +242,6 @@ async def test_r39_a_database_that_is_not_there_is_told_as_by_a_session(open_wit
     assert told[0] == told[1] == ErrorKind.INTERNAL
 
 
-async def test_r38_what_is_cancelled_is_rolled_back_at_once(open_with, database, working):
-    async def sleep(one):
-        async with writing_directly(one, None) as transaction:
-            await transaction.execute(ADD, {"new_id": 2, "new_name": "second"})
-            await transaction.execute(SLEEP, {"seconds": 60.0})
-
-    async with open_with(pool_size=1) as one:
-        before = await pid_of(one)
-        task = asyncio.create_task(sleep(one))
-        await working(1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        # What it has locked is free at once.
-        async with database.writer.begin() as other:
-            await other.execute(text("LOCK TABLE thing IN EXCLUSIVE MODE NOWAIT"))
-        assert await pid_of(one) == before
-    assert await names(database) == ["first"]
-
-
 async def test_r38_a_commit_goes_on_whoever_is_cancelled_meanwhile(open_with, database, database_url):
     async def add(one, is_committing):
         async with writing_directly(one, None) as transaction:
@@ -252,6 +256,7 @@ async def test_r38_a_commit_goes_on_whoever_is_cancelled_meanwhile(open_with, da
         await is_committing.wait()
         await eventually(lambda: _waits(database))
         task.cancel()
+        assert await asyncio.wait([task], timeout=0.5) == (set(), {task})
         await locking.rollback()
         with pytest.raises(asyncio.CancelledError):
             await task

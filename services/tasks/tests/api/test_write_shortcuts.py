@@ -361,6 +361,17 @@ async def test_b9_what_blocks_and_what_is_below_is_looked_at_as_by_the_route(ros
     assert (await both_change(above, own, body={"title": "A"})).status_code == 200
 
 
+async def test_f2_who_was_done_is_asked_again_as_by_the_route(roster, both_change, rows):
+    own, done = roster.gateway.headers(roster.ids["owner"]), "UPDATE tasks.assignee SET state = 'done' RETURNING 1"
+    for policy in ("any", "all", "quorum:2"):
+        twins = await twins_of(roster, assignees=roster.several("member", "editor"), completion_policy=policy)
+        assert (await both_change(twins, own, body={"status": "done"})).status_code == 200
+        assert len(await rows(done)) >= 4
+        assert (await both_change(twins, own, body={"status": "todo"})).status_code == 200
+        asked = "SELECT count(*) FROM tasks.assignee WHERE task_id = ANY(:ids) AND state = 'pending'"
+        assert await rows(asked, ids=[UUID(one["id"]) for one in twins]) == [(4,)]
+
+
 async def test_c1_what_is_archived_or_gone_is_told_by_the_route(roster, named, both_change):
     own = roster.gateway.headers(roster.ids["owner"])
     archived = await roster.ok("owner", "POST", "/projects", {"name": "S", "workspace_id": str(roster.workspace_id)})
@@ -536,7 +547,6 @@ async def test_r37_what_others_were_faster_with_is_tried_as_often_as_by_the_rout
     ids=["nothing", "half", "whole", "in parts"],
 )
 async def test_r38_of_a_body_that_breaks_off_nothing_is_made(settings, database, roster, messages, status):
-    coming = iter([*messages, {"type": "http.request", "body": b""}])
     sent = []
 
     async def receive():
@@ -545,8 +555,11 @@ async def test_r38_of_a_body_that_breaks_off_nothing_is_made(settings, database,
     async def send(message):
         sent.append(message)
 
-    own = roster.gateway.headers(uuid7())
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"40")]
+    own = roster.gateway.headers(roster.ids["owner"])
+    project = b', "project_id": "%b"}' % str(roster.project_id).encode()
+    parts = ({**one, "body": one["body"].replace(b"}", project)} if "body" in one else one for one in messages)
+    coming = iter([*parts, {"type": "http.request", "body": b""}])
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"77")]
     headers += [(name.encode(), value.encode()) for name, value in own.items()]
     where = {"path": "/api/v1/tasks", "raw_path": b"/api/v1/tasks", "root_path": "", "query_string": b""}
     scope = {"type": "http", "method": "POST", "http_version": "1.1", "scheme": "http", **where, "headers": headers}
@@ -556,3 +569,34 @@ async def test_r38_of_a_body_that_breaks_off_nothing_is_made(settings, database,
     await app(scope, receive, send)
     assert (sent[0]["status"] if sent else 0) == status
     assert await roster.rows(made) == [(before + (status == 201),)]
+
+
+TELLING = """
+CREATE FUNCTION tasks.tell_who() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.description := current_user || ' for ' || current_setting('taskloom.caller');
+    RETURN NEW;
+END $$;
+CREATE TRIGGER tell_who BEFORE INSERT OR UPDATE ON tasks.task FOR EACH ROW WHEN (NEW.title LIKE 'Who%')
+EXECUTE FUNCTION tasks.tell_who();
+"""
+SILENT = "DROP TRIGGER tell_who ON tasks.task; DROP FUNCTION tasks.tell_who();"
+
+
+@pytest.fixture
+async def telling_who(database_settings):
+    """Has the database say in the description of a task whom it was written as."""
+    owner = await asyncpg.connect(database_settings.url.get_secret_value())
+    await owner.execute(TELLING)
+    yield
+    await owner.execute(SILENT)
+    await owner.close()
+
+
+@pytest.mark.usefixtures("telling_who")
+async def test_r36_what_the_shortcut_writes_is_bound_to_its_caller(roster):
+    made = await roster.task(title="Who is it?")
+    as_whom = f"tasks_caller for {roster.id('owner')}"
+    assert made["description"] == as_whom
+    changed = await roster.ok("editor", "PATCH", f"/tasks/{made['id']}", {"title": "Who was it?"})
+    assert changed["description"] == f"tasks_caller for {roster.id('editor')}"

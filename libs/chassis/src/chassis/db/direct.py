@@ -30,9 +30,6 @@ KEPT_TEXTS = 500
 """Of each kind of statement that callers give ever new shapes: some 10 kB each."""
 DIALECT = PGDialect_asyncpg(json_serializer=written_as_json)  # type: ignore[no-untyped-call] # SQLAlchemy has no types there
 
-TAKEN_AS_THEY_ARE = (ARRAY, Boolean)
-"""Types that SQLAlchemy looks through, and whose values the driver takes without that."""
-
 T = TypeVar("T")
 Statement = Select[Any] | CompoundSelect[Any] | Insert
 
@@ -76,7 +73,7 @@ class Made:
     """What the driver takes as text, by its place: how it is written as JSON."""
 
     def in_order(self, values: Mapping[str, Any]) -> list[Any]:
-        """Return the values of its parameters; those that it says itself need not be given."""
+        """Return the values of its parameters; those that it says itself need not be given. Raises KeyError."""
         found = [values[name] if name in values else self.fixed[name] for name in self.names]
         for place, write in self.writing:
             found[place] = write(found[place])
@@ -168,7 +165,8 @@ def _made(statement: Statement) -> Made:
     names = tuple(compiled.positiontup or ())
     writing = [(place, _writing(compiled.binds[name].type)) for place, name in enumerate(names)]
     as_json = tuple((place, write) for place, write in writing if write is not None)
-    return Made(str(compiled), names, dict(compiled.params), binds_itself, as_json)
+    fixed = {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
+    return Made(str(compiled), names, fixed, binds_itself, as_json)
 
 
 def _writing(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
@@ -179,9 +177,10 @@ def _writing(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
     write = kind.dialect_impl(DIALECT).bind_processor(DIALECT)
     if write is None or isinstance(kind, JSON):
         return write
-    if not isinstance(kind, TAKEN_AS_THEY_ARE):
-        raise NeedsSqlalchemy(f"values of {kind!r}")
-    return None
+    if isinstance(kind, Boolean) or (isinstance(kind, ARRAY) and _writing(kind.item_type) is None):
+        # SQLAlchemy looks through them, and the driver takes them without that.
+        return None
+    raise NeedsSqlalchemy(f"values of {kind!r}")
 
 
 as_driver_takes_it = lru_cache(maxsize=KEPT_STATEMENTS)(_made)

@@ -14,7 +14,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from tasks_service.changes.models import Change
 
 change = table_of(Change)
-KEPT_CHANGES = 200
+KEPT_CHANGES = 100
 """Statements for so many sets of columns are kept."""
 
 
