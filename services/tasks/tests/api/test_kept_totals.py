@@ -4,8 +4,16 @@ import asyncio
 
 import httpx2
 import pytest
+from chassis.db.row_security import reading
+from chassis.identity import Principal
+from chassis.ids import uuid7
+from chassis.paging import Paging
 from chassis.web.health import Health
+from tasks_service.db import ROW_SECURITY
+from tasks_service.listing.access import asked_plainly
+from tasks_service.listing.repository import find_page
 from tasks_service.main import create_app
+from tasks_service.totals.repository import Total
 from testkit.contract import contract_client
 
 FIRST = "/tasks?per_page=1"
@@ -120,6 +128,37 @@ async def test_d8_nothing_is_counted_while_nothing_has_changed(roster, place, ro
     assert await total(roster, "owner", OPEN) == before - 1
     await roster.task()
     assert await total(roster, "owner") == before
+
+
+async def test_d8_the_database_counts_only_what_is_not_known(roster, place, database):
+    caller = Principal(roster.ids["owner"], uuid7())
+    query, plan, _ = asked_plainly({"per_page": ("1",)}).settled
+
+    async def found(counted_at, page=1, per_page=1):
+        async with reading(database, ROW_SECURITY.of(caller.user_id)) as connection:
+            return await find_page(
+                connection,
+                caller=caller,
+                reach=plan.reach,
+                found=plan.found,
+                sort=query.sort,
+                paging=Paging(page, per_page, None),
+                parameters=plan.parameters,
+                exact_up_to=100,
+                counted_at=counted_at,
+            )
+
+    counted = await found(None)
+    assert counted.total == Total(10, is_estimate=False)
+    known = await found(counted.log_at)
+    assert (known.total, known.log_at) == (None, counted.log_at)
+    # A page that is the last one tells the total itself.
+    last = await found(counted.log_at, per_page=20)
+    assert (last.total, last.log_at) == (counted.total, None)
+    await roster.task()
+    changed = await found(counted.log_at)
+    assert changed.total == Total(11, is_estimate=False)
+    assert changed.log_at != counted.log_at
 
 
 async def test_d8_what_depends_on_more_than_tasks_is_counted_each_time(roster, place, rows):
