@@ -225,7 +225,8 @@ def state_of_log(sight: Sight) -> Select[Any]:
     head = _heads(sight).subquery("head")
     each = func.concat(head.c.workspace_id, literal_column("'-'"), head.c.last_seq)
     all_of_them = func.string_agg(each, aggregate_order_by(literal_column("','"), head.c.workspace_id))
-    return select(as_type(func.md5(all_of_them), PG_UUID(as_uuid=True)))
+    digest = func.encode(func.sha256(func.convert_to(all_of_them, literal_column("'UTF8'"))), literal_column("'hex'"))
+    return select(as_type(func.left(digest, literal_column("32")), PG_UUID(as_uuid=True)))
 
 
 async def heads_for(reader: AsyncSession | AsyncConnection, caller: Principal) -> dict[UUID, int]:

@@ -54,7 +54,7 @@ from tasks_service.searching.rules import EXACT_POINTS
 from tasks_service.sorting.rules import RANK, KeyType, Order, Sort, text_of
 from tasks_service.tasks.repository import KEY, SORTED_BY
 from tasks_service.timezones.repository import ZONE_OF_CALLER
-from tasks_service.totals.repository import Total, counted_exactly
+from tasks_service.totals.repository import Total, counted_exactly, is_countable
 from tasks_service.visibility.repository import (
     CALLER_ID,
     EDITOR,
@@ -163,21 +163,24 @@ async def find_page(
     paging: Paging,
     parameters: Mapping[str, Any],
     exact_up_to: int,
+    keeps: bool = False,
     counted_at: UUID | None = None,
 ) -> PageFound:
     """Return a page by its number of what is not found by whom or what it names, the total, and the caller's zone.
 
-    Nothing is counted while the logs stand where they stood as it was counted (`counted_at`).
+    Where what is counted is kept (`keeps`), nothing is while the logs stand where they stood then (`counted_at`).
 
     It is one statement: a way to the database costs more than what is asked beside a page.
     """
     limit = paging.per_page + 1
     step = next(one for one in STEPS if limit + paging.offset <= one)
-    given = {"shown": limit, "skipped": paging.offset, "exact_up_to": exact_up_to, "counted_at": counted_at}
+    given: dict[str, Any] = {"shown": limit, "skipped": paging.offset, "exact_up_to": exact_up_to}
+    if keeps:
+        given["counted_at"] = counted_at
     values = {**seen_by(caller), **found.values, **parameters, **given}
     sight = sight_of(caller)
-    made_of = (sight, reach, found.shape, sort, step)
-    statement = PAGES.of(reader, made_of, lambda: _paged(sight, reach, found, sort, step))
+    made_of = (sight, reach, found.shape, sort, step, keeps)
+    statement = PAGES.of(reader, made_of, lambda: _paged(sight, reach, found, sort, step, keeps=keeps))
     rows: Rows = (await reader.execute(statement, values)).mappings().all()
     about = rows[0]
     total = None if about["total"] is None else Total(int(about["total"]), is_estimate=False)
@@ -207,13 +210,16 @@ def _listed(sight: Sight, reach: Reach, found: Shaped, part: Part, step: int) ->
 
 
 @lru_cache(maxsize=64)
-def _paged(sight: Sight, reach: Reach, found: Shaped, sort: Sort, step: int) -> Select[Any]:
-    """Return a page with what is said of it in each of its rows, of which there is always one."""
+def _paged(sight: Sight, reach: Reach, found: Shaped, sort: Sort, step: int, *, keeps: bool) -> Select[Any]:
+    """Return a page with what is said of it in each of its rows, of which there is always one.
+
+    What is counted is kept, or not.
+    """
     place, part = places(sight, reach), Part(sort)
     shared = shared_of(place, _keys(sort)).where(*live(found.condition)).cte("shared").prefix_with("MATERIALIZED")
     ways = [*_of_projects(place, found, part, step), _first(select(*shared.c), part, step)]
     top = _best(ways, part).cte("top").prefix_with("MATERIALIZED")
-    about, shown = _about(sight, place, shared, top, found), _tasks_of(top, sort)
+    about, shown = _about(place, shared, top, found, sight if keeps else None), _tasks_of(top, sort)
     return (
         select(*_columns(shown), *_held(place, shown), *about.c)
         .select_from(about.outerjoin(shown.join(place, place.c.id == shown.c.project_id), true()))
@@ -221,18 +227,25 @@ def _paged(sight: Sight, reach: Reach, found: Shaped, sort: Sort, step: int) -> 
     )
 
 
-def _about(sight: Sight, place: CTE, shared: CTE, top: CTE, found: Shaped) -> Subquery:
+def _about(place: CTE, shared: CTE, top: CTE, found: Shaped, kept_for: Sight | None) -> Subquery:
     """Return what is said of a page: it tells how many tasks there are, unless it is full, or beyond the end.
 
-    Only then it is looked at where the logs stand, and tasks are counted only where that is not known.
+    Only then, and where that is little enough, they are counted. Where what was counted is kept, for callers of a
+    sight, it is looked at first where their logs stand.
     """
     there = select(func.count()).select_from(top).scalar_subquery()
     is_open = or_(there == LIMIT, and_(there == 0, OFFSET > 0))
-    log = state_of_log(sight).cte("log").prefix_with("MATERIALIZED")
-    log_at = select(*log.c).scalar_subquery()
-    counted = case((log_at == COUNTED_AT, null()), else_=counted_exactly(place, shared, found))
-    total = case((is_open, counted), else_=OFFSET + there).label("total")
-    return select(total, case((is_open, log_at)).label("log_at"), ZONE_OF_CALLER.label("zone")).subquery("about")
+    countable = select(is_countable(place, shared).label("is_countable")).cte("countable").prefix_with("MATERIALIZED")
+    is_counted = select(*countable.c).scalar_subquery()
+    number: ColumnElement[Any] = counted_exactly(place, shared, found)
+    log_at: ColumnElement[Any] = null()
+    if kept_for is not None:
+        log = state_of_log(kept_for).cte("log").prefix_with("MATERIALIZED")
+        log_at = select(*log.c).scalar_subquery()
+        number = case((log_at == COUNTED_AT, null()), else_=number)
+    total = case((~is_open, OFFSET + there), (is_counted, number)).label("total")
+    looked_at = case((and_(is_open, is_counted), log_at)).label("log_at")
+    return select(total, looked_at, ZONE_OF_CALLER.label("zone")).subquery("about")
 
 
 def _tasks_of(top: FromClause, sort: Sort) -> CTE:

@@ -1,5 +1,6 @@
 """Lists of tasks, a part at a time."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,9 +18,8 @@ from chassis.filtering.values import Context
 from chassis.identity import Principal
 from chassis.paging import Page, Paging, Place, SortedWalk, page_meta
 from chassis.timezones import zone_named
-from sqlalchemy import RowMapping, SelectBase
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.sql.visitors import iterate
 
 from tasks_service.fields.rules import FIELDS
 from tasks_service.listing import repository
@@ -28,7 +28,7 @@ from tasks_service.listing.rules import Edge, Part, as_written, names, read_edge
 from tasks_service.listing.schemas import UTC, Asked, TaskQuery
 from tasks_service.matching.repository import Shaped, shaped
 from tasks_service.places.rules import Reach
-from tasks_service.predicates.rules import parts_of
+from tasks_service.predicates.rules import fields_of, parts_of
 from tasks_service.searching.repository import Within
 from tasks_service.searching.rules import MOST_RANKED, SCOPES, Matching, Search
 from tasks_service.searching.service import Begun, begin, go_on, searched
@@ -40,6 +40,15 @@ from tasks_service.totals.service import Counted, KeptEstimates, KeptTotals, mad
 
 Reader = AsyncConnection | AsyncSession | DirectReader
 NARROWING = {"project_id": "of_projects", "workspace_id": "of_workspaces"}
+OF_TASKS = frozenset(
+    {
+        *("id", "key", "workspace_id", "project_id", "is_archived", "parent_id", "external_source", "external_id"),
+        *("title", "description", "status", "status_category", "priority", "category_id", "estimate_minutes"),
+        *("assigned_to", "assignees", "completion_policy", "start", "due", "deadline"),
+        *("created_at", "created_by", "updated_at", "completed_at", "completed_by"),
+    }
+)
+"""What a filter may ask for whose total is kept: columns of tasks and projects, of which each change is in the log."""
 MOST_SETTLED_PARAMETERS = 8
 """How many parameters of SQL a filter may come to that is settled: the conditions of more take too much to be kept."""
 AT_THE_BEGINNING = 3
@@ -172,7 +181,7 @@ def settle(asked: Asked, paging: Paging) -> Settled | None:
         return None
     if len(plan.found.values) > MOST_SETTLED_PARAMETERS:
         return None
-    return Settled(query, plan, not any(isinstance(one, SelectBase) for one in iterate(plan.found.condition)))
+    return Settled(query, plan, fields_of(query.node) <= OF_TASKS)
 
 
 class Bounds(NamedTuple):
@@ -254,8 +263,10 @@ async def _plain_page(
     reader: Reader, caller: Principal, query: TaskQuery, plan: Plan, paging: Paging, bounds: Bounds
 ) -> PageFound:
     """Return a page, with all that is said of it, at once; it is counted only where something has changed since."""
-    asked = b"" if bounds.totals is None else made_for(caller, plan.reach, plan.found, plan.parameters)
-    known = None if bounds.totals is None else bounds.totals.find(asked)
+    now, asked, known = time.monotonic(), b"", None
+    if bounds.totals is not None:
+        asked = made_for(caller, plan.reach, plan.found, plan.parameters)
+        known = bounds.totals.find(asked, now=now)
     page = await repository.find_page(
         reader,
         caller=caller,
@@ -265,6 +276,7 @@ async def _plain_page(
         paging=paging,
         parameters=plan.parameters,
         exact_up_to=bounds.exact_up_to,
+        keeps=bounds.totals is not None,
         counted_at=None if known is None else known.log_at,
     )
     if bounds.totals is None or page.log_at is None:
@@ -272,7 +284,7 @@ async def _plain_page(
     if known is not None and known.log_at == page.log_at:
         return page._replace(total=known.total)
     if page.total is not None:
-        bounds.totals.keep(asked, Counted(page.total, page.log_at))
+        bounds.totals.keep(asked, Counted(page.total, page.log_at), now=now)
     return page
 
 

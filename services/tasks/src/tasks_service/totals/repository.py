@@ -83,17 +83,20 @@ def _counted(sight: Sight, reach: Reach, found: Shaped) -> Select[Any]:
     return select(numbers.label("number"), case((is_few, ~is_exact), else_=is_estimate).label("is_estimate"))
 
 
-def counted_exactly(place: CTE, shared: CTE, found: Shaped) -> ColumnElement[Any]:
-    """Return how many tasks are found in places and among those that are shared; null where it is too much to count.
-
-    It is looked at only where a statement comes to it, and takes what count_tasks takes.
-    """
-    of_shares = _size(select(shared.c.id))
+def is_countable(place: CTE, shared: CTE) -> ColumnElement[bool]:
+    """Tell whether it is little enough to count all tasks in places, and those that are shared, as SQL."""
     size = _all_of(place).scalar_subquery()
+    return and_(size <= EXACT, _size(select(shared.c.id)) <= EXACT)
+
+
+def counted_exactly(place: CTE, shared: CTE, found: Shaped) -> ColumnElement[Any]:
+    """Return how many tasks are found in places and among those that are shared.
+
+    It is looked at only where a statement comes to it.
+    """
     every = _found_in_place(found).lateral("every")
     in_places = select(func.coalesce(func.sum(every.c.found), 0)).select_from(place.join(every, true()))
-    number = in_places.where(place.c.rank > 0).scalar_subquery() + of_shares
-    return case((and_(size <= EXACT, of_shares <= EXACT), number))
+    return in_places.where(place.c.rank > 0).scalar_subquery() + _size(select(shared.c.id))
 
 
 def _found_in_place(found: Shaped) -> Select[Any]:

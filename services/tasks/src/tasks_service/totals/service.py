@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from chassis.identity import Principal
@@ -19,26 +19,30 @@ from tasks_service.visibility.repository import seen_by, sight_of
 
 KEPT_SECONDS = 5.0
 """Of some hundred tasks that tell of more than ten thousand a few seconds more or less make no difference."""
+COUNTED_SECONDS = 300.0
+"""How long a count is kept at most: a database that was restored, or written by hand, is not known by its logs."""
 MOST_KEPT = 5000
 
+T = TypeVar("T")
 
-class KeptEstimates:
-    """Estimates by whom they were made for, and of what: who turns pages, or looks again, is told the same."""
 
-    def __init__(self, seconds: float = KEPT_SECONDS, *, most: int = MOST_KEPT) -> None:
+class Kept(Generic[T]):
+    """What was found out a moment ago, by whom it was for, and of what; of more than `most` the oldest goes."""
+
+    def __init__(self, seconds: float, *, most: int = MOST_KEPT) -> None:
         self._seconds = seconds
         self._most = most
         # All are kept equally long, so that the first to go are the first that came.
-        self._kept: OrderedDict[bytes, tuple[float, Total]] = OrderedDict()
+        self._kept: OrderedDict[bytes, tuple[float, T]] = OrderedDict()
 
-    def find(self, made_for: bytes, *, now: float) -> Total | None:
-        """Return what was estimated a moment ago; `now` in seconds of a clock that never goes back."""
-        until, total = self._kept.get(made_for, (now, None))
-        return total if now < until else None
+    def find(self, made_for: bytes, *, now: float) -> T | None:
+        """Return what was found out a moment ago; `now` in seconds of a clock that never goes back."""
+        until, found = self._kept.get(made_for, (now, None))
+        return found if now < until else None
 
-    def keep(self, made_for: bytes, total: Total, *, now: float) -> None:
-        """Keep an estimate that was begun at `now`, and forget what is too old, and the oldest of too many."""
-        self._kept[made_for] = now + self._seconds, total
+    def keep(self, made_for: bytes, found: T, *, now: float) -> None:
+        """Keep what was begun to be found out at `now`, and forget what is too old, and the oldest of too many."""
+        self._kept[made_for] = now + self._seconds, found
         self._kept.move_to_end(made_for)
         while self._kept and (len(self._kept) > self._most or next(iter(self._kept.values()))[0] <= now):
             self._kept.popitem(last=False)
@@ -54,26 +58,18 @@ class Counted(NamedTuple):
     log_at: UUID
 
 
-class KeptTotals:
-    """What was counted, by whom it was for, and of what; of more than `most` the longest unused goes."""
+class KeptEstimates(Kept[Total]):
+    """Estimates: who turns pages, or looks again, is told the same."""
 
-    def __init__(self, *, most: int = MOST_KEPT) -> None:
-        self._most = most
-        self._kept: OrderedDict[bytes, Counted] = OrderedDict()
+    def __init__(self, seconds: float = KEPT_SECONDS, *, most: int = MOST_KEPT) -> None:
+        super().__init__(seconds, most=most)
 
-    def find(self, made_for: bytes) -> Counted | None:
-        """Return what was counted last; it is right if the logs stand there still."""
-        found = self._kept.get(made_for)
-        if found is not None:
-            self._kept.move_to_end(made_for)
-        return found
 
-    def keep(self, made_for: bytes, counted: Counted) -> None:
-        """Keep what was counted."""
-        self._kept[made_for] = counted
-        self._kept.move_to_end(made_for)
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+class KeptTotals(Kept[Counted]):
+    """What was counted, which is right while the logs stand where they stood then."""
+
+    def __init__(self, seconds: float = COUNTED_SECONDS, *, most: int = MOST_KEPT) -> None:
+        super().__init__(seconds, most=most)
 
 
 async def total_of(

@@ -1,15 +1,18 @@
-"""Estimates of totals are kept for a few seconds, each for whom and what it was made for."""
+"""Totals are kept for some time, each for whom and what it was made for."""
 
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
 from chassis.filtering.tree import Predicate
 from chassis.identity import Principal
 from chassis.ids import uuid7
+from tasks_service.fields.rules import FIELDS
+from tasks_service.listing.access import asked_plainly
 from tasks_service.listing.schemas import TaskQuery
-from tasks_service.listing.service import plan_of
+from tasks_service.listing.service import OF_TASKS, plan_of
 from tasks_service.totals.repository import Total
-from tasks_service.totals.service import KEPT_SECONDS, KeptEstimates, total_of
+from tasks_service.totals.service import COUNTED_SECONDS, KEPT_SECONDS, Counted, KeptEstimates, KeptTotals, total_of
 
 SOME = Total(12_000, is_estimate=True)
 
@@ -50,6 +53,37 @@ def test_what_is_too_old_takes_no_place():
         kept.keep(b"%d" % number, SOME, now=float(number))
     kept.keep(b"last", SOME, now=4.0 + KEPT_SECONDS)
     assert len(kept) == 1
+
+
+def test_what_was_counted_is_kept_for_some_minutes():
+    kept, counted = KeptTotals(), Counted(Total(12, is_estimate=False), uuid7())
+    kept.keep(b"ours", counted, now=7.0)
+    assert kept.find(b"ours", now=7.0 + COUNTED_SECONDS - 0.1) == counted
+    assert kept.find(b"theirs", now=7.0) is None
+    assert kept.find(b"ours", now=7.0 + COUNTED_SECONDS) is None
+
+
+OF_MORE_THAN_TASKS = {"is_starred", "labels", "watchers"}
+"""What depends on rows of their own, some of which are of no workspace."""
+
+
+def test_of_each_field_it_is_said_whether_its_totals_are_kept():
+    assert set(FIELDS.names) == OF_TASKS | OF_MORE_THAN_TASKS
+    assert not OF_TASKS & OF_MORE_THAN_TASKS
+
+
+@pytest.mark.parametrize(
+    ("given", "is_kept"),
+    [
+        ({}, True),
+        ({"status": ("todo",)}, True),
+        ({"is_archived": ("true",)}, True),
+        ({"watchers": (str(uuid7()),)}, False),
+        ({"watchers": ("none",), "status": ("todo",)}, False),
+    ],
+)
+def test_a_total_is_kept_of_what_the_log_tells_alone(given, is_kept):
+    assert asked_plainly(given).settled.is_of_tasks == is_kept
 
 
 class Counting:
