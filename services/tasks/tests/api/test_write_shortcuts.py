@@ -127,6 +127,10 @@ CHANGES = [
     [],
     7,
 ]
+OF_PARENT = """
+SELECT version, resource -> 'progress' FROM tasks.change
+WHERE entity_id = :parent AND entity_type = 'task' ORDER BY seq
+"""
 SEQS = "SELECT seq FROM tasks.change WHERE workspace_id = :workspace ORDER BY seq"
 
 
@@ -361,6 +365,18 @@ async def test_b9_what_blocks_and_what_is_below_is_looked_at_as_by_the_route(ros
     assert (await both_change(above, own, body={"title": "A"})).status_code == 200
 
 
+async def test_b6_a_subtask_counts_in_its_parent_as_by_the_route(roster, both_change, rows):
+    own, parent = roster.gateway.headers(roster.ids["owner"]), await roster.task()
+    twins = await twins_of(roster, parent_id=parent["id"])
+    for status in ("done", "cancelled", "todo"):
+        assert (await both_change(twins, own, body={"status": status})).status_code == 200
+    told = await rows(OF_PARENT, parent=UUID(parent["id"]))
+    assert [version for version, _ in told] == list(range(1, 10))
+    # By the shortcut and by the route, and each time it is one more entry.
+    counts = [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (1, 1), (0, 0), (0, 1), (0, 2)]
+    assert [(one["done"], one["total"]) for _, one in told] == counts
+
+
 async def test_f2_who_was_done_is_asked_again_as_by_the_route(roster, both_change, rows):
     own, done = roster.gateway.headers(roster.ids["owner"]), "UPDATE tasks.assignee SET state = 'done' RETURNING 1"
     for policy in ("any", "all", "quorum:2"):
@@ -400,7 +416,7 @@ async def test_r36_what_names_nothing_new_is_changed_by_the_shortcut(roster, nam
         ({}, {}, path, True),
         ({"title": "C"}, {"if-match": "*"}, path.replace(task["id"], task["id"].upper()), True),
         ({"title": "D"}, {}, f"/api/v1/tasks/{below['id']}", True),
-        ({"status": "done"}, {}, f"/api/v1/tasks/{below['id']}", False),
+        ({"status": "done"}, {}, f"/api/v1/tasks/{below['id']}", True),
         ({"status": "done"}, {}, path, True),
         ({"status": "todo"}, {}, path, True),
         ({"title": "E"}, {"idempotency-key": "one"}, path, False),

@@ -38,6 +38,45 @@ DEEPEST = 20
 OF_PARENTS = bindparam("of_parents", type_=IDS)
 NUMBERS: ARRAY[int] = ARRAY(Integer)
 
+ONCE = {MADE_ONCE: True}
+LOCKED_PARENTS = (
+    select(*SHOWN)
+    .join(project, project.c.id == task.c.project_id)
+    .where(task.c.id == any_(OF_PARENTS))
+    .order_by(func.array_position(OF_PARENTS, task.c.id))
+    .with_for_update(of=task, key_share=True)
+    .execution_options(**ONCE)
+)
+counted_child = task.alias("counted_child")
+IS_COUNTED = and_(counted_child.c.deleted_at.is_(None), counted_child.c.status_category != "cancelled")
+COUNTS = (
+    select(
+        counted_child.c.parent_id,
+        sql_cast(func.count().filter(IS_COUNTED), Integer).label("total"),
+        sql_cast(func.count().filter(IS_COUNTED, counted_child.c.status_category == "done"), Integer).label("done"),
+    )
+    .where(counted_child.c.parent_id == any_(OF_PARENTS))
+    .group_by(counted_child.c.parent_id)
+    .execution_options(**ONCE)
+)
+its_count = (
+    func.unnest(bindparam("of_rows", type_=IDS), bindparam("totals", type_=NUMBERS), bindparam("dones", type_=NUMBERS))
+    .table_valued("id", "total", "done", name="its_count")
+    .render_derived()
+)
+SET_COUNTS = (
+    update(task)
+    .where(task.c.id == its_count.c.id)
+    .values(
+        subtasks_total=its_count.c.total,
+        subtasks_done=its_count.c.done,
+        version=task.c.version + 1,
+        updated_at=bindparam("changed_at", type_=task.c.updated_at.type),
+    )
+    .returning(*task.c)
+    .execution_options(**ONCE)
+)
+
 Pair = tuple[RowMapping, RowMapping]
 """A row before and after."""
 
@@ -123,7 +162,7 @@ def _open_below() -> Select[Any]:
         .select_from(TASKS.join(below, below.c.id == task.c.id))
         .where(CALLER, task.c.status_category != "done", task.c.status_category != "cancelled")
         .order_by(below.c.depth, task.c.id)
-        .execution_options(**{MADE_ONCE: True})
+        .execution_options(**ONCE)
     )
 
 
@@ -167,23 +206,10 @@ async def recount(session: AsyncSession, parent_ids: Sequence[UUID]) -> list[Pai
     Whoever changes what counts holds the row of the parent from then on, so a statement that begins after the lock
     sees all of it.
     """
-    order = func.array_position(OF_PARENTS, task.c.id)
-    locked = select(*SHOWN).join(project, project.c.id == task.c.project_id).where(task.c.id == any_(OF_PARENTS))
-    locked = locked.order_by(order).with_for_update(of=task, key_share=True)
     wanted = {"of_parents": [*parent_ids]}
-    rows = (await session.execute(locked, wanted)).mappings().all()
-    child = task.alias("child")
-    is_counted = and_(child.c.deleted_at.is_(None), child.c.status_category != "cancelled")
-    counts = (
-        select(
-            child.c.parent_id,
-            sql_cast(func.count().filter(is_counted), Integer).label("total"),
-            sql_cast(func.count().filter(is_counted, child.c.status_category == "done"), Integer).label("done"),
-        )
-        .where(child.c.parent_id == any_(OF_PARENTS))
-        .group_by(child.c.parent_id)
-    )
-    found = {row.parent_id: (row.total, row.done) for row in await session.execute(counts, wanted)}
+    rows = (await session.execute(LOCKED_PARENTS, wanted)).mappings().all()
+    counts = (await session.execute(COUNTS, wanted)).mappings().all()
+    found = {row["parent_id"]: (row["total"], row["done"]) for row in counts}
     now = {row["id"]: found.get(row["id"], (0, 0)) for row in rows}
     wrong = [row for row in rows if now[row["id"]] != (row["subtasks_total"], row["subtasks_done"])]
     return await _set_counts(session, wrong, now)
@@ -192,15 +218,11 @@ async def recount(session: AsyncSession, parent_ids: Sequence[UUID]) -> list[Pai
 async def _set_counts(
     session: AsyncSession, rows: Sequence[RowMapping], counts: Mapping[UUID, tuple[int, int]]
 ) -> list[Pair]:
-    given = func.unnest(
-        bindparam("of_rows", type_=IDS), bindparam("totals", type_=NUMBERS), bindparam("dones", type_=NUMBERS)
-    )
-    count = given.table_valued("id", "total", "done", name="its_count").render_derived()
-    statement = update(task).where(task.c.id == count.c.id)
-    statement = statement.values(subtasks_total=count.c.total, subtasks_done=count.c.done)
+    if not rows:
+        return []
     ids = [row["id"] for row in rows]
     told = {"of_rows": ids, "totals": [counts[one][0] for one in ids], "dones": [counts[one][1] for one in ids]}
-    return await _changed(session, rows, statement, told)
+    return _paired(rows, (await session.execute(SET_COUNTS, {**told, "changed_at": utcnow()})).mappings().all())
 
 
 async def _change(
@@ -224,7 +246,12 @@ async def _changed(
     if not rows:
         return []
     statement = statement.values(version=task.c.version + 1, updated_at=utcnow()).returning(*task.c)
-    changed = {row["id"]: row for row in (await session.execute(statement, dict(parameters))).mappings()}
+    return _paired(rows, (await session.execute(statement, dict(parameters))).mappings().all())
+
+
+def _paired(rows: Sequence[RowMapping], after: Sequence[RowMapping]) -> list[Pair]:
+    """Return those rows that were changed, before and after, in their order."""
+    changed = {row["id"]: row for row in after}
     return [(row, cast("RowMapping", {**row, **changed[row["id"]]})) for row in rows if row["id"] in changed]
 
 
