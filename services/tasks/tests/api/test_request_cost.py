@@ -3,7 +3,6 @@
 A request that has come to cost less fails here, too: write the smaller number into the table.
 """
 
-from dataclasses import replace
 from itertools import count
 
 import asyncpg
@@ -57,7 +56,7 @@ async def measured(database_settings, settings, contract, telling):
     """The service with one connection of each kind, and what goes over them."""
     async with counted(database_settings.url.get_secret_value()) as (wire, through):
         narrow = database_settings.model_copy(update={"url": SecretStr(through), "pool_size": 1})
-        database = replace(open_database(narrow, application_name="tasks-cost-tests"), teller=telling[0])
+        database = open_database(narrow, application_name="tasks-cost-tests")
         database.sessions.configure(info={TELLER: telling[0]})
         app = create_app(settings, database=database, health=Health())
         transport = httpx2.ASGITransport(app=app)

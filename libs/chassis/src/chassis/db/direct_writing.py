@@ -113,7 +113,8 @@ async def writing_directly(database: Database, bound: Bound | None) -> AsyncIter
         # What the server says has its own meaning; without a word of it, it is away.
         is_lost = not getattr(error, "sqlstate", None)
         raise DBAPIError(None, None, error, hide_parameters=True, connection_invalidated=is_lost) from error
-    transaction = DirectTransaction(pooled.driver_connection, {TELLER: database.teller, BOUND: bound})
+    # What sessions of the database have noted with them, such as their teller.
+    transaction = DirectTransaction(pooled.driver_connection, {**database.sessions.kw.get("info", {}), BOUND: bound})
     try:
         await transaction.begin(bound)
         yield transaction
