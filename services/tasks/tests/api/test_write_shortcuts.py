@@ -341,11 +341,25 @@ async def test_r36_each_caller_changes_what_the_route_would_let_them_change(rost
 async def test_r33_what_a_change_was_made_for_is_looked_at_as_by_the_route(roster, both_change, rows):
     own, twins = roster.gateway.headers(roster.ids["owner"]), await twins_of(roster)
     told = []
-    for number, tag in enumerate(('"1"', '"1"', "*", ' "3" ', 'W/"4"', "4", '"x"', '"99999999999999999999"', "")):
+    for number, tag in enumerate(
+        ('"1"', '"1"', "*", ' "3" ', 'W/"4"', "4", '"x"', '"2147483648"', '"99999999999999999999"', "")
+    ):
         told.append((await both_change(twins, own, body={"title": f"no. {number}"}, **{"if-match": tag})).status_code)
-    assert told == [200, 412, 200, 200, 400, 400, 400, 412, 400]
+    assert told == [200, 412, 200, 200, 400, 400, 400, 412, 412, 400]
     await rows("UPDATE tasks.workspace SET require_if_match = true WHERE id = :id RETURNING 1", id=roster.workspace_id)
     assert (await both_change(twins, own, body={"title": "A"})).status_code == 428
+
+
+async def test_r33_a_version_that_never_was_is_a_conflict_of_no_field(roster):
+    task = await roster.task()
+    for tag in ('"50"', '"2147483647"', '"2147483648"', '"9223372036854775808"', f'"{"9" * 5000}"'):
+        for query in ("", "?merge=fields"):
+            headers = {"if-match": tag}
+            answer = await roster.ask(
+                "owner", "PATCH", f"/tasks/{task['id']}{query}", {"deadline": "2026-12-01"}, **headers
+            )
+            assert answer.status_code == 412, (tag, answer.text)
+            assert [one["field"] for one in answer.json()["errors"]] == [None]
 
 
 async def test_b9_what_blocks_and_what_is_below_is_looked_at_as_by_the_route(roster, both_change):

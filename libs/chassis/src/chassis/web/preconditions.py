@@ -8,7 +8,8 @@ from fastapi import Depends, Header
 from chassis.errors import IfMatchRequired, MalformedRequest
 
 ETAG = re.compile(r'"(0|[1-9][0-9]*)"')
-MAX_DIGITS = 18
+MAX_VERSION = 2**31 - 1
+MAX_DIGITS = len(str(MAX_VERSION))
 
 
 class IfMatchMalformed(MalformedRequest):
@@ -35,7 +36,8 @@ async def expected_version(
     if found is None:
         raise IfMatchMalformed(field="If-Match")
     digits = found[1]
-    return int(digits) if len(digits) <= MAX_DIGITS else -1
+    # What is larger is of no state that there was, and no integer of the database.
+    return min(int(digits), MAX_VERSION) if len(digits) <= MAX_DIGITS else MAX_VERSION
 
 
 ExpectedVersion = Annotated[int | None, Depends(expected_version)]
