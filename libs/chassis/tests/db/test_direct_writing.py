@@ -20,16 +20,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from testkit.proxy import proxied
 from testkit.waiting import eventually
 
-ONCE = {MADE_ONCE: True}
 THING = table("thing", column("id", Integer), column("name", String), column("parent_id", Integer))
 ADD = (
     insert(THING).values(id=bindparam("new_id"), name=bindparam("new_name")).returning(THING.c.id)
-).execution_options(**ONCE)
-ADD_MANY = insert(THING).values(id=bindparam("new_id"), name=bindparam("new_name")).execution_options(**ONCE)
-ADD_BELOW = insert(THING).values(id=bindparam("new_id"), parent_id=bindparam("below")).execution_options(**ONCE)
-PID = select(func.pg_backend_pid().label("pid")).execution_options(**ONCE)
-SLEEP = select(cast(func.pg_sleep(bindparam("seconds")), Text)).execution_options(**ONCE)
-CALLER = select(func.coalesce(func.current_setting("test.caller", True), "").label("caller")).execution_options(**ONCE)
+).execution_options(**MADE_ONCE)
+ADD_MANY = insert(THING).values(id=bindparam("new_id"), name=bindparam("new_name")).execution_options(**MADE_ONCE)
+ADD_BELOW = insert(THING).values(id=bindparam("new_id"), parent_id=bindparam("below")).execution_options(**MADE_ONCE)
+PID = select(func.pg_backend_pid().label("pid")).execution_options(**MADE_ONCE)
+SLEEP = select(cast(func.pg_sleep(bindparam("seconds")), Text)).execution_options(**MADE_ONCE)
+CALLER = select(func.coalesce(func.current_setting("test.caller", True), "").label("caller")).execution_options(
+    **MADE_ONCE
+)
 
 
 async def names(database):
@@ -132,7 +133,7 @@ async def test_r36_what_can_not_be_bound_ends_and_its_connection_goes_on(open_wi
 
 async def test_r37_json_is_written_as_sqlalchemy_writes_it(database):
     given = bindparam("given", type_=JSONB)
-    asked = select(given.label("json"), func.jsonb_typeof(given).label("kind")).execution_options(**ONCE)
+    asked = select(given.label("json"), func.jsonb_typeof(given).label("kind")).execution_options(**MADE_ONCE)
     for value in ({"a": [1, 2.5, "\u00fc", None, {"b": True}]}, [], "text", 7, None):
         async with writing_directly(database, None) as transaction:
             found = dict((await transaction.execute(asked, {"given": value})).mappings().one())
@@ -302,7 +303,7 @@ async def test_r37_who_waits_too_long_for_a_connection_is_answered_503(open_with
 
 
 async def test_r39_a_statement_that_fails_is_explained(open_with):
-    wrong = select(literal_column("1 / 0")).execution_options(**ONCE)
+    wrong = select(literal_column("1 / 0")).execution_options(**MADE_ONCE)
     async with open_with(pool_size=1, statement_seconds=0.1) as one:
         told = []
         for statement, values in ((SLEEP, {"seconds": 5.0}), (wrong, {})):

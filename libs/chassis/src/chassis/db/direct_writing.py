@@ -19,8 +19,8 @@ from chassis.db.row_security import binding
 from chassis.db.telling import TELLER, TO_SAY
 from chassis.db.transactions import undisturbed
 
-MADE_ONCE = "made_once"
-"""The execution option of statements that are made once, the only ones in a DirectTransaction."""
+MADE_ONCE = {"made_once": True}
+"""The execution options of statements that are made once, the only ones in a DirectTransaction."""
 
 
 class NeedsSession(Exception):
@@ -62,7 +62,7 @@ class DirectTransaction(DirectReader):
 
         Raises what SQLAlchemy would raise, and NeedsSession for a statement that is not MADE_ONCE.
         """
-        if isinstance(statement, Made) or MADE_ONCE not in statement.get_execution_options():
+        if isinstance(statement, Made) or not MADE_ONCE.items() <= statement.get_execution_options().items():
             raise NeedsSession("a statement that is made now")
         if values is None or options:
             raise NeedsSession("another way to execute")

@@ -47,7 +47,7 @@ TAKE_BACK_DONE = (
     .where(assignee.c.task_id == any_(bindparam("of_tasks", type_=IDS)), assignee.c.state == "done")
     .values(state="pending")
     .returning(*assignee.c)
-    .execution_options(**{MADE_ONCE: True})
+    .execution_options(**MADE_ONCE)
 )
 SEEING_PROJECT = (
     select(member.c.user_id)

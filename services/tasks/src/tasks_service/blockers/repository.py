@@ -53,5 +53,5 @@ def _open(sight: Sight) -> Select[Any]:
             blocker.c.status_category != "cancelled",
         )
         .order_by(blocker.c.id)
-        .execution_options(**{MADE_ONCE: True})
+        .execution_options(**MADE_ONCE)
     )

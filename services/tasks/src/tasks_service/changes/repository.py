@@ -90,9 +90,9 @@ ENTRY = (
 APPEND = (
     insert(change)
     .values({name: bindparam(f"new_{name}", type_=change.c[name].type) for name in ENTRY})
-    .execution_options(**{MADE_ONCE: True})
+    .execution_options(**MADE_ONCE)
 )
-EITHER = union_all(READERS, SHARED_WITH).execution_options(**{MADE_ONCE: True})
+EITHER = union_all(READERS, SHARED_WITH).execution_options(**MADE_ONCE)
 HEADS_AFTER = "taskloom_heads_after"
 """Where a session has the heads that its last change of the log left, and whose they are."""
 
@@ -178,9 +178,9 @@ def _numbers_and_readers(sight: Sight | None) -> CompoundSelect[Any]:
     readers = [one.add_columns(no_seq, _told(READER)) for one in (READERS, SHARED_WITH)]
     shown = select(none[0].label("id"), none[1].label("readers"), taken.c.last_seq.label("seq"), _told(TAKEN))
     if sight is None:
-        return union_all(shown, before, *readers).execution_options(**{MADE_ONCE: True})
+        return union_all(shown, before, *readers).execution_options(**MADE_ONCE)
     heads = _heads(sight).with_only_columns(counter.c.workspace_id, none[1], counter.c.last_seq, _told(HEAD))
-    return union_all(shown, before, *readers, heads).execution_options(**{MADE_ONCE: True})
+    return union_all(shown, before, *readers, heads).execution_options(**MADE_ONCE)
 
 
 def _told(kind: str) -> ColumnElement[str]:
@@ -211,7 +211,7 @@ def _heads(sight: Sight) -> Select[Any]:
         select(counter.c.workspace_id, counter.c.last_seq)
         .join(member, member.c.workspace_id == counter.c.workspace_id)
         .where(*seen(sight))
-        .execution_options(**{MADE_ONCE: True})
+        .execution_options(**MADE_ONCE)
     )
 
 

@@ -76,13 +76,13 @@ def _visible(sight: Sight, *, in_trash: bool | None = False) -> Select[Any]:
 @cache
 def _visible_by_id(sight: Sight, *, in_trash: bool | None) -> Select[Any]:
     query = _visible(sight, in_trash=in_trash).where(project.c.id == bindparam("project_id"))
-    return query.execution_options(**{MADE_ONCE: True})
+    return query.execution_options(**MADE_ONCE)
 
 
 @cache
 def _inbox(sight: Sight) -> Select[Any]:
     query = _visible(sight).where(workspace.c.personal_owner_id == bindparam("owner_id"), project.c.is_inbox)
-    return query.execution_options(**{MADE_ONCE: True})
+    return query.execution_options(**MADE_ONCE)
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping:

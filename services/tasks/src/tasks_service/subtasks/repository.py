@@ -38,14 +38,13 @@ DEEPEST = 20
 OF_PARENTS = bindparam("of_parents", type_=IDS)
 NUMBERS: ARRAY[int] = ARRAY(Integer)
 
-ONCE = {MADE_ONCE: True}
 LOCKED_PARENTS = (
     select(*SHOWN)
     .join(project, project.c.id == task.c.project_id)
     .where(task.c.id == any_(OF_PARENTS))
     .order_by(func.array_position(OF_PARENTS, task.c.id))
     .with_for_update(of=task, key_share=True)
-    .execution_options(**ONCE)
+    .execution_options(**MADE_ONCE)
 )
 counted_child = task.alias("counted_child")
 IS_COUNTED = and_(counted_child.c.deleted_at.is_(None), counted_child.c.status_category != "cancelled")
@@ -57,7 +56,7 @@ COUNTS = (
     )
     .where(counted_child.c.parent_id == any_(OF_PARENTS))
     .group_by(counted_child.c.parent_id)
-    .execution_options(**ONCE)
+    .execution_options(**MADE_ONCE)
 )
 its_count = (
     func.unnest(bindparam("of_rows", type_=IDS), bindparam("totals", type_=NUMBERS), bindparam("dones", type_=NUMBERS))
@@ -74,7 +73,7 @@ SET_COUNTS = (
         updated_at=bindparam("changed_at", type_=task.c.updated_at.type),
     )
     .returning(*task.c)
-    .execution_options(**ONCE)
+    .execution_options(**MADE_ONCE)
 )
 
 Pair = tuple[RowMapping, RowMapping]
@@ -162,7 +161,7 @@ def _open_below() -> Select[Any]:
         .select_from(TASKS.join(below, below.c.id == task.c.id))
         .where(CALLER, task.c.status_category != "done", task.c.status_category != "cancelled")
         .order_by(below.c.depth, task.c.id)
-        .execution_options(**ONCE)
+        .execution_options(**MADE_ONCE)
     )
 
 

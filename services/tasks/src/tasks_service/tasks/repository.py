@@ -107,7 +107,7 @@ def _visible_by_ids(sight: Sight) -> Select[Any]:
 @cache
 def _writable_by_id(sight: Sight, *, in_trash: bool) -> Select[Any]:
     query = _writable(sight, in_trash=in_trash).where(task.c.id == bindparam("task_id"))
-    return query.execution_options(**{MADE_ONCE: True})
+    return query.execution_options(**MADE_ONCE)
 
 
 @cache
@@ -239,7 +239,7 @@ def _add_watched(names: frozenset[str]) -> Select[Any]:
     watching = begun_by_maker(made)
     shown = (watching.c[name].label(_watching(name)) for name in SHOWN_OF_WATCHING)
     query = select(*made.c, *shown).select_from(made.outerjoin(watching, true()))
-    return query.execution_options(**{MADE_ONCE: True})
+    return query.execution_options(**MADE_ONCE)
 
 
 async def add_all(session: AsyncSession, values: Sequence[Mapping[str, Any]]) -> Sequence[RowMapping]:

@@ -39,7 +39,7 @@ def _change_of(table: Table, names: frozenset[str]) -> ReturningUpdate[Any]:
     given = {name: bindparam(_new(name), type_=table.c[name].type) for name in sorted({*names, "version"})}
     is_as_read = table.c.id == bindparam("of_row"), table.c.version == bindparam("at_version")
     statement = update(table).where(*is_as_read).values(given).returning(*table.c)
-    return statement.execution_options(**{MADE_ONCE: True})
+    return statement.execution_options(**MADE_ONCE)
 
 
 async def fields_changed_since(session: AsyncSession, *, entity_id: UUID, version: int) -> set[str]:
