@@ -1,5 +1,7 @@
-"""A task in one round trip: read by the statement of the code, over a connection that stays as it was (ADR 19)."""
+"""Tasks in one round trip: read by the statement of the code, over a connection that stays as it was (ADR 19)."""
 
+import asyncio
+import random
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,18 +18,19 @@ from chassis.ids import uuid7
 from sqlalchemy import literal_column, select
 from sqlalchemy.exc import DBAPIError
 from tasks_service.db import ROW_SECURITY
-from tasks_service.tasks.repository import VISIBLE_TASK, find_visible, find_visible_at_once, visible_by_id
+from tasks_service.tasks.access import tasks_together
+from tasks_service.tasks.repository import VISIBLE_TASKS, find_visible, find_visible_together, visible_by_id
 from tasks_service.visibility.repository import WHOLE
 
 WRITE_A_MIGRATION = (
-    "What is read of a task is not what tasks.visible_task reads: write a migration that makes a function of another"
-    " name from this statement, see 0040, call it in tasks/repository.py, and drop this one in the release after."
+    "What is read of a task is not what tasks.visible_tasks reads: write a migration that makes a function of another"
+    " name from this statement, see 0041, call it in tasks/repository.py, and drop this one in the release after."
 )
 FUNCTION = """
     SELECT prosrc, prosecdef, provolatile::text, lanname::text, proconfig,
         has_function_privilege('tasks_caller', pg_proc.oid, 'EXECUTE')
     FROM pg_proc JOIN pg_language ON pg_language.oid = prolang
-    WHERE pg_proc.oid = 'tasks.visible_task(uuid,uuid)'::regprocedure
+    WHERE pg_proc.oid = 'tasks.visible_tasks(uuid[],uuid[])'::regprocedure
 """
 STATE = select(
     literal_column("current_user::text").label("user"),
@@ -36,9 +39,9 @@ STATE = select(
     literal_column("coalesce(current_setting('taskloom.workspaces', true), '')").label("kept"),
     literal_column("pg_backend_pid()").label("pid"),
 ).execution_options(**{BINDS_ITSELF: True})
-FAILS_AFTERWARDS = VISIBLE_TASK.with_only_columns(literal_column("1 / (count(*) - 1)"))
+FAILS_AFTERWARDS = VISIBLE_TASKS.with_only_columns(literal_column("1 / (count(*) - 1)"))
 BOUND_TO = "SELECT current_user::text, current_setting('taskloom.caller'), current_setting('taskloom.workspaces')"
-TITLE = "SELECT title FROM tasks.visible_task($1, $2)"
+TITLE = "SELECT title FROM tasks.visible_tasks(ARRAY[$1::uuid], ARRAY[$2::uuid])"
 UNTIL_PLANS_ARE_KEPT = 8
 
 
@@ -52,7 +55,7 @@ def statement_of_code() -> str:
         name = names[int(found[1]) - 1]
         return own.get(name) or repr(fixed[name])
 
-    return re.sub(r"\$(\d+)::\w+", put, str(compiled))
+    return re.sub(r"\$(\d+)::\w+", put, str(compiled)).replace("SELECT", "SELECT place,", 1)
 
 
 def as_one_line(sql: str) -> str:
@@ -61,7 +64,7 @@ def as_one_line(sql: str) -> str:
 
 async def test_r36_the_function_has_the_statement_of_the_code(rows):
     [(source, is_definer, volatility, language, settings, may_be_called)] = await rows(FUNCTION)
-    of_function = source.partition("RETURN QUERY")[2].rpartition(";")[0]
+    of_function = source.partition("RETURN QUERY")[2].partition(";")[0]
     assert as_one_line(of_function) == as_one_line(statement_of_code()), WRITE_A_MIGRATION
     assert (is_definer, volatility, language, settings, may_be_called) == (False, "v", "plpgsql", None, True)
 
@@ -75,9 +78,9 @@ async def driver(database_settings) -> AsyncIterator[asyncpg.Connection]:
 
 async def test_r36_the_function_has_the_columns_of_the_statement(driver):
     of_code = await driver.prepare(str(visible_by_id(WHOLE).compile(dialect=DIALECT)))
-    of_function = await driver.prepare(str(VISIBLE_TASK.compile(dialect=DIALECT)))
+    of_function = await driver.prepare(str(VISIBLE_TASKS.compile(dialect=DIALECT)))
     columns = [[(one.name, one.type) for one in made.get_attributes()] for made in (of_code, of_function)]
-    assert columns[0] == columns[1], WRITE_A_MIGRATION
+    assert [("asked_at", columns[1][0][1]), *columns[0]] == columns[1], WRITE_A_MIGRATION
 
 
 @pytest.fixture
@@ -92,43 +95,70 @@ async def asked(database: Database, statement: Any, values: Any) -> list[Any]:
         return list((await reader.execute(statement, values)).mappings().all())
 
 
+def together(*asked: tuple[UUID, UUID]) -> dict[str, list[UUID]]:
+    """Return the parameters of the function for callers, each with a task."""
+    return {"of_callers": [caller for caller, _ in asked], "of_tasks": [task for _, task in asked]}
+
+
 async def test_r36_a_read_in_one_round_trip_leaves_the_connection_as_it_was(one_connection, roster):
-    there = {"caller_id": roster.ids["owner"], "task_id": UUID((await roster.task())["id"])}
-    absent, strange = there | {"task_id": uuid7()}, there | {"caller_id": uuid7()}
+    there = roster.ids["owner"], UUID((await roster.task())["id"])
+    absent, strange = (there[0], uuid7()), (uuid7(), there[1])
     for bound in (None, ROW_SECURITY.of(uuid7()), ROW_SECURITY.of(roster.ids["viewer"]), None):
         async with reading_directly(one_connection, bound) as reader:
             before = (await reader.execute(STATE, {})).mappings().all()
         assert (before[0]["role"], before[0]["caller"]) == ((bound.role, bound.caller) if bound else ("none", ""))
-        for values, found in ((there, 1), (absent, 0), (strange, 0)):
-            assert len(await asked(one_connection, VISIBLE_TASK, values)) == found
+        for each, found in (((there,), 1), ((absent,), 0), ((strange,), 0), ((there, absent, strange, there), 2)):
+            assert len(await asked(one_connection, VISIBLE_TASKS, together(*each))) == found
             assert await asked(one_connection, STATE, {}) == before
         with pytest.raises(DBAPIError, match="division by zero"):
-            await asked(one_connection, FAILS_AFTERWARDS, there)
+            await asked(one_connection, FAILS_AFTERWARDS, together(there))
         assert await asked(one_connection, STATE, {}) == before
 
 
-async def test_r36_a_read_in_one_round_trip_is_of_its_caller_whomever_the_connection_is_bound_to(
-    one_connection, roster
-):
+@pytest.fixture
+async def pairs(roster) -> list[tuple[str, UUID]]:
+    """Callers, each with a task, some of which they see: mixed up, and some of them twice."""
     private = {"name": "Q", "workspace_id": str(roster.workspace_id), "visibility": "private"}
     hidden = (await roster.ok("owner", "POST", "/projects", private))["id"]
-    tasks = [UUID(one["id"]) for one in (await roster.task(), await roster.task(project_id=hidden))]
-    sees = {"owner": [True, True], "member": [True, False], "stranger": [False, False]}
-    for bound in (None, *(ROW_SECURITY.of(roster.ids[name]) for name in sees), None):
+    made = [await roster.task(), await roster.task(project_id=hidden), await roster.task(), await roster.task()]
+    shared, trashed = made[2]["id"], made[3]["id"]
+    await roster.ok("owner", "PUT", f"/tasks/{shared}/shares/{roster.id('guest')}", {"role": "viewer"})
+    await roster.ok("owner", "DELETE", f"/tasks/{trashed}")
+    tasks = [*(UUID(one["id"]) for one in made), uuid7()]
+    every = [(name, task) for name in ("owner", "member", "guest", "stranger") for task in tasks]
+    return random.Random(7).sample([*every, *every], k=2 * len(every))
+
+
+async def test_r36_a_read_in_one_round_trip_is_of_its_caller_whomever_the_connection_is_bound_to(
+    one_connection, roster, pairs
+):
+    asked_for = [(roster.ids[name], task) for name, task in pairs]
+    async with one_connection.primary.connect() as owner:
+        alone = [
+            await find_visible(owner, caller=Principal(user_id, uuid7()), task_id=task) for user_id, task in asked_for
+        ]
+        # What is asked through SQLAlchemy is recorded, and has to work on the schema of the next release.
+        same = (await owner.execute(VISIBLE_TASKS, together(*asked_for))).mappings().all()
+    known = [one and dict(one) for one in alone]
+    assert len({name for (name, _), one in zip(pairs, alone, strict=True) if one}) == 3
+    for bound in (None, *(ROW_SECURITY.of(roster.ids[name]) for name in ("owner", "stranger")), None):
         async with reading_directly(one_connection, bound):
             pass
-        for name, expected in sees.items():
-            caller = Principal(roster.ids[name], uuid7())
-            async with reading_directly(one_connection, AS_IT_IS) as reader:
-                found = [await find_visible_at_once(reader, caller=caller, task_id=one) for one in tasks]
-            async with one_connection.primary.connect() as owner:
-                known = [await find_visible(owner, caller=caller, task_id=one) for one in tasks]
-                # What is asked through SQLAlchemy is recorded, and has to work on the schema of the next release.
-                asked_for = [{"caller_id": caller.user_id, "task_id": one} for one in tasks]
-                same = [(await owner.execute(VISIBLE_TASK, one)).mappings().one_or_none() for one in asked_for]
-            as_dicts = [[one and dict(one) for one in rows] for rows in (found, known, same)]
-            assert as_dicts[0] == as_dicts[1] == as_dicts[2]
-            assert [one is not None for one in found] == expected, (name, bound)
+        async with reading_directly(one_connection, AS_IT_IS) as reader:
+            found = await find_visible_together(reader, asked_for)
+        as_dicts = [one and {name: value for name, value in one.items() if name != "asked_at"} for one in found]
+        assert as_dicts == known, bound
+        assert [dict(one) for one in same] == [dict(one) for one in found if one is not None]
+
+
+async def test_r36_who_reads_at_the_same_time_gets_their_own(database, roster, pairs):
+    load = tasks_together(database)
+    asked_for = [(roster.ids[name], task) for name, task in pairs]
+    alone = [await load.ask(one) for one in asked_for]
+    for _ in range(5):
+        found = await asyncio.gather(*(load.ask(one) for one in asked_for))
+        assert [one and one["id"] for one in found] == [one and one["id"] for one in alone]
+        assert [one and one["role"] for one in found] == [one and one["role"] for one in alone]
 
 
 @asynccontextmanager

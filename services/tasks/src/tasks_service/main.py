@@ -64,6 +64,7 @@ from tasks_service.stars import endpoints as stars
 from tasks_service.status_changes import endpoints as status_changes
 from tasks_service.syncing import endpoints as syncing
 from tasks_service.tasks import endpoints as tasks
+from tasks_service.tasks.access import tasks_together
 from tasks_service.totals.service import KeptEstimates, KeptTotals
 from tasks_service.trash import endpoints as trash
 from tasks_service.undoing import endpoints as undoing
@@ -182,6 +183,7 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "exact_aggregate_up_to": settings.tasks.aggregate_exact_up_to,
             "exact_count_up_to": settings.tasks.exact_count_up_to,
             "estimates": KeptEstimates(),
+            "tasks_together": tasks_together(database),
             "totals": KeptTotals(),
             "ranked_up_to": settings.tasks.search_ranked_up_to,
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,

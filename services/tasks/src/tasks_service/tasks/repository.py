@@ -40,7 +40,6 @@ from tasks_service.subtasks.rules import MAX_DEPTH
 from tasks_service.tasks.models import Task, TaskKeyAlias
 from tasks_service.tasks.rules import Key
 from tasks_service.visibility.repository import (
-    CALLER_ID,
     ONE_TASK,
     ONE_TASK_ROLE,
     TASK_ROLE,
@@ -86,7 +85,8 @@ SHOWN = (*(column for column in task.c if column.name not in SORTED_BY), KEY)
 HELD = (TASK_ROLE, WORKSPACE_ROLE, project.c.archived_at.is_not(None).label("is_archived"))
 HELD_BY_ID = (ONE_TASK_ROLE, *HELD[1:])
 """What a caller has in a task: the role, the one in the workspace, and whether the project takes changes."""
-OF_TASKS: ColumnElement[Any] = bindparam("of_tasks", type_=ARRAY(PG_UUID(as_uuid=True)))
+IDS: ARRAY[UUID] = ARRAY(PG_UUID(as_uuid=True))
+OF_TASKS: ColumnElement[Any] = bindparam("of_tasks", type_=IDS)
 HAD_ANOTHER_KEY = exists().where(alias.c.task_id == task.c.id).label("had_another_key")
 """Whether its key, which is its project's to say, may have changed without its version."""
 
@@ -190,21 +190,24 @@ async def find_visible(reader: Reader | DirectReader, *, caller: Principal, task
     return row
 
 
-VISIBLE_TASK: Select[Any] = (
+VISIBLE_TASKS: Select[Any] = (
     select(literal_column("*"))
-    .select_from(func.tasks.visible_task(CALLER_ID, bindparam("task_id", type_=PG_UUID(as_uuid=True))))
+    .select_from(func.tasks.visible_tasks(bindparam("of_callers", type_=IDS), OF_TASKS))
     .execution_options(**{BINDS_ITSELF: True})
 )
-"""What find_visible asks for callers with a whole sight, in a function that binds it to the caller (migration 0040).
+"""What find_visible asks for callers with a whole sight, in a function that binds it to each of them (migration 0041).
 
 It binds the transaction that it is called in, so that is one of its own.
 """
 
 
-async def find_visible_at_once(reader: DirectReader, *, caller: Principal, task_id: UUID) -> RowMapping | None:
-    """Return what find_visible does for a caller with a whole sight, whomever the connection is bound to."""
-    result = await reader.execute(VISIBLE_TASK, {"caller_id": caller.user_id, "task_id": task_id})
-    return result.mappings().one_or_none()
+async def find_visible_together(
+    reader: DirectReader, asked: Sequence[tuple[UUID, UUID]]
+) -> Sequence[RowMapping | None]:
+    """Return what find_visible does, for callers with a whole sight, each with a task, by their ids."""
+    values = {"of_callers": [caller for caller, _ in asked], "of_tasks": [wanted for _, wanted in asked]}
+    found = {row["asked_at"]: row for row in await reader.execute(VISIBLE_TASKS, values)}
+    return [found.get(place) for place in range(1, len(asked) + 1)]
 
 
 async def add(session: AsyncSession, values: Mapping[str, Any]) -> tuple[RowMapping, RowMapping | None] | None:
