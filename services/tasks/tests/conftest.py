@@ -32,19 +32,23 @@ from tasks_service.jobs.schemas import JobKind
 from tasks_service.main import create_app, openapi_document
 from tasks_service.settings import Settings, TasksSettings
 from tasks_service.worker import job_kinds
+from testkit.by_hand import MARKS
 from testkit.contract import Contract, contract_client
 from testkit.databases import migrated_database
 from testkit.identities import TestGateway
 from testkit.waiting import eventually
 
 LOG_GUARD = Path(__file__).parent / "model" / "log.py"
+TELLING = runpy.run_path(str(Path(__file__).parent / "model" / "telling.py"))
 
 
 @pytest.fixture(scope="session")
 def database_settings(postgres_url: str, worker_id: str, contract: Contract) -> Iterator[DatabaseSettings]:
-    """The database of a run, whose change log is held against the registry when all tests are over."""
+    """The database of a run. When all tests are over it is looked whether all was told, and as the registry says."""
     found = migrated_database(postgres_url, f"tasks_{worker_id}", lambda url: upgrade(ROOT, url=url))
+    TELLING["begin"](found)
     yield found
+    TELLING["hold"](found)
     runpy.run_path(str(LOG_GUARD))["hold_against_registry"](found, contract)
 
 
@@ -150,6 +154,7 @@ def rows(database: Database) -> Callable[..., Awaitable[list[tuple[object, ...]]
 
     async def run(statement: str, **parameters: object) -> list[tuple[object, ...]]:
         async with database.writer.begin() as connection:
+            await connection.execute(text(f"SELECT {MARKS}"))
             result = await connection.execute(text(statement), parameters)
             return [tuple(row) for row in result] if result.returns_rows else []
 

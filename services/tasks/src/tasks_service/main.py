@@ -40,6 +40,8 @@ from tasks_service.imports.rules import CHECKSUM_MISMATCH, FILE_CUT
 from tasks_service.invitations import endpoints as invitations
 from tasks_service.invitations.service import InvitationTerms
 from tasks_service.jobs import endpoints as jobs
+from tasks_service.kept_pages.access import standings_together
+from tasks_service.kept_pages.service import KeptPages
 from tasks_service.labels import endpoints as labels
 from tasks_service.listing import endpoints as listing
 from tasks_service.members import endpoints as members
@@ -57,7 +59,7 @@ from tasks_service.registry import EVENTS
 from tasks_service.relations import endpoints as relations
 from tasks_service.reverting import endpoints as reverting
 from tasks_service.saved_filters import endpoints as saved_filters
-from tasks_service.settings import Settings, project_limits
+from tasks_service.settings import MIB, Settings, project_limits
 from tasks_service.shares import endpoints as shares
 from tasks_service.snapshots import endpoints as snapshots
 from tasks_service.stars import endpoints as stars
@@ -183,8 +185,10 @@ def create_app(settings: Settings, *, database: Database, health: Health) -> Fas
             "exact_aggregate_up_to": settings.tasks.aggregate_exact_up_to,
             "exact_count_up_to": settings.tasks.exact_count_up_to,
             "estimates": KeptEstimates(),
+            "standings_together": standings_together(database),
             "tasks_together": tasks_together(database),
             "totals": KeptTotals(),
+            "pages": KeptPages(settings.tasks.kept_pages_mib * MIB),
             "ranked_up_to": settings.tasks.search_ranked_up_to,
             "min_cursor_wait_seconds": settings.tasks.min_cursor_wait_ms / 1000,
         },

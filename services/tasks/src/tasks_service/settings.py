@@ -19,7 +19,8 @@ from tasks_service.projects.rules import ProjectLimits
 from tasks_service.searching.rules import MOST_RANKED
 
 PREFIX = "TASKS_"
-MAX_IMPORT_BYTES = 1024 * 1024 * 1024
+MIB = 1024 * 1024
+MAX_IMPORT_BYTES = 1024 * MIB
 """The largest file that any installation takes in."""
 
 
@@ -39,6 +40,15 @@ class TasksSettings(SettingsGroup):
         ge=1,
         le=1_000_000,
         description="How many tasks are counted one by one for the total of a list; of more it is an estimate.",
+    )
+    kept_pages_mib: int = Field(
+        default=32,
+        ge=0,
+        le=4096,
+        description=(
+            "How much memory of each process that answers requests pages of lists may take, which are told again while "
+            "nothing has changed, in MiB; 0 keeps none."
+        ),
     )
     search_ranked_up_to: int = Field(
         default=MOST_RANKED,
@@ -111,7 +121,7 @@ class TasksSettings(SettingsGroup):
         default=7, ge=1, le=90, description="How long a job is kept after its end, in days, with its results."
     )
     import_max_bytes: int = Field(
-        default=100 * 1024 * 1024,
+        default=100 * MIB,
         ge=1024,
         le=MAX_IMPORT_BYTES,
         description="The largest file that an import takes, in bytes; the gateway has a limit of its own.",

@@ -7,8 +7,9 @@ from collections import Counter
 import pytest
 from chassis.ids import uuid7
 from sqlalchemy import text
+from testkit.by_hand import by_hand
 
-SHUT = "UPDATE tasks.project SET archived_at = now() WHERE id = :id"
+SHUT = by_hand("UPDATE tasks.project SET archived_at = now() WHERE id = :id")
 HOLD = "SELECT 1 FROM tasks.project WHERE id = :id FOR UPDATE"
 WHOLE = {
     "children elsewhere than their parents, or left when those went": """
@@ -183,7 +184,7 @@ async def test_b14_a_task_that_moves_away_meanwhile_is_not_taken_by_a_share_alon
     hidden, there = await project("S", visibility="private"), await project("T")
     task = await roster.task()
     await roster.ok("owner", "PUT", f"/tasks/{task['id']}/shares/{roster.id('member')}", {"role": "editor"})
-    away = "UPDATE tasks.task SET project_id = :p, number = 1, version = version + 1 WHERE id = :id"
+    away = by_hand("UPDATE tasks.task SET project_id = :p, number = 1, version = version + 1 WHERE id = :id")
     async with database.writer.begin() as connection:
         await connection.execute(text(HOLD), {"id": there["id"]})
         path = f"/tasks/{task['id']}/move"
@@ -257,7 +258,7 @@ async def test_b14_trees_stay_whole_while_all_is_done_to_them_at_once(roster, pr
     ("change", "refused"),
     [
         (SHUT, (409, ["PROJECT_ARCHIVED"])),
-        ("UPDATE tasks.project SET deleted_at = now() WHERE id = :id", (422, ["PROJECT_NOT_FOUND"])),
+        (by_hand("UPDATE tasks.project SET deleted_at = now() WHERE id = :id"), (422, ["PROJECT_NOT_FOUND"])),
     ],
 )
 async def test_b14_nothing_moves_or_is_copied_to_a_project_that_is_being_closed(roster, project, late, change, refused):

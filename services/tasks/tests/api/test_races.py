@@ -6,6 +6,7 @@ import random
 
 import pytest
 from sqlalchemy import text
+from testkit.by_hand import by_hand
 
 
 @pytest.fixture
@@ -153,11 +154,11 @@ async def test_what_concerns_many_tasks_locks_them_from_the_leaves_up(roster, fa
 
 SHUT = (
     (
-        "UPDATE tasks.project SET archived_at = now() WHERE id = :id",
+        by_hand("UPDATE tasks.project SET archived_at = now() WHERE id = :id"),
         "UPDATE tasks.project SET archived_at = NULL WHERE id = :id",
     ),
     (
-        "UPDATE tasks.project SET deleted_at = now() WHERE id = :id",
+        by_hand("UPDATE tasks.project SET deleted_at = now() WHERE id = :id"),
         "UPDATE tasks.project SET deleted_at = NULL WHERE id = :id",
     ),
 )

@@ -211,6 +211,7 @@ Parameters = tuple[tuple[str, tuple[str, ...]], ...]
 class Plain(NamedTuple):
     """What plain parameters ask for, and what that comes to for whoever asks, if it is the same for all."""
 
+    given: Parameters
     asked: Asked
     paging: Paging
     settled: Settled | None
@@ -232,7 +233,7 @@ def _plain(parameters: Parameters) -> Plain | None:
     sort = [part for text in given.get("sort", ()) for part in text.split(",")]
     asked = narrowed(Asked(() if flat is None else (flat,), sort_of(sort)), None)
     paging = Paging(page, per_page, None)
-    return Plain(asked, paging, settle(asked, paging))
+    return Plain(parameters, asked, paging, settle(asked, paging))
 
 
 _kept_plain = lru_cache(maxsize=KEPT_PLAIN)(_plain)

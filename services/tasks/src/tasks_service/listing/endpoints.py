@@ -1,5 +1,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from chassis.db.direct import reading_directly
 from chassis.errors import CursorMismatch, InvalidCursor
@@ -8,6 +9,7 @@ from chassis.identity import Principal
 from chassis.paging import Paging
 from chassis.timezones import UnknownTimezone
 from chassis.web.app import APIRouter
+from chassis.web.constructing import WrittenJson
 from chassis.web.database import bound_of
 from chassis.web.envelope import PageEnvelope
 from chassis.web.identity import CurrentPrincipal
@@ -30,12 +32,15 @@ from tasks_service.changes.errors import NotYetConsistent
 from tasks_service.includes.access import Including
 from tasks_service.includes.schemas import only
 from tasks_service.includes.service import REGISTRY, shown
+from tasks_service.kept_pages.access import standing_of
+from tasks_service.kept_pages.service import Shown, for_whom, page_of
 from tasks_service.listing import service
 from tasks_service.listing.access import (
     PLAIN,
     Archived,
     AskedList,
     ChosenFilter,
+    Plain,
     asked_by,
     asked_plainly,
     chosen,
@@ -109,10 +114,23 @@ async def list_plainly(request: Request, caller: Principal, given: Mapping[str, 
     plain = asked_plainly(given)
     if plain is None:
         return None
-    asked, paging, settled = plain
+    page = await _shown_plainly(request, caller, plain)
+    return tagged(request, paged_reply(request, WrittenJson(page.tasks), plain.paging, page.meta))
+
+
+async def _shown_plainly(request: Request, caller: Principal, plain: Plain) -> Shown:
+    """Return a page as it was shown, while nothing has changed, where that can be told."""
+    find = partial(_found_plainly, request, caller, plain)
+    if plain.settled is None or not plain.settled.is_of_tasks:
+        return await find()
+    look = partial(standing_of, request, caller)
+    return await page_of(request.app.state.pages, for_whom(caller, plain.given), look=look, find=find)
+
+
+async def _found_plainly(request: Request, caller: Principal, plain: Plain) -> Shown:
     async with reading_directly(request.app.state.database, bound_of(request)) as reader:
-        page = await _found(request, reader, caller, asked, paging, settled)
-    return tagged(request, paged_reply(request, written_tasks(page.rows), paging, page.meta))
+        page = await _found(request, reader, caller, plain.asked, plain.paging, plain.settled)
+    return Shown(written_tasks(page.rows), page.meta, page.log_at)
 
 
 SHORTCUT = ListShortcut(list_tasks, list_plainly, PLAIN, other_forms=frozenset({b"x-min-cursor", b"x-timezone"}))

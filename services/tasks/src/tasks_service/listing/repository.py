@@ -150,7 +150,7 @@ class PageFound(NamedTuple):
     total: Total | None
     zone: str | None
     log_at: UUID | None = None
-    """Where the logs stood of all that the caller sees, if tasks had to be counted."""
+    """Where the logs stood of all that the caller sees, if that was asked for."""
 
 
 async def find_page(
@@ -168,7 +168,8 @@ async def find_page(
 ) -> PageFound:
     """Return a page by its number of what is not found by whom or what it names, the total, and the caller's zone.
 
-    Where what is counted is kept (`keeps`), nothing is while the logs stand where they stood then (`counted_at`).
+    Where it is kept (`keeps`) it is told where the logs stand, and nothing is counted while they stand where they stood
+    when that was done (`counted_at`).
 
     It is one statement: a way to the database costs more than what is asked beside a page.
     """
@@ -211,10 +212,7 @@ def _listed(sight: Sight, reach: Reach, found: Shaped, part: Part, step: int) ->
 
 @lru_cache(maxsize=64)
 def _paged(sight: Sight, reach: Reach, found: Shaped, sort: Sort, step: int, *, keeps: bool) -> Select[Any]:
-    """Return a page with what is said of it in each of its rows, of which there is always one.
-
-    What is counted is kept, or not.
-    """
+    """Return a page with what is said of it in each of its rows, of which there is always one."""
     place, part = places(sight, reach), Part(sort)
     shared = shared_of(place, _keys(sort)).where(*live(found.condition)).cte("shared").prefix_with("MATERIALIZED")
     ways = [*_of_projects(place, found, part, step), _first(select(*shared.c), part, step)]
@@ -230,22 +228,20 @@ def _paged(sight: Sight, reach: Reach, found: Shaped, sort: Sort, step: int, *, 
 def _about(place: CTE, shared: CTE, top: CTE, found: Shaped, kept_for: Sight | None) -> Subquery:
     """Return what is said of a page: it tells how many tasks there are, unless it is full, or beyond the end.
 
-    Only then, and where that is little enough, they are counted. Where what was counted is kept, for callers of a
-    sight, it is looked at first where their logs stand.
+    Only then, and where that is little enough, they are counted. Where it is kept, for callers of a sight, it tells
+    where their logs stand, and nothing that was counted when they stood there is counted.
     """
     there = select(func.count()).select_from(top).scalar_subquery()
     is_open = or_(there == LIMIT, and_(there == 0, OFFSET > 0))
     countable = select(is_countable(place, shared).label("is_countable")).cte("countable").prefix_with("MATERIALIZED")
-    is_counted = select(*countable.c).scalar_subquery()
     number: ColumnElement[Any] = counted_exactly(place, shared, found)
     log_at: ColumnElement[Any] = null()
     if kept_for is not None:
         log = state_of_log(kept_for).cte("log").prefix_with("MATERIALIZED")
         log_at = select(*log.c).scalar_subquery()
         number = case((log_at == COUNTED_AT, null()), else_=number)
-    total = case((~is_open, OFFSET + there), (is_counted, number)).label("total")
-    looked_at = case((and_(is_open, is_counted), log_at)).label("log_at")
-    return select(total, looked_at, ZONE_OF_CALLER.label("zone")).subquery("about")
+    total = case((~is_open, OFFSET + there), (select(*countable.c).scalar_subquery(), number)).label("total")
+    return select(total, log_at.label("log_at"), ZONE_OF_CALLER.label("zone")).subquery("about")
 
 
 def _tasks_of(top: FromClause, sort: Sort) -> CTE:

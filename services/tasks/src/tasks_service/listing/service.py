@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from chassis.clock import utcnow
@@ -48,7 +49,8 @@ OF_TASKS = frozenset(
         *("created_at", "created_by", "updated_at", "completed_at", "completed_by"),
     }
 )
-"""What a filter may ask for whose total is kept: columns of tasks and projects, of which each change is in the log."""
+"""What a filter may ask for whose pages and totals are kept: columns of tasks and projects, all changes of which are in
+the log."""
 MOST_SETTLED_PARAMETERS = 8
 """How many parameters of SQL a filter may come to that is settled: the conditions of more take too much to be kept."""
 AT_THE_BEGINNING = 3
@@ -57,9 +59,10 @@ AT_THE_BEGINNING = 3
 
 @dataclass(frozen=True, slots=True)
 class SearchedPage(Page[RowMapping]):
-    """Part of a list, with the search that it is of, if it is of one."""
+    """Part of a list, with the search that it is of, if it is of one, and where the logs stood, if that is known."""
 
     begun: Begun | None = field(default=None)
+    log_at: UUID | None = field(default=None)
 
 
 async def resolve(
@@ -158,7 +161,7 @@ ANYBODY: Any = _Anybody()
 class Settled(NamedTuple):
     """What a list is of, and how it is read, which is the same whoever asks.
 
-    Its total `is_of_tasks` where it depends on nothing but tasks and who sees them.
+    It `is_of_tasks` where it depends on nothing but tasks and who sees them, of which each change is in the log.
     """
 
     query: TaskQuery
@@ -256,7 +259,7 @@ async def list_tasks(
     meta = {**page_meta(paging, number), "total_is_estimate": total.is_estimate, **query.told}
     if query.tells_zone_later:
         meta["timezone"] = zone_or_utc(found.zone).key
-    return SearchedPage(found.rows[: paging.per_page], meta, plan.begun)
+    return SearchedPage(found.rows[: paging.per_page], meta, plan.begun, found.log_at)
 
 
 async def _plain_page(

@@ -1,0 +1,1 @@
+"""Pages of lists, which are told again while nothing has changed of what their caller sees."""
