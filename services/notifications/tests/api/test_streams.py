@@ -105,6 +105,27 @@ async def test_j2_last_event_id_wins_over_the_cursor(service, listen, world, tea
         assert (await again.events(3))[1:] == frames[3:]
 
 
+async def test_j4_of_what_was_deleted_for_good_only_that_is_replayed(service, listen, world, team, feed, signer):
+    ann, _ = team
+    start = signer.position({world.id: world.seq})
+    created = world.task("secret")
+    task = created.data["resource"]
+    updated, purged = [
+        world.event(f"task.{verb}.v1", entity_type="task", resource={**task, "title": title}, task_id=task["id"])
+        for verb, title in (("updated", "secret, too"), ("purged", "last"))
+    ]
+    await feed.keep(created, updated, purged)
+    for asked in ({"cursor": start}, {"headers": {"Last-Event-ID": start}}):
+        async with listen(service, ann, **asked) as stream:
+            ready, frame = await stream.events(2)
+            assert ready["type"] == "ready"
+            assert (frame["type"], frame["data"]["title"], frame["removed"]) == (
+                "task.purged",
+                "last",
+                {"reason": "purged"},
+            )
+
+
 async def test_j2_scopes_and_a_filter(service, listen, world, team, feed):
     ann, _ = team
     project = uuid7()

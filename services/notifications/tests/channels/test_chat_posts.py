@@ -215,6 +215,20 @@ async def test_who_lost_sight_meanwhile_tells_nothing(feed, world, follow, place
     assert channel.messages == []
 
 
+async def test_what_is_deleted_for_good_meanwhile_is_not_told(
+    feed, world, follow, place, connect, rows, telling, channel
+):
+    await connect("workspace", world.id)
+    task = world.task(**of(place["opened"]))
+    await feed.keep(task)
+    await follow(world)
+    gone = {"resource": task.data["resource"], "entity_type": "task", "task_id": task.data["task_id"]}
+    await feed.keep(world.event("task.purged.v1", **of(place["opened"], **gone)))
+    async with telling():
+        assert await settled(rows, 1) == {("skipped", "not_visible"): 1}
+    assert channel.messages == []
+
+
 async def test_who_has_left_a_workspace_meanwhile_tells_nothing_of_it(
     feed, world, follow, place, connect, rows, me, telling, channel
 ):

@@ -183,6 +183,27 @@ async def test_k11_cursors_that_are_too_old_forged_or_turned_around(owner, webho
     assert (disabled.status_code, codes(disabled)) == (409, [("WEBHOOK_DISABLED", None)])
 
 
+async def test_k11_a_replay_sends_of_what_was_deleted_for_good_no_more_than_that(
+    owner, webhook, receiver, world, keep, send, signer, place
+):
+    start = signer.position({world.id: world.seq})
+    about = {"project_id": str(place.project)}
+    gone = world.task("secret", **about)
+    resource = {"id": str(place.project), "name": "secret", "visibility": "workspace"}
+    await keep(gone, world.event("project.purged.v1", entity_type="project", resource=resource, **about))
+    await send()
+    receiver.requests.clear()
+    answer = await owner.post(f"/{webhook['id']}/replay", from_cursor=start)
+    assert answer.json()["data"]["count"] == 1
+    assert await send() == 1
+    [sent] = receiver.requests
+    assert (sent.event["type"], sent.event["removed"], sent.event["data"]) == (
+        "project.purged",
+        {"reason": "purged"},
+        None,
+    )
+
+
 async def test_k11_a_long_replay_goes_on_where_it_stopped(owner, webhook, world, keep, signer, rows, place):
     start = world.seq
     await rows(

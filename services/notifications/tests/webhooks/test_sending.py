@@ -306,6 +306,53 @@ async def test_k8_words_that_were_deleted_are_not_sent_and_neither_is_what_its_o
     assert (await admin.delivery(webhook, latest))["request"] is None
 
 
+def of_task(world, task, kind, *, title="secret", was=None, **where):
+    """Return an event of a task, or of a comment on it."""
+    noun = kind.partition(".")[0]
+    own = {"title": title, "priority": where.pop("priority", "none")} if noun == "task" else {"body": "secret"}
+    resource = {"id": task if noun == "task" else str(uuid7()), "task_id": task, **own}
+    changes = [{"field": "priority", "old": was, "new": own["priority"]}] if was else []
+    return world.event(f"{kind}.v1", entity_type=noun, resource=resource, task_id=task, changes=changes, **where)
+
+
+async def test_k8_of_what_was_deleted_for_good_only_that_is_sent(owner, receiver, scope, world, keep, send, rows):
+    webhook = await owner.create(receiver, scope=scope)
+    task = str(uuid7())
+    receiver.says(500)
+    await keep(of_task(world, task, "task.created"), of_task(world, task, "comment.created"))
+    assert await send() == 2
+    receiver.says(204)
+    receiver.requests.clear()
+    await keep(of_task(world, task, "task.purged", title="last"))
+    assert await send(utcnow() + timedelta(minutes=1)) == 3
+    [sent] = receiver.requests
+    assert (sent.event["type"], sent.event["removed"], sent.event["data"]["title"]) == (
+        "task.purged",
+        {"reason": "purged"},
+        "last",
+    )
+    purged, *former = await owner.deliveries(webhook)
+    assert purged["state"] == "delivered"
+    assert [(one["state"], one["reason"]) for one in former] == [("cancelled", "purged")] * 2
+    assert [(await owner.delivery(webhook, one))["request"] for one in former] == [None, None]
+
+
+async def test_k8_what_was_deleted_for_good_is_sent_as_gone_through_a_filter(owner, receiver, scope, world, keep, send):
+    """Having left that, it has a deletion that is not sent."""
+    await owner.create(receiver, scope=scope, filter="priority = high")
+    task = str(uuid7())
+    await keep(
+        of_task(world, task, "task.created", priority="high"),
+        of_task(world, task, "task.updated", priority="low", was="high"),
+        of_task(world, task, "task.purged", priority="low"),
+    )
+    assert await send() == 2
+    assert sorted(one.event["type"] for one in receiver.requests) == ["task.created", "task.updated"]
+    for sent in receiver.requests:
+        gone = (sent.event["removed"], sent.event["data"], sent.event["changes"])
+        assert gone == ({"reason": "purged"}, None, [])
+
+
 async def test_k10_at_most_four_at_once_and_one_that_hangs_slows_nobody(
     owner, receiver, receiving, scope, world, keep, sender_of
 ):

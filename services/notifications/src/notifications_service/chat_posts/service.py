@@ -21,7 +21,7 @@ from notifications_service.deliveries.service import plan
 from notifications_service.following.rules import came_after
 from notifications_service.people.service import find_people
 from notifications_service.realtime.protocol import stored_frame
-from notifications_service.sight.service import Sight, sight_of, silenced
+from notifications_service.sight.service import Sight, forgotten, sight_of, silenced
 
 OLDEST = timedelta(days=7)
 """Events that are followed later than so are told nobody."""
@@ -116,9 +116,11 @@ async def _look_up(session: AsyncSession, deliveries: Sequence[Mapping[Any, Any]
     events: dict[EventKey, Mapping[Any, Any]] = {}
     sights = {}
     for stream_id, rows in by_stream.items():
-        for one in await silenced(reader, rows, stream_id):
-            events[stream_id, one["seq"]] = one
-        sights[stream_id] = await sight_of(reader, [stored_frame(one) for one in rows], users)
+        stored = await forgotten(reader, [stored_frame(row) for row in rows], stream_id)
+        gone = {one.seq for one in stored if one.is_forgotten}
+        told = [one for one in await silenced(reader, rows, stream_id) if one["seq"] not in gone]
+        events |= {(stream_id, one["seq"]): one for one in told}
+        sights[stream_id] = await sight_of(reader, stored, users)
     frames = [row["frame"] for row in events.values()]
     actors = {UUID(one["actor"]["id"]) for one in frames if one["actor"] and one["actor"].get("id")}
     people = await find_people(session, user_ids=actors) if actors else {}

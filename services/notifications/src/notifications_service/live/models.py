@@ -26,6 +26,12 @@ class StreamEvent(Base):
             text("(frame ->> 'subject')"),
             postgresql_where=text("type = 'comment.deleted.v1'"),
         ),
+        Index(
+            "ix_stream_event_purged",
+            "workspace_id",
+            text("(frame ->> 'subject')"),
+            postgresql_where=text("type IN ('task.purged.v1', 'project.purged.v1')"),
+        ),
     )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)

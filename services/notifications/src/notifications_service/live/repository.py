@@ -50,6 +50,7 @@ CHANNEL = "notifications_stream"
 LOOKED_AT_ONCE = 1000
 # Written out, as in their index: a plan for any parameters could not use that.
 IS_COMMENT_DELETED = event.c.type == literal_column("'comment.deleted.v1'")
+IS_PURGED = event.c.type.in_([literal_column("'task.purged.v1'"), literal_column("'project.purged.v1'")])
 SUBJECT = literal_column("frame ->> 'subject'", Text)
 
 OF_STREAMS = given_uuids("of_streams")
@@ -261,6 +262,16 @@ async def comments_deleted(
         .select_from(event)
     )
     return set((await reader.execute(query)).scalars())
+
+
+async def purged_among(reader: AsyncConnection, ids: Collection[UUID], *, workspace_id: UUID) -> set[UUID]:
+    """Return those of some tasks and projects that were deleted for good, as far as a workspace's stream tells.
+
+    Whether it can be read so far does not matter, nor in which order things came.
+    """
+    is_asked = any_(literal([str(one) for one in ids], ARRAY(Text))) == SUBJECT
+    query = select(SUBJECT).select_from(event).where(event.c.workspace_id == workspace_id, IS_PURGED, is_asked)
+    return {UUID(one) for one in (await reader.execute(query)).scalars()}
 
 
 async def remove_stream(session: AsyncSession, stream_id: UUID) -> None:

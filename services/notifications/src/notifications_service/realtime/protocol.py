@@ -27,6 +27,7 @@ NAMING = frozenset({"assignee", "watcher"})
 ENDING = frozenset({"member", "project_member", "task_share"})
 """Kinds by which people come and go."""
 PURGED = ".purged.v1"
+FOR_GOOD = "purged"
 GONE: Mapping[str, Any] = {"changes": [], "data": None}
 WORDS = "body"
 """Of comments."""
@@ -85,6 +86,13 @@ class StoredFrame:
     """The task that it hangs on; of an event of a task itself that is what it tells."""
     is_looked_up: bool = False
     """Whether the task was asked for: else `known` says nothing."""
+    is_forgotten: bool = False
+    """Whether what it is about was deleted for good since: then it tells no more than that."""
+
+    @property
+    def is_purge(self) -> bool:
+        """Whether it tells itself that something is deleted for good."""
+        return self.type.endswith(PURGED)
 
     @property
     def kind(self) -> str:
@@ -111,6 +119,13 @@ class StoredFrame:
         if self.kind in NAMING:
             found.add(str(told.get("user_id")))
         return frozenset(found) | (self.known.watchers if self.known else frozenset())
+
+    @property
+    def released(self) -> frozenset[str]:
+        """Those whose task it was until this, as assignees or by what it names."""
+        former, now = ((one or {}).get("assignees") or () for one in (self.before, self.task))
+        ended = {str(self.ended_for)} if self.kind in NAMING and self.ended_for else set()
+        return frozenset(former).difference(now) | ended
 
     @cached_property
     def task(self) -> Mapping[str, Any] | None:
@@ -161,15 +176,32 @@ class StoredFrame:
     @property
     def _narrows(self) -> bool:
         changed = {one["field"] for one in self.told.get("changes", ())}
-        return "visibility" in changed or self.type.endswith(PURGED)
+        return "visibility" in changed or self.is_purge
 
     @property
     def _is_elsewhere(self) -> bool:
-        return self.kind == TASK and (self.loss is not None or self.type.endswith(PURGED))
+        return self.kind == TASK and (self.loss is not None or self.is_purge)
+
+    def has_left(self, project_id: UUID | None) -> bool:
+        """Tell whether by it something has left a project."""
+        is_former = self.loss is not None and self.loss.place.project_id == project_id
+        return is_former and all(one.project_id != project_id for one in self.places)
 
     def hidden(self) -> "StoredFrame":
         """Return it as one that nobody is shown: it counts all the same."""
         return replace(self, audience=frozenset())
+
+    def emptied(self) -> "StoredFrame":
+        """Return it as one that tells that what it is about is gone for good, and nothing of what that was."""
+        return replace(self, opening=orjson.dumps({**self.told, **GONE, "removed": {"reason": FOR_GOOD}})[:-1])
+
+    def again(self) -> "StoredFrame":
+        """Return it as it is told later than it was: of a project that is gone for good, as no more than that."""
+        return self.emptied() if self.is_purge and self.kind == PROJECT_KIND else self
+
+    def forgotten(self) -> "StoredFrame":
+        """Return it as one of something that was deleted for good since."""
+        return replace(self.emptied(), is_forgotten=True)
 
 
 class Frame(NamedTuple):

@@ -17,7 +17,7 @@ from notifications_service.realtime.knowledge import TaskMemory
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
 from notifications_service.realtime.schemas import LocationIn, MembershipsIn
 from notifications_service.realtime.subscriptions import Scope, Subscription
-from notifications_service.sight.service import Spot, seen_now, silenced, spots_seen
+from notifications_service.sight.service import Spot, forgotten, seen_now, silenced, spots_seen
 
 log = structlog.get_logger()
 
@@ -122,8 +122,9 @@ async def _heads(database: Database, streams: Iterable[UUID]) -> dict[UUID, int]
 async def missed(
     database: Database, *, user_id: UUID, after: Mapping[UUID, int], until: Mapping[UUID, int], is_asked: bool
 ) -> AsyncIterator[StoredFrame]:
-    """Yield what lies between two positions, in order within each workspace; what the user doesn't see now is hidden.
+    """Yield what lies between two positions, in order within each workspace.
 
+    What the user doesn't see now is hidden, and of what was deleted for good no more is told than that.
     `is_asked` says whether the tasks have to be known that events are about. Raises CursorExpired.
     """
     for workspace, end in until.items():
@@ -132,7 +133,8 @@ async def missed(
             async with database.reader.connect() as reader:
                 rows = await repository.events_between(reader, workspace, after=last, until=end, limit=REPLAY_AT_ONCE)
                 told = await silenced(reader, rows, workspace)
-                frames = await seen_now(reader, await _framed(reader, told, is_asked=is_asked), user_id)
+                there = await forgotten(reader, await _framed(reader, told, is_asked=is_asked), workspace)
+                frames = await seen_now(reader, there, user_id)
             if not frames:
                 raise CursorExpired
             for frame in frames:

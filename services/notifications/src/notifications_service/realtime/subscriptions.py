@@ -87,21 +87,29 @@ class Subscriptions:
     def part_of(self, frame: StoredFrame, *, is_lost: bool = False) -> bytes | None:
         """Return what a frame has for this reader besides what all have: which subscriptions it fits. None: nothing.
 
-        What `is_lost` to the reader has left every filter that it was in.
+        What `is_lost` to the reader has left every filter that it was in. Of what was deleted for good since it is told
+        only what it was taken out of: the rest is told by the deletion.
         """
+        is_silent = frame.is_forgotten and not is_lost
         if self.is_everything:
-            return b""
+            return None if is_silent else b""
         fitting: list[Subscription] = []
         left: list[Subscription] = []
         for one in self._candidates(frame):
             fits = True if one.judge is None else frame.judged(one.judge)
             if fits is not None:
                 (left if one.judge is not None and (is_lost or not fits) else fitting).append(one)
+        if is_silent:
+            fitting = [one for one in fitting if self._ends(frame, one.scope)]
         if not (fitting or left):
             return None
         return _said("subscriptions", fitting or left) + (
             (_said("left_subscriptions", left) if fitting else LEAVES) if left else b""
         )
+
+    def _ends(self, frame: StoredFrame, scope: Scope) -> bool:
+        """Tell whether by a frame something has left a scope that it was in."""
+        return self._user in frame.released if scope == ME else scope.kind == "project" and frame.has_left(scope.id)
 
     def _candidates(self, frame: StoredFrame) -> Iterator[Subscription]:
         yield from self._everything

@@ -1,11 +1,13 @@
 """What of an event is for somebody: all of it, or that something is gone, or nothing. Without any I/O."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
+from uuid import UUID
 
 from chassis.identity import Principal
 
-from notifications_service.realtime.protocol import Place, StoredFrame
+from notifications_service.realtime.protocol import TASK, Place, StoredFrame
 
 PERSONAL_SCOPES = {"notification": "notifications:read", "webhook": "webhooks:manage"}
 """Of an API token that hears of what its user alone is told, by what that begins with; of the rest it hears nothing."""
@@ -33,6 +35,18 @@ def comments_told(rows: Any) -> dict[str, int]:
 def is_of_comment(row: Mapping[Any, Any]) -> bool:
     """Tell whether the row of an event is about a comment."""
     return bool(row["type"].startswith(COMMENT))
+
+
+def ids_in(frame: StoredFrame) -> set[UUID]:
+    """Return the tasks and projects that a frame is of, as far as its workspace's stream tells of these."""
+    return set() if frame.is_personal else {one for place in frame.places for one in place if one is not None}
+
+
+def without_gone(frame: StoredFrame, gone: AbstractSet[UUID]) -> StoredFrame:
+    """Take everything out of a frame of what was deleted for good; the deletion of a task is told with its project."""
+    if not frame.is_purge:
+        return frame if gone.isdisjoint(ids_in(frame)) else frame.forgotten()
+    return frame.emptied() if frame.kind == TASK and frame.places[0].project_id in gone else frame
 
 
 def _reaches_stream_of(frame: StoredFrame, caller: Principal) -> bool:

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifications_service.live.repository import comments_deleted
+from notifications_service.live.repository import comments_deleted, purged_among
 from notifications_service.realtime.protocol import Place, StoredFrame, without_words
 from notifications_service.sight import repository
 from notifications_service.sight.repository import Pair
-from notifications_service.sight.rules import comments_told, is_of_comment
+from notifications_service.sight.rules import comments_told, ids_in, is_of_comment, without_gone
 
 NOTHING = False, 0
 
@@ -50,6 +50,10 @@ class Sight:
         if frame.is_personal and not self.is_member(user_id, frame.workspace_id):
             return False
         return all(self._shows_place(place, user_id) for place in frame.places)
+
+    def shows_by_role(self, frame: StoredFrame, user_id: UUID) -> bool:
+        """Tell whether a user sees now the projects that a frame is about, whatever is shared with them."""
+        return all(one.project_id is None or self._of_project(one, user_id)[0] for one in frame.places)
 
     def stands(self, frame: StoredFrame, user_id: UUID) -> bool:
         """Tell whether nothing that is known has changed what a user sees since a frame: its audience is right then.
@@ -91,10 +95,17 @@ async def sight_of(reader: AsyncConnection, frames: Collection[StoredFrame], use
 async def seen_now(reader: AsyncConnection, frames: Collection[StoredFrame], user_id: UUID) -> Sequence[StoredFrame]:
     """Hide what a user was told once and does not see any more: of projects that it is out of, of tasks unshared.
 
-    Of what it alone was told, so is what is about workspaces that it is out of.
+    Of what it alone was told, so is what is about workspaces that it is out of. That something is gone for good is
+    told whoever was told it, and what that was only of a task whose project is seen.
     """
     sight = await sight_of(reader, frames, [user_id])
-    return [one if one.ended_for == user_id or sight.shows(one, user_id) else one.hidden() for one in frames]
+    return [_as_seen(one, sight, user_id) for one in frames]
+
+
+def _as_seen(frame: StoredFrame, sight: Sight, user_id: UUID) -> StoredFrame:
+    if frame.is_purge:
+        return frame.again() if sight.shows_by_role(frame, user_id) else frame.emptied()
+    return frame if frame.ended_for == user_id or sight.shows(frame, user_id) else frame.hidden()
 
 
 async def spots_seen(reader: AsyncConnection, asked: Collection[Spot], *, user_id: UUID) -> set[Spot]:
@@ -119,3 +130,13 @@ async def silenced(
         {**row, "frame": without_words(row["frame"])} if is_of_comment(row) and row["frame"]["subject"] in gone else row
         for row in rows
     ]
+
+
+async def forgotten(reader: AsyncConnection, frames: Sequence[StoredFrame], stream_id: UUID) -> Sequence[StoredFrame]:
+    """Take everything out of the frames of what has been deleted for good since, with its task or project.
+
+    It is asked after the frames were read, and of all that has come: what is deleted meanwhile is not told either.
+    """
+    asked = {one for frame in frames for one in ids_in(frame)}
+    gone = await purged_among(reader, asked, workspace_id=stream_id) if asked else set()
+    return [without_gone(one, gone) for one in frames] if gone else frames

@@ -26,7 +26,8 @@ class DeliveryOut(BaseModel):
         description=(
             "Why the last attempt failed: `status`, `redirect`, `gone`, `timeout`, `dns`, `connect`, `tls`, `protocol` "
             "or `blocked` (the URL leads where requests may not go), or that we failed: `sealed` (the key of its "
-            "secret is missing), `broken`; or why there is none: `access_lost`, `expired`."
+            "secret is missing), `broken`; or why there is none: `access_lost`, `expired`, "
+            "`purged` (what it is about was deleted for good)."
         )
     )
     next_attempt_at: datetime | None = Field(description="While it is pending.")

@@ -21,7 +21,7 @@ from notifications_service.live import repository as streams
 from notifications_service.realtime.knowledge import tasks_known
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
 from notifications_service.sight.rules import part_of
-from notifications_service.sight.service import Sight, sight_of
+from notifications_service.sight.service import Sight, forgotten, sight_of
 from notifications_service.webhook_deliveries import repository
 from notifications_service.webhook_deliveries.errors import CursorExpired, DeliveryMissing, NothingBetween
 from notifications_service.webhook_deliveries.rules import (
@@ -211,6 +211,8 @@ async def _planned(
     reader = await session.connection()
     is_asked = any(one["filter"] is not None for one in candidates)
     frames = await _frames(reader, rows, is_asked=is_asked)
+    if kind == "replay":
+        frames = await forgotten(reader, frames, rows[0]["workspace_id"])
     sight = await sight_of(reader, frames, {one["owner_id"] for one in candidates})
     planned = []
     for webhook in candidates:
@@ -234,7 +236,7 @@ def visible_part(webhook: Row, frame: StoredFrame, sight: Sight, *, kind: Kind) 
     """Return what a webhook is sent of an event: all of it, that something is gone, or nothing.
 
     That is what was told to its owner, who sees it now, within its scope. What comes by itself may be before what its
-    owner sees it by; what is asked for again is not.
+    owner sees it by; what is asked for again is not. What was deleted for good since is told by its deletion alone.
     """
     if frame.is_personal and webhook["scope_type"] != "user":
         return None
@@ -242,15 +244,18 @@ def visible_part(webhook: Row, frame: StoredFrame, sight: Sight, *, kind: Kind) 
     if frame.removed_user == owner or part is None:
         # The last that somebody hears of a workspace is to be out of it.
         return part
-    if sight.is_out(owner, frame.workspace_id):
+    # Who has a filter may not be told of the deletion: by then it may have left that.
+    is_told_later = part is frame.opening and frame.is_forgotten and webhook["filter"] is None
+    if is_told_later or sight.is_out(owner, frame.workspace_id):
         return None
     if part is not frame.opening or frame.ended_for == owner:
         return part
-    is_seen = sight.shows(frame, owner) or (kind == "event" and sight.stands(frame, owner))
-    return part if is_seen else None
+    if kind == "replay":
+        return frame.again().opening if sight.shows(frame, owner) else None
+    return part if sight.shows(frame, owner) or (kind == "event" and sight.stands(frame, owner)) else None
 
 
-async def _frames(reader: AsyncConnection, rows: Sequence[Row], *, is_asked: bool) -> list[StoredFrame]:
+async def _frames(reader: AsyncConnection, rows: Sequence[Row], *, is_asked: bool) -> Sequence[StoredFrame]:
     """Return the frames of events, with the tasks that they hang on where filters ask for these."""
     tasks = {UUID(row["frame"]["task_id"]) for row in rows if row["frame"].get("task_id")} if is_asked else set()
     known = await tasks_known(reader, tasks) if tasks else {}

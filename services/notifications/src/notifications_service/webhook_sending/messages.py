@@ -16,8 +16,8 @@ from chassis.sealing import KeyRing
 from chassis.telemetry.tracing import new_traceparent
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifications_service.realtime.protocol import StoredFrame, stored_frame, with_cursor
-from notifications_service.sight.service import Sight, sight_of, silenced
+from notifications_service.realtime.protocol import ACCESS_LOST, FOR_GOOD, StoredFrame, stored_frame, with_cursor
+from notifications_service.sight.service import Sight, forgotten, sight_of, silenced
 from notifications_service.webhook_deliveries.repository import events_at
 from notifications_service.webhook_deliveries.rules import TEST_EVENT
 from notifications_service.webhook_deliveries.service import visible_part
@@ -53,8 +53,8 @@ async def _frames(reader: AsyncConnection, places: set[Place]) -> dict[Place, St
     found: dict[Place, StoredFrame] = {}
     for stream in {row["workspace_id"] for row in rows}:
         own = sorted((row for row in rows if row["workspace_id"] == stream), key=lambda row: int(row["seq"]))
-        for row in await silenced(reader, own, stream):
-            found[stream, row["seq"]] = stored_frame(row)
+        told = [stored_frame(row) for row in await silenced(reader, own, stream)]
+        found |= {(stream, frame.seq): frame for frame in await forgotten(reader, told, stream)}
     return found
 
 
@@ -66,7 +66,7 @@ def _message(delivery: Row, frames: Mapping[Place, StoredFrame], sight: Sight, s
         return Message(missing="expired")
     part = visible_part(webhook_of(delivery), frame, sight, kind=delivery["kind"])
     if part is None:
-        return Message(missing="access_lost")
+        return Message(missing=FOR_GOOD if frame.is_forgotten else ACCESS_LOST)
     cursor = signer.position({frame.stream_id: frame.seq})
     return Message(_body(with_cursor(frame, part, cursor).body, thin=delivery["webhook_payload"] == "thin"))
 
