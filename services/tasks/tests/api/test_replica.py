@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tasks_service.db import ROOT, ROW_SECURITY
 from tasks_service.main import create_app
 from tasks_service.settings import TasksSettings
-from tasks_service.tasks.repository import find_visible_at_once
+from tasks_service.tasks.repository import find_visible_together
 from testkit.contract import contract_client
 from testkit.databases import migrated_database
 from testkit.standby import replicated
@@ -130,6 +130,8 @@ async def titles(api, path, headers):
     return [one["title"] for one in answer.json()["data"]]
 
 
+WRITTEN = {"x-taskloom-has-written": "1"}
+"""What the gateway says of who has written a moment ago."""
 READS = {
     "read": ("/tasks/{id}", lambda data: data["title"]),
     "read_by_key": ("/tasks/{key}", lambda data: data["title"]),
@@ -215,16 +217,22 @@ async def test_r41_who_has_just_written_reads_that_over_a_replica_that_has_nothi
         await change_everything(api, task, headers)
         own, others = {}, {}
         for name, (path, shown) in READS.items():
-            for found, more in ((own, {"x-taskloom-has-written": "1"}), (others, {})):
+            for found, more in ((own, WRITTEN), (others, {})):
                 answer = await api.get(f"/api/v1{path.format(**task)}", headers={**headers, **more})
                 assert answer.status_code == 200, (name, answer.text)
                 found[name] = shown(answer.json()["data"])
         assert own["history"] > others["history"]
         assert own == {**CHANGED, "history": own["history"]}
         assert (others["read"], others["list"]) == ("zebra a", ["zebra a"])
+        # Those who read at the same moment go together, and each to where they are to read.
+        for path in (f"/tasks/{task['id']}", "/tasks?per_page=1&sort=created_at"):
+            asked = (api.get(f"/api/v1{path}", headers={**headers, **more}) for more in ({}, WRITTEN, {}, WRITTEN))
+            told = [answer.json()["data"] for answer in await asyncio.gather(*asked)]
+            titled = [(one[0] if isinstance(one, list) else one)["title"] for one in told]
+            assert titled == ["zebra a", "zebra b", "zebra a", "zebra b"], path
         assert database.replica.is_used
         # Bound to the caller there, too.
-        assert await titles(api, "/tasks", {**user(), "x-taskloom-has-written": "1"}) == []
+        assert await titles(api, "/tasks", {**user(), **WRITTEN}) == []
 
 
 async def test_r41_the_feed_never_goes_back_behind_a_position(serve, standby, user):
@@ -346,7 +354,7 @@ async def test_r36_the_replica_reads_a_task_in_one_round_trip(serve, standby, so
         for caller_id, title in ((reader_id, "a"), (stranger_id, None)) * 5:
             async with reading_directly(database, AS_IT_IS) as reader:
                 caller = Principal(caller_id, uuid7())
-                found = await find_visible_at_once(reader, caller=caller, task_id=UUID(task["id"]))
+                [found] = await find_visible_together(reader, [(caller.user_id, UUID(task["id"]))])
                 where = (await reader.execute(ON_REPLICA, {})).mappings().one()
             assert (found and found["title"], where["is_replica"]) == (title, True)
 

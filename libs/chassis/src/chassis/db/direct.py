@@ -192,9 +192,14 @@ def _told(kind: type[DBAPIError], error: Exception, driver: Any) -> DBAPIError:
 
 
 @asynccontextmanager
-async def reading_directly(database: Database, bound: Bound | AsItIs | None) -> AsyncIterator[DirectReader]:
-    """Give a connection that reads, bound for the block as chassis.db.row_security.reading binds it."""
-    token, reader = wanted_binding.set(bound), database.reader_of_request
+async def reading_directly(
+    database: Database, bound: Bound | AsItIs | None, engine: AsyncEngine | None = None
+) -> AsyncIterator[DirectReader]:
+    """Give a connection that reads, bound for the block as chassis.db.row_security.reading binds it.
+
+    It is of the `engine` that is the reader of the current request, if none is given.
+    """
+    token, reader = wanted_binding.set(bound), engine or database.reader_of_request
     try:
         lent = await _lent(database, reader)
     except reader.dialect.loaded_dbapi.Error as error:

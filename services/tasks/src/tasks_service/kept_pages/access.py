@@ -1,13 +1,11 @@
 """How endpoints come by where the logs stand."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
-from chassis.db.binding import AS_IT_IS
 from chassis.db.direct import reading_directly
 from chassis.db.engine import Database
+from chassis.db.reading_together import ReadTogether
 from chassis.identity import Principal
-from chassis.together import Together
 from chassis.web.database import bound_of
 from fastapi import Request
 
@@ -15,17 +13,12 @@ from tasks_service.kept_pages import repository
 from tasks_service.kept_pages.repository import Standing
 from tasks_service.visibility.repository import WHOLE, sight_of
 
-StandingsTogether = Together[UUID, Standing]
+StandingsTogether = ReadTogether[UUID, Standing]
 
 
 def standings_together(database: Database) -> StandingsTogether:
     """Return what tells callers who see all that they may where their logs stand, those of a moment in one go."""
-
-    async def look(callers: Sequence[UUID]) -> Sequence[Standing]:
-        async with reading_directly(database, AS_IT_IS) as reader:
-            return await repository.find_standings(reader, callers)
-
-    return Together(look)
+    return ReadTogether(database, repository.find_standings)
 
 
 async def standing_of(request: Request, caller: Principal) -> Standing:

@@ -1,16 +1,14 @@
 """How endpoints come by a task: loaded through what the caller sees, and authorised by the route's policy."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 from uuid import UUID
 
-from chassis.db.binding import AS_IT_IS
 from chassis.db.direct import reading_directly
 from chassis.db.engine import Database
+from chassis.db.reading_together import ReadTogether
 from chassis.errors import Forbidden
 from chassis.identity import Principal
-from chassis.together import Together
 from chassis.web.database import PrimaryConnection, Write, Writing, bound_of
 from chassis.web.flags import Flag
 from chassis.web.identity import CurrentPrincipal
@@ -66,17 +64,12 @@ async def readable_task(named: NamedTask, caller: CurrentPrincipal, connection: 
     return await _seen(connection, caller, named)
 
 
-TasksTogether = Together[tuple[UUID, UUID], RowMapping | None]
+TasksTogether = ReadTogether[tuple[UUID, UUID], RowMapping | None]
 
 
 def tasks_together(database: Database) -> TasksTogether:
-    """Return what loads tasks for callers who see all that they may, each with a task, those of a moment in one go."""
-
-    async def load(asked: Sequence[tuple[UUID, UUID]]) -> Sequence[RowMapping | None]:
-        async with reading_directly(database, AS_IT_IS) as reader:
-            return await repository.find_visible_together(reader, asked)
-
-    return Together(load)
+    """Return what loads tasks for callers who see all that they may, by both ids, those of a moment in one go."""
+    return ReadTogether(database, repository.find_visible_together)
 
 
 async def plainly_readable(request: Request, caller: Principal, task_id: UUID) -> RowMapping | None:
