@@ -125,10 +125,11 @@ async def test_r36_a_read_in_one_round_trip_leaves_the_connection_as_it_was(one_
 
 @pytest.fixture
 async def pairs(roster) -> list[tuple[str, UUID]]:
-    """Callers, each with a task, some of which they see: mixed up, and some of them twice."""
+    """Callers, each with a task, some of which they see: mixed up, of two workspaces, and some of them twice."""
     private = {"name": "Q", "workspace_id": str(roster.workspace_id), "visibility": "private"}
     hidden = (await roster.ok("owner", "POST", "/projects", private))["id"]
     made = [await roster.task(), await roster.task(project_id=hidden), await roster.task(), await roster.task()]
+    made += [await roster.ok(name, "POST", "/tasks", {"title": "in the Inbox"}) for name in ("member", "stranger")]
     shared, trashed = made[2]["id"], made[3]["id"]
     await roster.ok("owner", "PUT", f"/tasks/{shared}/shares/{roster.id('guest')}", {"role": "viewer"})
     await roster.ok("owner", "DELETE", f"/tasks/{trashed}")
@@ -148,7 +149,7 @@ async def test_r36_a_read_in_one_round_trip_is_of_its_caller_whomever_the_connec
         # What is asked through SQLAlchemy is recorded, and has to work on the schema of the next release.
         same = (await owner.execute(VISIBLE_TASKS, together(*asked_for))).mappings().all()
     known = [one and dict(one) for one in alone]
-    assert len({name for (name, _), one in zip(pairs, alone, strict=True) if one}) == 3
+    assert len({name for (name, _), one in zip(pairs, alone, strict=True) if one}) == 4
     for bound in (None, *(ROW_SECURITY.of(roster.ids[name]) for name in ("owner", "stranger")), None):
         async with reading_directly(one_connection, bound):
             pass
@@ -215,10 +216,37 @@ async def test_r36_the_policies_say_what_is_read_in_one_round_trip(driver, roste
     assert await driver.fetchval(TITLE, owner, task_id) == "a"
 
 
+SEES_ITS_OWN = "created_by = (SELECT tasks.caller())"
+TITLES = "SELECT title FROM tasks.visible_tasks($1, $2) ORDER BY asked_at"
+STANDING = "SELECT log_at FROM tasks.standings($1) ORDER BY asked_at"
+
+
+async def test_r36_the_policies_say_of_each_caller_of_a_go_what_is_read(driver, roster):
+    """All of them see the task by the statement alone."""
+    task_id = UUID((await roster.task(title="a"))["id"])
+    callers = [roster.ids[name] for name in ("admin", "owner", "member", "owner")]
+    async with policy_for_the_block(driver, SEES_ITS_OWN):
+        for _ in range(UNTIL_PLANS_ARE_KEPT):
+            rows = await driver.fetch(TITLES, callers, [task_id] * len(callers))
+            assert [row["title"] for row in rows] == ["a", "a"]
+    assert len(await driver.fetch(TITLES, callers, [task_id] * len(callers))) == 4
+
+
+async def test_r36_the_policies_say_where_the_logs_stand_too(driver, roster):
+    """Whoever has logged in passes all of them."""
+    await roster.task()
+    assert await driver.fetchval(STANDING, [roster.ids["owner"]]) is not None
+    changed = driver.transaction()
+    await changed.start()
+    await driver.execute("ALTER POLICY tasks_caller ON tasks.change_counter USING (false)")
+    assert await driver.fetchval(STANDING, [roster.ids["owner"]]) is None
+    await changed.rollback()
+
+
 async def test_r36_a_plan_that_is_kept_reads_for_each_caller_what_the_policies_let_that_one(driver, roster):
     """All of them see the task by the statement alone."""
     task_id = (await roster.task(title="a"))["id"]
-    async with policy_for_the_block(driver, "created_by = (SELECT tasks.caller())"):
+    async with policy_for_the_block(driver, SEES_ITS_OWN):
         for _ in range(UNTIL_PLANS_ARE_KEPT):
             found = {name: await driver.fetchval(TITLE, roster.ids[name], task_id) for name in ("owner", "admin")}
             assert found == {"owner": "a", "admin": None}

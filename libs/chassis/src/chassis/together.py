@@ -14,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 MOST = 32
 """How much is asked in one go: more gains little, and is what fails together."""
 PATIENCE = 0.01
-"""How long anything waits for what is under way, in seconds."""
+"""How long what fits into the next go waits for what is under way, in seconds."""
 
 K = TypeVar("K")
 T = TypeVar("T")

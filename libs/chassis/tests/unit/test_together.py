@@ -11,6 +11,11 @@ FOREVER = 3600.0
 whose: ContextVar[str] = ContextVar("whose", default="nobody's")
 
 
+async def told(*asking, **terms):
+    """Return what is told, and do not wait for ever where nothing is."""
+    return await asyncio.wait_for(asyncio.gather(*asking, **terms), 10)
+
+
 class Oracle:
     """Answers with the square, once it may, and knows what it was asked in which go."""
 
@@ -34,6 +39,9 @@ class Oracle:
     def begin(self, *asked):
         return [asyncio.create_task(self.together.ask(one)) for one in asked]
 
+    async def told(self, *asked):
+        return await told(*self.begin(*asked))
+
     async def is_asked(self, times):
         async def probe():
             return len(self.goes) == times
@@ -43,9 +51,9 @@ class Oracle:
 
 async def test_what_is_asked_at_the_same_time_goes_together_and_alone_else():
     oracle = Oracle()
-    assert await asyncio.gather(*oracle.begin(3, 1, 2, 3)) == [9, 1, 4, 9]
-    assert await oracle.together.ask(5) == 25
-    assert await oracle.together.ask(6) == 36
+    assert await oracle.told(3, 1, 2, 3) == [9, 1, 4, 9]
+    assert await oracle.told(5) == [25]
+    assert await oracle.told(6) == [36]
     assert oracle.goes == [[3, 1, 2, 3], [5], [6]]
 
 
@@ -60,7 +68,7 @@ async def test_what_comes_while_something_is_under_way_goes_together_after_it():
     await asyncio.sleep(0)
     assert oracle.goes == [[1]]
     oracle.may_answer.set()
-    assert await asyncio.gather(*first, *second, *third) == [1, 4, 9]
+    assert await told(*first, *second, *third) == [1, 4, 9]
     assert oracle.goes == [[1], [2, 3]]
 
 
@@ -73,22 +81,45 @@ async def test_nothing_waits_long_for_what_does_not_come_back():
     await oracle.is_asked(2)
     assert oracle.goes == [[1], [2, 3]]
     oracle.may_answer.set()
-    assert await asyncio.gather(*slow, *also_slow) == [1, 4, 9]
+    assert await told(*slow, *also_slow) == [1, 4, 9]
 
 
 async def test_no_more_than_so_much_goes_together_and_the_rest_at_once_after_it():
     oracle = Oracle(patience=FOREVER)
     asked = range(2 * MOST + 3)
-    assert await asyncio.gather(*oracle.begin(*asked)) == [one * one for one in asked]
+    assert await oracle.told(*asked) == [one * one for one in asked]
     assert [len(one) for one in oracle.goes] == [MOST, MOST, 3]
+
+
+async def test_the_rest_does_not_wait_long_either_for_what_does_not_come_back():
+    oracle = Oracle(patience=0.01)
+    oracle.may_answer.clear()
+    asking = oracle.begin(*range(2 * MOST + 3))
+    await oracle.is_asked(3)
+    assert [len(one) for one in oracle.goes] == [MOST, MOST, 3]
+    oracle.may_answer.set()
+    await told(*asking)
+
+
+async def test_who_comes_after_all_were_told_goes_at_once():
+    oracle = Oracle(patience=FOREVER)
+    oracle.may_answer.clear()
+    first = oracle.begin(1)
+    await oracle.is_asked(1)
+    second = oracle.begin(2)
+    await asyncio.sleep(0)
+    oracle.may_answer.set()
+    assert await told(*first, *second) == [1, 4]
+    assert await oracle.told(3) == [9]
+    assert oracle.goes == [[1], [2], [3]]
 
 
 async def test_what_fails_is_told_to_those_who_were_asked_for_with_it_and_to_nobody_else():
     oracle = Oracle()
     oracle.errors[2] = LookupError("two")
-    outcomes = await asyncio.gather(*oracle.begin(1, 2), return_exceptions=True)
+    outcomes = await told(*oracle.begin(1, 2), return_exceptions=True)
     assert outcomes == [oracle.errors[2]] * 2
-    assert await asyncio.gather(*oracle.begin(1, 3)) == [1, 9]
+    assert await oracle.told(1, 3) == [1, 9]
 
 
 async def test_answers_that_are_not_one_for_each_are_nobodys():
@@ -96,7 +127,7 @@ async def test_answers_that_are_not_one_for_each_are_nobodys():
         return list(asked)[1:]
 
     together = Together(too_few)
-    outcomes = await asyncio.gather(*(together.ask(one) for one in (1, 2, 3)), return_exceptions=True)
+    outcomes = await told(*(together.ask(one) for one in (1, 2, 3)), return_exceptions=True)
     assert {type(one) for one in outcomes} == {ValueError}
 
 
@@ -111,7 +142,7 @@ async def test_who_is_gone_is_not_asked_for_and_takes_nobody_along():
     first.cancel()
     gone.cancel()
     oracle.may_answer.set()
-    assert await stays == 9
+    assert await told(stays) == [9]
     assert oracle.goes == [[1], [3]]
     assert first.cancelled()
     assert gone.cancelled()
@@ -126,15 +157,15 @@ async def test_all_who_waited_may_be_gone():
     await asyncio.sleep(0)
     gone.cancel()
     oracle.may_answer.set()
-    assert await asyncio.gather(*first) == [1]
-    assert await oracle.together.ask(4) == 16
+    assert await told(*first) == [1]
+    assert await oracle.told(4) == [16]
     assert oracle.goes == [[1], [4]]
 
 
 async def test_nobodys_context_is_that_of_what_is_asked_for_many():
     oracle = Oracle()
     whose.set("mine")
-    assert await oracle.together.ask(1) == 1
+    assert await oracle.told(1) == [1]
     assert oracle.contexts == ["nobody's"]
 
 
@@ -152,4 +183,4 @@ async def test_who_waits_for_what_was_cancelled_is_told_so():
     await started.wait()
     running[0].cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await told(asking)

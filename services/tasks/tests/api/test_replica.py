@@ -235,6 +235,21 @@ async def test_r41_who_has_just_written_reads_that_over_a_replica_that_has_nothi
         assert await titles(api, "/tasks", {**user(), **WRITTEN}) == []
 
 
+async def test_r41_who_has_just_written_is_not_told_a_page_again_that_the_replica_takes_for_new(serve, standby, user):
+    async with serve() as (api, _database):
+        headers = user()
+        await made(api, "/tasks", {"title": "a"}, headers)
+        await standby.catch_up()
+        assert await titles(api, "/tasks", headers) == ["a"]
+        await standby.pause()
+        await made(api, "/tasks", {"title": "b"}, headers)
+        assert await titles(api, "/tasks", {**headers, **WRITTEN}) == ["b", "a"]
+        assert await titles(api, "/tasks", headers) == ["a"]
+        await standby.resume()
+        await standby.catch_up()
+        assert await titles(api, "/tasks", headers) == ["b", "a"]
+
+
 async def test_r41_the_feed_never_goes_back_behind_a_position(serve, standby, user):
     async with serve() as (api, _database):
         headers = user()

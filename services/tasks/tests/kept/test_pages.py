@@ -16,7 +16,9 @@ OPEN = f"{ALL}&status=todo"
 LISTS = (
     ALL,
     OPEN,
+    "/tasks?per_page=2&page=1&sort=title",
     "/tasks?per_page=2&page=2&sort=title",
+    "/tasks?per_page=3&page=1&sort=title",
     f"{ALL}&sort=-updated_at&is_archived=false&assignee=none",
 )
 WATCHING = ("owner", "member", "guest", "stranger")
@@ -91,12 +93,15 @@ async def test_d8_a_page_is_right_whatever_of_tasks_was_changed(roster, more_cha
     assert all(one["owner"] != before["owner"] for before, one in pairwise(shown))
 
 
+OUTCOMES = ("unknown", "told_again", "changed", "not_looked_at")
+
+
 def times(outcome):
     return REGISTRY.get_sample_value("taskloom_kept_pages_total", {"outcome": outcome}) or 0
 
 
 async def test_d8_a_page_is_told_again_while_nothing_has_changed(roster, place, rows):
-    before, counts = await page(roster, "owner"), [times(one) for one in ("unknown", "told_again", "changed")]
+    before, counts = await page(roster, "owner"), [times(one) for one in OUTCOMES]
     await rows(HIDE, id=place.tasks[0]["id"])
     assert await page(roster, "owner") == before
     # Others have not asked yet, nor has the owner for anything else.
@@ -105,8 +110,10 @@ async def test_d8_a_page_is_told_again_while_nothing_has_changed(roster, place, 
     assert "by hand" not in await titles(roster, "owner")
     await roster.task(title="new")
     assert {"by hand", "new"} <= set(await titles(roster, "owner"))
-    now = [times(one) for one in ("unknown", "told_again", "changed")]
-    assert [after - once for after, once in zip(now, counts, strict=True)] == [2, 2, 1]
+    now = [times(one) for one in OUTCOMES]
+    assert [after - once for after, once in zip(now, counts, strict=True)] == [2, 2, 1, 0]
+    await page(roster, "owner")
+    assert times("not_looked_at") - counts[3] == 1
 
 
 async def test_o5_a_page_that_is_told_again_has_the_tag_of_the_first(roster, place):
@@ -175,6 +182,13 @@ async def test_d8_what_depends_on_more_than_the_log_tells_is_not_kept(roster, pl
     assert before["data"]
     await rows(HIDE, id=before["data"][0]["id"])
     assert await page(roster, "owner", f"{ALL}&{asked}") != before
+
+
+async def test_d8_what_is_asked_for_in_many_words_is_not_kept(roster, place, rows):
+    asked = f"{ALL}&project_id={roster.project_id}&workspace_id={','.join([str(roster.workspace_id)] * 9)}"
+    before = await page(roster, "owner", asked)
+    await rows(HIDE, id=place.tasks[0]["id"])
+    assert await page(roster, "owner", asked) != before
 
 
 async def test_d8_pages_are_right_while_others_write(roster, place):

@@ -11,20 +11,17 @@ import asyncpg
 TABLES = ("task", "project", "member", "project_member", "task_share")
 """What lists of tasks are read from; what else they read, the caller's zone, is asked for each time."""
 # Nobody sees a workspace without members, or that is deleted, nor a project that is deleted for good; the number that
-# comes next is shown nowhere; what tests write by hand is theirs (testkit.by_hand). The head has moved if the newest
-# version of its row is this transaction's own, which alone is under way.
+# comes next is shown nowhere; what tests write by hand is theirs (testkit.by_hand). A head has moved if the newest
+# version of its row is this transaction's own, which alone is under way, and no row of a head is written in vain.
 GUARD = """
 CREATE TABLE public.untold (of_table text, operation text, fields text);
 CREATE FUNCTION public.note_untold() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     former jsonb := CASE WHEN TG_OP = 'INSERT' THEN '{}' ELSE to_jsonb(OLD) - 'next_number' END;
     written jsonb := CASE WHEN TG_OP = 'DELETE' THEN '{}' ELSE to_jsonb(NEW) - 'next_number' END;
-    place uuid := coalesce(written, '{}') || former ->> 'workspace_id';
     era bigint := pg_current_xact_id()::text::bigint & ~4294967295::bigint;
 BEGIN
     IF former = written OR coalesce(current_setting('tests.by_hand', true), '') = 'on'
-        OR NOT EXISTS (SELECT FROM tasks.member WHERE workspace_id = place)
-        OR EXISTS (SELECT FROM tasks.workspace WHERE id = place AND deleted_at IS NOT NULL)
         OR (TG_OP = 'DELETE' AND former ->> 'purged_at' IS NOT NULL)
     THEN
         RETURN NULL;
@@ -34,11 +31,23 @@ BEGIN
         SELECT string_agg(key, ', ' ORDER BY key)
         FROM jsonb_object_keys(former || written) AS key WHERE former -> key IS DISTINCT FROM written -> key
     )
-    FROM tasks.change_counter
-    WHERE workspace_id = place AND pg_xact_status((era | xmin::text::bigint)::text::xid8) = 'committed';
+    FROM tasks.workspace AS place
+    WHERE place.id IN ((former ->> 'workspace_id')::uuid, (written ->> 'workspace_id')::uuid)
+        AND place.deleted_at IS NULL AND EXISTS (SELECT FROM tasks.member WHERE workspace_id = place.id)
+        AND NOT EXISTS (
+            SELECT FROM tasks.change_counter WHERE workspace_id = place.id
+                AND pg_xact_status((era | xmin::text::bigint)::text::xid8) = 'in progress'
+        );
     RETURN NULL;
 END
 $$;
+CREATE FUNCTION public.refuse_vain() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a head is written and does not move';
+END
+$$;
+CREATE TRIGGER refuse_vain BEFORE UPDATE ON tasks.change_counter
+FOR EACH ROW WHEN (OLD.last_seq = NEW.last_seq) EXECUTE FUNCTION public.refuse_vain();
 """
 TRIGGER = """
 CREATE CONSTRAINT TRIGGER note_untold AFTER INSERT OR UPDATE OR DELETE ON tasks.{}

@@ -1,5 +1,7 @@
 """Totals and pages are kept for some time, each for whom and what it was made for."""
 
+import asyncio
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -173,7 +175,7 @@ class Log:
         self.at, self.looks, self.reads = uuid7(), 0, 0
         self.pages = KeptPages(1_000_000)
 
-    async def _look(self):
+    async def look(self):
         self.looks += 1
         return Standing(self.at, None)
 
@@ -184,7 +186,7 @@ class Log:
     async def asked(self, caller=SOMEBODY, asked="all"):
         """Return what looking and reading it took to tell a page, which is right."""
         before = self.looks, self.reads
-        page = await page_of(self.pages, for_whom(caller, asked), look=self._look, find=self._find)
+        page = await page_of(self.pages, for_whom(caller, asked), look=self.look, find=self._find)
         assert page.tasks == str(self.at).encode()
         return self.looks - before[0], self.reads - before[1]
 
@@ -200,6 +202,26 @@ async def test_a_page_is_looked_at_unless_it_had_changed_the_last_time():
         assert await log.asked() in [(1, 1), (0, 1)]
     log.at = uuid7()
     assert await log.asked() == (0, 1)
+
+
+def test_a_page_is_kept_for_some_minutes():
+    pages, page = KeptPages(1_000_000), a_page(uuid7())
+    pages.keep("ours", page, now=7.0)
+    assert pages.find("ours", now=7.0 + KEPT_SECONDS - 0.1) == page
+    assert pages.find("ours", now=7.0 + KEPT_SECONDS) is None
+
+
+async def test_a_page_is_kept_from_when_it_was_begun_to_be_read():
+    log, began = Log(), time.monotonic()
+
+    async def find():
+        while time.monotonic() < began + 0.05:
+            await asyncio.sleep(0)
+        return Shown(b"[]", {}, log.at)
+
+    await page_of(log.pages, "ours", look=log.look, find=find)
+    assert log.pages.find("ours", now=began + KEPT_SECONDS) is not None
+    assert log.pages.find("ours", now=began + KEPT_SECONDS + 0.04) is None
 
 
 async def test_a_page_is_kept_for_nobody_and_nothing_else():

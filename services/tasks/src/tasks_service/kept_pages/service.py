@@ -16,9 +16,11 @@ from tasks_service.kept_pages.repository import Standing
 from tasks_service.timezones.service import zone_or_utc
 
 KEPT = Counter("taskloom_kept_pages_total", "Pages of lists, by whether what was kept of them held.", ["outcome"])
-TOLD_AGAIN, CHANGED, UNKNOWN = (KEPT.labels(outcome) for outcome in ("told_again", "changed", "unknown"))
-BESIDES = 1024
-"""About how many bytes a page takes besides its tasks: what it is kept by, and what is said of it."""
+TOLD_AGAIN, CHANGED, UNKNOWN, NOT_LOOKED_AT = (
+    KEPT.labels(outcome) for outcome in ("told_again", "changed", "unknown", "not_looked_at")
+)
+BESIDES = 3072
+"""About how many bytes a page takes at most besides its tasks: what it is kept by, and what is said of it."""
 
 
 class Shown(NamedTuple):
@@ -68,10 +70,15 @@ async def page_of(
     """
     now = time.monotonic()
     kept = pages.find(made_for, now=now)
-    if kept is not None and kept.is_worth_a_look and (same := _if_same(kept.shown, await look())) is not None:
+    if kept is None:
+        UNKNOWN.inc()
+    elif not kept.is_worth_a_look:
+        NOT_LOOKED_AT.inc()
+    elif (same := _if_same(kept.shown, await look())) is not None:
         TOLD_AGAIN.inc()
         return same
-    (UNKNOWN if kept is None else CHANGED).inc()
+    else:
+        CHANGED.inc()
     shown = await find()
     if shown.log_at is not None:
         is_worth_a_look = kept is None or kept.shown.log_at == shown.log_at

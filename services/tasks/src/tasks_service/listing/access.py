@@ -216,12 +216,20 @@ class Plain(NamedTuple):
     paging: Paging
     settled: Settled | None
 
+    @property
+    def has_kept_page(self) -> bool:
+        """Tell whether its page may be kept: what it shows depends on what the log tells alone, and it is short."""
+        return self.settled is not None and self.settled.is_of_tasks and _is_short(self.given)
+
 
 def asked_plainly(parameters: Mapping[str, Sequence[str]]) -> Plain | None:
     """Return what parameters of PLAIN ask for; None where they are not plain enough. Raises what asked_list raises."""
     given = tuple((name, tuple(texts)) for name, texts in parameters.items())
-    is_short = sum(len(text) for _, texts in given for text in texts) <= LONGEST_KEPT
-    return _kept_plain(given) if is_short else _plain(given)
+    return _kept_plain(given) if _is_short(given) else _plain(given)
+
+
+def _is_short(given: Parameters) -> bool:
+    return sum(len(text) for _, texts in given for text in texts) <= LONGEST_KEPT
 
 
 def _plain(parameters: Parameters) -> Plain | None:

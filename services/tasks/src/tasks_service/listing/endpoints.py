@@ -121,7 +121,7 @@ async def list_plainly(request: Request, caller: Principal, given: Mapping[str, 
 async def _shown_plainly(request: Request, caller: Principal, plain: Plain) -> Shown:
     """Return a page as it was shown, while nothing has changed, where that can be told."""
     find = partial(_found_plainly, request, caller, plain)
-    if plain.settled is None or not plain.settled.is_of_tasks:
+    if not plain.has_kept_page:
         return await find()
     look = partial(standing_of, request, caller)
     return await page_of(request.app.state.pages, for_whom(caller, plain.given), look=look, find=find)
