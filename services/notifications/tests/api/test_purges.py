@@ -32,13 +32,19 @@ class Garden:
         about = self.of(name, place, changes)
         return self.world.event(f"task.{verb}.v1", entity_type="task", resource=resource, **about)
 
-    def comment(self, task, project=None):
-        resource = {"id": str(uuid7()), "task_id": task, "body": SECRET}
+    def comment(self, task, project=None, **told):
+        resource = {"id": str(uuid7()), "task_id": task, "body": SECRET, **told}
         about = self.of(task, str(project or self.project), [])
         return self.world.event("comment.created.v1", entity_type="comment", resource=resource, **about)
 
     def relation(self, task, other):
         return self.world.relation(self.project, self.project, tasks=(other, task))
+
+    def taken_off(self, event):
+        """Return that a relation or comment was deleted, as it was when an event told of it."""
+        noun = event.data["entity_type"]
+        about = {name: event.data[name] for name in ("resource", "task_id", "project_id")}
+        return self.world.event(f"{noun}.deleted.v1", entity_type=noun, **about)
 
     def purge(self, project):
         resource = {"id": str(project), "name": SECRET, "visibility": "workspace"}
@@ -196,6 +202,24 @@ async def test_j4_what_leaves_a_part_that_is_asked_for_and_is_purged_elsewhere_i
     assert found["filter"][0]["left_filter"] is True
     for frame in (*found["filter"], *found["project"], *found["me"]):
         assert (is_empty(frame), frame["removed"]) == (True, {"reason": "purged"})
+
+
+async def test_j4_what_was_taken_off_something_that_is_purged_elsewhere_is_told_to_be_gone(replayed, garden, feed):
+    """Or else who asks for a part that the deletion for good is not told in would keep it for ever."""
+    gone, stays = str(uuid7()), str(uuid7())
+    garden.lasting = garden.project
+    relation = garden.world.relation(garden.project, garden.other, tasks=(stays, gone))
+    comment = garden.comment(gone, garden.other, mentions=[str(garden.ann)])
+    await feed.keep(garden.task(task=stays), garden.task(task=gone, project=garden.other), relation, comment)
+    start = garden.cursor()
+    await feed.keep(garden.taken_off(relation), garden.taken_off(comment))
+    await feed.keep(garden.task("purged", task=gone, project=garden.other))
+    of_project = await replayed(start, query={"scopes": f"project:{garden.project}"})
+    mine = await replayed(start, query={"scopes": "me"})
+    assert told(of_project) == [("relation.deleted", str(relation.subject), "purged")]
+    assert told(mine) == [("comment.deleted", str(comment.subject), "purged")]
+    assert all(is_empty(frame) for frame in (*of_project, *mine))
+    assert [one["type"] for one in await replayed(start)] == ["task.purged"]
 
 
 async def test_j4_a_purge_that_comes_while_the_past_is_sent_hides_what_is_still_to_be_read(

@@ -163,6 +163,12 @@ class StoredFrame:
         """Why the task that it is about is gone; None of one that is not, and of what only hangs on one."""
         return removal(self.told["type"]).get("removed", {}).get("reason") if self.kind == TASK else None
 
+    @property
+    def takes_off(self) -> bool:
+        """Whether by it something is deleted that hung on a task."""
+        hung = self.kind != TASK and self.places[0].task_id is not None
+        return hung and bool(removal(self.told["type"]))
+
     @cached_property
     def ended(self) -> bytes:
         """Return what is told to the one whose membership it ends."""

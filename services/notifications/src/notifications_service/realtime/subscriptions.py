@@ -88,7 +88,7 @@ class Subscriptions:
         """Return what a frame has for this reader besides what all have: which subscriptions it fits. None: nothing.
 
         What `is_lost` to the reader has left every filter that it was in. Of what was deleted for good since it is told
-        only what it was taken out of: the rest is told by the deletion.
+        only what it was taken out of, or what was taken off it: the rest is told by the deletion.
         """
         is_silent = frame.is_forgotten and not is_lost
         if self.is_everything:
@@ -108,8 +108,8 @@ class Subscriptions:
         )
 
     def _ends(self, frame: StoredFrame, scope: Scope) -> bool:
-        """Tell whether by a frame something has left a scope that it was in."""
-        return self._user in frame.released if scope == ME else scope.kind == "project" and frame.has_left(scope.id)
+        """Tell whether by a frame something has left a scope that it was in, or was taken off a task there."""
+        return frame.takes_off or (self._user in frame.released if scope == ME else frame.has_left(scope.id))
 
     def _candidates(self, frame: StoredFrame) -> Iterator[Subscription]:
         yield from self._everything
