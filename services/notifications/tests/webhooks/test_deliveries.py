@@ -204,6 +204,59 @@ async def test_k11_a_replay_sends_of_what_was_deleted_for_good_no_more_than_that
     )
 
 
+@pytest.fixture
+def told_again(receiver, signer, world, send):
+    """Returns what a webhook is sent by a replay from a position of the workspace on, as types and what is gone."""
+
+    async def told_again(caller, webhook, start):
+        await send()
+        receiver.requests.clear()
+        answer = await caller.post(f"/{webhook['id']}/replay", from_cursor=signer.position({world.id: start}))
+        assert answer.json()["data"]["count"] == await send()
+        return [(one.event["type"], one.event.get("removed"), one.event["data"]) for one in receiver.requests]
+
+    return told_again
+
+
+def of_task(world, task, verb, project, *, was=None, **told):
+    """Return an event of a task that is told in full."""
+    resource = {"id": task, "title": "secret", "priority": "low", **told}
+    changes = [{"field": field, "old": old} for field, old in (was or {}).items()]
+    about = {"task_id": task, "project_id": str(project), "changes": changes}
+    return world.event(f"task.{verb}.v1", entity_type="task", resource=resource, **about)
+
+
+async def test_k11_a_replay_through_a_filter_sends_nothing_of_what_was_deleted_for_good_either(
+    owner, receiver, scope, world, keep, place, told_again
+):
+    webhook = await owner.create(receiver, scope=scope, filter="priority = high")
+    gone, start = str(uuid7()), world.seq
+    await keep(
+        of_task(world, gone, "created", place.project, priority="high"),
+        of_task(world, gone, "updated", place.project, was={"priority": "high"}),
+        of_task(world, gone, "purged", place.project),
+    )
+    assert await told_again(owner, webhook, start) == []
+
+
+async def test_k11_a_replay_tells_a_deletion_for_good_as_sockets_do(acting, receiver, world, keep, place, told_again):
+    """To whom was told it: what it was only where its project is seen now."""
+    task, guest, member = str(uuid7()), place.people["guest"], place.people["member"]
+    await keep(world.share(task, guest, project_id=str(place.private)), world.role_in(place.private, member))
+    webhooks = {name: await acting(name).create(receiver, scope=ME) for name in ("manager", "guest", "member")}
+    start = world.seq
+    purged = of_task(world, task, "purged", place.private)
+    await keep(purged)
+    await keep(world.role_in(place.private, member, "removed", audience=[]))
+    found = {name: await told_again(acting(name), one, start) for name, one in webhooks.items()}
+    gone = {"reason": "purged"}
+    assert found == {
+        "manager": [("task.purged", gone, purged.data["resource"])],
+        "guest": [("task.purged", gone, None)],
+        "member": [("task.purged", gone, None)],
+    }
+
+
 async def test_k11_a_long_replay_goes_on_where_it_stopped(owner, webhook, world, keep, signer, rows, place):
     start = world.seq
     await rows(

@@ -201,10 +201,6 @@ class StoredFrame:
         """Return it as one that tells that what it is about is gone for good, and nothing of what that was."""
         return replace(self, opening=orjson.dumps({**self.told, **GONE, "removed": {"reason": FOR_GOOD}})[:-1])
 
-    def again(self) -> "StoredFrame":
-        """Return it as it is told later than it was: of a project that is gone for good, as no more than that."""
-        return self.emptied() if self.is_purge and self.kind == PROJECT_KIND else self
-
     def forgotten(self) -> "StoredFrame":
         """Return it as one of something that was deleted for good since."""
         return replace(self.emptied(), is_forgotten=True)

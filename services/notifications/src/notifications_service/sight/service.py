@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifications_service.live.repository import comments_deleted, purged_among
-from notifications_service.realtime.protocol import Place, StoredFrame, without_words
+from notifications_service.realtime.protocol import TASK, Place, StoredFrame, without_words
 from notifications_service.sight import repository
 from notifications_service.sight.repository import Pair
 from notifications_service.sight.rules import comments_told, ids_in, is_of_comment, without_gone
@@ -93,18 +93,19 @@ async def sight_of(reader: AsyncConnection, frames: Collection[StoredFrame], use
 
 
 async def seen_now(reader: AsyncConnection, frames: Collection[StoredFrame], user_id: UUID) -> Sequence[StoredFrame]:
+    """Return frames as a user may be shown them now, who was told them once."""
+    sight = await sight_of(reader, frames, [user_id])
+    return [as_shown(one, sight, user_id) for one in frames]
+
+
+def as_shown(frame: StoredFrame, sight: Sight, user_id: UUID) -> StoredFrame:
     """Hide what a user was told once and does not see any more: of projects that it is out of, of tasks unshared.
 
     Of what it alone was told, so is what is about workspaces that it is out of. That something is gone for good is
     told whoever was told it, and what that was only of a task whose project is seen.
     """
-    sight = await sight_of(reader, frames, [user_id])
-    return [_as_seen(one, sight, user_id) for one in frames]
-
-
-def _as_seen(frame: StoredFrame, sight: Sight, user_id: UUID) -> StoredFrame:
     if frame.is_purge:
-        return frame.again() if sight.shows_by_role(frame, user_id) else frame.emptied()
+        return frame if frame.kind == TASK and sight.shows_by_role(frame, user_id) else frame.emptied()
     return frame if frame.ended_for == user_id or sight.shows(frame, user_id) else frame.hidden()
 
 

@@ -21,7 +21,7 @@ from notifications_service.live import repository as streams
 from notifications_service.realtime.knowledge import tasks_known
 from notifications_service.realtime.protocol import StoredFrame, stored_frame
 from notifications_service.sight.rules import part_of
-from notifications_service.sight.service import Sight, forgotten, sight_of
+from notifications_service.sight.service import Sight, as_shown, forgotten, sight_of
 from notifications_service.webhook_deliveries import repository
 from notifications_service.webhook_deliveries.errors import CursorExpired, DeliveryMissing, NothingBetween
 from notifications_service.webhook_deliveries.rules import (
@@ -244,14 +244,15 @@ def visible_part(webhook: Row, frame: StoredFrame, sight: Sight, *, kind: Kind) 
     if frame.removed_user == owner or part is None:
         # The last that somebody hears of a workspace is to be out of it.
         return part
-    # Who has a filter may not be told of the deletion: by then it may have left that.
-    is_told_later = part is frame.opening and frame.is_forgotten and webhook["filter"] is None
+    # Who has a filter may not be told of the deletion: by then it may have left that. A replay begins anew.
+    is_told_later = part is frame.opening and frame.is_forgotten and (kind == "replay" or webhook["filter"] is None)
     if is_told_later or sight.is_out(owner, frame.workspace_id):
         return None
     if part is not frame.opening or frame.ended_for == owner:
         return part
     if kind == "replay":
-        return frame.again().opening if sight.shows(frame, owner) else None
+        shown = as_shown(frame, sight, owner)
+        return shown.opening if owner in shown.audience else None
     return part if sight.shows(frame, owner) or (kind == "event" and sight.stands(frame, owner)) else None
 
 
