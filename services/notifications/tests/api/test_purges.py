@@ -204,6 +204,21 @@ async def test_j4_what_leaves_a_part_that_is_asked_for_and_is_purged_elsewhere_i
         assert (is_empty(frame), frame["removed"]) == (True, {"reason": "purged"})
 
 
+async def test_j4_who_was_put_out_of_a_project_that_is_gone_for_good_is_nothing_that_left_it(
+    replayed, garden, feed, world
+):
+    """It was there to the end, which is told."""
+    former = uuid7()
+    await feed.keep(world.joins(former), world.role_in(garden.project, former))
+    start = garden.cursor()
+    await feed.keep(
+        world.role_in(garden.project, former, "removed", lost_by=[str(former)]), garden.purge(garden.project)
+    )
+    garden.lasting = garden.other
+    frames = await replayed(start, query={"scopes": f"project:{garden.project},project:{garden.other}"})
+    assert [one["type"] for one in frames] == ["project.purged"]
+
+
 async def test_j4_what_was_taken_off_something_that_is_purged_elsewhere_is_told_to_be_gone(replayed, garden, feed):
     """Or else who asks for a part that the deletion for good is not told in would keep it for ever."""
     gone, stays = str(uuid7()), str(uuid7())

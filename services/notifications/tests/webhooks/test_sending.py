@@ -353,6 +353,40 @@ async def test_k8_what_was_deleted_for_good_is_sent_as_gone_through_a_filter(own
         assert gone == ({"reason": "purged"}, None, [])
 
 
+async def test_k8_what_left_a_project_before_it_was_deleted_for_good_is_sent_as_lost_there(
+    owner, receiver, place, world, keep, send
+):
+    """Its deletion is told of where it was then."""
+    await owner.create(receiver, scope={"type": "project", "id": str(place.project)})
+    task, elsewhere = str(uuid7()), str(uuid7())
+    moved = of_task(world, task, "task.moved", project_id=elsewhere)
+    moved.data["changes"] = [{"field": "project_id", "old": str(place.project), "new": elsewhere}]
+    await keep(moved, of_task(world, task, "task.purged", project_id=elsewhere))
+    await send()
+    sent = [(one.event["type"], one.event["removed"]) for one in receiver.requests]
+    assert sent == [("task.moved", {"reason": "access_lost"})]
+
+
+async def test_k8_a_project_that_is_deleted_for_good_is_sent_as_it_was_told_however_late(
+    owner, receiver, scope, place, world, keep, send
+):
+    await owner.create(receiver, scope=scope)
+    receiver.says(500)
+    resource = {"id": str(place.project), "name": "Garden", "visibility": "workspace"}
+    about = {"entity_type": "project", "project_id": str(place.project)}
+    await keep(
+        world.event("project.updated.v1", resource=resource, **about),
+        world.event("project.purged.v1", resource=resource, **about),
+    )
+    await send()
+    receiver.says(204)
+    receiver.requests.clear()
+    await send(utcnow() + timedelta(minutes=1))
+    [sent] = receiver.requests
+    told = (sent.event["type"], sent.event["removed"], sent.event["data"])
+    assert told == ("project.purged", {"reason": "purged"}, resource)
+
+
 async def test_k10_at_most_four_at_once_and_one_that_hangs_slows_nobody(
     owner, receiver, receiving, scope, world, keep, sender_of
 ):
