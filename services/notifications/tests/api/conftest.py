@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
+from sqlalchemy import event as events
 from testkit.servers import free_port
 from testkit.waiting import eventually
 
@@ -50,3 +51,26 @@ async def is_ready(admin_port):
             return (await client.get(f"http://127.0.0.1:{admin_port}/readyz")).status_code == 200
         except httpx2.TransportError:
             return False
+
+
+@pytest.fixture
+def planned(database):
+    """Returns what a question answers, and how Postgres would find that whatever is asked for."""
+
+    async def planned(ask):
+        asked = []
+        async with database.writer.connect() as connection:
+            events.listen(connection.sync_connection, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+            answer = await ask(connection)
+            ((statement, parameters),) = asked
+            await connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
+            # The plan of a statement with parameters of its own would be for these.
+            await connection.exec_driver_sql(f"PREPARE asked AS {statement}")
+            any_of_them = ", ".join("NULL" for _ in parameters)
+            plan = await connection.exec_driver_sql(f"EXPLAIN EXECUTE asked({any_of_them})")
+            lines = plan.scalars().all()
+            await connection.exec_driver_sql("DEALLOCATE asked")
+            await connection.rollback()
+        return answer, "\n".join(lines)
+
+    return planned
