@@ -231,6 +231,20 @@ async def test_purge_forgets_a_thousand_events_at_a_time(feed, database, world, 
     assert await stored(world) == [1, 2, 3, 4, *range(1501, 1505)]
 
 
+async def test_purge_forgets_what_is_oldest_first(feed, database, world, team, stored, rows):
+    """Or a deletion for good might go before what it hides."""
+    await run_to_end(database, jobs(30), "purge-replay-store")
+    await rows(
+        "INSERT INTO notifications.stream_event (workspace_id, seq, type, audience, frame, occurred_at) "
+        "SELECT :w, n, 'task.created.v1', '{}', '{}', now() - interval '31 d' + n / 100 * interval '1 s'"
+        " FROM generate_series(3, 1502) n ORDER BY n DESC",
+        w=world.id,
+    )
+    await rows("UPDATE notifications.stream_head SET contiguous_seq = 1502 WHERE workspace_id = :w", w=world.id)
+    await purge(database)
+    assert await stored(world) == [1, 2, *range(1003, 1503)]
+
+
 async def test_r48_events_that_came_in_are_known_for_fourteen_days(database, rows):
     await rows("DELETE FROM notifications.inbox")
     await rows(

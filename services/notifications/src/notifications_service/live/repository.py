@@ -285,4 +285,6 @@ async def purge(session: AsyncSession, *, before: datetime) -> bool:
     Return whether there may be more.
     """
     readable = exists().where(head.c.workspace_id == event.c.workspace_id, head.c.contiguous_seq >= event.c.seq)
-    return await delete_batch(session, event, event.c.occurred_at < before, readable)
+    # What hides others, as a deletion for good does, goes after them.
+    order = (event.c.occurred_at, event.c.seq)
+    return await delete_batch(session, event, event.c.occurred_at < before, readable, order=order)
