@@ -35,7 +35,7 @@ from tasks_service.history.service import export_audit
 from tasks_service.main import create_app
 from tasks_service.models import METADATA
 from tasks_service.settings import Settings
-from testkit.by_hand import by_hand
+from testkit.by_hand import MARKS, by_hand
 from testkit.databases import owned_database
 from testkit.waiting import eventually
 
@@ -373,6 +373,7 @@ async def test_r36_what_is_joined_beyond_memberships_stays_within_reach(database
     async with transaction(database) as session:
         await bind(session, bound)
         async with beyond_memberships(session, "a test"):
+            await session.execute(text(f"SELECT {MARKS}"))
             await session.execute(text(ADDED_MEMBER), {"workspace": joined, "user": UUID(bound.caller)})
         assert await session.scalar(counted) == 1
 
