@@ -66,7 +66,7 @@ async def page_of(
 ) -> Shown:
     """Return the page that is kept for somebody, as long as it is what `find` would find, or what that finds.
 
-    To look whether it is costs a third of finding it, so nothing is looked at that keeps changing.
+    To look whether it is costs a fifth of finding it, so nothing is looked at that keeps changing.
     """
     now = time.monotonic()
     kept = pages.find(made_for, now=now)
