@@ -39,6 +39,19 @@ class Oracle:
     def begin(self, *asked):
         return [asyncio.create_task(self.together.ask(one)) for one in asked]
 
+    async def hold(self, *asked):
+        """Begin to ask, up to where the answer is held back."""
+        self.may_answer.clear()
+        asking = self.begin(*asked)
+        await self.is_asked(len(self.goes) + 1)
+        return asking
+
+    async def wait(self, *asked):
+        """Begin to ask, up to where it is waited for what is under way."""
+        asking = self.begin(*asked)
+        await asyncio.sleep(0)
+        return asking
+
     async def told(self, *asked):
         return await told(*self.begin(*asked))
 
@@ -59,13 +72,9 @@ async def test_what_is_asked_at_the_same_time_goes_together_and_alone_else():
 
 async def test_what_comes_while_something_is_under_way_goes_together_after_it():
     oracle = Oracle(patience=FOREVER)
-    oracle.may_answer.clear()
-    first = oracle.begin(1)
-    await oracle.is_asked(1)
-    second = oracle.begin(2)
-    await asyncio.sleep(0)
-    third = oracle.begin(3)
-    await asyncio.sleep(0)
+    first = await oracle.hold(1)
+    second = await oracle.wait(2)
+    third = await oracle.wait(3)
     assert oracle.goes == [[1]]
     oracle.may_answer.set()
     assert await told(*first, *second, *third) == [1, 4, 9]
@@ -74,9 +83,7 @@ async def test_what_comes_while_something_is_under_way_goes_together_after_it():
 
 async def test_nothing_waits_long_for_what_does_not_come_back():
     oracle = Oracle(patience=0.01)
-    oracle.may_answer.clear()
-    slow = oracle.begin(1)
-    await oracle.is_asked(1)
+    slow = await oracle.hold(1)
     also_slow = oracle.begin(2, 3)
     await oracle.is_asked(2)
     assert oracle.goes == [[1], [2, 3]]
@@ -103,11 +110,8 @@ async def test_the_rest_does_not_wait_long_either_for_what_does_not_come_back():
 
 async def test_who_comes_after_all_were_told_goes_at_once():
     oracle = Oracle(patience=FOREVER)
-    oracle.may_answer.clear()
-    first = oracle.begin(1)
-    await oracle.is_asked(1)
-    second = oracle.begin(2)
-    await asyncio.sleep(0)
+    first = await oracle.hold(1)
+    second = await oracle.wait(2)
     oracle.may_answer.set()
     assert await told(*first, *second) == [1, 4]
     assert await oracle.told(3) == [9]
@@ -133,11 +137,8 @@ async def test_answers_that_are_not_one_for_each_are_nobodys():
 
 async def test_who_is_gone_is_not_asked_for_and_takes_nobody_along():
     oracle = Oracle(patience=FOREVER)
-    oracle.may_answer.clear()
-    [first] = oracle.begin(1)
-    await oracle.is_asked(1)
-    gone, stays = oracle.begin(2, 3)
-    await asyncio.sleep(0)
+    [first] = await oracle.hold(1)
+    gone, stays = await oracle.wait(2, 3)
     # The one who is being asked for, and one who waits.
     first.cancel()
     gone.cancel()
@@ -150,11 +151,8 @@ async def test_who_is_gone_is_not_asked_for_and_takes_nobody_along():
 
 async def test_all_who_waited_may_be_gone():
     oracle = Oracle(patience=FOREVER)
-    oracle.may_answer.clear()
-    first = oracle.begin(1)
-    await oracle.is_asked(1)
-    [gone] = oracle.begin(2)
-    await asyncio.sleep(0)
+    first = await oracle.hold(1)
+    [gone] = await oracle.wait(2)
     gone.cancel()
     oracle.may_answer.set()
     assert await told(*first) == [1]

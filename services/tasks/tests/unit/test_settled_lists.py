@@ -60,7 +60,7 @@ FORMS = [
 @pytest.mark.parametrize("given", FORMS, ids=str)
 async def test_what_is_settled_is_what_is_resolved_for_each_caller(given):
     assert set(given) <= PLAIN
-    _, asked, paging, settled = asked_plainly(given)
+    _, asked, paging, settled, _ = asked_plainly(given)
     assert asked_plainly({name: list(texts) for name, texts in given.items()}).settled is settled
     for caller in PEOPLE:
         # What it is the same for needs nothing of the database.

@@ -8,12 +8,10 @@ from uuid import UUID
 from chassis.db.direct import BINDS_ITSELF, DirectReader
 from chassis.identity import Principal
 from sqlalchemy import Select, bindparam, func, literal_column, select
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from tasks_service.changes.repository import state_of_log
 from tasks_service.timezones.repository import ZONE_OF_CALLER
-from tasks_service.visibility.repository import Sight, seen_by, sight_of
+from tasks_service.visibility.repository import IDS, Sight, seen_by, sight_of
 
 
 class Standing(NamedTuple):
@@ -37,7 +35,7 @@ async def find_standing(reader: DirectReader, caller: Principal) -> Standing:
 
 STANDINGS: Select[Any] = (
     select(literal_column("*"))
-    .select_from(func.tasks.standings(bindparam("of_callers", type_=ARRAY(PG_UUID(as_uuid=True)))))
+    .select_from(func.tasks.standings(bindparam("of_callers", type_=IDS)))
     .execution_options(**{BINDS_ITSELF: True})
 )
 """What find_standing asks for callers with a whole sight, in a function that binds it to each of them (migration 0042).

@@ -209,17 +209,16 @@ Parameters = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class Plain(NamedTuple):
-    """What plain parameters ask for, and what that comes to for whoever asks, if it is the same for all."""
+    """What plain parameters ask for, and what that comes to for whoever asks, if it is the same for all.
+
+    It `has_kept_page` where what its page shows depends on what the log tells alone, and it is asked for in few words.
+    """
 
     given: Parameters
     asked: Asked
     paging: Paging
     settled: Settled | None
-
-    @property
-    def has_kept_page(self) -> bool:
-        """Tell whether its page may be kept: what it shows depends on what the log tells alone, and it is short."""
-        return self.settled is not None and self.settled.is_of_tasks and _is_short(self.given)
+    has_kept_page: bool
 
 
 def asked_plainly(parameters: Mapping[str, Sequence[str]]) -> Plain | None:
@@ -241,7 +240,9 @@ def _plain(parameters: Parameters) -> Plain | None:
     sort = [part for text in given.get("sort", ()) for part in text.split(",")]
     asked = narrowed(Asked(() if flat is None else (flat,), sort_of(sort)), None)
     paging = Paging(page, per_page, None)
-    return Plain(parameters, asked, paging, settle(asked, paging))
+    settled = settle(asked, paging)
+    has_kept_page = settled is not None and settled.is_of_tasks and _is_short(parameters)
+    return Plain(parameters, asked, paging, settled, has_kept_page)
 
 
 _kept_plain = lru_cache(maxsize=KEPT_PLAIN)(_plain)

@@ -40,6 +40,7 @@ from tasks_service.subtasks.rules import MAX_DEPTH
 from tasks_service.tasks.models import Task, TaskKeyAlias
 from tasks_service.tasks.rules import Key
 from tasks_service.visibility.repository import (
+    IDS,
     ONE_TASK,
     ONE_TASK_ROLE,
     TASK_ROLE,
@@ -85,7 +86,6 @@ SHOWN = (*(column for column in task.c if column.name not in SORTED_BY), KEY)
 HELD = (TASK_ROLE, WORKSPACE_ROLE, project.c.archived_at.is_not(None).label("is_archived"))
 HELD_BY_ID = (ONE_TASK_ROLE, *HELD[1:])
 """What a caller has in a task: the role, the one in the workspace, and whether the project takes changes."""
-IDS: ARRAY[UUID] = ARRAY(PG_UUID(as_uuid=True))
 OF_TASKS: ColumnElement[Any] = bindparam("of_tasks", type_=IDS)
 HAD_ANOTHER_KEY = exists().where(alias.c.task_id == task.c.id).label("had_another_key")
 """Whether its key, which is its project's to say, may have changed without its version."""
