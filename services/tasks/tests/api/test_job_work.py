@@ -150,6 +150,17 @@ async def test_r63_a_worker_that_is_stopped_finishes_its_step_and_leaves_the_res
     assert await workshop.titles() == ["a", "b", "c"]
 
 
+async def test_r63_a_worker_that_is_stopped_while_it_asks_for_a_job_takes_none(workshop, rows, waiting):
+    job_id, slots = await workshop.start(), 2
+    async with transaction(workshop.database) as other:
+        await other.execute(text("LOCK TABLE tasks.job IN EXCLUSIVE MODE"))
+        async with workshop.working(slots=slots) as stop:
+            await waiting(slots)
+            stop.set()
+            await other.rollback()
+    assert await rows("SELECT status, fence, takings FROM tasks.job WHERE id = :id", id=job_id) == [("queued", 0, 0)]
+
+
 async def test_e8_a_long_step_keeps_its_lease(workshop, rows):
     job_id, gate = await workshop.start(titles=("a",)), workshop.gate()
     lease = "SELECT lease_until FROM tasks.job WHERE id = :id"

@@ -102,8 +102,7 @@ class JobWorker:
 
     async def _take_one(self, stop: asyncio.Event) -> bool:
         """Take a job and get it on; return whether there was one."""
-        async with transaction(self._database) as session:
-            row = await repository.take(session, tuple(self._kinds), self._terms.lease)
+        row = await self._take(stop)
         if row is None:
             return False
         _bind_request(row)
@@ -113,6 +112,15 @@ class JobWorker:
         else:
             await self._do(row, stop)
         return True
+
+    async def _take(self, stop: asyncio.Event) -> RowMapping | None:
+        """Take a job; None if there is none, or if we are to stop: what is taken then was never ours."""
+        async with transaction(self._database) as session:
+            row = await repository.take(session, tuple(self._kinds), self._terms.lease)
+            if stop.is_set():
+                await session.rollback()
+                return None
+        return row
 
     async def _do(self, row: RowMapping, stop: asyncio.Event) -> None:
         """Get a job on while it is held, and leave the rest of it to whoever takes it next."""
