@@ -29,11 +29,11 @@ COST = {
     "search": (7, 7),
     "list comments": (4, 4),
     "read the feed": (3, 3),
-    "create a task": (5, 6),
-    "create a task, with an Idempotency-Key": (8, 9),
-    "change a title": (4, 6),
-    "complete a task, and reopen it": (11, 15),
-    "comment": (7, 9),
+    "create a task": (3, 5),
+    "create a task, with an Idempotency-Key": (6, 8),
+    "change a title": (3, 5),
+    "complete a task, and reopen it": (9, 13),
+    "comment": (6, 8),
 }
 """Statements of a request, and round trips: those are the statements, and what begins and ends a transaction.
 

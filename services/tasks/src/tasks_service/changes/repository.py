@@ -1,20 +1,31 @@
 """All SQL on the change log."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from typing import Any, cast
+from functools import cache, reduce
+from itertools import accumulate, groupby
+from operator import add
+from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from chassis.db.base import table_of
 from chassis.db.direct_writing import MADE_ONCE
 from chassis.identity import Principal
 from chassis.outbox.publishing import wake_relay
 from sqlalchemy import (
+    JSON,
     BigInteger,
+    Column,
     ColumnElement,
     CompoundSelect,
+    FromClause,
+    Insert,
+    Integer,
+    RowMapping,
     Select,
     String,
+    Text,
+    all_,
     and_,
     any_,
     bindparam,
@@ -24,6 +35,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     union_all,
     update,
 )
@@ -33,9 +45,9 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tasks_service.changes.models import Change, ChangeCounter
-from tasks_service.changes.schemas import ChangeDraft, Circles
+from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.shares.models import TaskShare
-from tasks_service.visibility.repository import PROJECTS, Sight, project, project_rank, seen, seen_by, sight_of
+from tasks_service.visibility.repository import IDS, PROJECTS, Sight, project, project_rank, seen, seen_by, sight_of
 from tasks_service.workspaces.models import Member
 
 change = table_of(Change)
@@ -43,30 +55,28 @@ counter = table_of(ChangeCounter)
 member = table_of(Member)
 share = table_of(TaskShare)
 
-TAKE_NUMBERS = (
-    update(counter)
-    .where(counter.c.workspace_id == bindparam("of_workspace"))
-    .values(last_seq=counter.c.last_seq + bindparam("count"))
-    .returning(counter.c.last_seq)
-)
-MEMBERS = select(member.c.user_id, member.c.role).where(member.c.workspace_id == bindparam("of_workspace"))
+OF_WORKSPACE: ColumnElement[UUID] = bindparam("of_workspace", type_=PG_UUID(as_uuid=True))
+COUNT: ColumnElement[int] = bindparam("count", type_=BigInteger)
+NOBODY: ColumnElement[Any] = literal_column("'{}'::uuid[]", IDS)
+MEMBERS = select(member.c.user_id, member.c.role).where(member.c.workspace_id == OF_WORKSPACE)
 READERS = (
-    select(project.c.id, func.array_agg(member.c.user_id))
+    select(project.c.id, func.array_agg(member.c.user_id).label("readers"))
     .select_from(PROJECTS)
-    .where(
-        project.c.id == any_(bindparam("of_projects", type_=ARRAY(PG_UUID(as_uuid=True)))),
-        project_rank(member.c.user_id) > 0,
-    )
+    .where(project.c.id == any_(bindparam("of_projects", type_=IDS)), project_rank(member.c.user_id) > 0)
     .group_by(project.c.id)
 )
 SHARED_WITH = (
-    select(share.c.task_id, func.array_agg(share.c.user_id))
-    .where(share.c.task_id == any_(bindparam("of_tasks", type_=ARRAY(PG_UUID(as_uuid=True)))))
+    select(share.c.task_id.label("id"), func.array_agg(share.c.user_id).label("readers"))
+    .where(share.c.task_id == any_(bindparam("of_tasks", type_=IDS)))
     .group_by(share.c.task_id)
 )
-ENTRY = (
-    "workspace_id",
-    "seq",
+IN_ROLES = (
+    select(member.c.role, func.array_agg(member.c.user_id).label("members"))
+    .where(member.c.workspace_id == OF_WORKSPACE)
+    .group_by(member.c.role)
+    .cte("in_roles")
+)
+TOLD = (
     "event_id",
     "type",
     "occurred_at",
@@ -81,18 +91,26 @@ ENTRY = (
     "version",
     "changes",
     "resource",
-    "audience",
-    "lost_by",
     "request_id",
     "traceparent",
 )
-"""What is said of an entry of the log as it is written; the rest is the relay's."""
-APPEND = (
-    insert(change)
-    .values({name: bindparam(f"new_{name}", type_=change.c[name].type) for name in ENTRY})
-    .execution_options(**MADE_ONCE)
+"""What is told of an entry of the log as it is written; its number, and who sees it, are found with it."""
+GIVEN = (
+    func.json_to_recordset(as_type(bindparam("entries", type_=Text), JSON))
+    .table_valued(
+        Column("place", Integer),
+        *(Column(name, change.c[name].type) for name in TOLD),
+        Column("of_project", PG_UUID(as_uuid=True)),
+        Column("of_task", PG_UUID(as_uuid=True)),
+        Column("of_roles", ARRAY(String)),
+        Column("also", IDS),
+        Column("lost_by", IDS),
+        name="given",
+    )
+    .render_derived(with_types=True)
 )
-EITHER = union_all(READERS, SHARED_WITH).execution_options(**MADE_ONCE)
+MOST_BYTES = 16 * 1024 * 1024
+"""How much JSON goes into one statement, where it is of several entries."""
 HEADS_AFTER = "taskloom_heads_after"
 """Where a session has the heads that its last change of the log left, and whose they are."""
 
@@ -100,17 +118,6 @@ HEADS_AFTER = "taskloom_heads_after"
 async def open_log(session: AsyncSession, workspace_id: UUID) -> None:
     """Begin the log of a new workspace."""
     await session.execute(insert(counter).values(workspace_id=workspace_id, last_seq=0))
-
-
-async def take_numbers(session: AsyncSession, *, workspace_id: UUID, count: int) -> int:
-    """Reserve `count` sequence numbers and return the last of them; the counter stays locked until the end.
-
-    The relay is told, after the commit, that there is something to send.
-    """
-    session.info.pop(HEADS_AFTER, None)
-    wake_relay(session, change)
-    result = await session.execute(TAKE_NUMBERS, {"of_workspace": workspace_id, "count": count})
-    return cast("int", result.scalar_one())
 
 
 async def lock_next_number(session: AsyncSession, workspace_id: UUID) -> int | None:
@@ -135,56 +142,147 @@ async def readers_of_projects(session: AsyncSession, project_ids: Iterable[UUID]
     return {row[0]: row[1] for row in rows}
 
 
-async def take_numbers_for_readers(
-    session: AsyncSession, *, count: int, workspace_id: UUID, circles: Circles, caller: Principal | None
-) -> tuple[int, dict[UUID, list[UUID]]]:
-    """Do what take_numbers does, and return also who sees each of the projects, and whom each task is shared with.
+async def append(
+    session: AsyncSession, *, workspace_id: UUID, entries: Sequence[Mapping[str, Any]], caller: Principal | None
+) -> None:
+    """Write entries of the log under the next numbers of a workspace, each for those who see it now.
+
+    The counter stays locked until the end, and the relay is told after the commit.
 
     The statement's snapshot is older than its lock on the counter. It has what the counter's last holder committed, and
-    all who were before, if the counter stands there as it was locked; otherwise who sees what is asked once more.
-    The heads of a caller are kept for `heads_after`. Not within a savepoint: what is rolled back to it takes its
-    numbers along.
+    all who were before, if the counter stands there as it was locked; otherwise the statement only takes the numbers,
+    and what has a snapshot of its own writes. The heads of a caller are kept for `heads_after`. Not within a savepoint:
+    what is rolled back to it takes its numbers along.
     """
     session.info.pop(HEADS_AFTER, None)
     wake_relay(session, change)
     keeper = None if session.in_nested_transaction() else caller
-    statement = _numbers_and_readers(None if keeper is None else sight_of(keeper))
+    first, *others = _as_json(entries)
+    circles, values = _circles_of(entries), _values(workspace_id, entries)
     of_caller = {} if keeper is None else seen_by(keeper)
-    wanted = {"of_projects": sorted(circles.projects), "of_tasks": sorted(circles.tasks)}
     result = await session.execute(
-        statement, {**wanted, **of_caller, "of_workspace": workspace_id, "count": count, "of_log": workspace_id}
+        _appending(circles, None if keeper is None else sight_of(keeper)),
+        {**values, **of_caller, "count": len(entries), "entries": first},
     )
     rows = result.mappings().all()
-    found = {kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}
-    [taken], before = [row["seq"] for row in found[TAKEN]], {row["seq"] for row in found[BEFORE]}
-    if before != {taken - count}:
-        return taken, {row[0]: row[1] for row in (await session.execute(EITHER, wanted)).all()}
-    if keeper is not None:
-        heads = {row["id"]: row["seq"] for row in found[HEAD]}
+    [taken], before = _seqs(rows, TAKEN), _seqs(rows, BEFORE)
+    start = taken - len(entries)
+    if before != [start]:
+        others = [first, *others]
+    elif keeper is not None:
+        heads = {row["id"]: row["seq"] for row in rows if row["kind"] == HEAD}
         session.info[HEADS_AFTER] = keeper, {one: taken if one == workspace_id else heads[one] for one in heads}
-    return taken, {row["id"]: row["readers"] for row in found[READER]}
+    for some in others:
+        await session.execute(_adding(circles), {**values, "start": start, "entries": some})
 
 
-TAKEN, BEFORE, READER, HEAD = KINDS = "taken", "before", "reader", "head"
-"""What the rows of _numbers_and_readers tell."""
+TAKEN, BEFORE, HEAD = "taken", "before", "head"
+"""What the rows of _appending tell."""
+
+
+class Circles(NamedTuple):
+    """For whom entries are, so that nobody else is looked for; the names are those of GIVEN."""
+
+    of_project: bool
+    of_task: bool
+    of_roles: bool
+
+
+def _circles_of(entries: Sequence[Mapping[str, Any]]) -> Circles:
+    return Circles(*(any(one[name] for one in entries) for name in Circles._fields))
+
+
+def _values(workspace_id: UUID, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "of_workspace": workspace_id,
+        "of_projects": list({one["of_project"] for one in entries} - {None}),
+        "of_tasks": list({one["of_task"] for one in entries} - {None}),
+    }
+
+
+def _as_json(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return entries as JSON, nearly always as one text of all of them."""
+    written = [orjson.dumps(one, default=_as_text) for one in entries]
+    ends = accumulate(map(len, written))
+    together = groupby(zip(written, ends, strict=True), key=lambda one: one[1] // MOST_BYTES)
+    return [f"[{b','.join(one for one, _ in some).decode()}]" for _, some in together]
+
+
+def _as_text(value: Any) -> str:
+    """Return what is no JSON, and is an id: the driver's are of a class of their own. Raises TypeError."""
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(type(value))
+
+
+def _seqs(rows: Sequence[RowMapping], kind: str) -> list[int]:
+    return [row["seq"] for row in rows if row["kind"] == kind]
 
 
 @cache
-def _numbers_and_readers(sight: Sight | None) -> CompoundSelect[Any]:
-    none = as_type(null(), PG_UUID(as_uuid=True)), as_type(null(), ARRAY(PG_UUID(as_uuid=True)))
-    taken = TAKE_NUMBERS.cte("taken")
-    before = select(*none, counter.c.last_seq, _told(BEFORE)).where(counter.c.workspace_id == bindparam("of_log"))
-    no_seq = as_type(null(), BigInteger)
-    readers = [one.add_columns(no_seq, _told(READER)) for one in (READERS, SHARED_WITH)]
-    shown = select(none[0].label("id"), none[1].label("readers"), taken.c.last_seq.label("seq"), _told(TAKEN))
-    if sight is None:
-        return union_all(shown, before, *readers).execution_options(**MADE_ONCE)
-    heads = _heads(sight).with_only_columns(counter.c.workspace_id, none[1], counter.c.last_seq, _told(HEAD))
-    return union_all(shown, before, *readers, heads).execution_options(**MADE_ONCE)
+def _appending(circles: Circles, sight: Sight | None) -> CompoundSelect[Any]:
+    taken = (
+        update(counter)
+        .where(counter.c.workspace_id == OF_WORKSPACE)
+        .values(last_seq=counter.c.last_seq + COUNT)
+        .returning(counter.c.last_seq)
+        .cte("taken")
+    )
+    before = select(counter.c.last_seq).where(counter.c.workspace_id == OF_WORKSPACE).cte("before")
+    start = taken.c.last_seq - COUNT
+    written = _entries(circles, start, taken.join(before, before.c.last_seq == start)).cte("written")
+    nobody = as_type(null(), PG_UUID(as_uuid=True)).label("id")
+    shown = [
+        select(_told(kind).label("kind"), nobody, found.c.last_seq.label("seq"))
+        for kind, found in ((TAKEN, taken), (BEFORE, before))
+    ]
+    if sight is not None:
+        shown.append(_heads(sight).with_only_columns(_told(HEAD), counter.c.workspace_id, counter.c.last_seq))
+    return union_all(*shown).add_cte(written).execution_options(**MADE_ONCE)
 
 
 def _told(kind: str) -> ColumnElement[str]:
-    return literal_column(f"'{kind}'", String()).label("kind")
+    return literal_column(f"'{kind}'", String())
+
+
+@cache
+def _adding(circles: Circles) -> Insert:
+    return _entries(circles, bindparam("start", type_=BigInteger)).execution_options(**MADE_ONCE)
+
+
+def _entries(circles: Circles, start: ColumnElement[int], numbered: FromClause | None = None) -> Insert:
+    """Return SQL that writes entries under the numbers after `start`, each for those who see it."""
+    sources: FromClause = GIVEN if numbered is None else numbered.join(GIVEN, true())
+    people: list[ColumnElement[Any]] = [GIVEN.c.also]
+    for name, readers in (("of_project", READERS), ("of_task", SHARED_WITH)):
+        if getattr(circles, name):
+            of_each = readers.cte(f"readers_{name}")
+            sources = sources.outerjoin(of_each, of_each.c.id == GIVEN.c[name])
+            people.append(func.coalesce(of_each.c.readers, NOBODY))
+    if circles.of_roles:
+        in_role = select(func.unnest(IN_ROLES.c.members)).where(IN_ROLES.c.role == any_(GIVEN.c.of_roles))
+        people.append(func.array(in_role.correlate(GIVEN).scalar_subquery(), type_=IDS))
+    seen_here = _each_once(reduce(add, people))
+    lost = func.unnest(GIVEN.c.lost_by).column_valued("lost")
+    lost_by = func.array(select(lost).where(lost != all_(seen_here.c.audience)).order_by(lost).scalar_subquery())
+    told = {name: GIVEN.c[name] for name in TOLD}
+    columns = {
+        **told,
+        "actor": func.coalesce(GIVEN.c.actor, literal_column("'null'::jsonb")),
+        "workspace_id": OF_WORKSPACE,
+        "seq": start + GIVEN.c.place,
+        "audience": seen_here.c.audience,
+        "lost_by": func.nullif(lost_by, NOBODY),
+    }
+    query = select(*columns.values()).select_from(sources.join(seen_here, true()))
+    return insert(change).from_select(list(columns), query)
+
+
+def _each_once(people: ColumnElement[Any]) -> FromClause:
+    """Return people as the `audience` of a row, each of them once. OFFSET 0 keeps it from being looked for twice."""
+    one = func.unnest(people).column_valued("one")
+    audience = func.array(select(one).distinct().order_by(one).scalar_subquery(), type_=IDS)
+    return select(audience.label("audience")).offset(literal_column("0")).lateral("seen_here")
 
 
 async def readers_by_share(session: AsyncSession, task_ids: Iterable[UUID]) -> dict[UUID, list[UUID]]:
@@ -198,11 +296,6 @@ async def is_recorded(session: AsyncSession, *, draft: ChangeDraft, event_id: UU
     is_known = and_(change.c.entity_id == draft.entity_id, change.c.version >= draft.version)
     found = await session.scalar(select(change.c.seq).where(or_(change.c.event_id == event_id, is_known)).limit(1))
     return found is not None
-
-
-async def append(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write entries of the log."""
-    await session.execute(APPEND, [{f"new_{name}": row[name] for name in ENTRY} for row in rows])
 
 
 @cache

@@ -50,14 +50,6 @@ class ChangeDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class Circles:
-    """The projects and the tasks whose readers see changes."""
-
-    projects: frozenset[UUID]
-    tasks: frozenset[UUID]
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a change comes from: the id of its event, who made it (None is the service), when and why.
 

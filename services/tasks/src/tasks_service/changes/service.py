@@ -14,13 +14,19 @@ from chassis.ids import uuid7
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import repository
-from tasks_service.changes.schemas import Audience, ChangeDraft, Circles, Gathering, Origin
+from tasks_service.changes.schemas import Audience, ChangeDraft, Gathering, Origin
 from tasks_service.permissions.rules import ADMINS, EVERYBODY, RULES
 
 GATHERING = "taskloom_gathered_changes"
 """Where a session has what is being gathered."""
-WITHIN = {"workspace": EVERYBODY, "members": RULES["workspace.list_members"].roles, "admins": ADMINS}
+WITHIN: Mapping[Audience, AbstractSet[str]] = {
+    "workspace": EVERYBODY,
+    "members": RULES["workspace.list_members"].roles,
+    "admins": ADMINS,
+}
 """The roles of the circles of a workspace."""
+OF_PROJECT = frozenset({"project", "task"})
+"""The circles that those are in who see a project."""
 
 
 async def record(
@@ -66,18 +72,8 @@ async def _append(
     changes: Sequence[tuple[ChangeDraft, Origin]],
     caller: Principal | None,
 ) -> None:
-    keys = {_circle(draft) for draft, _ in changes}
-    last, readers = await _numbers(session, workspace_id, len(changes), keys, caller)
-    audiences = await _audiences(session, workspace_id, keys, readers)
-    rows = [
-        {
-            **_entry(draft, origin, {*audiences[_circle(draft)], *draft.also}),
-            "workspace_id": workspace_id,
-            "seq": seq,
-        }
-        for seq, (draft, origin) in enumerate(changes, start=last - len(changes) + 1)
-    ]
-    await repository.append(session, rows)
+    entries = [_entry(place, draft, origin) for place, (draft, origin) in enumerate(changes, start=1)]
+    await repository.append(session, workspace_id=workspace_id, entries=entries, caller=caller)
 
 
 @asynccontextmanager
@@ -110,55 +106,12 @@ def _workspace_of(gathered_one: tuple[UUID, ChangeDraft]) -> UUID:
     return gathered_one[0]
 
 
-Key = tuple[Audience, UUID | None, UUID | None]
-
-
-def _circle(draft: ChangeDraft) -> Key:
-    """Return what the audience of a change depends on."""
-    if draft.audience == "project":
-        return draft.audience, draft.project_id, None
-    if draft.audience == "task":
-        return draft.audience, draft.project_id, draft.task_id
-    return draft.audience, None, None
-
-
-async def _numbers(
-    session: AsyncSession, workspace_id: UUID, count: int, keys: AbstractSet[Key], caller: Principal | None
-) -> tuple[int, dict[UUID, list[UUID]]]:
-    """Take numbers; return the last one, and who sees each of the projects and tasks that circles need."""
-    circles = Circles(
-        frozenset(project_id for _, project_id, _ in keys if project_id is not None),
-        frozenset(task_id for _, _, task_id in keys if task_id is not None),
-    )
-    if not circles.projects and not circles.tasks:
-        return await repository.take_numbers(session, workspace_id=workspace_id, count=count), {}
-    return await repository.take_numbers_for_readers(
-        session, count=count, workspace_id=workspace_id, circles=circles, caller=caller
-    )
-
-
-async def _audiences(
-    session: AsyncSession, workspace_id: UUID, keys: AbstractSet[Key], readers: Mapping[UUID, Sequence[UUID]]
-) -> dict[Key, list[UUID]]:
-    """Return who sees the changes; a statement at most, however many changes there are.
-
-    The counter is locked meanwhile, so nothing is read that no circle needs.
-    """
-    found: dict[Key, list[UUID]] = {key: sorted(key[0]) for key in keys if isinstance(key[0], frozenset)}
-    of_workspace = any(project_id is None for _, project_id, _ in keys - found.keys())
-    members = await repository.members_of(session, workspace_id) if of_workspace else []
-    for key in keys - found.keys():
-        circle, project_id, task_id = key
-        if project_id is None:
-            found[key] = [user_id for user_id, role in members if role in WITHIN[str(circle)]]
-        else:
-            found[key] = sorted({*readers.get(project_id, ()), *(readers.get(task_id, ()) if task_id else ())})
-    return found
-
-
-def _entry(draft: ChangeDraft, origin: Origin, audience: AbstractSet[UUID]) -> dict[str, Any]:
-    request = current_request()
+def _entry(place: int, draft: ChangeDraft, origin: Origin) -> dict[str, Any]:
+    """Return an entry of the log as it is written, and who it is for; see changes.repository.GIVEN."""
+    request, circle = current_request(), draft.audience
+    given: AbstractSet[UUID] = circle if isinstance(circle, frozenset) else frozenset()
     return {
+        "place": place,
         "event_id": origin.event_id,
         "type": draft.type,
         "occurred_at": origin.occurred_at,
@@ -173,8 +126,11 @@ def _entry(draft: ChangeDraft, origin: Origin, audience: AbstractSet[UUID]) -> d
         "version": draft.version,
         "changes": [change.as_json() for change in draft.changes],
         "resource": draft.resource,
-        "audience": sorted(audience),
-        "lost_by": sorted(draft.lost_by - audience) or None,
         "request_id": request.request_id,
         "traceparent": request.traceparent,
+        "of_project": draft.project_id if circle in OF_PROJECT else None,
+        "of_task": draft.task_id if circle == "task" else None,
+        "of_roles": sorted(WITHIN.get(circle, ())),
+        "also": [*given, *draft.also],
+        "lost_by": list(draft.lost_by),
     }
