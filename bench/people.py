@@ -44,16 +44,16 @@ class Person:
     token: str
 
 
-async def make_people(copy: Copy, count: int) -> list[Person]:
-    """Make accounts, and wait until all have a personal workspace."""
+async def make_people(copy: Copy, count: int, *, after: int = 0) -> list[Person]:
+    """Make accounts, `after` so many that there are, and wait until all have a personal workspace."""
     ring = KeyRing.parse(copy.environments()["auth"]["AUTH_ENCRYPTION_KEYS"])
     terms = TokenSettings()
     issuer = AccessTokenIssuer(ring, AccessTokenTerms(terms.issuer, terms.audience))
     people: list[Person] = []
     async with _database(copy) as database:
-        for first in range(0, count, AT_ONCE):
-            people += await _make_some(database, issuer, range(first, min(first + AT_ONCE, count)))
-    await _wait_for(copy, PERSONAL, count)
+        for first in range(after, after + count, AT_ONCE):
+            people += await _make_some(database, issuer, range(first, min(first + AT_ONCE, after + count)))
+    await _wait_for(copy, PERSONAL, after + count)
     return people
 
 

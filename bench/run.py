@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ from live import Delays, delays_of
 from measure import Result, measure, require_wrk, settle
 from people import Person, make_people, make_teams
 from report import OURS, PROCESSES, Report, as_text, bars
-from scenarios import NAMES, by_token, requests_of
+from scenarios import NAMES, Sender, by_token, requests_of
 from stack import LIMITS, UNLIMITED, Copy, running_copy
 from stock import Stock, make_tasks
 
@@ -78,14 +79,34 @@ def _measure_all(copy: Copy, options: argparse.Namespace) -> Report:
     people = _step("people", lambda: asyncio.run(make_people(copy, options.users)))
     _step("teams", lambda: asyncio.run(make_teams(copy, people)))
     stock = _step("tasks", lambda: asyncio.run(make_tasks(copy, options.tasks)))
+    stand_ins = _step("stand-ins", lambda: asyncio.run(make_people(copy, options.users, after=options.users)))
     settle(copy.pids())
     if options.writes:
         report.live = asyncio.run(_live(copy, people, options.writes))
     with running_beside(copy, _wanted(options)) as beside:
         for name in options.only or NAMES:
-            report.results[name] = _scenario(name, copy, beside, people, stock, options)
+            lines = Lines(name, people, stand_ins, stock)
+            report.results[name] = _scenario(name, copy, beside, lines, options)
     report.memory["after the load"] = copy.memory()
     return report
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The requests of a scenario.
+
+    What is made beside us is never sent, though it has numbers in the log. In the log of one of our people that would
+    be a gap, behind which nothing is told any more: so others make it, who have no other part in it.
+    """
+
+    name: str
+    people: Sequence[Person]
+    stand_ins: Sequence[Person]
+    stock: Stock
+
+    def of(self, by: str, sender: Sender) -> list[str]:
+        """Return the requests that one of what is measured is sent."""
+        return requests_of(self.name, self.people, self.stock, sender, self.people if by == OURS else self.stand_ins)
 
 
 T = TypeVar("T")
@@ -117,8 +138,7 @@ def _scenario(
     name: str,
     copy: Copy,
     beside: Mapping[str, Served],
-    people: Sequence[Person],
-    stock: Stock,
+    lines: Lines,
     options: argparse.Namespace,
 ) -> dict[str, Result]:
     """Measure ours and what is beside it, by turns and every second time backwards; plain proxies by reads alone."""
@@ -129,8 +149,7 @@ def _scenario(
     for turn in range(options.turns):
         for by in served if turn % 2 == 0 else reversed(served):
             one, drains = served[by], GOES_ON if by == OURS and name in WRITING else ()
-            lines = requests_of(name, people, stock, one.sender())
-            found[by].append(_turn(one, lines, drains, options))
+            found[by].append(_turn(one, lines.of(by, one.sender()), drains, options))
     return {by: Result.of_turns(turns) for by, turns in found.items()}
 
 

@@ -29,13 +29,16 @@ def by_name(person: Person) -> str:
     return f"X-User\t{person.id}"
 
 
-def requests_of(name: str, people: Sequence[Person], stock: Stock, sender: Sender) -> list[str]:
-    """Return the lines of a scenario; they are the same each time."""
+def requests_of(
+    name: str, people: Sequence[Person], stock: Stock, sender: Sender, writers: Sequence[Person] | None = None
+) -> list[str]:
+    """Return the lines of a scenario; they are the same each time. `writers` make tasks in the place of `people`."""
     rng = random.Random(name)
+    writer_of = {person.id: writer for person, writer in zip(people, writers or people, strict=True)}
     makers: Mapping[str, Callable[[Person], str]] = {
         "read": lambda person: f"GET\t{TASKS}/{stock.any_of(person, rng)}\t{sender(person)}\t",
         "list": lambda person: f"GET\t{LISTED}\t{sender(person)}\t",
-        "create": lambda person: f"POST\t{TASKS}\t{sender(person)}\t{BODY}",
+        "create": lambda person: f"POST\t{TASKS}\t{sender(writer_of[person.id])}\t{BODY}",
     }
     in_turn = rng.sample(people, k=len(people))
     kinds = [kind for kind, share in MIXED for _ in range(share)] if name == "mixed" else [name]
