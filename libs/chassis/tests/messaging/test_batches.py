@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from chassis.broker.batching import LONGEST_REST, Batches, Pace
+from chassis.broker.batching import BATCH, LONGEST_REST, Batches, Pace
 from chassis.broker.consumer import ConsumerRunner, after_commit, batch_consumer
 from chassis.broker.port import Message
 from pydantic import BaseModel
@@ -24,9 +24,10 @@ def message_of(event):
 async def test_r48_many_events_of_one_stream_have_one_effect_each(database, broker, tasks, make_event):
     """Some come twice, one fails at first, and one is nothing that can be handled: that one alone is dead."""
     name, sizes, announced, failures = broker.queue("effects"), [], [], []
-    events = [make_event(sequence=number) for number in range(1, 61)]
+    numbers = range(1, 2 * BATCH)
+    events = [make_event(sequence=number) for number in numbers]
     events = [one.model_copy(update={"stream_id": events[0].stream_id}) for one in events]
-    broken, failing = events[30], events[40]
+    broken, failing = events[BATCH - 2], events[BATCH + 8]
     broken.data.pop("number", None)
 
     @batch_consumer(queue=name, types=["thing.*.v1"])
@@ -56,11 +57,11 @@ async def test_r48_many_events_of_one_stream_have_one_effect_each(database, brok
     async def settled():
         async with database.reader.connect() as connection:
             found = sorted((await connection.execute(select(EFFECT.c.sequence))).scalars())
-        return found == [n for n in range(1, 61) if n != broken.sequence] and await transport.dead(name) == 1
+        return found == [n for n in numbers if n != broken.sequence] and await transport.dead(name) == 1
 
     await eventually(settled)
     assert max(sizes) > 1
-    assert sorted(announced) == [n for n in range(1, 61) if n != broken.sequence]
+    assert sorted(announced) == [n for n in numbers if n != broken.sequence]
     assert len(failures) == 3
     stop.set()
 
@@ -107,13 +108,13 @@ async def test_while_a_batch_is_worked_on_the_next_one_gathers():
         return sizes == [1]
 
     await eventually(begun)
-    others = [asyncio.create_task(batches.work(number)) for number in range(1, 51)]
-    given_up = asyncio.create_task(batches.work(99))
+    others = [asyncio.create_task(batches.work(number)) for number in range(1, BATCH + 19)]
+    given_up = asyncio.create_task(batches.work(999))
     await asyncio.sleep(0)
     given_up.cancel()
     gate.set()
-    assert await asyncio.gather(first, *others) == [str(number) for number in range(51)]
-    assert sizes == [1, 32, 18]
+    assert await asyncio.gather(first, *others) == [str(number) for number in range(BATCH + 19)]
+    assert sizes == [1, BATCH, 18]
 
 
 async def test_what_fails_together_fails_for_each():
@@ -159,12 +160,12 @@ def gathering():
 async def test_what_comes_soon_after_a_batch_gathers_until_there_is_a_full_one(gathering):
     batches, sizes = gathering(3600)
     assert await batches.work(0) == "0"
-    some = [asyncio.create_task(batches.work(number)) for number in range(1, 32)]
+    some = [asyncio.create_task(batches.work(number)) for number in range(1, BATCH)]
     done, _ = await asyncio.wait(some, timeout=0.05)
     assert (sizes, done) == ([1], set())
-    last = asyncio.create_task(batches.work(32))
-    assert await asyncio.gather(*some, last) == [str(number) for number in range(1, 33)]
-    assert sizes == [1, 32]
+    last = asyncio.create_task(batches.work(BATCH))
+    assert await asyncio.gather(*some, last) == [str(number) for number in range(1, BATCH + 1)]
+    assert sizes == [1, BATCH]
 
 
 async def test_what_comes_soon_after_a_batch_gathers_until_it_is_time(gathering):

@@ -9,7 +9,7 @@ import pytest
 from chassis.background import Background, declare_queues, redrive
 from chassis.broker.consumer import ConsumerRunner, after_commit, consumer
 from chassis.broker.port import Message, Queue
-from chassis.broker.relay import STUCK_AFTER, OutboxRelay, outbox_source
+from chassis.broker.relay import STREAM_SHARE, STUCK_AFTER, OutboxRelay, outbox_source
 from chassis.broker.streams import StreamsTransport
 from chassis.clock import utcnow
 from chassis.db.transactions import transaction
@@ -93,15 +93,15 @@ async def test_r45_a_committed_event_arrives_once_and_a_rolled_back_one_never(da
     stop.set()
 
 
-async def test_a_few_events_are_looked_for_once_and_not_for_what_is_said_of_another_table(
+async def test_what_is_sent_whole_is_looked_for_once_and_not_for_what_is_said_of_another_table(
     database, broker, tasks, make_event
 ):
     """Looking costs as much as sending; what comes meanwhile wakes the relay, and a schema's tables share a channel."""
     stop, stream = asyncio.Event(), uuid7()
     # Without a word of it, which might be heard only when the relay has begun.
     async with transaction(database) as session:
-        few = [make_event(stream, number).model_dump(exclude={"source"}) for number in (1, 2, 3)]
-        await session.execute(insert(OUTBOX), few)
+        few = [make_event(stream, number) for number in (1, 2, 3)] + [make_event(uuid7(), 1) for _ in range(40)]
+        await session.execute(insert(OUTBOX), [one.model_dump(exclude={"source"}) for one in few])
     transport = broker.open()
     await transport.declare(Queue(broker.queue("few"), ("thing.#",)))
 
@@ -110,17 +110,33 @@ async def test_a_few_events_are_looked_for_once_and_not_for_what_is_said_of_anot
 
     with statements_seen(database.writer) as statements:
         tasks(OutboxRelay(database, outbox_source(OUTBOX, service="sample"), transport, poll_seconds=60).run(stop))
-        await eventually(lambda: sent(3))
+        await eventually(lambda: sent(43))
         async with transaction(database) as session:
             await session.execute(select(func.pg_notify(relay_channel(OUTBOX), "elsewhere")))
         await write(database, make_event(stream, 4))
-        await eventually(lambda: sent(4))
+        await eventually(lambda: sent(44))
         async with transaction(database) as session:
             await session.execute(insert(OUTBOX), [make_event(stream, 5).model_dump(exclude={"source"})])
             # As who knows nothing of tables says it.
             await session.execute(select(func.pg_notify(relay_channel(OUTBOX), "")))
-        await eventually(lambda: sent(5))
+        await eventually(lambda: sent(45))
     assert sum("WITH RECURSIVE streams" in one for one in statements) == 3
+    stop.set()
+
+
+async def test_a_stream_of_which_a_part_was_sent_is_looked_for_again_at_once(database, broker, tasks, make_event):
+    stop, stream = asyncio.Event(), uuid7()
+    async with transaction(database) as session:
+        many = [make_event(stream, number).model_dump(exclude={"source"}) for number in range(1, 2 * STREAM_SHARE + 6)]
+        await session.execute(insert(OUTBOX), many)
+    transport = broker.open()
+    await transport.declare(Queue(broker.queue("many"), ("thing.#",)))
+    tasks(OutboxRelay(database, outbox_source(OUTBOX, service="sample"), transport, poll_seconds=60).run(stop))
+
+    async def sent():
+        return await states(database) == {"sent": len(many)}
+
+    await eventually(sent)
     stop.set()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio as redis
+from chassis.broker.batching import BATCH
 from chassis.broker.port import BrokerUnavailable, Message, Queue, Reject, Retry, Unroutable
 from chassis.ids import uuid7
 from testkit.proxy import proxied
@@ -345,8 +346,8 @@ async def test_what_waits_is_handled_together_and_each_message_has_its_own_outco
     """One may be dead while another one comes again and the rest is done; one batch follows the other."""
     transport, queue, batches = broker.open(), Queue(broker.queue("q"), ("thing.#",)), []
     await transport.declare(queue)
-    sent = [message(body=str(number).encode()) for number in range(40)]
-    assert await transport.publish(sent) == [None] * 40
+    sent = [message(body=str(number).encode()) for number in range(BATCH + 8)]
+    assert await transport.publish(sent) == [None] * len(sent)
 
     async def judge(messages):
         batches.append([(one.body, one.attempt) for one in messages])
@@ -357,7 +358,7 @@ async def test_what_waits_is_handled_together_and_each_message_has_its_own_outco
     tasks(broker.open().consume_together(queue, judge, gather_seconds=0.01))
     await eventually(lambda: settled(transport, queue))
     assert sorted(one for batch in batches for one in batch) == sorted([*((one.body, 1) for one in sent), (b"3", 2)])
-    assert 1 < max(map(len, batches)) <= 32
+    assert 1 < max(map(len, batches)) <= BATCH
     assert await transport.dead(queue.name) == 1
 
 
@@ -410,7 +411,7 @@ async def test_a_batch_costs_a_streams_broker_three_commands(own_valkey, own_str
     """What waits is asked for when the last batch is settled, and not whenever something comes."""
     queue, seen = Queue("q", ("thing.#",)), []
     await own_streams.declare(queue)
-    await own_streams.publish([message() for _ in range(64)])
+    await own_streams.publish([message() for _ in range(2 * BATCH)])
 
     async def handle(messages):
         seen.append(len(messages))
@@ -420,7 +421,7 @@ async def test_a_batch_costs_a_streams_broker_three_commands(own_valkey, own_str
         tasks(own_streams.consume_together(queue, handle, gather_seconds=3600))
         await eventually(lambda: settled(own_streams, queue))
         told = await server.info("commandstats")
-    assert seen == [32, 32]
+    assert seen == [BATCH, BATCH]
     # One more may wait for what comes next.
     assert told["cmdstat_xreadgroup"]["calls"] <= 3
     assert (told["cmdstat_xack"]["calls"], told["cmdstat_xdel"]["calls"]) == (2, 2)

@@ -10,7 +10,8 @@ from chassis.waiting import until
 T = TypeVar("T")
 R = TypeVar("R")
 
-BATCH = 32
+BATCH = 64
+"""How much is worked on at once: more than comes while batches rest, until it is more than a thousand a second."""
 RESTS = 3
 LONGEST_REST = 0.05
 

@@ -1,6 +1,7 @@
 """From the outbox to the broker: in order within a stream, marked only after the confirm (R46)."""
 
 import asyncio
+import collections
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -157,7 +158,12 @@ class OutboxRelay:
                 await self._park(connection, row, too_large[event_id])
             else:
                 await self._postpone(connection, row, failures[event_id])
-        return bool(sent or too_large) and (bool(failed) or len(rows) >= STREAM_SHARE)
+        return bool(sent or too_large) and (bool(failed) or self._may_leave_more(rows))
+
+    def _may_leave_more(self, rows: Sequence[RowMapping]) -> bool:
+        """Tell whether there may be rows beyond these: of all streams, or of one that has had its share."""
+        of_each = collections.Counter(row[self._source.stream.name] for row in rows)
+        return len(rows) >= BATCH or max(of_each.values()) >= STREAM_SHARE
 
     def _messages(self, rows: Sequence[RowMapping]) -> tuple[list[Message], dict[str, str]]:
         messages: list[Message] = []
