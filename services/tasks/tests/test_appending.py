@@ -1,24 +1,26 @@
 """Entries of the log are numbered and written in one statement, and yet who sees them is not from before the lock."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
+from chassis.clock import utcnow
 from chassis.db.base import table_of
 from chassis.db.transactions import transaction
 from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.outbox.publishing import relay_channel
-from sqlalchemy import RowMapping, insert, select, text
+from sqlalchemy import RowMapping, delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.changes import repository as log
-from tasks_service.changes.repository import MOST_BYTES, change
+from tasks_service.changes.repository import MOST_AT_ONCE, MOST_BYTES, change
 from tasks_service.changes.schemas import ChangeDraft
 from tasks_service.changes.service import record
-from tasks_service.models import Change, Member
+from tasks_service.models import Change, Member, TaskShare
 from tasks_service.tasks.events import TASK_CREATED, task_changed
 from tasks_service.tasks.schemas import TaskCreate
 from tasks_service.tasks.service import create_task
@@ -29,19 +31,38 @@ WAITING = text(
     " AND datname = current_database()"
 )
 
+member = table_of(Member)
+
 
 class Log:
-    """The log of a workspace with one project and a task in it."""
+    """The log of a workspace with an owner, one private project, and a task in it."""
 
     def __init__(self, owner: Principal, made: RowMapping) -> None:
         self.owner = owner
         self.workspace_id: UUID = made["workspace_id"]
+        self.task_id: UUID = made["id"]
         self.told = task_changed(TASK_CREATED, None, made)
 
-    async def append(self, session: AsyncSession, count: int = 1, size: int = 0) -> list[tuple[int, set[UUID]]]:
-        """Write entries of a size for those who see the project; return their numbers, and who sees them."""
+    async def join(self, session: AsyncSession, role: str) -> UUID:
+        """Let somebody new be a member; return who that is."""
+        values = {"user_id": uuid7(), "role": role, "joined_seq": 1, **self.common()}
+        await session.execute(insert(member).values(values))
+        return values["user_id"]
+
+    async def share(self, session: AsyncSession, user_id: UUID) -> None:
+        """Share the task with somebody."""
+        values = {"task_id": self.task_id, "user_id": user_id, "role": "viewer", "shared_by": self.owner.user_id}
+        await session.execute(insert(table_of(TaskShare)).values({**values, **self.common()}))
+
+    def common(self) -> dict[str, Any]:
+        return {"id": uuid7(), "workspace_id": self.workspace_id, "version": 1, "created_at": utcnow()}
+
+    async def append(
+        self, session: AsyncSession, count: int = 1, size: int = 0, audience: str = "project"
+    ) -> list[tuple[int, set[UUID]]]:
+        """Write entries of a size for a circle; return their numbers, and who sees them."""
         resource = {**self.told.resource, "description": "x" * size}
-        drafts = [self.draft(resource=resource) for _ in range(count)]
+        drafts = [self.draft(resource=resource, audience=audience) for _ in range(count)]
         await record(session, workspace_id=self.workspace_id, actor=self.owner, drafts=drafts)
         ids = [draft.entity_id for draft in drafts]
         found = await session.execute(
@@ -64,9 +85,10 @@ async def opened(database: Any) -> Log:
 
 
 LARGE = MOST_BYTES // 5
+SIZES = [(1, 0), (3, 0), (1, LARGE), (4, LARGE), (11, LARGE), (2 * MOST_AT_ONCE + 1, 0)]
 
 
-@pytest.mark.parametrize(("count", "size"), [(1, 0), (3, 0), (1, LARGE), (4, LARGE), (11, LARGE)])
+@pytest.mark.parametrize(("count", "size"), SIZES)
 async def test_numbers_follow_each_other_in_their_order_however_much_there_is(
     database: Any, opened: Log, count: int, size: int
 ) -> None:
@@ -77,54 +99,110 @@ async def test_numbers_follow_each_other_in_their_order_however_much_there_is(
         assert await log.heads_after(session, opened.owner) == {opened.workspace_id: last + count}
 
 
+async def joins(opened: Log, session: AsyncSession, there: UUID) -> set[UUID]:
+    return {there, await opened.join(session, "admin")}
+
+
+async def is_shown_the_task(opened: Log, session: AsyncSession, there: UUID) -> set[UUID]:
+    guest = await opened.join(session, "guest")
+    await opened.share(session, guest)
+    return {there, guest}
+
+
+async def leaves(opened: Log, session: AsyncSession, there: UUID) -> set[UUID]:
+    of_them = member.c.workspace_id == opened.workspace_id, member.c.user_id == there
+    await session.execute(delete(member).where(*of_them))
+    return set()
+
+
+Happening = Callable[[Log, AsyncSession, UUID], Awaitable[set[UUID]]]
+MEANWHILE: list[tuple[str, Happening]] = [
+    ("project", joins),
+    ("project", leaves),
+    ("task", is_shown_the_task),
+    ("task", leaves),
+    ("admins", joins),
+    ("workspace", leaves),
+]
+
+
+@pytest.mark.parametrize(("audience", "happens"), MEANWHILE)
 @pytest.mark.parametrize(("count", "size"), [(1, 0), (6, LARGE)])
-async def test_what_the_last_holder_of_the_counter_committed_is_seen(
-    database: Any, opened: Log, count: int, size: int
+async def test_what_the_last_holder_of_the_counter_committed_decides(
+    database: Any, opened: Log, audience: str, happens: Happening, count: int, size: int
 ) -> None:
     """The statement waits with a snapshot that has none of it."""
-    newcomer = uuid7()
+    async with transaction(database) as session:
+        admin = await opened.join(session, "admin")
+        await opened.append(session)
     async with transaction(database) as waiting:
         await waiting.execute(select(1))
         async with transaction(database) as holder:
-            member = table_of(Member)
-            found = await holder.execute(select(member).where(member.c.workspace_id == opened.workspace_id))
-            of_newcomer = {**found.mappings().one(), "id": uuid7(), "user_id": newcomer, "role": "admin"}
-            await holder.execute(insert(member).values(of_newcomer))
+            left = await happens(opened, holder, admin)
             [(last, _)] = await opened.append(holder)
-            appending = asyncio.create_task(opened.append(waiting, count, size))
+            appending = asyncio.create_task(opened.append(waiting, count, size, audience))
             await eventually(lambda: _waits(database))
-        seers = {opened.owner.user_id, newcomer}
+        seers = {opened.owner.user_id, *left}
         assert await appending == [(last + 1 + place, seers) for place in range(count)]
         assert await log.heads_after(waiting, opened.owner) == {opened.workspace_id: last + count}
 
 
+@pytest.mark.parametrize("at_once", [1, 9])
 async def test_each_entry_is_for_its_own_circle_and_lost_only_by_who_sees_it_no_more(
-    database: Any, opened: Log
+    database: Any, opened: Log, at_once: int
 ) -> None:
-    one, other = uuid7(), uuid7()
-    owner = opened.owner.user_id
+    one, other, owner = uuid7(), uuid7(), opened.owner.user_id
+    async with transaction(database) as session:
+        admin, insider, guest = [await opened.join(session, role) for role in ("admin", "member", "guest")]
+        await opened.share(session, guest)
+        await opened.append(session)
     drafts = {
         "project": opened.draft(),
-        "somebody": opened.draft(audience=frozenset({one})),
+        "task": opened.draft(audience="task"),
+        "workspace": opened.draft(audience="workspace"),
+        "members": opened.draft(audience="members"),
         "admins": opened.draft(audience="admins"),
+        "somebody": opened.draft(audience=frozenset({one})),
+        "nobody": opened.draft(audience=frozenset()),
         "also": opened.draft(also=frozenset({one, owner})),
         "lost": opened.draft(also=frozenset({one}), lost_by=frozenset({one, other, owner})),
     }
     async with transaction(database) as session:
-        await record(session, workspace_id=opened.workspace_id, actor=None, drafts=list(drafts.values()))
+        in_order = list(drafts.values())
+        for first in range(0, len(in_order), at_once):
+            some = in_order[first : first + at_once]
+            await record(session, workspace_id=opened.workspace_id, actor=None, drafts=some)
         rows = (await session.execute(select(change).where(change.c.workspace_id == opened.workspace_id))).mappings()
         found = {row["entity_id"]: row for row in rows}
     entries = {name: found[draft.entity_id] for name, draft in drafts.items()}
     assert {name: (entry["audience"], entry["lost_by"]) for name, entry in entries.items()} == {
-        "project": ([owner], None),
+        "project": (sorted([owner, admin, insider]), None),
+        "task": (sorted([owner, admin, insider, guest]), None),
+        "workspace": (sorted([owner, admin, insider, guest]), None),
+        "members": (sorted([owner, admin, insider]), None),
+        "admins": (sorted([owner, admin]), None),
         "somebody": ([one], None),
-        "admins": ([owner], None),
-        "also": (sorted([one, owner]), None),
-        "lost": (sorted([one, owner]), [other]),
+        "nobody": ([], None),
+        "also": (sorted([owner, admin, insider, one]), None),
+        "lost": (sorted([owner, admin, insider, one]), [other]),
     }
     assert entries["project"]["resource"] == opened.told.resource
-    assert entries["project"]["changes"] == [one.as_json() for one in opened.told.changes]
+    assert entries["project"]["changes"] == [change_of_field.as_json() for change_of_field in opened.told.changes]
     assert entries["project"]["actor"] is None
+
+
+MISTAKEN = [{"audience": "guests"}, *({"audience": one, "project_id": None} for one in ("project", "task"))]
+
+
+@pytest.mark.parametrize("mistaken", MISTAKEN)
+async def test_a_change_that_would_be_told_to_nobody_by_mistake_is_not_written(
+    database: Any, opened: Log, mistaken: dict[str, Any]
+) -> None:
+    async with transaction(database) as session:
+        with pytest.raises((KeyError, ValueError)):
+            await record(
+                session, workspace_id=opened.workspace_id, actor=None, drafts=[replace(opened.told, **mistaken)]
+            )
 
 
 async def _waits(database: Any) -> bool:

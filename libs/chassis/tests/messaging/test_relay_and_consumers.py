@@ -9,7 +9,7 @@ import pytest
 from chassis.background import Background, declare_queues, redrive
 from chassis.broker.consumer import ConsumerRunner, after_commit, consumer
 from chassis.broker.port import Message, Queue
-from chassis.broker.relay import STREAM_SHARE, STUCK_AFTER, OutboxRelay, outbox_source
+from chassis.broker.relay import BATCH, STREAM_SHARE, STUCK_AFTER, OutboxRelay, outbox_source
 from chassis.broker.streams import StreamsTransport
 from chassis.clock import utcnow
 from chassis.db.transactions import transaction
@@ -124,14 +124,19 @@ async def test_what_is_sent_whole_is_looked_for_once_and_not_for_what_is_said_of
     stop.set()
 
 
-async def test_a_stream_of_which_a_part_was_sent_is_looked_for_again_at_once(database, broker, tasks, make_event):
-    stop, stream = asyncio.Event(), uuid7()
+@pytest.mark.parametrize(("streams", "of_each"), [(1, 2 * STREAM_SHARE + 5), (BATCH + 5, 1)])
+async def test_what_is_left_of_a_stream_or_of_many_is_looked_for_at_once(
+    database, broker, tasks, make_event, streams, of_each
+):
+    stop = asyncio.Event()
     async with transaction(database) as session:
-        many = [make_event(stream, number).model_dump(exclude={"source"}) for number in range(1, 2 * STREAM_SHARE + 6)]
-        await session.execute(insert(OUTBOX), many)
+        many = [
+            make_event(one, number) for one in (uuid7() for _ in range(streams)) for number in range(1, of_each + 1)
+        ]
+        await session.execute(insert(OUTBOX), [one.model_dump(exclude={"source"}) for one in many])
     transport = broker.open()
     await transport.declare(Queue(broker.queue("many"), ("thing.#",)))
-    tasks(OutboxRelay(database, outbox_source(OUTBOX, service="sample"), transport, poll_seconds=60).run(stop))
+    tasks(OutboxRelay(database, outbox_source(OUTBOX, service="sample"), transport, poll_seconds=3600).run(stop))
 
     async def sent():
         return await states(database) == {"sent": len(many)}

@@ -11,7 +11,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BATCH = 64
-"""How much is worked on at once: more than comes while batches rest, until it is more than a thousand a second."""
+"""How much is worked on at once: of a thousand messages a second what comes while batches rest, and some more."""
 RESTS = 3
 LONGEST_REST = 0.05
 

@@ -136,7 +136,7 @@ class OutboxRelay:
     async def _send_batch(self, connection: AsyncConnection) -> bool:
         """Send a batch; return whether there may be more that can be sent at once.
 
-        There is not after few rows without a failure: of what was committed meanwhile we are told.
+        There is not after rows that are all there were, without a failure: of what is committed meanwhile we are told.
         """
         self._pace.begin()
         rows = (await connection.execute(self._due)).mappings().all()

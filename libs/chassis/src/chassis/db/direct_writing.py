@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from chassis.db.binding import BOUND, Bound
-from chassis.db.direct import DirectReader, DirectRows, Made, Statement, as_driver_takes_it
+from chassis.db.direct import DirectReader, DirectRows, Made, Statement
 from chassis.db.engine import Database
 from chassis.db.row_security import binding
 from chassis.db.telling import TELLER, TO_SAY
@@ -58,19 +58,15 @@ class DirectTransaction(DirectReader):
         values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         **options: Any,
     ) -> DirectRows:
-        """Return what a statement finds, or run one that finds nothing with many values, in one round trip.
+        """Return what a statement finds, in one round trip.
 
         Raises what SQLAlchemy would raise, and NeedsSession for a statement that is not MADE_ONCE.
         """
         if isinstance(statement, Made) or not MADE_ONCE.items() <= statement.get_execution_options().items():
             raise NeedsSession("a statement that is made now")
-        if values is None or options:
+        if options or not isinstance(values, Mapping):
             raise NeedsSession("another way to execute")
-        if isinstance(values, Mapping):
-            return FoundInTransaction((await super().execute(statement, values)).rows)
-        made = as_driver_takes_it(statement)
-        await self.answer_to(self._driver.executemany(made.sql, [made.in_order(one) for one in values]))
-        return FoundInTransaction(())
+        return FoundInTransaction((await super().execute(statement, values)).rows)
 
     def leave(self, error: BaseException) -> None:
         """End the connection, unless its caller is gone: that has it rolled back, so that nothing stays locked."""

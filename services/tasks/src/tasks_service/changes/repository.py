@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, reduce
 from itertools import accumulate, groupby
-from operator import add
+from operator import add, itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -25,10 +25,10 @@ from sqlalchemy import (
     Select,
     String,
     Text,
-    all_,
     and_,
     any_,
     bindparam,
+    except_,
     func,
     insert,
     literal_column,
@@ -109,8 +109,8 @@ GIVEN = (
     )
     .render_derived(with_types=True)
 )
-MOST_BYTES = 16 * 1024 * 1024
-"""How much JSON goes into one statement, where it is of several entries."""
+MOST_AT_ONCE, MOST_BYTES = 2_000, 16 * 1024 * 1024
+"""How many entries go into one statement, and how much JSON of several: each is bounded in time, whoever sees them."""
 HEADS_AFTER = "taskloom_heads_after"
 """Where a session has the heads that its last change of the log left, and whose they are."""
 
@@ -158,10 +158,10 @@ async def append(
     wake_relay(session, change)
     keeper = None if session.in_nested_transaction() else caller
     first, *others = _as_json(entries)
-    circles, values = _circles_of(entries), _values(workspace_id, entries)
+    sought, values = _sought_by(entries), _values(workspace_id, entries)
     of_caller = {} if keeper is None else seen_by(keeper)
     result = await session.execute(
-        _appending(circles, None if keeper is None else sight_of(keeper)),
+        _appending(sought, None if keeper is None else sight_of(keeper)),
         {**values, **of_caller, "count": len(entries), "entries": first},
     )
     rows = result.mappings().all()
@@ -173,23 +173,24 @@ async def append(
         heads = {row["id"]: row["seq"] for row in rows if row["kind"] == HEAD}
         session.info[HEADS_AFTER] = keeper, {one: taken if one == workspace_id else heads[one] for one in heads}
     for some in others:
-        await session.execute(_adding(circles), {**values, "start": start, "entries": some})
+        await session.execute(_adding(sought), {**values, "start": start, "entries": some})
 
 
 TAKEN, BEFORE, HEAD = "taken", "before", "head"
 """What the rows of _appending tell."""
 
 
-class Circles(NamedTuple):
-    """For whom entries are, so that nobody else is looked for; the names are those of GIVEN."""
+class Sought(NamedTuple):
+    """What entries have of GIVEN, so that nothing else is looked for."""
 
     of_project: bool
     of_task: bool
     of_roles: bool
+    lost_by: bool
 
 
-def _circles_of(entries: Sequence[Mapping[str, Any]]) -> Circles:
-    return Circles(*(any(one[name] for one in entries) for name in Circles._fields))
+def _sought_by(entries: Sequence[Mapping[str, Any]]) -> Sought:
+    return Sought(*(any(one[name] for one in entries) for name in Sought._fields))
 
 
 def _values(workspace_id: UUID, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -203,9 +204,9 @@ def _values(workspace_id: UUID, entries: Sequence[Mapping[str, Any]]) -> dict[st
 def _as_json(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return entries as JSON, nearly always as one text of all of them."""
     written = [orjson.dumps(one, default=_as_text) for one in entries]
-    ends = accumulate(map(len, written))
-    together = groupby(zip(written, ends, strict=True), key=lambda one: one[1] // MOST_BYTES)
-    return [f"[{b','.join(one for one, _ in some).decode()}]" for _, some in together]
+    parts = [(place // MOST_AT_ONCE, end // MOST_BYTES) for place, end in enumerate(accumulate(map(len, written)))]
+    together = groupby(zip(parts, written, strict=True), key=itemgetter(0))
+    return [f"[{b','.join(one for _, one in some).decode()}]" for _, some in together]
 
 
 def _as_text(value: Any) -> str:
@@ -220,7 +221,7 @@ def _seqs(rows: Sequence[RowMapping], kind: str) -> list[int]:
 
 
 @cache
-def _appending(circles: Circles, sight: Sight | None) -> CompoundSelect[Any]:
+def _appending(sought: Sought, sight: Sight | None) -> CompoundSelect[Any]:
     taken = (
         update(counter)
         .where(counter.c.workspace_id == OF_WORKSPACE)
@@ -230,7 +231,7 @@ def _appending(circles: Circles, sight: Sight | None) -> CompoundSelect[Any]:
     )
     before = select(counter.c.last_seq).where(counter.c.workspace_id == OF_WORKSPACE).cte("before")
     start = taken.c.last_seq - COUNT
-    written = _entries(circles, start, taken.join(before, before.c.last_seq == start)).cte("written")
+    written = _entries(sought, start, taken.join(before, before.c.last_seq == start)).cte("written")
     nobody = as_type(null(), PG_UUID(as_uuid=True)).label("id")
     shown = [
         select(_told(kind).label("kind"), nobody, found.c.last_seq.label("seq"))
@@ -246,34 +247,32 @@ def _told(kind: str) -> ColumnElement[str]:
 
 
 @cache
-def _adding(circles: Circles) -> Insert:
-    return _entries(circles, bindparam("start", type_=BigInteger)).execution_options(**MADE_ONCE)
+def _adding(sought: Sought) -> Insert:
+    return _entries(sought, bindparam("start", type_=BigInteger)).execution_options(**MADE_ONCE)
 
 
-def _entries(circles: Circles, start: ColumnElement[int], numbered: FromClause | None = None) -> Insert:
+def _entries(sought: Sought, start: ColumnElement[int], numbered: FromClause | None = None) -> Insert:
     """Return SQL that writes entries under the numbers after `start`, each for those who see it."""
     sources: FromClause = GIVEN if numbered is None else numbered.join(GIVEN, true())
     people: list[ColumnElement[Any]] = [GIVEN.c.also]
     for name, readers in (("of_project", READERS), ("of_task", SHARED_WITH)):
-        if getattr(circles, name):
+        if getattr(sought, name):
             of_each = readers.cte(f"readers_{name}")
             sources = sources.outerjoin(of_each, of_each.c.id == GIVEN.c[name])
             people.append(func.coalesce(of_each.c.readers, NOBODY))
-    if circles.of_roles:
+    if sought.of_roles:
         in_role = select(func.unnest(IN_ROLES.c.members)).where(IN_ROLES.c.role == any_(GIVEN.c.of_roles))
         people.append(func.array(in_role.correlate(GIVEN).scalar_subquery(), type_=IDS))
     seen_here = _each_once(reduce(add, people))
-    lost = func.unnest(GIVEN.c.lost_by).column_valued("lost")
-    lost_by = func.array(select(lost).where(lost != all_(seen_here.c.audience)).order_by(lost).scalar_subquery())
-    told = {name: GIVEN.c[name] for name in TOLD}
     columns = {
-        **told,
+        **{name: GIVEN.c[name] for name in TOLD},
         "actor": func.coalesce(GIVEN.c.actor, literal_column("'null'::jsonb")),
         "workspace_id": OF_WORKSPACE,
         "seq": start + GIVEN.c.place,
         "audience": seen_here.c.audience,
-        "lost_by": func.nullif(lost_by, NOBODY),
     }
+    if sought.lost_by:
+        columns["lost_by"] = _others(GIVEN.c.lost_by, seen_here.c.audience)
     query = select(*columns.values()).select_from(sources.join(seen_here, true()))
     return insert(change).from_select(list(columns), query)
 
@@ -283,6 +282,13 @@ def _each_once(people: ColumnElement[Any]) -> FromClause:
     one = func.unnest(people).column_valued("one")
     audience = func.array(select(one).distinct().order_by(one).scalar_subquery(), type_=IDS)
     return select(audience.label("audience")).offset(literal_column("0")).lateral("seen_here")
+
+
+def _others(people: ColumnElement[Any], audience: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return those of the people who are not of the audience, null for none."""
+    one, other = (func.unnest(some).column_valued(name) for some, name in ((people, "lost"), (audience, "there")))
+    left = except_(select(one), select(other)).order_by(literal_column("1"))
+    return func.nullif(func.array(left.scalar_subquery(), type_=IDS), NOBODY)
 
 
 async def readers_by_share(session: AsyncSession, task_ids: Iterable[UUID]) -> dict[UUID, list[UUID]]:

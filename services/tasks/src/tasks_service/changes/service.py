@@ -14,18 +14,18 @@ from chassis.ids import uuid7
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tasks_service.changes import repository
-from tasks_service.changes.schemas import Audience, ChangeDraft, Gathering, Origin
+from tasks_service.changes.schemas import ChangeDraft, Circle, Gathering, Origin
 from tasks_service.permissions.rules import ADMINS, EVERYBODY, RULES
 
 GATHERING = "taskloom_gathered_changes"
 """Where a session has what is being gathered."""
-WITHIN: Mapping[Audience, AbstractSet[str]] = {
+WITHIN: Mapping[Circle, AbstractSet[str]] = {
     "workspace": EVERYBODY,
     "members": RULES["workspace.list_members"].roles,
     "admins": ADMINS,
 }
 """The roles of the circles of a workspace."""
-OF_PROJECT = frozenset({"project", "task"})
+OF_PROJECT: AbstractSet[Circle] = frozenset({"project", "task"})
 """The circles that those are in who see a project."""
 
 
@@ -108,8 +108,7 @@ def _workspace_of(gathered_one: tuple[UUID, ChangeDraft]) -> UUID:
 
 def _entry(place: int, draft: ChangeDraft, origin: Origin) -> dict[str, Any]:
     """Return an entry of the log as it is written, and who it is for; see changes.repository.GIVEN."""
-    request, circle = current_request(), draft.audience
-    given: AbstractSet[UUID] = circle if isinstance(circle, frozenset) else frozenset()
+    request = current_request()
     return {
         "place": place,
         "event_id": origin.event_id,
@@ -128,9 +127,22 @@ def _entry(place: int, draft: ChangeDraft, origin: Origin) -> dict[str, Any]:
         "resource": draft.resource,
         "request_id": request.request_id,
         "traceparent": request.traceparent,
-        "of_project": draft.project_id if circle in OF_PROJECT else None,
-        "of_task": draft.task_id if circle == "task" else None,
-        "of_roles": sorted(WITHIN.get(circle, ())),
-        "also": [*given, *draft.also],
         "lost_by": list(draft.lost_by),
+        **_circle_of(draft),
     }
+
+
+def _circle_of(draft: ChangeDraft) -> dict[str, Any]:
+    """Return who sees a change.
+
+    Raises ValueError for a circle of a project without one, KeyError for one that there is not: nobody would be told.
+    """
+    circle, also = draft.audience, list(draft.also)
+    if isinstance(circle, frozenset):
+        return {"of_project": None, "of_task": None, "of_roles": [], "also": [*circle, *also]}
+    if circle not in OF_PROJECT:
+        return {"of_project": None, "of_task": None, "of_roles": sorted(WITHIN[circle]), "also": also}
+    if draft.project_id is None:
+        raise ValueError(draft.type)
+    of_task = draft.task_id if circle == "task" else None
+    return {"of_project": draft.project_id, "of_task": of_task, "of_roles": [], "also": also}
