@@ -115,6 +115,15 @@ HEADS_AFTER = "taskloom_heads_after"
 """Where a session has the heads that its last change of the log left, and whose they are."""
 
 
+class Sought(NamedTuple):
+    """What entries have of GIVEN, so that nothing else is looked for."""
+
+    of_project: bool
+    of_task: bool
+    of_roles: bool
+    lost_by: bool
+
+
 async def open_log(session: AsyncSession, workspace_id: UUID) -> None:
     """Begin the log of a new workspace."""
     await session.execute(insert(counter).values(workspace_id=workspace_id, last_seq=0))
@@ -147,46 +156,44 @@ async def append(
 ) -> None:
     """Write entries of the log under the next numbers of a workspace, each for those who see it now.
 
-    The counter stays locked until the end, and the relay is told after the commit.
-
-    The statement's snapshot is older than its lock on the counter. It has what the counter's last holder committed, and
-    all who were before, if the counter stands there as it was locked; otherwise the statement only takes the numbers,
-    and what has a snapshot of its own writes. The heads of a caller are kept for `heads_after`. Not within a savepoint:
-    what is rolled back to it takes its numbers along.
+    The counter stays locked until the end, and the relay is told after the commit. The heads of a caller are kept for
+    `heads_after`. Not within a savepoint: what is rolled back to it takes its numbers along.
     """
     session.info.pop(HEADS_AFTER, None)
     wake_relay(session, change)
     keeper = None if session.in_nested_transaction() else caller
-    first, *others = _as_json(entries)
-    sought, values = _sought_by(entries), _values(workspace_id, entries)
-    of_caller = {} if keeper is None else seen_by(keeper)
-    result = await session.execute(
-        _appending(sought, None if keeper is None else sight_of(keeper)),
-        {**values, **of_caller, "count": len(entries), "entries": first},
-    )
+    parts, sought, values = _as_json(entries), _sought_by(entries), _values(workspace_id, entries)
+    of_first = {**values, "count": len(entries), "entries": parts[0]}
+    start, is_first_written = await _append_first(session, sought, of_first, keeper)
+    for some in parts[1:] if is_first_written else parts:
+        await session.execute(_adding(sought), {**values, "start": start, "entries": some})
+
+
+async def _append_first(
+    session: AsyncSession, sought: Sought, values: Mapping[str, Any], keeper: Principal | None
+) -> tuple[int, bool]:
+    """Take numbers, and write entries if all that decides who sees them is known; return the number before the first.
+
+    The statement's snapshot is older than its lock on the counter. It has what the counter's last holder committed, and
+    all who were before, if the counter stands there as it was locked; otherwise it only takes the numbers, and what has
+    a snapshot of its own is to write.
+    """
+    sight, of_caller = (None, {}) if keeper is None else (sight_of(keeper), seen_by(keeper))
+    result = await session.execute(_appending(sought, sight), {**values, **of_caller})
     rows = result.mappings().all()
     [taken], before = _seqs(rows, TAKEN), _seqs(rows, BEFORE)
-    start = taken - len(entries)
+    start = taken - values["count"]
     if before != [start]:
-        others = [first, *others]
-    elif keeper is not None:
+        return start, False
+    if keeper is not None:
         heads = {row["id"]: row["seq"] for row in rows if row["kind"] == HEAD}
-        session.info[HEADS_AFTER] = keeper, {one: taken if one == workspace_id else heads[one] for one in heads}
-    for some in others:
-        await session.execute(_adding(sought), {**values, "start": start, "entries": some})
+        own = values["of_workspace"]
+        session.info[HEADS_AFTER] = keeper, {one: taken if one == own else heads[one] for one in heads}
+    return start, True
 
 
 TAKEN, BEFORE, HEAD = "taken", "before", "head"
 """What the rows of _appending tell."""
-
-
-class Sought(NamedTuple):
-    """What entries have of GIVEN, so that nothing else is looked for."""
-
-    of_project: bool
-    of_task: bool
-    of_roles: bool
-    lost_by: bool
 
 
 def _sought_by(entries: Sequence[Mapping[str, Any]]) -> Sought:
