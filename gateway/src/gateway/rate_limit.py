@@ -147,10 +147,12 @@ class RateLimiter:
         workers: int,
         window_seconds: float = WINDOW_SECONDS,
         patience_seconds: float = REDIS_SECONDS,
+        pause_seconds: float = PAUSE_SECONDS,
         pace_seconds: float = PACE_SECONDS,
     ) -> None:
         self._script = HeldScript(server, SLIDING_LOG)
         self._patience = patience_seconds
+        self._pause = pause_seconds
         self._pace_seconds = pace_seconds
         self._workers = workers
         self._window = window_seconds
@@ -188,7 +190,11 @@ class RateLimiter:
             while self._waiting:
                 await self._pace()
                 batch = self._next_batch()
-                decisions = await self._decide_all([quota for quota, _ in batch])
+                decisions = await self._decide_by_redis([quota for quota, _ in batch])
+                if decisions is None:
+                    # Nobody who waits behind the call that failed is kept waiting by another one.
+                    batch += self._take_waiting(len(self._waiting))
+                    decisions = [self._decide_locally(quota) for quota, _ in batch]
                 for (_, future), decision in zip(batch, decisions, strict=True):
                     if not future.done():
                         future.set_result(decision)
@@ -200,9 +206,9 @@ class RateLimiter:
             self._waiting.clear()
 
     async def _pace(self) -> None:
-        """Wait until the next call may begin, if one is to be made for which more can come, and note that it does."""
+        """Wait until the next call may begin, if more can come for it, and note that it does."""
         now = time.monotonic()
-        if self._resume_at <= now < self._next_call_at and len(self._waiting) < MOST_AT_ONCE:
+        if now < self._next_call_at and len(self._waiting) < MOST_AT_ONCE:
             await asyncio.sleep(self._next_call_at - now)
         self._next_call_at = time.monotonic() + self._pace_seconds
 
@@ -213,13 +219,15 @@ class RateLimiter:
             if size and counted > MOST_AT_ONCE:
                 break
             size += 1
+        return self._take_waiting(size)
+
+    def _take_waiting(self, size: int) -> list[tuple[Quota, asyncio.Future[Decision]]]:
         batch = self._waiting[:size]
         del self._waiting[:size]
         return batch
 
-    async def _decide_all(self, quotas: list[Quota]) -> list[Decision]:
-        if time.monotonic() < self._resume_at:
-            return [self._decide_locally(quota) for quota in quotas]
+    async def _decide_by_redis(self, quotas: list[Quota]) -> list[Decision] | None:
+        """Return what Redis decides; None where it can't be asked, and then everybody is decided here for a while."""
         try:
             decisions = await self._ask(quotas)
         except TROUBLE as error:
@@ -231,7 +239,7 @@ class RateLimiter:
         else:
             self._note(decisions, quotas)
             return decisions
-        return [self._decide_locally(quota) for quota in quotas]
+        return None
 
     def _note(self, decisions: list[Decision], quotas: list[Quota]) -> None:
         """Have the local log count what Redis has allowed, in case it has to decide next."""
@@ -261,7 +269,7 @@ class RateLimiter:
         return [Quota(key, NO_LIMIT, "untold", cost=0, remembered=seconds) for key, seconds in rest]
 
     def _degrade(self, reason: str) -> None:
-        self._resume_at = time.monotonic() + PAUSE_SECONDS
+        self._resume_at = time.monotonic() + self._pause
         self._tell(degraded=True)
         log.warning("rate_limit.degraded", reason=reason)
 
