@@ -199,7 +199,8 @@ CHANGES = (
         TaskOut,
         TASK_EXAMPLE,
         {
-            TASK_CREATED: "A task was made.",
+            TASK_CREATED: "A task was made. That its maker watches it is one of its changes, the field `watchers`, and "
+            "has no event of its own.",
             TASK_UPDATED: "A task was changed.",
             TASK_MOVED: "A task is in another project, and has another key; who saw it before is told, too.",
             TASK_DELETED: "A task went to the trash.",

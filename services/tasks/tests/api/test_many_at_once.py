@@ -399,7 +399,8 @@ async def test_h5_an_undo_of_many_takes_no_change_of_others_back(team, op):
 async def test_h5_more_than_the_limit_is_not_undone_and_the_limit_is_told(roster, settings, database, contract):
     tasks = settings.tasks.model_copy(update={"undo_max_changes": 100})
     app = create_app(dataclasses.replace(settings, tasks=tasks), database=database, health=Health())
-    request_id = await do(roster, [{"op": "create", "data": {"title": "a", "project_id": str(roster.project_id)}}] * 51)
+    data = {"title": "a", "project_id": str(roster.project_id)}
+    request_id = await do(roster, [{"op": "create", "data": data}] * 101)
     count = len(await roster.log())
     async with contract_client(contract, transport=httpx2.ASGITransport(app=app), base_url="http://tasks") as client:
         small = dataclasses.replace(roster, api=client)
@@ -410,7 +411,7 @@ async def test_h5_more_than_the_limit_is_not_undone_and_the_limit_is_told(roster
     assert told["data"] == {"limit": 100}
     assert await roster.log_after(count) == []
     _, types = await undo(roster, request_id)
-    assert types == ["task.deleted"] * 51
+    assert types == ["task.deleted"] * 101
 
 
 async def test_e2_what_is_opened_again_among_many_stands_in_the_way_of_what_comes_after_it(roster):

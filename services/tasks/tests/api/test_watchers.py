@@ -29,13 +29,33 @@ def codes(answer):
 async def test_f5_who_makes_a_task_and_who_is_assigned_watches_it(roster):
     task = await roster.task(assigned_to=roster.id("member"))
     assert await watching(roster, task) == {"owner": "created", "member": "assigned"}
-    assert [(kind, fields.get("is_watching"), audience) for kind, fields, audience in await roster.log()] == [
-        ("task.created.v1", None, READERS),
-        ("watcher.added.v1", (False, True), READERS),
-        ("watcher.added.v1", (False, True), READERS),
+    # Of the maker's watching the new task tells itself.
+    log = [(kind, fields.get("watchers") or fields, audience) for kind, fields, audience in await roster.log()]
+    assert log == [
+        ("task.created.v1", (None, [roster.id("owner")]), READERS),
+        ("watcher.added.v1", {"is_watching": (False, True)}, READERS),
     ]
     await roster.ok("owner", "POST", f"/tasks/{task['id']}/assignees", {"user_id": roster.id("viewer")})
     assert await watching(roster, task) == {"owner": "created", "member": "assigned", "viewer": "assigned"}
+
+
+async def test_f5_whatever_way_a_task_is_made_it_tells_that_its_maker_watches_it(roster):
+    task = await roster.task()
+    count, place = len(await roster.log()), {"title": "a", "project_id": str(roster.project_id)}
+    ways = [
+        ("PUT", f"/tasks/by-external/elsewhere/{task['id']}", place),
+        ("POST", f"/tasks/{task['id']}/duplicate", {}),
+        ("POST", "/tasks/bulk", {"operations": [{"op": "create", "data": place}]}),
+    ]
+    for method, path, body in ways:
+        await roster.ok("member", method, path, body)
+    told = [(kind, fields.get("watchers")) for kind, fields, _ in await roster.log_after(count)]
+    assert told == [("task.created.v1", (None, [roster.id("member")]))] * 3
+    assert await roster.ok("member", "PUT", RULES, {**ALL, "created": False})
+    for method, path, body in ways[1:]:
+        await roster.ok("member", method, path, body)
+    told = [(kind, fields.get("watchers")) for kind, fields, _ in await roster.log_after(count + 3)]
+    assert told == [("task.created.v1", None)] * 2
 
 
 async def test_f5_a_rule_that_is_off_makes_nobody_watch(roster):
@@ -46,7 +66,7 @@ async def test_f5_a_rule_that_is_off_makes_nobody_watch(roster):
         assert await roster.ok(who, "GET", RULES) == off
     task = await roster.task(assigned_to=roster.id("member"))
     assert await watching(roster, task) == {}
-    assert [entry[0] for entry in await roster.log()] == ["task.created.v1"]
+    assert [(kind, fields.get("watchers")) for kind, fields, _ in await roster.log()] == [("task.created.v1", None)]
     assert await roster.ok("owner", "PUT", RULES, {}) == ALL
     assert await watching(roster, await roster.task(assigned_to=roster.id("member"))) == {"owner": "created"}
     for wrong in ({"created": "yes"}, {"made": True}):

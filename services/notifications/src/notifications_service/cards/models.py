@@ -23,7 +23,10 @@ class TaskCard(Base):
 
 
 class Watcher(Base):
-    """Somebody who watches a task or did so, and whether they hear nothing of it all the same."""
+    """Somebody who watches a task or did so, and whether they hear nothing of it all the same.
+
+    Who made the task is here only if they have said something of it: they are interested without that.
+    """
 
     __tablename__ = "watcher"
 

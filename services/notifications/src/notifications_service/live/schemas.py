@@ -31,14 +31,8 @@ class PersonalEvent:
     event_id: UUID = field(default_factory=uuid7)
 
 
-class FieldChange(BaseModel):
-    field: str
-    old: Any = None
-    new: Any = None
-
-
 class ChangeData(BaseModel):
-    """The data of any event of the tasks service's change log."""
+    """The data of any event of the tasks service's change log; its changes are passed on as they are."""
 
     entity_type: str
     entity_id: UUID
@@ -47,7 +41,7 @@ class ChangeData(BaseModel):
     task_id: UUID | None = None
     version: int
     actor: dict[str, Any] | None = None
-    changes: list[FieldChange]
+    changes: list[dict[str, Any]]
     audience: list[UUID]
     lost_by: list[UUID] | None = None
     quiet: bool = False

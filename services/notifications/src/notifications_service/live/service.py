@@ -84,7 +84,7 @@ def frame_of(event: EventEnvelope, change: ChangeData) -> dict[str, Any]:
         "task_id": None if change.task_id is None else str(change.task_id),
         "subject": str(change.entity_id),
         "version": change.version,
-        "changes": [one.model_dump() for one in change.changes],
+        "changes": change.changes,
         "actor": change.actor,
         "data": change.resource,
         "occurred_at": rfc3339(event.occurred_at),

@@ -191,6 +191,7 @@ FIELD_NAMES = (
     "user_id",
     "value",
     "visibility",
+    "watchers",
     "workspace_id",
 )
 """Every field that such an event may say has changed; a test compares them with the contracts."""

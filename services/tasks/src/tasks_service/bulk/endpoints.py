@@ -116,7 +116,7 @@ def answers(done: Sequence[Any], mixed: Sequence[Any], *refusals: type[AppError]
         "which ids these got. With `dry_run` the answer is the same, with the `changes` of each task, and nothing is "
         "kept: no change, event or version, and no answer for the `Idempotency-Key`. All of it is undone at once by "
         "`POST /operations/{request_id}/undo`, as long as it made no more than 2,000 changes (unless the server is "
-        "set up otherwise); a create is two of them, since its maker watches the task, and three below a parent.\n\n"
+        "set up otherwise); a create below a parent is two of them.\n\n"
         "More than 200 are answered with 202 and a job, whose progress is at `Location` and whose results are told as "
         "they would be here. With `partial` these are up to 10,000, done in steps that are each kept, and with "
         "`atomic` up to 500 (unless the server is set up otherwise), still in one transaction; so is a `dry_run` of up "

@@ -58,7 +58,7 @@ from tasks_service.watchers.repository import begun_by_maker
 
 task = table_of(Task)
 alias = table_of(TaskKeyAlias)
-SHOWN_OF_WATCHING = ("user_id", "reason", "created_at")
+WATCHED_BY = "watched_by"
 
 EXTERNAL_INDEX: Sequence[ColumnElement[Any]] = (task.c.project_id, task.c.external_source, task.c.external_id)
 EXTERNAL_WHERE = and_(task.c.external_source.is_not(None), task.c.deleted_at.is_(None))
@@ -210,27 +210,20 @@ async def find_visible_together(
     return [found.get(place) for place in range(1, len(asked) + 1)]
 
 
-async def add(session: AsyncSession, values: Mapping[str, Any]) -> tuple[RowMapping, RowMapping | None] | None:
-    """Insert a task, and let its maker watch it by the rule for that; return both.
+async def add(session: AsyncSession, values: Mapping[str, Any]) -> RowMapping | None:
+    """Insert a task, and let its maker watch it by the rule for that; return it with that user in WATCHED_BY, if so.
 
     The database gives it a number, a position and the category of its status. None when another task of the project has
     its external id.
     """
     statement = _add_watched(frozenset(values))
     parameters = {_new(name): value for name, value in values.items()}
-    row = (await session.execute(statement, parameters)).mappings().one_or_none()
-    if row is None:
-        return None
-    watching = {name: row[_watching(name)] for name in SHOWN_OF_WATCHING}
-    return row, None if watching["user_id"] is None else typing.cast("RowMapping", watching)
+    row: RowMapping | None = (await session.execute(statement, parameters)).mappings().one_or_none()
+    return row
 
 
 def _new(name: str) -> str:
     return f"new_{name}"
-
-
-def _watching(name: str) -> str:
-    return f"watching_{name}"
 
 
 @cache
@@ -240,8 +233,7 @@ def _add_watched(names: frozenset[str]) -> Select[Any]:
     add = insert(task).values(given).on_conflict_do_nothing(index_elements=EXTERNAL_INDEX, index_where=EXTERNAL_WHERE)
     made = add.returning(*task.c).cte("made")
     watching = begun_by_maker(made)
-    shown = (watching.c[name].label(_watching(name)) for name in SHOWN_OF_WATCHING)
-    query = select(*made.c, *shown).select_from(made.outerjoin(watching, true()))
+    query = select(*made.c, watching.c.user_id.label(WATCHED_BY)).select_from(made.outerjoin(watching, true()))
     return query.execution_options(**MADE_ONCE)
 
 

@@ -34,15 +34,14 @@ from tasks_service.subtasks.rules import Children
 from tasks_service.subtasks.service import check_place, complete_below, follow_tree, refuse_open, trash_below
 from tasks_service.tasks import repository
 from tasks_service.tasks.errors import CustomTooLong, DatesOutOfOrder, ExternalIdTaken, ProjectNotFound, TaskNotFound
-from tasks_service.tasks.events import TASK_CREATED, TASK_DELETED, TASK_UPDATED, task_changed
+from tasks_service.tasks.events import TASK_DELETED, TASK_UPDATED, task_changed, task_created
 from tasks_service.tasks.rules import are_in_order, completion
 from tasks_service.tasks.schemas import TaskCreate, TaskOut, TaskPatch, TaskUpsert, is_small_enough
 from tasks_service.versions import service as versions
 from tasks_service.versions.errors import ResourceBusy
 from tasks_service.versions.schemas import Expectation
 from tasks_service.visibility.repository import hold_members
-from tasks_service.watchers.events import watcher_added
-from tasks_service.watchers.service import watch_by_rule
+from tasks_service.watchers.service import watched_by_maker
 from tasks_service.workspaces.service import ensure_personal_workspace
 
 KIND = versions.Kind(
@@ -102,10 +101,8 @@ async def make_task(
     added = await repository.add(session, values)
     if added is None:
         raise ExternalIdTaken(field="external_id")
-    row, watching = added
-    made = cast("RowMapping", {**row, "key": f"{project['prefix']}-{row['number']}"})
-    begun = [] if watching is None else [watcher_added(watching, made)]
-    return made, await _drafts(session, made, begun, actor)
+    made = cast("RowMapping", {**added, "key": f"{project['prefix']}-{added['number']}"})
+    return made, await _drafts(session, made, actor, watched_by=added[repository.WATCHED_BY])
 
 
 async def project_of(session: AsyncSession, *, wanted: TaskUpsert, actor: Principal) -> RowMapping:
@@ -131,16 +128,15 @@ async def prepare_task(
 
 async def drafts_of_new(session: AsyncSession, made: RowMapping, actor: Principal) -> list[ChangeDraft]:
     """Let follow what follows from a new task, and return all the changes. Raises AssigneeNoAccess."""
-    begun = await watch_by_rule(session, task=made, user_ids=[actor.user_id], rule="created")
-    return await _drafts(session, made, begun, actor)
+    watched = await watched_by_maker(session, task_ids=[made["id"]])
+    return await _drafts(session, made, actor, watched_by=watched.get(made["id"]))
 
 
 async def _drafts(
-    session: AsyncSession, made: RowMapping, begun: Sequence[ChangeDraft], actor: Principal
+    session: AsyncSession, made: RowMapping, actor: Principal, *, watched_by: UUID | None
 ) -> list[ChangeDraft]:
     return [
-        task_changed(TASK_CREATED, None, made),
-        *begun,
+        task_created(made, watched_by=watched_by),
         *await follow_task(session, before=None, after=made, actor_id=actor.user_id),
         *await follow_tree(session, before=None, after=made),
     ]

@@ -69,7 +69,7 @@ OF_ACTIONS = (
         "must still be allowed to do. It is a change like any other, with `undo of <request id>` as its reason in "
         "the history, and is undone by its own request id. The answer is what it changed. A request or a job that made "
         "more than 2,000 changes (unless the server is set up otherwise) can't be undone: `UNDO_TOO_LARGE`, with "
-        "`data.limit`. Making a task is two or three, since its maker watches it, and a parent counts it.\n\n"
+        "`data.limit`. Making a task below a parent is two, since that counts it.\n\n"
         "What was changed since, by others or by you, is a conflict, field by field (`data.conflicts`), and so is "
         "what is undone already, and a new task with subtasks or comments by now. If you gave several "
         "requests the same id, they are undone together.\n\n"

@@ -99,17 +99,22 @@ async def begin_for_new(
     session: AsyncSession, *, task_ids: Iterable[UUID], rule: Rule, now: datetime
 ) -> Sequence[RowMapping]:
     """Make those watch new tasks who made them, or are to do them, and whose rules say so; return them."""
+    wanted = {"of_tasks": sorted(task_ids), "now": now}
+    begun: Sequence[RowMapping] = (await session.execute(_begin_for_new(rule), wanted)).mappings().all()
+    return begun
+
+
+@cache
+def _begin_for_new(rule: Rule) -> ReturningInsert[Any]:
     concerned = member.c.user_id == (task.c.created_by if rule == "created" else any_(task.c.assignees))
     wanted = (
-        select(*_row(rule, now, is_watching=True, is_muted=False))
+        select(*_row(rule, bindparam("now", type_=watcher.c.created_at.type), is_watching=True, is_muted=False))
         .select_from(TASKS.outerjoin(watch_rule, watch_rule.c.user_id == member.c.user_id))
         .where(task.c.id == any_(bindparam("of_tasks", type_=IDS)), concerned, task_rank(member.c.user_id) > 0)
         .where(func.coalesce(watch_rule.c[rule], true()))
         .order_by(task.c.id, member.c.user_id)
     )
-    statement = insert(watcher).from_select(COLUMNS, wanted).on_conflict_do_nothing().returning(*watcher.c)
-    result = await session.execute(statement, {"of_tasks": sorted(task_ids)})
-    return result.mappings().all()
+    return insert(watcher).from_select(COLUMNS, wanted).on_conflict_do_nothing().returning(*watcher.c)
 
 
 async def begin(session: AsyncSession, *, task_id: UUID, user_id: UUID, now: datetime) -> RowMapping | None:

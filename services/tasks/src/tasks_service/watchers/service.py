@@ -1,6 +1,6 @@
 """Who hears of a task. None of it changes the task, or its version."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from chassis.clock import utcnow
@@ -31,10 +31,16 @@ async def watch_by_rule(
     return [watcher_added(row, task) for row in sorted(rows, key=lambda row: row["user_id"])]
 
 
-async def watch_new(session: AsyncSession, *, tasks: Sequence[RowMapping], rule: Rule) -> list[ChangeDraft]:
-    """Make who made new tasks, or is to do them, watch them by their rule, and return what changed."""
+async def watched_by_maker(session: AsyncSession, *, task_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Make who made new tasks watch them by the rule for that; return those who do by the task, which tells it."""
+    rows = await repository.begin_for_new(session, task_ids=task_ids, rule="created", now=utcnow())
+    return {row["task_id"]: row["user_id"] for row in rows}
+
+
+async def watch_new(session: AsyncSession, *, tasks: Sequence[RowMapping]) -> list[ChangeDraft]:
+    """Make who is to do new tasks watch them by their rule, and return what changed."""
     by_id = {one["id"]: one for one in tasks}
-    rows = await repository.begin_for_new(session, task_ids=by_id, rule=rule, now=utcnow())
+    rows = await repository.begin_for_new(session, task_ids=by_id, rule="assigned", now=utcnow())
     return [watcher_added(row, by_id[row["task_id"]]) for row in sorted(rows, key=lambda row: row["task_id"])]
 
 
