@@ -105,6 +105,7 @@ async def test_j1_me_is_what_is_mine(service, scene, feed, tell):
             scene.task("not mine", scene.one, assignees=[bob], created_by=bob),
             scene.task("made", scene.one, task_id=made, created_by=ann),
             scene.task("mine", scene.one, task_id=done, assignees=[ann, bob]),
+            scene.comment(made, scene.one, "on made"),
             scene.comment(done, scene.one, "on mine"),
             scene.task("no more", scene.one, "task.updated.v1", task_id=done, old={"assignees": [ann, bob]}),
             scene.task("whose", scene.one, "task.updated.v1", task_id=done),
@@ -118,8 +119,9 @@ async def test_j1_me_is_what_is_mine(service, scene, feed, tell):
                 "star.added.v1", entity_type="star", resource={"id": str(uuid7()), "body": "star"}, audience=[scene.ann]
             ),
         )
-        frames = await reader.frames(8)
-        assert named(frames) == ["made", "mine", "on mine", "no more", None, "on what I watch", "hello Ann", "star"]
+        frames = await reader.frames(9)
+        assert named(frames[:3]) == ["made", "mine", "on made"]
+        assert named(frames[3:]) == ["on mine", "no more", None, "on what I watch", "hello Ann", "star"]
         assert await reader.is_idle()
 
 

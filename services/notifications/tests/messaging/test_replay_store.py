@@ -20,6 +20,7 @@ from notifications_service.live import repository
 from notifications_service.live.consumers import live_consumer
 from notifications_service.live.service import keep_all
 from notifications_service.scheduler import jobs
+from pydantic import ValidationError
 from redis.asyncio import Redis
 from testkit.jobs import run_to_end
 from testkit.statements import statements_seen
@@ -74,6 +75,21 @@ async def test_one_change_under_two_event_ids_is_one_frame(feed, world, team, se
         first, second = await reader.frames(2)
     assert (first["event_id"], second["event_id"]) == (str(one.event_id), str(last.event_id))
     assert await stored(world) == [1, 2, 3, 4]
+
+
+async def test_what_a_change_does_not_say_is_null_and_one_of_no_field_is_refused(feed, world, team, service, database):
+    ann, _ = team
+
+    def label(**change):
+        about = {"entity_type": "label", "resource": {"id": str(uuid7())}}
+        return world.event("label.updated.v1", **about, changes=[change])
+
+    async with service.reading(ann) as reader:
+        await feed.keep(label(field="name", new="a"))
+        assert (await reader.frame())["changes"] == [{"field": "name", "old": None, "new": "a"}]
+    with pytest.raises(ValidationError):
+        async with transaction(database) as session:
+            await keep(session, label(old="a", new="b"))
 
 
 async def test_an_event_that_is_missing_holds_its_workspace_back_and_no_other(feed, world, team, service, head):

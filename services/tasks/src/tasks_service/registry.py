@@ -81,6 +81,7 @@ from tasks_service.tasks.events import (
     TASK_PURGED,
     TASK_RESTORED,
     TASK_UPDATED,
+    WATCHERS,
 )
 from tasks_service.tasks.schemas import TASK_EXAMPLE, TaskOut
 from tasks_service.watchers.events import WATCHER_ADDED, WATCHER_REMOVED, WATCHER_UPDATED
@@ -125,6 +126,11 @@ NOTIFIED = frozenset(
 _WORKSPACE = {name: WORKSPACE_EXAMPLE.get(name) for name in WorkspaceResource.model_fields}
 _INVITATION = dict(INVITATION_RESOURCE_EXAMPLE)
 _COMMENT = dict(COMMENT_RESOURCE_EXAMPLE)
+_MADE = (
+    {"field": "title", "old": None, "new": TASK_EXAMPLE["title"]},
+    {"field": WATCHERS, "old": None, "new": [TASK_EXAMPLE["created_by"]]},
+)
+"""Some of what a new task tells."""
 _JOB = {**JOB_EXAMPLE, "status": "queued", "done": 0, "failed": 0, "version": 1, "started_at": None}
 
 
@@ -195,12 +201,21 @@ CHANGES = (
             STATUS_DELETED: "A status is gone; the resource is what it was.",
         },
     ),
+    *(
+        replace(made, changed=_MADE)
+        for made in _about(
+            TaskOut,
+            TASK_EXAMPLE,
+            {
+                TASK_CREATED: "A task was made. If its maker watches it by their rule, that is one of its changes, "
+                "`watchers`, and has no event of its own."
+            },
+        )
+    ),
     *_about(
         TaskOut,
         TASK_EXAMPLE,
         {
-            TASK_CREATED: "A task was made. That its maker watches it is one of its changes, the field `watchers`, and "
-            "has no event of its own.",
             TASK_UPDATED: "A task was changed.",
             TASK_MOVED: "A task is in another project, and has another key; who saw it before is told, too.",
             TASK_DELETED: "A task went to the trash.",
@@ -235,7 +250,10 @@ CHANGES = (
     *_about(
         WatcherResource,
         WATCHER_EXAMPLE,
-        {WATCHER_ADDED: "Somebody watches a task.", WATCHER_REMOVED: "Somebody watches a task no more."},
+        {
+            WATCHER_ADDED: "Somebody watches a task; of who makes one, `task.created` tells it.",
+            WATCHER_REMOVED: "Somebody watches a task no more.",
+        },
     ),
     *_about(
         Watching,

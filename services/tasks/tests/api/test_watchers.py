@@ -40,22 +40,21 @@ async def test_f5_who_makes_a_task_and_who_is_assigned_watches_it(roster):
 
 
 async def test_f5_whatever_way_a_task_is_made_it_tells_that_its_maker_watches_it(roster):
-    task = await roster.task()
-    count, place = len(await roster.log()), {"title": "a", "project_id": str(roster.project_id)}
+    task, place = await roster.task(), {"title": "a", "project_id": str(roster.project_id)}
     ways = [
-        ("PUT", f"/tasks/by-external/elsewhere/{task['id']}", place),
+        ("PUT", f"/tasks/by-external/{{elsewhere}}/{task['id']}", place),
         ("POST", f"/tasks/{task['id']}/duplicate", {}),
         ("POST", "/tasks/bulk", {"operations": [{"op": "create", "data": place}]}),
     ]
-    for method, path, body in ways:
-        await roster.ok("member", method, path, body)
-    told = [(kind, fields.get("watchers")) for kind, fields, _ in await roster.log_after(count)]
-    assert told == [("task.created.v1", (None, [roster.id("member")]))] * 3
-    assert await roster.ok("member", "PUT", RULES, {**ALL, "created": False})
-    for method, path, body in ways[1:]:
-        await roster.ok("member", method, path, body)
-    told = [(kind, fields.get("watchers")) for kind, fields, _ in await roster.log_after(count + 3)]
-    assert told == [("task.created.v1", None)] * 2
+    for elsewhere, watchers in (("on", {"member": "created"}), ("off", {})):
+        await roster.ok("member", "PUT", RULES, {**ALL, "created": bool(watchers)})
+        for method, path, body in ways:
+            count = len(await roster.log())
+            made = await roster.ok("member", method, path.format(elsewhere=elsewhere), body)
+            [(kind, fields, _)] = await roster.log_after(count)
+            told = (None, [roster.id("member")]) if watchers else None
+            assert (kind, fields.get("watchers")) == ("task.created.v1", told)
+            assert await watching(roster, made[0] if isinstance(made, list) else made) == watchers
 
 
 async def test_f5_a_rule_that_is_off_makes_nobody_watch(roster):

@@ -25,7 +25,7 @@ class TaskCard(Base):
 class Watcher(Base):
     """Somebody who watches a task or did so, and whether they hear nothing of it all the same.
 
-    Who made the task is here only if they have said something of it: they are interested without that.
+    Who made the task is here only if an event of watching told of them: they are interested without that.
     """
 
     __tablename__ = "watcher"

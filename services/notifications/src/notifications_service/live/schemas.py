@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from chassis.ids import uuid7
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
+
+OF_A_CHANGE = {"field", "old", "new"}
+"""What is said of every change of a field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,14 @@ class PersonalEvent:
     event_id: UUID = field(default_factory=uuid7)
 
 
+def _whole(change: dict[str, Any]) -> dict[str, Any]:
+    if change.keys() >= OF_A_CHANGE:
+        return change
+    if "field" not in change:
+        raise ValueError("a change is of a field")
+    return {**dict.fromkeys(OF_A_CHANGE), **change}
+
+
 class ChangeData(BaseModel):
     """The data of any event of the tasks service's change log; its changes are passed on as they are."""
 
@@ -41,7 +52,7 @@ class ChangeData(BaseModel):
     task_id: UUID | None = None
     version: int
     actor: dict[str, Any] | None = None
-    changes: list[dict[str, Any]]
+    changes: list[Annotated[dict[str, Any], AfterValidator(_whole)]]
     audience: list[UUID]
     lost_by: list[UUID] | None = None
     quiet: bool = False

@@ -109,9 +109,10 @@ async def read_job(request: Request, job: ReadableJob) -> Response:
     description=(
         "A job that waits is cancelled at once, one that is under way before its next step: until then it is still "
         "`running`, and not `cancelable` any more. What it has done stays, and is undone by its request id, where it "
-        "is no more than 2,000 changes (a create is two); what it has not come to is `cancelled` in its results. A job "
-        "that is cancelled already stays so. What is to be done all or not at all is not done. An API token without "
-        "`tasks:write` cancels what it has started itself."
+        "is no more than 2,000 changes (a create is one, one more below a parent, and one for each assignee who begins "
+        "to watch the task); what it has not come to is `cancelled` in its results. A job that is cancelled already "
+        "stays so. What is to be done all or not at all is not done. An API token without `tasks:write` cancels what "
+        "it has started itself."
     ),
     response_model=Envelope[JobOut],
     responses={

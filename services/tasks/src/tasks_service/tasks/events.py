@@ -16,7 +16,7 @@ TASK_RESTORED = "task.restored.v1"
 TASK_PURGED = "task.purged.v1"
 
 WATCHERS = "watchers"
-"""The field that tells who watches a new task from the first; whoever does so later has an event of that."""
+"""The field that tells that the maker of a new task watches it; whoever else does has an event of that."""
 
 
 def task_created(row: RowMapping, *, watched_by: UUID | None) -> ChangeDraft:

@@ -77,7 +77,7 @@ def _begin_by_rule(rule: Rule) -> ReturningInsert[Any]:
 
 
 def begun_by_maker(made: CTE) -> CTE:
-    """Return SQL that does what begin_by_rule does for who made a task, in the statement that inserts it as `made`.
+    """Return SQL that does what begin_for_new does for who made a task, in the statement that inserts it as `made`.
 
     Nobody can have shared it yet, or said anything of it, so who sees it is who sees its project.
     """
@@ -111,7 +111,7 @@ def _begin_for_new(rule: Rule) -> ReturningInsert[Any]:
         select(*_row(rule, bindparam("now", type_=watcher.c.created_at.type), is_watching=True, is_muted=False))
         .select_from(TASKS.outerjoin(watch_rule, watch_rule.c.user_id == member.c.user_id))
         .where(task.c.id == any_(bindparam("of_tasks", type_=IDS)), concerned, task_rank(member.c.user_id) > 0)
-        .where(func.coalesce(watch_rule.c[rule], true()))
+        .where(project.c.deleted_at.is_(None), func.coalesce(watch_rule.c[rule], true()))
         .order_by(task.c.id, member.c.user_id)
     )
     return insert(watcher).from_select(COLUMNS, wanted).on_conflict_do_nothing().returning(*watcher.c)

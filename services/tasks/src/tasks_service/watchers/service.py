@@ -32,7 +32,7 @@ async def watch_by_rule(
 
 
 async def watched_by_maker(session: AsyncSession, *, task_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """Make who made new tasks watch them by the rule for that; return those who do by the task, which tells it."""
+    """Make who made new tasks watch them by the rule for that; return who does, by task: its creation tells it."""
     rows = await repository.begin_for_new(session, task_ids=task_ids, rule="created", now=utcnow())
     return {row["task_id"]: row["user_id"] for row in rows}
 
