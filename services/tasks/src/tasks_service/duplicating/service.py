@@ -36,7 +36,7 @@ from tasks_service.tasks.schemas import TaskCreate
 from tasks_service.tasks.service import new_task, target_project
 from tasks_service.versions.errors import ResourceBusy
 from tasks_service.visibility.repository import hold_members
-from tasks_service.watchers.service import watch_new, watched_by_maker
+from tasks_service.watchers.service import let_assignees_watch, let_makers_watch
 
 COPIED = ("priority", "estimate_minutes", "completion_policy", "reopen_on_assign", "custom")
 
@@ -148,11 +148,11 @@ async def _copy(session: AsyncSession, copying: Copying, items: Sequence[RowMapp
     values = await _values(session, copying)
     made = await _make(session, values, project)
     copies = {source["id"]: row for source, row in zip(copying.sources, made, strict=True)}
-    watched = await watched_by_maker(session, task_ids=[row["id"] for row in made])
+    watched = await let_makers_watch(session, task_ids=[row["id"] for row in made])
     drafts = [task_created(row, watched_by=watched.get(row["id"])) for row in made]
     if any(row["assignees"] for row in made):
         await assignees.add_all(session, tasks=made, assigned_by=actor.user_id)
-        drafts += await watch_new(session, tasks=made)
+        drafts += await let_assignees_watch(session, tasks=made)
     drafts += await copy_items(session, items=_as_copied(copying, items), copies=copies, actor=actor)
     if copying.has("relations"):
         drafts += await _relate(session, copies, actor)

@@ -41,7 +41,7 @@ from tasks_service.versions import service as versions
 from tasks_service.versions.errors import ResourceBusy
 from tasks_service.versions.schemas import Expectation
 from tasks_service.visibility.repository import hold_members
-from tasks_service.watchers.service import watched_by_maker
+from tasks_service.watchers.service import let_makers_watch
 from tasks_service.workspaces.service import ensure_personal_workspace
 
 KIND = versions.Kind(
@@ -128,7 +128,7 @@ async def prepare_task(
 
 async def drafts_of_new(session: AsyncSession, made: RowMapping, actor: Principal) -> list[ChangeDraft]:
     """Let follow what follows from a new task, and return all the changes. Raises AssigneeNoAccess."""
-    watched = await watched_by_maker(session, task_ids=[made["id"]])
+    watched = await let_makers_watch(session, task_ids=[made["id"]])
     return await _drafts(session, made, actor, watched_by=watched.get(made["id"]))
 
 

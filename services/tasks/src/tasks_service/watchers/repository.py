@@ -92,7 +92,7 @@ def begun_by_maker(made: CTE) -> CTE:
         .where(project.c.deleted_at.is_(None), project_rank(member.c.user_id) > 0)
         .where(func.coalesce(watch_rule.c.created, true()))
     )
-    return insert(watcher).from_select(COLUMNS, wanted).returning(*watcher.c).cte("watching")
+    return insert(watcher).from_select(COLUMNS, wanted).returning(watcher.c.user_id).cte("watching")
 
 
 async def begin_for_new(

@@ -31,13 +31,13 @@ async def watch_by_rule(
     return [watcher_added(row, task) for row in sorted(rows, key=lambda row: row["user_id"])]
 
 
-async def watched_by_maker(session: AsyncSession, *, task_ids: Collection[UUID]) -> dict[UUID, UUID]:
+async def let_makers_watch(session: AsyncSession, *, task_ids: Collection[UUID]) -> dict[UUID, UUID]:
     """Make who made new tasks watch them by the rule for that; return who does, by task: its creation tells it."""
     rows = await repository.begin_for_new(session, task_ids=task_ids, rule="created", now=utcnow())
     return {row["task_id"]: row["user_id"] for row in rows}
 
 
-async def watch_new(session: AsyncSession, *, tasks: Sequence[RowMapping]) -> list[ChangeDraft]:
+async def let_assignees_watch(session: AsyncSession, *, tasks: Sequence[RowMapping]) -> list[ChangeDraft]:
     """Make who is to do new tasks watch them by their rule, and return what changed."""
     by_id = {one["id"]: one for one in tasks}
     rows = await repository.begin_for_new(session, task_ids=by_id, rule="assigned", now=utcnow())
