@@ -191,6 +191,21 @@ async def test_each_entry_is_for_its_own_circle_and_lost_only_by_who_sees_it_no_
     assert entries["project"]["actor"] is None
 
 
+async def test_an_entry_is_written_alike_alone_and_beside_another(database: Any, opened: Log) -> None:
+    """Alone it comes by parameters, and beside another as JSON."""
+    async with transaction(database) as session:
+        kept = await session.scalar(select(change.c.entity_id).limit(1))
+        resource = {**opened.told.resource, "description": "\\u00e9 \u20ac 'quoted' \n", "id": kept}
+        draft = opened.draft(resource=resource, task_id=kept, related_task_id=opened.task_id, also={opened.task_id})
+        for drafts in ([draft], [draft, opened.draft()]):
+            told = {"actor": opened.owner, "reason": "Tidying 'up'", "quiet": True}
+            await record(session, workspace_id=opened.workspace_id, drafts=drafts, **told)
+        of_draft = select(change).where(change.c.entity_id == draft.entity_id).order_by(change.c.seq)
+        alone, beside = (await session.execute(of_draft)).mappings().all()
+    assert {name for name in alone if alone[name] != beside[name]} == {"seq", "event_id", "occurred_at"}
+    assert alone["resource"] == {**resource, "id": str(kept)}
+
+
 MISTAKEN = [{"audience": "guests"}, *({"audience": one, "project_id": None} for one in ("project", "task"))]
 
 

@@ -43,6 +43,7 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.types import TypeEngine
 
 from tasks_service.changes.models import Change, ChangeCounter
 from tasks_service.changes.schemas import ChangeDraft
@@ -95,20 +96,29 @@ TOLD = (
     "traceparent",
 )
 """What is told of an entry of the log as it is written; its number, and who sees it, are found with it."""
-GIVEN = (
+GIVEN: Mapping[str, TypeEngine[Any]] = {
+    "place": Integer(),
+    **{name: change.c[name].type for name in TOLD},
+    "of_project": PG_UUID(as_uuid=True),
+    "of_task": PG_UUID(as_uuid=True),
+    "of_roles": ARRAY(String),
+    "also": IDS,
+    "lost_by": IDS,
+}
+"""What a statement is given of an entry: where it stands, what is told of it, and who it is for."""
+GIVEN_MANY = (
     func.json_to_recordset(as_type(bindparam("entries", type_=Text), JSON))
-    .table_valued(
-        Column("place", Integer),
-        *(Column(name, change.c[name].type) for name in TOLD),
-        Column("of_project", PG_UUID(as_uuid=True)),
-        Column("of_task", PG_UUID(as_uuid=True)),
-        Column("of_roles", ARRAY(String)),
-        Column("also", IDS),
-        Column("lost_by", IDS),
-        name="given",
-    )
+    .table_valued(*(Column(name, kind) for name, kind in GIVEN.items()), name="given")
     .render_derived(with_types=True)
 )
+AS_TEXT = tuple(name for name, kind in GIVEN.items() if isinstance(kind, JSON))
+GIVEN_ONE = select(
+    *(
+        as_type(bindparam(f"given_{name}", type_=Text if name in AS_TEXT else kind), kind).label(name)
+        for name, kind in GIVEN.items()
+    )
+).subquery("given")
+"""The same of a single entry by parameters, which are cheaper to take apart than JSON, and planned as the one row."""
 MOST_AT_ONCE, MOST_BYTES = 2_000, 16 * 1024 * 1024
 """How many entries go into one statement, and how much JSON of several: each is bounded in time, whoever sees them."""
 HEADS_AFTER = "taskloom_heads_after"
@@ -116,12 +126,17 @@ HEADS_AFTER = "taskloom_heads_after"
 
 
 class Sought(NamedTuple):
-    """What entries have of GIVEN, so that nothing else is looked for."""
+    """What entries have of GIVEN, so that nothing else is looked for, and whether there is but one."""
 
     of_project: bool
     of_task: bool
     of_roles: bool
     lost_by: bool
+    is_single: bool
+
+
+SOUGHT = ("of_project", "of_task", "of_roles", "lost_by")
+"""What is looked for only where an entry has it."""
 
 
 async def open_log(session: AsyncSession, workspace_id: UUID) -> None:
@@ -162,11 +177,12 @@ async def append(
     session.info.pop(HEADS_AFTER, None)
     wake_relay(session, change)
     keeper = None if session.in_nested_transaction() else caller
-    parts, sought, values = _as_json(entries), _sought_by(entries), _values(workspace_id, entries)
-    of_first = {**values, "count": len(entries), "entries": parts[0]}
+    sought, values = _sought_by(entries), _values(workspace_id, entries)
+    parts = [_as_parameters(entries[0])] if sought.is_single else [{"entries": some} for some in _as_json(entries)]
+    of_first = {**values, "count": len(entries), **parts[0]}
     start, is_first_written = await _append_first(session, sought, of_first, keeper)
-    for some in parts[1:] if is_first_written else parts:
-        await session.execute(_adding(sought), {**values, "start": start, "entries": some})
+    for part in parts[1:] if is_first_written else parts:
+        await session.execute(_adding(sought), {**values, "start": start, **part})
 
 
 async def _append_first(
@@ -197,7 +213,8 @@ TAKEN, BEFORE, HEAD = "taken", "before", "head"
 
 
 def _sought_by(entries: Sequence[Mapping[str, Any]]) -> Sought:
-    return Sought(*(any(one[name] for one in entries) for name in Sought._fields))
+    has = {name: any(one[name] for one in entries) for name in SOUGHT}
+    return Sought(**has, is_single=len(entries) == 1)
 
 
 def _values(workspace_id: UUID, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -208,12 +225,22 @@ def _values(workspace_id: UUID, entries: Sequence[Mapping[str, Any]]) -> dict[st
     }
 
 
+def _as_parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a single entry as what GIVEN_ONE is made of."""
+    as_text = {name: _written(entry[name]).decode() for name in AS_TEXT}
+    return {f"given_{name}": value for name, value in {**entry, **as_text}.items()}
+
+
 def _as_json(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return entries as JSON, nearly always as one text of all of them."""
-    written = [orjson.dumps(one, default=_as_text) for one in entries]
+    written = [_written(one) for one in entries]
     parts = [(place // MOST_AT_ONCE, end // MOST_BYTES) for place, end in enumerate(accumulate(map(len, written)))]
     together = groupby(zip(parts, written, strict=True), key=itemgetter(0))
     return [f"[{b','.join(one for _, one in some).decode()}]" for _, some in together]
+
+
+def _written(value: Any) -> bytes:
+    return orjson.dumps(value, default=_as_text)
 
 
 def _as_text(value: Any) -> str:
@@ -260,26 +287,27 @@ def _adding(sought: Sought) -> Insert:
 
 def _entries(sought: Sought, start: ColumnElement[int], numbered: FromClause | None = None) -> Insert:
     """Return SQL that writes entries under the numbers after `start`, each for those who see it."""
-    sources: FromClause = GIVEN if numbered is None else numbered.join(GIVEN, true())
-    people: list[ColumnElement[Any]] = [GIVEN.c.also]
+    given: FromClause = GIVEN_ONE if sought.is_single else GIVEN_MANY
+    sources: FromClause = given if numbered is None else numbered.join(given, true())
+    people: list[ColumnElement[Any]] = [given.c.also]
     for name, readers in (("of_project", READERS), ("of_task", SHARED_WITH)):
         if getattr(sought, name):
             of_each = readers.cte(f"readers_{name}")
-            sources = sources.outerjoin(of_each, of_each.c.id == GIVEN.c[name])
+            sources = sources.outerjoin(of_each, of_each.c.id == given.c[name])
             people.append(func.coalesce(of_each.c.readers, NOBODY))
     if sought.of_roles:
-        in_role = select(func.unnest(IN_ROLES.c.members)).where(IN_ROLES.c.role == any_(GIVEN.c.of_roles))
-        people.append(func.array(in_role.correlate(GIVEN).scalar_subquery(), type_=IDS))
+        in_role = select(func.unnest(IN_ROLES.c.members)).where(IN_ROLES.c.role == any_(given.c.of_roles))
+        people.append(func.array(in_role.correlate(given).scalar_subquery(), type_=IDS))
     seen_here = _each_once(reduce(add, people))
     columns = {
-        **{name: GIVEN.c[name] for name in TOLD},
-        "actor": func.coalesce(GIVEN.c.actor, literal_column("'null'::jsonb")),
+        **{name: given.c[name] for name in TOLD},
+        "actor": func.coalesce(given.c.actor, literal_column("'null'::jsonb")),
         "workspace_id": OF_WORKSPACE,
-        "seq": start + GIVEN.c.place,
+        "seq": start + given.c.place,
         "audience": seen_here.c.audience,
     }
     if sought.lost_by:
-        columns["lost_by"] = _others(GIVEN.c.lost_by, seen_here.c.audience)
+        columns["lost_by"] = _others(given.c.lost_by, seen_here.c.audience)
     query = select(*columns.values()).select_from(sources.join(seen_here, true()))
     return insert(change).from_select(list(columns), query)
 
