@@ -26,9 +26,10 @@ from taskloom_cli.ports import HOST, free_ports
 from testkit.servers import wait_until
 
 HERE = Path(__file__).parent
-FLOOR, NAIVE, CADDY, ENVOY = "floor", "naive", "Caddy", "Envoy"
+FLOOR, TELLING, NAIVE, CADDY, ENVOY = "floor", "floor, telling", "naive", "Caddy", "Envoy"
 PROGRAMS = {CADDY: "caddyserver", ENVOY: "envoy"}
-PAIRS = {FLOOR: "floor.py", NAIVE: "naive.py"}
+PAIRS = {FLOOR: ("floor.py", "service"), TELLING: ("floor.py", "telling"), NAIVE: ("naive.py", "service")}
+"""The script of each, and what its service is called there."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def running_beside(copy: Copy, names: Sequence[str]) -> Iterator[dict[str, Serve
         found: dict[str, Served] = {}
         for name in names:
             if name in PAIRS:
-                found[name] = _pair(stack, copy, PAIRS[name])
+                found[name] = _pair(stack, copy, name)
             elif shutil.which(PROGRAMS[name], path=_path()) is None:
                 print(f"{name} is not installed: uv sync --all-packages --group bench", file=sys.stderr)
             else:
@@ -55,14 +56,14 @@ def running_beside(copy: Copy, names: Sequence[str]) -> Iterator[dict[str, Serve
         yield found
 
 
-def _pair(stack: ExitStack, copy: Copy, script: str) -> Served:
-    front, back = free_ports(2)
+def _pair(stack: ExitStack, copy: Copy, name: str) -> Served:
+    (script, part), (front, back) = PAIRS[name], free_ports(2)
     python = [sys.executable, str(HERE / script)]
-    service = _start(stack, [*python, "service", str(back), copy.database_url()])
+    service = _start(stack, [*python, part, str(back), copy.database_url()])
     gateway = _start(stack, [*python, "proxy", str(front), f"http://{HOST}:{back}"])
     wait_until(lambda: listens(front) and listens(back), what=script)
-    pids = {"gateway": gateway, "tasks": service, "PostgreSQL": copy.pids()["PostgreSQL"]}
-    return Served(f"http://{HOST}:{front}", pids)
+    others = copy.pids() if name == TELLING else {"PostgreSQL": copy.pids()["PostgreSQL"]}
+    return Served(f"http://{HOST}:{front}", {**others, "gateway": gateway, "tasks": service})
 
 
 def _proxy(stack: ExitStack, copy: Copy, name: str) -> Served:

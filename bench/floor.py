@@ -3,12 +3,15 @@
 A proxy (uvicorn and aiohttp) in front of a service (uvicorn and asyncpg) that runs the same SQL: no token, no limit,
 no permission, no envelope, no event. Started as `floor.py proxy PORT UPSTREAM` and as
 `floor.py service PORT DATABASE_URL`.
+
+`floor.py telling PORT DATABASE_URL` is the same service, but that what it writes into the log is sent, as what ours
+writes is: by our relay, to all that follow it.
 """
 
 import asyncio
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -56,6 +59,15 @@ INSERT INTO tasks.change (workspace_id, seq, event_id, type, occurred_at, entity
 VALUES ($1, $2, $3, 'task.created.v1', now(), 'task', $4, $5, 1, '{}', '[]', $6, $7, 'floor', 'sent')
 """
 
+LOG_TO_SEND = """
+INSERT INTO tasks.change (workspace_id, seq, event_id, type, occurred_at, entity_type, entity_id, project_id, task_id,
+                          version, actor, changes, resource, audience, request_id)
+VALUES ($1, $2, $3, 'task.created.v1', now(), 'task', $4, $5, $4, 1, $8, '[]', $6, $7, 'floor')
+"""
+WAKE_RELAY = "SELECT pg_notify('tasks_outbox', 'change')"
+TOGETHER_SECONDS = 0.02
+"""How often the relay is woken at most, as by ours."""
+
 
 class Service:
     """GET /tasks/{id}, GET /tasks?status=..&per_page=.. and POST /tasks for the user in `x-user`."""
@@ -97,9 +109,33 @@ class Service:
             row = await connection.fetchrow(ADD, uuid7(), inbox["workspace_id"], inbox["id"], title, user)
             seq = await connection.fetchval(NUMBER, inbox["workspace_id"])
             audience = [member["user_id"] for member in await connection.fetch(AUDIENCE, inbox["workspace_id"])]
-            shown = as_json(row).decode()
-            await connection.execute(LOG, inbox["workspace_id"], seq, uuid7(), row["id"], inbox["id"], shown, audience)
+            place = inbox["workspace_id"], seq, uuid7(), row["id"], inbox["id"]
+            await self._log(connection, row, place, audience)
             return row
+
+    async def _log(self, connection: Any, row: Any, place: Sequence[Any], audience: Sequence[uuid.UUID]) -> None:
+        await connection.execute(LOG, *place, as_json(row).decode(), audience)
+
+
+class TellingService(Service):
+    """The same, but that what it makes is told."""
+
+    _waking: asyncio.Task[None] | None = None
+
+    async def _add(self, user: uuid.UUID, title: str) -> Any:
+        row = await super()._add(user, title)
+        if self._waking is None or self._waking.done():
+            self._waking = asyncio.create_task(self._wake())
+        return row
+
+    async def _log(self, connection: Any, row: Any, place: Sequence[Any], audience: Sequence[uuid.UUID]) -> None:
+        shown = as_json({**row, "key": f"IN-{row['number']}", "external": None, "due": None}).decode()
+        actor = as_json({"type": "user", "id": row["created_by"]}).decode()
+        await connection.execute(LOG_TO_SEND, *place, shown, audience, actor)
+
+    async def _wake(self) -> None:
+        await asyncio.sleep(TOGETHER_SECONDS)
+        await self._pool.execute(WAKE_RELAY)
 
 
 class Proxy:
@@ -132,9 +168,9 @@ def as_json(row: Any) -> bytes:
 
 
 if __name__ == "__main__":
-    app = Proxy(sys.argv[3]) if sys.argv[1] == "proxy" else Service(sys.argv[3])
+    parts: dict[str, Callable[[str], Any]] = {"proxy": Proxy, "service": Service, "telling": TellingService}
     uvicorn.run(
-        app,
+        parts[sys.argv[1]](sys.argv[3]),
         host="127.0.0.1",
         port=int(sys.argv[2]),
         http="httptools",

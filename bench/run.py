@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from beside import CADDY, ENVOY, FLOOR, NAIVE, PAIRS, Served, running_beside
+from beside import CADDY, ENVOY, FLOOR, NAIVE, TELLING, Served, running_beside
 from chassis.clock import utcnow
 from live import Delays, delays_of
 from measure import Result, measure, require_wrk, settle
@@ -28,9 +28,13 @@ from stack import LIMITS, UNLIMITED, Copy, running_copy
 from stock import Stock, make_tasks
 
 RESULTS = Path(__file__).with_name("results")
+ALONE = {CADDY: "read", ENVOY: "read", TELLING: "create"}
+"""What is measured by one scenario alone."""
 GOES_ON = ("tasks-background", "notifications", "notifications-background", "PostgreSQL")
 """Who works on a write after its answer."""
 WRITING = ("create", "mixed")
+TOLD = (OURS, TELLING)
+"""Whose writes are told."""
 USERS, TASKS = 1200, 200_000
 """The sizes whose results are kept."""
 TURNS = 2
@@ -106,7 +110,7 @@ class Lines:
 
     def of(self, by: str, sender: Sender) -> list[str]:
         """Return the requests that one of what is measured is sent."""
-        return requests_of(self.name, self.people, self.stock, sender, self.people if by == OURS else self.stand_ins)
+        return requests_of(self.name, self.people, self.stock, sender, self.people if by in TOLD else self.stand_ins)
 
 
 T = TypeVar("T")
@@ -130,7 +134,8 @@ async def _live(copy: Copy, people: Sequence[Person], writes: int) -> Delays:
 
 
 def _wanted(options: argparse.Namespace) -> list[str]:
-    names = {FLOOR: options.no_floor, NAIVE: options.no_naive, CADDY: options.no_proxies, ENVOY: options.no_proxies}
+    floors, proxies = dict.fromkeys((FLOOR, TELLING), options.no_floor), (CADDY, ENVOY)
+    names = {**floors, NAIVE: options.no_naive, **dict.fromkeys(proxies, options.no_proxies)}
     return [name for name, is_left_out in names.items() if not is_left_out]
 
 
@@ -141,20 +146,20 @@ def _scenario(
     lines: Lines,
     options: argparse.Namespace,
 ) -> dict[str, Result]:
-    """Measure ours and what is beside it, by turns and every second time backwards; plain proxies by reads alone."""
-    pids = {process: pid for process, pid in copy.pids().items() if process in PROCESSES}
-    served = {OURS: Served(copy.api, pids, lambda: by_token)}
-    served |= {by: one for by, one in beside.items() if name == "read" or by in PAIRS}
+    """Measure ours and what is beside it, by turns and every second time backwards."""
+    served = {OURS: Served(copy.api, copy.pids(), lambda: by_token)}
+    served |= {by: one for by, one in beside.items() if name == ALONE.get(by, name)}
     found: dict[str, list[Result]] = {by: [] for by in served}
     for turn in range(options.turns):
         for by in served if turn % 2 == 0 else reversed(served):
-            one, drains = served[by], GOES_ON if by == OURS and name in WRITING else ()
+            one, drains = served[by], GOES_ON if by in TOLD and name in WRITING else ()
             found[by].append(_turn(one, lines.of(by, one.sender()), drains, options))
     return {by: Result.of_turns(turns) for by, turns in found.items()}
 
 
 def _turn(one: Served, lines: Sequence[str], drains: Sequence[str], options: argparse.Namespace) -> Result:
-    return measure(one.url, lines, one.pids, drains=drains, seconds=options.seconds, connections=options.connections)
+    pids = {process: pid for process, pid in one.pids.items() if process in PROCESSES}
+    return measure(one.url, lines, pids, drains=drains, seconds=options.seconds, connections=options.connections)
 
 
 def commit() -> str:
