@@ -18,6 +18,7 @@ SHORT = {
     "tasks-background": "tasks-bg",
     "notifications": "notif",
     "notifications-background": "notif-bg",
+    "attachments-background": "attach-bg",
     "PostgreSQL": "PostgreSQL",
     "Valkey": "Valkey",
 }

@@ -30,7 +30,7 @@ from stock import Stock, make_tasks
 RESULTS = Path(__file__).with_name("results")
 ALONE = {CADDY: "read", ENVOY: "read", TELLING: "create"}
 """What is measured by one scenario alone."""
-GOES_ON = ("tasks-background", "notifications", "notifications-background", "PostgreSQL")
+GOES_ON = ("tasks-background", "notifications", "notifications-background", "attachments-background", "PostgreSQL")
 """Who works on a write after its answer."""
 WRITING = ("create", "mixed")
 TOLD = (OURS, TELLING)
