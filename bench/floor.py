@@ -62,11 +62,11 @@ VALUES ($1, $2, $3, 'task.created.v1', now(), 'task', $4, $5, 1, '{}', '[]', $6,
 LOG_TO_SEND = """
 INSERT INTO tasks.change (workspace_id, seq, event_id, type, occurred_at, entity_type, entity_id, project_id, task_id,
                           version, actor, changes, resource, audience, request_id)
-VALUES ($1, $2, $3, 'task.created.v1', now(), 'task', $4, $5, $4, 1, $8, '[]', $6, $7, 'floor')
+VALUES ($1, $2, $3, 'task.created.v1', now(), 'task', $4, $5, $4, 1, $8, $9, $6, $7, 'floor')
 """
 WAKE_RELAY = "SELECT pg_notify('tasks_outbox', 'change')"
 TOGETHER_SECONDS = 0.02
-"""How often the relay is woken at most, as by ours."""
+"""How often the relay is woken at most, after the first time at once: as by ours."""
 
 
 class Service:
@@ -118,24 +118,36 @@ class Service:
 
 
 class TellingService(Service):
-    """The same, but that what it makes is told."""
+    """The same, but that what it makes is told: which fields are set, and that its maker watches it, as ours tells."""
 
-    _waking: asyncio.Task[None] | None = None
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._is_new = asyncio.Event()
+        self._waking: asyncio.Task[None] | None = None
+
+    async def _open(self) -> None:
+        await super()._open()
+        self._waking = self._waking or asyncio.create_task(self._keep_waking())
 
     async def _add(self, user: uuid.UUID, title: str) -> Any:
         row = await super()._add(user, title)
-        if self._waking is None or self._waking.done():
-            self._waking = asyncio.create_task(self._wake())
+        self._is_new.set()
         return row
 
     async def _log(self, connection: Any, row: Any, place: Sequence[Any], audience: Sequence[uuid.UUID]) -> None:
-        shown = as_json({**row, "key": f"IN-{row['number']}", "external": None, "due": None}).decode()
-        actor = as_json({"type": "user", "id": row["created_by"]}).decode()
-        await connection.execute(LOG_TO_SEND, *place, shown, audience, actor)
+        shown = {**row, "key": f"INBOX-{row['number']}", "custom": {}, "external": None, "due": None}
+        fields = {**{name: value for name, value in shown.items() if value}, "watchers": [str(row["created_by"])]}
+        changes = [{"field": name, "old": None, "new": value} for name, value in fields.items()]
+        actor = {"type": "user", "id": row["created_by"]}
+        told = [_written(value) for value in (actor, changes)]
+        await connection.execute(LOG_TO_SEND, *place, _written(shown), audience, *told)
 
-    async def _wake(self) -> None:
-        await asyncio.sleep(TOGETHER_SECONDS)
-        await self._pool.execute(WAKE_RELAY)
+    async def _keep_waking(self) -> None:
+        connection = await asyncpg.connect(self._url)
+        while await self._is_new.wait():
+            self._is_new.clear()
+            await connection.execute(WAKE_RELAY)
+            await asyncio.sleep(TOGETHER_SECONDS)
 
 
 class Proxy:
@@ -165,6 +177,10 @@ class Proxy:
 def as_json(row: Any) -> bytes:
     """Return a row as JSON; asyncpg's UUIDs are a subclass that orjson does not know."""
     return orjson.dumps(dict(row), default=str)
+
+
+def _written(value: Any) -> str:
+    return orjson.dumps(value, default=str).decode()
 
 
 if __name__ == "__main__":

@@ -99,8 +99,9 @@ def _measure_all(copy: Copy, options: argparse.Namespace) -> Report:
 class Lines:
     """The requests of a scenario.
 
-    What is made beside us is never sent, though it has numbers in the log. In the log of one of our people that would
-    be a gap, behind which nothing is told any more: so others make it, who have no other part in it.
+    What is made beside us is never sent, but by the floor that tells, though it has numbers in the log. In the log of
+    one of our people that would be a gap, behind which nothing is told any more: so others make it, who have no other
+    part in it.
     """
 
     name: str

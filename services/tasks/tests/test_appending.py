@@ -15,6 +15,7 @@ from chassis.identity import Principal
 from chassis.ids import uuid7
 from chassis.outbox.publishing import relay_channel
 from sqlalchemy import RowMapping, delete, insert, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from tasks_service.changes import repository as log
 from tasks_service.changes.repository import MOST_AT_ONCE, MOST_BYTES, change
@@ -24,6 +25,7 @@ from tasks_service.models import Change, Member, TaskShare
 from tasks_service.tasks.events import TASK_CREATED, task_changed
 from tasks_service.tasks.schemas import TaskCreate
 from tasks_service.tasks.service import create_task
+from testkit.statements import statements_seen
 from testkit.waiting import eventually
 
 WAITING = text(
@@ -197,13 +199,28 @@ async def test_an_entry_is_written_alike_alone_and_beside_another(database: Any,
         kept = await session.scalar(select(change.c.entity_id).limit(1))
         resource = {**opened.told.resource, "description": "\\u00e9 \u20ac 'quoted' \n", "id": kept}
         draft = opened.draft(resource=resource, task_id=kept, related_task_id=opened.task_id, also={opened.task_id})
-        for drafts in ([draft], [draft, opened.draft()]):
-            told = {"actor": opened.owner, "reason": "Tidying 'up'", "quiet": True}
-            await record(session, workspace_id=opened.workspace_id, drafts=drafts, **told)
+        with statements_seen(await session.connection()) as seen:
+            for drafts in ([draft], [draft, opened.draft()]):
+                told = {"actor": opened.owner, "reason": "Tidying 'up'", "quiet": True}
+                await record(session, workspace_id=opened.workspace_id, drafts=drafts, **told)
         of_draft = select(change).where(change.c.entity_id == draft.entity_id).order_by(change.c.seq)
         alone, beside = (await session.execute(of_draft)).mappings().all()
     assert {name for name in alone if alone[name] != beside[name]} == {"seq", "event_id", "occurred_at"}
     assert alone["resource"] == {**resource, "id": str(kept)}
+    assert ["json_to_recordset" in statement for statement in seen] == [False, True]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("too_long", [{"reason": "r" * 501}, {"type": "t" * 101}, {"entity_type": "e" * 33}])
+async def test_what_is_too_long_is_refused_and_not_cut(
+    database: Any, opened: Log, count: int, too_long: dict[str, str]
+) -> None:
+    reason = too_long.get("reason")
+    changed = {} if reason else too_long
+    drafts = [opened.draft(**changed) for _ in range(count)]
+    async with database.sessions() as session:
+        with pytest.raises(DBAPIError, match="value too long"):
+            await record(session, workspace_id=opened.workspace_id, actor=None, drafts=drafts, reason=reason)
 
 
 MISTAKEN = [{"audience": "guests"}, *({"audience": one, "project_id": None} for one in ("project", "task"))]

@@ -106,18 +106,23 @@ GIVEN: Mapping[str, TypeEngine[Any]] = {
     "lost_by": IDS,
 }
 """What a statement is given of an entry: where it stands, what is told of it, and who it is for."""
+
+
+def _parameter(name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    """Return a field of a single entry as SQL. A text is not cast to its length, which would cut what is too long."""
+    if isinstance(kind, JSON):
+        return as_type(bindparam(f"given_{name}", type_=Text), kind)
+    return bindparam(f"given_{name}", type_=kind)
+
+
 GIVEN_MANY = (
     func.json_to_recordset(as_type(bindparam("entries", type_=Text), JSON))
     .table_valued(*(Column(name, kind) for name, kind in GIVEN.items()), name="given")
     .render_derived(with_types=True)
 )
-AS_TEXT = tuple(name for name, kind in GIVEN.items() if isinstance(kind, JSON))
-GIVEN_ONE = select(
-    *(
-        as_type(bindparam(f"given_{name}", type_=Text if name in AS_TEXT else kind), kind).label(name)
-        for name, kind in GIVEN.items()
-    )
-).subquery("given")
+"""That of entries as a JSON array."""
+JSON_FIELDS = tuple(name for name, kind in GIVEN.items() if isinstance(kind, JSON))
+GIVEN_ONE = select(*(_parameter(name, kind).label(name) for name, kind in GIVEN.items())).subquery("given")
 """The same of a single entry by parameters, which are cheaper to take apart than JSON, and planned as the one row."""
 MOST_AT_ONCE, MOST_BYTES = 2_000, 16 * 1024 * 1024
 """How many entries go into one statement, and how much JSON of several: each is bounded in time, whoever sees them."""
@@ -227,8 +232,8 @@ def _values(workspace_id: UUID, entries: Sequence[Mapping[str, Any]]) -> dict[st
 
 def _as_parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a single entry as what GIVEN_ONE is made of."""
-    as_text = {name: _written(entry[name]).decode() for name in AS_TEXT}
-    return {f"given_{name}": value for name, value in {**entry, **as_text}.items()}
+    written = {name: _written(entry[name]).decode() for name in JSON_FIELDS}
+    return {f"given_{name}": value for name, value in {**entry, **written}.items()}
 
 
 def _as_json(entries: Sequence[Mapping[str, Any]]) -> list[str]:
