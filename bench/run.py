@@ -25,7 +25,7 @@ from people import Person, make_people, make_teams
 from report import OURS, PROCESSES, Report, as_text, bars
 from scenarios import NAMES, Sender, by_token, requests_of
 from stack import LIMITS, UNLIMITED, Copy, running_copy
-from stock import Stock, make_tasks
+from stock import Stock, make_tasks, vacuum
 
 RESULTS = Path(__file__).with_name("results")
 ALONE = {CADDY: "read", ENVOY: "read", TELLING: "create"}
@@ -89,6 +89,7 @@ def _measure_all(copy: Copy, options: argparse.Namespace) -> Report:
         report.live = asyncio.run(_live(copy, people, options.writes))
     with running_beside(copy, _wanted(options)) as beside:
         for name in options.only or NAMES:
+            asyncio.run(vacuum(copy))
             lines = Lines(name, people, stand_ins, stock)
             report.results[name] = _scenario(name, copy, beside, lines, options)
     report.memory["after the load"] = copy.memory()

@@ -54,6 +54,12 @@ async def make_tasks(copy: Copy, count: int) -> Stock:
         return await _stock(connection)
 
 
+async def vacuum(copy: Copy) -> None:
+    """Leave all tables as autovacuum does: whether a count has to look at the rows themselves depends on it."""
+    async with connected(copy.superuser_url()) as connection:
+        await connection.execute("VACUUM (ANALYZE)")
+
+
 def _shares(is_inbox: Sequence[bool], weights: Sequence[int], count: int) -> list[int]:
     """Share tasks out: inboxes get the same each, projects by weight; none gets nothing."""
     inbox = round(PERSONAL_SHARE * count / max(1, sum(is_inbox)))
