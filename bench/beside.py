@@ -28,8 +28,7 @@ from testkit.servers import wait_until
 HERE = Path(__file__).parent
 FLOOR, TELLING, NAIVE, CADDY, ENVOY = "floor", "floor, telling", "naive", "Caddy", "Envoy"
 PROGRAMS = {CADDY: "caddyserver", ENVOY: "envoy"}
-PAIRS = {FLOOR: ("floor.py", "service"), TELLING: ("floor.py", "telling"), NAIVE: ("naive.py", "service")}
-"""The script of each, and what its service is called there."""
+PAIRS = {FLOOR: "floor.py", TELLING: "telling_floor.py", NAIVE: "naive.py"}
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,9 @@ def running_beside(copy: Copy, names: Sequence[str]) -> Iterator[dict[str, Serve
 
 
 def _pair(stack: ExitStack, copy: Copy, name: str) -> Served:
-    (script, part), (front, back) = PAIRS[name], free_ports(2)
+    script, (front, back) = PAIRS[name], free_ports(2)
     python = [sys.executable, str(HERE / script)]
-    service = _start(stack, [*python, part, str(back), copy.database_url()])
+    service = _start(stack, [*python, "service", str(back), copy.database_url()])
     gateway = _start(stack, [*python, "proxy", str(front), f"http://{HOST}:{back}"])
     wait_until(lambda: listens(front) and listens(back), what=script)
     others = copy.pids() if name == TELLING else {"PostgreSQL": copy.pids()["PostgreSQL"]}

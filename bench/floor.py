@@ -3,9 +3,6 @@
 A proxy (uvicorn and aiohttp) in front of a service (uvicorn and asyncpg) that runs the same SQL: no token, no limit,
 no permission, no envelope, no event. Started as `floor.py proxy PORT UPSTREAM` and as
 `floor.py service PORT DATABASE_URL`.
-
-`floor.py telling PORT DATABASE_URL` is the same service, but that what it writes into the log is sent, as what ours
-writes is: by our relay, to all that follow it.
 """
 
 import asyncio
@@ -59,15 +56,6 @@ INSERT INTO tasks.change (workspace_id, seq, event_id, type, occurred_at, entity
 VALUES ($1, $2, $3, 'task.created.v1', now(), 'task', $4, $5, 1, '{}', '[]', $6, $7, 'floor', 'sent')
 """
 
-LOG_TO_SEND = """
-INSERT INTO tasks.change (workspace_id, seq, event_id, type, occurred_at, entity_type, entity_id, project_id, task_id,
-                          version, actor, changes, resource, audience, request_id)
-VALUES ($1, $2, $3, 'task.created.v1', now(), 'task', $4, $5, $4, 1, $8, $9, $6, $7, 'floor')
-"""
-WAKE_RELAY = "SELECT pg_notify('tasks_outbox', 'change')"
-TOGETHER_SECONDS = 0.02
-"""How often the relay is woken at most, after the first time at once: as by ours."""
-
 
 class Service:
     """GET /tasks/{id}, GET /tasks?status=..&per_page=.. and POST /tasks for the user in `x-user`."""
@@ -84,7 +72,7 @@ class Service:
             await self._open()
         user = uuid.UUID(dict(scope["headers"])[b"x-user"].decode())
         if scope["method"] == "POST":
-            body = as_json(await self._add(user, orjson.loads((await receive())["body"])["title"]))
+            body = as_json(await self.add(user, orjson.loads((await receive())["body"])["title"]))
         elif scope["query_string"]:
             body = await self._list(user, dict(parse_qsl(scope["query_string"].decode())))
         else:
@@ -103,51 +91,20 @@ class Service:
         total = await self._pool.fetchval(COUNT, user, asked["status"])
         return orjson.dumps({"data": [dict(row) for row in rows], "total": total}, default=str)
 
-    async def _add(self, user: uuid.UUID, title: str) -> Any:
+    async def add(self, user: uuid.UUID, title: str) -> Any:
+        """Make a task in the Inbox of the user, and return it."""
         async with self._pool.acquire() as connection, connection.transaction():
             inbox = await connection.fetchrow(INBOX, user)
             row = await connection.fetchrow(ADD, uuid7(), inbox["workspace_id"], inbox["id"], title, user)
             seq = await connection.fetchval(NUMBER, inbox["workspace_id"])
             audience = [member["user_id"] for member in await connection.fetch(AUDIENCE, inbox["workspace_id"])]
             place = inbox["workspace_id"], seq, uuid7(), row["id"], inbox["id"]
-            await self._log(connection, row, place, audience)
+            await self.log(connection, row, place, audience)
             return row
 
-    async def _log(self, connection: Any, row: Any, place: Sequence[Any], audience: Sequence[uuid.UUID]) -> None:
+    async def log(self, connection: Any, row: Any, place: Sequence[Any], audience: Sequence[uuid.UUID]) -> None:
+        """Write into the log that a task was made: its workspace, number, event, id and project are the `place`."""
         await connection.execute(LOG, *place, as_json(row).decode(), audience)
-
-
-class TellingService(Service):
-    """The same, but that what it makes is told: which fields are set, and that its maker watches it, as ours tells."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._is_new = asyncio.Event()
-        self._waking: asyncio.Task[None] | None = None
-
-    async def _open(self) -> None:
-        await super()._open()
-        self._waking = self._waking or asyncio.create_task(self._keep_waking())
-
-    async def _add(self, user: uuid.UUID, title: str) -> Any:
-        row = await super()._add(user, title)
-        self._is_new.set()
-        return row
-
-    async def _log(self, connection: Any, row: Any, place: Sequence[Any], audience: Sequence[uuid.UUID]) -> None:
-        shown = {**row, "key": f"INBOX-{row['number']}", "custom": {}, "external": None, "due": None}
-        fields = {**{name: value for name, value in shown.items() if value}, "watchers": [str(row["created_by"])]}
-        changes = [{"field": name, "old": None, "new": value} for name, value in fields.items()]
-        actor = {"type": "user", "id": row["created_by"]}
-        told = [_written(value) for value in (actor, changes)]
-        await connection.execute(LOG_TO_SEND, *place, _written(shown), audience, *told)
-
-    async def _keep_waking(self) -> None:
-        connection = await asyncpg.connect(self._url)
-        while await self._is_new.wait():
-            self._is_new.clear()
-            await connection.execute(WAKE_RELAY)
-            await asyncio.sleep(TOGETHER_SECONDS)
 
 
 class Proxy:
@@ -179,14 +136,11 @@ def as_json(row: Any) -> bytes:
     return orjson.dumps(dict(row), default=str)
 
 
-def _written(value: Any) -> str:
-    return orjson.dumps(value, default=str).decode()
-
-
-if __name__ == "__main__":
-    parts: dict[str, Callable[[str], Any]] = {"proxy": Proxy, "service": Service, "telling": TellingService}
+def serve(service: Callable[[str], Any]) -> None:
+    """Be the proxy, or the service, as the command line says."""
+    part = Proxy if sys.argv[1] == "proxy" else service
     uvicorn.run(
-        parts[sys.argv[1]](sys.argv[3]),
+        part(sys.argv[3]),
         host="127.0.0.1",
         port=int(sys.argv[2]),
         http="httptools",
@@ -196,3 +150,7 @@ if __name__ == "__main__":
         log_level="warning",
         server_header=False,
     )
+
+
+if __name__ == "__main__":
+    serve(Service)
