@@ -140,7 +140,7 @@ class Sought(NamedTuple):
     is_single: bool
 
 
-SOUGHT = ("of_project", "of_task", "of_roles", "lost_by")
+SOUGHT = Sought._fields[:-1]
 """What is looked for only where an entry has it."""
 
 
